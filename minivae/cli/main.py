@@ -1,0 +1,136 @@
+"""The command line's entry point: gathers the commands and turns every fault into one line.
+
+A command lives in `minivae/cli/<name>_cmd.py` and offers `register(app)`, which adds it (or them)
+to the Typer application. Those files import only typer and the standard library at the top;
+whatever is slow (NumPy, Numba, Matplotlib, rich, safetensors) is imported inside the command, so
+that `minivae --help` answers at once.
+
+Exit codes: 0 done, 2 wrong usage or bad input, 1 any other fault, 130 / 143 stopped by Ctrl-C /
+SIGTERM. A fault is one line on stderr; MINIVAE_DEBUG=1 shows the traceback as well.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from typing import Any
+
+import typer
+
+# In the order in which `minivae --help` lists them.
+COMMAND_FILES = (
+    "train_cmd",
+    "evaluate_cmd",
+    "pictures_cmd",
+    "data_cmd",
+    "explain_cmd",
+    "info_cmd",
+    "verify_cmd",
+    "study_cmd",
+    "trace_cmd",
+    "explore_cmd",
+)
+
+# Faults of the user's input, by class name, so that no heavy module need be imported to know them.
+USAGE_FAULTS = (
+    "ConfigError",
+    "DataError",
+    "UsageFault",
+    "BackendUnavailable",
+    "CheckpointError",
+    "RunError",
+    "ValueError",
+    "FileNotFoundError",
+    "IsADirectoryError",
+    "NotADirectoryError",
+)
+
+
+def build_app() -> typer.Typer:
+    """The Typer application with every command whose file is there."""
+    app = typer.Typer(
+        name="minivae",
+        help="A variational autoencoder to read, verify and race.",
+        epilog="First steps: minivae train   then   minivae evaluate runs/digits",
+        rich_markup_mode=None,  # rich takes longer to import than the rest of --help together
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(options)
+    for name in COMMAND_FILES:
+        module = f"minivae.cli.{name}"
+        if importlib.util.find_spec(module) is not None:
+            importlib.import_module(module).register(app)
+    return app
+
+
+def options(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    """A variational autoencoder to read, verify and race."""
+    if version:
+        from minivae.cli.common import version_text
+
+        typer.echo(version_text())
+        raise typer.Exit
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code (raises SystemExit)."""
+    raise SystemExit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: list[str]) -> int:
+    """Run one command line and return its exit code; faults become one line on stderr."""
+    try:
+        result = build_app()(args=argv, prog_name="minivae", standalone_mode=False)
+        return int(result) if isinstance(result, int) else 0
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # the reader (head, less) went away: close quietly, as other tools do
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    except Exception as fault:
+        return report_fault(fault)
+
+
+def report_fault(fault: Exception) -> int:
+    """Print a fault as one line on stderr and return its exit code."""
+    if type(fault).__name__ == "NoArgsIsHelpError":  # Typer's way to show the help
+        print(getattr(fault, "message", fault), file=sys.stderr)
+        return 2
+    if type(fault).__name__ == "Abort":
+        print("stopped", file=sys.stderr)
+        return 130
+    if os.environ.get("MINIVAE_DEBUG"):
+        traceback.print_exception(fault)
+    print(f"error: {one_line(fault)}", file=sys.stderr)
+    return exit_code(fault)
+
+
+def one_line(fault: Any) -> str:
+    """The fault's message on one line; its class's name where it carries no message."""
+    text = fault.format_message() if hasattr(fault, "format_message") else str(fault)
+    text = " ".join(text.split())
+    if not text:
+        return f"{type(fault).__name__} without a message; MINIVAE_DEBUG=1 shows where"
+    if isinstance(fault, (ValueError, OSError, RuntimeError)) or hasattr(fault, "format_message"):
+        return text
+    return f"{type(fault).__name__}: {text} (MINIVAE_DEBUG=1 shows where)"
+
+
+def exit_code(fault: Exception) -> int:
+    """2 for wrong usage and bad input, 130 / 143 for signals, 1 for anything else."""
+    code = getattr(fault, "exit_code", None)
+    if isinstance(code, int):
+        return code
+    names = {cls.__name__ for cls in type(fault).__mro__}
+    return 2 if names & set(USAGE_FAULTS) else 1
