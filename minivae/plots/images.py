@@ -1,0 +1,182 @@
+"""Pictures made of data: reconstructions, samples, interpolations and the latent manifold."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from minivae.plots.style import BLUE, GREY, new_figure, save, styled
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, int] | None
+
+
+class Look(NamedTuple):
+    """How values become grey: the range shown, and dark ink on white paper or not."""
+
+    low: float
+    high: float
+    ink: bool
+
+    @property
+    def paper(self) -> float:
+        """The value that shows as white, for the gaps between pictures."""
+        return self.low if self.ink else self.high
+
+
+def look_of(data: Array) -> Look:
+    """The look for data (N, D): [0, 1] where it fits, else its own range.
+
+    Strokes on an empty ground (most values near the bottom) print as ink on paper.
+    """
+    low, high = float(np.min(data)), float(np.max(data))
+    if low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    if not high > low:
+        high = low + 1.0
+    return Look(low, high, bool(np.median(data) < low + 0.2 * (high - low)))
+
+
+def tile(pictures: Array, shape: tuple[int, int], columns: int, paper: float, gap: int = 1) -> Array:
+    """Lay pictures (N, D) out in a sheet of `columns`, row by row, with `gap` pixels between."""
+    h, w = shape
+    rows = math.ceil(len(pictures) / columns)
+    sheet = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap), paper, dtype=np.float64)
+    for i, picture in enumerate(pictures):
+        top, left = (i // columns) * (h + gap), (i % columns) * (w + gap)
+        sheet[top : top + h, left : left + w] = np.reshape(picture, shape)
+    return sheet
+
+
+def show(axes: Any, sheet: Array, look: Look) -> None:
+    """Draw a sheet of pictures without axes."""
+    colours = "gray_r" if look.ink else "gray"
+    axes.imshow(sheet, cmap=colours, vmin=look.low, vmax=look.high, interpolation="nearest")
+    axes.set_axis_off()
+
+
+def reconstructions(
+    path: Path | str, originals: Array, rebuilt: Array, shape: Shape, caption: str
+) -> Path:
+    """Originals (N, D) above their reconstructions (N, D), in pairs of rows."""
+    title = "Reconstructions (above: data, below: decoded from their codes)"
+    if shape is None:
+        return profiles(path, rebuilt, caption, "Reconstructions", originals)
+    columns = min(12, len(originals))
+    look = look_of(originals)
+    blocks = []
+    gap_size = max(1, round(min(shape) / 9))
+    for start in range(0, len(originals), columns):
+        part = slice(start, start + columns)
+        pair = np.concatenate([originals[part], rebuilt[part]])
+        if len(originals[part]) < columns:
+            break
+        blocks.append(tile(pair, shape, columns, look.paper, gap_size))
+        blocks.append(np.full((gap_size * 3, blocks[0].shape[1]), look.paper))
+    return save_sheet(path, np.concatenate(blocks[:-1]), look, caption, title)
+
+
+def samples(path: Path | str, pictures: Array, shape: Shape, look: Look, caption: str) -> Path:
+    """Generated data (N, D) as a sheet as square as N allows."""
+    if shape is None:
+        return profiles(path, pictures, caption, "Samples")
+    columns = math.ceil(math.sqrt(len(pictures)))
+    sheet = tile(pictures, shape, columns, look.paper, max(1, round(min(shape) / 9)))
+    return save_sheet(path, sheet, look, caption, "Samples")
+
+
+def interpolations(
+    path: Path | str, rows: list[tuple[str, Array]], shape: Shape, look: Look, caption: str
+) -> Path:
+    """Named rows of pictures (steps, D), each a walk through the latent space."""
+    if shape is None:
+        return profiles(path, rows[0][1], caption, "Interpolation")
+    gap = max(1, round(min(shape) / 9))
+    steps = len(rows[0][1])
+    width = 6.4
+    strip_height = (width - 0.9) * shape[0] / (shape[1] * steps)
+    with styled():
+        figure = new_figure(width, (strip_height + 0.04) * len(rows))
+        grid = figure.subplots(len(rows), 1, squeeze=False)
+        for axes, (name, pictures) in zip(grid[:, 0], rows, strict=True):
+            show(axes, tile(pictures, shape, steps, look.paper, gap), look)
+            axes.text(-0.01, 0.5, name, transform=axes.transAxes, ha="right", va="center",
+                      fontsize=8)  # fmt: skip
+        return save(figure, path, caption, "Interpolation between two data")
+
+
+def manifold_codes(n: int, latent_dim: int, dims: tuple[int, int]) -> Array:
+    """Codes (n * n, J) on a grid of equal prior probability in two dimensions, 0 in the others.
+
+    Row by row from the top left: the second dimension falls, the first rises.
+    """
+    quantiles = [NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)]
+    codes = np.zeros((n * n, latent_dim), dtype=np.float32)
+    codes[:, dims[0]] = np.tile(quantiles, n)
+    if dims[1] != dims[0]:
+        codes[:, dims[1]] = np.repeat(quantiles[::-1], n)
+    return codes
+
+
+def manifold(
+    path: Path | str, decoded: Array, shape: Shape, look: Look, dims: tuple[int, int], caption: str
+) -> Path:
+    """The decoded grid of `manifold_codes` (n * n, D), with the codes on its edges."""
+    if shape is None:
+        raise ValueError("a manifold grid needs pictures; this data has no height and width")
+    n = math.isqrt(len(decoded))
+    sheet = tile(decoded, shape, n, look.paper, 0)
+    height, width = sheet.shape
+    with styled():
+        figure = new_figure(6.4, 6.2 * height / width)
+        axes = figure.subplots()
+        show(axes, sheet, look)
+        axes.set_axis_on()
+        axes.grid(False)
+        ticks = [i for i in range(n) if n <= 6 or i % max(1, n // 5) == n % 2 * (n // 2) % (n // 5)]
+        values = [NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)]
+        axes.set_xticks([(i + 0.5) * shape[1] for i in ticks], [f"{values[i]:.1f}" for i in ticks])
+        axes.set_yticks(
+            [(i + 0.5) * shape[0] for i in ticks], [f"{values[n - 1 - i]:.1f}" for i in ticks]
+        )
+        axes.tick_params(length=0, labelsize=7.5, colors=GREY)
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel(f"z[{dims[0]}]")
+        axes.set_ylabel(f"z[{dims[1]}]")
+        return save(figure, path, caption, "The latent space, decoded")
+
+
+def save_sheet(path: Path | str, sheet: Array, look: Look, caption: str, title: str) -> Path:
+    """A sheet on its own, as wide as the page."""
+    height, width = sheet.shape
+    with styled():
+        figure = new_figure(6.4, min(9.0, 6.3 * height / width))
+        show(figure.subplots(), sheet, look)
+        return save(figure, path, caption, title)
+
+
+def profiles(
+    path: Path | str, rows: Array, caption: str, title: str, originals: Array | None = None
+) -> Path:
+    """Data that are no pictures, as lines over the features, at most eight of them."""
+    count = min(8, len(rows))
+    with styled():
+        figure = new_figure(6.4, 1.1 * math.ceil(count / 2))
+        grid = figure.subplots(math.ceil(count / 2), 2, squeeze=False, sharex=True, sharey=True)
+        features = np.arange(rows.shape[1])
+        for i, axes in enumerate(grid.flat):
+            axes.set_visible(i < count)
+            if i >= count:
+                continue
+            if originals is not None:
+                axes.plot(features, originals[i], ".", ms=3, color=GREY, label="data")
+            axes.plot(features, rows[i], lw=1.1, color=BLUE, label="decoded")
+            if i == 0 and originals is not None:
+                axes.legend(fontsize=7, ncols=2)
+        grid[-1, 0].set_xlabel("feature")
+        return save(figure, path, caption, title)
