@@ -1,0 +1,94 @@
+"""Backends: the reference ops, overlaid by a backend's kernels of the same names and signatures.
+
+`K = load_backend("numba")` is a plain object passed explicitly to whatever computes. There is no
+current backend, no environment variable and no silent fall-back: what cannot run raises
+`BackendUnavailable` with the reason and the fix.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from minivae import ops
+from minivae.models.config import nearest
+from minivae.types import Array
+
+BACKENDS = ("numpy", "numba", "cupy")
+# What a backend may bring besides ops.
+SERVICES = ("make_step", "xp", "to_device", "to_host")
+
+
+class BackendUnavailable(RuntimeError):
+    """The backend asked for cannot run here; the message says why and how to mend it."""
+
+
+class Backend:
+    """Every op as an attribute, plus `name`, `xp`, `to_device`, `to_host`, `make_step`.
+
+    `files` maps each op to the file that implements it.
+    """
+
+    def __init__(self, name: str, kernels: Mapping[str, Any]) -> None:
+        self.name = name
+        self.xp: Any = kernels.get("xp", np)
+        self.to_device: Callable[[Any], Any] = kernels.get("to_device", np.asarray)
+        self.to_host: Callable[[Any], Array] = kernels.get("to_host", np.asarray)
+        self.make_step: Callable[..., Any] = kernels.get("make_step", self._reference_step)
+        self.files: dict[str, str] = {}
+        for op in ops.OPS:
+            function = kernels.get(op, getattr(ops, op))
+            setattr(self, op, function)
+            self.files[op] = inspect.getsourcefile(inspect.unwrap(function)) or "?"
+
+    def _reference_step(self, plan: Any, theta: Array, moments: Array, data: Array) -> Any:
+        from minivae.training.step import ReferenceStep  # above this module, so asked for late
+
+        return ReferenceStep(self, plan, theta, moments, data)
+
+    def __getattr__(self, op: str) -> Any:  # only reached for a name that is not there
+        raise AttributeError(f"backend {self.__dict__.get('name')!r} has no op {op!r}")
+
+    def __repr__(self) -> str:
+        return f"<minivae backend {self.name!r}>"
+
+
+def check_contract(name: str, kernels: Mapping[str, Any]) -> None:
+    """Raise TypeError for a kernel that no op knows, or whose signature is not its op's."""
+    for op, function in kernels.items():
+        if op in SERVICES:
+            continue
+        if op not in ops.OPS:
+            raise TypeError(f"backend {name!r} brings {op!r}, which is no op{nearest(op, ops.OPS)}")
+        theirs = list(inspect.signature(function).parameters)
+        ours = list(inspect.signature(getattr(ops, op)).parameters)
+        if theirs != ours:
+            raise TypeError(
+                f"backend {name!r}: {op}({', '.join(theirs)}) should be {op}({', '.join(ours)})"
+            )
+
+
+def load_backend(name: str, threads: int | None = None) -> Backend:
+    """The backend called "numpy", "numba" or "cupy".
+
+    threads: how many the backend's kernels may use; None leaves it to the backend, and the
+    NumPy reference leaves it to its BLAS.
+    Raises BackendUnavailable if it cannot run here, ValueError if there is none of that name.
+    """
+    if name not in BACKENDS:
+        raise ValueError(
+            f"unknown backend {name!r}: choose {', '.join(BACKENDS)}{nearest(name, BACKENDS)}"
+        )
+    if name == "numpy":
+        return Backend(name, {})
+    import minivae_kernels
+
+    try:
+        kernels = minivae_kernels.load(name, threads)
+    except minivae_kernels.Unavailable as reason:
+        raise BackendUnavailable(f"backend {name!r} cannot run here: {reason}") from reason
+    check_contract(name, kernels)
+    return Backend(name, kernels)

@@ -1,0 +1,1 @@
+"""The article's models: PCA, autoencoders, the VAE and inference for a fixed decoder."""

@@ -1,0 +1,174 @@
+"""The variational autoencoder: the article's equations, forward and backward, line by line.
+
+Read `elbo_forward` and `elbo_backward` side by side: each line of the second undoes one line of
+the first, last to first. K is a backend (`minivae.backend.load_backend`), p the named parameters.
+Every symbol is in the table of MATHS.md; the article's g, h and f are the heads `encoder.mu`,
+`encoder.logvar` and the decoder.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minivae.layers import (
+    HiddenCache,
+    Parameters,
+    linear_backward,
+    linear_forward,
+    mlp_backward,
+    mlp_forward,
+)
+from minivae.models.config import ModelConfig
+from minivae.params import Layout, Shape
+from minivae.types import Array
+
+
+class Cache(NamedTuple):
+    """Everything the backward pass needs, and everything worth printing on the way."""
+
+    x: Array  # (B, D)
+    eps: Array  # (L, B, J)
+    beta: float
+    trunk: tuple[HiddenCache, ...]
+    h: Array  # (B, H) the trunk's output
+    mu: Array  # (B, J)
+    raw_logvar: Array  # (B, J) before the bound
+    logvar: Array  # (B, J)
+    z: Array  # (L, B, J)
+    decoder: tuple[HiddenCache, ...]
+    hz: Array  # (L·B, H) the decoder's last hidden layer
+    out: Array  # (L, B, D) logits (Bernoulli) or mean (Gaussian)
+    nll: Array  # (L, B) nats
+    kl: Array  # (B, J) nats
+
+
+def elbo_forward(
+    K: Any, p: Parameters, x: Array, eps: Array, beta: float, config: ModelConfig
+) -> tuple[Array, Cache]:
+    """The negative ELBO of a batch, in nats per datum                   (E28)
+
+    mean_b [ mean_l nll_lb ] + β Σ_j max(free_bits, mean_b kl_bj)
+
+    x (B, D), eps (L, B, J) from N(0, I) -> loss (), cache. The only place where a mean over
+    the batch is taken. Kingma & Welling 2014, equations 7 and 10.
+    """
+    depth, kind = len(config.hidden), config.activation
+    L, B, J = eps.shape
+
+    h, trunk = mlp_forward(K, p, "encoder", x, depth, kind)  # (B, H)                  E25
+    mu = linear_forward(K, p, "encoder.mu", h)  # (B, J)  the article's g(x)
+    raw_logvar = linear_forward(K, p, "encoder.logvar", h)  # (B, J)  log of its h(x)
+    logvar = K.bound_logvar_forward(raw_logvar)
+    z = K.reparameterise_forward(mu, logvar, eps)  # (L, B, J)                         E26
+    hz, decoder = mlp_forward(K, p, "decoder", z.reshape(L * B, J), depth, kind)
+    out = linear_forward(K, p, "decoder.out", hz).reshape(L, B, -1)  # (L, B, D)  f(z)
+    nll = nll_forward(K, p, out, x, config)  # (L, B)                            E20, E23
+    kl = K.kl_forward(mu, logvar)  # (B, J)                                            E15
+    kl_mean = kl.sum(axis=0) / B  # (J,)
+    kl_paid = K.free_bits_forward(kl_mean, config.free_bits)  # (J,)                   E31
+    loss = nll.sum() / (L * B) + beta * kl_paid.sum()  # ()                            E28
+
+    return loss, Cache(x, eps, beta, trunk, h, mu, raw_logvar, logvar, z, decoder, hz, out, nll, kl)
+
+
+def elbo_backward(
+    K: Any, dloss: Array, cache: Cache, p: Parameters, config: ModelConfig
+) -> Parameters:
+    """The gradient of `elbo_forward` in every parameter, by p's names   (E29)
+
+    dloss () -> {name: gradient of that tensor's shape}.
+    """
+    kind = config.activation
+    x, eps, beta, trunk, h, mu, raw_logvar, logvar, z, decoder, hz, out, nll, kl = cache
+    L, B, J = eps.shape
+    g: Parameters = {}
+
+    dnll = np.broadcast_to(dloss / (L * B), nll.shape)  # (L, B)                       E28
+    dkl_mean = K.free_bits_backward(  # (J,)                                           E31
+        np.broadcast_to(dloss * beta, (J,)), kl.sum(axis=0) / B, config.free_bits
+    )
+    dkl = np.broadcast_to(dkl_mean / B, kl.shape)  # (B, J)
+    dmu_kl, dlogvar_kl = K.kl_backward(dkl, mu, logvar)  #                             E16
+    dout = nll_backward(K, p, g, dnll, out, x, config)  # (L, B, D)              E21, E24
+    dout = dout.reshape(L * B, -1)
+    linear_backward(K, g, "decoder.out", dout, hz)
+    dhz = K.dense_backward_input(dout, p["decoder.out.W"])  # (L·B, H)
+    dz = mlp_backward(K, p, g, "decoder", dhz, decoder, kind, input_gradient=True)
+    dmu_z, dlogvar_z = K.reparameterise_backward(dz.reshape(L, B, J), logvar, eps)  #  E27
+    dmu = dmu_z + dmu_kl  # (B, J): two paths meet, the reconstruction's and the KL's
+    dlogvar = K.bound_logvar_backward(dlogvar_z + dlogvar_kl, raw_logvar)
+    linear_backward(K, g, "encoder.logvar", dlogvar, h)
+    linear_backward(K, g, "encoder.mu", dmu, h)
+    if trunk:  # both heads stand on one trunk, so their gradients add              E25
+        dh = K.dense_backward_input(dmu, p["encoder.mu.W"])
+        dh = dh + K.dense_backward_input(dlogvar, p["encoder.logvar.W"])
+        mlp_backward(K, p, g, "encoder", dh, trunk, kind, input_gradient=False)
+    return g
+
+
+def nll_forward(K: Any, p: Parameters, out: Array, x: Array, config: ModelConfig) -> Array:
+    """-log p(x | z) in nats from the decoder's output: (L, B, D) -> (L, B)   (E20, E23)"""
+    if config.likelihood == "bernoulli":
+        return K.bernoulli_nll_forward(out, x)
+    return K.gaussian_nll_forward(out, x, log_c(p, x, config))
+
+
+def nll_backward(
+    K: Any, p: Parameters, g: Parameters, dnll: Array, out: Array, x: Array, config: ModelConfig
+) -> Array:
+    """Its gradient in the decoder's output, and in log c where c is learned   (E21, E24)"""
+    if config.likelihood == "bernoulli":
+        return K.bernoulli_nll_backward(dnll, out, x)
+    dout, dlogc = K.gaussian_nll_backward(dnll, out, x, log_c(p, x, config))
+    if config.learns_c:
+        g["decoder.logc"] = dlogc
+    return dout
+
+
+def log_c(p: Parameters, x: Array, config: ModelConfig) -> Array:
+    """log c, a parameter where c is learned and a constant of x's precision where given."""
+    if config.learns_c:
+        return p["decoder.logc"]
+    return np.log(np.full_like(x, config.c, shape=()))
+
+
+def encode(K: Any, p: Parameters, x: Array, config: ModelConfig) -> tuple[Array, Array]:
+    """The posterior q(z | x) = N(mu, exp(logvar)): x (B, D) -> mu, logvar (B, J)   (E25)"""
+    h, _ = mlp_forward(K, p, "encoder", x, len(config.hidden), config.activation)
+    mu = linear_forward(K, p, "encoder.mu", h)
+    return mu, K.bound_logvar_forward(linear_forward(K, p, "encoder.logvar", h))
+
+
+def decode(K: Any, p: Parameters, z: Array, config: ModelConfig) -> Array:
+    """The decoder's output, logits (Bernoulli) or mean (Gaussian): z (B, J) -> (B, D)   (E10)"""
+    hz, _ = mlp_forward(K, p, "decoder", z, len(config.hidden), config.activation)
+    return linear_forward(K, p, "decoder.out", hz)
+
+
+def decode_mean(K: Any, p: Parameters, z: Array, config: ModelConfig) -> Array:
+    """E[x | z], the picture itself: z (B, J) -> (B, D)                  (E10, E22)"""
+    out = decode(K, p, z, config)
+    return K.sigmoid_forward(out) if config.likelihood == "bernoulli" else out
+
+
+def layout_of(config: ModelConfig) -> Layout:
+    """Where each parameter lies in the flat buffer: encoder, heads, decoder, log c."""
+    D, J, hidden = config.data_dim, config.latent_dim, config.hidden
+    shapes: dict[str, Shape] = {}
+
+    def dense(name: str, I: int, O: int) -> None:
+        shapes[f"{name}.W"], shapes[f"{name}.b"] = (I, O), (O,)
+
+    trunk, mirror = (D, *hidden), (J, *reversed(hidden))
+    for i in range(len(hidden)):
+        dense(f"encoder.{i}", trunk[i], trunk[i + 1])
+    dense("encoder.mu", trunk[-1], J)
+    dense("encoder.logvar", trunk[-1], J)
+    for i in range(len(hidden)):
+        dense(f"decoder.{i}", mirror[i], mirror[i + 1])
+    dense("decoder.out", mirror[-1], D)
+    if config.learns_c:
+        shapes["decoder.logc"] = ()
+    return Layout.of(shapes)

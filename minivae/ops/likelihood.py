@@ -1,0 +1,51 @@
+"""The two likelihoods, as negative log-probabilities of a datum in nats, from the decoder's output."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minivae.ops.activation import sigmoid_forward, softplus_forward
+from minivae.types import Array
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+def bernoulli_nll_forward(logits: Array, x: Array) -> Array:
+    """-log p(x | z) = Σ_d softplus(logit) - x logit, in nats            (E23)
+
+    logits (L, B, D), x (B, D) in [0, 1] -> nll (L, B). From logits, never from
+    probabilities: it is exact at ±1e4, where log(1 - p) has long been infinite.
+    For grey x it is a cross-entropy and no longer a likelihood.
+    """
+    return (softplus_forward(logits) - x * logits).sum(axis=-1)
+
+
+def bernoulli_nll_backward(dnll: Array, logits: Array, x: Array) -> Array:
+    """dlogits = dnll (s(logit) - x)                                     (E24)
+
+    dnll (L, B), logits (L, B, D), x (B, D) -> dlogits (L, B, D).
+    """
+    return dnll[..., None] * (sigmoid_forward(logits) - x)
+
+
+def gaussian_nll_forward(mean: Array, x: Array, logc: Array) -> Array:
+    """-log N(x; mean, c I) = ½ [D (log 2π + log c) + ‖x - mean‖² / c], in nats   (E20)
+
+    mean (L, B, D), x (B, D), logc () = log c -> nll (L, B).
+    """
+    r = mean - x
+    return 0.5 * (x.shape[-1] * (LOG_2PI + logc) + np.exp(-logc) * (r * r).sum(axis=-1))
+
+
+def gaussian_nll_backward(dnll: Array, mean: Array, x: Array, logc: Array) -> tuple[Array, Array]:
+    """dmean = dnll (mean - x) / c and dlogc = Σ dnll ½ [D - ‖x - mean‖² / c]   (E21)
+
+    dnll (L, B), mean (L, B, D), x (B, D), logc () -> dmean (L, B, D), dlogc ().
+    """
+    r = mean - x
+    precision = np.exp(-logc)
+    dmean = dnll[..., None] * (precision * r)
+    dlogc = (dnll * (0.5 * (x.shape[-1] - precision * (r * r).sum(axis=-1)))).sum()
+    return dmean, dlogc

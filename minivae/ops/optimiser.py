@@ -1,0 +1,41 @@
+"""Gradient descent on one flat buffer, in place: every parameter of a model in a single call."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minivae.types import Array
+
+
+def sgd_update(theta: Array, grad: Array, velocity: Array, lr: float, momentum: float) -> None:
+    """velocity ← momentum · velocity + grad;  θ ← θ - lr · velocity      (E32)
+
+    theta, grad, velocity (P,); theta and velocity are changed in place.
+    """
+    velocity *= momentum
+    velocity += grad
+    theta -= lr * velocity
+
+
+def adam_update(
+    theta: Array,
+    grad: Array,
+    m: Array,
+    v: Array,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    t: int,
+) -> None:
+    """θ ← θ - lr m̂ / (√v̂ + eps), m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ)    (E33)
+
+    theta, grad, m, v (P,); theta, m and v are changed in place; t = 1, 2, … counts the
+    updates. Kingma & Ba 2015, algorithm 1.
+    """
+    m *= beta1
+    m += (1 - beta1) * grad
+    v *= beta2
+    v += (1 - beta2) * (grad * grad)
+    rate = lr / (1 - beta1**t)
+    theta -= rate * m / (np.sqrt(v * (1 / (1 - beta2**t))) + eps)

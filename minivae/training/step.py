@@ -1,0 +1,115 @@
+"""The training step in its readable form; a backend's fused step is held against this one.
+
+One update: gather a batch, replay its noise, run the ELBO forward and backward, move θ.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import numpy as np
+
+from minivae.models.vae import Cache, elbo_backward, elbo_forward
+from minivae.ops.philox import BINARISE, EPS
+from minivae.params import Entry, Layout
+from minivae.training.plan import StepPlan, model_of
+from minivae.types import Array
+
+
+class StepMetrics(TypedDict):
+    """Sums since they were last read: over samples, except the two counts and loss (Σ loss · B)."""
+
+    updates: int
+    samples: int
+    nll: float
+    kl: float
+    kl_j: Array
+    loss: float
+
+
+class ReferenceStep:
+    """Training steps on one set of parameters, by any backend's ops.
+
+    theta (P,), moments (2, P), data (N, D) uint8 or float. The copies it makes are its own.
+    `bad_step` is the first update whose loss was not finite, or -1; that update and all later
+    ones are not applied, so the last good state is kept.
+    """
+
+    def __init__(self, K: Any, plan: StepPlan, theta: Array, moments: Array, data: Array) -> None:
+        self.K, self.plan, self.config = K, plan, model_of(plan)
+        self.layout = Layout(tuple(Entry(*entry) for entry in plan.layout))
+        self.theta, self.moments = theta.copy(), moments.copy()
+        self.grad = np.zeros_like(theta)
+        self.data = data
+        self.bad_step = -1
+        self._clear()
+
+    def __call__(self, rows: Array, t: int, lr: Array, beta: Array) -> None:
+        """n updates numbered t, t + 1, …: rows (n, B) of the data, lr and beta (n,)."""
+        for i in range(len(rows)):
+            if self.bad_step >= 0:
+                return
+            self._update(rows[i], t + i, float(lr[i]), float(beta[i]))
+
+    def batch(self, rows: Array, t: int) -> tuple[Array, Array]:
+        """The inputs x (B, D) and the noise eps (L, B, J) of update t: a function of (seed, t, rows)."""
+        K, plan = self.K, self.plan
+        if plan.binarise == "dynamic":
+            x = K.gather_binarise(self.data, rows, plan.scale, plan.seed, BINARISE, t)
+        else:
+            x = K.gather(self.data, rows, plan.scale)
+        L, J = plan.draws, plan.latent_dim
+        eps = K.normals(plan.seed, EPS, t, rows, L * J).reshape(len(rows), L, J)
+        return x.astype(self.theta.dtype), eps.transpose(1, 0, 2).astype(self.theta.dtype)
+
+    def _update(self, rows: Array, t: int, lr: float, beta: float) -> None:
+        x, eps = self.batch(rows, t)
+        p = self.layout.views(self.theta)
+        with np.errstate(over="ignore", invalid="ignore"):  # the check below says it better
+            loss, cache = elbo_forward(self.K, p, x, eps, beta, self.config)
+        if not np.isfinite(loss):
+            self.bad_step = t
+            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            g = elbo_backward(self.K, np.ones_like(loss), cache, p, self.config)
+            self.layout.flatten(g, self.grad)
+            self._descend(lr, t)
+        self._count(len(rows), float(loss), cache)
+
+    def _descend(self, lr: float, t: int) -> None:
+        K, plan = self.K, self.plan
+        if plan.optimiser == "sgd":
+            K.sgd_update(self.theta, self.grad, self.moments[0], lr, plan.momentum)
+        else:
+            m, v = self.moments
+            betas = plan.beta1, plan.beta2
+            K.adam_update(self.theta, self.grad, m, v, lr, *betas, plan.adam_eps, t + 1)
+
+    def _count(self, B: int, loss: float, cache: Cache) -> None:
+        self._updates += 1
+        self._samples += B
+        self._nll += float(cache.nll.sum(dtype=np.float64)) / self.plan.draws
+        self._kl_j += cache.kl.sum(axis=0, dtype=np.float64)
+        self._loss += loss * B
+
+    def _clear(self) -> None:
+        self._updates = self._samples = 0
+        self._nll = self._loss = 0.0
+        self._kl_j = np.zeros(self.plan.latent_dim)
+
+    def metrics(self) -> StepMetrics:
+        """The sums since the last call, which starts them anew."""
+        sums = StepMetrics(
+            updates=self._updates,
+            samples=self._samples,
+            nll=self._nll,
+            kl=float(self._kl_j.sum()),
+            kl_j=self._kl_j,
+            loss=self._loss,
+        )
+        self._clear()
+        return sums
+
+    def state(self) -> tuple[Array, Array]:
+        """Copies of theta (P,) and moments (2, P) on the host."""
+        return self.theta.copy(), self.moments.copy()
