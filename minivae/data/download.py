@@ -1,0 +1,160 @@
+"""Downloads: several mirrors in turn, sha256 checked before a file takes its final name."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from minivae.data.convert import CONVERTERS, keep
+from minivae.data.errors import DataError
+from minivae.data.load import unknown_name
+from minivae.data.locate import cache_dir, sha256
+from minivae.data.named import READERS
+from minivae.data.registry import BY_NAME, Entry, RemoteFile, known_name
+
+TIMEOUT = 30  # seconds without a byte before the next mirror is tried
+# Called with (file name, bytes so far, bytes in all or 0).
+Progress = Callable[[str, int, int], None]
+
+
+def download(
+    name: str,
+    data_dir: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Fetch a named data set's files and return their folder.
+
+    Files that are there and whole are not fetched again, so an interrupted download goes on with
+    the next missing file. A file takes its name only when its content is the published one.
+
+    Args:
+        name: a name of the catalogue.
+        data_dir: keep the files under this folder; the user's cache when not given.
+        progress: told of each chunk.
+
+    Raises:
+        DataError: unknown name, pooch not installed, every mirror failed, no room or no permission.
+    """
+    known = known_name(name)
+    if known is None:
+        raise unknown_name(name)
+    entry = BY_NAME[known]
+    if entry.embedded:
+        raise DataError(f"{known} is built in, there is nothing to download; minivae train {known}")
+    root = cache_dir() if data_dir is None else Path(data_dir).expanduser()
+    return download_entry(entry, root / entry.folders[0], progress)
+
+
+def download_entry(entry: Entry, folder: Path, progress: Progress | None = None) -> Path:
+    """Fetch ``entry``'s files into ``folder``, making them from their originals where needed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be made ({error.strerror}); choose another") from None
+    if entry.recipes:
+        _make(entry, folder, progress)
+    for file in () if entry.recipes else entry.files:
+        path = folder / file.name
+        if not (path.is_file() and sha256(path) == file.sha256):
+            fetch(file, folder, progress)
+    return folder
+
+
+def fetch(file: RemoteFile, folder: Path, progress: Progress | None = None) -> Path:
+    """One file into ``folder`` from the first mirror that gives it whole.
+
+    Raises:
+        DataError: what each mirror did wrong.
+    """
+    pooch = _pooch()
+    failures = []
+    for url in file.urls:
+        watch = _Watch(file, progress)
+        try:
+            path = pooch.retrieve(
+                url,
+                known_hash=f"sha256:{file.sha256}" if file.sha256 else None,
+                fname=file.name,
+                path=folder,
+                downloader=pooch.HTTPDownloader(progressbar=watch, timeout=TIMEOUT),
+            )
+            return Path(path)
+        except (ValueError, OSError) as error:  # requests' errors are OSErrors
+            if isinstance(error, PermissionError) or getattr(error, "errno", None) == 28:
+                raise DataError(f"{folder}: cannot be written ({error.strerror})") from None
+            failures.append(f"{url}: {_reason(error)}")
+    raise DataError(
+        f"{file.name}: no mirror gave it ({'; '.join(failures)}); try again later, or put the file "
+        "in a folder and point --data-dir or MINIVAE_DATA there"
+    )
+
+
+class _Watch:
+    """What pooch takes for a progress bar; stops a mirror that sends far too much."""
+
+    def __init__(self, file: RemoteFile, progress: Progress | None) -> None:
+        self.file, self.progress = file, progress
+        self.total = 0
+        self.done = 0
+
+    def update(self, count: int) -> None:
+        self.done += count
+        if self.done > 2 * self.file.bytes + (1 << 20):
+            raise ValueError(f"sends more than the known {self.file.bytes} bytes")
+        if self.progress is not None:
+            total = self.total or self.file.bytes
+            self.progress(self.file.name, min(self.done, total), total)
+
+    def reset(self) -> None:
+        self.done = 0
+
+    def close(self) -> None:
+        pass
+
+
+def _make(entry: Entry, folder: Path, progress: Progress | None) -> None:
+    """Make ``entry``'s one file by the first recipe whose originals can be had."""
+    if (folder / entry.files[0].name).is_file():
+        try:
+            READERS[entry.name](entry, folder, True)
+            return
+        except DataError:
+            pass  # damaged: made anew, and replaced only when that has worked
+    failures = []
+    for recipe, originals in entry.recipes:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
+            try:
+                paths = [fetch(file, Path(scratch), progress) for file in originals]
+                keep(CONVERTERS[recipe](paths), entry, folder)
+                return
+            except DataError as error:
+                failures.append(str(error))
+    raise DataError(" | ".join(failures))
+
+
+def _pooch() -> Any:
+    try:
+        import pooch
+    except ImportError:
+        raise DataError('downloads need pooch; pip install "minivae[download]"') from None
+    pooch.get_logger().setLevel("ERROR")
+    return pooch
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if "hash" in text.lower():
+        return "its sha256 is wrong"
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"HTTP {response.status_code}"
+    kind = type(error).__name__
+    return {
+        "ConnectionError": "no connection",
+        "ConnectTimeout": "no answer",
+        "ReadTimeout": "stopped sending",
+        "ChunkedEncodingError": "broke off before the end",
+    }.get(kind, " ".join(text.split())[:80] or kind)

@@ -1,0 +1,94 @@
+"""Safe reading of .npy and .npz: headers held against sizes first, and never a pickle."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+from minivae.data.errors import DataError
+from minivae.data.idx import DEFLATE_RATIO, file_errors, read_array
+
+NPY_MAGIC = b"\x93NUMPY"
+ZIP_MAGIC = b"PK\x03\x04"
+
+
+def read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """The array in a .npy file.
+
+    Raises:
+        DataError: not .npy, Python objects or text inside, truncated or over-long.
+    """
+    path = Path(path)
+    with file_errors(path), path.open("rb") as stream:
+        return _read_npy(stream, str(path), os.fstat(stream.fileno()).st_size)
+
+
+class Npz:
+    """A .npz archive of which only the arrays asked for are read."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        with file_errors(self.path):
+            try:
+                with zipfile.ZipFile(self.path) as archive:
+                    names = archive.namelist()
+            except zipfile.BadZipFile as error:
+                raise DataError(
+                    f"{self.path}: is not a whole .npz archive ({error}); fetch or save it again"
+                ) from None
+        self.keys = [name[:-4] for name in names if name.endswith(".npy")]
+        self.other = [name for name in names if not name.endswith(".npy")]
+
+    def read(self, key: str) -> NDArray[Any]:
+        """The array under ``key``. Raises DataError as :func:`read_npy` does."""
+        where = f"{self.path} ({key})"
+        with file_errors(self.path):
+            try:
+                with zipfile.ZipFile(self.path) as archive:
+                    info = archive.getinfo(f"{key}.npy")
+                    if info.file_size > (info.compress_size + 64) * DEFLATE_RATIO:
+                        raise DataError(f"{where}: claims an impossible size; fetch it again")
+                    with archive.open(info) as stream:
+                        return _read_npy(stream, where, info.file_size)
+            except (zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+                raise DataError(f"{where}: is damaged ({error}); fetch or save it again") from None
+
+
+def _read_npy(stream: IO[bytes], where: str, size: int) -> NDArray[Any]:
+    try:
+        version = npy_format.read_magic(stream)
+        if version == (1, 0):
+            shape, fortran, dtype = npy_format.read_array_header_1_0(stream)
+        elif version == (2, 0):
+            shape, fortran, dtype = npy_format.read_array_header_2_0(stream)
+        else:
+            raise ValueError(f"version {version} is not read here")
+    except (ValueError, SyntaxError, TypeError, KeyError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise DataError(
+            f"{where}: is not a .npy array ({reason}); save it with numpy.save"
+        ) from None
+    _require_numbers(dtype, where)
+    if any(n < 0 for n in shape):
+        raise DataError(f"{where}: its header has a negative size, {shape}; save it again")
+    used = stream.tell()
+    array = read_array(stream, dtype, shape[::-1] if fortran else shape, where, size - used)
+    native = array.astype(dtype.newbyteorder("="), copy=False)
+    return np.ascontiguousarray(native.T) if fortran else native
+
+
+def _require_numbers(dtype: np.dtype[Any], where: str) -> None:
+    if dtype.hasobject:
+        raise DataError(
+            f"{where}: holds Python objects (a pickle), which minivae never loads; "
+            "save plain numbers, as X.astype('float32')"
+        )
+    if dtype.kind not in "buif":
+        raise DataError(f"{where}: holds dtype {dtype}, not real numbers; save X.astype('float32')")
