@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable
@@ -83,8 +84,9 @@ def fetch(file: RemoteFile, folder: Path, progress: Progress | None = None) -> P
             )
             return Path(path)
         except (ValueError, OSError) as error:  # requests' errors are OSErrors
-            if isinstance(error, PermissionError) or getattr(error, "errno", None) == 28:
-                raise DataError(f"{folder}: cannot be written ({error.strerror})") from None
+            number = getattr(error, "errno", None)
+            if number in (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+                raise DataError(f"{folder}: cannot be written ({os.strerror(number)})") from None
             failures.append(f"{url}: {_reason(error)}")
     raise DataError(
         f"{file.name}: no mirror gave it ({'; '.join(failures)}); try again later, or put the file "

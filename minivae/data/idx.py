@@ -92,7 +92,7 @@ def read_array(
         raise DataError(
             f"{where}: {size} bytes (shape {shape}) do not fit in memory; use fewer rows"
         ) from None
-    _fill(stream, memoryview(array.view(np.uint8)), where)
+    _fill(stream, memoryview(array.view(np.uint8).data), where)
     if stream.read(1):
         raise DataError(
             f"{where}: holds more than the {size} bytes its header promises (shape {shape}); "

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from minivae.data.arrays import merge
 from minivae.data.dataset import Dataset
 from minivae.data.digits import load_digits
 from minivae.data.errors import DataError
@@ -48,7 +49,7 @@ def load(
             with idx files. A name wins over a file of that name; write ``./mnist`` for the file.
         data_dir: folder with copies of the published files; MINIVAE_DATA when not given, and the
             cache after it.
-        split: False keeps every row in ``train``.
+        split: False gives every row of the data set in ``train`` and none in ``test``.
         seed: of the generated ``shapes``; the split of other data never depends on it.
         shape: (height, width) of a user's rows as pictures.
 
@@ -60,7 +61,8 @@ def load(
     if name == "digits":
         return load_digits(split)
     if name == "shapes":
-        return load_shapes(seed, split)
+        shapes = load_shapes(seed)
+        return shapes if split else merge(shapes)
     if name is not None:
         entry = BY_NAME[name]
         return READERS[name](entry, require(entry, data_dir), split)
@@ -73,20 +75,8 @@ def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[Row]:
     for entry in ENTRIES:
         folder = None if entry.embedded else find(entry, data_dir)
         where = "built in" if entry.embedded else None if folder is None else str(folder)
-        train, valid, test = entry.rows
-        rows.append(
-            Row(
-                entry.name,
-                train,
-                valid,
-                test,
-                entry.features,
-                entry.bytes,
-                entry.licence,
-                entry.source,
-                where,
-            )  # fmt: skip
-        )
+        sizes = (*entry.rows, entry.features, entry.bytes)
+        rows.append(Row(entry.name, *sizes, entry.licence, entry.source, where))
     return rows
 
 
