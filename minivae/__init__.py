@@ -25,7 +25,7 @@ _HOME = {
 }
 _RENAMED = {"load_data": "load"}
 
-__all__ = [*_HOME, "__version__"]  # noqa: PLE0604
+__all__ = [*_HOME, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -58,11 +58,11 @@ def mlp_backward(
     kind: str,
     *,
     input_gradient: bool,
-) -> Array | None:
+) -> Array:
     """The same layers, last to first; gradients go into g                (E6, E7, E8)
 
-    Returns the gradient of the stack's input, or None where nobody asked for it: the data
-    need none, and that saves one of the largest products.
+    Returns the gradient of the stack's input. Without `input_gradient` it stops at the first
+    layer's da: the data need no gradient, and that saves one of the largest products.
     """
     for i in reversed(range(len(caches))):
         x, a = caches[i]
@@ -70,4 +70,4 @@ def mlp_backward(
         linear_backward(K, g, f"{name}.{i}", da, x)
         if i > 0 or input_gradient:
             dh = K.dense_backward_input(da, p[f"{name}.{i}.W"])
-    return dh if input_gradient else None
+    return dh

@@ -81,7 +81,7 @@ def elbo_backward(
     dloss () -> {name: gradient of that tensor's shape}.
     """
     kind = config.activation
-    x, eps, beta, trunk, h, mu, raw_logvar, logvar, z, decoder, hz, out, nll, kl = cache
+    x, eps, beta, trunk, h, mu, raw_logvar, logvar, _z, decoder, hz, out, nll, kl = cache
     L, B, J = eps.shape
     g: Parameters = {}
 

@@ -45,17 +45,49 @@ from minivae.ops.likelihood import (
 from minivae.ops.optimiser import adam_update, sgd_update
 from minivae.ops.philox import normals, permutation, philox, uniforms
 
-OPS = (
-    "dense_forward dense_backward_params dense_backward_input "
-    "relu_forward relu_backward tanh_forward tanh_backward "
-    "sigmoid_forward sigmoid_backward softplus_forward softplus_backward "
-    "bound_logvar_forward bound_logvar_backward "
-    "reparameterise_forward reparameterise_backward kl_forward kl_backward "
-    "free_bits_forward free_bits_backward gaussian_kl_forward gaussian_kl_backward "
-    "bernoulli_nll_forward bernoulli_nll_backward gaussian_nll_forward gaussian_nll_backward "
-    "sgd_update adam_update philox uniforms normals permutation gather binarise "
-    "dense_relu_forward dense_relu_backward dense_tanh_forward dense_tanh_backward "
-    "latent_forward latent_backward bernoulli_nll_grad gaussian_nll_grad gather_binarise"
-).split()
+__all__ = [
+    "dense_forward",
+    "dense_backward_params",
+    "dense_backward_input",
+    "relu_forward",
+    "relu_backward",
+    "tanh_forward",
+    "tanh_backward",
+    "sigmoid_forward",
+    "sigmoid_backward",
+    "softplus_forward",
+    "softplus_backward",
+    "bound_logvar_forward",
+    "bound_logvar_backward",
+    "reparameterise_forward",
+    "reparameterise_backward",
+    "kl_forward",
+    "kl_backward",
+    "free_bits_forward",
+    "free_bits_backward",
+    "gaussian_kl_forward",
+    "gaussian_kl_backward",
+    "bernoulli_nll_forward",
+    "bernoulli_nll_backward",
+    "gaussian_nll_forward",
+    "gaussian_nll_backward",
+    "sgd_update",
+    "adam_update",
+    "philox",
+    "uniforms",
+    "normals",
+    "permutation",
+    "gather",
+    "binarise",
+    "dense_relu_forward",
+    "dense_relu_backward",
+    "dense_tanh_forward",
+    "dense_tanh_backward",
+    "latent_forward",
+    "latent_backward",
+    "bernoulli_nll_grad",
+    "gaussian_nll_grad",
+    "gather_binarise",
+]
 
-__all__ = [*OPS, "OPS"]  # noqa: PLE0604
+OPS = tuple(__all__)  # the one list that backends, verification and benchmarks read

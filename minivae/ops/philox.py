@@ -45,7 +45,7 @@ def philox(counter: Array, key: Array) -> Array:
     counter (..., 4) uint32, key (2,) uint32 -> (..., 4) uint32.
     Agrees with the published Random123 known-answer vectors.
     """
-    c0, c1, c2, c3 = (counter[..., i].astype(np.uint64) for i in range(4))
+    c0, c1, c2, c3 = np.moveaxis(counter, -1, 0).astype(np.uint64)
     k0, k1 = int(key[0]), int(key[1])
     for _ in range(ROUNDS):
         p0, p1 = c0 * MULTIPLIER_0, c2 * MULTIPLIER_1

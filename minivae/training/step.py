@@ -52,7 +52,7 @@ class ReferenceStep:
             self._update(rows[i], t + i, float(lr[i]), float(beta[i]))
 
     def batch(self, rows: Array, t: int) -> tuple[Array, Array]:
-        """The inputs x (B, D) and the noise eps (L, B, J) of update t: a function of (seed, t, rows)."""
+        """Inputs x (B, D) and noise eps (L, B, J) of update t: a function of (seed, t, rows)."""
         K, plan = self.K, self.plan
         if plan.binarise == "dynamic":
             x = K.gather_binarise(self.data, rows, plan.scale, plan.seed, BINARISE, t)
