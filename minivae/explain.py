@@ -150,7 +150,9 @@ def remarks(o: Objective) -> list[str]:
     """What a reader of the figures should know about this very configuration."""
     notes = [*bernoulli_remarks(o)] if o.likelihood == "bernoulli" else [*gaussian_remarks(o)]
     if o.beta == 0:
-        notes.append("beta = 0: the KL is not trained; the latent space has no reason to be regular.")
+        notes.append(
+            "beta = 0: the KL is not trained; the latent space has no reason to be regular."
+        )
     elif o.beta != 1:
         notes.append(
             f"beta = {o.beta:g}: the loss is no longer a bound on -log p(x); "

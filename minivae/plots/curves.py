@@ -67,7 +67,9 @@ def kl_bars(path: Path | str, kl: Array, active: Array, caption: str) -> Path:
         for place, j in enumerate(order):
             style = {"color": BLUE} if active[j] else {"fc": "white", "ec": GREY, "hatch": "////"}
             axes.bar(place, kl[j], **style)
-        axes.set_xticks(range(len(order)), [str(j) for j in order], fontsize=7 if len(kl) < 40 else 4)
+        axes.set_xticks(
+            range(len(order)), [str(j) for j in order], fontsize=7 if len(kl) < 40 else 4
+        )
         axes.set_xlabel("latent dimension")
         axes.set_ylabel("KL, nats")
         axes.grid(axis="x", visible=False)

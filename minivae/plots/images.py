@@ -42,7 +42,9 @@ def look_of(data: Array) -> Look:
     return Look(low, high, bool(np.median(data) < low + 0.2 * (high - low)))
 
 
-def tile(pictures: Array, shape: tuple[int, int], columns: int, paper: float, gap: int = 1) -> Array:
+def tile(
+    pictures: Array, shape: tuple[int, int], columns: int, paper: float, gap: int = 1
+) -> Array:
     """Lay pictures (N, D) out in a sheet of `columns`, row by row, with `gap` pixels between."""
     h, w = shape
     rows = math.ceil(len(pictures) / columns)

@@ -1,0 +1,128 @@
+"""What the commands share: one JSON object, messages, choosing a backend, parsing values."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+class UsageFault(ValueError):
+    """Wrong usage: one line that names the option, its value and the fix; exit code 2."""
+
+
+class Speaker:
+    """Where words go: stdout, or stderr where stdout is kept for one JSON object."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json, self.quiet = as_json, quiet
+
+    def say(self, text: str = "") -> None:
+        """A message that --quiet leaves out."""
+        if not self.quiet:
+            print(text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+
+    def warn(self, text: str) -> None:
+        """A message that is always shown, on stderr."""
+        print(f"note: {text}", file=sys.stderr, flush=True)
+
+    def result(self, value: Mapping[str, Any], text: str) -> None:
+        """The command's result: one JSON object, or its text."""
+        if self.as_json:
+            print(to_json(value), flush=True)
+        else:
+            print(text, flush=True)
+
+
+def to_json(value: Any) -> str:
+    """One line of strict JSON; NaN and infinities, which JSON has not, become null."""
+    return json.dumps(plain(value), allow_nan=False)
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's own types: arrays as lists, paths as text, NaN as None."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays
+        return plain(value.tolist())
+    if isinstance(value, Iterable):
+        return [plain(v) for v in value]
+    return str(value)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """ "; did you mean 'x'?" where a known word is near, else nothing."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def choose(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """The value, if it is one of those allowed; else a UsageFault with the nearest."""
+    if value not in allowed:
+        raise UsageFault(
+            f"{name} {value!r} is unknown: choose {', '.join(allowed)}{suggestion(value, allowed)}"
+        )
+    return value
+
+
+def choose_backend(name: str, threads: int | None, speaker: Speaker) -> Any:
+    """The backend K; "auto" takes numba where it loads, else numpy, and says which and why.
+
+    Raises UsageFault for an unknown name, BackendUnavailable where the one asked for cannot run.
+    """
+    from minivae.backend import BACKENDS, BackendUnavailable, load_backend
+
+    choose("--backend", name, ("auto", *BACKENDS))
+    if threads is not None and threads < 1:
+        raise UsageFault(f"--threads is {threads}; it must be at least 1")
+    if name != "auto":
+        return load_backend(name, threads)
+    try:
+        K = load_backend("numba", threads)
+    except BackendUnavailable as reason:
+        K = load_backend("numpy", threads)
+        speaker.say(f"backend  numpy (auto; {reason})")
+    else:
+        speaker.say("backend  numba (auto; --backend numpy is the reference)")
+    return K
+
+
+def parse_sizes(text: str) -> tuple[int, ...]:
+    """Layer sizes: "400,200" -> (400, 200); "none" -> (), the linear VAE."""
+    if text.strip().lower() in ("", "none"):
+        return ()
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageFault(f"--hidden {text!r} is no list of sizes; write it like 400,200") from None
+    if min(sizes) < 1:
+        raise UsageFault(f"--hidden {text!r} has a size below 1; every layer needs at least 1")
+    return sizes
+
+
+def parse_c(text: str) -> float | str:
+    """The Gaussian's variance: a positive number, or "learned"."""
+    if text == "learned":
+        return text
+    try:
+        c = float(text)
+    except ValueError:
+        raise UsageFault(f"--c {text!r}: give a positive number, or learned") from None
+    if not (0 < c < math.inf):
+        raise UsageFault(f"--c {text!r}: the variance must be positive and finite")
+    return c
+
+
+def version_text() -> str:
+    """The project's name and version."""
+    from minivae import __version__
+
+    return f"minivae {__version__}"

@@ -1,0 +1,100 @@
+"""`minivae explain-loss`: the exact objective of a configuration, in every convention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("explain-loss")(explain_loss)
+
+
+def explain_loss(
+    target: str = typer.Argument("digits", help="A run's directory, or a data set's name."),
+    likelihood: str = typer.Option(None, help="bernoulli or gaussian."),
+    c: str = typer.Option(None, help="Variance of the Gaussian likelihood, or learned."),
+    beta: float = typer.Option(None, help="Weight of the KL."),
+    latent: int = typer.Option(None, help="Latent dimensions."),
+    data_dim: int = typer.Option(None, help="Features of a datum, where no data set says."),
+    warmup: float = typer.Option(None, help="Epochs over which beta rises from 0."),
+    free_bits: float = typer.Option(None, help="Nats per latent dimension that cost nothing."),
+    draws: int = typer.Option(None, help="Monte-Carlo draws per datum."),
+    binarise: str = typer.Option(None, help="none, dynamic or fixed."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """Print the exact loss of a configuration and its value in every convention."""
+    from minivae import explain
+    from minivae.cli.common import Speaker, choose, parse_c
+
+    given: dict[str, Any] = {
+        "likelihood": likelihood,
+        "c": None if c is None else parse_c(c),
+        "beta": beta,
+        "latent_dim": latent,
+        "data_dim": data_dim,
+        "warmup": warmup,
+        "free_bits": free_bits,
+        "draws": draws,
+        "binarise": binarise,
+    }
+    if likelihood is not None:
+        choose("--likelihood", likelihood, ("bernoulli", "gaussian"))
+    if binarise is not None:
+        choose("--binarise", binarise, ("none", "dynamic", "fixed"))
+    given = {key: value for key, value in given.items() if value is not None}
+    values = settings_of(target) | given
+    if "c" in given and "likelihood" not in given:
+        values["likelihood"] = "gaussian"  # only the Gaussian has a c
+    explanation = explain.explain(explain.Objective(**values))
+    shown = {"target": target, **explanation}
+    Speaker(as_json=as_json).result(shown, explain.text(explanation))
+
+
+def settings_of(target: str) -> dict[str, Any]:
+    """What a run's directory or a data set's name settles of the objective."""
+    if Path(target).is_dir():
+        return settings_of_run(Path(target))
+    from minivae.cli.common import UsageFault
+    from minivae.cli.defaults import defaults_for
+    from minivae.data.registry import BY_NAME, known_name
+
+    name = known_name(target)
+    if name is None:
+        from minivae.cli.common import suggestion
+
+        raise UsageFault(
+            f"{target!r} is neither a run's directory nor a data set{suggestion(target, BY_NAME)}"
+        )
+    defaults = defaults_for(name)
+    binarise = "fixed" if name == "binarized-mnist" else "none"
+    return {
+        "data_dim": BY_NAME[name].features,
+        "latent_dim": defaults["latent_dim"],
+        "likelihood": defaults["likelihood"],
+        "c": defaults["c"],
+        "binarise": binarise,
+    }
+
+
+def settings_of_run(path: Path) -> dict[str, Any]:
+    """A trained run's settings, and the value a learned c has come to."""
+    from minivae.cli.runs import open_run
+
+    run = open_run(path, "last")
+    model, training = run.model, run.training
+    return {
+        "data_dim": model.data_dim,
+        "latent_dim": model.latent_dim,
+        "likelihood": model.likelihood,
+        "c": model.c,
+        "beta": model.beta,
+        "free_bits": model.free_bits,
+        "draws": model.draws,
+        "warmup": training.warmup,
+        "binarise": training.binarise,
+        "learned_c": run.learned_c,
+    }
