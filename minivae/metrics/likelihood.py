@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from minivae.models import vae
 from minivae.models.config import ModelConfig
-from minivae.ops.philox import EVALUATE, normals, uniforms
+from minivae.ops.philox import EVALUATE
 
 Array = npt.NDArray[Any]
 Params = Mapping[str, Any]
@@ -134,7 +134,7 @@ def targets(
     """The rows as the likelihood sees them: scaled, and binarised where asked."""
     x = K.gather(K.to_device(np.ascontiguousarray(data[rows])), np.arange(len(rows)), scale)
     if binarise:
-        u = uniforms(seed, EVALUATE, BINARISE_STEP, rows, data.shape[1])
+        u = K.to_host(K.uniforms(seed, EVALUATE, BINARISE_STEP, rows, data.shape[1]))
         x = K.binarise(x, K.to_device(u))
     return x
 
@@ -174,7 +174,9 @@ def evaluate_rows(
 
 def noise(K: Any, seed: int, draws: range, rows: Array, latent_dim: int) -> Any:
     """Standard normals (L, B, J); each draw is its own step of the evaluation stream."""
-    return K.to_device(np.stack([normals(seed, EVALUATE, s, rows, latent_dim) for s in draws]))
+    return K.to_device(
+        np.stack([K.to_host(K.normals(seed, EVALUATE, s, rows, latent_dim)) for s in draws])
+    )
 
 
 def reconstruction_nll(K: Any, p: Params, z: Any, x: Any, config: ModelConfig) -> Any:
