@@ -1,0 +1,125 @@
+"""Who may import whom, read from the source: the three places stay three places."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MINIVAE = sorted((ROOT / "minivae").rglob("*.py"))
+KERNELS = sorted((ROOT / "kernels").rglob("*.py"))
+HEAVY = {"numba", "cupy", "matplotlib", "sklearn", "safetensors", "typer", "rich"}
+
+pytestmark = pytest.mark.skipif(not KERNELS, reason="the source tree is not beside the tests")
+
+
+def imports(path: Path, *, top_level: bool = False) -> set[str]:
+    """Dotted names of the modules a file imports, anywhere or only when it is itself imported."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = list(ast.walk(tree))
+    if top_level:
+        inner = {
+            child
+            for node in nodes
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+            for child in ast.walk(node)
+        }
+        nodes = [node for node in nodes if node not in inner]
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def roots(names: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in names}
+
+
+def place(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", MINIVAE, ids=place)
+def test_only_the_backend_and_the_command_line_name_the_kernels(path):
+    if place(path) not in {"minivae/backend.py"}:
+        assert "minivae_kernels" not in roots(imports(path))
+
+
+@pytest.mark.parametrize("path", KERNELS, ids=place)
+def test_kernels_never_import_minivae(path):
+    found = roots(imports(path))
+    assert not found & {"minivae", "benchmarks"}
+    if not any(part in path.parts for part in ("cpu", "gpu", "ladder")):
+        assert not roots(imports(path, top_level=True)) & {"numba", "cupy"}
+
+
+@pytest.mark.parametrize("path", [p for p in MINIVAE if "ops" in p.parts], ids=place)
+def test_ops_import_numpy_only(path):
+    allowed = {"__future__", "numpy", "math", "typing", "collections", "minivae"}
+    assert roots(imports(path)) <= allowed
+    mine = {n for n in imports(path) if n.startswith("minivae")}
+    assert all(n.startswith(("minivae.ops", "minivae.types")) for n in mine)
+
+
+@pytest.mark.parametrize("path", [p for p in MINIVAE if "verify" in p.parts], ids=place)
+def test_verify_stands_on_numpy(path):
+    top = roots(imports(path, top_level=True))
+    assert top <= {"numpy", "minivae"} | set(sys.stdlib_module_names)
+
+
+ORDER = ["ops", "models", "training", "cli"]
+
+
+@pytest.mark.parametrize("path", MINIVAE, ids=place)
+def test_lower_places_never_import_higher_ones(path):
+    part = path.relative_to(ROOT / "minivae").parts[0].removesuffix(".py")
+    if part not in ORDER:
+        return
+    for above in ORDER[ORDER.index(part) + 1 :]:
+        assert not any(n.startswith(f"minivae.{above}") for n in imports(path)), above
+
+
+@pytest.mark.parametrize("path", MINIVAE, ids=place)
+def test_no_pickle_and_no_autograd(path):
+    banned = {"pickle", "joblib", "torch", "jax", "tensorflow", "autograd", "dill", "shelve"}
+    assert not roots(imports(path)) & banned
+    assert "allow_pickle=True" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", [p for p in MINIVAE if "ops" in p.parts], ids=place)
+def test_ops_draw_nothing_and_keep_the_dtype(path):
+    """No np.random, and none of the functions that lose an imaginary part without a word."""
+    calls = {
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    }
+    lossy = {f"np.{f}" for f in ("abs", "sign", "conj", "vdot", "maximum", "minimum", "zeros")}
+    assert not calls & (lossy | {"np.linalg.norm", "abs", "max", "min"})
+    assert not any("np.random" in call for call in calls)
+
+
+def test_bare_import_is_light():
+    script = (
+        "import sys, minivae; "
+        f"print(sorted({HEAVY!r} & {{m.split('.')[0] for m in sys.modules}}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_files_stay_readable():
+    """The guide is 250 lines; a file beyond 320 has become two files."""
+    sources = MINIVAE + KERNELS + sorted((ROOT / "benchmarks").rglob("*.py"))
+    too_long = {place(p): n for p in sources if (n := len(p.read_text().splitlines())) > 320}
+    assert not too_long
