@@ -1,0 +1,46 @@
+"""Gradient descent for the small models: one loop, Adam, a step size that ends at zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+LossAndGradient = Callable[[int], tuple[float, Array]]
+
+
+class DescentError(RuntimeError):
+    """The loss stopped being finite."""
+
+
+def cosine(t: int, steps: int) -> float:
+    """Share of the first step size left at update t of `steps`: from 1 to 0 along a cosine."""
+    return 0.5 * (1.0 + float(np.cos(np.pi * t / steps)))
+
+
+def descend(
+    K: Any,
+    theta: Array,
+    loss_and_gradient: LossAndGradient,
+    steps: int,
+    lr: float,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    schedule: Callable[[int, int], float] = cosine,
+) -> Array:
+    """`steps` updates of Adam (E33) on the flat vector theta (P,), in place.
+
+    loss_and_gradient(t) evaluates at the current theta. Returns the losses (steps,), each before
+    its update. Raises DescentError at the first loss that is not finite, before updating.
+    """
+    m, v = np.zeros_like(theta), np.zeros_like(theta)
+    losses = np.empty(steps)
+    for t in range(steps):
+        losses[t], gradient = loss_and_gradient(t)
+        if not np.isfinite(losses[t]):
+            raise DescentError(f"the loss is {losses[t]} at update {t}: try a smaller lr than {lr}.")
+        K.adam_update(theta, gradient, m, v, lr * schedule(t, steps), beta1, beta2, 1e-8, t + 1)
+    return losses
