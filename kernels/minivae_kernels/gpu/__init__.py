@@ -1,0 +1,1 @@
+"""The kernels for an NVIDIA card: CUDA C, launched through CuPy."""

@@ -1,0 +1,120 @@
+// What every kernel file shares: the number type, four columns to a lane, sums in a fixed order.
+//
+// A file is compiled once with REAL = float (training) and, when float64 arrays turn up, once more
+// with REAL = double; nothing else differs. The host build (../host) compiles the same text with g++.
+//
+// The one-pass kernels share a shape. A block has 8 warps of 32 lanes and owns 128 columns of some
+// rows. A warp walks down its rows (warp, warp + 8, ...), a lane holds 4 columns; so one read of a
+// matrix gives row sums (across the lanes of a warp) and column sums (down the rows) together.
+// No atomics: every partial sum has its own place and every sum its own order, whatever the card
+// does first, so the bits are the same in every run.
+#ifndef REAL
+#define REAL float
+#endif
+typedef REAL real;
+typedef unsigned char u8;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef long long i64;
+
+#define LANES 32
+#define WARPS 8
+#define THREADS (LANES * WARPS)
+#define WIDTH 4
+#define TILE (LANES * WIDTH)
+#define FULL_WARP 0xffffffffu
+
+// Four neighbouring numbers, moved as one 16-byte access (two for double).
+struct alignas(16) Quad {
+    real v[WIDTH];
+};
+
+// The functions of the number type at hand; the float ones are the accurate, not the fast ones.
+__device__ inline float exp_of(float x) { return expf(x); }
+__device__ inline double exp_of(double x) { return exp(x); }
+__device__ inline float expm1_of(float x) { return expm1f(x); }
+__device__ inline double expm1_of(double x) { return expm1(x); }
+__device__ inline float log1p_of(float x) { return log1pf(x); }
+__device__ inline double log1p_of(double x) { return log1p(x); }
+__device__ inline float tanh_of(float x) { return tanhf(x); }
+__device__ inline double tanh_of(double x) { return tanh(x); }
+__device__ inline float sqrt_of(float x) { return sqrtf(x); }
+__device__ inline double sqrt_of(double x) { return sqrt(x); }
+
+// -|x|, with NaN staying NaN (fabs and the comparison agree on everything else).
+__device__ inline real minus_abs(real x) { return x > 0 ? -x : x; }
+
+// Where the i-th of a lane's columns lies. With vector access the four are neighbours; without,
+// they are 32 apart, so that the lanes of a warp still read neighbours together.
+__device__ inline int column_of(int first, int lane, int i, int vec) {
+    return first + (vec ? lane * WIDTH + i : lane + i * LANES);
+}
+
+// A lane's four columns of one row; columns past the end read as 0.
+__device__ inline Quad load_columns(const real* row, int first, int lane, int columns, int vec) {
+    Quad q;
+    if (vec) {
+        const int c = first + lane * WIDTH;
+        if (c < columns) return *reinterpret_cast<const Quad*>(row + c);
+        for (int i = 0; i < WIDTH; ++i) q.v[i] = 0;
+        return q;
+    }
+    for (int i = 0; i < WIDTH; ++i) {
+        const int c = column_of(first, lane, i, 0);
+        q.v[i] = c < columns ? row[c] : real(0);
+    }
+    return q;
+}
+
+__device__ inline void store_columns(real* row, const Quad& q, int first, int lane, int columns,
+                                     int vec) {
+    if (vec) {
+        const int c = first + lane * WIDTH;
+        if (c < columns) *reinterpret_cast<Quad*>(row + c) = q;
+        return;
+    }
+    for (int i = 0; i < WIDTH; ++i) {
+        const int c = column_of(first, lane, i, 0);
+        if (c < columns) row[c] = q.v[i];
+    }
+}
+
+// The sum over a warp, the same bits in every lane: a butterfly, and a + b is b + a.
+template <typename T>
+__device__ inline T warp_sum(T value) {
+    for (int apart = LANES / 2; apart > 0; apart /= 2)
+        value += __shfl_xor_sync(FULL_WARP, value, apart);
+    return value;
+}
+
+// The sum over a block of THREADS threads: warps by butterfly, then the warps one after another.
+// Every thread of the block must call it, and every thread gets the result.
+template <typename T>
+__device__ inline T block_sum(T value) {
+    __shared__ T of_warp[WARPS];
+    const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
+    value = warp_sum(value);
+    __syncthreads();  // an earlier call's readers are done
+    if (lane == 0) of_warp[warp] = value;
+    __syncthreads();
+    T sum = 0;
+    for (int w = 0; w < WARPS; ++w) sum += of_warp[w];
+    return sum;
+}
+
+// Add up what the block's 8 warps hold for its 128 columns and write one row of partial sums.
+// Every thread of the block must call it.
+__device__ inline void write_column_sums(const Quad& mine, real* part_row, int first, int columns,
+                                         int vec) {
+    __shared__ real held[WARPS][TILE];
+    const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
+    __syncthreads();
+    for (int i = 0; i < WIDTH; ++i) held[warp][column_of(0, lane, i, vec)] = mine.v[i];
+    __syncthreads();
+    const int c = threadIdx.x;
+    if (c < TILE && first + c < columns) {
+        real sum = 0;
+        for (int w = 0; w < WARPS; ++w) sum += held[w][c];
+        part_row[first + c] = sum;
+    }
+}

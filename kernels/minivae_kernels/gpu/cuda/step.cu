@@ -1,0 +1,145 @@
+// The parts that only the captured training step has: the latent head with its noise, and the loss.
+#include "common.cuh"
+#include "counters.cuh"
+#include "latent_math.cuh"
+#include "philox.cuh"
+
+// Before the first update of a call: where to start counting.
+extern "C" __global__ void begin_call(i64* counters, i64 t, int dry) {
+    counters[NOW] = t;
+    counters[CALL] = 0;
+    counters[DRY] = dry;
+}
+
+// From cuBLAS's bare products to z, KL and the noise, in one pass                          (E25, E26, E15)
+// mu, logvar (batch, J): in, without bias; out, with it (logvar before its bound). eps, z (L, batch, J).
+// kl_part (row tiles, J): column sums of the KL. Lanes are latent dimensions, 32 a block.
+extern "C" __global__ void __launch_bounds__(THREADS)
+latent_head(real* mu, real* logvar, const real* mu_bias, const real* logvar_bias, real* eps, real* z,
+            real* kl_part, const i64* rows, const i64* counters, int batch, int latent, int draws,
+            int rows_per_block, u32 stream, u32 k0, u32 k1) {
+    __shared__ real held[WARPS][LANES];
+    const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
+    const int j = blockIdx.x * LANES + lane;
+    const int start = blockIdx.y * rows_per_block;
+    const int stop = min(start + rows_per_block, batch);
+    const i64 plane = i64(batch) * latent;
+    const u32 now = u32(counters[NOW]);
+    real sum = 0;
+    if (j < latent)
+        for (int b = start + warp; b < stop; b += WARPS) {
+            const i64 at = i64(b) * latent + j;
+            const u32 sample = u32(rows[counters[CALL] * batch + b]);
+            const real m = mu[at] + mu_bias[j], raw = logvar[at] + logvar_bias[j];
+            const real s = bounded(raw), sigma = deviation(s);
+            mu[at] = m;
+            logvar[at] = raw;
+            sum += kl_of(m, s);
+            for (int l = 0; l < draws; ++l) {
+                const real e = normal_at(u32(l * latent + j), sample, now, stream, k0, k1);
+                eps[l * plane + at] = e;
+                z[l * plane + at] = m + sigma * e;
+            }
+        }
+    held[warp][lane] = sum;
+    __syncthreads();
+    if (warp > 0 || j >= latent) return;
+    sum = 0;
+    for (int w = 0; w < WARPS; ++w) sum += held[w][lane];
+    kl_part[blockIdx.y * latent + j] = sum;
+}
+
+// dmu, dlogvar (batch, J) from dz (L, batch, J) and factor[j] = d loss / d kl[b, j], with the column
+// sums for both biases in part (row tiles, part_stride) at the two offsets                 (E27, E16)
+extern "C" __global__ void __launch_bounds__(THREADS)
+latent_head_backward(const real* dz, const real* mu, const real* logvar, const real* eps,
+                     const real* factor, real* dmu, real* dlogvar, real* part, int part_stride,
+                     int mu_offset, int logvar_offset, int batch, int latent, int draws,
+                     int rows_per_block) {
+    __shared__ real held[2][WARPS][LANES];
+    const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
+    const int j = blockIdx.x * LANES + lane;
+    const int start = blockIdx.y * rows_per_block;
+    const int stop = min(start + rows_per_block, batch);
+    const i64 plane = i64(batch) * latent;
+    real sum_mu = 0, sum_logvar = 0;
+    if (j < latent)
+        for (int b = start + warp; b < stop; b += WARPS) {
+            const i64 at = i64(b) * latent + j;
+            const real s = bounded(logvar[at]);
+            real to_mu = 0, to_logvar = 0;
+            for (int l = 0; l < draws; ++l) {
+                to_mu += dz[l * plane + at];
+                to_logvar += dz[l * plane + at] * eps[l * plane + at];
+            }
+            to_mu += factor[j] * mu[at];
+            to_logvar = to_logvar * (real(0.5) * deviation(s)) + factor[j] * dkl_dlogvar(s);
+            if (outside_bound(logvar[at])) to_logvar = 0;
+            dmu[at] = to_mu;
+            dlogvar[at] = to_logvar;
+            sum_mu += to_mu;
+            sum_logvar += to_logvar;
+        }
+    held[0][warp][lane] = sum_mu;
+    held[1][warp][lane] = sum_logvar;
+    __syncthreads();
+    if (warp > 1 || j >= latent) return;  // warp 0 finishes mu, warp 1 logvar
+    real sum = 0;
+    for (int w = 0; w < WARPS; ++w) sum += held[warp][w][lane];
+    part[i64(blockIdx.y) * part_stride + (warp ? logvar_offset : mu_offset) + j] = sum;
+}
+
+// One block ends the forward pass: the loss, whether it is finite, the KL's factors with free bits,
+// the optimiser's rates, the metrics, and the step to the next update                     (E28, E31, E33)
+// total (totals,): per block of the likelihood, nll (gaussian = 0) or squared error (gaussian = 1).
+// lr, beta: the whole call's. dlogc: gradient of log c, null where c is given.
+extern "C" __global__ void __launch_bounds__(THREADS)
+loss_finish(const real* total, int totals, const real* kl_part, int kl_tiles, const double* lr,
+            const double* beta, const real* logc, real* dlogc, real* factor, real* rates,
+            i64* counters, double* sums, int gaussian, int batch, int columns, int latent, int draws,
+            double free_bits, int adam, double beta1, double beta2) {
+    const i64 call = counters[CALL], now = counters[NOW];
+    double nll = 0;
+    for (int i = threadIdx.x; i < totals; i += THREADS) nll += double(total[i]);
+    nll = block_sum(nll);
+    const double rows = double(batch) * draws;
+    double scaled = 0;
+    if (gaussian) {
+        scaled = exp(-double(logc[0])) * nll;
+        nll = 0.5 * (rows * columns * (1.8378770664093454836 + double(logc[0])) + scaled);
+    }
+    double share = 0;  // of the KL that is paid for
+    for (int j = threadIdx.x; j < latent; j += THREADS) {
+        double kl = 0;
+        for (int t = 0; t < kl_tiles; ++t) kl += double(kl_part[t * latent + j]);
+        const bool free = kl / batch < free_bits;
+        share += free ? free_bits : kl / batch;
+        factor[j] = free ? real(0) : real(beta[call] / batch);
+    }
+    share = block_sum(share);
+    const double loss = nll / rows + beta[call] * share;
+    // Judged as the training's number type would see it: an overflow counts, and so does a NaN.
+    const bool bad = !(fabs(double(real(loss))) <= 1.7e308);
+    const bool live = !bad && counters[BAD] < 0 && !counters[DRY];
+    if (live)
+        for (int j = threadIdx.x; j < latent; j += THREADS) {
+            double kl = 0;
+            for (int t = 0; t < kl_tiles; ++t) kl += double(kl_part[t * latent + j]);
+            sums[KL_J + j] += kl;
+        }
+    __syncthreads();  // everyone has read the counters
+    if (threadIdx.x > 0) return;
+    if (bad && counters[BAD] < 0 && !counters[DRY]) counters[BAD] = now;
+    counters[LIVE] = live;
+    if (live) {
+        counters[UPDATES] += 1;
+        counters[SAMPLES] += batch;
+        sums[NLL] += nll / draws;
+        sums[LOSS] += loss * batch;
+    }
+    if (dlogc) dlogc[0] = real(0.5 * (rows * columns - scaled) / rows);
+    rates[0] = real(adam ? lr[call] / (1 - pow(beta1, double(now + 1))) : lr[call]);
+    rates[1] = real(adam ? 1 / (1 - pow(beta2, double(now + 1))) : 1.0);
+    counters[NOW] = now + 1;
+    counters[CALL] = call + 1;
+}

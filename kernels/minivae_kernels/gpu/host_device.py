@@ -1,0 +1,219 @@
+"""The same kernels and the same launches on the host: g++ behind a shim, NumPy for the products.
+
+A stand-in for the card, for tests: slow, and silent on everything that only a card has.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minivae_kernels.gpu import sources
+
+SHIM = Path(__file__).parent / "host"
+FLAGS = ("-std=c++17", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-w", "-U_FORTIFY_SOURCE")
+# What stands before and after every buffer; a kernel that writes there is caught.
+GUARD, CANARY = 64, 0xA5
+
+
+def compiler() -> str | None:
+    """The path of g++, or None where there is none."""
+    return shutil.which("g++")
+
+
+def program(real: str, files: tuple[str, ...], folder: Path) -> str:
+    """One C++ text: shim, all kernels in an unnamed namespace, and a numbered launcher."""
+    names = [kernel for name in files for kernel in sources.kernels(name, folder)]
+    table = ",\n".join(f"    Call<{name}>::run" for name in names)
+    return f"""#define REAL {real}
+#include "{SHIM / 'shim.cpp'}"
+namespace {{
+{sources.whole(files, folder)}
+void (*const table[])(void**) = {{
+{table}
+}};
+}}  // namespace
+extern "C" const char* minivae_launch(int number, const unsigned int* grid, unsigned int threads,
+                                      void** args, unsigned long long order) {{
+    return shim::launch(table[number], grid, threads, args, order);
+}}
+"""
+
+
+@cache
+def build(real: str, files: tuple[str, ...] = sources.FILES, folder: Path = sources.FOLDER) -> Any:
+    """Compile (once for each text, kept in the temporary folder) and load the host library."""
+    gcc = compiler()
+    if gcc is None:
+        raise RuntimeError("the host build needs g++, and there is none on the path")
+    text = program(real, files, folder)
+    digest = hashlib.sha256(
+        "".join([text, *FLAGS, (SHIM / "shim.h").read_text(), (SHIM / "shim.cpp").read_text()]).encode()
+    ).hexdigest()[:16]
+    library = Path(tempfile.gettempdir()) / f"minivae_host_{digest}.so"
+    if not library.exists():
+        with tempfile.TemporaryDirectory() as scratch:
+            source, made = Path(scratch) / "host.cpp", Path(scratch) / "host.so"
+            source.write_text(text, encoding="utf-8")
+            command = [gcc, *FLAGS, str(source), "-o", str(made)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise RuntimeError(f"g++ refuses the kernels:\n{done.stderr[:4000]}")
+            partial = library.with_suffix(f".{id(text)}.tmp")
+            shutil.copy(made, partial)
+            partial.replace(library)  # in one go: another process may be doing the same
+    lib = ctypes.CDLL(str(library))
+    lib.minivae_launch.restype = ctypes.c_char_p
+    return lib
+
+
+class HostDevice:
+    """The seam that the launchers are written against, played by the host.
+
+    order: in which order the shim runs a block's threads (0 up, 1 down, other: shuffled). A
+    kernel without races gives the same bits for every order.
+    """
+
+    name = "host"
+    xp = np
+
+    def __init__(
+        self, order: int = 0, files: tuple[str, ...] = sources.FILES, folder: Path = sources.FOLDER
+    ) -> None:
+        self.order, self.files, self.folder = order, files, folder
+        self.numbers: dict[str, int] = {}
+        self.parameters: dict[str, tuple[sources.Parameter, ...]] = {}
+        for name in files:
+            for kernel, parameters in sources.kernels(name, folder).items():
+                self.numbers[kernel] = len(self.numbers)
+                self.parameters[kernel] = parameters
+        self.recording: list[Callable[[], None]] | None = None
+        self.buffers: list[tuple[np.ndarray[Any, Any], int]] = []
+        self.launches = 0
+        build("float", files, folder)
+
+    # Memory
+
+    def empty(self, shape: Any, dtype: Any, *, guarded: bool = True) -> np.ndarray[Any, Any]:
+        """An uninitialised array, filled with 0xff (NaN), between two guards."""
+        dtype = np.dtype(dtype)
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        raw = np.full(size + 2 * GUARD + 64, CANARY, dtype=np.uint8)
+        start = GUARD + (-(raw.ctypes.data + GUARD)) % 64
+        raw[start : start + size] = 0xFF
+        if guarded:
+            self.buffers.append((raw, size))
+        return raw[start : start + size].view(dtype).reshape(shape)
+
+    def zeros(self, shape: Any, dtype: Any) -> np.ndarray[Any, Any]:
+        """The same, filled with zeros."""
+        out = self.empty(shape, dtype)
+        out[...] = 0
+        return out
+
+    def forget(self) -> None:
+        """Drop the guards kept so far (arrays live on as long as they are used)."""
+        self.buffers.clear()
+
+    def check_guards(self) -> None:
+        """Raise RuntimeError if any kernel wrote beside a buffer."""
+        for raw, size in self.buffers:
+            start = GUARD + (-(raw.ctypes.data + GUARD)) % 64
+            if not ((raw[:start] == CANARY).all() and (raw[start + size :] == CANARY).all()):
+                raise RuntimeError(f"a kernel wrote beside a buffer of {size} bytes")
+
+    def to_device(self, array: Any) -> np.ndarray[Any, Any]:
+        """A copy in the device's memory."""
+        array = np.asarray(array)
+        out = self.empty(array.shape, array.dtype)
+        out[...] = array
+        return out
+
+    def to_host(self, array: Any) -> np.ndarray[Any, Any]:
+        """A copy in the host's memory."""
+        return np.array(array)
+
+    def is_array(self, value: Any) -> bool:
+        """Whether the value is an array of this device."""
+        return isinstance(value, np.ndarray)
+
+    def upload(self, target: np.ndarray[Any, Any], host: Any) -> None:
+        """Copy host numbers into the first elements of an existing flat device array."""
+        target[: host.size] = host.reshape(-1)
+
+    # Work
+
+    def launch(
+        self, kernel: str, grid: tuple[int, int], threads: int, args: tuple[Any, ...],
+        real: Any = np.float32,
+    ) -> None:
+        """Run a kernel, or note it down while a graph is recorded."""
+        packed = sources.pack(kernel, self.parameters[kernel], args, real)
+        work = self._prepared(kernel, grid, threads, packed, real)
+        if self.recording is None:
+            work()
+        else:
+            self.recording.append(work)
+
+    def _prepared(
+        self, kernel: str, grid: tuple[int, int], threads: int, packed: list[Any], real: Any
+    ) -> Callable[[], None]:
+        lib = build("double" if np.dtype(real) == np.float64 else "float", self.files, self.folder)
+        cells = [
+            np.array([0 if p is None else p.ctypes.data], dtype=np.uint64)
+            if parameter.pointer
+            else np.array([p])
+            for parameter, p in zip(self.parameters[kernel], packed, strict=True)
+        ]
+        pointers = (ctypes.c_void_p * len(cells))(*[cell.ctypes.data for cell in cells])
+        size = (ctypes.c_uint * 2)(*grid)
+        number, keep = self.numbers[kernel], (packed, cells)
+
+        def work() -> None:
+            self.launches += 1
+            failure = lib.minivae_launch(
+                number, size, threads, pointers, ctypes.c_ulonglong(self.order)
+            )
+            if failure:
+                raise RuntimeError(f"{kernel}: {failure.decode()} ({len(keep[0])} arguments)")
+
+        return work
+
+    def matmul(self, a: Any, b: Any, out: Any, *, accumulate: bool = False) -> None:
+        """out = a b, or out += a b; a and b may be transposed views."""
+
+        def work() -> None:
+            product = np.matmul(a, b)
+            out[...] = out + product if accumulate else product
+
+        if self.recording is None:
+            work()
+        else:
+            self.recording.append(work)
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Record what `work` launches, arguments frozen, without running it; -> replay."""
+        recorded: list[Callable[[], None]] = []
+        self.recording = recorded
+        try:
+            work()
+        finally:
+            self.recording = None
+
+        def replay() -> None:
+            for one in recorded:
+                one()
+
+        return replay
+
+    def synchronise(self) -> None:
+        """Nothing to wait for."""
