@@ -1,0 +1,167 @@
+"""One datum's walk through the VAE: every op's numbers, and every gradient beside its complex step.
+
+Nothing is computed here a second time. `elbo_forward` and `elbo_backward` run as they are, on a
+backend that writes down each op they call. To check a gradient, the forward pass runs again with
+one entry of that op's argument moved by an imaginary 1e-40.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minivae.layers import Parameters
+from minivae.models.config import ModelConfig
+from minivae.models.vae import elbo_backward, elbo_forward
+from minivae.types import Array
+
+STEP = 1e-40  # a complex step has no cancellation, so it can be this small
+ALL_ENTRIES = 96  # tensors up to this size are checked entry by entry, larger ones by sample
+SAMPLED = 24
+
+
+@dataclass
+class Call:
+    """One op as it was called: its arguments and results by name, and its equations."""
+
+    op: str
+    place: int
+    layer: str
+    arguments: dict[str, Any]
+    results: list[Any]
+    equations: tuple[str, ...]
+
+
+@dataclass
+class Gradient:
+    """A gradient from the backward pass and what the complex step says of the same entries."""
+
+    op: str
+    layer: str
+    argument: str
+    equations: tuple[str, ...]
+    hand: Array
+    entries: list[tuple[int, ...]] = field(default_factory=list)
+    complex_step: list[float] = field(default_factory=list)
+
+    @property
+    def worst(self) -> float:
+        """The largest difference, as a share of the tensor's largest entry (NaN if any is NaN)."""
+        hand = np.array([self.hand[entry] for entry in self.entries])
+        scale = np.abs(self.hand).max() or 1.0
+        return float(np.max(np.abs(hand - np.array(self.complex_step))) / scale)
+
+
+@dataclass
+class Walk:
+    """The whole walk: forward calls in order, gradients from the loss back to the data."""
+
+    loss: float
+    forward: list[Call]
+    gradients: list[Gradient]
+
+
+class Recorder:
+    """A backend that calls K's ops and writes down each call; `nudge` moves one argument."""
+
+    def __init__(
+        self, K: Any, p: Parameters, nudge: tuple[int, str, Array] | None = None
+    ) -> None:
+        self._K, self._nudge = K, nudge
+        self._layers = {id(value): name.rpartition(".")[0] for name, value in p.items()}
+        self.calls: list[Call] = []
+
+    def __getattr__(self, op: str) -> Any:
+        function = getattr(self._K, op)
+        names = list(inspect.signature(function).parameters)
+        equations = tuple(re.findall(r"E\d+", inspect.getdoc(function) or ""))
+
+        def recorded(*values: Any) -> Any:
+            arguments = dict(zip(names, values, strict=True))
+            place = len(self.calls)
+            layer = next((self._layers[id(v)] for v in values if id(v) in self._layers), "")
+            if self._nudge and self._nudge[0] == place:
+                arguments[self._nudge[1]] = arguments[self._nudge[1]] + self._nudge[2]
+            out = function(*arguments.values())
+            results = list(out) if isinstance(out, tuple) else [out]
+            self.calls.append(Call(op, place, layer, arguments, results, equations))
+            return out
+
+        return recorded
+
+
+def walk(
+    K: Any, p: Parameters, x: Array, eps: Array, beta: float, config: ModelConfig, seed: int = 0
+) -> Walk:
+    """Send one datum forward and back, in float64.
+
+    x (1, D), eps (L, 1, J). The loss is in nats (E28). Entries of large tensors are sampled
+    with `seed`; the largest gradient is always among them.
+    Raises ValueError unless x is one datum.
+    """
+    if len(x) != 1:
+        raise ValueError(f"a walk follows one datum, but x has {len(x)} rows: pass x[i : i + 1]")
+    p = {name: np.asarray(value, dtype=np.float64) for name, value in p.items()}
+    x, eps = x.astype(np.float64), eps.astype(np.float64)
+    forward = Recorder(K, p)
+    loss, cache = elbo_forward(forward, p, x, eps, beta, config)
+    backward = Recorder(K, p)
+    elbo_backward(backward, np.ones_like(loss), cache, p, config)
+
+    def loss_with(place: int, name: str, value: Array) -> float:
+        moved, _ = elbo_forward(Recorder(K, p, (place, name, value)), p, x, eps, beta, config)
+        return float(moved.imag) / STEP
+
+    rng = np.random.default_rng(seed)
+    gradients, used = [], set[tuple[int, str]]()
+    for call in backward.calls:
+        source = _undone(call, forward.calls, used)
+        for name, hand in _gradients_of(call, source):
+            gradient = Gradient(call.op, source.layer, name, call.equations, np.asarray(hand))
+            for entry in _entries(gradient.hand, rng):
+                step = np.zeros(gradient.hand.shape, dtype=np.complex128)
+                step[entry] = STEP * 1j
+                gradient.entries.append(entry)
+                gradient.complex_step.append(loss_with(source.place, name, step))
+            gradients.append(gradient)
+    return Walk(float(loss), forward.calls, gradients)
+
+
+def _undone(call: Call, forward: list[Call], used: set[tuple[int, str]]) -> Call:
+    """The forward call that a backward call undoes: the last unused one on the same arrays."""
+    stem = re.sub(r"_backward.*", "", call.op)
+    for candidate in reversed(forward):
+        key = (candidate.place, call.op)
+        if candidate.op != f"{stem}_forward" or key in used:
+            continue
+        shared = [name for name in call.arguments if name in candidate.arguments]
+        if all(candidate.arguments[n] is call.arguments[n] for n in shared if n != "kl_mean"):
+            used.add(key)
+            return candidate
+    raise LookupError(f"{call.op} undoes no op of the forward pass")
+
+
+def _gradients_of(call: Call, source: Call) -> list[tuple[str, Any]]:
+    """The (argument, gradient) pairs that a backward call returned."""
+    returned = {
+        "dense_backward_params": ["W", "b"],
+        "dense_backward_input": ["x"],
+        "reparameterise_backward": ["mu", "logvar"],
+        "kl_backward": ["mu", "logvar"],
+        "gaussian_nll_backward": ["mean", "logc"],
+    }
+    names = returned.get(call.op, list(source.arguments)[:1])
+    return list(zip(names, call.results, strict=True))
+
+
+def _entries(hand: Array, rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """Every entry of a small tensor; the largest and some drawn at random of a large one."""
+    flat = range(hand.size)
+    if hand.size > ALL_ENTRIES:
+        drawn = rng.choice(hand.size, SAMPLED, replace=False)
+        flat = sorted({int(np.abs(hand).argmax()), *drawn.tolist()})  # type: ignore[assignment]
+    return [tuple(int(i) for i in np.unravel_index(i, hand.shape)) for i in flat]
