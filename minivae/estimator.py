@@ -12,17 +12,19 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from minivae.backend import Backend, load_backend
+from minivae.data.dataset import Dataset
 from minivae.estimator_base import LatentEstimator
-from minivae.fitting import Settings, fit_in_memory
 from minivae.metrics.likelihood import Evaluation, evaluate
 from minivae.models import vae
-from minivae.models.config import ConfigError, ModelConfig
+from minivae.models.config import ModelConfig
 from minivae.ops.philox import GENERATE, normals
 from minivae.training.config import TrainConfig
+from minivae.training.loop import train
+from minivae.training.progress import NullReporter, PlainReporter
 from minivae.types import Array
 
 
-class VAE(LatentEstimator):  # type: ignore[misc]
+class VAE(LatentEstimator):
     """Variational autoencoder (E10 to E33) with scikit-learn's manners.
 
     The default likelihood is Gaussian with a learned variance, which suits any real data. For
@@ -99,23 +101,22 @@ class VAE(LatentEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on X (N, D); y is ignored. Starts anew at every call.
 
-        Raises ValueError (ConfigError) for data or settings that cannot be, FitDiverged where
-        the loss stops being finite, BackendUnavailable where the backend cannot run.
+        Raises ValueError (ConfigError) for data or settings that cannot be, Diverged where the
+        loss stops being finite, BackendUnavailable where the backend cannot run.
         """
         X = self._validate(X, reset=True)
-        config = self._model_config(X.shape[1])
-        settings = self._settings()
+        config, settings = self._model_config(X.shape[1]), self._settings()
         self._check_range(X, config)
-        fitted = fit_in_memory(
-            self._backend(),
-            as_float32(X),
-            config,
-            settings,
-            print if self.verbose else lambda line: None,
-        )
+        rows = as_float32(X)
+        data = Dataset(name="X", train=rows, test=rows[:0])
+        reporter = PlainReporter() if self.verbose else NullReporter()
+        result = train(config, settings, data, self._backend(), reporter=reporter)
         self.config_, self.seed_, self.latent_dim_ = config, settings.seed, config.latent_dim
-        self.theta_, self.loss_curve_ = fitted.theta, fitted.losses
-        self.validation_curve_, self.n_iter_ = fitted.held_out, len(fitted.losses)
+        self.theta_ = result.theta if self.patience is None else result.best_theta
+        self.loss_curve_ = [record["train"]["loss"] for record in result.history]
+        held_out = [record["held_out"] for record in result.history]
+        self.validation_curve_ = [figures["loss"] for figures in held_out if figures]
+        self.n_iter_ = result.epochs
         return self
 
     def _model_config(self, data_dim: int) -> ModelConfig:
@@ -132,17 +133,25 @@ class VAE(LatentEstimator):  # type: ignore[misc]
             draws=self.draws,
         )
 
-    def _settings(self) -> Settings:
-        """The training settings, checked by TrainConfig, which knows their ranges."""
+    def _settings(self) -> TrainConfig:
         seed = self.random_state
         if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool):
             seed = check_random_state(seed).randint(2**31 - 1)
-        names = [name for name in Settings._fields if name != "seed"]
-        values = {name: getattr(self, name) for name in names} | {"seed": int(seed)}
-        if self.binarise == "dynamic" and self.likelihood != "bernoulli":
-            raise ConfigError("binarise='dynamic' needs likelihood='bernoulli'")
-        TrainConfig(**values)
-        return Settings(**values)
+        return TrainConfig(
+            dataset="X",
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            optimiser=self.optimiser,
+            momentum=self.momentum,
+            warmup=self.warmup,
+            binarise=self.binarise,
+            seed=int(seed),
+            backend=self.backend,
+            threads=self.threads,
+            patience=self.patience,
+            validation=None if self.patience is None else self.validation,
+        )
 
     def _backend(self) -> Backend:
         return load_backend(self.backend, self.threads)

@@ -8,7 +8,7 @@ log-mean-exp, so memory depends on neither the number of data nor the number of 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from minivae.models.config import ModelConfig
 from minivae.ops.philox import EVALUATE
 
 Array = npt.NDArray[Any]
-Params = Mapping[str, Any]
+Params = dict[str, Any]
 
 BINARISE_STEP = 2**32 - 1  # the evaluation stream's step for targets; draws count from 0
 MAX_FLOATS = 2**22  # size of the largest array of a chunk: 16 MB in float32

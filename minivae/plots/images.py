@@ -132,20 +132,19 @@ def manifold(
     if shape is None:
         raise ValueError("a manifold grid needs pictures; this data has no height and width")
     n = math.isqrt(len(decoded))
-    sheet = tile(decoded, shape, n, look.paper, 0)
-    height, width = sheet.shape
+    gap = 1 if min(shape) <= 16 else 0  # small pictures would run into each other
+    sheet = tile(decoded, shape, n, look.paper, gap)
     with styled():
-        figure = new_figure(6.4, 6.2 * height / width)
+        figure = new_figure(6.4, 6.2 * sheet.shape[0] / sheet.shape[1])
         axes = figure.subplots()
         show(axes, sheet, look)
         axes.set_axis_on()
         axes.grid(False)
-        ticks = [i for i in range(n) if n <= 6 or i % max(1, n // 5) == n % 2 * (n // 2) % (n // 5)]
-        values = [NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)]
-        axes.set_xticks([(i + 0.5) * shape[1] for i in ticks], [f"{values[i]:.1f}" for i in ticks])
-        axes.set_yticks(
-            [(i + 0.5) * shape[0] for i in ticks], [f"{values[n - 1 - i]:.1f}" for i in ticks]
-        )
+        ticks = sorted({round(i * (n - 1) / 5) for i in range(6)})
+        values = [f"{NormalDist().inv_cdf((i + 0.5) / n):.1f}" for i in ticks]
+        height, width = shape[0] + gap, shape[1] + gap
+        axes.set_xticks([i * width + shape[1] / 2 for i in ticks], values)
+        axes.set_yticks([i * height + shape[0] / 2 for i in ticks], values[::-1])
         axes.tick_params(length=0, labelsize=7.5, colors=GREY)
         axes.spines[:].set_visible(False)
         axes.set_xlabel(f"z[{dims[0]}]")

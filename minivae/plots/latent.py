@@ -48,9 +48,6 @@ def labelled(
     axes: Any, codes: Array, labels: Array, names: Sequence[str] | None, size: float
 ) -> None:
     """One colour per label, and its name at its median."""
-    from matplotlib.patheffects import withStroke
-
-    halo = [withStroke(linewidth=3.0, foreground="white")]
     order = np.random.default_rng(0).permutation(len(codes))  # no label is always on top
     kinds = np.unique(labels)
     colour_of = {k: LABEL_COLOURS[i % len(LABEL_COLOURS)] for i, k in enumerate(kinds)}
@@ -59,8 +56,8 @@ def labelled(
     for kind in kinds:
         centre = np.median(codes[labels == kind], axis=0)
         name = str(kind) if names is None else names[int(kind)]
-        axes.text(*centre, name, color=colour_of[kind], weight="bold", fontsize=11,
-                  ha="center", va="center", path_effects=halo)  # fmt: skip
+        box = {"boxstyle": "round,pad=0.25", "fc": "white", "ec": colour_of[kind], "lw": 1.6}
+        axes.text(*centre, name, weight="bold", fontsize=9, ha="center", va="center", bbox=box)
 
 
 def prior_circles(axes: Any) -> None:

@@ -64,7 +64,7 @@ def save(figure: Any, path: Path | str, caption: str, title: str = "") -> Path:
     """
     path = Path(path)
     width, height = figure.get_size_inches()
-    lines = textwrap.wrap(caption, max(20, int(width * 15.5)))
+    lines = textwrap.wrap(caption, max(20, int(width * 18)))
     bottom = CAPTION_INCHES * len(lines) + 0.12
     top = 0.28 if title else 0.04
     figure.set_size_inches(width, height + bottom + top)

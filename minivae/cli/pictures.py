@@ -1,0 +1,179 @@
+"""The pictures of a run, each with a caption of measured figures, drawn from one loaded model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minivae import plots, sampling
+from minivae.metrics.latent import LatentReport, latent_report, most_active
+from minivae.models.config import ModelConfig
+from minivae.plots.images import look_of, manifold_codes
+from minivae.types import Array
+
+SHOWN = 24  # reconstructions, in pairs of rows of 12
+SHEET = 100  # samples
+GRID = 20  # manifold, a side
+PRIOR_SEED = 0
+
+
+class Scene(NamedTuple):
+    """A trained model and the data to show it with; x (N, D) is the split that is shown."""
+
+    K: Any
+    p: dict[str, Any]
+    model: ModelConfig
+    name: str
+    split: str
+    x: Array
+    labels: Array | None
+    label_names: tuple[str, ...] | None
+    shape: tuple[int, int] | None
+
+    def decode(self, z: Array) -> Array:
+        """E[x|z] (N, D)."""
+        return sampling.decode_all(self.K, self.p, z, self.model)
+
+    def encode(self, x: Array) -> tuple[Array, Array]:
+        """Posterior means and log-variances (N, J)."""
+        return sampling.encode_all(self.K, self.p, x, self.model)
+
+
+def draw_all(
+    scene: Scene, folder: Path, records: list[dict[str, Any]], stop: Callable[[], None]
+) -> tuple[dict[str, Path], LatentReport]:
+    """Every picture of a finished run into `folder`: name -> path, and the latent report.
+
+    `stop` is called between pictures and may raise.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    mu, logvar = scene.encode(scene.x)
+    kl = scene.K.to_host(scene.K.kl_forward(mu, logvar))
+    report = latent_report(mu, kl)
+    dims = shown_dims(mu)
+    jobs: dict[str, Callable[[Path], Path]] = {
+        "reconstructions": lambda path: draw_reconstructions(scene, path, mu),
+        "samples": lambda path: draw_samples(
+            scene, path, sampling.prior_codes(SHEET, scene.model.latent_dim, PRIOR_SEED), "prior"
+        ),
+        "latent": lambda path: draw_latent(scene, path, mu, report, dims),
+        "curves": lambda path: draw_curves(path, records),
+    }
+    if scene.shape is not None:
+        jobs["manifold"] = lambda path: draw_manifold(scene, path, dims)
+    if scene.model.latent_dim > 2:
+        jobs["kl"] = lambda path: draw_kl(path, report)
+    drawn = {}
+    for name, job in jobs.items():
+        if name == "curves" and not records:
+            continue
+        stop()
+        drawn[name] = job(folder / f"{name}.png")
+    return drawn, report
+
+
+def shown_dims(mu: Array) -> tuple[int, int]:
+    """The two dimensions that pictures show: the most active (the same twice where J = 1)."""
+    dims = most_active(mu, 2)
+    return dims[0], dims[-1]
+
+
+def draw_reconstructions(scene: Scene, path: Path, mu: Array, rows: Array | None = None) -> Path:
+    """Data and their reconstructions from the posterior mean."""
+    everything = scene.decode(mu)
+    error = float(((everything - scene.x) ** 2).sum(axis=1).mean())
+    if rows is None:
+        rows = spread_rows(scene.labels, len(scene.x), SHOWN)
+    caption = (
+        f"{scene.name}, {scene.split} split: {len(rows)} of {len(scene.x)} data. Decoded from the "
+        f"posterior mean, {scene.model.latent_dim} latent dimensions; mean squared error "
+        f"{error:.3f} per datum (sum over {scene.model.data_dim} features)."
+    )
+    return plots.reconstructions(path, scene.x[rows], everything[rows], scene.shape, caption)
+
+
+def spread_rows(labels: Array | None, n: int, count: int) -> Array:
+    """Up to `count` rows: in turn from each label where there are any, else the first ones."""
+    count = min(count, n)
+    if labels is None or len(np.unique(labels)) > count:
+        return np.arange(count)
+    rank = np.zeros(n, dtype=np.int64)
+    for kind in np.unique(labels):
+        mine = np.flatnonzero(labels == kind)
+        rank[mine] = np.arange(len(mine))
+    return np.lexsort((labels, rank))[:count]
+
+
+def draw_samples(
+    scene: Scene, path: Path, codes: Array, source: str, x: Array | None = None
+) -> Path:
+    """Decoded codes as a sheet; `x` replaces the decoded means where it is given."""
+    words = {
+        "prior": "z from the prior N(0, I)",
+        "aggregate": "z from the aggregated posterior of the training data",
+        "mixture": "z from a Gaussian mixture fitted to the training data's codes",
+    }[source]
+    shown = "the decoded means E[x|z]" if x is None else "draws from p(x|z)"
+    caption = f"{scene.name}: {len(codes)} samples, {words}; {shown}. None was picked or left out."
+    x = scene.decode(codes) if x is None else x
+    return plots.samples(path, x, scene.shape, look_of(scene.x), caption)
+
+
+def draw_manifold(scene: Scene, path: Path, dims: tuple[int, int], n: int = GRID) -> Path:
+    """The decoded grid over two latent dimensions."""
+    codes = manifold_codes(n, scene.model.latent_dim, dims)
+    rest = (
+        ""
+        if scene.model.latent_dim <= 2
+        else (f" The two most active of {scene.model.latent_dim} dimensions; the others stay at 0.")
+    )
+    caption = (
+        f"{scene.name}: E[x|z] on a {n} x {n} grid, spaced so that each cell holds 1/{n * n} of "
+        f"the prior N(0, I).{rest}"
+    )
+    return plots.manifold(path, scene.decode(codes), scene.shape, look_of(scene.x), dims, caption)
+
+
+def draw_latent(
+    scene: Scene, path: Path, mu: Array, report: LatentReport, dims: tuple[int, int]
+) -> Path:
+    """The latent scatter of the shown split."""
+    spread = ", ".join(
+        f"z[{j}] {mu[:, j].mean():+.2f} ± {mu[:, j].std():.2f}" for j in dict.fromkeys(dims)
+    )
+    rest = (
+        ""
+        if scene.model.latent_dim <= 2
+        else (f" The two most active of {scene.model.latent_dim} dimensions.")
+    )
+    caption = (
+        f"{scene.name}, {scene.split} split, {len(mu)} data: posterior means, {spread}; mean KL "
+        f"{report.kl_per_dimension.sum():.2f} nats. Dashed: 1 and 2 standard deviations of the "
+        f"prior.{rest}"
+    )
+    return plots.latent_scatter(
+        path, mu[:, list(dims)], scene.labels, dims, caption, scene.label_names
+    )
+
+
+def draw_curves(path: Path, records: list[dict[str, Any]]) -> Path:
+    """The training curves, the best epoch named."""
+    part = "held_out" if records[-1].get("held_out") else "train"
+    best = max(records, key=lambda r: (r.get(part) or r["train"])["elbo"])
+    last = records[-1]
+    name = "held-out" if part == "held_out" else "training"
+    at_best, at_end = -best[part]["elbo"], -last[part]["elbo"]
+    caption = (
+        f"{len(records)} epochs. Best {name} -ELBO {at_best:.2f} nats per datum, at epoch "
+        f"{best['epoch']}; at the end {at_end:.2f} (training {-last['train']['elbo']:.2f}). "
+        "Training figures are means over the epoch, while the parameters moved."
+    )
+    return plots.training_curves(path, records, caption)
+
+
+def draw_kl(path: Path, report: LatentReport) -> Path:
+    """KL per dimension, with the diagnosis as caption."""
+    return plots.kl_bars(path, report.kl_per_dimension, report.active, report.diagnosis)
