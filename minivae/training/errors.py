@@ -1,0 +1,42 @@
+"""The ways a run can end other than well, each with one clear line and an exit code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+class RunError(RuntimeError):
+    """A run cannot start, go on or be read: what, where, and what to do about it."""
+
+
+class CheckpointError(RunError):
+    """A checkpoint is missing, damaged, or belongs to another model or other data."""
+
+
+class Diverged(RunError):
+    """A step produced NaN or infinity; the last good state was kept."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, run_dir: Path | None = None) -> None:
+        super().__init__(message)
+        self.run_dir = run_dir
+
+
+class Interrupted(RunError):
+    """A signal stopped the run after its state was saved.
+
+    ``code`` is the exit status a shell expects (130 for Ctrl-C, 143 for SIGTERM).
+    """
+
+    def __init__(self, message: str, code: int, run_dir: Path | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.exit_code = code
+        self.run_dir = run_dir
+
+
+def describe_os_error(error: OSError) -> str:
+    """The system's own words for ``error``, without the number and the path."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)

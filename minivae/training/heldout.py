@@ -1,0 +1,139 @@
+"""What the model is measured on while it trains: which rows, and how well it does on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minivae.data.dataset import Dataset
+from minivae.models.config import ConfigError, ModelConfig
+from minivae.models.vae import decode, encode, layout_of, nll_forward
+from minivae.ops.philox import EVALUATE, permutation, uniforms
+from minivae.training.config import TrainConfig
+from minivae.types import Array
+
+CARVE_EPOCH = 2**32 - 1  # the permutation that picks validation rows; no epoch has this number
+TARGET_STEP = 2**32 - 1  # the evaluation stream's step that binarises targets; draws count from 0
+DEFAULT_VALIDATION = 0.1
+ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 5.2
+MAX_FLOATS = 2**22  # of the largest array of a chunk
+MAX_ROWS = 512
+
+
+class Split(NamedTuple):
+    """Which rows train and which measure; `held_out` is None where there is nothing to measure on.
+
+    train_rows and rows index the arrays they are used with: noise belongs to a row's number.
+    """
+
+    train_rows: Array  # (n,) rows of dataset.train that are trained on
+    name: str  # "valid", "test", or "train" when nothing is held out
+    held_out: Array | None  # (M, D) the array that is measured on
+    rows: Array  # (m,) its rows that count
+    note: str  # what the user should know, or ""
+
+
+def split_rows(dataset: Dataset, config: TrainConfig) -> Split:
+    """The data's own valid part, else rows carved from train, else the test part, else nothing.
+
+    Raises ConfigError where the carving would leave no row on one side.
+    """
+    n, everything = len(dataset.train), np.arange(len(dataset.train))
+    own = dataset.valid is not None and len(dataset.valid) > 0
+    fraction = config.validation
+    if own and fraction is not None:
+        raise ConfigError(
+            f"validation = {fraction}: {dataset.name} has a validation part of its own; "
+            "leave the setting out"
+        )
+    if own:
+        return Split(everything, "valid", dataset.valid, np.arange(len(dataset.valid)), "")  # type: ignore[arg-type]
+    note = ""
+    if fraction is None and config.patience is not None:
+        fraction = DEFAULT_VALIDATION
+        note = (
+            f"early stopping needs rows that are neither trained on nor tested on: "
+            f"{fraction:.0%} of the training rows are held out for it"
+        )
+    if fraction is not None:
+        size = round(fraction * n)
+        if not 0 < size < n:
+            raise ConfigError(
+                f"validation = {fraction:g}: holds out {size} of {n} training rows; "
+                "choose a fraction that leaves rows on both sides"
+            )
+        order = permutation(config.seed, CARVE_EPOCH, n)
+        return Split(np.sort(order[size:]), "valid", dataset.train, np.sort(order[:size]), note)
+    if len(dataset.test) > 0:
+        return Split(everything, "test", dataset.test, np.arange(len(dataset.test)), "")
+    return Split(everything, "train", None, everything[:0], "")
+
+
+def measure(
+    K: Any,
+    model: ModelConfig,
+    theta: Array,
+    split: Split,
+    config: TrainConfig,
+    scale: float,
+    between: Callable[[], None],
+) -> dict[str, Any] | None:
+    """The held-out figures, nats per datum; None where nothing is held out.
+
+    The noise (one draw a row) and the binarised targets are the same at every epoch, and those
+    of `metrics.likelihood.evaluate`, so that the curve moves with the model alone. `between` is
+    called from chunk to chunk and may raise to stop. Memory is bounded by the chunk and by the
+    posterior means (m, J).
+    """
+    if split.held_out is None:
+        return None
+    p = layout_of(model).views(K.to_device(theta))
+    J = model.latent_dim
+    nll, kl_j = 0.0, np.zeros(J)
+    mus: list[Array] = []
+    step = max(1, min(MAX_ROWS, MAX_FLOATS // max(model.data_dim, J, *model.hidden)))
+    for start in range(0, len(split.rows), step):
+        between()
+        rows = split.rows[start : start + step]
+        x = _targets(K, split.held_out, rows, scale, config)
+        mu, logvar = encode(K, p, x, model)
+        eps = K.to_device(K.to_host(K.normals(config.seed, EVALUATE, 0, rows, J))[None])
+        z = K.reparameterise_forward(mu, logvar, eps)
+        out = decode(K, p, z.reshape(len(rows), J), model).reshape(1, len(rows), -1)
+        nll += float(K.to_host(nll_forward(K, p, out, x, model)).sum(dtype=np.float64))
+        kl_j += K.to_host(K.kl_forward(mu, logvar)).sum(axis=0, dtype=np.float64)
+        mus.append(K.to_host(mu))
+    return figures(nll, kl_j, len(split.rows), model) | {"active_units": _active(mus)}
+
+
+def _targets(K: Any, data: Array, rows: Array, scale: float, config: TrainConfig) -> Any:
+    batch = K.to_device(np.ascontiguousarray(data[rows]))
+    x = K.gather(batch, np.arange(len(rows)), scale)
+    if config.binarise == "dynamic":
+        u = uniforms(config.seed, EVALUATE, TARGET_STEP, rows, data.shape[1])
+        x = K.binarise(x, K.to_device(u))
+    return x
+
+
+def _active(mus: list[Array]) -> int:
+    mu = np.concatenate(mus).astype(np.float64)
+    return int((mu.var(axis=0) > ACTIVE_VARIANCE).sum())  # E38
+
+
+def figures(nll: float, kl_j: Array, n: int, model: ModelConfig) -> dict[str, Any]:
+    """Means in nats per datum from sums over n data.
+
+    `elbo` is unweighted (E19); `loss` is the objective at the full β, free bits included (E31).
+    """
+    mean_kl_j = kl_j / n
+    reconstruction, kl = nll / n, float(mean_kl_j.sum())
+    paid = float(np.maximum(mean_kl_j, model.free_bits).sum()) if model.free_bits > 0 else kl
+    return {
+        "loss": reconstruction + model.beta * paid,
+        "reconstruction": reconstruction,
+        "kl": kl,
+        "elbo": -(reconstruction + kl),
+        "kl_j": [float(value) for value in mean_kl_j],
+    }

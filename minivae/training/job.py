@@ -1,0 +1,121 @@
+"""What a run computes: which rows each update sees, at what rate, by which step.
+
+Everything here is a function of the configuration and the data alone, never of what happened
+before, so that a resumed run and a replay see exactly what the first run saw.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from minivae.data.dataset import Dataset
+from minivae.data.targets import binarise_fixed, check_targets
+from minivae.models.config import ConfigError, ModelConfig
+from minivae.ops.philox import permutation
+from minivae.training.config import TrainConfig, check_together
+from minivae.training.heldout import Split, split_rows
+from minivae.training.plan import StepPlan, make_plan
+from minivae.training.schedule import Rate, Schedule
+from minivae.training.state import State
+from minivae.types import Array
+
+# A chunk of updates is what one call of the step does, and the longest a stop has to wait: sized
+# for about a tenth of a second by the operations a slow processor, or a slow GPU, does in it.
+CHUNK_FLOPS = {"cupy": 2e11}
+CHUNK_FLOPS_CPU = 1e9
+MOST_UPDATES = {"cupy": 256}
+MOST_UPDATES_CPU = 64
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model, its training settings, the data (binarised, if once) and who computes."""
+
+    model: ModelConfig
+    config: TrainConfig
+    data: Dataset
+    K: Any
+    split: Split
+    schedule: Schedule
+    plan: StepPlan
+    chunk: int  # updates
+
+    @property
+    def rows(self) -> int:
+        """How many rows are trained on."""
+        return len(self.split.train_rows)
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Updates in an epoch, the smaller last one counted."""
+        return math.ceil(self.rows / self.config.batch_size)
+
+    def order(self, epoch: int) -> Array:
+        """The rows in this epoch's order, a function of (seed, epoch): (n,) int64."""
+        return self.split.train_rows[permutation(self.config.seed, epoch, self.rows)]
+
+    def next_rows(self, order: Array, update: int) -> Array:
+        """The rows (n, B) of the chunk that starts at this update of the epoch.
+
+        Chunks end at fixed places of the epoch. The sums of losses are added chunk by chunk, so
+        this keeps even their last bits the same wherever the run was stopped.
+        """
+        B = self.config.batch_size
+        full = len(order) // B
+        if update >= full:
+            return order[full * B :].reshape(1, -1)
+        end = min(full, (update // self.chunk + 1) * self.chunk)
+        return order[update * B : end * B].reshape(-1, B)
+
+    def step(self, state: State) -> Any:
+        """The backend's training step, holding a copy of this state."""
+        return self.K.make_step(self.plan, state.theta, state.moments, self.data.train)
+
+
+def make_job(
+    model: ModelConfig, config: TrainConfig, dataset: Dataset, K: Any, lr: Rate | None
+) -> Job:
+    """Check model, settings and data against each other, and lay out the run.
+
+    Raises ConfigError or DataError, one line, before anything is written.
+    """
+    check_together(model, config)
+    check_targets(dataset, model.likelihood, config.binarise)
+    if dataset.data_dim != model.data_dim:
+        raise ConfigError(
+            f"data_dim = {model.data_dim}: {dataset.name} has {dataset.data_dim} features a row"
+        )
+    if config.backend != K.name:
+        raise ConfigError(f"backend = {config.backend!r}: the backend given is {K.name!r}")
+    data = binarise_fixed(dataset, config.seed) if config.binarise == "fixed" else dataset
+    split = split_rows(data, config)
+    B = min(config.batch_size, len(split.train_rows))
+    plan = make_plan(
+        model,
+        scale=data.scale,
+        seed=config.seed,
+        max_batch=B,
+        optimiser=config.optimiser,
+        momentum=config.momentum,
+        beta1=config.beta1,
+        beta2=config.beta2,
+        adam_eps=config.adam_eps,
+        binarise="dynamic" if config.binarise == "dynamic" else "none",
+        threads=config.threads or 0,
+    )
+    per_epoch = math.ceil(len(split.train_rows) / config.batch_size)
+    schedule = Schedule.of(config.lr, model.beta, config.warmup, per_epoch)
+    if lr is not None:
+        schedule = Schedule(lr, schedule.beta, schedule.warmup_updates)
+    return Job(model, config, data, K, split, schedule, plan, chunk_size(plan, K.name))
+
+
+def chunk_size(plan: StepPlan, backend: str) -> int:
+    """Updates in a chunk: a power of two, from the model's size alone, never from the clock."""
+    parameters = sum(math.prod(shape) for _, _, shape in plan.layout)
+    flops = 6.0 * parameters * plan.max_batch * plan.draws  # 2 forward, 4 backward a parameter
+    budget = CHUNK_FLOPS.get(backend, CHUNK_FLOPS_CPU)
+    most = MOST_UPDATES.get(backend, MOST_UPDATES_CPU)
+    return min(most, 1 << math.floor(math.log2(max(1.0, budget / flops))))

@@ -1,0 +1,151 @@
+"""The checkpoints of one run: their names, which to keep, which is best, and which is sound."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from minivae.training.checkpoint import (
+    TEMPORARY,
+    Checkpoint,
+    Tensors,
+    encode_json,
+    manifest_path,
+    read_checkpoint,
+    read_manifest,
+    sync_directory,
+    write_atomically,
+    write_checkpoint,
+)
+from minivae.training.errors import CheckpointError, RunError, describe_os_error
+
+NAME = re.compile(r"epoch-(\d{4,})(?:-update-(\d{6,}))?\.safetensors")
+POINTERS = ("best", "last")
+
+Key = tuple[int, int]  # (complete epochs, updates done in the next one)
+
+
+def name_of(key: Key) -> str:
+    """File name of the checkpoint at ``key``: ``epoch-0003`` or ``epoch-0003-update-000120``."""
+    epoch, update = key
+    return f"epoch-{epoch:04d}" + (f"-update-{update:06d}" if update else "") + ".safetensors"
+
+
+def key_of(path: Path) -> Key | None:
+    """The key in a checkpoint's file name, or None if it is no checkpoint's name."""
+    match = NAME.fullmatch(path.name)
+    return (int(match[1]), int(match[2] or 0)) if match else None
+
+
+class CheckpointStore:
+    """A directory of checkpoints; ``best`` and ``last`` are manifests naming one of them.
+
+    A numbered file never changes once it has its manifest, so a stop at any moment leaves every
+    older checkpoint as it was. Beside each pointer ``NAME.json`` stands ``NAME.safetensors``, a
+    hard link (or copy) for people and other tools; this program reads the file the pointer names.
+    """
+
+    def __init__(self, directory: Path, keep: int = 3) -> None:
+        self.directory = directory
+        self.keep = keep
+
+    def keys(self) -> list[Key]:
+        """All numbered checkpoints, sound or not, oldest first."""
+        if not self.directory.is_dir():
+            return []
+        found = (key_of(path) for path in self.directory.iterdir())
+        return sorted(key for key in found if key is not None)
+
+    def save(self, key: Key, tensors: Tensors, facts: dict[str, Any], best: bool) -> None:
+        """Write the checkpoint at ``key``, point ``last`` (and ``best``) at it, drop old ones.
+
+        Raises RunError when the disk refuses; what was there before is then still whole.
+        """
+        path = self.directory / name_of(key)
+        manifest = write_checkpoint(path, tensors, facts)
+        for pointer in POINTERS if best else POINTERS[1:]:
+            self._point(pointer, manifest)
+        self._prune(key)
+
+    def _point(self, pointer: str, manifest: dict[str, Any]) -> None:
+        write_atomically(self.directory / f"{pointer}.json", encode_json(manifest))
+        source = self.directory / manifest["file"]
+        target = self.directory / f"{pointer}.safetensors"
+        temporary = target.with_name(target.name + TEMPORARY)
+        temporary.unlink(missing_ok=True)
+        try:
+            try:
+                os.link(source, temporary)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(source, temporary)
+            os.replace(temporary, target)
+            sync_directory(self.directory)
+        except OSError as error:
+            raise RunError(f"cannot write {target}: {describe_os_error(error)}") from error
+
+    def _prune(self, newest: Key) -> None:
+        """Keep the ``keep`` newest up to ``newest``, and the best; the rest is removed.
+
+        What lies beyond ``newest`` was damaged or belongs to an abandoned continuation. Once an
+        epoch is complete the checkpoints inside epochs have served.
+        """
+        candidates = [key for key in self.keys() if key <= newest]
+        if newest[1] == 0:
+            candidates = [key for key in candidates if key[1] == 0]
+        kept = {name_of(key) for key in candidates[-self.keep :]}
+        kept.add(self._target("best"))
+        for key in self.keys():
+            if name_of(key) not in kept:
+                path = self.directory / name_of(key)
+                manifest_path(path).unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+
+    def _target(self, pointer: str) -> str:
+        try:
+            return str(read_manifest(self.directory / f"{pointer}.json").get("file", ""))
+        except CheckpointError:
+            return ""
+
+    def clean(self) -> None:
+        """Remove what a killed run left half-written. Call it with the run's lock held."""
+        for path in self.directory.glob("*" + TEMPORARY):
+            path.unlink(missing_ok=True)
+
+    def load(self, which: str) -> Checkpoint:
+        """The verified ``best`` or ``last`` checkpoint; CheckpointError if it is not sound."""
+        pointer = self.directory / f"{which}.json"
+        if not pointer.exists():
+            raise CheckpointError(f"{self.directory} has no {which} checkpoint")
+        target = self.directory / str(read_manifest(pointer).get("file", ""))
+        if key_of(target) is None:
+            raise CheckpointError(f"{pointer.name} names no checkpoint")
+        return read_checkpoint(target)
+
+    def newest_sound(self, note: Callable[[str], None]) -> Checkpoint | None:
+        """The newest checkpoint that verifies; each damaged one passed over is noted.
+
+        Returns None when no checkpoint was ever completed; raises CheckpointError when some were
+        and every one is damaged.
+        """
+        faults: list[str] = []
+        completed = 0
+        for key in reversed(self.keys()):
+            path = self.directory / name_of(key)
+            completed += manifest_path(path).exists()
+            try:
+                checkpoint = read_checkpoint(path)
+            except CheckpointError as error:
+                faults.append(str(error))
+                continue
+            for fault in faults:
+                note(f"{fault}; using {path.stem} instead")
+            return checkpoint
+        if completed:
+            raise CheckpointError(
+                f"no sound checkpoint in {self.directory} ({'; '.join(faults)}); start a new run"
+            )
+        return None
