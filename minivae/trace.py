@@ -68,9 +68,7 @@ class Walk:
 class Recorder:
     """A backend that calls K's ops and writes down each call; `nudge` moves one argument."""
 
-    def __init__(
-        self, K: Any, p: Parameters, nudge: tuple[int, str, Array] | None = None
-    ) -> None:
+    def __init__(self, K: Any, p: Parameters, nudge: tuple[int, str, Array] | None = None) -> None:
         self._K, self._nudge = K, nudge
         self._layers = {id(value): name.rpartition(".")[0] for name, value in p.items()}
         self.calls: list[Call] = []
@@ -132,14 +130,14 @@ def walk(
 
 
 def _undone(call: Call, forward: list[Call], used: set[tuple[int, str]]) -> Call:
-    """The forward call that a backward call undoes: the last unused one on the same arrays."""
+    """The forward call that a backward call undoes: the last unused one on the same values."""
     stem = re.sub(r"_backward.*", "", call.op)
     for candidate in reversed(forward):
         key = (candidate.place, call.op)
         if candidate.op != f"{stem}_forward" or key in used:
             continue
         shared = [name for name in call.arguments if name in candidate.arguments]
-        if all(candidate.arguments[n] is call.arguments[n] for n in shared if n != "kl_mean"):
+        if all(np.array_equal(candidate.arguments[n], call.arguments[n]) for n in shared):
             used.add(key)
             return candidate
     raise LookupError(f"{call.op} undoes no op of the forward pass")

@@ -127,7 +127,7 @@ def extent(plane: Array) -> tuple[Array, Array]:
 
 
 def off_manifold(model: Explored, x: Array, low: Array, high: Array) -> Array:
-    """1 where a cell's decoded centre lies in no datum's neighbourhood: (CELLS, CELLS) uint8   (E40)
+    """1 where a cell's decoded centre lies in no datum's neighbourhood, uint8   (E40)
 
     A datum's neighbourhood is the ball to its third nearest neighbour, among at most 2000 data.
     """
