@@ -25,6 +25,7 @@ from minivae.training.errors import CheckpointError, RunError, describe_os_error
 
 NAME = re.compile(r"epoch-(\d{4,})(?:-update-(\d{6,}))?\.safetensors")
 POINTERS = ("best", "last")
+INSIDE = 2  # checkpoints kept within an epoch
 
 Key = tuple[int, int]  # (complete epochs, updates done in the next one)
 
@@ -90,13 +91,14 @@ class CheckpointStore:
     def _prune(self, newest: Key) -> None:
         """Keep the ``keep`` newest up to ``newest``, and the best; the rest is removed.
 
-        What lies beyond ``newest`` was damaged or belongs to an abandoned continuation. Once an
-        epoch is complete the checkpoints inside epochs have served.
+        What lies beyond ``newest`` was damaged or belongs to an abandoned continuation. Those
+        inside epochs are counted apart and have served once their epoch is complete, so that
+        which files remain does not depend on when the clock asked for one.
         """
         candidates = [key for key in self.keys() if key <= newest]
-        if newest[1] == 0:
-            candidates = [key for key in candidates if key[1] == 0]
-        kept = {name_of(key) for key in candidates[-self.keep :]}
+        ends = [key for key in candidates if key[1] == 0]
+        inside = [key for key in candidates if key[1] > 0 and newest[1] > 0]
+        kept = {name_of(key) for key in ends[-self.keep :] + inside[-INSIDE:]}
         kept.add(self._target("best"))
         for key in self.keys():
             if name_of(key) not in kept:
