@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from minivae.data.dataset import Dataset
     from minivae.data.download import Progress
 
 
@@ -53,56 +54,77 @@ def _list(data_dir: Path | None, json_output: bool) -> None:
     table.add_column("name", no_wrap=True)
     for title in ("train", "valid", "test", "features", "size"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("licence")
+    table.add_column("licence", no_wrap=True)
     table.add_column("where", overflow="fold")
     for row in rows:
         counts = [str(row.train), str(row.valid or "-"), str(row.test), str(row.features)]
         where = row.where or "not downloaded"
         table.add_row(row.name, *counts, _size(row.bytes), row.licence, where)
-    console = Console()
+    # a pipe or file has no width to fold paths at
+    console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(table)
-    print(
-        "\nminivae data NAME downloads one; minivae train NAME trains on it. Your own .npy, .npz,"
-    )
-    print("idx or idx.gz file: minivae train PATH.")
+    print("\nminivae data NAME downloads one, minivae train NAME trains on it, and")
+    print("minivae train PATH takes your own .npy, .npz, idx or idx.gz file.")
 
 
 def _download(name: str, data_dir: Path | None, json_output: bool, quiet: bool) -> None:
     from minivae.data.download import download
-    from minivae.data.load import load
-    from minivae.data.locate import find
+    from minivae.data.load import load, unknown_name
     from minivae.data.registry import BY_NAME, known_name
 
     known = known_name(name)
-    entry = BY_NAME[known] if known else None
-    built_in = entry is not None and entry.embedded
-    folder = None
-    if entry is not None and not built_in and (data_dir is None or data_dir.expanduser().is_dir()):
-        folder = find(entry, data_dir)
-    there = folder is not None
-    if there:
-        dataset = load(entry.name, data_dir)  # type: ignore[union-attr]  # and so verified
-    elif built_in:
-        dataset = load(name)
-    else:
+    if known is None:
+        raise unknown_name(name)
+    embedded = BY_NAME[known].embedded
+    dataset = load(known) if embedded else _whole(known, data_dir)
+    fetched = dataset is None
+    if dataset is None:
         with _progress(quiet) as progress:
-            folder = download(name, data_dir, progress)
-        dataset = load(name, data_dir)
+            download(known, data_dir, progress)
+        dataset = load(known, data_dir)
+    folder = _folder(known, data_dir)
     if json_output:
-        where = None if folder is None else str(folder)
-        print(json.dumps({"name": dataset.name, "where": where, "downloaded": not there}))
+        print(json.dumps({"name": known, "where": folder, "downloaded": fetched}))
         return
-    done = "built in, nothing to download" if built_in else f"in {folder}"
-    state = "" if built_in else "was there already and is whole, " if there else "downloaded, "
-    print(f"{dataset.name}: {state}{done}")
+    state = "downloaded to" if fetched else "is there and whole, in"
+    print(f"{known}: built in, nothing to download" if embedded else f"{known}: {state} {folder}")
     print(f"{dataset!r}")
-    print(f"next: minivae train {dataset.name}")
+    print(f"next: minivae train {known}")
+
+
+def _whole(name: str, data_dir: Path | None) -> Dataset | None:
+    """The data set if it is on this machine; None if it must be fetched, anew when damaged."""
+    from minivae.data.errors import DataError
+    from minivae.data.load import load
+    from minivae.data.locate import cache_dir
+
+    folder = _folder(name, data_dir)
+    if folder is None:
+        return None
+    try:
+        return load(name, data_dir)
+    except DataError as error:
+        kept = cache_dir() if data_dir is None else data_dir.expanduser()
+        if not Path(folder).is_relative_to(kept):
+            raise  # a copy of the user's: it is not ours to put another in its place
+        print(f"{error}; fetching it anew", file=sys.stderr)
+        return None
+
+
+def _folder(name: str, data_dir: Path | None) -> str | None:
+    from minivae.data.locate import find
+    from minivae.data.registry import BY_NAME
+
+    if BY_NAME[name].embedded or (data_dir is not None and not data_dir.expanduser().is_dir()):
+        return None
+    folder = find(BY_NAME[name], data_dir)
+    return None if folder is None else str(folder)
 
 
 def _size(count: int) -> str:
-    return (
-        "-" if count == 0 else f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
-    )
+    if count == 0:
+        return "-"
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 
 ROWS, SIDE, LEVELS, TEST_COUNT = 1797, 8, 16, 297
-LICENCE = "CC BY 4.0 (UCI repository); carried by scikit-learn"
+LICENCE = "CC BY 4.0"
 _MAX_BYTES = 1 << 20  # the table takes 260 kB as text
 
 

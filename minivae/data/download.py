@@ -17,6 +17,7 @@ from minivae.data.named import READERS
 from minivae.data.registry import BY_NAME, Entry, RemoteFile, known_name
 
 TIMEOUT = 30  # seconds without a byte before the next mirror is tried
+MOST = 1 << 30  # bytes taken of a file whose size is not known
 # Called with (file name, bytes so far, bytes in all or 0).
 Progress = Callable[[str, int, int], None]
 
@@ -64,8 +65,12 @@ def download_entry(entry: Entry, folder: Path, progress: Progress | None = None)
     return folder
 
 
-def fetch(file: RemoteFile, folder: Path, progress: Progress | None = None) -> Path:
+def fetch(
+    file: RemoteFile, folder: Path, progress: Progress | None = None, kept: Path | None = None
+) -> Path:
     """One file into ``folder`` from the first mirror that gives it whole.
+
+    ``kept`` is where a copy fetched by hand would be found, if not in ``folder``.
 
     Raises:
         DataError: what each mirror did wrong.
@@ -90,7 +95,7 @@ def fetch(file: RemoteFile, folder: Path, progress: Progress | None = None) -> P
             failures.append(f"{url}: {_reason(error)}")
     raise DataError(
         f"{file.name}: no mirror gave it ({'; '.join(failures)}); try again later, or put the file "
-        "in a folder and point --data-dir or MINIVAE_DATA there"
+        f"into {kept or folder} by hand and run this again"
     )
 
 
@@ -104,8 +109,9 @@ class _Watch:
 
     def update(self, count: int) -> None:
         self.done += count
-        if self.done > 2 * self.file.bytes + (1 << 20):
-            raise ValueError(f"sends more than the known {self.file.bytes} bytes")
+        known = self.file.bytes
+        if self.done > (2 * known + (1 << 20) if known else MOST):
+            raise ValueError("sends far more than the file's known size")
         if self.progress is not None:
             total = self.total or self.file.bytes
             self.progress(self.file.name, min(self.done, total), total)
@@ -129,12 +135,17 @@ def _make(entry: Entry, folder: Path, progress: Progress | None) -> None:
     for recipe, originals in entry.recipes:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
             try:
-                paths = [fetch(file, Path(scratch), progress) for file in originals]
+                paths = [_original(file, folder, Path(scratch), progress) for file in originals]
                 keep(CONVERTERS[recipe](paths), entry, folder)
                 return
             except DataError as error:
                 failures.append(str(error))
     raise DataError(" | ".join(failures))
+
+
+def _original(file: RemoteFile, folder: Path, scratch: Path, progress: Progress | None) -> Path:
+    by_hand = folder / file.name
+    return by_hand if by_hand.is_file() else fetch(file, scratch, progress, kept=folder)
 
 
 def _pooch() -> Any:

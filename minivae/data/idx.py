@@ -137,7 +137,7 @@ def file_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except EOFError:
-        raise DataError(f"{path}: its gzip stream is truncated; fetch it again") from None
+        raise DataError(f"{path}: its compressed data is truncated; fetch it again") from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: its gzip stream is damaged ({error}); fetch it again") from None
     except FileNotFoundError:

@@ -70,7 +70,9 @@ def _read_npy(stream: IO[bytes], where: str, size: int) -> NDArray[Any]:
             shape, fortran, dtype = npy_format.read_array_header_2_0(stream)
         else:
             raise ValueError(f"version {version} is not read here")
-    except (ValueError, SyntaxError, TypeError, KeyError, OverflowError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError):
+        raise
+    except Exception as error:  # NumPy's parser lets tokenize's and ast's errors through
         reason = " ".join(str(error).split())[:120]
         raise DataError(
             f"{where}: is not a .npy array ({reason}); save it with numpy.save"
