@@ -24,8 +24,8 @@ NO_LICENCE = "none stated"
 class RemoteFile:
     """A published file: the name it takes here, and where it may be fetched, best first.
 
-    ``bytes`` is 0 where the size is not known. ``sha256`` is None only for a file that is converted;
-    its arrays are checked instead.
+    ``bytes`` is 0 where the size is not known. ``sha256`` is None only where the file is converted
+    and its arrays are checked instead.
     """
 
     name: str
