@@ -14,7 +14,9 @@ __version__ = "0.1.0"
 _HOME = {
     "VAE": "minivae.estimator",
     "PCA": "minivae.models.pca",
-    "Autoencoder": "minivae.models.autoencoder",
+    "Autoencoder": "minivae.models.autoencoder_estimator",
+    "ProbabilisticPCA": "minivae.models.linear_gaussian",
+    "LinearVAE": "minivae.models.linear_vae_estimator",
     "load_backend": "minivae.backend",
     "BackendUnavailable": "minivae.backend",
     "load_data": "minivae.data",

@@ -17,8 +17,13 @@ class DescentError(RuntimeError):
 
 
 def cosine(t: int, steps: int) -> float:
-    """Share of the first step size left at update t of `steps`: from 1 to 0 along a cosine."""
-    return 0.5 * (1.0 + float(np.cos(np.pi * t / steps)))
+    """Share of the full step size at update t: a short rise to 1, then a cosine down to 0.
+
+    The rise lasts a twentieth of the `steps`: Adam's first averages hold few gradients, and a
+    full step on them can throw a model with a learned c far away.
+    """
+    rise = max(steps // 20, 1)
+    return min((t + 1) / rise, 1.0) * 0.5 * (1.0 + float(np.cos(np.pi * t / steps)))
 
 
 def descend(
