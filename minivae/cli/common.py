@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 
@@ -126,3 +128,39 @@ def version_text() -> str:
     from minivae import __version__
 
     return f"minivae {__version__}"
+
+
+@contextmanager
+def counting(
+    what: str, total: int, speaker: Speaker
+) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar with the time left on a terminal's stderr; nothing elsewhere."""
+    if speaker.quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(
+        *columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done, _: bar.update(task, completed=done)
+
+
+def picture_path(out: Path | None, default: Path, endings: tuple[str, ...] = (".png",)) -> Path:
+    """Where to write: `out`, checked, or the default. UsageFault where that cannot be.
+
+    Nothing is made but the default's own folder.
+    """
+    if out is None:
+        default.parent.mkdir(parents=True, exist_ok=True)
+        return default
+    if out.suffix.lower() not in endings:
+        raise UsageFault(f"--out {out}: the name must end in {' or '.join(endings)}")
+    if out.is_dir():
+        raise UsageFault(f"--out {out} is a directory; give a file's name")
+    if not out.parent.is_dir():
+        raise UsageFault(f"--out {out}: there is no folder {out.parent}; make it first")
+    return out

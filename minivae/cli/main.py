@@ -110,6 +110,9 @@ def report_fault(fault: Exception) -> int:
     if type(fault).__name__ == "Abort":
         print("stopped", file=sys.stderr)
         return 130
+    if type(fault).__name__ == "Interrupted":  # no fault: the state is saved, and it says where
+        print(one_line(fault), file=sys.stderr)
+        return exit_code(fault)
     if os.environ.get("MINIVAE_DEBUG"):
         traceback.print_exception(fault)
     print(f"error: {one_line(fault)}", file=sys.stderr)

@@ -43,12 +43,9 @@ class Scene(NamedTuple):
 
 
 def draw_all(
-    scene: Scene, folder: Path, records: list[dict[str, Any]], stop: Callable[[], None]
+    scene: Scene, folder: Path, records: list[dict[str, Any]]
 ) -> tuple[dict[str, Path], LatentReport]:
-    """Every picture of a finished run into `folder`: name -> path, and the latent report.
-
-    `stop` is called between pictures and may raise.
-    """
+    """Every picture of a finished run into `folder`: name -> path, and the latent report."""
     folder.mkdir(parents=True, exist_ok=True)
     mu, logvar = scene.encode(scene.x)
     kl = scene.K.to_host(scene.K.kl_forward(mu, logvar))
@@ -70,7 +67,6 @@ def draw_all(
     for name, job in jobs.items():
         if name == "curves" and not records:
             continue
-        stop()
         drawn[name] = job(folder / f"{name}.png")
     return drawn, report
 
@@ -108,15 +104,20 @@ def spread_rows(labels: Array | None, n: int, count: int) -> Array:
 
 
 def draw_samples(
-    scene: Scene, path: Path, codes: Array, source: str, x: Array | None = None
+    scene: Scene,
+    path: Path,
+    codes: Array,
+    source: str,
+    x: Array | None = None,
+    drawn: bool = False,
 ) -> Path:
-    """Decoded codes as a sheet; `x` replaces the decoded means where it is given."""
+    """Decoded codes (N, J) as a sheet; x (N, D) where they are decoded already."""
     words = {
         "prior": "z from the prior N(0, I)",
         "aggregate": "z from the aggregated posterior of the training data",
         "mixture": "z from a Gaussian mixture fitted to the training data's codes",
     }[source]
-    shown = "the decoded means E[x|z]" if x is None else "draws from p(x|z)"
+    shown = "draws from p(x|z)" if drawn else "the decoded means E[x|z]"
     caption = f"{scene.name}: {len(codes)} samples, {words}; {shown}. None was picked or left out."
     x = scene.decode(codes) if x is None else x
     return plots.samples(path, x, scene.shape, look_of(scene.x), caption)

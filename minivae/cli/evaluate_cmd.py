@@ -1,0 +1,125 @@
+"""`minivae evaluate`: ELBO, importance-sampled log p(x), KL per dimension, active units."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    run: Path = typer.Argument(..., help="A run's directory."),  # noqa: B008
+    samples: int = typer.Option(500, help="Importance samples per datum (E37)."),
+    split: str = typer.Option(None, help="train, valid or test; test by default."),
+    data: str = typer.Option(None, help="Another data set of the same size."),
+    data_dir: Path = typer.Option(None, help="Folder with copies of the published data."),  # noqa: B008
+    limit: int = typer.Option(None, help="Only the first so many data."),
+    checkpoint: str = typer.Option(None, help="best or last."),
+    seed: int = typer.Option(None, help="Seed of the draws; the run's by default."),
+    backend: str = typer.Option("auto", help="auto, numpy, numba or cupy."),
+    threads: int = typer.Option(None, help="Threads of the backend's kernels."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Only the result."),
+) -> None:
+    """Measure a trained run on held-out data."""
+    from minivae.cli.common import Speaker, UsageFault, choose_backend, counting
+    from minivae.cli.runs import choose_split, load_data, open_run
+
+    speaker = Speaker(as_json=as_json, quiet=quiet)
+    for name, value in (("--samples", samples), ("--limit", limit)):
+        if value is not None and value < 1:
+            raise UsageFault(f"{name} is {value}; it must be at least 1")
+    loaded = open_run(run, checkpoint)
+    dataset = load_data(loaded, data_dir, data, speaker)
+    split = choose_split(dataset, split)
+    from minivae.data.targets import check_targets
+
+    check_targets(dataset, loaded.model.likelihood)
+    K = choose_backend(backend, threads, speaker)
+    rows = getattr(dataset, split)[:limit]
+    with counting(f"evaluating, {samples} samples", len(rows), speaker) as progress:
+        result = measure(K, loaded, rows, dataset, samples, seed, progress)
+    result = {"run": str(run), "checkpoint": loaded.which, "data": dataset.name, "split": split,
+              **result, "backend": K.name}  # fmt: skip
+    speaker.result(result, as_text(result))
+
+
+def measure(
+    K: Any, run: Any, rows: Any, dataset: Any, samples: int, seed: int | None, progress: Any
+) -> dict[str, Any]:
+    """The figures as plain values; nats per datum."""
+    import time
+
+    from minivae.metrics.latent import latent_report
+    from minivae.metrics.likelihood import evaluate, mean_and_error
+    from minivae.models.vae import layout_of
+
+    began = time.monotonic()
+    seed = run.training.seed if seed is None else seed
+    binarise = run.training.binarise == "dynamic" and not dataset.fixed_binary
+    p = layout_of(run.model).views(K.to_device(run.theta))
+    e = evaluate(K, p, rows, run.model, samples=samples, seed=seed, scale=dataset.scale,
+                 binarise=binarise, progress=progress)  # fmt: skip
+    report = latent_report(e.mu, e.kl)
+    (elbo, elbo_se), (log_p, log_p_se) = mean_and_error(e.elbo), mean_and_error(e.log_p)
+    n = len(rows)
+    return {
+        "n": n,
+        "samples": samples,
+        "targets": targets_in_words(run.model.likelihood, binarise, dataset.fixed_binary),
+        "elbo": elbo,
+        "elbo_se": elbo_se,
+        "reconstruction": float(e.reconstruction.mean()),
+        "kl": float(e.kl.sum(axis=1).mean()),
+        "log_p": log_p,
+        "se": log_p_se,
+        "monte_carlo_se": float(e.log_p_variance.sum()) ** 0.5 / n,
+        "sampled_elbo": float(e.sampled_elbo.mean()),
+        "effective_samples": float(e.effective_draws.mean()),
+        "kl_per_dimension": report.kl_per_dimension,
+        "active_units": report.active_units,
+        "active": report.active,
+        "collapsed_dimensions": [j for j, active in enumerate(report.active) if not active],
+        "diagnosis": report.diagnosis,
+        "c": run.c,
+        "seconds": round(time.monotonic() - began, 3),
+    }
+
+
+def targets_in_words(likelihood: str, binarised: bool, binary: bool) -> str:
+    """What log p is the likelihood of."""
+    if likelihood == "gaussian":
+        return "as given (a density: nats may have either sign)"
+    if binarised:
+        return "binarised, one fixed draw per datum"
+    return "binary, as given" if binary else "grey, as given (a cross-entropy, not a likelihood)"
+
+
+def as_text(r: dict[str, Any]) -> str:
+    """The figures as lines."""
+    kl = " ".join(f"{value:.3f}" for value in r["kl_per_dimension"])
+    return "\n".join(
+        [
+            f"run               {r['run']} ({r['checkpoint']} checkpoint)",
+            f"data              {r['data']}, {r['split']} split, {r['n']} data",
+            f"targets           {r['targets']}",
+            "",
+            "nats per datum",
+            f"-log p(x)         {-r['log_p']:.3f} ± {r['se']:.3f} over the data "
+            f"(importance-sampled, {r['samples']} draws, {r['effective_samples']:.0f} effective; "
+            f"sampling error {r['monte_carlo_se']:.3f})",
+            f"-ELBO             {-r['elbo']:.3f} ± {r['elbo_se']:.3f}",
+            f"  reconstruction  {r['reconstruction']:.3f}",
+            f"  KL              {r['kl']:.3f}",
+            f"KL per dimension  {kl}",
+            f"active units      {r['active_units']} of {len(r['kl_per_dimension'])}",
+            "",
+            r["diagnosis"],
+        ]
+    )

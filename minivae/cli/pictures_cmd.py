@@ -1,0 +1,270 @@
+"""`minivae generate`, `reconstruct`, `interpolate` and `manifold`: pictures from a trained run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+RUN = typer.Argument(..., help="A run's directory.")
+OUT = typer.Option(None, help="The file to write; by default in the run's pictures.")
+DATA_DIR = typer.Option(None, help="Folder with copies of the published data.")
+CHECKPOINT = typer.Option(None, help="best or last.")
+SPLIT = typer.Option(None, help="train, valid or test; test by default.")
+BACKEND = typer.Option("numpy", help="auto, numpy, numba or cupy.")
+JSON = typer.Option(False, "--json", help="Print one JSON object.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (generate, reconstruct, interpolate, manifold):
+        app.command(command.__name__)(command)
+
+
+def generate(
+    run: Path = RUN,
+    n: int = typer.Option(100, "--n", "-n", help="How many."),
+    sampler: str = typer.Option("prior", help="prior, aggregate or mixture."),
+    draw: bool = typer.Option(False, "--draw", help="Draw x from p(x|z); else show its mean."),
+    seed: int = typer.Option(0, help="Another seed, other samples."),
+    out: Path = typer.Option(None, help="A .png for people or a .npy (N, D) for programs."),  # noqa: B008
+    data_dir: Path = DATA_DIR,
+    checkpoint: str = CHECKPOINT,
+    backend: str = BACKEND,
+    as_json: bool = JSON,
+) -> None:
+    """Generate new data: draw codes and decode them."""
+    from minivae import sampling
+    from minivae.cli.common import choose, picture_path
+    from minivae.cli.pictures import draw_samples
+
+    choose("--sampler", sampler, sampling.SAMPLERS)
+    at_least_one("-n", n)
+    if seed < 0:
+        at_least_one("--seed", seed)
+    show = Showing(run, checkpoint, None, data_dir, backend, as_json)
+    path = picture_path(out, show.default("generated.png"), (".png", ".npy"))
+    J = show.run.model.latent_dim
+    if sampler == "prior":
+        codes = sampling.prior_codes(n, J, seed)
+    else:
+        mu, logvar = show.scene.encode(show.dataset.values("train"))
+        codes = (
+            sampling.aggregate_codes(mu, logvar, n, seed)
+            if sampler == "aggregate"
+            else sampling.mixture_codes(mu, n, seed)
+        )
+    x = show.scene.decode(codes)
+    if draw:
+        x = sampling.draw_data(x, show.run.model, show.run.c, seed)
+    if path.suffix == ".npy":
+        save_array(path, x)
+    else:
+        draw_samples(show.scene, path, codes, sampler, x, drawn=draw)
+    show.done(path, {"n": n, "sampler": sampler, "seed": seed, "drawn": draw})
+
+
+def reconstruct(
+    run: Path = RUN,
+    n: int = typer.Option(24, "--n", "-n", help="How many."),
+    rows: str = typer.Option(None, help="These rows of the split, such as 0,5,7."),
+    split: str = SPLIT,
+    out: Path = typer.Option(None, help="A .png, or a .npy of all the split's (N, D)."),  # noqa: B008
+    data_dir: Path = DATA_DIR,
+    checkpoint: str = CHECKPOINT,
+    backend: str = BACKEND,
+    as_json: bool = JSON,
+) -> None:
+    """Encode data, decode the codes, and show both."""
+    from minivae.cli.common import picture_path
+    from minivae.cli.pictures import draw_reconstructions, spread_rows
+
+    at_least_one("-n", n)
+    show = Showing(run, checkpoint, split, data_dir, backend, as_json)
+    scene = show.scene
+    chosen = spread_rows(scene.labels, len(scene.x), n)
+    if rows is not None:
+        chosen = parse_rows(rows, len(scene.x), scene.split)
+    path = picture_path(out, show.default("reconstructed.png"), (".png", ".npy"))
+    mu, _ = scene.encode(scene.x)
+    if path.suffix == ".npy":
+        save_array(path, scene.decode(mu))
+    else:
+        draw_reconstructions(scene, path, mu, chosen)
+    error = float(((scene.decode(mu) - scene.x) ** 2).sum(axis=1).mean())
+    facts = {"split": scene.split, "rows": chosen, "reconstruction_error": error}
+    show.done(path, facts, f"mean squared error {error:.4f} per datum, whole {scene.split} split")
+
+
+def interpolate(
+    run: Path = RUN,
+    first: int = typer.Option(None, "--from", help="A row of the split."),
+    last: int = typer.Option(None, "--to", help="Another row."),
+    steps: int = typer.Option(11, help="Pictures in a row."),
+    split: str = SPLIT,
+    out: Path = OUT,
+    data_dir: Path = DATA_DIR,
+    checkpoint: str = CHECKPOINT,
+    backend: str = BACKEND,
+    as_json: bool = JSON,
+) -> None:
+    """Walk between two data's codes, on a straight line and on an arc."""
+    import numpy as np
+
+    from minivae import plots
+    from minivae.cli.common import UsageFault, picture_path
+    from minivae.plots.images import look_of
+    from minivae.sampling import linear_path, spherical_path
+
+    if steps < 3:
+        raise UsageFault(f"--steps is {steps}; it must be at least 3 to have a middle")
+    show = Showing(run, checkpoint, split, data_dir, backend, as_json)
+    scene = show.scene
+    for name, row in (("--from", first), ("--to", last)):
+        if row is not None:
+            check_row(name, row, len(scene.x), scene.split)
+    a, b = choose_pair(scene.labels, len(scene.x), first, last)
+    path = picture_path(out, show.default("interpolation.png"))
+    (z_a, z_b), _ = scene.encode(scene.x[[a, b]])
+    walks = {"straight": linear_path(z_a, z_b, steps), "arc": spherical_path(z_a, z_b, steps)}
+    pictures = {name: scene.decode(codes) for name, codes in walks.items()}
+    t = np.linspace(0, 1, steps)[:, None]
+    faded = (1 - t) * scene.x[a] + t * scene.x[b]
+    middle = {
+        name: nearest_distance(x[steps // 2], show.dataset.values("train"))
+        for name, x in {**pictures, "pixels": faded}.items()
+    }
+    caption = (
+        f"{scene.name}, {scene.split} rows {a} and {b}. Decoded codes on a straight line and on an "
+        f"arc, and the pixels merely faded. Distance of the middle picture to the nearest training "
+        f"datum: straight {middle['straight']:.2f}, arc {middle['arc']:.2f}, "
+        f"faded {middle['pixels']:.2f}."
+    )
+    strips = [*pictures.items(), ("pixels", faded)]
+    plots.interpolations(path, strips, scene.shape, look_of(scene.x), caption)
+    facts = {"from": a, "to": b, "steps": steps, "middle_distance": middle,
+             "distance": float(np.linalg.norm(z_a - z_b))}  # fmt: skip
+    show.done(path, facts, caption.split(". ", 1)[1])
+
+
+def manifold(
+    run: Path = RUN,
+    n: int = typer.Option(20, "--n", "-n", help="Pictures a side."),
+    dims: str = typer.Option(None, help="Two latent dimensions, such as 0,3; the most active."),
+    out: Path = OUT,
+    data_dir: Path = DATA_DIR,
+    checkpoint: str = CHECKPOINT,
+    backend: str = BACKEND,
+    as_json: bool = JSON,
+) -> None:
+    """Decode a grid over two latent dimensions."""
+    from minivae.cli.common import UsageFault, picture_path
+    from minivae.cli.pictures import draw_manifold, shown_dims
+
+    at_least_one("-n", n)
+    show = Showing(run, checkpoint, None, data_dir, backend, as_json)
+    if show.scene.shape is None:
+        raise UsageFault(f"{show.scene.name} has no height and width: there is no grid to draw")
+    if dims is None:
+        pair = shown_dims(show.scene.encode(show.scene.x)[0])
+    else:
+        chosen = parse_rows(dims, show.run.model.latent_dim, "latent space")
+        if len(chosen) != 2:
+            raise UsageFault(f"--dims {dims!r}: give two dimensions, such as 0,1")
+        pair = (int(chosen[0]), int(chosen[1]))
+    path = picture_path(out, show.default("manifold.png"))
+    draw_manifold(show.scene, path, pair, n)
+    show.done(path, {"n": n, "dims": list(pair)})
+
+
+class Showing:
+    """A run opened for one of these commands, and how it reports."""
+
+    def __init__(
+        self,
+        run: Path,
+        checkpoint: str | None,
+        split: str | None,
+        data_dir: Path | None,
+        backend: str,
+        as_json: bool,
+    ) -> None:
+        from minivae.cli.common import Speaker, choose_backend
+        from minivae.cli.runs import load_data, open_run, scene_of
+
+        self.speaker = Speaker(as_json=as_json)
+        self.run = open_run(run, checkpoint)
+        self.dataset = load_data(self.run, data_dir, None, self.speaker)
+        K = choose_backend(backend, None, self.speaker)
+        self.scene = scene_of(K, self.run.model, self.run.theta, self.dataset, split)
+
+    def default(self, name: str) -> Path:
+        """Where a picture goes that --out does not place."""
+        home = self.run.path if self.run.path.is_dir() else Path()
+        return home / "pictures" / name
+
+    def done(self, path: Path, facts: dict[str, Any], text: str = "") -> None:
+        """Say where the picture is."""
+        result = {"run": str(self.run.path), "checkpoint": self.run.which, "path": str(path)}
+        self.speaker.result({**result, **facts}, f"{path}" + (f"\n{text}" if text else ""))
+
+
+def at_least_one(name: str, value: int) -> None:
+    """Raise UsageFault unless the value is at least 1 (at least 0 for a seed)."""
+    from minivae.cli.common import UsageFault
+
+    least = 0 if name == "--seed" else 1
+    if value < least:
+        raise UsageFault(f"{name} is {value}; it must be at least {least}")
+
+
+def parse_rows(text: str, n: int, where: str) -> Any:
+    """Row numbers "0,5,7" as an array, each checked to be below n."""
+    import numpy as np
+
+    from minivae.cli.common import UsageFault
+
+    try:
+        rows = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageFault(f"{text!r} is no list of numbers; write it like 0,5,7") from None
+    for row in rows:
+        check_row(f"number {row}", row, n, where)
+    return np.array(rows)
+
+
+def check_row(name: str, row: int, n: int, where: str) -> None:
+    """Raise UsageFault unless 0 <= row < n."""
+    from minivae.cli.common import UsageFault
+
+    if not 0 <= row < n:
+        raise UsageFault(f"{name} ({row}) is outside 0 to {n - 1}, the numbers of the {where}")
+
+
+def choose_pair(labels: Any, n: int, first: int | None, last: int | None) -> tuple[int, int]:
+    """The two rows given, or row 0 and the first row with another label."""
+    import numpy as np
+
+    a = 0 if first is None else first
+    if last is not None:
+        return a, last
+    other = np.arange(n) != a if labels is None else labels != labels[a]
+    return a, int(np.argmax(other)) if other.any() else a
+
+
+def nearest_distance(x: Any, data: Any) -> float:
+    """Euclidean distance of x (D,) to the nearest row of data (N, D)."""
+    import numpy as np
+
+    return float(np.sqrt(((data - x.astype(data.dtype)) ** 2).sum(axis=1).min()))
+
+
+def save_array(path: Path, x: Any) -> None:
+    """Write x as .npy, whole or not at all."""
+    import numpy as np
+
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        np.save(file, x, allow_pickle=False)
+    temporary.replace(path)
