@@ -5,6 +5,7 @@ A stand-in for the card, for tests: slow, and silent on everything that only a c
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import shutil
@@ -99,6 +100,7 @@ class HostDevice:
         self.recording: list[Callable[[], None]] | None = None
         self.buffers: list[tuple[np.ndarray[Any, Any], int]] = []
         self.launches = 0
+        self.memory = 1 << 62
         build("float", files, folder)
 
     # Memory
@@ -145,6 +147,18 @@ class HostDevice:
     def is_array(self, value: Any) -> bool:
         """Whether the value is an array of this device."""
         return isinstance(value, np.ndarray)
+
+    def free_memory(self) -> int:
+        """Bytes that may still be had: as many as a test says."""
+        return self.memory
+
+    def pointer(self, array: Any) -> int:
+        """Where the array begins."""
+        return int(array.ctypes.data)
+
+    def working(self) -> Any:
+        """On a card: a stream of the step's own. Here nothing."""
+        return contextlib.nullcontext()
 
     def upload(self, target: np.ndarray[Any, Any], host: Any) -> None:
         """Copy host numbers into the first elements of an existing flat device array."""

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from minivae_kernels.gpu import sources
 
 ARCHITECTURES = ("sm_70", "sm_80", "sm_90")
-OPTIONS = ("--std=c++17",)  # the options of the real thing; see cupy_device.py
+OPTIONS = ("-std=c++17",)  # those of the real thing too; see cupy_device.py
 NAMES = ("libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so")
 
 

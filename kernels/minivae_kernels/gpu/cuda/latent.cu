@@ -36,3 +36,15 @@ extern "C" __global__ void latent_backward(const real* dz, const real* dkl, cons
     dmu[i] = to_mu;
     dlogvar[i] = to_logvar;
 }
+
+// max(floor, mean KL) of every latent dimension, and its gradient: none below the floor      (E31)
+extern "C" __global__ void free_bits_forward(const real* kl_mean, real floor, real* out, i64 n) {
+    const i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (i < n) out[i] = kl_mean[i] < floor ? floor : kl_mean[i];
+}
+
+extern "C" __global__ void free_bits_backward(const real* dout, const real* kl_mean, real floor,
+                                              real* dkl_mean, i64 n) {
+    const i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (i < n) dkl_mean[i] = kl_mean[i] < floor ? real(0) : dout[i];
+}

@@ -99,22 +99,24 @@ extern "C" __global__ void bernoulli_rows(const real* row_part, real* nll, int r
 }
 
 // From each row's squared error: nll (rows,) and its share of dlogc (rows,); null: not asked (E20, E21)
+// In double: rows are few, and D - |r|^2 / c loses digits where c fits the data.
 extern "C" __global__ void gaussian_rows(const real* row_part, const real* dnll, const real* logc,
-                                         real* nll, real* dlogc, int rows, int tiles, int columns) {
+                                         real* nll, double* dlogc, int rows, int tiles,
+                                         int columns) {
     const int r = blockIdx.x * blockDim.x + threadIdx.x;
     if (r >= rows) return;
-    real sum = 0;
-    for (int t = 0; t < tiles; ++t) sum += row_part[i64(r) * tiles + t];
-    const real scaled = exp_of(-logc[0]) * sum;
-    const real log_2pi = real(1.8378770664093454836);
-    if (nll) nll[r] = real(0.5) * (columns * (log_2pi + logc[0]) + scaled);
-    if (dlogc) dlogc[r] = dnll[r] * (real(0.5) * (columns - scaled));
+    double sum = 0;
+    for (int t = 0; t < tiles; ++t) sum += double(row_part[i64(r) * tiles + t]);
+    const double log_c = double(logc[0]), scaled = exp(-log_c) * sum;
+    const double log_2pi = 1.8378770664093454836;
+    if (nll) nll[r] = real(0.5 * (columns * (log_2pi + log_c) + scaled));
+    if (dlogc) dlogc[r] = double(dnll[r]) * (0.5 * (columns - scaled));
 }
 
 // out[0] = the sum of a (n,), by one block in a fixed order.
-extern "C" __global__ void __launch_bounds__(THREADS) sum_all(const real* a, real* out, int n) {
-    real sum = 0;
+extern "C" __global__ void __launch_bounds__(THREADS) sum_all(const double* a, real* out, int n) {
+    double sum = 0;
     for (int i = threadIdx.x; i < n; i += THREADS) sum += a[i];
     sum = block_sum(sum);
-    if (threadIdx.x == 0) out[0] = sum;
+    if (threadIdx.x == 0) out[0] = real(sum);
 }

@@ -1,0 +1,135 @@
+"""What a training step keeps in device memory, how much that is, and where each tensor lies."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minivae_kernels.gpu import faults, sources
+from minivae_kernels.gpu.launcher import (
+    MOST_BLOCKS,
+    MOST_TILES,
+    THREADS,
+    WARPS,
+    WIDTH,
+    Array,
+    Device,
+    ceil_div,
+    column_tiles,
+    rows_per_block,
+)
+
+COUNTER = sources.enumeration("Counter")
+SUM = sources.enumeration("Sum")
+ROWS_HELD = 1 << 20  # row numbers uploaded at a time (8 MiB): 8192 updates of 128
+CALLS_HELD = 1 << 16  # updates uploaded at a time
+
+
+class Sizes(NamedTuple):
+    """A batch's sizes: rows of the encoder and the decoder, and how the column sums are cut.
+
+    Both halves have the same number of row tiles, so one last kernel finishes all bias gradients.
+    """
+
+    batch: int
+    rows: int  # draws · batch, the decoder's
+    encoder_rows: int  # rows a block walks down
+    decoder_rows: int
+    tiles: int
+
+    @classmethod
+    def of(cls, batch: int, draws: int) -> Sizes:
+        """The sizes for a batch, a function of its size alone."""
+        per = rows_per_block(batch)
+        return cls(batch, batch * draws, per, per * draws, ceil_div(batch, per))
+
+
+def bytes_per_datum(plan: Any) -> int:
+    """Device memory that one more datum in the batch costs, in bytes."""
+    widest = max(plan.hidden, default=0)
+    encoder = plan.data_dim + sum(plan.hidden) + 4 * plan.latent_dim + 2 * widest
+    decoder = plan.data_dim + sum(plan.hidden) + 3 * plan.latent_dim + 2 * widest
+    return 4 * (encoder + plan.draws * decoder)
+
+
+def bytes_fixed(plan: Any, parameters: int, data_bytes: int) -> int:
+    """Device memory whatever the batch: data, parameters, gradient, moments, work space."""
+    partial = 4 * MOST_TILES * (sum(plan.hidden) * 2 + plan.data_dim + 3 * plan.latent_dim)
+    return 16 * parameters + data_bytes + 8 * ROWS_HELD + 16 * CALLS_HELD + partial + (34 << 20)
+
+
+class Buffers:
+    """Every array of a step, allocated once for the largest batch; `matrix` cuts smaller ones.
+
+    Raises OutOfDeviceMemory, with the batch that would fit, before anything is allocated.
+    """
+
+    def __init__(self, device: Device, plan: Any, theta: Any, moments: Any, data: Any) -> None:
+        there = device.is_array(data) and not isinstance(data, np.ndarray)
+        fixed = bytes_fixed(plan, theta.size, 0 if there else data.nbytes)
+        faults.check_memory(fixed, bytes_per_datum(plan), plan.max_batch, device.free_memory())
+        self.device, self.plan = device, plan
+        self.theta, self.grad = device.to_device(theta), device.zeros(theta.shape, np.float32)
+        self.m, self.v = device.to_device(moments[0].copy()), device.to_device(moments[1].copy())
+        self.data = device.to_device(data)
+        self.p, self.g = self._views(self.theta), self._views(self.grad)
+        self._activations()
+        self._control()
+
+    def _views(self, flat: Array) -> dict[str, Array]:
+        return {
+            name: flat[offset : offset + int(np.prod(shape, dtype=np.int64))].reshape(shape)
+            for name, offset, shape in self.plan.layout
+        }
+
+    def _activations(self) -> None:
+        plan, most = self.plan, self.plan.max_batch
+        R, J, widest = most * plan.draws, plan.latent_dim, max(plan.hidden, default=1)
+        sizes = {"x": most * plan.data_dim, "out": R * plan.data_dim,
+                 "mu": most * J, "logvar": most * J, "dmu": most * J, "dlogvar": most * J,
+                 "eps": R * J, "z": R * J, "dz": R * J, "ping": R * widest, "pong": R * widest}
+        depth = len(plan.hidden)
+        for i, H in enumerate(plan.hidden):
+            sizes[f"encoder.{i}"] = most * H
+            sizes[f"decoder.{depth - 1 - i}"] = R * H
+        self.flat = {name: self.device.empty((n,), np.float32) for name, n in sizes.items()}
+
+    def _control(self) -> None:
+        plan, device = self.plan, self.device
+        tiles = min(MOST_TILES, ceil_div(plan.max_batch, WARPS))  # the most that any batch has
+        where, self.offsets = self._bias_columns()
+        self.where = device.to_device(np.array(where, dtype=np.int32))
+        self.part = device.empty((tiles * len(where),), np.float32)
+        self.kl_part = device.empty((tiles * plan.latent_dim,), np.float32)
+        self.total = device.empty((tiles * column_tiles(plan.data_dim),), np.float32)
+        self.factor = device.empty((plan.latent_dim,), np.float32)
+        self.rates = device.empty((2,), np.float32)
+        self.counters = device.zeros((COUNTER["COUNTERS"],), np.int64)
+        self.counters[COUNTER["BAD"]] = -1
+        self.sums = device.zeros((SUM["KL_J"] + plan.latent_dim,), np.float64)
+        held = max(ROWS_HELD, plan.max_batch)
+        self.rows = device.empty((held,), np.int64)
+        self.lr, self.beta = device.empty((CALLS_HELD,), np.float64), device.empty((CALLS_HELD,), np.float64)
+        logc = self.p.get("decoder.logc")
+        given = np.zeros(1, np.float32) if plan.logc is None else np.full(1, plan.logc, np.float32)
+        self.logc = device.to_device(given) if logc is None else logc
+
+    def _bias_columns(self) -> tuple[list[int], dict[str, int]]:
+        """Where each bias gradient goes in `grad`, and its first column among the partial sums."""
+        where: list[int] = []
+        offsets = {}
+        for name, offset, shape in self.plan.layout:
+            if name.endswith(".b"):
+                offsets[name] = len(where)
+                where += range(offset, offset + shape[0])
+        return where, offsets
+
+    def matrix(self, name: str, rows: int, columns: int) -> Array:
+        """The first rows · columns numbers of a buffer as a matrix."""
+        return self.flat[name][: rows * columns].reshape(rows, columns)
+
+
+def walk_blocks(n: int) -> int:
+    """Blocks for a kernel that walks a buffer four numbers a thread."""
+    return min(ceil_div(n, WIDTH * THREADS), MOST_BLOCKS)

@@ -1,0 +1,102 @@
+"""Everything that can keep the card from being used, as one line that names the fix.
+
+`examine` asks CuPy's runtime a few questions; tests hand it a stand-in that answers like a machine
+without a driver, with an old one, without a card. What those tests do not show: that a real
+runtime answers in just these ways.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from minivae_kernels import Unavailable
+
+OLDEST_CUDA = 11020  # the first whose graphs, NVRTC and memory pools are all that is used here
+OLDEST_CARD = 70  # compute capability 7.0 (Volta)
+
+
+class OutOfDeviceMemory(MemoryError):
+    """The card's memory does not suffice; the message says for what, and what would fit."""
+
+
+def version(number: int) -> str:
+    """CUDA's way of numbering: 12040 is 12.4."""
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def import_cupy(load: Any = importlib.import_module) -> Any:
+    """The module cupy. Raises Unavailable where it is missing or does not load."""
+    try:
+        return load("cupy")
+    except ModuleNotFoundError as missing:
+        if missing.name != "cupy":
+            raise Unavailable(f"CuPy cannot be imported: {missing}; reinstall it") from missing
+        raise Unavailable(
+            "CuPy is not installed: pip install cupy-cuda12x (cupy-cuda13x for a CUDA 13 driver)"
+        ) from missing
+    except ImportError as broken:
+        line = (str(broken).strip().splitlines() or ["ImportError"])[0]
+        raise Unavailable(
+            f"CuPy is installed but does not load ({line}): uninstall every cupy-* package, then "
+            "install the one for your driver's CUDA (nvidia-smi shows it): cupy-cuda12x or cupy-cuda13x"
+        ) from broken
+
+
+def examine(runtime: Any, built_for: int) -> None:
+    """Raise Unavailable unless driver, card and CuPy fit together.
+
+    runtime: cupy.cuda.runtime. built_for: the CUDA version CuPy was built for, as 12040.
+    """
+    try:
+        driver = int(runtime.driverGetVersion())
+    except Exception:
+        driver = 0
+    if driver == 0:
+        raise Unavailable("no NVIDIA driver: install one (nvidia-smi must run), or use another backend")
+    if driver < OLDEST_CUDA:
+        raise Unavailable(
+            f"the driver knows CUDA {version(driver)} at most; {version(OLDEST_CUDA)} is needed: "
+            "update the NVIDIA driver"
+        )
+    if driver // 1000 < built_for // 1000:
+        raise Unavailable(
+            f"CuPy is built for CUDA {version(built_for)}, the driver knows {version(driver)} at most: "
+            f"update the driver, or pip install cupy-cuda{driver // 1000}x in place of the other"
+        )
+    try:
+        count = int(runtime.getDeviceCount())
+    except Exception:
+        count = 0
+    if count == 0:
+        raise Unavailable(
+            "no NVIDIA card is visible: see nvidia-smi, and whether CUDA_VISIBLE_DEVICES hides it"
+        )
+    card = runtime.getDeviceProperties(runtime.getDevice())
+    capability = 10 * int(card["major"]) + int(card["minor"])
+    if capability < OLDEST_CARD:
+        name = card["name"].decode() if isinstance(card["name"], bytes) else str(card["name"])
+        raise Unavailable(
+            f"{name} has compute capability {capability / 10}; {OLDEST_CARD / 10} (Volta, 2017) or "
+            "later is needed: use another card"
+        )
+
+
+def megabytes(size: int) -> str:
+    """Bytes for people."""
+    return f"{size / 2**20:,.0f} MiB"
+
+
+def check_memory(fixed: int, per_datum: int, batch: int, free: int) -> None:
+    """Raise OutOfDeviceMemory unless `fixed + batch · per_datum` bytes fit into `free`."""
+    needed = fixed + batch * per_datum
+    if needed <= free:
+        return
+    line = f"batch {batch} needs {megabytes(needed)} of device memory, {megabytes(free)} are free: "
+    fits = (free - fixed) // per_datum
+    if fits >= 1:
+        raise OutOfDeviceMemory(f"{line}a batch of {fits} would fit")
+    raise OutOfDeviceMemory(
+        f"{line}the data, the parameters and their moments alone take {megabytes(fixed)}: "
+        "use fewer data, a smaller model, or another backend"
+    )

@@ -1,0 +1,70 @@
+"""One case per op for the GPU kernels' tests: odd sizes, upstream gradients that are not 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+# B, D, J, L, I, O: all different; odd, prime, at and beside the kernels' 4, 32 and 128.
+SHAPES = {
+    "odd": (7, 131, 5, 3, 37, 17),
+    "fours": (9, 132, 8, 2, 36, 20),
+    "single": (1, 3, 1, 2, 5, 4),
+    "tiles": (33, 257, 35, 1, 129, 127),
+}
+ELEMENTWISE = (
+    "relu_forward relu_backward tanh_forward tanh_backward sigmoid_forward sigmoid_backward "
+    "softplus_forward softplus_backward bound_logvar_forward bound_logvar_backward "
+    "dense_relu_backward dense_tanh_backward reparameterise_forward kl_forward kl_backward "
+    "free_bits_forward free_bits_backward binarise"
+).split()
+
+
+def cases(shape: str, seed: int = 3) -> dict[str, tuple[Any, ...]]:
+    """Op -> float64 arguments, made of float32 numbers so that both types mean the same."""
+    B, D, J, L, I, O = SHAPES[shape]
+    rng = np.random.default_rng(seed)
+
+    def normal(*size: int, spread: float = 1.0) -> np.ndarray:
+        return (spread * rng.normal(size=size)).astype(np.float32).astype(np.float64)
+
+    x = rng.uniform(size=(B, D)).astype(np.float32).astype(np.float64)
+    wide, dy = normal(B, D, spread=6.0), normal(B, D)
+    y = np.tanh(wide).astype(np.float32).astype(np.float64)
+    mu, logvar, eps = normal(B, J), normal(B, J, spread=1.5), normal(L, B, J)
+    dz, dkl, dnll = normal(L, B, J), normal(B, J), normal(L, B)
+    logits, mean = normal(L, B, D, spread=4.0), normal(L, B, D)
+    steep = normal(B, J, spread=35.0)
+    logc, kl_mean = np.float64(np.float32(-0.7)), np.abs(normal(J))
+    W, b, h, dh = normal(I, O), normal(O), normal(B, I), normal(B, O)
+    found: dict[str, tuple[Any, ...]] = {}
+    for name in ("relu", "tanh", "sigmoid", "softplus"):
+        found[f"{name}_forward"], found[f"{name}_backward"] = (wide,), (dy, wide)
+    found.update(
+        bound_logvar_forward=(steep,), bound_logvar_backward=(dkl, steep),
+        dense_relu_backward=(dy, np.maximum(wide, 0)), dense_tanh_backward=(dy, y),
+        dense_forward=(h, W, b), dense_relu_forward=(h, W, b), dense_tanh_forward=(h, W, b),
+        dense_backward_params=(dh, h), dense_backward_input=(dh, W),
+        reparameterise_forward=(mu, logvar, eps), reparameterise_backward=(dz, logvar, eps),
+        kl_forward=(mu, logvar), kl_backward=(dkl, mu, logvar),
+        latent_forward=(mu, logvar, eps), latent_backward=(dz, dkl, mu, logvar, eps),
+        free_bits_forward=(kl_mean, 0.5), free_bits_backward=(dkl[0], kl_mean, 0.5),
+        bernoulli_nll_forward=(logits, x), bernoulli_nll_backward=(dnll, logits, x),
+        bernoulli_nll_grad=(dnll, logits, x), gaussian_nll_forward=(mean, x, logc),
+        gaussian_nll_backward=(dnll, mean, x, logc), gaussian_nll_grad=(dnll, mean, x, logc),
+        binarise=(x, rng.uniform(size=(B, D)).astype(np.float32).astype(np.float64)),
+    )
+    return found
+
+
+def as_type(args: tuple[Any, ...], dtype: Any) -> tuple[Any, ...]:
+    """The same arguments with every array (and NumPy number) in another type."""
+    return tuple(
+        np.asarray(a, dtype=dtype) if isinstance(a, (np.ndarray, np.generic)) else a for a in args
+    )
+
+
+def parts(result: Any) -> tuple[np.ndarray, ...]:
+    """An op's outputs as a tuple of arrays."""
+    return tuple(map(np.asarray, result if isinstance(result, tuple) else (result,)))
