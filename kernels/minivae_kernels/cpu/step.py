@@ -1,0 +1,112 @@
+"""The training step that the training loop calls: n updates for one call into compiled code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import table
+from .pool import default_threads, run
+from .simd import PANEL
+
+
+class Step:
+    """Consecutive updates of one model, as the reference step computes them.
+
+    theta (P,), moments (2, P) and data (N, D) uint8 or float32 as in the plan; theta and the
+    moments are copied, the data is not. `bad_step` is the first update whose loss was not
+    finite, or -1; that update and all later ones change nothing.
+    """
+
+    def __init__(self, plan: Any, theta: Any, moments: Any, data: Any) -> None:
+        self.layout = tuple(plan.layout)
+        self.threads = int(plan.threads or default_threads())
+        self.max_batch = int(plan.max_batch)
+        size = sum(int(np.prod(shape, dtype=np.int64)) for _, _, shape in self.layout)
+        theta, moments = np.asarray(theta), np.asarray(moments)
+        if theta.shape != (size,) or moments.shape != (2, size):
+            raise ValueError(
+                f"theta {theta.shape} and moments {moments.shape}: the plan has {size} "
+                f"parameters, so they must be ({size},) and (2, {size})"
+            )
+        if theta.dtype != np.float32 or moments.dtype != np.float32:
+            raise TypeError(
+                f"theta is {theta.dtype} and moments {moments.dtype}: the compiled step computes "
+                f"in float32; train other precisions with the numpy backend"
+            )
+        self.plan = table.build(plan)
+        self._data(np.asarray(data), int(plan.data_dim))
+        self.theta = table.pack(self.plan, theta, self.layout)
+        self.m = table.pack(self.plan, moments[0], self.layout)
+        self.v = table.pack(self.plan, moments[1], self.layout)
+        self.space = table.aligned(self.plan.workspace)
+        self.scratch = table.aligned(self.plan.scratch * self.threads)
+        self.partial = table.aligned(self.plan.partials)
+        self.ones, self.zeros = table.aligned(PANEL) + np.float32(1), table.aligned(PANEL)
+        self.sums = np.zeros(table.KL_J + plan.latent_dim)
+        self.bad = np.full(1, -1, dtype=np.int64)
+        self.kl_buffer = table.panels(plan.latent_dim) * PANEL
+
+    def _data(self, data: Any, features: int) -> None:
+        if data.ndim != 2 or data.shape[1] != features:
+            raise ValueError(f"data has shape {data.shape}: the plan needs (N, {features})")
+        self.count = len(data)
+        if data.dtype == np.uint8:
+            self.bytes = np.ascontiguousarray(data)
+            self.floats = np.zeros((0, features), dtype=np.float32)
+            self.plan.config[table.BYTES] = 1
+        elif np.issubdtype(data.dtype, np.floating) or data.dtype == np.bool_:
+            self.bytes = np.zeros((0, features), dtype=np.uint8)
+            self.floats = np.require(data, np.float32, ["C", "A"])
+        else:
+            raise TypeError(f"data is {data.dtype}: the compiled step takes uint8 or float32")
+
+    @property
+    def bad_step(self) -> int:
+        """The first update whose loss was not finite, or -1."""
+        return int(self.bad[0])
+
+    def __call__(self, rows: Any, t: int, lr: Any, beta: Any) -> None:
+        """n updates numbered t, t + 1, …: rows (n, B) of the data, lr and beta (n,)."""
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        if rows.ndim != 2 or not 0 < rows.shape[1] <= self.max_batch:
+            raise ValueError(
+                f"rows has shape {rows.shape}: (updates, batch) with a batch of 1 to "
+                f"{self.max_batch} is needed"
+            )
+        if rows.size == 0:
+            return
+        if rows.min() < 0 or rows.max() >= self.count:
+            raise IndexError(f"rows must lie in 0 … {self.count - 1}")
+        lr = np.ascontiguousarray(lr, dtype=np.float64)
+        beta = np.ascontiguousarray(beta, dtype=np.float64)
+        if lr.shape != (len(rows),) or beta.shape != (len(rows),):
+            raise ValueError(f"lr and beta must each have {len(rows)} values, one an update")
+        from .driver import train
+
+        run(
+            train, self.threads, rows, int(t), lr, beta, self.bytes, self.floats,
+            self.plan.config, self.plan.numbers, self.plan.layers, self.plan.blocks,
+            self.plan.weights, self.theta, self.m, self.v, self.space, self.scratch, self.partial,
+            self.kl_buffer, self.ones, self.zeros, self.sums, self.bad,
+        )  # fmt: skip
+
+    def metrics(self) -> dict[str, Any]:
+        """Sums over updates and samples since the last call, in nats; they start anew."""
+        s = self.sums.copy()
+        self.sums[:] = 0
+        return {
+            "updates": int(s[table.UPDATES]),
+            "samples": int(s[table.SAMPLES]),
+            "nll": float(s[table.NLL]),
+            "kl": float(s[table.KL]),
+            "kl_j": s[table.KL_J :],
+            "loss": float(s[table.LOSS]),
+        }
+
+    def state(self) -> tuple[np.ndarray, np.ndarray]:
+        """theta (P,) and moments (2, P), as copies."""
+        packed = (self.theta, self.m, self.v)
+        theta, m, v = (table.unpack(self.plan, a, self.layout) for a in packed)
+        return theta, np.stack([m, v])
