@@ -1,0 +1,85 @@
+"""The benchmarks' command line: python -m benchmarks COMMAND --help."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+ARCHS = "784-400-20:relu,784-200-200-50:tanh"
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _step_options(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--batch",
+        type=_numbers,
+        default=None,
+        help="batch sizes, comma-separated "
+        "(default 20,128,512,1024,4096; on cupy 128,512,2048,8192,32768)",
+    )
+    p.add_argument("--arch", default=ARCHS, help="sizes:words, as in 784-200-200-50:tanh:dynamic")
+    p.add_argument("--backend", choices=("numba", "numpy", "cupy"), default="numba")
+    p.add_argument("--peers", default=None, help="of jax,torch-compile,torch-eager, or none")
+    p.add_argument("--seconds", type=float, default=30.0, help="time limit of one case's rounds")
+    p.add_argument("--cold", action="store_true", help="compile into empty caches, and say so")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands; nothing heavy is imported until one of them runs."""
+    top = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print JSON lines instead of a table")
+    common.add_argument("--threads", type=int, default=None, help="threads (default: the cores)")
+    common.add_argument("--no-store", action="store_true", help="leave benchmarks/results alone")
+    sub = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return sub.add_parser(name, help=text, description=text, parents=[common])
+
+    _step_options(command("step", "the whole training step against JAX and PyTorch"))
+    p = command("ops", "every kernel against naive NumPy, the best NumPy and the limit")
+    p.add_argument("names", nargs="*", help="ops to time (default: all)")
+    p.add_argument("--backend", choices=("numba", "numpy", "cupy"), default="numba")
+    p.add_argument("--size", choices=("cache", "memory"), default="cache")
+    p = command("products", "the matrix product at the model's shapes against NumPy's BLAS")
+    p.add_argument("--batch", type=_numbers, default=[20, 128, 512])
+    p = command("ladder", "the numbered versions of one op, slow to fast")
+    p.add_argument("name", nargs="?", default="", help="product, likelihood, latent, adam or exp")
+    p.add_argument("--write", action="store_true", help="regenerate kernels/README.md's tables")
+    p = command("roofline", "measured peaks of arithmetic and memory, and where the ops lie")
+    p.add_argument("--plot", default="", metavar="FILE.svg")
+    p = command("report", "regenerate the README's table from benchmarks/results")
+    p.add_argument("--readme", default="README.md")
+    p = command("compare", "two results files, or two commits within one")
+    p.add_argument("a")
+    p.add_argument("b")
+    command("smoke", "a short run for CI: correctness only, never fails on seconds")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it did what it was asked, 1 otherwise, 2 for bad arguments."""
+    args = parser().parse_args(argv)
+    from . import commands
+
+    try:
+        rows: list[dict[str, Any]] = getattr(commands, args.command)(args)
+    except commands.UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    if args.json:
+        for row in rows:
+            print(json.dumps(row, sort_keys=True))
+    return int(any("failed" in row for row in rows))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,28 @@
+"""The contenders of the step benchmark; each runs alone in a worker process."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+#: name on the command line -> (module, class, keyword arguments)
+CONTENDERS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "minivae-numba": ("minivae_step", "MinivaeStep", {"backend": "numba"}),
+    "minivae-numpy": ("minivae_step", "MinivaeStep", {"backend": "numpy"}),
+    "minivae-cupy": ("minivae_step", "MinivaeStep", {"backend": "cupy"}),
+    "jax": ("jax_step", "JaxStep", {}),
+    "torch-compile": ("torch_step", "TorchCompiled", {}),
+    "torch-eager": ("torch_step", "TorchStep", {}),
+    "fma-peak": ("peak", "FmaPeak", {}),
+    "cheat": ("cheats", "Cheat", {}),
+}
+
+
+def create(name: str, **more: Any) -> Any:
+    """Import and construct a contender; `name` may carry an option, as in `cheat:stale`."""
+    base, _, option = name.partition(":")
+    module, cls, kwargs = CONTENDERS[base]
+    if option:
+        more["option"] = option
+    contender = getattr(importlib.import_module(f"{__name__}.{module}"), cls)
+    return contender(**kwargs, **more)

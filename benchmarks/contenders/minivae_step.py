@@ -1,0 +1,73 @@
+"""minivae itself: the backend's own training step, noise, gather and metrics included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minivae.backend import load_backend
+from minivae.training.plan import make_plan
+
+from ..cases import ADAM_EPS, BETA1, BETA2, LR, SEED, Case
+
+
+def plan_of(case: Case, threads: int | None = None) -> Any:
+    """The plan of a case: the same whether a kernel or the float64 reference runs it."""
+    return make_plan(
+        case.model(),
+        scale=1 / 255,
+        seed=SEED,
+        max_batch=case.batch,
+        beta1=BETA1,
+        beta2=BETA2,
+        adam_eps=ADAM_EPS,
+        binarise=case.binarise,
+        threads=threads or 0,
+    )
+
+
+class MinivaeStep:
+    """`make_step` of one backend, called for a whole block of updates at a time."""
+
+    exact_noise = True  # the reference can replay its noise, so its results are gated exactly
+
+    def __init__(self, backend: str, option: str = "", threads: int | None = None) -> None:
+        self.K, self.threads = load_backend(backend, threads), threads
+
+    def versions(self) -> dict[str, str]:
+        return {"backend": self.K.name}
+
+    def prepare(self, case: Case, data: np.ndarray, theta: np.ndarray) -> None:
+        self.case, self.data = case, data
+        self.plan = plan_of(case, self.threads)
+        self.reset(theta)
+
+    def reset(self, theta: np.ndarray) -> None:
+        moments = np.zeros((2, theta.size), np.float32)
+        self.step = self.K.make_step(self.plan, theta.copy(), moments, self.data)
+        self.t = 0
+
+    def run(self, rows: np.ndarray) -> float:
+        """All the updates of `rows` (n, B); returns the mean loss, read after the last update."""
+        n = len(rows)
+        self.step(rows, self.t, np.full(n, LR), np.ones(n))
+        self.t += n
+        sums = self.step.metrics()
+        return float(sums["loss"]) / max(int(sums["samples"]), 1)
+
+    def check(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """A few updates, with the state before and after, for the gate to judge."""
+        theta, moments = self.step.state()
+        t = self.t
+        loss = self.run(rows)
+        after, moments_after = self.step.state()
+        return {
+            "theta": theta,
+            "moments": moments,
+            "rows": rows,
+            "t": np.array(t),
+            "loss": np.array(loss),
+            "theta_after": after,
+            "moments_after": moments_after,
+        }

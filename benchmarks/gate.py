@@ -1,0 +1,150 @@
+"""The gate: no contender is timed, and no time is kept, unless its numbers are right.
+
+Everything is compared with the float64 NumPy reference, in the parent's process, from arrays a
+contender handed over. Every comparison is written so that NaN fails.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from minivae.backend import load_backend
+from minivae.models.vae import elbo_backward, elbo_forward
+from minivae.params import Entry, Layout
+from minivae.training.step import ReferenceStep
+
+from .cases import LR, SEED, Case, make_data, make_rows, make_theta
+
+# A float32 sum of n rounded products errs by about sqrt(n) half-ulps: n is some thousands of
+# terms, ten products deep. 1e-4 of a tensor's largest entry leaves room for that alone.
+GRADIENT_TOL = 1e-4
+LOSS_TOL = 1e-5  # the loss is a mean of thousands of terms, and errors cancel
+BLOCK_TOL = 2e-3  # rounding grows along a block of up to a thousand updates
+NOISE_TOL = 4e-2  # a peer draws its own noise: its block's mean loss moves by about 1 %
+
+
+class GateError(AssertionError):
+    """A contender whose numbers are wrong; the message says which number, and by how much."""
+
+
+def worst(name: str, got: Any, want: Any, tol: float) -> float:
+    """The largest error relative to the largest entry; raises GateError above tol or on NaN."""
+    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    if got.shape != want.shape:
+        raise GateError(f"{name}: shape {got.shape}, expected {want.shape}")
+    if want.size == 0:
+        return 0.0
+    scale = np.max(np.abs(want)) or 1.0
+    errors = np.abs(got - want) / scale
+    if not (errors <= tol).all():
+        at = np.unravel_index(np.argmax(np.where(np.isnan(errors), np.inf, errors)), want.shape)
+        place = tuple(map(int, at))
+        raise GateError(
+            f"{name}{list(place)} is {got[at]:.9g}, the reference {want[at]:.9g} "
+            f"(relative error {errors[at]:.2g}, allowed {tol:.0e})"
+        )
+    return float(errors.max())
+
+
+def by_tensor(case: Case, got: np.ndarray, want: np.ndarray, what: str, tol: float) -> float:
+    """`worst` of every named tensor of a flat buffer, so that a small tensor cannot hide."""
+    if got.shape != want.shape:
+        raise GateError(f"{what}: shape {got.shape}, expected {want.shape}")
+    spans = [(n, o, int(np.prod(s))) for n, o, s in case.parameters()]
+    return max(worst(f"{what} {n}", got[o : o + k], want[o : o + k], tol) for n, o, k in spans)
+
+
+@lru_cache(maxsize=2)
+def shared_data(data_dim: int) -> np.ndarray:
+    """The data set of a case (cached: it is large)."""
+    return make_data(data_dim)
+
+
+def reference_step(case: Case, theta: np.ndarray, moments: np.ndarray) -> ReferenceStep:
+    """The readable step in float64, with the very noise bits the kernels use."""
+    from .contenders.minivae_step import plan_of
+
+    state = theta.astype(np.float64), moments.astype(np.float64)
+    return ReferenceStep(load_backend("numpy"), plan_of(case), *state, shared_data(case.data_dim))
+
+
+def check_updates(case: Case, seen: dict[str, np.ndarray]) -> dict[str, float]:
+    """Judge a few consecutive updates: their loss, Adam's moments and the parameters."""
+    rows, n = seen["rows"], len(seen["rows"])
+    step = reference_step(case, seen["theta"], seen["moments"])
+    step(rows, int(seen["t"]), np.full(n, LR), np.ones(n))
+    sums = step.metrics()
+    theta, moments = step.state()
+    m, v = seen["moments_after"] - seen["moments"], moments - seen["moments"].astype(np.float64)
+    return {
+        "loss": worst("loss", seen["loss"], sums["loss"] / sums["samples"], LOSS_TOL),
+        "first moment": by_tensor(case, m[0], v[0], "Δm", GRADIENT_TOL * 10),
+        "second moment": by_tensor(case, m[1], v[1], "Δv", GRADIENT_TOL * 10),
+        "theta": check_move(case, seen, theta, moments, int(seen["t"]) + n),
+    }
+
+
+def check_move(
+    case: Case, seen: dict[str, np.ndarray], theta: np.ndarray, moments: np.ndarray, t: int
+) -> float:
+    """The parameters' move, where Adam's division does not amplify rounding without bound.
+
+    Adam moves by m / sqrt(v): where a gradient is near zero, its rounding decides the move's
+    sign. Entries whose sqrt(v) is below 1e-3 of the tensor's largest are held to |move| <= 3 lr.
+    """
+    moved, want = seen["theta_after"].astype(np.float64) - seen["theta"], theta - seen["theta"]
+    if not (np.abs(moved) <= 10 * LR).all():
+        raise GateError("theta: an entry moved by more than Adam can, or is not a number")
+    errors = [0.0]
+    for name, o, shape in case.parameters():
+        span = slice(o, o + int(np.prod(shape)))
+        root = np.sqrt(moments[1][span])
+        firm = root > 1e-2 * root.max()
+        errors.append(worst(f"Δtheta {name}", moved[span][firm], want[span][firm], 2e-2))
+    return max(errors)
+
+
+def peer_inputs(case: Case, seed: int) -> dict[str, np.ndarray]:
+    """Fresh parameters, inputs and noise for a peer's gate."""
+    rng = np.random.default_rng((SEED, seed))
+    theta = make_theta(case)
+    theta *= rng.uniform(0.8, 1.2, theta.size).astype(np.float32)
+    x = shared_data(case.data_dim)[make_rows(case, seed, steps=1)[0]].astype(np.float32) / 255
+    eps = rng.standard_normal((case.batch, case.latent_dim)).astype(np.float32)
+    return {"theta": theta, "x": x, "eps": eps}
+
+
+def check_gradient(
+    case: Case, given: dict[str, np.ndarray], loss: Any, grad: Any
+) -> dict[str, float]:
+    """Judge a peer's loss and gradient, the noise having been fed in."""
+    layout = Layout(tuple(Entry(*e) for e in case.parameters()))
+    p = layout.views(given["theta"].astype(np.float64))
+    K, config = load_backend("numpy"), case.model()
+    x, eps = given["x"].astype(np.float64), given["eps"].astype(np.float64)[None]
+    want, cache = elbo_forward(K, p, x, eps, 1.0, config)
+    flat = np.zeros(layout.size)
+    layout.flatten(elbo_backward(K, np.ones_like(want), cache, p, config), flat)
+    return {
+        "loss": worst("loss", loss, want, LOSS_TOL),
+        "gradient": by_tensor(case, np.asarray(grad), flat, "gradient of", GRADIENT_TOL),
+    }
+
+
+def reference_block_loss(case: Case, steps: int) -> float:
+    """The mean loss of the first block of updates from the common start, in float64."""
+    theta = make_theta(case)
+    step = reference_step(case, theta, np.zeros((2, theta.size), np.float32))
+    rows = make_rows(case, 0, steps)
+    step(rows, 0, np.full(len(rows), LR), np.ones(len(rows)))
+    sums = step.metrics()
+    return float(sums["loss"]) / int(sums["samples"])
+
+
+def check_block(loss: float, want: float, exact_noise: bool) -> dict[str, float]:
+    """Judge the first block's mean loss: did the training really happen?"""
+    tol = BLOCK_TOL if exact_noise else NOISE_TOL
+    return {"block loss": worst("mean loss of the first block", loss, want, tol)}

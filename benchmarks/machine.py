@@ -1,0 +1,122 @@
+"""The header of every result: processor, cores, BLAS and its core type, versions, commit."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from . import ROOT
+
+PACKAGES = ("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib", "cupy-cuda12x", "cupy-cuda13x")
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The processor's name, with family and model where the name alone says little."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    facts: dict[str, str] = {}
+    for line in lines:
+        key, _, value = line.partition(":")
+        facts.setdefault(key.strip(), value.strip())
+    name = facts.get("model name") or facts.get("CPU part") or platform.machine()
+    return f"{name} (family {facts.get('cpu family', '?')}, model {facts.get('model', '?')})"
+
+
+def vector_extensions() -> list[str]:
+    """The wide instruction sets the processor reports, of those that matter here."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return []
+    return [f for f in ("avx2", "fma", "avx512f", "avx512_bf16", "asimd", "sve") if f in flags]
+
+
+def blas() -> list[str]:
+    """The BLAS libraries loaded into this process, with the core type each chose."""
+    try:
+        import threadpoolctl
+    except ImportError:
+        return ["unknown: threadpoolctl is not installed"]
+    import numpy.linalg  # noqa: F401  (loads the BLAS)
+
+    pools = [p for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]
+    return [f"{p['internal_api']} {p['version']} {p.get('architecture', '?')}" for p in pools]
+
+
+def gpu() -> str | None:
+    """The card's name and driver, or None."""
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip().splitlines()[0] or None
+
+
+def commit() -> str:
+    """The short commit, with '+' when the measured sources differ; 'unknown' outside git."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(ROOT), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        return done.stdout.strip()
+
+    try:
+        head = git("rev-parse", "--short", "HEAD")
+        changed = git("status", "--porcelain", "--", "minivae", "kernels", "benchmarks/*.py")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return head + ("+" if changed else "")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of whatever contenders are installed; nothing is imported."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def header(threads: int | None = None) -> dict[str, Any]:
+    """Everything a reader needs to judge a figure."""
+    return {
+        "processor": processor(),
+        "cores": cores(),
+        "threads": threads or cores(),
+        "vectors": vector_extensions(),
+        "gpu": gpu(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "blas": blas(),
+        "openblas_coretype": os.environ.get("OPENBLAS_CORETYPE", ""),
+        "versions": versions(),
+        "commit": commit(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def lines(head: dict[str, Any]) -> list[str]:
+    """The header for people."""
+    found = head["versions"]
+    return [
+        f"{head['processor']}, {head['cores']} cores, {head['threads']} threads, "
+        f"{' '.join(head['vectors'])}" + (f", {head['gpu']}" if head["gpu"] else ""),
+        f"BLAS: {'; '.join(head['blas'])}",
+        " ".join(f"{k} {v}" for k, v in found.items()) + f", commit {head['commit']}",
+    ]

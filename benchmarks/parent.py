@@ -1,0 +1,127 @@
+"""The parent's side of a worker: start it, ask it, gate it, end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import deque
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+
+from . import ROOT, gate
+from .cases import Case
+
+
+class WorkerError(RuntimeError):
+    """A contender that could not be run; the message is its own error, in one line."""
+
+
+def environment(threads: int | None, device: str, extra: dict[str, str]) -> dict[str, str]:
+    """What a worker sees: as many threads as asked for, and the GPU only when it is raced."""
+    env = {
+        **os.environ,
+        **extra,
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'kernels'}",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+    }
+    if device == "cpu":
+        env |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    if threads:
+        env |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    return env
+
+
+class Contender:
+    """A worker process holding one contender, driven by `ask`."""
+
+    def __init__(
+        self,
+        name: str,
+        threads: int | None = None,
+        device: str = "cpu",
+        extra: dict[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.losses: list[float] = []
+        command = [sys.executable, "-m", "benchmarks.worker", name]
+        if threads and hasattr(os, "sched_setaffinity"):
+            # XLA sizes its pool from the cores it sees, so they are taken away before it starts
+            cores = sorted(os.sched_getaffinity(0))[:threads]
+            pin = f"import os; os.sched_setaffinity(0, {cores}); from benchmarks.worker import main; main()"
+            command = [sys.executable, "-c", pin, name]
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment(threads, device, extra or {}),
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.tail: deque[str] = deque(maxlen=30)
+        Thread(target=self._drain, daemon=True).start()
+
+    def _drain(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.tail.append(line.rstrip())
+
+    def ask(self, do: str, **message: Any) -> dict[str, Any]:
+        """Send one command and wait for its answer; raises WorkerError with the contender's own."""
+        process = self.process
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(json.dumps({"do": do, **message}) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            last = self.tail[-1] if self.tail else "no message"
+            raise WorkerError(f"{self.name} ended during {do!r}: {last}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise WorkerError(f"{self.name}: {answer['error']}")
+        return answer
+
+    def block(self, number: int) -> float:
+        """Milliseconds per update of one timed block; its loss is kept."""
+        answer = self.ask("block", number=number)
+        if not np.isfinite(answer["loss"]):
+            raise gate.GateError(f"{self.name}: the loss of block {number} is {answer['loss']}")
+        self.losses.append(answer["loss"])
+        return 1e3 * float(answer["seconds"]) / int(answer["steps"])
+
+    def gate(self, case: Case, number: int, exact: bool, folder: Path) -> dict[str, float]:
+        """Check the contender at fresh inputs against the float64 reference; raises GateError."""
+        path = str(folder / f"{self.name.replace(':', '-')}-{number}.npz")
+        try:
+            if exact:
+                self.ask("updates", number=number, path=path)
+                return gate.check_updates(case, dict(np.load(path)))
+            given = gate.peer_inputs(case, number)
+            np.savez(folder / "inputs.npz", allow_pickle=False, **given)
+            self.ask("gradient", inputs=str(folder / "inputs.npz"), path=path)
+            answer = np.load(path)
+            return gate.check_gradient(case, given, answer["loss"], answer["grad"])
+        except gate.GateError as error:
+            raise gate.GateError(f"{self.name}: {error}") from None
+
+    def close(self) -> None:
+        """End the worker."""
+        if self.process.stdin:
+            self.process.stdin.close()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe:
+                pipe.close()

@@ -1,0 +1,97 @@
+"""One contender in a process of its own: reads commands as JSON lines, answers in kind.
+
+    python -m benchmarks.worker NAME
+
+Separate processes keep the contenders' thread pools apart; a worker waiting for its next line
+uses no processor. Arrays travel as .npz files, since the gate judges them in the parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+import traceback
+import warnings
+from typing import Any
+
+import numpy as np
+
+from .cases import Case, make_rows, make_theta
+
+
+class Worker:
+    """The commands a parent may send; each returns a dict that becomes the answer."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def load(self, threads: int | None) -> dict[str, Any]:
+        """Import the contender and report its versions."""
+        from .contenders import create
+
+        start = time.perf_counter()
+        self.contender = create(self.name, threads=threads)
+        return {"versions": self.contender.versions(), "import_s": time.perf_counter() - start}
+
+    def prepare(self, case: dict[str, Any], data: str, steps: int) -> dict[str, Any]:
+        """Build, compile and run the first block, timed; then start afresh."""
+        self.case, self.steps = Case.from_dict(case), steps
+        self.theta = make_theta(self.case)
+        start = time.perf_counter()
+        self.contender.prepare(self.case, np.load(data), self.theta.copy())
+        loss = self.contender.run(make_rows(self.case, 0, steps))
+        seconds = time.perf_counter() - start
+        self.contender.reset(self.theta.copy())
+        return {
+            "first_run_s": seconds,
+            "loss": loss,
+            "exact_noise": bool(getattr(self.contender, "exact_noise", False)),
+        }
+
+    def block(self, number: int) -> dict[str, Any]:
+        """Time one block of updates: seconds for all of it, and its mean loss."""
+        rows = make_rows(self.case, number, self.steps)
+        start = time.perf_counter()
+        loss = self.contender.run(rows)
+        return {"seconds": time.perf_counter() - start, "steps": len(rows), "loss": loss}
+
+    def updates(self, number: int, path: str) -> dict[str, Any]:
+        """Two updates on the timed object itself, with its state before and after."""
+        np.savez(path, **self.contender.check(make_rows(self.case, number, steps=2)))
+        return {}
+
+    def gradient(self, inputs: str, path: str) -> dict[str, Any]:
+        """Loss and gradient at given parameters, inputs and noise."""
+        given = np.load(inputs)
+        loss, grad = self.contender.loss_and_grad(given["theta"], given["x"], given["eps"])
+        np.savez(path, loss=np.array(loss), grad=grad)
+        return {}
+
+
+def serve(worker: Worker, lines: Any, out: Any) -> None:
+    """Answer every line until the input ends. A failed command answers with its error."""
+    for line in lines:
+        message = json.loads(line)
+        command = message.pop("do")
+        try:
+            answer = getattr(worker, command)(**message)
+        except Exception as error:
+            traceback.print_exc()
+            answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+        print(json.dumps(answer), file=out, flush=True)
+
+
+def main() -> None:
+    """Keep the answers' channel to ourselves: what libraries print goes to stderr."""
+    warnings.simplefilter("ignore")
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+        serve(Worker(sys.argv[1]), sys.stdin, channel)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The harness rejects kernels that cheat: stale, idle, partial, NaN, and peers that are wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import gate, step
+from benchmarks.cases import make_rows, make_theta, parse_arch
+from benchmarks.contenders.cheats import CHEATS, Cheat
+from benchmarks.timing import StopRule
+
+CASE = parse_arch("31-13-11-5:tanh", 7)
+STEPS = 12
+
+
+def prepared(option: str) -> Cheat:
+    cheat = Cheat(option)
+    cheat.prepare(CASE, gate.shared_data(CASE.data_dim), make_theta(CASE))
+    return cheat
+
+
+def judge(cheat: Cheat) -> dict[str, float]:
+    """What the parent does with a worker, without the processes: block, reset, gate twice."""
+    want = gate.reference_block_loss(CASE, STEPS)
+    errors = gate.check_block(cheat.run(make_rows(CASE, 0, STEPS)), want, cheat.exact_noise)
+    cheat.reset(make_theta(CASE))
+    for number in (501, 502):
+        if cheat.exact_noise:
+            errors |= gate.check_updates(CASE, cheat.check(make_rows(CASE, number, steps=2)))
+        else:
+            given = gate.peer_inputs(CASE, number)
+            loss, grad = cheat.loss_and_grad(given["theta"], given["x"], given["eps"])
+            errors |= gate.check_gradient(CASE, given, loss, grad)
+    return errors
+
+
+def test_an_honest_step_passes_every_gate() -> None:
+    errors = judge(prepared("honest"))
+    assert {"block loss", "loss", "first moment", "second moment", "theta"} == set(errors)
+    assert errors["loss"] < 1e-6
+
+
+@pytest.mark.parametrize("option", [c for c in CHEATS if c not in ("honest", "crash")])
+def test_every_cheat_is_thrown_out(option: str) -> None:
+    with pytest.raises(gate.GateError):
+        judge(prepared(option))
+
+
+def test_the_whole_race_labels_a_cheat_and_a_crash_and_times_the_honest(tmp_path: Path) -> None:
+    options = step.Options(
+        backend="numpy",
+        peers=(),
+        rule=StopRule(least=3, most=3, seconds=60),
+        say=lambda text: None,
+        block_steps=STEPS,
+        extra_contenders=("cheat:stale", "cheat:broken-peer", "cheat:crash"),
+    )
+    data = tmp_path / "data.npy"
+    np.save(data, gate.shared_data(CASE.data_dim))
+    rows = {r["contender"]: r for r in step.Race(CASE, options, data, tmp_path).run()}
+    ours = rows["minivae-numpy"]
+    assert ours["n"] == 3 and ours["gate_after"]["loss"] < 1e-5
+    assert ours["ms"]["p20"] <= ours["ms"]["p50"] <= ours["ms"]["p80"] <= ours["ms"]["p99"]
+    assert ours["flops"] == CASE.flops() and 0 < ours["peak_share"] < 1
+    assert "GateError" in rows["cheat:stale"]["failed"]
+    assert "gradient of" in rows["cheat:broken-peer"]["failed"]
+    assert "this contender crashes" in rows["cheat:crash"]["failed"]
+    assert "FAILED" in step.table(list(rows.values()))
+
+
+def test_nan_fails_even_in_one_entry() -> None:
+    want = np.arange(1.0, 30.0)
+    for bad in (np.nan, np.inf, 31.0):
+        got = want.copy()
+        got[17] = bad
+        with pytest.raises(gate.GateError, match=r"thing\[17\]"):
+            gate.worst("thing", got, want, 1e-2)
+    with pytest.raises(gate.GateError, match="shape"):
+        gate.worst("thing", want[:-1], want, 1.0)
+
+
+def test_a_small_tensor_cannot_hide_behind_a_large_one() -> None:
+    rng = np.random.default_rng(5)
+    want = rng.standard_normal(sum(int(np.prod(s)) for _, _, s in CASE.parameters()))
+    name, offset, shape = next(e for e in CASE.parameters() if e[0] == "encoder.mu.b")
+    want[offset : offset + shape[0]] *= 1e-6
+    got = want.copy()
+    got[offset] *= 1.5
+    assert gate.worst("flat", got, want, 1e-5) < 1e-5
+    with pytest.raises(gate.GateError, match=name):
+        gate.by_tensor(CASE, got, want, "gradient of", 1e-4)
