@@ -35,9 +35,18 @@ class LatentEstimator(
         refuse_pictures(X, type(self).__name__)
         if not reset:
             check_is_fitted(self)
-        checked: Array = validate_data(
-            self, X, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=min_samples
-        )
+        try:
+            checked: Array = validate_data(
+                self, X, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=min_samples
+            )
+        except ValueError as fault:
+            # of several lines of advice on missing values only the first is about this input
+            if "contains NaN" not in str(fault):
+                raise
+            raise ValueError(
+                f"Input X contains NaN; {type(self).__name__} takes no missing values: drop those "
+                "rows or fill them in."
+            ) from None
         return checked
 
     def _validate_codes(self, Z: Any) -> Array:

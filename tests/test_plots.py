@@ -1,0 +1,130 @@
+"""The pictures: what is laid out where, and that every one of them is written whole."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from minivae import plots
+from minivae.plots.images import look_of, manifold_codes, tile
+from minivae.plots.style import LABEL_COLOURS
+
+rng = np.random.default_rng(0)
+SHAPE = (5, 4)
+PICTURES = rng.random((30, 20))
+
+
+def is_png(path: Path, least_bytes: int = 3000) -> bool:
+    data = path.read_bytes()
+    assert not list(path.parent.glob("*.tmp"))
+    return data.startswith(b"\x89PNG") and len(data) >= least_bytes
+
+
+def test_tile_puts_each_picture_where_it_belongs() -> None:
+    sheet = tile(PICTURES[:5], SHAPE, 3, paper=-1.0, gap=2)
+    assert sheet.shape == (2 * 5 + 2, 3 * 4 + 2 * 2)
+    np.testing.assert_array_equal(sheet[7:12, 6:10], PICTURES[4].reshape(SHAPE))
+    assert (sheet[5:7] == -1).all() and (sheet[:, 4:6] == -1).all()
+    assert (sheet[7:, 12:] == -1).all()  # the place of the sixth, which is not there
+
+
+def test_manifold_codes_read_like_a_map() -> None:
+    codes = manifold_codes(5, 4, (1, 3)).reshape(5, 5, 4)
+    quantiles = [NormalDist().inv_cdf((i + 0.5) / 5) for i in range(5)]
+    np.testing.assert_allclose(codes[0, :, 1], quantiles, rtol=1e-6)  # left to right rises
+    np.testing.assert_allclose(codes[:, 0, 3], quantiles[::-1], rtol=1e-6)  # top to bottom falls
+    assert (codes[:, :, [0, 2]] == 0).all()
+    one = manifold_codes(3, 1, (0, 0)).reshape(3, 3)
+    assert (one == one[0]).all() and one[0, 0] < one[0, 2]
+
+
+def test_look_is_ink_for_strokes_and_keeps_faces_as_they_are() -> None:
+    strokes = np.where(rng.random((9, 20)) < 0.2, 1.0, 0.0)
+    assert look_of(strokes) == (0.0, 1.0, True)
+    assert look_of(strokes).paper == 0.0
+    faces = 0.3 + 0.4 * rng.random((9, 20))
+    assert look_of(faces) == (0.0, 1.0, False)
+    wide = look_of(faces * 10 - 5)
+    assert wide.low < 0 and wide.high <= 2 and not wide.ink
+    assert look_of(np.zeros((2, 3))).high > 0
+
+
+def test_label_colours_are_ten_different_ones() -> None:
+    assert len(set(LABEL_COLOURS)) == 10
+
+
+@pytest.mark.parametrize("shape", [SHAPE, None])
+def test_pictures_of_data(tmp_path: Path, shape: tuple[int, int] | None) -> None:
+    look = look_of(PICTURES)
+    made = [
+        plots.reconstructions(tmp_path / "r.png", PICTURES, PICTURES * 0.9, shape, "caption"),
+        plots.reconstructions(tmp_path / "r1.png", PICTURES[:1], PICTURES[:1], shape, "one"),
+        plots.reconstructions(tmp_path / "r13.png", PICTURES[:13], PICTURES[:13], shape, "13"),
+        plots.samples(tmp_path / "s.png", PICTURES, shape, look, "caption"),
+        plots.samples(tmp_path / "s1.png", PICTURES[:1], shape, look, "caption"),
+        plots.interpolations(
+            tmp_path / "i.png", [("a", PICTURES[:7]), ("b", PICTURES[7:14])], shape, look, "c"
+        ),
+    ]
+    assert all(is_png(path) for path in made)
+
+
+def test_manifold_and_scatter(tmp_path: Path) -> None:
+    look = look_of(PICTURES)
+    path = plots.manifold(tmp_path / "m.png", PICTURES[:25], SHAPE, look, (0, 1), "caption")
+    assert is_png(path)
+    with pytest.raises(ValueError, match="needs pictures"):
+        plots.manifold(tmp_path / "n.png", PICTURES[:25], None, look, (0, 1), "caption")
+    codes, labels = rng.normal(size=(50, 2)), np.arange(50) % 12
+    for name, args in {
+        "l": (labels, None),
+        "n": (labels % 2, ("no", "yes")),
+        "u": (None, None),
+    }.items():
+        path = tmp_path / f"{name}.png"
+        assert is_png(plots.latent_scatter(path, codes, args[0], (0, 2), "caption", args[1]))
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 40])
+@pytest.mark.parametrize("held_out", [True, False])
+def test_curves(tmp_path: Path, epochs: int, held_out: bool) -> None:
+    def figures(e: int) -> dict[str, float]:
+        return {"elbo": -100 / e, "reconstruction": 80 / e, "kl": 20 / e}
+
+    records = [
+        {"epoch": e, "train": figures(e), "held_out": figures(e) if held_out else None}
+        for e in range(1, epochs + 1)
+    ]
+    assert is_png(plots.training_curves(tmp_path / "c.png", records, "caption"))
+
+
+def test_kl_bars(tmp_path: Path) -> None:
+    kl = rng.random(50)
+    assert is_png(plots.kl_bars(tmp_path / "k.png", kl, kl > 0.3, "caption"))
+
+
+def test_the_same_picture_is_the_same_bytes(tmp_path: Path) -> None:
+    look = look_of(PICTURES)
+    a = plots.samples(tmp_path / "a.png", PICTURES, SHAPE, look, "caption")
+    b = plots.samples(tmp_path / "b.png", PICTURES, SHAPE, look, "caption")
+    assert a.read_bytes() == b.read_bytes()
+    c = plots.samples(tmp_path / "c.png", PICTURES, SHAPE, look, "another caption")
+    assert a.read_bytes() != c.read_bytes()
+
+
+def test_importing_plots_loads_no_matplotlib() -> None:
+    code = "import sys, minivae.plots; sys.exit('matplotlib' in sys.modules)"
+    root = Path(__file__).resolve().parent.parent
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
+
+
+def test_drawing_leaves_pyplot_alone(tmp_path: Path) -> None:
+    plots.samples(tmp_path / "a.png", PICTURES, SHAPE, look_of(PICTURES), "caption")
+    import matplotlib
+
+    assert matplotlib.rcParams["font.size"] == matplotlib.rcParamsDefault["font.size"]
