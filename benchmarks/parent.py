@@ -53,8 +53,9 @@ class Contender:
         if threads and hasattr(os, "sched_setaffinity"):
             # XLA sizes its pool from the cores it sees, so they are taken away before it starts
             cores = sorted(os.sched_getaffinity(0))[:threads]
-            pin = f"import os; os.sched_setaffinity(0, {cores}); from benchmarks.worker import main; main()"
-            command = [sys.executable, "-c", pin, name]
+            pin = f"import os; os.sched_setaffinity(0, {cores})"
+            serve = "from benchmarks.worker import main; main()"
+            command = [sys.executable, "-c", f"{pin}; {serve}", name]
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,

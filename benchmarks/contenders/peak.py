@@ -1,4 +1,4 @@
-"""The limit, raced like a contender: as many multiply-adds as the model's products, in registers."""
+"""The limit, raced like a contender: the products' multiply-adds, done in registers alone."""
 
 from __future__ import annotations
 
