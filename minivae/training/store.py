@@ -17,7 +17,6 @@ from minivae.training.checkpoint import (
     manifest_path,
     read_checkpoint,
     read_manifest,
-    sync_directory,
     write_atomically,
     write_checkpoint,
 )
@@ -84,7 +83,6 @@ class CheckpointStore:
             except OSError:  # a file system without hard links
                 shutil.copyfile(source, temporary)
             os.replace(temporary, target)
-            sync_directory(self.directory)
         except OSError as error:
             raise RunError(f"cannot write {target}: {describe_os_error(error)}") from error
 
