@@ -206,7 +206,8 @@ class HostDevice:
         """out = a b, or out += a b; a and b may be transposed views."""
 
         def work() -> None:
-            product = np.matmul(a, b)
+            with np.errstate(over="ignore", invalid="ignore"):  # as silent as cuBLAS
+                product = np.matmul(a, b)
             out[...] = out + product if accumulate else product
 
         if self.recording is None:

@@ -16,7 +16,7 @@ SHAPES = {
 ELEMENTWISE = (
     "relu_forward relu_backward tanh_forward tanh_backward sigmoid_forward sigmoid_backward "
     "softplus_forward softplus_backward bound_logvar_forward bound_logvar_backward "
-    "dense_relu_backward dense_tanh_backward reparameterise_forward kl_forward kl_backward "
+    "dense_relu_backward dense_tanh_backward kl_forward kl_backward "
     "free_bits_forward free_bits_backward binarise"
 ).split()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 
 from minivae import ops
 from minivae.backend import Backend
+from minivae.verify.tolerances import tol
 from minivae_kernels import gpu
 from minivae_kernels.gpu.host_device import HostDevice
 
@@ -22,6 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from gpu_cases import ELEMENTWISE, SHAPES, as_type, cases, parts  # noqa: E402
 
 NAMES = sorted(cases("odd"))
+EXACT = ("relu_forward", "relu_backward", "dense_relu_backward", "binarise", "free_bits_backward",
+         "bound_logvar_forward", "bound_logvar_backward")  # nothing is rounded
 
 
 def ulps(got: np.ndarray, exact: np.ndarray) -> np.ndarray:
@@ -30,29 +34,39 @@ def ulps(got: np.ndarray, exact: np.ndarray) -> np.ndarray:
     return np.abs(got.astype(np.float64) - exact) / place
 
 
-def check_budget(op: str, got: np.ndarray, single: np.ndarray, exact: np.ndarray) -> None:
-    """Twice the float32 reference's own error; elementwise maths also in ULP (numerics.md)."""
-    own = float(np.max(np.abs(single.astype(np.float64) - exact), initial=0.0))
-    error = float(np.max(np.abs(got.astype(np.float64) - exact), initial=0.0))
-    one_place = float(np.spacing(np.float32(np.max(np.abs(exact), initial=0.0))))
-    assert error <= max(2 * own, one_place), f"{op}: {error} against the reference's own {own}"
-    if op in ELEMENTWISE and got.size:
-        off, theirs = ulps(got, exact), ulps(single, exact)
-        assert float(off.max()) <= max(6.0, float(theirs.max())), op
-        assert np.percentile(off, 99) <= max(2.0, 2 * np.percentile(theirs, 99)), op
+def worst(got: np.ndarray, exact: np.ndarray) -> float:
+    """The largest error of any entry; NaN if any is NaN."""
+    return float(np.max(np.abs(got.astype(np.float64) - exact), initial=0.0))
+
+
+def check_ulps(op: str, got: np.ndarray, single: np.ndarray, exact: np.ndarray) -> None:
+    """6 ULP at most and 2 at the 99th percentile, or what the float32 reference needs itself."""
+    off, theirs = ulps(got, exact), ulps(single, exact)
+    assert float(off.max()) <= max(tol("ulp_worst"), float(theirs.max())), op
+    assert np.percentile(off, 99) <= max(tol("ulp_p99"), 2 * np.percentile(theirs, 99)), op
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("op", NAMES)
 def test_float32_within_twice_the_reference_error(K: Backend, op: str, shape: str) -> None:
-    args = cases(shape)[op]
-    reference = getattr(ops, op)
-    exact, single = parts(reference(*args)), parts(reference(*as_type(args, np.float32)))
-    got = parts(getattr(K, op)(*as_type(args, np.float32)))
-    assert len(got) == len(exact)
-    for mine, theirs, truth in zip(got, single, exact, strict=True):
-        assert mine.shape == truth.shape and mine.dtype == np.float32
-        check_budget(op, mine, theirs, truth)
+    """Over six draws of the inputs, so that a lone figure's luck decides nothing (numerics.md)."""
+    reference, own, mine = getattr(ops, op), defaultdict(float), defaultdict(float)
+    for seed in range(3, 9):
+        args = cases(shape, seed)[op]
+        single_args = as_type(args, np.float32)
+        exact, single = parts(reference(*args)), parts(reference(*single_args))
+        got = parts(getattr(K, op)(*single_args))
+        assert len(got) == len(exact)
+        for i, (a, b, truth) in enumerate(zip(got, single, exact, strict=True)):
+            assert a.shape == truth.shape and a.dtype == np.float32
+            # At least one place of the largest entry: a handful of entries may all round luckily.
+            place = float(np.spacing(np.float32(np.abs(truth).max())))
+            own[i] = max(own[i], worst(b, truth), place if op not in EXACT else 0.0)
+            mine[i] = np.maximum(mine[i], worst(a, truth))  # NaN stays
+            if op in ELEMENTWISE:
+                check_ulps(op, a, b, truth)
+    for i in own:
+        assert mine[i] <= tol("budget_factor") * own[i], f"{op}: output {i}: {mine[i]} against {own[i]}"
 
 
 @pytest.mark.parametrize("op", NAMES)
@@ -129,4 +143,5 @@ def test_optimisers_against_the_reference(K: Backend, rng: np.random.Generator) 
                 backend.sgd_update(th, g, vel, 1e-2, 0.9)
             rounds.append((th, m, v, vel))
         for truth, single, mine in zip(*rounds, strict=True):
-            check_budget("adam and sgd", mine, single, truth)
+            assert worst(mine, truth) <= tol("budget_factor") * worst(single, truth) + 1e-9
+            check_ulps("adam and sgd", mine, single, truth)
