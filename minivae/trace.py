@@ -82,6 +82,7 @@ class Recorder:
             arguments = dict(zip(names, values, strict=True))
             place = len(self.calls)
             layer = next((self._layers[id(v)] for v in values if id(v) in self._layers), "")
+            layer = layer if op.startswith("dense") else ""
             if self._nudge and self._nudge[0] == place:
                 arguments[self._nudge[1]] = arguments[self._nudge[1]] + self._nudge[2]
             out = function(*arguments.values())
