@@ -28,7 +28,7 @@ def measured(spec, data=None):
 
 @pytest.mark.parametrize("binarise", ["none", "dynamic"])
 def test_it_is_what_the_evaluation_says(binarise):
-    figures, (K, model, theta, split, config) = measured({"train": {"binarise": binarise}})
+    figures, (K, model, theta, _split, config) = measured({"train": {"binarise": binarise}})
     data = small_data()
     p = layout_of(model).views(theta)
     other = evaluate(

@@ -25,8 +25,9 @@ SLOW = 0.02  # seconds between chunks
 def whole(tmp_path_factory):
     """The uninterrupted run, in a process of its own like the others."""
     run_dir = tmp_path_factory.mktemp("whole") / "run"
-    process = start_child(HARD, run_dir)
-    output, errors = process.communicate(timeout=120)
+    calm = {**HARD, "train": {**HARD["train"], "checkpoint_seconds": 1e9}}
+    process = start_child(calm, run_dir)
+    _output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     return checkpoint_files(run_dir), lasting_records(run_dir)
 
@@ -43,7 +44,7 @@ def wait_for_checkpoint(run_dir, process):
 
 def finish(run_dir, resume=True):
     process = start_child(HARD, run_dir, resume=resume)
-    output, errors = process.communicate(timeout=120)
+    _output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     return checkpoint_files(run_dir), lasting_records(run_dir)
 
@@ -55,7 +56,7 @@ def test_a_signal_saves_says_how_to_resume_and_sets_the_code(tmp_path, whole, nu
     wait_for_checkpoint(run_dir, process)
     asked = time.monotonic()
     process.send_signal(number)
-    output, errors = process.communicate(timeout=60)
+    _output, errors = process.communicate(timeout=60)
     assert time.monotonic() - asked < 20  # a fraction of a second on a machine that is not busy
     assert process.returncode == code, errors
     assert f"saved. Continue with: minivae train --resume {run_dir}" in errors
@@ -70,7 +71,7 @@ def test_the_second_ctrl_c_leaves_at_once_and_the_checkpoint_whole(tmp_path, who
     process.send_signal(signal.SIGINT)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    _output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert finish(run_dir) == whole
@@ -84,7 +85,7 @@ def killed_again_and_again(run_dir, kills, seed):
             wait_for_checkpoint(run_dir, process)
         spans.append(rng.uniform(0.0, 1.2))
         try:
-            output, errors = process.communicate(timeout=spans[-1])
+            _output, errors = process.communicate(timeout=spans[-1])
             assert process.returncode == 0, errors  # it was done before the kill
             break
         except subprocess.TimeoutExpired:
