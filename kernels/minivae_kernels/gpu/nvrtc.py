@@ -73,28 +73,39 @@ def _log(lib: Any, program: Any) -> str:
     return text.value.decode()
 
 
-def compile_text(text: str, name: str, arch: str, real: str = "float") -> str:
-    """Compile one source to machine code for one architecture; -> the log.
-
-    Raises CompileError where NVRTC refuses it or leaves no machine code.
-    """
+def _compiled(
+    text: str, name: str, arch: str, real: str, fetch: str, extra: tuple[str, ...]
+) -> tuple[str, bytes]:
+    """Compile, and fetch the "CUBIN" or the "PTX"; -> the log and what was fetched."""
     lib, program = library(), ctypes.c_void_p()
-    lib.nvrtcCreateProgram(
-        ctypes.byref(program), text.encode(), name.encode(), 0, None, None
-    )
-    options = [f"--gpu-architecture={arch}", f"-DREAL={real}", *OPTIONS, "--ptxas-options=-v"]
+    lib.nvrtcCreateProgram(ctypes.byref(program), text.encode(), name.encode(), 0, None, None)
+    options = [f"--gpu-architecture={arch}", f"-DREAL={real}", *OPTIONS, *extra]
     encoded = (ctypes.c_char_p * len(options))(*[o.encode() for o in options])
     try:
         status = lib.nvrtcCompileProgram(program, len(options), encoded)
-        log = _log(lib, program)
-        size = ctypes.c_size_t()
+        log, size = _log(lib, program), ctypes.c_size_t()
         if status == 0:
-            lib.nvrtcGetCUBINSize(program, ctypes.byref(size))
+            getattr(lib, f"nvrtcGet{fetch}Size")(program, ctypes.byref(size))
         if status != 0 or size.value == 0:
             raise CompileError(f"{name} for {arch}, REAL = {real}:\n{log}")
-        return log
+        made = ctypes.create_string_buffer(size.value)
+        getattr(lib, f"nvrtcGet{fetch}")(program, made)
+        return log, made.raw
     finally:
         lib.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def compile_text(text: str, name: str, arch: str, real: str = "float") -> str:
+    """Compile one source to machine code for one architecture; -> ptxas's report.
+
+    Raises CompileError where NVRTC refuses it or leaves no machine code.
+    """
+    return _compiled(text, name, arch, real, "CUBIN", ("--ptxas-options=-v",))[0]
+
+
+def ptx(name: str, arch: str = "compute_80", real: str = "float") -> str:
+    """`name`.cu as PTX: where it can be seen which operations were contracted."""
+    return _compiled(sources.text(name), f"{name}.cu", arch, real, "PTX", ())[1].decode().rstrip("\0")
 
 
 def usage(log: str, file: str, arch: str, real: str) -> list[Usage]:
@@ -140,7 +151,7 @@ def main(argv: list[str] | None = None) -> int:
             row
             for arch in options.arch
             for real in ("float", "double")
-            for name in sources.FILES
+            for name in (sources.FILES if real == "float" else sources.DOUBLE)
             for row in compile_file(name, arch, real)
         ]
     except RuntimeError as problem:

@@ -15,6 +15,7 @@ import numpy as np
 
 FOLDER = Path(__file__).parent / "cuda"
 FILES = ("elementwise", "dense", "latent", "likelihood", "batch", "philox", "optimiser", "step")
+DOUBLE = tuple(name for name in FILES if name != "step")  # training is in float32 only
 
 SCALARS = {
     "int": np.int32,

@@ -1,0 +1,63 @@
+"""Every CUDA source through NVRTC, without a driver: machine code, registers, spills, contraction.
+
+Shown: the sources are CUDA C, fit the architectures' registers, and the noise is not contracted.
+Not shown: that anything runs.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from minivae_kernels.gpu import nvrtc, sources
+
+pytestmark = pytest.mark.gpu_compile
+
+THREADS = 256
+REGISTERS = 65536  # of a multiprocessor, on all three architectures
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiler() -> None:
+    try:
+        nvrtc.library()
+    except RuntimeError as reason:
+        pytest.skip(str(reason))
+
+
+CASES = [(name, arch, "float") for name in sources.FILES for arch in nvrtc.ARCHITECTURES]
+CASES += [(name, "sm_80", "double") for name in sources.DOUBLE]
+
+
+@pytest.mark.parametrize(("name", "arch", "real"), CASES)
+def test_compiles_without_spills(name: str, arch: str, real: str) -> None:
+    rows = nvrtc.compile_file(name, arch, real)
+    assert {row.kernel for row in rows} == set(sources.kernels(name))
+    for row in rows:
+        assert row.spills == 0, nvrtc.report([row])
+        if row.kernel != "loss_finish":  # one block; pow() in double takes a little stack
+            assert row.stack == 0, nvrtc.report([row])
+        assert row.registers * THREADS * 2 <= REGISTERS, nvrtc.report([row])  # two blocks fit
+
+
+def test_report_names_every_kernel() -> None:
+    text = nvrtc.report(nvrtc.compile_file("step", "sm_80"))
+    assert "loss_finish" in text and "registers" in text and "sm_80" in text
+
+
+def test_noise_is_never_contracted() -> None:
+    """A fused multiply-add in Philox or Box-Muller would change bits; elsewhere it is welcome."""
+    assert "fma.rn.f32" not in nvrtc.ptx("philox")
+    assert "fma.rn.f32" in nvrtc.ptx("likelihood")
+
+
+def test_no_atomics_anywhere() -> None:
+    """Sums by atomics would depend on who comes first."""
+    for name in sources.FILES:
+        assert not re.search(r"\b(atom|red)\.", nvrtc.ptx(name)), name
+
+
+def test_a_broken_source_is_refused_with_the_compilers_words() -> None:
+    with pytest.raises(nvrtc.CompileError, match=r"broken\.cu.*sm_80"):
+        nvrtc.compile_text('extern "C" __global__ void k(float* x) { x[0] = y; }', "broken.cu", "sm_80")
