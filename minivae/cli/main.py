@@ -68,15 +68,21 @@ def build_app() -> typer.Typer:
     return app
 
 
-def options(
-    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
-) -> None:
-    """A variational autoencoder to read, verify and race."""
-    if version:
+def show_version(wanted: bool) -> None:
+    """Print the version and stop, where it is wanted."""
+    if wanted:
         from minivae.cli.common import version_text
 
         typer.echo(version_text())
         raise typer.Exit
+
+
+def options(
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, callback=show_version, help="Print the version."
+    ),
+) -> None:
+    """A variational autoencoder to read, verify and race."""
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -15,7 +15,13 @@ from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
 from minivae.training.config import TrainConfig
 from minivae.training.loop import TrainResult, train
-from minivae.training.progress import NullReporter, PlainReporter, Reporter, RichReporter
+from minivae.training.progress import (
+    NullReporter,
+    PlainReporter,
+    Reporter,
+    RichReporter,
+    Start,
+)
 
 
 class Order(NamedTuple):
@@ -35,7 +41,6 @@ def run_training(
 ) -> tuple[dict[str, Any], str]:
     """Train as asked; the result as plain values and as text. Faults rise before disk changes."""
     order = settle_order(options, place, speaker)
-    speaker.say(f"run      {order.path}")
     began = time.monotonic()
     result = train(
         order.model,
@@ -117,13 +122,29 @@ def next_path(name: str) -> Path:
     return next_run_path(Path(name).stem or "run")
 
 
+class Lines(PlainReporter):
+    """A line per epoch, after one that says where the run is kept."""
+
+    def start(self, start: Start) -> None:
+        self._line(f"run      {start.run_dir}")
+        super().start(start)
+
+
+class Bar(RichReporter):
+    """A progress bar, after a line that says where the run is kept."""
+
+    def start(self, start: Start) -> None:
+        self.console.print(f"run      {start.run_dir}", highlight=False)
+        super().start(start)
+
+
 def reporter_for(speaker: Speaker) -> Reporter:
     """A bar on a terminal, lines elsewhere, nothing with --quiet; stdout kept free for --json."""
     if speaker.quiet:
         return NullReporter()
     if sys.stderr.isatty() and (speaker.as_json or sys.stdout.isatty()):
-        return RichReporter()
-    return PlainReporter(sys.stderr if speaker.as_json else sys.stdout)
+        return Bar()
+    return Lines(sys.stderr if speaker.as_json else sys.stdout)
 
 
 def describe(order: Order, result: TrainResult, seconds: float) -> dict[str, Any]:

@@ -1,0 +1,183 @@
+"""evaluate, generate, reconstruct, interpolate, manifold, info and explain-loss on a small run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+NUMPY = ("--backend", "numpy")
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file below a folder with its size and time, to see that nothing changed."""
+    return {
+        str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns)
+        for p in sorted(folder.rglob("*"))
+    }
+
+
+@pytest.fixture
+def run_copy(trained: Path, tmp_path: Path) -> Path:
+    """A run that a test may write into."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def test_evaluate(command, trained: Path) -> None:
+    r = command("evaluate", trained, "--samples", 60, *NUMPY, "--json").json
+    assert r["n"] == 297 and r["split"] == "test" and r["samples"] == 60
+    assert -r["log_p"] <= -r["elbo"]
+    assert r["sampled_elbo"] <= r["log_p"]
+    assert r["elbo"] == pytest.approx(-r["reconstruction"] - r["kl"])
+    assert len(r["kl_per_dimension"]) == 3 and sum(r["kl_per_dimension"]) == pytest.approx(r["kl"])
+    assert r["active_units"] == 3 - len(r["collapsed_dimensions"]) == sum(r["active"])
+    assert r["se"] > 0 and r["monte_carlo_se"] >= 0 and 1 <= r["effective_samples"] <= 60.001
+    assert r["c"] > 0
+    text = command("evaluate", trained, "--samples", 2, *NUMPY, "--limit", 20, "--split", "train")
+    assert "train split, 20 data" in text.out and "active units" in text.out
+
+
+def test_evaluate_binarised_run_measures_binarised_targets(command) -> None:
+    command("train", *NUMPY, "--hidden", 8, "--epochs", 1, "--binarise", "dynamic", "--quiet",
+            "--no-pictures", "--out", "run")  # fmt: skip
+    r = command("evaluate", "run", "--samples", 3, *NUMPY, "--json").json
+    assert r["targets"].startswith("binarised") and r["c"] is None
+
+
+def test_generate(command, run_copy: Path) -> None:
+    done = command("generate", run_copy)
+    assert done.code == 0 and (run_copy / "pictures/generated.png").is_file()
+    made = {}
+    for sampler in ("prior", "aggregate", "mixture"):
+        r = command("generate", run_copy, "-n", 7, "--sampler", sampler, "--out", "x.npy",
+                    "--json").json  # fmt: skip
+        made[sampler] = np.load(r["path"])
+        assert made[sampler].shape == (7, 64) and np.isfinite(made[sampler]).all()
+    assert not np.allclose(made["prior"], made["aggregate"])
+    command("generate", run_copy, "-n", 3, "--out", "y.npy")
+    np.testing.assert_allclose(np.load("y.npy"), made["prior"][:3], rtol=1e-4, atol=1e-5)
+    command("generate", run_copy, "-n", 3, "--draw", "--out", "z.npy")
+    assert np.abs(np.load("z.npy") - np.load("y.npy")).max() > 0.1
+    command("generate", run_copy, "-n", 3, "--seed", 1, "--out", "w.npy")
+    assert not np.allclose(np.load("w.npy"), np.load("y.npy"))
+
+
+def test_reconstruct(command, run_copy: Path) -> None:
+    r = command("reconstruct", run_copy, "--rows", "3,1", "--json").json
+    assert r["rows"] == [3, 1] and Path(r["path"]).is_file()
+    command("reconstruct", run_copy, "--split", "train", "--out", "all.npy")
+    assert np.load("all.npy").shape == (1500, 64)
+    assert command("reconstruct", run_copy, "--out", "r.png").out.startswith("r.png")
+
+
+def test_interpolate(command, run_copy: Path) -> None:
+    r = command("interpolate", run_copy, "--from", 2, "--to", 9, "--steps", 5, "--json").json
+    assert (r["from"], r["to"], r["steps"]) == (2, 9, 5)
+    assert set(r["middle_distance"]) == {"straight", "arc", "pixels"}
+    assert Path(r["path"]).is_file()
+    assert "nearest training datum" in command("interpolate", run_copy).out
+
+
+def test_manifold(command, run_copy: Path) -> None:
+    r = command("manifold", run_copy, "-n", 4, "--dims", "2,0", "--json").json
+    assert r["dims"] == [2, 0] and Path(r["path"]).is_file()
+    r = command("manifold", run_copy, "-n", 4, "--json").json
+    assert len(set(r["dims"])) == 2
+
+
+def test_info(command) -> None:
+    r = command("info", "--backend", "numpy", "--json").json
+    ops = r["backends"]["numpy"]["ops"]
+    assert ops["dense_forward"] == "minivae/ops/dense.py"
+    assert ops["make_step"] == "minivae/training/step.py"
+    assert r["machine"]["cores"] >= 1 and r["machine"]["versions"]["numpy"] == np.__version__
+    text = command("info", "--backend", "numpy").out
+    assert "kl_forward" in text and "minivae/ops/latent.py" in text
+
+
+def test_info_says_why_a_backend_cannot_run(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    import minivae.backend as backend
+
+    def refuse(name: str, threads: int | None = None) -> None:
+        raise backend.BackendUnavailable("no card here; use numpy")
+
+    monkeypatch.setattr(backend, "load_backend", refuse)
+    r = command("info", "--backend", "cupy", "--json").json["backends"]["cupy"]
+    assert r["available"] is False and "no card" in r["reason"]
+    assert "no card here" in command("info", "--backend", "cupy").out
+
+
+def test_auto_falls_back_aloud(command, monkeypatch, trained: Path) -> None:
+    import minivae.backend as backend
+
+    real = backend.load_backend
+
+    def only_numpy(name: str, threads: int | None = None) -> object:
+        if name != "numpy":
+            raise backend.BackendUnavailable("numba is not there")
+        return real(name, threads)
+
+    monkeypatch.setattr(backend, "load_backend", only_numpy)
+    done = command("evaluate", trained, "--samples", 1, "--json")
+    assert done.json["backend"] == "numpy" and "numba is not there" in done.err
+    done = command("evaluate", trained, "--samples", 1, "--backend", "numba")
+    assert done.code == 2 and "numba is not there" in done.err
+
+
+def test_explain_loss(command, trained: Path) -> None:
+    r = command("explain-loss", trained, "--json").json
+    assert r["likelihood"] == "gaussian" and r["setting"]["c"] > 0
+    r = command("explain-loss", "mnist", "--beta", 4, "--json").json
+    weights = {row["convention"]: row["value"] for row in r["conversions"]}
+    assert weights["mean over pixels of cross-entropy + w * KL ('kld weight')"] == 4 / 784
+    assert "C = 1/(2c)    5" in command("explain-loss", "--c", 0.1).out
+    assert command("explain-loss", "frey", "--json").json["setting"]["c"] == "learned"
+
+
+BAD = [
+    (("evaluate", "RUN", "--samples", "0"), "--samples"),
+    (("evaluate", "RUN", "--split", "tets"), "tets"),
+    (("evaluate", "RUN", "--split", "valid"), "no valid split"),
+    (("evaluate", "RUN", "--checkpoint", "bset"), "best or last"),
+    (("evaluate", "RUN", "--data", "shapes"), "features"),
+    (("evaluate", "nowhere"), "nowhere"),
+    (("evaluate", "."), "config.json"),
+    (("evaluate",), "run"),
+    (("generate", "RUN", "-n", "0"), "-n"),
+    (("generate", "RUN", "--sampler", "priori"), "did you mean 'prior'"),
+    (("generate", "RUN", "--out", "x.jpg"), ".png or .npy"),
+    (("generate", "RUN", "--out", "no/x.png"), "no folder no"),
+    (("generate", "RUN", "--out", "."), "--out"),
+    (("generate", "RUN", "--seed", "-1"), "--seed"),
+    (("reconstruct", "RUN", "--rows", "0,999"), "outside 0 to 296"),
+    (("reconstruct", "RUN", "--rows", "a"), "0,5,7"),
+    (("interpolate", "RUN", "--from", "-1"), "outside"),
+    (("interpolate", "RUN", "--steps", "2"), "at least 3"),
+    (("manifold", "RUN", "-n", "0"), "-n"),
+    (("manifold", "RUN", "--dims", "0"), "two dimensions"),
+    (("manifold", "RUN", "--dims", "0,3"), "outside 0 to 2"),
+    (("info", "--backend", "cuda"), "choose numpy"),
+    (("explain-loss", "digit"), "did you mean 'digits'"),
+    (("explain-loss", "--c", "-1"), "positive"),
+    (("explain-loss", "--likelihood", "bernouli"), "did you mean 'bernoulli'"),
+    (("explain-loss", "--data-dim", "0"), "data_dim is 0"),
+]
+
+
+@pytest.mark.parametrize(("args", "words"), BAD, ids=[" ".join(a) for a, _ in BAD])
+def test_bad_input_is_one_line_and_changes_nothing(command, trained, args, words: str) -> None:
+    before = listing(trained)
+    done = command(*(trained if a == "RUN" else a for a in args))
+    assert done.code == 2 and done.out == ""
+    assert done.err.startswith("error: ") and done.err.count("\n") == 1
+    assert words in done.err
+    assert listing(trained) == before and not list(Path().iterdir())
+
+
+def test_a_damaged_checkpoint_is_named(command, run_copy: Path) -> None:
+    for file in (run_copy / "checkpoints").glob("epoch-*.safetensors"):
+        file.write_bytes(file.read_bytes()[:-5])
+    done = command("evaluate", run_copy)
+    assert done.code == 2 and "damaged" in done.err and done.err.count("\n") == 1
