@@ -27,7 +27,7 @@ def check(
     seed: int = 0,
     out_shape: tuple[int, ...] | None = None,
     allow_views: bool = False,
-    seconds: float = 3.0,
+    seconds: float = 1.0,
 ) -> Report:
     """Compare a backward pass with its forward, at one point, by four independent votes.
 

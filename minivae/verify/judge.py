@@ -11,13 +11,12 @@ from minivae.verify.evaluate import Array, Leaf, Pass
 from minivae.verify.findiff import Slope
 from minivae.verify.localise import bisect
 from minivae.verify.report import Fault, Row, where
+from minivae.verify.spy import lossy_calls
 from minivae.verify.tolerances import EPS64, tol
 from minivae.verify.votes import Probe
 
-LOST = (
-    "the complex step disagrees with converged differences: forward is not analytic "
-    "(np.abs, np.sign, np.conj, norm and the like lose the imaginary part)"
-)
+LOST = "the complex step disagrees with converged differences: forward is not analytic ({})"
+USUAL = "np.abs, np.sign, np.conj, norm and the like lose the imaginary part"
 
 
 @dataclass
@@ -39,6 +38,7 @@ class Case:
     reason: str = ""
     near: float | None = None
     notes: list[str] = field(default_factory=list)
+    lossy: list[str] = field(default_factory=list)
 
     @property
     def g(self) -> Array:
@@ -55,11 +55,17 @@ class Case:
         return bool(slope.error <= limit * max(scale, abs(slope.value)))
 
 
+def lost(case: Case) -> str:
+    """Why the complex step cannot be believed, with the functions seen to lose the imaginary part."""
+    return LOST.format(f"it calls {', '.join(case.lossy)}" if case.lossy else USUAL)
+
+
 # -- oracles ------------------------------------------------------------------------------------
 def choose_entries(case: Case) -> None:
     """Every entry where the time allows; else a random sample with the largest ones."""
     size = case.leaf.value.size
-    afford = int(max(24, case.seconds / (2 * case.probe.cost)))
+    calls = 16 if case.reason else 1  # a difference takes many evaluations where a complex step takes one
+    afford = int(max(24, case.seconds / (calls * case.probe.cost)))
     if size <= min(afford, 20_000):
         case.entries = np.arange(size)
         return
@@ -112,7 +118,7 @@ def tolerances(case: Case) -> Array:
     allowed = own + tol("noise") * np.maximum(noise, typical) + case.floor
     if wide:
         allowed = allowed + 16 * case.eps * np.abs(case.hand).max(initial=0)
-    measured = case.doubt > 0
+    measured = (case.doubt > 0) | bool(case.lossy)  # the differences decide what a lossy call may hide
     biggest = max(float(np.abs(case.hand).max(initial=0)), float(np.abs(case.true[np.isfinite(case.true)]).max(initial=0)))
     return np.where(measured, allowed + case.doubt + case.difference_tolerance * biggest, allowed)
 
@@ -131,15 +137,19 @@ def fill(case: Case) -> None:
         by_differences(case, np.ones(count, dtype=bool))
 
 
-def distrust(case: Case, slope: Slope, delta: Array) -> None:
-    """Where converged differences contradict the complex step, they take its place."""
-    if case.reason:
-        return
+def contradicted(case: Case, slope: Slope, delta: Array) -> bool:
+    """Whether converged differences along a direction contradict the complex step."""
     pushed = float(case.probe.dy @ case.probe.push(case.leaf, delta))
     scale = max(abs(pushed), abs(slope.value), float(np.abs(case.hand * delta).sum()))
     if not np.isfinite(pushed) or not case.reliable(slope, scale):
-        return
-    if abs(pushed - slope.value) <= 8 * slope.error + 10 * case.difference_tolerance * scale:
+        return False
+    gap = abs(pushed - slope.value)
+    return not gap <= 8 * slope.error + 10 * case.difference_tolerance * scale
+
+
+def distrust(case: Case, slope: Slope, delta: Array) -> None:
+    """Where converged differences contradict the complex step, they take its place."""
+    if case.reason or not contradicted(case, slope, delta):
         return
     kept = case.true.copy()
     everything = np.ones(len(case.entries), dtype=bool)
@@ -148,7 +158,7 @@ def distrust(case: Case, slope: Slope, delta: Array) -> None:
     agree = ~(np.abs(kept - case.true) > case.doubt + 1e-6 * span)
     case.true, case.doubt = np.where(agree, kept, case.true), np.where(agree, 0.0, case.doubt)
     if not agree.all():
-        case.reason = LOST
+        case.reason = lost(case)
 
 
 # -- arbitration --------------------------------------------------------------------------------
@@ -190,7 +200,7 @@ def arbitrate(case: Case, wrong: Array) -> Array:
         if why == "kink":
             case.notes.append(f"{name} sits on a kink; {case.g[i]:.6g} is one of its subgradients")
         else:
-            case.reason = LOST
+            case.reason = lost(case)
     return wrong
 
 
@@ -246,10 +256,15 @@ def judge(case: Case, others: dict[str, Array]) -> tuple[Row, list[Fault], list[
     """The row and the faults of one tensor."""
     probe, leaf = case.probe, case.leaf
     case.reason = probe.complex_reason(leaf) or ""
+    case.lossy = [] if case.reason else lossy_calls(probe.job, leaf)
     delta = probe.signs(leaf.value.shape) * probe.scale(leaf)
     slope = probe.slope(leaf, delta)
     case.near = slope.step if np.isfinite(slope.step) else None
     choose_entries(case)
+    if len(case.entries) < leaf.value.size and not case.reason:
+        if contradicted(case, slope, delta) or (case.lossy and not case.reliable(slope, 0.0)):
+            case.reason = lost(case)  # too large to ask entry by entry who is right
+            choose_entries(case)
     find_large(case)
     fill(case)
     distrust(case, slope, delta)

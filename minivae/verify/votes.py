@@ -45,8 +45,10 @@ class Probe:
         for every in (False, True):
             self.job.all_complex = every
             try:
+                start = time.perf_counter()
                 with complex_mode():
                     self.job.imaginary(leaf, delta)
+                self.cost = max(self.cost, time.perf_counter() - start)
                 return None
             except CannotRun as error:
                 reason = reason or str(error)
@@ -121,10 +123,3 @@ class Probe:
     def taylor(self, leaf: Leaf, delta: Array, slope: float) -> float | None:
         """The remainder's rate along delta for the hand-written slope."""
         return taylor.rate(self.line(leaf, delta), slope)
-
-
-def budget_entries(cost: float, size: int, seconds: float) -> int:
-    """How many entries may be visited one by one in `seconds`."""
-    return int(min(size, max(16, seconds / (4 * cost)))) if size else 0
-
-
