@@ -30,6 +30,19 @@ class Array(np.ndarray):
     def data(self) -> Any:  # type: ignore[override]
         return SimpleNamespace(ptr=self.ctypes.data)
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """As CuPy: no mixing with host arrays, and results stay on the card."""
+        operands = (*inputs, *kwargs.get("out", ()))
+        if any(type(a) is np.ndarray for a in operands):
+            raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+        plain = [np.asarray(a) if isinstance(a, Array) else a for a in inputs]
+        if "out" in kwargs:
+            kwargs["out"] = tuple(np.asarray(a) for a in kwargs["out"])
+        result = getattr(ufunc, method)(*plain, **kwargs)
+        if "out" in kwargs:
+            return inputs[0] if method == "at" else operands[-1]
+        return np.asarray(result).view(Array)
+
     def set(self, host: Any) -> None:
         if type(host) is not np.ndarray or host.dtype != self.dtype or host.shape != self.shape:
             raise TypeError("set() takes a host array of the same type and shape")

@@ -138,9 +138,9 @@ def test_products_with_transposed_views(
     a, b = (x.T if f else x for x, f in zip((a, b), flips, strict=True))
     out = device.empty((shapes[0][0], shapes[1][1]), dtype)
     device.matmul(a, b, out)
-    np.testing.assert_allclose(out, np.asarray(a) @ np.asarray(b), rtol=1e-5)
+    np.testing.assert_allclose(out.get(), np.asarray(a) @ np.asarray(b), rtol=1e-5)
     device.matmul(a, b, out, accumulate=True)
-    np.testing.assert_allclose(out, 2 * (np.asarray(a) @ np.asarray(b)), rtol=1e-5)
+    np.testing.assert_allclose(out.get(), 2 * (np.asarray(a) @ np.asarray(b)), rtol=1e-5)
 
 
 STAND_IN = r"""
