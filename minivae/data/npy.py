@@ -39,7 +39,9 @@ class Npz:
             try:
                 with zipfile.ZipFile(self.path) as archive:
                     names = archive.namelist()
-            except zipfile.BadZipFile as error:
+            except OSError:
+                raise
+            except Exception as error:  # zipfile lets several kinds through
                 raise DataError(
                     f"{self.path}: is not a whole .npz archive ({error}); fetch or save it again"
                 ) from None
@@ -57,7 +59,9 @@ class Npz:
                         raise DataError(f"{where}: claims an impossible size; fetch it again")
                     with archive.open(info) as stream:
                         return _read_npy(stream, where, info.file_size)
-            except (zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+            except (DataError, OSError, EOFError):
+                raise
+            except Exception as error:  # zipfile lets several kinds through
                 raise DataError(f"{where}: is damaged ({error}); fetch or save it again") from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,9 @@ def test_nobody_listens(server: Any, tmp_path: Path) -> None:
         fetch(closed, tmp_path)
 
 
-def test_an_interruption_keeps_what_was_there(server: Any, tmp_path: Path) -> None:
+def test_an_interruption_keeps_what_was_there(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ctrl-C in the second file: the first is kept and not fetched again."""
     folder = tmp_path / "set"
     server.pages["two.gz"] = GOOD[::-1]
@@ -89,6 +92,8 @@ def test_an_interruption_keeps_what_was_there(server: Any, tmp_path: Path) -> No
     server.asked.clear()
     download_entry(entry, folder)
     assert server.asked == ["/good/two.gz"]
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    download_entry(entry, folder)  # all there and whole: nothing to import
 
 
 def test_a_damaged_file_is_replaced_only_by_a_good_one(server: Any, tmp_path: Path) -> None:
@@ -123,7 +128,7 @@ def test_names_that_cannot_be_downloaded(server: Any) -> None:
 
 
 def test_without_pooch(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pooch", None)
+    monkeypatch.setitem(sys.modules, "pooch", None)
     with pytest.raises(DataError, match=r'pip install "minivae\[download\]"'):
         fetch(remote(server, "good"), tmp_path)
 
