@@ -1,0 +1,48 @@
+"""The data a chapter experiments on: the embedded digits, or real pictures where they are at hand."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from minivae.types import Array
+
+VARIABLE = "MINIVAE_STUDY_DATA"
+ROWS = 6000  # of a large set: a chapter should take well under a minute
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """Pixels in [0, 1], float64: train (N, D), test (M, D), their labels, and (height, width)."""
+
+    name: str
+    train: Array
+    test: Array
+    train_labels: Array
+    test_labels: Array
+    shape: tuple[int, int]
+
+
+def study_data(name: str | None = None, rows: int = ROWS) -> StudyData:
+    """`digits`, or the labelled picture set named by `name` or MINIVAE_STUDY_DATA.
+
+    Of a large set the first `rows` train and the first third as many test. Raises DataError where
+    the files are not found, ValueError for data that are not labelled pictures.
+    """
+    from minivae.data import load
+
+    data = load(name or os.environ.get(VARIABLE) or "digits")
+    labels, test_labels = data.train_labels, data.test_labels
+    if data.shape is None or labels is None or test_labels is None:
+        raise ValueError(f"{data.name} has no labelled pictures; use digits, mnist or fashion-mnist.")
+    fewer = rows // 3
+    return StudyData(
+        data.name,
+        data.train[:rows].astype(np.float64) * data.scale,
+        data.test[:fewer].astype(np.float64) * data.scale,
+        labels[:rows],
+        test_labels[:fewer],
+        data.shape,
+    )

@@ -1,0 +1,151 @@
+"""How a chapter puts sources, pictures, tables and stated figures on the page.
+
+The same calls work in a notebook (and so in the built book), under `minivae study NAME`, which
+records them, and in a plain Python session.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import inspect
+import json
+import math
+import tempfile
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minivae.study.index import PACKAGE
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+class ClaimFailed(AssertionError):
+    """A figure that the chapter states did not come out."""
+
+
+@dataclass
+class Recorder:
+    """What a run of a chapter left behind: its pictures and the figures it stated."""
+
+    folder: Path
+    pictures: list[tuple[Path, str]] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+
+
+current: ContextVar[Recorder | None] = ContextVar("current", default=None)
+
+
+def in_notebook() -> bool:
+    """Whether a notebook's kernel runs this, and not one of our own runs."""
+    if current.get() is not None:
+        return False
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    shell = get_ipython()  # type: ignore[no-untyped-call]
+    return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def _markdown(text: str) -> None:
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))  # type: ignore[no-untyped-call]
+
+
+def show_source(*functions: Any) -> None:
+    """Print the very source of the functions that compute the equations, and where it stands."""
+    for function in functions:
+        path = Path(inspect.getsourcefile(function) or "").resolve()
+        where = path.relative_to(PACKAGE.parent) if PACKAGE in path.parents else path.name
+        source = inspect.getsource(function).rstrip()
+        if in_notebook():
+            _markdown(f"`{where}`\n\n```python\n{source}\n```")
+        else:
+            print(f"# {where}\n{source}\n")
+
+
+def state(
+    what: str,
+    value: float,
+    at_most: float | None = None,
+    at_least: float | None = None,
+    near: tuple[float, float] | None = None,
+) -> float:
+    """State a measured figure and, where a bound is given, check the claim.
+
+    near is (target, tolerance). Raises ClaimFailed where the figure misses its bound or is NaN.
+    """
+    value = float(value)
+    checks = []
+    if at_most is not None:
+        checks.append((f"at most {at_most:g}", value <= at_most))
+    if at_least is not None:
+        checks.append((f"at least {at_least:g}", value >= at_least))
+    if near is not None:
+        checks.append((f"{near[0]:g} ± {near[1]:g}", abs(value - near[0]) <= near[1]))
+    bound = ", ".join(text for text, _ in checks)
+    holds = all(good for _, good in checks) and not math.isnan(value)
+    mark = (" ✓" if holds else " ✗") if checks else ""
+    print(f"{what}: {value:.4g}" + (f"  (claim: {bound}{mark})" if bound else ""))
+    recorder = current.get()
+    if recorder is not None:
+        recorder.figures.append({"what": what, "value": value, "claim": bound, "holds": holds})
+    if not holds:
+        raise ClaimFailed(f"{what} is {value:g}; the chapter claims {bound or 'a number'}")
+    return value
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> None:
+    """Show a table, numbers to four digits."""
+    cells = [[c if isinstance(c, str) else f"{c:.4g}" for c in row] for row in rows]
+    if in_notebook():
+        lines = ["| " + " | ".join(row) + " |" for row in [list(headers), *cells]]
+        lines.insert(1, "|" + "---|" * len(headers))
+        _markdown((f"*{caption}*\n\n" if caption else "") + "\n".join(lines))
+        return
+    widths = [max(len(row[i]) for row in [list(headers), *cells]) for i in range(len(headers))]
+    if caption:
+        print(caption)
+    for row in [list(headers), *cells]:
+        print("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
+
+
+def picture(figure: Any, name: str, caption: str) -> None:
+    """Show a Matplotlib figure above its caption, which says what was measured."""
+    from minivae.plots.style import save, styled
+
+    recorder = current.get()
+    if not in_notebook():
+        folder = recorder.folder if recorder is not None else Path.cwd()
+        with styled():
+            path = save(figure, folder / f"{name}.png", caption)
+        print(f"[picture {path}]\n  {caption}")
+        if recorder is not None:
+            recorder.pictures.append((path, caption))
+        return
+    from IPython.display import HTML, display
+
+    with tempfile.TemporaryDirectory() as folder_name, styled():
+        figure.set_layout_engine("constrained")
+        path = Path(folder_name) / "picture.png"
+        figure.savefig(path, metadata={"Software": None})
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+    text = html.escape(caption)
+    display(  # type: ignore[no-untyped-call]
+        HTML(  # type: ignore[no-untyped-call]
+            f'<figure><img alt="{text}" style="max-width:100%" '
+            f'src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
+        )
+    )
+
+
+def recorded(name: str) -> dict[str, Any]:
+    """The figures of a long run, kept with how they were made: results/NAME.json."""
+    path = RESULTS / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
