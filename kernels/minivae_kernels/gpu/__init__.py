@@ -24,7 +24,9 @@ def table(device: Any) -> dict[str, Any]:
         """The fused training step; theta (P,) and moments (2, P) float32, data (N, D)."""
         return GraphStep(device, plan, theta, moments, data)
 
-    found.update(make_step=make_step, xp=device.xp, to_device=device.to_device, to_host=device.to_host)
+    found.update(
+        make_step=make_step, xp=device.xp, to_device=device.to_device, to_host=device.to_host
+    )
     return found
 
 

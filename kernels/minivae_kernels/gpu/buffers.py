@@ -86,9 +86,19 @@ class Buffers:
     def _activations(self) -> None:
         plan, most = self.plan, self.plan.max_batch
         R, J, widest = most * plan.draws, plan.latent_dim, max(plan.hidden, default=1)
-        sizes = {"x": most * plan.data_dim, "out": R * plan.data_dim,
-                 "mu": most * J, "logvar": most * J, "dmu": most * J, "dlogvar": most * J,
-                 "eps": R * J, "z": R * J, "dz": R * J, "ping": R * widest, "pong": R * widest}
+        sizes = {
+            "x": most * plan.data_dim,
+            "out": R * plan.data_dim,
+            "mu": most * J,
+            "logvar": most * J,
+            "dmu": most * J,
+            "dlogvar": most * J,
+            "eps": R * J,
+            "z": R * J,
+            "dz": R * J,
+            "ping": R * widest,
+            "pong": R * widest,
+        }
         depth = len(plan.hidden)
         for i, H in enumerate(plan.hidden):
             sizes[f"encoder.{i}"] = most * H
@@ -110,7 +120,10 @@ class Buffers:
         self.sums = device.zeros((SUM["KL_J"] + plan.latent_dim,), np.float64)
         held = max(ROWS_HELD, plan.max_batch)
         self.rows = device.empty((held,), np.int64)
-        self.lr, self.beta = device.empty((CALLS_HELD,), np.float64), device.empty((CALLS_HELD,), np.float64)
+        self.lr, self.beta = (
+            device.empty((CALLS_HELD,), np.float64),
+            device.empty((CALLS_HELD,), np.float64),
+        )
         logc = self.p.get("decoder.logc")
         given = np.zeros(1, np.float32) if plan.logc is None else np.full(1, plan.logc, np.float32)
         self.logc = device.to_device(given) if logc is None else logc

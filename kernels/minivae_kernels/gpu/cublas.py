@@ -53,7 +53,7 @@ def operand(shape: tuple[int, int], strides: tuple[int, int], item: int) -> Oper
 
 
 def candidates(major: int) -> Iterator[str]:
-    """Where the library of this CUDA major version may lie: loaded already, in a wheel, in a toolkit."""
+    """Where the library of this CUDA version may lie: loaded already, in a wheel, in a toolkit."""
     name = f"libcublas.so.{major}"
     yield name  # on the library path, or loaded by CuPy before
     for package in (f"nvidia.cu{major}", "nvidia.cublas"):
@@ -93,7 +93,9 @@ class Cublas:
         self.handle = ctypes.c_void_p()
         self.stream: int | None = None
         self._call("cublasCreate_v2", ctypes.byref(self.handle))
-        self._call("cublasSetMathMode", self.handle, ctypes.c_int(TF32_MATH if tf32 else DEFAULT_MATH))
+        self._call(
+            "cublasSetMathMode", self.handle, ctypes.c_int(TF32_MATH if tf32 else DEFAULT_MATH)
+        )
         self._call("cublasSetAtomicsMode", self.handle, ctypes.c_int(ATOMICS_OFF))
 
     def _call(self, name: str, *args: Any) -> None:
@@ -107,7 +109,9 @@ class Cublas:
             return
         self._call("cublasSetStream_v2", self.handle, ctypes.c_void_p(stream))
         self._call(
-            "cublasSetWorkspace_v2", self.handle, ctypes.c_void_p(self.workspace),
+            "cublasSetWorkspace_v2",
+            self.handle,
+            ctypes.c_void_p(self.workspace),
             ctypes.c_size_t(self.size),
         )
         self.stream = stream
@@ -129,7 +133,18 @@ class Cublas:
         c = ctypes.c_int
         self._call(
             "cublasSgemm_v2" if single else "cublasDgemm_v2",
-            self.handle, c(first.transposed), c(second.transposed), c(n), c(m), c(k),
-            ctypes.byref(number(1.0)), to_b, c(first.leading), to_a, c(second.leading),
-            ctypes.byref(number(1.0 if accumulate else 0.0)), to_out, c(n),
+            self.handle,
+            c(first.transposed),
+            c(second.transposed),
+            c(n),
+            c(m),
+            c(k),
+            ctypes.byref(number(1.0)),
+            to_b,
+            c(first.leading),
+            to_a,
+            c(second.leading),
+            ctypes.byref(number(1.0 if accumulate else 0.0)),
+            to_out,
+            c(n),
         )

@@ -114,12 +114,18 @@ class CupyDevice:
             file = sources.where()[kernel]
             if (file, real) not in self.modules:
                 options = (*nvrtc.OPTIONS, f"-DREAL={real}")
-                self.modules[file, real] = self.xp.RawModule(code=sources.text(file), options=options)
+                self.modules[file, real] = self.xp.RawModule(
+                    code=sources.text(file), options=options
+                )
             self.functions[key] = self.modules[file, real].get_function(kernel)
         return self.functions[key]
 
     def launch(
-        self, kernel: str, grid: tuple[int, int], threads: int, args: tuple[Any, ...],
+        self,
+        kernel: str,
+        grid: tuple[int, int],
+        threads: int,
+        args: tuple[Any, ...],
         real: Any = np.float32,
     ) -> None:
         """Queue a kernel on the current stream."""

@@ -39,7 +39,7 @@ def import_cupy(load: Any = importlib.import_module) -> Any:
         line = (str(broken).strip().splitlines() or ["ImportError"])[0]
         raise Unavailable(
             f"CuPy is installed but does not load ({line}): uninstall every cupy-* package, then "
-            "install the one for your driver's CUDA (nvidia-smi shows it): cupy-cuda12x or cupy-cuda13x"
+            "install the one for your driver's CUDA (see nvidia-smi): cupy-cuda12x or cupy-cuda13x"
         ) from broken
 
 
@@ -53,7 +53,9 @@ def examine(runtime: Any, built_for: int) -> None:
     except Exception:
         driver = 0
     if driver == 0:
-        raise Unavailable("no NVIDIA driver: install one (nvidia-smi must run), or use another backend")
+        raise Unavailable(
+            "no NVIDIA driver: install one (nvidia-smi must run), or use another backend"
+        )
     if driver < OLDEST_CUDA:
         raise Unavailable(
             f"the driver knows CUDA {version(driver)} at most; {version(OLDEST_CUDA)} is needed: "
@@ -61,8 +63,8 @@ def examine(runtime: Any, built_for: int) -> None:
         )
     if driver // 1000 < built_for // 1000:
         raise Unavailable(
-            f"CuPy is built for CUDA {version(built_for)}, the driver knows {version(driver)} at most: "
-            f"update the driver, or pip install cupy-cuda{driver // 1000}x in place of the other"
+            f"CuPy is built for CUDA {version(built_for)}, the driver knows {version(driver)} at most"
+            f": update the driver, or pip install cupy-cuda{driver // 1000}x in place of the other"
         )
     try:
         count = int(runtime.getDeviceCount())

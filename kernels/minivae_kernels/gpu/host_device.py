@@ -36,7 +36,7 @@ def program(real: str, files: tuple[str, ...], folder: Path) -> str:
     names = [kernel for name in files for kernel in sources.kernels(name, folder)]
     table = ",\n".join(f"    Call<{name}>::run" for name in names)
     return f"""#define REAL {real}
-#include "{SHIM / 'shim.cpp'}"
+#include "{SHIM / "shim.cpp"}"
 namespace {{
 {sources.whole(files, folder)}
 void (*const table[])(void**) = {{
@@ -58,7 +58,9 @@ def build(real: str, files: tuple[str, ...] = sources.FILES, folder: Path = sour
         raise RuntimeError("the host build needs g++, and there is none on the path")
     text = program(real, files, folder)
     digest = hashlib.sha256(
-        "".join([text, *FLAGS, (SHIM / "shim.h").read_text(), (SHIM / "shim.cpp").read_text()]).encode()
+        "".join(
+            [text, *FLAGS, (SHIM / "shim.h").read_text(), (SHIM / "shim.cpp").read_text()]
+        ).encode()
     ).hexdigest()[:16]
     library = Path(tempfile.gettempdir()) / f"minivae_host_{digest}.so"
     if not library.exists():
@@ -167,7 +169,11 @@ class HostDevice:
     # Work
 
     def launch(
-        self, kernel: str, grid: tuple[int, int], threads: int, args: tuple[Any, ...],
+        self,
+        kernel: str,
+        grid: tuple[int, int],
+        threads: int,
+        args: tuple[Any, ...],
         real: Any = np.float32,
     ) -> None:
         """Run a kernel, or note it down while a graph is recorded."""

@@ -32,7 +32,12 @@ class Device(Protocol):
     def free_memory(self) -> int: ...
     def upload(self, target: Array, host: Any) -> None: ...
     def launch(
-        self, kernel: str, grid: tuple[int, int], threads: int, args: tuple[Any, ...], real: Any = ...
+        self,
+        kernel: str,
+        grid: tuple[int, int],
+        threads: int,
+        args: tuple[Any, ...],
+        real: Any = ...,
     ) -> None: ...
     def matmul(self, a: Array, b: Array, out: Array, *, accumulate: bool = False) -> None: ...
     def working(self) -> Any: ...
@@ -75,7 +80,9 @@ class Launcher:
                 raise TypeError(f"{op}: {name} is a {type(value).__name__}, not an array")
             value = self.device.to_device(np.asarray(value))
         if value.dtype not in (np.float32, np.float64):
-            raise TypeError(f"{op}: {name} is {value.dtype}; this backend takes float32 and float64")
+            raise TypeError(
+                f"{op}: {name} is {value.dtype}; this backend takes float32 and float64"
+            )
         return value
 
     def _floats(self, op: str, **given: Any) -> tuple[Any, list[Array]]:
@@ -87,7 +94,7 @@ class Launcher:
         return real, [contiguous(a, dtype=real).reshape(a.shape) for a in arrays.values()]
 
     def _same_shape(self, op: str, **given: Any) -> tuple[Any, list[Array]]:
-        """`_floats` of arrays that belong together element by element, broadcast where they can be."""
+        """`_floats` of arrays that belong together element by element, broadcast if need be."""
         shapes = [tuple(np.shape(a)) for a in given.values()]
         shape = shapes[0]
         if any(s != shape for s in shapes):
@@ -132,8 +139,9 @@ class Launcher:
             blocks = min(ceil_div(n, THREADS * WIDTH), MOST_BLOCKS)
             self.device.launch(kernel, (blocks, 1), THREADS, args, real)
 
-    def tiles(self, kernel: str, rows: int, columns: int, per_block: int, args: tuple[Any, ...],
-              real: Any) -> None:
+    def tiles(
+        self, kernel: str, rows: int, columns: int, per_block: int, args: tuple[Any, ...], real: Any
+    ) -> None:
         """Launch a one-pass kernel over (rows, columns)."""
         if rows and columns:
             grid = (column_tiles(columns), ceil_div(rows, per_block))

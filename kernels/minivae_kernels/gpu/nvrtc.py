@@ -105,7 +105,9 @@ def compile_text(text: str, name: str, arch: str, real: str = "float") -> str:
 
 def ptx(name: str, arch: str = "compute_80", real: str = "float") -> str:
     """`name`.cu as PTX: where it can be seen which operations were contracted."""
-    return _compiled(sources.text(name), f"{name}.cu", arch, real, "PTX", ())[1].decode().rstrip("\0")
+    return (
+        _compiled(sources.text(name), f"{name}.cu", arch, real, "PTX", ())[1].decode().rstrip("\0")
+    )
 
 
 def usage(log: str, file: str, arch: str, real: str) -> list[Usage]:
@@ -119,8 +121,16 @@ def usage(log: str, file: str, arch: str, real: str) -> list[Usage]:
     for kernel, stack, stores, loads, registers, rest in pattern.findall(log):
         shared = re.search(r"(\d+) bytes smem", rest)
         rows.append(
-            Usage(file, kernel, arch, real, int(registers), int(stack), int(stores) + int(loads),
-                  int(shared[1]) if shared else 0)
+            Usage(
+                file,
+                kernel,
+                arch,
+                real,
+                int(registers),
+                int(stack),
+                int(stores) + int(loads),
+                int(shared[1]) if shared else 0,
+            )
         )
     return rows
 
@@ -132,7 +142,9 @@ def compile_file(name: str, arch: str, real: str = "float") -> list[Usage]:
 
 def report(rows: Iterable[Usage]) -> str:
     """The rows as a table for people."""
-    lines = [f"{'kernel':24}{'arch':8}{'real':8}{'registers':>10}{'stack':>7}{'spills':>8}{'shared':>8}"]
+    lines = [
+        f"{'kernel':24}{'arch':8}{'real':8}{'registers':>10}{'stack':>7}{'spills':>8}{'shared':>8}"
+    ]
     for row in rows:
         lines.append(
             f"{row.kernel:24}{row.arch:8}{row.real:8}{row.registers:>10}{row.stack:>7}"

@@ -38,7 +38,9 @@ class LikelihoodOps(Launcher):
         logc = rest[0] if rest else None
         good = out.ndim == 3 and x.shape == out.shape[1:]
         good = good and (dnll is None or dnll.shape == out.shape[:2])
-        self._require(good, op, **{name: out, "x": x, "dnll": np.empty(()) if dnll is None else dnll})
+        self._require(
+            good, op, **{name: out, "x": x, "dnll": np.empty(()) if dnll is None else dnll}
+        )
         L, B, D = out.shape
         rows, tiles, per = L * B, column_tiles(D), rows_per_block(L * B)
         empty = self.device.empty
@@ -108,7 +110,9 @@ class RandomOps(Launcher):
             counter = self.device.to_device(np.asarray(counter))
         counter = xp.ascontiguousarray(counter, dtype=np.uint32)
         self._require(counter.ndim >= 1 and counter.shape[-1] == 4, "philox", counter=counter)
-        k0, k1 = (int(word) for word in (self.device.to_host(key) if self.device.is_array(key) else key))
+        k0, k1 = (
+            int(word) for word in (self.device.to_host(key) if self.device.is_array(key) else key)
+        )
         out = self.device.empty(counter.shape, np.uint32)
         n = counter.size // 4
         self.flat("philox_words", n, (counter, out, n, k0, k1), np.float32)
@@ -133,7 +137,9 @@ class RandomOps(Launcher):
         if not self.device.is_array(data):
             raise TypeError(f"{op}: data is not on the device: pass K.to_device(data)")
         if data.dtype not in (np.uint8, np.float32, np.float64) or data.ndim != 2:
-            raise TypeError(f"{op}: data is {data.dtype} {data.shape}; (N, D) uint8 or float is needed")
+            raise TypeError(
+                f"{op}: data is {data.dtype} {data.shape}; (N, D) uint8 or float is needed"
+            )
         self._check_rows(op, rows, len(data))
         data, rows = self.device.xp.ascontiguousarray(data), self._indices(rows)
         if not self.aligned(data):
@@ -177,13 +183,17 @@ class OptimiserOps(Launcher):
     """Descent on one flat buffer, in place."""
 
     def _buffers(self, op: str, grad: Any, **changed: Any) -> tuple[Any, Array]:
-        """The type they share, and the gradient fit for it; TypeError where in-place cannot work."""
+        """Their type, and the gradient fit for it; TypeError where in-place cannot work."""
         real = self._array(op, "theta", changed["theta"]).dtype
         for name, a in changed.items():
             if not self.device.is_array(a) or a.dtype != real or not a.flags.c_contiguous:
-                raise TypeError(f"{op}: {name} is changed in place: a contiguous device array of "
-                                f"{real} is needed")
-        self._require(all(a.shape == grad.shape for a in changed.values()), op, grad=grad, **changed)
+                raise TypeError(
+                    f"{op}: {name} is changed in place: a contiguous device array of "
+                    f"{real} is needed"
+                )
+        self._require(
+            all(a.shape == grad.shape for a in changed.values()), op, grad=grad, **changed
+        )
         return real, self.device.xp.ascontiguousarray(self._array(op, "grad", grad), dtype=real)
 
     def sgd_update(
@@ -192,15 +202,38 @@ class OptimiserOps(Launcher):
         """velocity ← momentum velocity + grad; θ ← θ - lr velocity       (E32)"""
         real, grad = self._buffers("sgd_update", grad, theta=theta, velocity=velocity)
         vec = self.aligned(theta, grad, velocity)
-        self.walk("sgd_update", theta.size, (theta, grad, velocity, lr, momentum, theta.size, vec), real)
+        self.walk(
+            "sgd_update", theta.size, (theta, grad, velocity, lr, momentum, theta.size, vec), real
+        )
 
     def adam_update(
-        self, theta: Array, grad: Array, m: Array, v: Array, lr: float, beta1: float,
-        beta2: float, eps: float, t: int,
+        self,
+        theta: Array,
+        grad: Array,
+        m: Array,
+        v: Array,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        t: int,
     ) -> None:
         """Adam with bias correction; t = 1, 2, … counts the updates      (E33)"""
         real, grad = self._buffers("adam_update", grad, theta=theta, m=m, v=v)
         rate, correct = lr / (1 - beta1**t), 1 / (1 - beta2**t)
-        args = (theta, grad, m, v, beta1, 1 - beta1, beta2, 1 - beta2, rate, correct, eps,
-                theta.size, self.aligned(theta, grad, m, v))
+        args = (
+            theta,
+            grad,
+            m,
+            v,
+            beta1,
+            1 - beta1,
+            beta2,
+            1 - beta2,
+            rate,
+            correct,
+            eps,
+            theta.size,
+            self.aligned(theta, grad, m, v),
+        )
         self.walk("adam_update", theta.size, args, real)

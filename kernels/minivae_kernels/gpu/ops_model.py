@@ -116,11 +116,25 @@ class ModelOps(Launcher):
         per = rows_per_block(rows)
         tiles = ceil_div(rows, per) if rows else 0
         part = self.device.empty((tiles, columns), real)
-        args = (a, None, None, part, columns, 0, rows, columns, per, LINEAR, self.by_fours(columns, a))
+        args = (
+            a,
+            None,
+            None,
+            part,
+            columns,
+            0,
+            rows,
+            columns,
+            per,
+            LINEAR,
+            self.by_fours(columns, a),
+        )
         self.tiles("act_backward", rows, columns, per, args, real)
         if rows and columns:
             grid = (ceil_div(columns, LANES), 1)
-            self.device.launch("column_finish", grid, THREADS, (part, None, out, tiles, columns), real)
+            self.device.launch(
+                "column_finish", grid, THREADS, (part, None, out, tiles, columns), real
+            )
         return out
 
     def dense_backward_input(self, dy: Array, W: Array) -> Array:
@@ -144,7 +158,9 @@ class LatentOps(ModelOps):
         """The gradient inside the bound, 0 outside                       (E25)"""
         return self._map_two("bound_logvar_backward", dbounded, logvar)
 
-    def _forward(self, op: str, mu: Any, logvar: Any, eps: Any) -> tuple[Array | None, Array | None]:
+    def _forward(
+        self, op: str, mu: Any, logvar: Any, eps: Any
+    ) -> tuple[Array | None, Array | None]:
         given = {"mu": mu, "logvar": logvar, "eps": mu if eps is None else eps}
         real, (mu, logvar, noise) = self._floats(op, **given)
         good = mu.shape == logvar.shape and (eps is None or noise.shape[1:] == mu.shape)
@@ -169,7 +185,9 @@ class LatentOps(ModelOps):
         z, kl = self._forward("latent_forward", mu, logvar, eps)
         return z, kl
 
-    def _backward(self, op: str, dz: Any, dkl: Any, mu: Any, logvar: Any, eps: Any) -> tuple[Array, Array]:
+    def _backward(
+        self, op: str, dz: Any, dkl: Any, mu: Any, logvar: Any, eps: Any
+    ) -> tuple[Array, Array]:
         given = {"dz": dz, "dkl": dkl, "mu": mu, "logvar": logvar, "eps": eps}
         given = {name: value for name, value in given.items() if value is not None}
         real, arrays = self._floats(op, **given)
@@ -181,8 +199,17 @@ class LatentOps(ModelOps):
         self._require(flat_ok and deep_ok, op, **given)
         dmu, dlogvar = self.device.empty(shape, real), self.device.empty(shape, real)
         get, n = a.get, a["logvar"].size
-        args = (get("dz"), get("dkl"), get("mu"), get("logvar"), get("eps"), dmu, dlogvar, n,
-                a["eps"].shape[0] if "eps" in a else 0)
+        args = (
+            get("dz"),
+            get("dkl"),
+            get("mu"),
+            get("logvar"),
+            get("eps"),
+            dmu,
+            dlogvar,
+            n,
+            a["eps"].shape[0] if "eps" in a else 0,
+        )
         self.flat("latent_backward", n, args, real)
         return dmu, dlogvar
 

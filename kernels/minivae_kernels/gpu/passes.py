@@ -33,13 +33,17 @@ class Update(Launcher):
     def __call__(self) -> None:
         """Gather, forward, loss, backward, descend."""
         x = self._gather()
-        encoder = self._layers("encoder", x, self.sizes.batch, self.sizes.encoder_rows, self.plan.hidden)
+        encoder = self._layers(
+            "encoder", x, self.sizes.batch, self.sizes.encoder_rows, self.plan.hidden
+        )
         mu, logvar, z = self._latent(encoder[-1])
         hidden = self.plan.hidden[::-1]
         decoder = self._layers("decoder", z, self.sizes.rows, self.sizes.decoder_rows, hidden)
         out = self._output(decoder[-1], x)
         self._loss()
-        dz = self._backward("decoder", decoder, self._layer_gradient("decoder.out", out, decoder[-1]))
+        dz = self._backward(
+            "decoder", decoder, self._layer_gradient("decoder.out", out, decoder[-1])
+        )
         dmu, dlogvar = self._latent_backward(dz, mu, logvar)
         self._encoder_backward(encoder, dmu, dlogvar)
         self._descend()
@@ -76,7 +80,22 @@ class Update(Launcher):
         self.device.matmul(h, b.p["encoder.logvar.W"], logvar)
         eps, z = b.matrix("eps", R, J), b.matrix("z", R, J)
         biases = b.p["encoder.mu.b"], b.p["encoder.logvar.b"]
-        args = (mu, logvar, *biases, eps, z, b.kl_part, b.rows, b.counters, B, J, L, per, EPS, *self.key)
+        args = (
+            mu,
+            logvar,
+            *biases,
+            eps,
+            z,
+            b.kl_part,
+            b.rows,
+            b.counters,
+            B,
+            J,
+            L,
+            per,
+            EPS,
+            *self.key,
+        )
         self.device.launch("latent_head", (ceil_div(J, LANES), tiles), THREADS, args)
         return mu, logvar, z
 
@@ -98,10 +117,29 @@ class Update(Launcher):
     def _loss(self) -> None:
         b, plan, (B, _, _, _, tiles) = self.b, self.plan, self.sizes
         totals = ceil_div(plan.data_dim, 128) * tiles
-        args = (b.total, totals, b.kl_part, tiles, b.lr, b.beta, b.logc, b.g.get("decoder.logc"),
-                b.factor, b.rates, b.counters, b.sums, plan.likelihood == "gaussian", B,
-                plan.data_dim, plan.latent_dim, plan.draws, plan.free_bits, plan.optimiser == "adam",
-                plan.beta1, plan.beta2)
+        args = (
+            b.total,
+            totals,
+            b.kl_part,
+            tiles,
+            b.lr,
+            b.beta,
+            b.logc,
+            b.g.get("decoder.logc"),
+            b.factor,
+            b.rates,
+            b.counters,
+            b.sums,
+            plan.likelihood == "gaussian",
+            B,
+            plan.data_dim,
+            plan.latent_dim,
+            plan.draws,
+            plan.free_bits,
+            plan.optimiser == "adam",
+            plan.beta1,
+            plan.beta2,
+        )
         self.device.launch("loss_finish", (1, 1), THREADS, args)
 
     # Backward
@@ -130,8 +168,19 @@ class Update(Launcher):
         b, (rows, H), layer = self.b, dh.shape, f"{name}.{i}"
         per = self.sizes.encoder_rows if name == "encoder" else self.sizes.decoder_rows
         y = inputs[i + 1]
-        args = (dh, y, dh, b.part, self.columns, b.offsets[f"{layer}.b"], rows, H, per, self.act,
-                self.by_fours(H, dh, y))
+        args = (
+            dh,
+            y,
+            dh,
+            b.part,
+            self.columns,
+            b.offsets[f"{layer}.b"],
+            rows,
+            H,
+            per,
+            self.act,
+            self.by_fours(H, dh, y),
+        )
         self.tiles("act_backward", rows, H, per, args, np.float32)
         return self._layer_gradient(layer, dh, inputs[i])
 
@@ -140,8 +189,22 @@ class Update(Launcher):
         J = plan.latent_dim
         dmu, dlogvar, eps = b.matrix("dmu", B, J), b.matrix("dlogvar", B, J), b.matrix("eps", R, J)
         offsets = b.offsets["encoder.mu.b"], b.offsets["encoder.logvar.b"]
-        args = (dz, mu, logvar, eps, b.factor, dmu, dlogvar, b.part, self.columns, *offsets, B, J,
-                plan.draws, per)
+        args = (
+            dz,
+            mu,
+            logvar,
+            eps,
+            b.factor,
+            dmu,
+            dlogvar,
+            b.part,
+            self.columns,
+            *offsets,
+            B,
+            J,
+            plan.draws,
+            per,
+        )
         self.device.launch("latent_head_backward", (ceil_div(J, LANES), tiles), THREADS, args)
         return dmu, dlogvar
 

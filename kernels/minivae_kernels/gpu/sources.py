@@ -120,7 +120,9 @@ def enumeration(name: str) -> dict[str, int]:
     return {word.strip(): i for i, word in enumerate(match[1].split(","))}
 
 
-def pack(kernel: str, parameters: tuple[Parameter, ...], args: tuple[Any, ...], real: Any) -> list[Any]:
+def pack(
+    kernel: str, parameters: tuple[Parameter, ...], args: tuple[Any, ...], real: Any
+) -> list[Any]:
     """The arguments as the parameter list wants them: NumPy scalars, arrays, or None (null).
 
     Raises TypeError for a wrong number of arguments, an array of another type or with gaps.

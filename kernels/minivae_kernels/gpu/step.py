@@ -17,14 +17,19 @@ from minivae_kernels.gpu.passes import Update
 
 def _checked(theta: Any, moments: Any, data: Any) -> None:
     if theta.dtype != np.float32 or moments.dtype != np.float32:
-        raise TypeError(f"make_step: theta is {theta.dtype}, moments {moments.dtype}; "
-                        "this backend trains in float32")
+        raise TypeError(
+            f"make_step: theta is {theta.dtype}, moments {moments.dtype}; "
+            "this backend trains in float32"
+        )
     if moments.shape != (2, theta.size):
-        raise ValueError(f"make_step: moments {moments.shape} for {theta.size} parameters; "
-                         f"(2, {theta.size}) is needed")
+        raise ValueError(
+            f"make_step: moments {moments.shape} for {theta.size} parameters; "
+            f"(2, {theta.size}) is needed"
+        )
     if data.dtype not in (np.uint8, np.float32) or data.ndim != 2:
-        raise TypeError(f"make_step: data is {data.dtype} {data.shape}; (N, D) uint8 or float32 "
-                        "is needed")
+        raise TypeError(
+            f"make_step: data is {data.dtype} {data.shape}; (N, D) uint8 or float32 is needed"
+        )
 
 
 class GraphStep:
@@ -53,14 +58,16 @@ class GraphStep:
 
     def _check(self, rows: Any, lr: Any, beta: Any) -> None:
         if rows.ndim != 2 or not 1 <= rows.shape[1] <= self.plan.max_batch:
-            raise ValueError(f"step: rows {rows.shape}; (n, B) with B from 1 to "
-                             f"{self.plan.max_batch} is needed")
+            raise ValueError(
+                f"step: rows {rows.shape}; (n, B) with B from 1 to {self.plan.max_batch} is needed"
+            )
         if lr.shape != rows.shape[:1] or beta.shape != rows.shape[:1]:
             raise ValueError(f"step: lr {lr.shape} and beta {beta.shape} for {len(rows)} updates")
         n = len(self.buffers.data)
         if rows.size and (rows.min() < 0 or rows.max() >= n):
-            raise IndexError(f"step: rows from {rows.min()} to {rows.max()}; the data have rows 0 "
-                             f"to {n - 1}")
+            raise IndexError(
+                f"step: rows from {rows.min()} to {rows.max()}; the data have rows 0 to {n - 1}"
+            )
 
     def _portions(self, n: int, batch: int) -> Iterator[tuple[int, int]]:
         """The updates in portions whose rows fit into the buffer."""
@@ -104,7 +111,7 @@ class GraphStep:
         return self.device.to_host(self.buffers.counters)
 
     def metrics(self) -> dict[str, Any]:
-        """Sums since the last call, which starts them anew: updates, samples, nll, kl, kl_j, loss."""
+        """Sums since the last call, which starts them anew; the keys are the contract's."""
         b, counters = self.buffers, self._counters()
         sums = self.device.to_host(b.sums)
         with self.device.working():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from minivae.backend import Backend, check_contract
 from minivae_kernels import gpu
 from minivae_kernels.gpu.host_device import HostDevice, compiler
+
+from minivae.backend import Backend, check_contract
 
 
 @pytest.fixture(scope="session")

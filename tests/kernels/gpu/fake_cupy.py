@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-
 from minivae_kernels.gpu import sources
 from minivae_kernels.gpu.host_device import HostDevice
 
@@ -96,12 +95,16 @@ class FakeCupy:
         self.streams = [self.default]
         self.modules: list[tuple[str, ...]] = []
         runtime = SimpleNamespace(
-            driverGetVersion=lambda: 12040, getDeviceCount=lambda: 1, getDevice=lambda: 0,
-            runtimeGetVersion=lambda: 12040, getDeviceProperties=lambda _: self.CARD,
+            driverGetVersion=lambda: 12040,
+            getDeviceCount=lambda: 1,
+            getDevice=lambda: 0,
+            runtimeGetVersion=lambda: 12040,
+            getDeviceProperties=lambda _: self.CARD,
             memGetInfo=lambda: (self.free, 1 << 40),
         )
         self.cuda = SimpleNamespace(
-            runtime=runtime, driver=SimpleNamespace(get_build_version=lambda: 12040),
+            runtime=runtime,
+            driver=SimpleNamespace(get_build_version=lambda: 12040),
             Stream=lambda non_blocking: Stream(self, 77, non_blocking),
             get_current_stream=lambda: self.streams[-1],
             memory=SimpleNamespace(OutOfMemoryError=MemoryError),
@@ -182,8 +185,23 @@ class FakeCublas:
         self.workspace = size.value
         return 0 if pointer.value % 256 == 0 or pointer.value % 64 == 0 else 7
 
-    def _gemm(self, number: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, alpha: Any, a: Any, lda: Any,
-              b: Any, ldb: Any, beta: Any, c: Any, ldc: Any) -> int:
+    def _gemm(
+        self,
+        number: Any,
+        ta: Any,
+        tb: Any,
+        m: Any,
+        n: Any,
+        k: Any,
+        alpha: Any,
+        a: Any,
+        lda: Any,
+        b: Any,
+        ldb: Any,
+        beta: Any,
+        c: Any,
+        ldc: Any,
+    ) -> int:
         assert self.workspace > 0 and self.stream == self.cupy.streams[-1].ptr
 
         def columns(pointer: Any, leading: int, width: int) -> np.ndarray:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 
 import pytest
-
 from minivae_kernels.gpu import nvrtc, sources
 
 pytestmark = pytest.mark.gpu_compile
@@ -60,4 +59,6 @@ def test_no_atomics_anywhere() -> None:
 
 def test_a_broken_source_is_refused_with_the_compilers_words() -> None:
     with pytest.raises(nvrtc.CompileError, match=r"broken\.cu.*sm_80"):
-        nvrtc.compile_text('extern "C" __global__ void k(float* x) { x[0] = y; }', "broken.cu", "sm_80")
+        nvrtc.compile_text(
+            'extern "C" __global__ void k(float* x) { x[0] = y; }', "broken.cu", "sm_80"
+        )

@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from minivae import ops
-from minivae.backend import Backend, check_contract
 from minivae_kernels import gpu
 from minivae_kernels.gpu import cublas
 from minivae_kernels.gpu.cupy_device import CupyDevice
 
+from minivae import ops
+from minivae.backend import Backend, check_contract
+
 sys.path.insert(0, str(Path(__file__).parent))
-from fake_cupy import CaptureError, FakeCublas, FakeCupy  # noqa: E402
-from gpu_cases import as_type, cases, parts  # noqa: E402
-from test_gpu_step_on_host import MODELS, problem, run, schedule  # noqa: E402
+from fake_cupy import CaptureError, FakeCublas, FakeCupy
+from gpu_cases import as_type, cases, parts
+from test_gpu_step_on_host import MODELS, problem, run, schedule
 
 
 @pytest.fixture
@@ -50,7 +50,10 @@ def test_ops_equal_the_host_device(C: Backend, K: Backend, op: str) -> None:
     """The same kernels through the other device: the same bits, products apart."""
     args = as_type(cases("odd")[op], np.float32)
     there = tuple(C.to_device(a) if isinstance(a, np.ndarray) else a for a in args)
-    mine = [C.to_host(p) for p in (lambda r: r if isinstance(r, tuple) else (r,))(getattr(C, op)(*there))]
+    mine = [
+        C.to_host(p)
+        for p in (lambda r: r if isinstance(r, tuple) else (r,))(getattr(C, op)(*there))
+    ]
     for a, b in zip(mine, parts(getattr(K, op)(*args)), strict=True):
         assert type(a) is np.ndarray
         np.testing.assert_allclose(a, b, rtol=1e-5 if op.startswith("dense_") else 0, atol=1e-5)
@@ -69,7 +72,9 @@ def test_captured_step_equals_the_host_device(C: Backend, K: Backend, model: str
 
 def test_noise_on_the_stand_in(C: Backend) -> None:
     rows = np.array([3, 9, 4])
-    assert C.to_host(C.normals(5, 2, 1, rows, 7)).tobytes() == ops.normals(5, 2, 1, rows, 7).tobytes()
+    assert (
+        C.to_host(C.normals(5, 2, 1, rows, 7)).tobytes() == ops.normals(5, 2, 1, rows, 7).tobytes()
+    )
 
 
 def test_capture_is_made_once_and_away_from_the_default_stream(C: Backend, cupy: FakeCupy) -> None:
@@ -99,7 +104,9 @@ def test_tf32_only_when_asked_for(cupy: FakeCupy, tf32: bool, mode: int) -> None
 
 def test_arrays_on_the_wrong_side(C: Backend) -> None:
     x = np.ones((3, 4), np.float32)
-    with pytest.raises(TypeError, match=r"relu_forward: x is an array on the host.*K\.to_device\(x\)"):
+    with pytest.raises(
+        TypeError, match=r"relu_forward: x is an array on the host.*K\.to_device\(x\)"
+    ):
         C.relu_forward(x)
     with pytest.raises(TypeError, match="data is not on the device"):
         C.gather(x, np.array([0]), 1.0)
@@ -114,7 +121,9 @@ def test_arrays_on_the_wrong_side(C: Backend) -> None:
 def test_out_of_memory_names_what_would_fit(C: Backend, cupy: FakeCupy) -> None:
     plan, *rest = problem(MODELS["relu bernoulli"])
     cupy.free = 100 << 20
-    with pytest.raises(MemoryError, match=r"batch 1000000 needs [0-9,]+ MiB .* a batch of [0-9]+ would"):
+    with pytest.raises(
+        MemoryError, match=r"batch 1000000 needs [0-9,]+ MiB .* a batch of [0-9]+ would"
+    ):
         C.make_step(plan._replace(max_batch=10**6), *rest)
     cupy.free = 10
     with pytest.raises(MemoryError, match="use a smaller batch"):
@@ -146,8 +155,8 @@ def test_products_with_transposed_views(
 STAND_IN = r"""
 // cublasSgemm_v2 with the C signature of cublas_api.h, on host memory, column-major.
 extern "C" int cublasCreate_v2(void** h) { *h = (void*)1234567890123L; return 0; }
-extern "C" int cublasSetMathMode(void* h, int mode) { return (long)h != 1234567890123L || mode != 0; }
-extern "C" int cublasSetAtomicsMode(void* h, int mode) { return (long)h != 1234567890123L || mode != 0; }
+extern "C" int cublasSetMathMode(void* h, int mode) { return (long)h != 1234567890123L || mode; }
+extern "C" int cublasSetAtomicsMode(void* h, int mode) { return (long)h != 1234567890123L || mode; }
 extern "C" int cublasSetStream_v2(void* h, void* s) { return (long)s != 0x7fff00000077L; }
 extern "C" int cublasSetWorkspace_v2(void* h, void* w, unsigned long n) {
     return (long)w != 0x7ffe00000100L || n != 33554432;
@@ -160,7 +169,7 @@ extern "C" int cublasSgemm_v2(void* h, int ta, int tb, int m, int n, int k, cons
         for (int i = 0; i < m; ++i) {
             float sum = 0;
             for (int p = 0; p < k; ++p)
-                sum += (ta ? A[p + i * lda] : A[i + p * lda]) * (tb ? B[j + p * ldb] : B[p + j * ldb]);
+                sum += A[ta ? p + i * lda : i + p * lda] * B[tb ? j + p * ldb : p + j * ldb];
             C[i + j * ldc] = *alpha * sum + (*beta ? *beta * C[i + j * ldc] : 0);
         }
     return 0;
@@ -169,13 +178,15 @@ extern "C" int cublasSgemm_v2(void* h, int ta, int tb, int m, int n, int k, cons
 
 
 def test_ctypes_calls_fit_the_c_signatures(built: None, tmp_path: Path) -> None:
-    """64-bit handles and pointers arrive whole; a C library of the same prototypes answers right."""
+    """64-bit handles and pointers arrive whole; a C library with the same prototypes agrees."""
     import ctypes
 
     (tmp_path / "blas.cpp").write_text(STAND_IN)
     command = [shutil.which("g++"), "-shared", "-fPIC", "-o", "libblas.so", "blas.cpp"]
     subprocess.run(command, cwd=tmp_path, check=True)
-    blas = cublas.Cublas(ctypes.CDLL(str(tmp_path / "libblas.so")), 0x7FFE00000100, cublas.WORKSPACE)
+    blas = cublas.Cublas(
+        ctypes.CDLL(str(tmp_path / "libblas.so")), 0x7FFE00000100, cublas.WORKSPACE
+    )
     blas.use_stream(0x7FFF00000077)
     rng = np.random.default_rng(2)
     a, b = rng.normal(size=(7, 5)).astype(np.float32), rng.normal(size=(3, 5)).astype(np.float32)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
 import minivae_kernels
-from minivae.backend import BackendUnavailable, load_backend
+import pytest
 from minivae_kernels import Unavailable
 from minivae_kernels.gpu import faults
+
+from minivae.backend import BackendUnavailable, load_backend
 
 
 def runtime(**answers: Any) -> SimpleNamespace:
@@ -27,8 +27,12 @@ def runtime(**answers: Any) -> SimpleNamespace:
 
         return ask
 
-    well = {"driverGetVersion": 12040, "getDeviceCount": 1, "getDevice": 0,
-            "getDeviceProperties": {"name": b"Some Card", "major": 9, "minor": 0}}
+    well = {
+        "driverGetVersion": 12040,
+        "getDeviceCount": 1,
+        "getDevice": 0,
+        "getDeviceProperties": {"name": b"Some Card", "major": 9, "minor": 0},
+    }
     return SimpleNamespace(**{name: answer(value) for name, value in {**well, **answers}.items()})
 
 

@@ -32,7 +32,9 @@ def test_normals_and_uniforms_bit_for_bit(K: Backend, seed: int, n: int) -> None
 
 def test_a_quarter_of_a_million_normals_bit_for_bit(K: Backend) -> None:
     samples = np.arange(1000, 2000)
-    assert K.normals(42, 4, 3, samples, 256).tobytes() == ops.normals(42, 4, 3, samples, 256).tobytes()
+    assert (
+        K.normals(42, 4, 3, samples, 256).tobytes() == ops.normals(42, 4, 3, samples, 256).tobytes()
+    )
 
 
 @pytest.mark.parametrize("D", [1, 5, 8, 130])

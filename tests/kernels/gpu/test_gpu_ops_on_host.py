@@ -13,19 +13,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from minivae_kernels import gpu
+from minivae_kernels.gpu.host_device import HostDevice
 
 from minivae import ops
 from minivae.backend import Backend
 from minivae.verify.tolerances import tol
-from minivae_kernels import gpu
-from minivae_kernels.gpu.host_device import HostDevice
 
 sys.path.insert(0, str(Path(__file__).parent))
-from gpu_cases import ELEMENTWISE, SHAPES, as_type, cases, parts  # noqa: E402
+from gpu_cases import ELEMENTWISE, SHAPES, as_type, cases, parts
 
 NAMES = sorted(cases("odd"))
-EXACT = ("relu_forward", "relu_backward", "dense_relu_backward", "binarise", "free_bits_backward",
-         "bound_logvar_forward", "bound_logvar_backward")  # nothing is rounded
+EXACT = (
+    "relu_forward",
+    "relu_backward",
+    "dense_relu_backward",
+    "binarise",
+    "free_bits_backward",
+    "bound_logvar_forward",
+    "bound_logvar_backward",
+)  # nothing is rounded
 
 
 def ulps(got: np.ndarray, exact: np.ndarray) -> np.ndarray:
@@ -66,7 +73,9 @@ def test_float32_within_twice_the_reference_error(K: Backend, op: str, shape: st
             if op in ELEMENTWISE:
                 check_ulps(op, a, b, truth)
     for i in own:
-        assert mine[i] <= tol("budget_factor") * own[i], f"{op}: output {i}: {mine[i]} against {own[i]}"
+        assert mine[i] <= tol("budget_factor") * own[i], (
+            f"{op}: output {i}: {mine[i]} against {own[i]}"
+        )
 
 
 @pytest.mark.parametrize("op", NAMES)
@@ -93,7 +102,11 @@ def test_any_thread_order_gives_the_same_bits(built: None, op: str) -> None:
 def test_every_op_has_a_kernel_or_a_reason() -> None:
     """Only the host's own business and small dense algebra are left to the reference."""
     table = gpu.table(HostDevice())
-    assert set(ops.OPS) - set(table) == {"permutation", "gaussian_kl_forward", "gaussian_kl_backward"}
+    assert set(ops.OPS) - set(table) == {
+        "permutation",
+        "gaussian_kl_forward",
+        "gaussian_kl_backward",
+    }
     for name in set(ops.OPS) & set(table):
         assert list(inspect.signature(table[name]).parameters) == list(
             inspect.signature(getattr(ops, name)).parameters
@@ -115,8 +128,13 @@ def test_extremes_stay_finite_and_right(K: Backend) -> None:
 
 def test_nan_stays_nan(K: Backend) -> None:
     x = np.array([np.nan, 1.0], dtype=np.float32)
-    for op in ("relu_forward", "tanh_forward", "sigmoid_forward", "softplus_forward",
-               "bound_logvar_forward"):
+    for op in (
+        "relu_forward",
+        "tanh_forward",
+        "sigmoid_forward",
+        "softplus_forward",
+        "bound_logvar_forward",
+    ):
         got = getattr(K, op)(x)
         assert np.isnan(got[0]) and not np.isnan(got[1]), op
 

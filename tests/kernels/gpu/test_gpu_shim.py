@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from minivae_kernels.gpu import sources
 from minivae_kernels.gpu.host_device import HostDevice
 
@@ -99,7 +98,7 @@ def test_a_write_beside_a_buffer_is_caught(trial: HostDevice, at: int) -> None:
 def test_launches_that_no_card_would_take(trial: HostDevice) -> None:
     a = np.zeros(64, np.float32)
     for grid, threads in (((1, 1), 33), ((1, 1), 2048), ((1, 65536), 64), ((0, 1), 64)):
-        with pytest.raises(RuntimeError, match="block must|grid is limited"):
+        with pytest.raises(RuntimeError, match=r"block must|grid is limited"):
             trial.launch("reverse_block", grid, threads, (a, a, 1))
 
 

@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from minivae_kernels import gpu
+from minivae_kernels.gpu.host_device import HostDevice
 
 from minivae.backend import Backend, load_backend
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
-from minivae.models.vae import layout_of
 from minivae.training.plan import make_plan
 from minivae.training.step import ReferenceStep
 from minivae.verify.tolerances import tol
-from minivae_kernels import gpu
-from minivae_kernels.gpu.host_device import HostDevice
 
 N = 41
 MODELS = {
@@ -27,12 +26,16 @@ MODELS = {
     "tanh, two layers, free bits": ModelConfig(
         data_dim=36, latent_dim=8, hidden=(20, 12), activation="tanh", free_bits=0.05
     ),
-    "three layers, three draws": ModelConfig(data_dim=33, latent_dim=3, hidden=(19, 11, 7), draws=3),
+    "three layers, three draws": ModelConfig(
+        data_dim=33, latent_dim=3, hidden=(19, 11, 7), draws=3
+    ),
     "linear": ModelConfig(data_dim=21, latent_dim=4, hidden=(), beta=1.3),
     "gaussian, learned c": ModelConfig(
         data_dim=29, latent_dim=35, hidden=(17,), likelihood="gaussian", c="learned", draws=2
     ),
-    "gaussian, given c": ModelConfig(data_dim=29, latent_dim=3, hidden=(17,), likelihood="gaussian", c=0.4),
+    "gaussian, given c": ModelConfig(
+        data_dim=29, latent_dim=3, hidden=(17,), likelihood="gaussian", c=0.4
+    ),
 }
 
 
@@ -43,8 +46,12 @@ def problem(model: ModelConfig, **settings: Any) -> tuple[Any, ...]:
     data = rng.integers(0, 256, size=(N, model.data_dim), dtype=np.uint8)
     if not bernoulli:
         data = rng.normal(size=data.shape).astype(np.float32)
-    defaults = dict(scale=1 / 255 if bernoulli else 1.0, seed=2**33 + 7, max_batch=9,
-                    binarise="dynamic" if bernoulli else "none")
+    defaults = {
+        "scale": 1 / 255 if bernoulli else 1.0,
+        "seed": 2**33 + 7,
+        "max_batch": 9,
+        "binarise": "dynamic" if bernoulli else "none",
+    }
     plan = make_plan(model, **{**defaults, **settings})
     theta = initialise(model, 3, np.float32)
     theta = theta + np.float32(0.02) * rng.normal(size=theta.size).astype(np.float32)  # biases too
@@ -184,7 +191,7 @@ def test_bad_arguments_are_named(K: Backend, device: HostDevice) -> None:
     with pytest.raises(TypeError, match="uint8 or float32"):
         K.make_step(plan, theta, moments, data.astype(int))
     device.memory = 45 << 20
-    with pytest.raises(MemoryError, match="a batch of [0-9]+ would fit"):
+    with pytest.raises(MemoryError, match=r"a batch of [0-9]+ would fit"):
         K.make_step(plan._replace(max_batch=10**6), theta, moments, data)
     device.memory = 1 << 20
     with pytest.raises(MemoryError, match="use fewer data"):

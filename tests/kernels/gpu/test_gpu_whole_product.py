@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from minivae_kernels import gpu
 
 from minivae.backend import Backend, load_backend
 from minivae.data.dataset import Dataset
@@ -19,10 +20,9 @@ from minivae.models.config import ModelConfig
 from minivae.models.vae import decode_mean, encode, layout_of
 from minivae.training.config import TrainConfig
 from minivae.training.loop import train
-from minivae_kernels import gpu
 
 sys.path.insert(0, str(Path(__file__).parent))
-from fake_cupy import FakeCublas, FakeCupy  # noqa: E402
+from fake_cupy import FakeCublas, FakeCupy
 
 MODEL = ModelConfig(data_dim=33, latent_dim=3, hidden=(17,))
 
