@@ -63,8 +63,9 @@ def examine(runtime: Any, built_for: int) -> None:
         )
     if driver // 1000 < built_for // 1000:
         raise Unavailable(
-            f"CuPy is built for CUDA {version(built_for)}, the driver knows {version(driver)} at most"
-            f": update the driver, or pip install cupy-cuda{driver // 1000}x in place of the other"
+            f"CuPy is built for CUDA {version(built_for)}, the driver knows {version(driver)} "
+            f"at most: update the driver, or pip install cupy-cuda{driver // 1000}x in place of "
+            "the other"
         )
     try:
         count = int(runtime.getDeviceCount())

@@ -25,7 +25,8 @@ from minivae.backend import Backend, check_contract
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_cupy import CaptureError, FakeCublas, FakeCupy
 from gpu_cases import as_type, cases, parts
-from test_gpu_step_on_host import MODELS, problem, run, schedule
+from gpu_checks import call
+from gpu_steps import MODELS, problem, run, schedule
 
 
 @pytest.fixture
@@ -49,11 +50,7 @@ def C(cupy: FakeCupy) -> Backend:
 def test_ops_equal_the_host_device(C: Backend, K: Backend, op: str) -> None:
     """The same kernels through the other device: the same bits, products apart."""
     args = as_type(cases("odd")[op], np.float32)
-    there = tuple(C.to_device(a) if isinstance(a, np.ndarray) else a for a in args)
-    mine = [
-        C.to_host(p)
-        for p in (lambda r: r if isinstance(r, tuple) else (r,))(getattr(C, op)(*there))
-    ]
+    mine = call(C, op, args)
     for a, b in zip(mine, parts(getattr(K, op)(*args)), strict=True):
         assert type(a) is np.ndarray
         np.testing.assert_allclose(a, b, rtol=1e-5 if op.startswith("dense_") else 0, atol=1e-5)

@@ -1,0 +1,84 @@
+"""The training problems that the GPU step's tests share, on the host and on a card."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minivae.backend import load_backend
+from minivae.models.config import ModelConfig
+from minivae.models.initialise import initialise
+from minivae.training.plan import make_plan
+from minivae.training.step import ReferenceStep
+from minivae.verify.tolerances import tol
+
+N = 41
+MODELS = {
+    "relu bernoulli": ModelConfig(data_dim=131, latent_dim=5, hidden=(37,), beta=0.7),
+    "tanh, two layers, free bits": ModelConfig(
+        data_dim=36, latent_dim=8, hidden=(20, 12), activation="tanh", free_bits=0.05
+    ),
+    "three layers, three draws": ModelConfig(
+        data_dim=33, latent_dim=3, hidden=(19, 11, 7), draws=3
+    ),
+    "linear": ModelConfig(data_dim=21, latent_dim=4, hidden=(), beta=1.3),
+    "gaussian, learned c": ModelConfig(
+        data_dim=29, latent_dim=35, hidden=(17,), likelihood="gaussian", c="learned", draws=2
+    ),
+    "gaussian, given c": ModelConfig(
+        data_dim=29, latent_dim=3, hidden=(17,), likelihood="gaussian", c=0.4
+    ),
+}
+
+
+def problem(model: ModelConfig, **settings: Any) -> tuple[Any, ...]:
+    """(plan, theta, moments, data) in float32, bytes for a Bernoulli model."""
+    rng = np.random.default_rng(5)
+    bernoulli = model.likelihood == "bernoulli"
+    data = rng.integers(0, 256, size=(N, model.data_dim), dtype=np.uint8)
+    if not bernoulli:
+        data = rng.normal(size=data.shape).astype(np.float32)
+    defaults = {
+        "scale": 1 / 255 if bernoulli else 1.0,
+        "seed": 2**33 + 7,
+        "max_batch": 9,
+        "binarise": "dynamic" if bernoulli else "none",
+    }
+    plan = make_plan(model, **{**defaults, **settings})
+    theta = initialise(model, 3, np.float32)
+    theta = theta + np.float32(0.02) * rng.normal(size=theta.size).astype(np.float32)  # biases too
+    return plan, theta.astype(np.float32), np.zeros((2, theta.size), np.float32), data
+
+
+def schedule(n: int, batch: int) -> tuple[Any, ...]:
+    """(rows, t, lr, beta) of n updates, all changing."""
+    rows = np.random.default_rng(8).integers(0, N, size=(n, batch))
+    return rows, 6, 1e-3 * (1 + np.arange(n)), 0.3 + 0.2 * np.arange(n)
+
+
+def run(step: Any, n: int = 3, batch: int = 9) -> tuple[Any, Any]:
+    step(*schedule(n, batch))
+    return step.state(), step.metrics()
+
+
+def reference(plan: Any, theta: Any, moments: Any, data: Any, dtype: Any) -> ReferenceStep:
+    data = data if data.dtype == np.uint8 else data.astype(dtype)
+    return ReferenceStep(
+        load_backend("numpy"), plan, theta.astype(dtype), moments.astype(dtype), data
+    )
+
+
+def check_step(K: Any, model: str, optimiser: str) -> None:
+    """Three updates: at most twice as far from float64 as the float32 reference is."""
+    given = problem(MODELS[model], optimiser=optimiser, adam_eps=1e-3)
+    exact = run(reference(*given, np.float64))
+    single = run(reference(*given, np.float32))
+    mine = run(K.make_step(*given))
+    pairs = zip(mine[0], single[0], exact[0], strict=True)
+    for what, (got, theirs, truth) in zip(("theta", "moments"), pairs, strict=True):
+        own, error = np.linalg.norm(theirs - truth), np.linalg.norm(got - truth)
+        assert error <= tol("budget_factor") * own, f"{what}: {error} against {own}"
+        assert np.linalg.norm(truth - (given[1] if what == "theta" else 0)) > 100 * own
+    for key, truth in exact[1].items():
+        np.testing.assert_allclose(mine[1][key], truth, rtol=3e-6, err_msg=key)
