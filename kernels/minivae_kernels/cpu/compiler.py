@@ -30,16 +30,23 @@ from numba.core.compiler import CompileResult
 # nogil: the team's threads run side by side. No fast-math: the order of operations is ours.
 OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": False}
 
+_QUICK: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+try:  # passes.py leans on Numba's inside; without it kernels compile as well, only slower
+    from .passes import InnerCompiler
+
+    _QUICK["pipeline_class"] = InnerCompiler
+except (ImportError, AttributeError):  # pragma: no cover - another Numba
+    pass
+
 
 def inner(function: Callable[..., Any]) -> Any:
     """Compile a function that only other kernels call."""
-    return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+    return njit(**_QUICK, **OPTIONS)(function)
 
 
 def inline(function: Callable[..., Any]) -> Any:
     """The same, copied into every caller: what stands in a loop must vectorise with it."""
-    quick = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
-    return njit(**quick, **OPTIONS)(function)
+    return njit(forceinline=True, **_QUICK, **OPTIONS)(function)
 
 
 def entry(function: Callable[..., Any]) -> Any:

@@ -11,11 +11,15 @@ floats a row. One layout serves all three products a layer needs. Weights are pa
 
 from __future__ import annotations
 
+import numpy as np
+
 from .compiler import inner
 from .simd import PANEL, WIDTH, outlined
 from .tile import make_tile, transpose_block
 
 BLOCK = PANEL * PANEL
+# As NumPy integers: a plain 0 or 32 in a call would be a type of its own, compiled once more.
+NOUGHT, STEP, TWO = np.int64(0), np.int64(PANEL), np.int64(2)
 DEPTH = 256  # k at a time: 256 x 32 floats, one panel's part of 32 KiB
 
 if WIDTH == 16:
@@ -112,11 +116,11 @@ def halves_of(columns, panel):
 def forward_panel(x, x0, x_panel, w, w0, bias, b0, y, y0, rows, inputs, halves):
     """One panel of y = x W + b: x0 and y0 at the first row, w0 at the panel's first."""
     depth = min(DEPTH, inputs)
-    multiply(x, x0, x_panel, w, w0, y, y0, bias, b0, 0, rows, depth, halves)
+    multiply(x, x0, x_panel, w, w0, y, y0, bias, b0, NOUGHT, rows, depth, halves)
     for k in range(DEPTH, inputs, DEPTH):
         depth = min(DEPTH, inputs - k)
         a0 = x0 + k // PANEL * x_panel
-        multiply(x, a0, x_panel, w, w0 + k * PANEL, y, y0, y, y0, PANEL, rows, depth, halves)
+        multiply(x, a0, x_panel, w, w0 + k * PANEL, y, y0, y, y0, STEP, rows, depth, halves)
 
 
 @inner
@@ -135,9 +139,9 @@ def backward_panel(
             transpose_block(w, block, scratch, s0 + q * BLOCK)
         a0 = dy0 + first * dy_panel
         if k == 0 and len(zeros) > 0:
-            multiply(dy, a0, dy_panel, scratch, s0, dx, dx0, zeros, 0, 0, rows, depth, halves)
+            multiply(dy, a0, dy_panel, scratch, s0, dx, dx0, zeros, NOUGHT, NOUGHT, rows, depth, halves)
         else:
-            multiply(dy, a0, dy_panel, scratch, s0, dx, dx0, dx, dx0, PANEL, rows, depth, halves)
+            multiply(dy, a0, dy_panel, scratch, s0, dx, dx0, dx, dx0, STEP, rows, depth, halves)
 
 
 @inner
@@ -154,6 +158,6 @@ def weight_blocks(x, x0, x_panel, dy, dy0, rows, inputs, count, halves, grad, g0
             c0 = g0 + i * BLOCK
             high = min(PANEL, inputs - i * PANEL)
             if k == 0:
-                multiply_across(x, a0, dy, b0, grad, c0, zeros, 0, 0, high, depth, halves)
+                multiply_across(x, a0, dy, b0, grad, c0, zeros, NOUGHT, NOUGHT, high, depth, halves)
             else:
-                multiply_across(x, a0, dy, b0, grad, c0, grad, c0, PANEL, high, depth, halves)
+                multiply_across(x, a0, dy, b0, grad, c0, grad, c0, STEP, high, depth, halves)

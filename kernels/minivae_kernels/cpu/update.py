@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .compiler import inner
-from .matmul import BLOCK, halves_of, multiply, weight_blocks
+from .matmul import BLOCK, NOUGHT, TWO, halves_of, multiply, weight_blocks
 from .optimiser import adam, sgd
 from .simd import PANEL, outlined
 from .table import (
@@ -56,14 +56,27 @@ def descend(c, p, grad, m, v, k):
 
 
 @inner
+def _first_from(weights, value):
+    """The first place whose weight is at least `value`; the weights ascend."""
+    low, high = 0, len(weights) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if weights[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@inner
 def update(
     member, team, c, layers, blocks, weights, batch, w, p, m, v, scratch, s0, constant, ones, zeros
 ):
     """This member's blocks of all layers: weight gradient, optimiser; biases with the first."""
     outlined()
     total = weights[len(weights) - 1]
-    at = np.searchsorted(weights, total * member // team)
-    end = np.searchsorted(weights, total * (member + 1) // team)
+    at = _first_from(weights, total * member // team)
+    end = _first_from(weights, total * (member + 1) // team)
     while at < end:
         number, panel, i = blocks[at, 0], blocks[at, 1], blocks[at, 2]
         layer = layers[number]
@@ -95,4 +108,6 @@ def update(
 @inner
 def bias_gradient(dy, dy0, rows, out, o0, ones, zeros):
     """db = Σ_b dy of one panel: a product with a row of ones."""
-    multiply(ones, 0, 0, dy, dy0, out, o0, zeros, 0, 0, 1, rows, 2)
+    multiply(
+        ones, NOUGHT, NOUGHT, dy, dy0, out, o0, zeros, NOUGHT, NOUGHT, np.int64(1), rows, TWO
+    )
