@@ -41,9 +41,9 @@ def worst(name: str, got: Any, want: Any, tol: float) -> float:
     errors = np.abs(got - want) / scale
     if not (errors <= tol).all():
         at = np.unravel_index(np.argmax(np.where(np.isnan(errors), np.inf, errors)), want.shape)
-        place = tuple(map(int, at))
+        place = str(list(map(int, at))) if at else ""
         raise GateError(
-            f"{name}{list(place)} is {got[at]:.9g}, the reference {want[at]:.9g} "
+            f"{name}{place} is {got[at]:.9g}, the reference {want[at]:.9g} "
             f"(relative error {errors[at]:.2g}, allowed {tol:.0e})"
         )
     return float(errors.max())

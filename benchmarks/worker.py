@@ -63,6 +63,11 @@ class Worker:
         np.savez(path, **self.contender.check(make_rows(self.case, number, steps=2)))
         return {}
 
+    def call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        """Any other method that the contender offers and that answers with a dict."""
+        answer: dict[str, Any] = getattr(self.contender, method)(**arguments)
+        return answer
+
     def gradient(self, inputs: str, path: str) -> dict[str, Any]:
         """Loss and gradient at given parameters, inputs and noise."""
         given = np.load(inputs)

@@ -14,6 +14,8 @@ CONTENDERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "torch-compile": ("torch_step", "TorchCompiled", {}),
     "torch-eager": ("torch_step", "TorchStep", {}),
     "fma-peak": ("peak", "FmaPeak", {}),
+    "product-numba": ("product", "Product", {"backend": "numba"}),
+    "product-numpy": ("product", "Product", {}),
     "cheat": ("cheats", "Cheat", {}),
 }
 

@@ -1,0 +1,82 @@
+"""What a ladder is: its versions in order, the inputs they run on, and the op they must equal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Args = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One rung. `part`: a slow one is timed on 1 / part of the rows and its time scaled up.
+
+    prepare lays the op's arguments out beforehand, untimed; finish turns the result back. What a
+    version needs that way, the training step has for nothing, and its docstring says so.
+    """
+
+    number: int
+    call: Callable[..., Any]
+    idea: str
+    part: int
+    prepare: Callable[..., Args]
+    finish: Callable[[Any, Args], Any]
+
+    def __call__(self, *args: Any) -> Any:
+        """The op's result on the op's arguments."""
+        return self.finish(self.call(*self.prepare(*args)), args)
+
+
+def _as_is(*args: Any) -> Args:
+    return args
+
+
+def _keep(result: Any, args: Args) -> Any:
+    return result
+
+
+@dataclass
+class Ladder:
+    """op: the reference's name (or NumPy's, for exp). inputs(rng, rows) -> the op's arguments.
+
+    work(args) counts what `unit` names, so that times can be compared across sizes. `mutates`
+    are the arguments that the op changes in place: they are its results.
+    """
+
+    op: str
+    unit: str
+    rows: int
+    inputs: Callable[[np.random.Generator, int], Args]
+    work: Callable[[Args], float]
+    mutates: tuple[int, ...] = ()
+    versions: list[Version] = field(default_factory=list)
+
+    def version(
+        self, part: int = 1, prepare: Callable[..., Args] = _as_is,
+        finish: Callable[[Any, Args], Any] = _keep,
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # fmt: skip
+        """Put a function on the next rung; its docstring's first line is the idea."""
+
+        def add(call: Callable[..., Any]) -> Callable[..., Any]:
+            number, name = len(self.versions), call.__name__
+            if not name.endswith(f"_v{number}"):
+                raise ValueError(f"{name} stands on rung {number}: call it …_v{number}")
+            idea = (call.__doc__ or "").strip().split("\n")[0].rstrip(".")
+            if not idea:
+                raise ValueError(f"{name} needs a docstring: one line on what it changes")
+            self.versions.append(Version(number, call, idea, part, prepare, finish))
+            return call
+
+        return add
+
+
+def chosen(op: str) -> Callable[..., Any]:
+    """The kernel that the product runs for an op: bound here, so that it is never a copy."""
+    import minivae_kernels
+
+    kernel: Callable[..., Any] = minivae_kernels.load("numba")[op]
+    return kernel

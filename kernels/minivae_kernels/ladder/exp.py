@@ -1,0 +1,79 @@
+"""exp of many float32 numbers, from one call of the C library for each to sixteen at a time."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from minivae_kernels.cpu import mathematics
+from minivae_kernels.ladder.base import Ladder
+
+LADDER = Ladder(
+    op="exp", unit="element", rows=100_352,
+    inputs=lambda rng, rows: (4 * rng.standard_normal(rows, dtype=np.float32),),
+    work=lambda args: args[0].size,
+)  # fmt: skip
+
+f32 = np.float32
+
+
+@LADDER.version(part=64)
+def exp_v0(x):
+    """a Python loop, one number after another"""
+    y = np.empty_like(x)
+    for i in range(len(x)):
+        y[i] = math.exp(x[i])
+    return y
+
+
+@LADDER.version()
+def exp_v1(x):
+    """the whole array in one call of NumPy: no interpreter between the elements"""
+    return np.exp(x)
+
+
+@LADDER.version()
+@njit
+def exp_v2(x):
+    """the first loop, compiled: still one call of the C library for each element"""
+    y = np.empty_like(x)
+    for i in range(len(x)):
+        y[i] = math.exp(x[i])
+    return y
+
+
+@njit(inline="always")
+def taylor(r):
+    """exp(r) for |r| <= log(2) / 2, by Horner's rule."""
+    p = f32(1 / 5040)
+    for k in (720.0, 120.0, 24.0, 6.0, 2.0, 1.0, 1.0):
+        p = p * r + f32(1) / f32(k)
+    return p
+
+
+@LADDER.version()
+@njit(error_model="numpy")
+def exp_v3(x):
+    """a polynomial instead of the call: 2ⁿ exp(r), with n from floor and 2ⁿ from ldexp"""
+    y = np.empty_like(x)
+    for i in range(len(x)):
+        n = math.floor(x[i] * f32(1.44269504) + f32(0.5))
+        r = f32(x[i] - f32(n) * f32(0.693359375)) + f32(n) * f32(2.12194440e-4)
+        y[i] = math.ldexp(taylor(f32(r)), int(n))
+    return y
+
+
+@njit
+def _apply(x, y):
+    for i in range(len(x)):
+        y[i] = mathematics.exp(x[i])
+
+
+@LADDER.version()
+def exp_v4(x):
+    """chosen: 2ⁿ made from bits, n rounded by one addition: no call is left, the loop vectorises"""
+    y = np.empty_like(x)
+    _apply(x, y)
+    return y

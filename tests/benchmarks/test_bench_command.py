@@ -1,0 +1,94 @@
+"""The command line: fast help, clear errors, JSON, and the peers where they are installed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import ROOT, gate, machine, step
+from benchmarks.__main__ import main
+from benchmarks.cases import parse_arch
+from benchmarks.products import shapes_of
+
+
+def test_help_is_fast_and_imports_nothing_heavy() -> None:
+    heavy = ("numba", "jax", "torch", "numpy", "matplotlib")
+    code = "import sys, benchmarks.__main__ as m; m.parser(); "
+    code += f"print([n for n in {heavy} if n in sys.modules])"
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+                          check=True)  # fmt: skip
+    assert done.stdout.strip() == "[]"
+    assert time.perf_counter() - start < 20  # generous: it is the imports that count
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["step", "--arch", "784-q", "--no-store"], "sizes must be integers"),
+        (["step", "--peers", "tensorflow", "--no-store"], "unknown peer 'tensorflow'"),
+        (["ops", "adam"], "unknown op 'adam'"),
+        (["ladder", "adamw"], "unknown ladder 'adamw'"),
+        (["compare", "nothing", "nowhere"], "no"),
+        (["report", "--readme", "no/such/README.md"], "no such file"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    err = capsys.readouterr().err.strip()
+    assert err.startswith("error: ") and message in err and "\n" not in err
+
+
+def test_missing_peers_are_said_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("benchmarks.step.importlib.util.find_spec", lambda name: None)
+    names = step.contenders_of(step.Options(backend="numpy", say=said.append))
+    assert names == ["minivae-numpy", "fma-peak"]
+    assert len(said) == 3 and all("pip install minivae[bench]" in line for line in said)
+
+
+def test_the_header_says_what_a_reader_needs() -> None:
+    head = machine.header()
+    for key in ("processor", "cores", "threads", "blas", "versions", "commit", "time"):
+        assert head[key], key
+    assert "numpy" in head["versions"] and len(machine.lines(head)) == 3
+    json.dumps(head)
+
+
+def test_the_products_of_a_model_leave_out_what_no_one_computes() -> None:
+    shapes = shapes_of("784-400-20:relu", 128)
+    assert ("input", [128, 784, 400]) not in shapes  # the data need no gradient
+    assert ("input", [128, 400, 784]) in shapes and ("weights", [128, 784, 400]) in shapes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("peer", ["jax", "torch-eager", "torch-compile"])
+@pytest.mark.parametrize(
+    "arch", ["31-17-5:relu", "31-13-11-5:tanh:gaussian", "29-11-3:tanh:dynamic"]
+)
+def test_a_peer_passes_its_gates(peer: str, arch: str, tmp_path: Path) -> None:
+    pytest.importorskip(step.PEERS[peer], reason=f"{peer} is not installed (extra `bench`)")
+    from benchmarks.parent import Contender
+
+    case, steps = parse_arch(arch, 11), 40
+    data = gate.shared_data(case.data_dim)
+    worker = Contender(peer)
+    try:
+        np.save(tmp_path / "data.npy", data)
+        worker.ask("load", threads=None)
+        data_path = str(tmp_path / "data.npy")
+        ready = worker.ask("prepare", case=case.to_dict(), data=data_path, steps=steps)
+        gate.check_block(ready["loss"], gate.reference_block_loss(case, steps), False)
+        errors = worker.gate(case, 71, False, tmp_path)
+        assert worker.block(1) > 0
+        assert worker.gate(case, 72, False, tmp_path)["gradient"] < 1e-4 > errors["loss"]
+    finally:
+        worker.close()

@@ -1,0 +1,88 @@
+"""Results are appended and read back; the README's table and the comparison come from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import compare, report, results, roofline
+
+
+def row(
+    contender: str, ms: float, batch: int = 128, commit: str = "aaa", **more: Any
+) -> dict[str, Any]:
+    machine = {"processor": "A processor", "threads": 2, "gpu": None, "commit": commit,
+               "time": "2026-01-02T03:04:05+00:00",
+               "versions": {"numpy": "2.0", "jax": "0.9"}}  # fmt: skip
+    return {"machine": machine, "device": "cpu", "arch": "784-400-20:relu", "batch": batch,
+            "contender": contender, "ms": {"p20": ms, "p50": ms, "p80": ms, "p99": ms},
+            "samples_ms": [ms] * 9, "peak_share": 1.0 / ms, **more}  # fmt: skip
+
+
+def rows(ours: float = 2.0, **more: Any) -> list[dict[str, Any]]:
+    judged = {"verdict": "faster", "ratio": 3 / ours, "fastest_peer": "jax"}
+    return [row("minivae-numba", ours, **judged, **more), row("jax", 3.0, **more),
+            {**row("torch-eager", 9.0, **more), "failed": "GateError: wrong"}]  # fmt: skip
+
+
+def test_results_are_appended_never_rewritten(tmp_path: Path) -> None:
+    results.append("step", rows(2.0), tmp_path)
+    path = results.append("step", rows(1.5), tmp_path)
+    assert len(list(results.read(path))) == 6
+    newest = results.latest("step", ("arch", "batch", "contender"), tmp_path)
+    assert [r["ms"]["p50"] for r in newest] == [1.5, 3.0, 9.0]
+    with path.open("a") as file:
+        file.write("{not json\n")
+    with pytest.raises(results.ResultsError, match=r"step\.jsonl, line 7"):
+        list(results.read(path))
+    with pytest.raises(results.ResultsError, match="no such results file"):
+        list(results.read(tmp_path / "none.jsonl"))
+
+
+def test_the_readme_is_rewritten_between_its_markers_only(tmp_path: Path) -> None:
+    results.append("step", [*rows(), *rows(1.0, batch=20)], tmp_path)
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
+    report.write(readme, tmp_path)
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+    assert "| 784-400-20:relu | 20 | 1 ms | 3 ms | – |" in text
+    assert "faster, 1.50 ×" in text and "50%" in text and "JAX 0.9" in text
+    assert text.index("| 20 |") < text.index("| 128 |")
+    once = text
+    report.write(readme, tmp_path)
+    assert readme.read_text(encoding="utf-8") == once
+
+
+def test_a_readme_without_markers_or_no_results_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(report.ReportError, match="needs the markers"):
+        report.between("no markers", "body", name="README.md")
+    with pytest.raises(report.ReportError, match="no such file"):
+        report.write(tmp_path / "README.md", tmp_path)
+    with pytest.raises(results.ResultsError, match="no such results file"):
+        report.body(tmp_path)
+
+
+def test_compare_two_commits_and_two_files(tmp_path: Path) -> None:
+    results.append("step", [*rows(2.0), *rows(1.0, commit="bbb")], tmp_path)
+    found = {r["contender"]: r for r in compare.run("aaa", "bbb", tmp_path)}
+    assert found["minivae-numba"]["verdict"] == "faster" and found["minivae-numba"]["ratio"] == 2
+    assert found["jax"]["verdict"] == "same"
+    assert found["minivae-numba"]["share_ratio"] == pytest.approx(2)
+    one = tmp_path / "one.jsonl"
+    one.write_text(json.dumps(row("jax", 4.0)) + "\n", encoding="utf-8")
+    (only,) = compare.run(str(one), "bbb", tmp_path)
+    assert only["ratio"] == pytest.approx(4 / 3) and "B is faster" in compare.table([only])
+    with pytest.raises(compare.CompareError, match="measured: aaa, bbb"):
+        compare.run("ccc", "bbb", tmp_path)
+
+
+def test_the_roofline_is_drawn(tmp_path: Path) -> None:
+    roof = {"threads": 2, "L2_gbs": 200.0, "L3_gbs": 100.0, "memory_gbs": 30.0,
+            "fma_gflops": 240.0, "fma_width": 16}  # fmt: skip
+    roofline.plot(roof, tmp_path / "roof.svg", tmp_path)
+    assert "<svg" in (tmp_path / "roof.svg").read_text(encoding="utf-8")
+    assert "240 GFLOP/s" in roofline.table([roof])
