@@ -70,8 +70,9 @@ def normal(name: str, *shape: int, scale: float = 1.0) -> Array:
 
 
 def covariance(name: str, n: int) -> Array:
+    """A matrix near a covariance: each entry is a variable of its own, so it is not symmetric."""
     root = normal(name, n, n)
-    return root @ root.T + n * np.eye(n)
+    return root @ root.T + n * np.eye(n) + 0.3 * normal(name + "skew", n, n)
 
 
 # -- ops ----------------------------------------------------------------------------------------
