@@ -12,7 +12,7 @@ import pytest
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `pages`; a path under /cut/ breaks off half-way, under /endless/ it never ends."""
+    """Serves `pages`; a path under /cut/ breaks off half-way, under /endless/ it goes on and on."""
 
     pages: dict[str, bytes]
     asked: list[str]
@@ -43,8 +43,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(content[:-1] + bytes([content[-1] ^ 1]))
             else:
                 self.wfile.write(content)
-                while self.path.startswith("/endless/"):
-                    self.wfile.write(bytes(1 << 16))
+                if self.path.startswith("/endless/"):
+                    self.wfile.write(bytes(8 << 20))
         except (BrokenPipeError, ConnectionResetError):
             pass
 
