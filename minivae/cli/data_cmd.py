@@ -25,7 +25,7 @@ def data(
     name: str | None = typer.Argument(
         None, help="The data set to download; without it, the known ones are listed."
     ),
-    data_dir: Path | None = typer.Option(  # noqa: B008 - Typer reads the default
+    data_dir: Path | None = typer.Option(
         None, "--data-dir", help="Look for copies here first, and keep downloads here."
     ),
     json_output: bool = typer.Option(False, "--json", help="Print one JSON object and no more."),
