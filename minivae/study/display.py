@@ -34,6 +34,7 @@ class Recorder:
     folder: Path
     pictures: list[tuple[Path, str]] = field(default_factory=list)
     figures: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 current: ContextVar[Recorder | None] = ContextVar("current", default=None)

@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from minivae.study.display import Recorder, current
 
 CHAPTERS = Path(__file__).resolve().parent / "chapters"
@@ -81,21 +83,39 @@ def run(each: Chapter, folder: Path, say: Callable[[str], None] = print) -> Reco
     names: dict[str, Any] = {"__name__": f"minivae_study_{each.path.stem}"}
     start = time.perf_counter()
     try:
-        for cell in each.cells:
-            # Blank lines in front make the interpreter's line numbers those of the chapter.
-            source = "\n" * (cell.line - 1) + OPTION.sub("\n", cell.code, count=0)
-            try:
-                exec(compile(source, str(each.path), "exec"), names)
-            except Exception as error:
-                line = _line_of(error, each.path)
-                raise StudyError(
-                    f"{each.path.name}, line {line}: {type(error).__name__}: {error}"
-                ) from error
+        # The matrices are small: a second BLAS thread would only wait for the first, and on a busy
+        # machine make everything many times slower.
+        with threadpool_limits(1):
+            for cell in each.cells:
+                _run_cell(cell, each.path, names)
     finally:
         current.reset(token)
-    say(f"{each.name}: {len(recorder.figures)} figures, {len(recorder.pictures)} pictures, "
-        f"{time.perf_counter() - start:.1f} s")  # fmt: skip
+    recorder.seconds = time.perf_counter() - start
+    say(f"{each.name}: {len(recorder.figures)} figures, {len(recorder.pictures)} pictures in "
+        f"{folder}, {recorder.seconds:.1f} s")  # fmt: skip
     return recorder
+
+
+def _run_cell(cell: Cell, path: Path, names: dict[str, Any]) -> None:
+    # Blank lines in front make the interpreter's line numbers those of the chapter.
+    source = "\n" * (cell.line - 1) + OPTION.sub("\n", cell.code)
+    try:
+        exec(compile(source, str(path), "exec"), names)
+    except Exception as error:
+        line = _line_of(error, path)
+        raise StudyError(f"{path.name}, line {line}: {type(error).__name__}: {error}") from error
+
+
+def summary(records: list[Recorder]) -> str:
+    """One line: chapters run, figures stated, claims checked, pictures, seconds."""
+    figures = [figure for record in records for figure in record.figures]
+    claims = sum(bool(figure["claim"]) for figure in figures)
+    pictures = sum(len(record.pictures) for record in records)
+    seconds = sum(record.seconds for record in records)
+    return (
+        f"{len(records)} chapter{'s' * (len(records) != 1)}, {len(figures)} figures, "
+        f"{claims} claims checked and held, {pictures} pictures, {seconds:.0f} s"
+    )
 
 
 def _line_of(error: BaseException, path: Path) -> int:
