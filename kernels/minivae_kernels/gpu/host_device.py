@@ -51,7 +51,11 @@ extern "C" const char* minivae_launch(int number, const unsigned int* grid, unsi
 
 
 @cache
-def build(real: str, files: tuple[str, ...] = sources.FILES, folder: Path = sources.FOLDER) -> Any:
+def build(
+    real: str,
+    files: tuple[str, ...] = sources.FILES + sources.LADDER,
+    folder: Path = sources.FOLDER,
+) -> Any:
     """Compile (once for each text, kept in the temporary folder) and load the host library."""
     gcc = compiler()
     if gcc is None:
@@ -90,7 +94,10 @@ class HostDevice:
     xp = np
 
     def __init__(
-        self, order: int = 0, files: tuple[str, ...] = sources.FILES, folder: Path = sources.FOLDER
+        self,
+        order: int = 0,
+        files: tuple[str, ...] = sources.FILES + sources.LADDER,
+        folder: Path = sources.FOLDER,
     ) -> None:
         self.order, self.files, self.folder = order, files, folder
         self.numbers: dict[str, int] = {}

@@ -7,6 +7,7 @@ from typing import Any
 from minivae_kernels.gpu.launcher import (
     LANES,
     THREADS,
+    WIDTH,
     Array,
     Launcher,
     ceil_div,
@@ -168,8 +169,11 @@ class LatentOps(ModelOps):
         z = None if eps is None else self.device.empty(noise.shape, real)
         kl = None if op == "reparameterise_forward" else self.device.empty(mu.shape, real)
         draws = 0 if eps is None else noise.shape[0]
-        args = (mu, logvar, None if eps is None else noise, z, kl, mu.size, draws)
-        self.flat("latent_forward", mu.size, args, real)
+        eps = None if eps is None else noise
+        used = [a for a in (mu, logvar, eps, z, kl) if a is not None]
+        vec = self.by_fours(mu.size, *used)
+        args = (mu, logvar, eps, z, kl, mu.size, draws, vec)
+        self.flat("latent_forward", ceil_div(mu.size, WIDTH if vec else 1), args, real)
         return z, kl
 
     def reparameterise_forward(self, mu: Array, logvar: Array, eps: Array) -> Array:
@@ -199,18 +203,10 @@ class LatentOps(ModelOps):
         self._require(flat_ok and deep_ok, op, **given)
         dmu, dlogvar = self.device.empty(shape, real), self.device.empty(shape, real)
         get, n = a.get, a["logvar"].size
-        args = (
-            get("dz"),
-            get("dkl"),
-            get("mu"),
-            get("logvar"),
-            get("eps"),
-            dmu,
-            dlogvar,
-            n,
-            a["eps"].shape[0] if "eps" in a else 0,
-        )
-        self.flat("latent_backward", n, args, real)
+        vec = self.by_fours(n, dmu, dlogvar, *a.values())
+        draws = a["eps"].shape[0] if "eps" in a else 0
+        args = (*map(get, ("dz", "dkl", "mu", "logvar", "eps")), dmu, dlogvar, n, draws, vec)
+        self.flat("latent_backward", ceil_div(n, WIDTH if vec else 1), args, real)
         return dmu, dlogvar
 
     def reparameterise_backward(self, dz: Array, logvar: Array, eps: Array) -> tuple[Array, Array]:

@@ -15,6 +15,8 @@ import numpy as np
 
 FOLDER = Path(__file__).parent / "cuda"
 FILES = ("elementwise", "dense", "latent", "likelihood", "batch", "philox", "optimiser", "step")
+# The slower versions that minivae_kernels/ladder/gpu keeps for teaching; not part of the product.
+LADDER = ("../../ladder/gpu/likelihood_rungs", "../../ladder/gpu/latent_rungs")
 DOUBLE = tuple(name for name in FILES if name != "step")  # training is in float32 only
 
 SCALARS = {
@@ -107,7 +109,7 @@ def kernels(name: str, folder: Path = FOLDER) -> dict[str, tuple[Parameter, ...]
 @cache
 def where() -> dict[str, str]:
     """Kernel -> the file that holds it."""
-    return {kernel: name for name in FILES for kernel in kernels(name)}
+    return {kernel: name for name in FILES + LADDER for kernel in kernels(name)}
 
 
 @cache
