@@ -175,3 +175,8 @@ def statistics() -> dict[str, int]:
     """How many functions came from the cache and how many were compiled, in this process."""
     caches = [d._cache for d in _ENTRIES if not isinstance(d._cache, NullCache)]
     return {"hits": sum(c.hits for c in caches), "misses": sum(c.misses for c in caches)}
+
+
+def any_cached(name: str) -> bool:
+    """Whether some compiled form of the entry called `name` lies on disk for this processor."""
+    return any(path.is_file() for d in readable_dirs() for path in d.glob(f"{name}-*.bin"))

@@ -37,6 +37,7 @@ from .table import (
     LATENT_DIM,
     LEARN_C,
     LIKELIHOOD,
+    LOG_2PI,
     LOGC,
     LOGC0,
     LOSS,
@@ -49,7 +50,6 @@ from .table import (
 from .update import constants, descend, update
 
 f32 = np.float32
-LOG_2PI = math.log(2 * math.pi)
 
 
 @inner

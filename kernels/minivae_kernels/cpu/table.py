@@ -5,6 +5,7 @@ Any number of layers runs through one compiled function, because an architecture
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from .simd import PANEL
  EPS0, SIGMA0, KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH, WORDS) = range(20)  # fmt: skip
 # Numbers of the configuration.
 LOGC, FREE_BITS, SCALE, MOMENTUM, BETA1, BETA2, ADAM_EPS, NUMBERS = range(8)
+LOG_2PI = math.log(2 * math.pi)
 NONE, RELU, TANH = range(3)
 BERNOULLI, GAUSSIAN = range(2)
 # Words of the running sums (float64); the sums of each dimension's KL follow.
