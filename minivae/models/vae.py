@@ -8,6 +8,7 @@ Every symbol is in the table of MATHS.md; the article's g, h and f are the heads
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,7 +132,7 @@ def log_c(p: Parameters, x: Array, config: ModelConfig) -> Array:
     """log c, a parameter where c is learned and a constant of x's precision where given."""
     if config.learns_c:
         return p["decoder.logc"]
-    return np.log(np.full_like(x, config.c, shape=()))
+    return np.full_like(x, math.log(config.c), shape=())
 
 
 def encode(K: Any, p: Parameters, x: Array, config: ModelConfig) -> tuple[Array, Array]:
