@@ -24,8 +24,12 @@ BY_DATA: dict[str, dict[str, Any]] = {
         "c": "learned",
         "latent_dim": 2,
         "hidden": (256, 128),
-        "epochs": 100,
+        "epochs": 60,
         "batch_size": 32,
+        "lr": 2e-3,
+        # c starts at 1, where the KL outweighs the pixels: without a warm-up, a dimension may
+        # collapse before c has come down to where it matters
+        "warmup": 20.0,
     },
     "shapes": {"latent_dim": 6, "hidden": (256,), "epochs": 60},
     "frey": {
@@ -34,7 +38,9 @@ BY_DATA: dict[str, dict[str, Any]] = {
         "latent_dim": 10,
         "hidden": (200,),
         "epochs": 200,
-        "batch_size": 64,
+        "batch_size": 32,
+        "lr": 2e-3,
+        "warmup": 60.0,
     },
 }
 
