@@ -32,6 +32,8 @@ def environment(threads: int | None, device: str, extra: dict[str, str]) -> dict
     }
     if device == "cpu":
         env |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    else:
+        env["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the card is shared by the contenders
     if threads:
         env |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     return env

@@ -14,6 +14,7 @@ CONTENDERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "torch-compile": ("torch_step", "TorchCompiled", {}),
     "torch-eager": ("torch_step", "TorchStep", {}),
     "fma-peak": ("peak", "FmaPeak", {}),
+    "cublas-peak": ("gpu_peak", "CublasPeak", {}),
     "product-numba": ("product", "Product", {"backend": "numba"}),
     "product-numpy": ("product", "Product", {}),
     "cheat": ("cheats", "Cheat", {}),

@@ -52,6 +52,8 @@ class JaxStep:
     """Noise by `rbg`, JAX's faster generator; `jax:threefry` asks for its default one."""
 
     def __init__(self, option: str = "rbg", threads: int | None = None) -> None:
+        if jax.default_backend() == "gpu":  # all contenders compute in float32, not in TF32
+            jax.config.update("jax_default_matmul_precision", "float32")
         self.noise = option  # XLA's CPU client sizes its own thread pool from the cores
 
     def versions(self) -> dict[str, str]:

@@ -1,0 +1,42 @@
+"""The limit on a card: cuBLAS on large float32 matrices, as many operations as the model counts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..cases import Case
+
+SIDE = 4096  # 2 · 4096³ operations a product: large enough to keep every multiprocessor busy
+
+
+class CublasPeak:
+    """Runs the counted FLOPs of a block as large matrix products, TF32 off."""
+
+    limit = True
+
+    def __init__(self, option: str = "", threads: int | None = None) -> None:
+        import cupy
+
+        self.cupy = cupy
+        rng = cupy.random.default_rng(1)
+        self.a, self.b = (rng.standard_normal((SIDE, SIDE), dtype=cupy.float32) for _ in range(2))
+        self.c = cupy.empty((SIDE, SIDE), cupy.float32)
+
+    def versions(self) -> dict[str, str]:
+        return {"cupy": self.cupy.__version__}
+
+    def prepare(self, case: Case, data: np.ndarray, theta: np.ndarray) -> None:
+        self.case = case
+
+    def reset(self, theta: np.ndarray) -> None:
+        """Nothing is kept."""
+
+    def run(self, rows: np.ndarray) -> float:
+        """At least one product; a smaller remainder runs on fewer rows."""
+        left = self.case.flops() * len(rows)
+        while left > 0:
+            n = int(min(SIDE, max(128, left // (2 * SIDE * SIDE))))
+            self.cupy.matmul(self.a[:n], self.b, out=self.c[:n])
+            left -= 2 * n * SIDE * SIDE
+        self.cupy.cuda.Device().synchronize()
+        return 0.0
