@@ -14,11 +14,11 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    run: Path = typer.Argument(..., help="A run's directory."),  # noqa: B008
+    run: Path = typer.Argument(..., help="A run's directory."),
     samples: int = typer.Option(500, help="Importance samples per datum (E37)."),
     split: str = typer.Option(None, help="train, valid or test; test by default."),
     data: str = typer.Option(None, help="Another data set of the same size."),
-    data_dir: Path = typer.Option(None, help="Folder with copies of the published data."),  # noqa: B008
+    data_dir: Path = typer.Option(None, help="Folder with copies of the published data."),
     limit: int = typer.Option(None, help="Only the first so many data."),
     checkpoint: str = typer.Option(None, help="best or last."),
     seed: int = typer.Option(None, help="Seed of the draws; the run's by default."),
@@ -121,5 +121,16 @@ def as_text(r: dict[str, Any]) -> str:
             f"active units      {r['active_units']} of {len(r['kl_per_dimension'])}",
             "",
             r["diagnosis"],
+            *few_effective(r),
         ]
     )
+
+
+def few_effective(r: dict[str, Any]) -> list[str]:
+    """A warning where a handful of draws carries the estimate of log p(x)."""
+    if r["samples"] == 1 or r["effective_samples"] > 10:
+        return []
+    return [
+        f"Only {r['effective_samples']:.1f} of {r['samples']} draws count: -log p(x) above is an "
+        "upper bound that more --samples would lower."
+    ]

@@ -28,7 +28,7 @@ def generate(
     sampler: str = typer.Option("prior", help="prior, aggregate or mixture."),
     draw: bool = typer.Option(False, "--draw", help="Draw x from p(x|z); else show its mean."),
     seed: int = typer.Option(0, help="Another seed, other samples."),
-    out: Path = typer.Option(None, help="A .png for people or a .npy (N, D) for programs."),  # noqa: B008
+    out: Path = typer.Option(None, help="A .png for people or a .npy (N, D) for programs."),
     data_dir: Path = DATA_DIR,
     checkpoint: str = CHECKPOINT,
     backend: str = BACKEND,
@@ -70,7 +70,7 @@ def reconstruct(
     n: int = typer.Option(24, "--n", "-n", help="How many."),
     rows: str = typer.Option(None, help="These rows of the split, such as 0,5,7."),
     split: str = SPLIT,
-    out: Path = typer.Option(None, help="A .png, or a .npy of all the split's (N, D)."),  # noqa: B008
+    out: Path = typer.Option(None, help="A .png, or a .npy of all the split's (N, D)."),
     data_dir: Path = DATA_DIR,
     checkpoint: str = CHECKPOINT,
     backend: str = BACKEND,

@@ -36,10 +36,10 @@ def train(
     checkpoint_every: int = typer.Option(None, help="Epochs between checkpoints."),
     backend: str = typer.Option(None, help="auto, numpy, numba or cupy."),
     threads: int = typer.Option(None, help="Threads of the backend's kernels."),
-    out: Path = typer.Option(None, help="The run's directory; runs/DATASET-N by default."),  # noqa: B008
-    resume: Path = typer.Option(None, help="Continue the run in this directory."),  # noqa: B008
-    config: Path = typer.Option(None, help="A JSON file of settings; options win."),  # noqa: B008
-    data_dir: Path = typer.Option(None, help="Folder with copies of the published data."),  # noqa: B008
+    out: Path = typer.Option(None, help="The run's directory; runs/DATASET-N by default."),
+    resume: Path = typer.Option(None, help="Continue the run in this directory."),
+    config: Path = typer.Option(None, help="A JSON file of settings; options win."),
+    data_dir: Path = typer.Option(None, help="Folder with copies of the published data."),
     pictures: bool = typer.Option(True, help="Draw pictures at the end."),
     as_json: bool = typer.Option(False, "--json", help="Print one final JSON object."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Say nothing but the result."),
