@@ -26,7 +26,7 @@ TABLE: dict[str, Tolerance] = {
     ),
     "fifty_digits": Tolerance(1e-30, "50-digit arithmetic with 20 digits spent on cancellation"),
     "fifty_digits_step": Tolerance(
-        1e-16, "step of the 50-digit six-point difference: truncation h**6 = 1e-96, rounding 1e-75/h"
+        1e-25, "step of the central difference in 80 digits: truncation h**2 = 1e-50, rounding 1e-55"
     ),
     "adjoint64": Tolerance(1e-14, "two dot products of the same numbers in other orders: 45 eps"),
     "adjoint32": Tolerance(2e-6, "the same in float32: 17 eps32"),

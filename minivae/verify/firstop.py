@@ -1,0 +1,218 @@
+"""The first wrong op: every op a model calls is watched, and each backward call is tried on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minivae import ops
+from minivae.verify.evaluate import Array
+from minivae.verify.tolerances import EPS32, EPS64, STEP, tol
+
+
+class Call(NamedTuple):
+    """One call of an op: its name, copies of its arguments, and what it returned."""
+
+    op: str
+    args: tuple[Any, ...]
+    result: Any
+
+
+class Watched:
+    """A namespace of ops that writes down every call."""
+
+    def __init__(self, K: Any) -> None:
+        self.K = K
+        self.calls: list[Call] = []
+
+    def __getattr__(self, name: str) -> Any:
+        op = getattr(self.K, name)
+        if not callable(op) or name not in ops.OPS:
+            return op
+
+        def watched(*args: Any) -> Any:
+            kept = tuple(np.array(a) if isinstance(a, (np.ndarray, np.generic)) else a for a in args)
+            result = op(*args)
+            self.calls.append(Call(name, kept, result))
+            return result
+
+        return watched
+
+
+# For each backward op: the forward as a function of what is differentiated, from the backward's
+# arguments after the upstream(s), and those arguments' places. Inputs a linear op's backward does
+# not see are zero.
+Maker = Callable[..., tuple[Callable[..., Any], tuple[Any, ...]]]
+
+
+def _like(dy: Array, other: Array) -> Array:
+    return np.zeros((other.shape[1], dy.shape[1]))
+
+
+FORWARDS: dict[str, Maker] = {
+    "dense_backward_params": lambda dy, x: (
+        lambda W, b: ops.dense_forward(x, W, b),
+        (_like(dy, x), np.zeros(dy.shape[1])),
+    ),
+    "dense_backward_input": lambda dy, W: (
+        lambda x: ops.dense_forward(x, W, np.zeros(W.shape[1])),
+        (np.zeros((len(dy), len(W))),),
+    ),
+    "relu_backward": lambda dy, x: (ops.relu_forward, (x,)),
+    "tanh_backward": lambda dy, x: (ops.tanh_forward, (x,)),
+    "sigmoid_backward": lambda dy, x: (ops.sigmoid_forward, (x,)),
+    "softplus_backward": lambda dy, x: (ops.softplus_forward, (x,)),
+    "bound_logvar_backward": lambda dy, x: (ops.bound_logvar_forward, (x,)),
+    "reparameterise_backward": lambda dz, logvar, eps: (
+        lambda mu, v: ops.reparameterise_forward(mu, v, eps),
+        (np.zeros_like(logvar), logvar),
+    ),
+    "kl_backward": lambda dkl, mu, logvar: (ops.kl_forward, (mu, logvar)),
+    "free_bits_backward": lambda dout, price, floor: (
+        lambda k: ops.free_bits_forward(k, floor),
+        (price,),
+    ),
+    "gaussian_kl_backward": lambda dkl, *args: (ops.gaussian_kl_forward, args),
+    "bernoulli_nll_backward": lambda dnll, logits, x: (
+        lambda a: ops.bernoulli_nll_forward(a, x),
+        (logits,),
+    ),
+    "gaussian_nll_backward": lambda dnll, mean, x, logc: (
+        lambda m, c: ops.gaussian_nll_forward(m, x, c),
+        (mean, logc),
+    ),
+}
+FORWARD_OPS = frozenset(name for name in ops.OPS if name.endswith("_forward"))
+
+
+class Verdict(NamedTuple):
+    """The first wrong op of a run: its place among the calls, the argument, and the index in it."""
+
+    op: str
+    call: int
+    argument: int | None = None
+    index: tuple[int, ...] | None = None
+    hand: float | None = None
+    true: float | None = None
+
+    def __str__(self) -> str:
+        if self.argument is None:
+            return f"{self.op} (call {self.call})"
+        at = list(self.index or ())
+        return (
+            f"{self.op} (call {self.call}), gradient {self.argument} at {at}: "
+            f"hand-written {self.hand:.10g}, true {self.true:.10g}"
+        )
+
+
+def first_wrong(calls: list[Call]) -> Verdict | None:
+    """The first call that disagrees with the reference maths; None when every call is right."""
+    for number, call in enumerate(calls):
+        found = try_forward(call, number) if call.op in FORWARD_OPS else try_backward(call, number)
+        if found is not None:
+            return found
+    return None
+
+
+def precision(call: Call) -> float:
+    arrays = [a for a in call.args if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
+    return EPS32 if any(a.dtype == np.float32 for a in arrays) else EPS64
+
+
+def try_forward(call: Call, number: int) -> Verdict | None:
+    """A forward op against the reference op on the same arguments."""
+    exact = getattr(ops, call.op)(*(wide(a) for a in call.args))
+    results = call.result if isinstance(call.result, tuple) else (call.result,)
+    for place, (mine, true) in enumerate(zip(results, exact if isinstance(exact, tuple) else (exact,), strict=True)):
+        bad = off(np.asarray(mine), np.asarray(true), precision(call))
+        if bad is not None:
+            return Verdict(call.op, number, place, bad, float(np.asarray(mine)[bad]), float(np.asarray(true)[bad]))
+    return None
+
+
+def wide(value: Any) -> Any:
+    return value.astype(np.float64) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
+
+
+def off(mine: Array, true: Array, eps: float) -> tuple[int, ...] | None:
+    """The index of the worst entry beyond rounding."""
+    if mine.shape != true.shape:
+        return tuple(0 for _ in true.shape)
+    gap = np.abs(mine.astype(np.float64) - true)
+    if (gap <= tol("tensor") * eps * np.abs(true).max(initial=0)).all():
+        return None
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), true.shape))
+
+
+def try_backward(call: Call, number: int) -> Verdict | None:
+    """A backward op by its adjoint identity along random signs; on failure, down to the entry."""
+    maker = FORWARDS.get(call.op)
+    if maker is None:
+        return None
+    args = tuple(wide(a) for a in call.args)
+    forward, variables = maker(*args)
+    upstream = args[0]
+    rng = np.random.default_rng(11)
+    results = call.result if isinstance(call.result, tuple) else (call.result,)
+    for place, (hand, variable) in enumerate(zip(results, variables, strict=True)):
+        hand = np.asarray(hand, dtype=np.float64)
+        if hand.shape != np.shape(variable):
+            return Verdict(call.op, number, place, (), float("nan"), float("nan"))
+        for _ in range(2):
+            u = rng.choice([-1.0, 1.0], np.shape(variable))
+            gap, allowed = entry_gap(forward, variables, place, upstream, hand, u, precision(call))
+            if not gap <= allowed:
+                return bisected(call, number, place, forward, variables, upstream, hand, u)
+    return None
+
+
+def push(forward: Callable[..., Any], variables: tuple[Any, ...], place: int, upstream: Any, u: Array) -> float:
+    moved = list(variables)
+    moved[place] = variables[place] + 1j * STEP * u
+    return float((upstream * np.imag(forward(*moved))).sum() / STEP)
+
+
+def entry_gap(
+    forward: Callable[..., Any],
+    variables: tuple[Any, ...],
+    place: int,
+    upstream: Any,
+    hand: Array,
+    u: Array,
+    eps: float,
+) -> tuple[float, float]:
+    mine = float((hand * u).sum())
+    true = push(forward, variables, place, upstream, u)
+    size = float(np.sqrt((hand * hand).sum())) + abs(true) * 1e-2
+    return abs(mine - true), tol("direction") * eps * size
+
+
+def bisected(
+    call: Call,
+    number: int,
+    place: int,
+    forward: Callable[..., Any],
+    variables: tuple[Any, ...],
+    upstream: Any,
+    hand: Array,
+    u: Array,
+) -> Verdict:
+    """Halve the entries until one is left."""
+    low, high = 0, hand.size
+    flat = u.ravel()
+    while high - low > 1:
+        middle = (low + high) // 2
+        gaps = []
+        for first, last in ((low, middle), (middle, high)):
+            part = np.zeros(hand.size)
+            part[first:last] = flat[first:last]
+            gap, _ = entry_gap(forward, variables, place, upstream, hand, part.reshape(hand.shape), EPS64)
+            gaps.append(gap)
+        low, high = (low, middle) if not gaps[0] <= gaps[1] else (middle, high)
+    one = np.zeros(hand.size)
+    one[low] = 1.0
+    index = tuple(int(i) for i in np.unravel_index(low, hand.shape))
+    true = push(forward, variables, place, upstream, one.reshape(hand.shape))
+    return Verdict(call.op, number, place, index, float(hand[index]), true)
