@@ -4,10 +4,10 @@
 
 Every op's launches are recorded as a graph, so that Python's own time does not count, and timed by
 the card's clock (events around a row of replays) with the copy in between, so that a card that
-slows down slows both. "Bytes" are those that must move: each input read once, each output written
-once. The whole step is raced elsewhere: `python -m benchmarks step --backend cupy`.
+slows down slows both. "Bytes" are those that must move: each input read once, each output
+written once. The whole step is raced elsewhere: `python -m benchmarks step --backend cupy`.
 
-STATUS: has never run on a card. The tests run it on the host device; its figures mean nothing there.
+STATUS: has never run on a card. The tests run it on the host, where its figures mean nothing.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ N = 41
 MODELS = {
     "relu bernoulli": ModelConfig(data_dim=131, latent_dim=5, hidden=(37,), beta=0.7),
     "tanh, two layers, free bits": ModelConfig(
-        data_dim=36, latent_dim=8, hidden=(20, 12), activation="tanh", free_bits=0.05
+        data_dim=36, latent_dim=8, hidden=(20, 12), activation="tanh", free_bits=0.2
     ),
     "three layers, three draws": ModelConfig(
         data_dim=33, latent_dim=3, hidden=(19, 11, 7), draws=3

@@ -1,0 +1,122 @@
+"""Bugs planted in the CUDA sources, one at a time: the checks of this folder must see every one.
+
+Slow: each one is compiled for the host anew.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from minivae_kernels import gpu
+from minivae_kernels.gpu import sources
+from minivae_kernels.gpu.host_device import HostDevice
+
+from minivae import ops
+from minivae.backend import Backend
+
+sys.path.insert(0, str(Path(__file__).parent))
+from gpu_cases import SHAPES
+from gpu_checks import call, check_op
+from gpu_steps import MODELS, check_step, problem, run, schedule
+
+pytestmark = pytest.mark.slow
+
+# file, right, wrong, what should notice: an op's name, "step", "noise" or "order"
+BUGS = [
+    ("elementwise.cu", "x <= 0 ? real(0) : d)", "x < -1 ? real(0) : d)", "relu_backward"),
+    ("elementwise.cu", "d * ((1 - x) * (1 + x))", "d * (1 - x)", "dense_tanh_backward"),
+    ("elementwise.cu", "d * (4 * bell_of", "d * (3.9999f * bell_of", "tanh_backward"),
+    ("elementwise.cu", "log1p_of(exp_of(", "log_(1 + exp_of(", "softplus_forward"),
+    (
+        "elementwise.cu",
+        "i = quads * WIDTH + start; i < n",
+        "i = quads * WIDTH + start; i < n - 1",
+        "tanh_forward",
+    ),
+    ("common.cuh", "sum += held[w][c];", "sum = held[w][c];", "dense_backward_params"),
+    ("common.cuh", "apart > 0; apart /= 2", "apart > 1; apart /= 2", "bernoulli_nll_forward"),
+    (
+        "common.cuh",
+        "__syncthreads();\n    const int c = threadIdx.x;",
+        "const int c = threadIdx.x;",
+        "dense_backward_params",
+    ),
+    ("dense.cu", "y.v[i] + shift.v[i]", "y.v[i]", "dense_forward"),
+    ("dense.cu", "t = warp; t < tiles", "t = warp + 1; t < tiles", "dense_backward_params"),
+    ("dense.cu", "__syncthreads();\n    if (warp > 0", "if (warp > 0", "dense_backward_params"),
+    ("latent_math.cuh", "exp_of(real(0.5) * logvar)", "exp_of(logvar)", "reparameterise_forward"),
+    ("latent_math.cuh", "(expm1_of(logvar) - logvar)", "(expm1_of(logvar) + logvar)", "kl_forward"),
+    (
+        "latent.cu",
+        "to_mu.v[i] += d.v[i] * m.v[i];",
+        "to_mu.v[i] = d.v[i] * m.v[i];",
+        "latent_backward",
+    ),
+    ("likelihood.cu", "- x * a;", "- x * a * real(1.0001);", "bernoulli_nll_forward"),
+    ("likelihood.cu", "upstream * slope", "slope", "bernoulli_nll_backward"),
+    ("likelihood.cu", "r % batch", "r / 2 % batch", "gaussian_nll_backward"),
+    ("likelihood.cu", "(columns - scaled)", "(1 - scaled)", "gaussian_nll_backward"),
+    ("philox.cuh", "0xBB67AE85u", "0xBB67AE86u", "noise"),
+    ("philox.cuh", "0.20000708f", "0.20000709f", "noise"),
+    ("philox.cuh", "__fadd_rn(__fmul_rn(p, x), c)", "fmaf(p, x, c)", "noise"),
+    ("philox.cuh", "odd ? c : s", "odd ? s : c", "noise"),
+    ("batch.cu", "uniform_of(word) < grey", "uniform_of(word) <= grey * 0.999f", "step"),
+    ("batch.cu", "counters[CALL] * batch", "counters[CALL]", "step"),
+    ("optimiser.cu", "rest2 * (g * g)", "rest2 * g", "step"),
+    ("optimiser.cu", "if (!counters[LIVE]) return;\n    const Adam", "const Adam", "bad loss"),
+    ("step.cu", "factor[j] * mu[at];", "mu[at];", "step"),
+    ("step.cu", "real(beta[call] / batch)", "real(beta[0] / batch)", "step"),
+    ("step.cu", "double(now + 1))) : lr", "double(now + 2))) : lr", "step"),
+    ("step.cu", "l * latent + j), sample", "l * latent), sample", "step"),
+    ("step.cu", "kl / batch < free_bits", "kl < free_bits", "step"),
+    ("step.cu", "warp ? logvar_offset : mu_offset", "warp ? mu_offset : logvar_offset", "step"),
+    ("step.cu", "counters[NOW] = now + 1;", "counters[NOW] = now;", "step"),
+    ("step.cu", "sums[NLL] += nll / draws;", "sums[NLL] += nll;", "step"),
+    ("step.cu", "(rows * columns - scaled)", "(rows - scaled)", "step"),
+]
+
+
+def notice(K: Backend, where: str) -> None:
+    """Raise AssertionError if the check called `where` sees something wrong."""
+    if where == "noise":
+        rows = np.arange(300)
+        theirs = ops.normals(3, 2, 1, rows, 70)
+        assert call(K, "normals", (3, 2, 1, rows, 70))[0].tobytes() == theirs.tobytes()
+    elif where == "step":
+        for model in MODELS:
+            for optimiser in ("adam", "sgd"):
+                check_step(K, model, optimiser)
+    elif where == "bad loss":
+        plan, theta, moments, data = problem(MODELS["gaussian, given c"])
+        step = K.make_step(plan, theta, moments, np.full_like(data, np.inf))
+        step(*schedule(1, 9))
+        assert step.state()[0].tobytes() == theta.tobytes()
+    else:
+        for shape in SHAPES:
+            check_op(K, where, shape)
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: f"{bug[0]}: {bug[2]}"[:60])
+def test_planted_bug_is_seen(built: None, tmp_path: Path, bug: tuple[str, ...]) -> None:
+    file, right, wrong, where = bug
+    folder = tmp_path / "cuda"
+    shutil.copytree(sources.FOLDER, folder)
+    text = (folder / file).read_text()
+    assert right in text, f"{file} has changed: plant this one anew"
+    (folder / file).write_text(text.replace(right, wrong, 1).replace("log_(", "logf("))
+    device = HostDevice(files=sources.FILES, folder=folder)
+    with pytest.raises(AssertionError):
+        notice(Backend("cupy", gpu.table(device)), where)
+        for order in (1, 77):  # a race shows in another order of threads
+            device.order = order
+            notice(Backend("cupy", gpu.table(device)), where)
+
+
+def test_nothing_planted_nothing_seen(K: Backend) -> None:
+    for where in sorted({bug[3] for bug in BUGS}):
+        notice(K, where)
+    assert run(K.make_step(*problem(MODELS["linear"])))[1]["updates"] == 3
