@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from minivae.backend import load_backend
-from minivae.models.vae import layout_of
+from minivae.models.vae import elbo_backward, elbo_forward, layout_of
 from minivae.training.errors import Diverged
 from minivae.training.job import make_job
 from minivae.training.load import load_model
 from minivae.training.state import State
-from minivae.training.trace import investigate, trace_update
+from minivae.training.step import ReferenceStep
+from minivae.training.trace import TracingBackend, investigate, trace_update
 from tests.training.child_run import run_here, settings, small_data
 
 pytestmark = pytest.mark.usefixtures("swift_disk")
@@ -103,6 +104,23 @@ def test_a_backward_fault_is_named_by_its_layer():
     fault = trace_update(job, state, job.order(0)[:9])
     assert (fault.op, fault.place) == ("dense_backward_input", "decoder.out")
     assert set(fault.rows) == set(job.order(0)[:9].tolist())
+
+
+def test_every_layers_gradients_are_told_apart():
+    job, state = job_and_state({"model": {"hidden": (7, 5)}})
+    rows = job.order(0)[:9]
+    parameters = layout_of(job.model).views(state.theta)
+    K, places = TracingBackend(parameters, rows), []
+    check = K._check
+    K._check = lambda op, *rest: (places.append((op, K.place)), check(op, *rest))
+    x, eps = ReferenceStep(K, job.plan, state.theta, state.moments, job.data.train).batch(rows, 0)
+    loss, cache = elbo_forward(K, parameters, x, eps, 1.0, job.model)
+    elbo_backward(K, 0.7 * np.ones_like(loss), cache, parameters, job.model)
+    heads = ["encoder.mu", "encoder.logvar"]
+    forward = ["encoder.0", "encoder.1", *heads, "decoder.0", "decoder.1", "decoder.out"]
+    assert [p for op, p in places if op == "dense_forward"] == forward
+    backward = forward[:3:-1] + heads[::-1] + ["encoder.1", "encoder.0"]
+    assert [p for op, p in places if op == "dense_backward_params"] == backward
 
 
 def test_a_fault_of_the_backend_alone_is_said_to_be_its_own():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,13 +12,16 @@ from minivae.backend import load_backend
 from minivae.data.errors import DataError
 from minivae.models.config import ConfigError
 from minivae.training.errors import CheckpointError, RunError
+from minivae.training.job import make_job
 from minivae.training.load import load_model, load_run
 from minivae.training.progress import NullReporter
 from tests.training.child_run import (
+    CALM,
     HARD,
     checkpoint_files,
     lasting_records,
     run_here,
+    settings,
     small_data,
 )
 
@@ -30,10 +34,6 @@ def whole(tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("whole") / "run"
     run_here(CALM, run_dir)
     return checkpoint_files(run_dir), lasting_records(run_dir)
-
-
-# HARD without a checkpoint after every chunk
-CALM = {**HARD, "train": {**HARD["train"], "checkpoint_seconds": 1e9}}
 
 
 class StopAt:
@@ -225,10 +225,43 @@ def test_without_anything_held_out_training_itself_is_watched():
     assert result.monitor == "train" and result.history[-1]["held_out"] is None
 
 
-def test_checkpoints_may_be_rarer_than_epochs(tmp_path):
-    run_here({"train": {"checkpoint_every": 4, "lr": 1e-9}}, tmp_path / "run")
+@pytest.fixture
+def planned(monkeypatch):
+    """Makes the held-out losses what a test says, epoch by epoch."""
+
+    def plan(losses):
+        remaining = iter(losses)
+        zero = {"reconstruction": 1.0, "kl": 0.0, "elbo": -1.0, "kl_j": [0.0], "active_units": 0}
+        monkeypatch.setattr(
+            "minivae.training.loop.measure", lambda *args: zero | {"loss": next(remaining)}
+        )
+
+    return plan
+
+
+def test_patience_counts_from_the_last_improvement(planned):
+    planned([5, 4, 6, 3, 3, 7, 1])
+    result = run_here({"train": {"epochs": 7, "patience": 2}}, None)
+    assert (result.reason, result.epochs, result.best_epoch) == ("patience", 6, 4)
+
+
+def test_checkpoints_may_be_rarer_than_epochs_but_for_the_best_and_the_last(tmp_path, planned):
+    planned([5, 3, 4, 4, 4, 4, 4])
+    run_here({"train": {"checkpoint_every": 4, "epochs": 7}}, tmp_path / "run")
     names = sorted(p.stem for p in (tmp_path / "run/checkpoints").glob("epoch-*.json"))
-    assert names[-1] == "epoch-0006"
+    assert names == ["epoch-0002", "epoch-0004", "epoch-0007"]
+
+
+def test_chunks_end_at_fixed_places_of_the_epoch():
+    model, config = settings({})
+    job = dataclasses.replace(
+        make_job(model, config, small_data(), load_backend("numpy"), None), chunk=4
+    )
+    order = job.order(0)
+    assert len(job.next_rows(order, 4)) == 4
+    assert len(job.next_rows(order, 6)) == 2  # a state saved where a bad update stopped it
+    assert len(job.next_rows(order, 32)) == 1
+    assert job.next_rows(order, 33).shape == (1, 331 % 10)
 
 
 def test_a_run_can_be_read_back(tmp_path):

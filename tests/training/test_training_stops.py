@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tests.training.child_run import (
+    CALM,
     HARD,
     checkpoint_files,
     lasting_records,
@@ -25,8 +26,7 @@ SLOW = 0.02  # seconds between chunks
 def whole(tmp_path_factory):
     """The uninterrupted run, in a process of its own like the others."""
     run_dir = tmp_path_factory.mktemp("whole") / "run"
-    calm = {**HARD, "train": {**HARD["train"], "checkpoint_seconds": 1e9}}
-    process = start_child(calm, run_dir)
+    process = start_child(CALM, run_dir)
     _output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     return checkpoint_files(run_dir), lasting_records(run_dir)
@@ -43,7 +43,7 @@ def wait_for_checkpoint(run_dir, process):
 
 
 def finish(run_dir, resume=True):
-    process = start_child(HARD, run_dir, resume=resume)
+    process = start_child(CALM, run_dir, resume=resume)
     _output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     return checkpoint_files(run_dir), lasting_records(run_dir)
