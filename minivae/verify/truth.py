@@ -55,6 +55,9 @@ class Truth:
         )
         if case.wrt is not None:
             job.leaves = [x for x in job.leaves if job.names[x.arg] in case.wrt]
+        known = getattr(self, "job", None)
+        if known is not None:
+            job.y_tree, job.y_shapes, job.y0 = known.y_tree, known.y_shapes, known.y0
         return job
 
     def wrong(self, K: Any = ops) -> str:
@@ -64,7 +67,6 @@ class Truth:
             y, cache = job.run(job.base)
             if not contract.same_bits(self.job.vector(y), self.job.y0):
                 return "y"
-            job.y_tree, job.y_shapes, job.y0 = self.job.y_tree, self.job.y_shapes, self.job.y0
             raw = job.backward(job.upstream(self.dy), cache)
             pieces, faults = contract.align(job, raw)
         except Exception as error:
