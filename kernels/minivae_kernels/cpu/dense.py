@@ -25,7 +25,7 @@ from .phases import activate
 from .pool import run
 from .settings import team_for
 from .simd import PANEL
-from .split import group_size, slots
+from .split import WORDS, most_pieces, pieces
 from .sync import barrier, share
 from .table import NONE, RELU, TANH, Arena, aligned, panels, row_stride
 
@@ -45,14 +45,9 @@ def forward_kernel(member, team, sync, x, W, bias, y, rows, inputs, outputs, kin
     if member == 0:
         space[b0 : b0 + outputs] = bias
     barrier(sync, team)
-    size = group_size(rows)
-    groups = (rows + size - 1) // size
-    at, end = slots(outputs, groups, member, team)
-    while at < end:
-        panel = at // groups
-        group = at - panel * groups
-        until = min(groups, group + end - at)
-        first, count = group * size, min(rows, until * size) - group * size
+    mine = np.empty((most_pieces(outputs, rows), WORDS), dtype=np.int64)
+    for k in range(pieces(outputs, rows, member, team, mine)):
+        panel, first, count = mine[k, 0], mine[k, 1], mine[k, 2]
         a, c = x0 + first * PANEL, y0 + panel * y_panel + first * PANEL
         forward_panel(
             space, a, x_panel, space, w0 + panel * w_panel, space, b0 + panel * PANEL,
@@ -61,7 +56,6 @@ def forward_kernel(member, team, sync, x, W, bias, y, rows, inputs, outputs, kin
         if kind != NONE:
             activate(space[c : c + count * PANEL], kind)
         unpack_rows(space, c, count, panel, y, outputs, first)
-        at += until - group
 
 
 @entry
@@ -75,14 +69,9 @@ def input_kernel(member, team, sync, dy, W, dx, rows, inputs, outputs, space, pl
     low, high = share(inputs, member, team)
     pack_rows(W, outputs, low, high, space, w0, w_panel)
     barrier(sync, team)
-    size = group_size(rows)
-    groups = (rows + size - 1) // size
-    at, end = slots(inputs, groups, member, team)
-    while at < end:
-        panel = at // groups
-        group = at - panel * groups
-        until = min(groups, group + end - at)
-        first, count = group * size, min(rows, until * size) - group * size
+    mine = np.empty((most_pieces(inputs, rows), WORDS), dtype=np.int64)
+    for k in range(pieces(inputs, rows, member, team, mine)):
+        panel, first, count = mine[k, 0], mine[k, 1], mine[k, 2]
         c = dx0 + panel * dx_panel + first * PANEL
         backward_panel(
             space, dy0 + first * PANEL, dy_panel, space, w0, w_panel, panel, space, c, count,
@@ -90,7 +79,6 @@ def input_kernel(member, team, sync, dy, W, dx, rows, inputs, outputs, space, pl
             space[zeros : zeros + PANEL],
         )  # fmt: skip
         unpack_rows(space, c, count, panel, dx, inputs, first)
-        at += until - group
 
 
 @entry

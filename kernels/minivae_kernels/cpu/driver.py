@@ -23,7 +23,7 @@ from .phases import (
     total_of,
 )
 from .simd import PANEL
-from .split import group_size
+from .split import WORDS, group_size, most_pieces
 from .sync import barrier
 from .table import (
     ACTIVATION,
@@ -32,6 +32,7 @@ from .table import (
     DRAWS,
     FREE_BITS,
     GAUSSIAN,
+    INPUTS,
     KL,
     KL_J,
     LATENT_DIM,
@@ -42,6 +43,7 @@ from .table import (
     LOGC0,
     LOSS,
     NLL,
+    OUTPUTS,
     SAMPLES,
     SCALE,
     SCRATCH,
@@ -92,6 +94,8 @@ def train(
     scratch, s0 = scratches, member * c[SCRATCH]
     constant, kl_weight = np.empty(9, dtype=np.float32), np.zeros(kl_buffer, dtype=np.float32)
     kl_j = np.empty(J, dtype=np.float64)
+    widest = max(layers[:, INPUTS].max(), layers[:, OUTPUTS].max())
+    mine = np.empty((most_pieces(widest, all_rows), WORDS), dtype=np.int64)
     mu, logvar, out = layers[depth], layers[depth + 1], layers[2 * depth + 2]
     for i in range(len(rows)):
         if bad[0] >= 0:
@@ -102,16 +106,18 @@ def train(
         barrier(sync, team)
 
         for k in range(depth):
-            hidden_forward(member, team, layers[k], kind, batch, w, p)
+            hidden_forward(member, team, layers[k], kind, batch, w, p, mine)
             barrier(sync, team)
         latent_forward(member, team, c, mu, logvar, batch, w, p)
         barrier(sync, team)
         for k in range(depth + 2, 2 * depth + 2):
-            hidden_forward(member, team, layers[k], kind, all_rows, w, p)
+            hidden_forward(member, team, layers[k], kind, all_rows, w, p, mine)
             barrier(sync, team)
         logc = np.float64(p[c[LOGC0]]) if c[LEARN_C] != 0 else numbers[LOGC]
         precision = math.exp(-logc)
-        output_forward(member, team, c, out, batch, precision, w, p, scratch, s0, partial)
+        output_forward(
+            member, team, c, out, batch, precision, w, p, scratch, s0, partial, mine
+        )
         barrier(sync, team)
 
         squares = total_of(partial, count, scratch, s0)
@@ -131,7 +137,8 @@ def train(
 
         for k in range(2 * depth + 2, depth + 2, -1):
             hidden_backward(
-                member, team, layers[k], layers[k - 1], kind, all_rows, w, p, scratch, s0, zeros
+                member, team, layers[k], layers[k - 1], kind, all_rows, w, p, scratch, s0, zeros,
+                mine,
             )
             barrier(sync, team)
         latent_backward(
@@ -141,12 +148,13 @@ def train(
         barrier(sync, team)
         if depth > 0:
             heads_backward(
-                member, team, mu, logvar, layers[depth - 1], kind, batch, w, p, scratch, s0, zeros
+                member, team, mu, logvar, layers[depth - 1], kind, batch, w, p, scratch, s0, zeros,
+                mine,
             )
             barrier(sync, team)
         for k in range(depth - 1, 0, -1):
             hidden_backward(
-                member, team, layers[k], layers[k - 1], kind, batch, w, p, scratch, s0, zeros
+                member, team, layers[k], layers[k - 1], kind, batch, w, p, scratch, s0, zeros, mine
             )
             barrier(sync, team)
 

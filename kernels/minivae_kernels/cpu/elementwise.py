@@ -25,7 +25,7 @@ def unary_part(op, x, y):
     """y = op(x) over a stretch."""
     if op == RELU:
         for i in range(len(x)):
-            y[i] = f32(0) if x[i] <= f32(0) else x[i]
+            y[i] = m.kept_where_positive(x[i], x[i])
     elif op == TANH:
         for i in range(len(x)):
             y[i] = m.tanh(x[i])
@@ -46,7 +46,7 @@ def binary_part(op, dy, x, dx):
     """dx = dy times the derivative at x (TANH_OUT_D: read off the output x)."""
     if op == RELU_D:
         for i in range(len(x)):
-            dx[i] = f32(0) if x[i] <= f32(0) else dy[i]
+            dx[i] = m.kept_where_positive(dy[i], x[i])
     elif op == TANH_D:
         for i in range(len(x)):
             t = m.exp(f32(f32(-2) * m.magnitude(x[i])))
@@ -62,8 +62,7 @@ def binary_part(op, dy, x, dx):
             dx[i] = f32(dy[i] * m.sigmoid(x[i]))
     elif op == BOUND_D:
         for i in range(len(x)):
-            outside = (x[i] > LOGVAR_BOUND) | (x[i] < -LOGVAR_BOUND)
-            dx[i] = f32(0) if outside else dy[i]
+            dx[i] = m.kept_inside(dy[i], x[i], LOGVAR_BOUND)
     elif op == TANH_OUT_D:
         for i in range(len(x)):
             dx[i] = f32(dy[i] * f32(f32(f32(1) - x[i]) * f32(f32(1) + x[i])))

@@ -24,7 +24,7 @@ def _bernoulli_row(a, x, linear, factor, d, dnll):
     """softplus(a) - x a as `linear` + log `factor`, and d = dnll (s(a) - x) where there is room."""
     for i in range(len(a)):
         e = m.exp(-m.magnitude(a[i]))
-        positive = f32(0) if a[i] <= f32(0) else a[i]
+        positive = m.kept_where_positive(a[i], a[i])
         linear[i] = f32(positive - f32(x[i] * a[i]))
         factor[i] = f32(f32(1) + e)
     for i in range(len(d)):

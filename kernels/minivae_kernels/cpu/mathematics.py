@@ -152,3 +152,20 @@ def sigmoid(x):
 def softplus(x):
     """log(1 + eˣ) = max(x, 0) + log1p(e^-|x|)."""
     return f32((ZERO if x <= ZERO else x) + log1p_unit(exp(-magnitude(x))))
+
+
+@inline
+def kept_where_positive(value, x):
+    """`value` where x > 0 or x is NaN, else 0: by its bits, without a branch to mispredict.
+
+    A plain conditional became a conditional store: 3.0 ns an element instead of 0.1 (Zen 4).
+    """
+    keep = i32(0) if x <= ZERO else i32(-1)
+    return float_of_bits(i32(bits_of_float(value) & keep))
+
+
+@inline
+def kept_inside(value, x, bound):
+    """`value` where -bound <= x <= bound or x is NaN, else 0."""
+    keep = i32(0) if magnitude(x) > bound else i32(-1)
+    return float_of_bits(i32(bits_of_float(value) & keep))

@@ -20,7 +20,7 @@ from .tile import make_tile, transpose_block
 BLOCK = PANEL * PANEL
 # As NumPy integers: a plain 0 or 32 in a call would be a type of its own, compiled once more.
 NOUGHT, STEP, TWO = np.int64(0), np.int64(PANEL), np.int64(2)
-DEPTH = 256  # k at a time: 256 x 32 floats, one panel's part of 32 KiB
+DEPTH = 128  # k at a time: 128 x 32 floats, a panel's part of 16 KiB, half the first-level cache
 
 if WIDTH == 16:
     tile_12, tile_8, tile_4, tile_2, tile_1 = (make_tile(r, 32, False) for r in (12, 8, 4, 2, 1))

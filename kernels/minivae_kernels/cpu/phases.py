@@ -13,7 +13,7 @@ from . import mathematics as m
 from .compiler import inner
 from .matmul import backward_panel, forward_panel, halves_of
 from .simd import PANEL, multiply_rows, outlined, sum_rows
-from .split import group_size, slots
+from .split import group_size, pieces
 from .sync import share
 from .table import (
     B0,
@@ -43,7 +43,6 @@ from .table import (
 )
 
 f32 = np.float32
-ROWS = 512  # rows at a time: their panel of results, 64 KiB, stays in the second-level cache
 LOGVAR_BOUND = f32(40.0)
 
 
@@ -52,7 +51,7 @@ def activate(y, kind):
     """y = relu(y) or tanh(y), in place."""
     if kind == RELU:
         for i in range(len(y)):
-            y[i] = f32(0) if y[i] <= f32(0) else y[i]
+            y[i] = m.kept_where_positive(y[i], y[i])
     else:
         for i in range(len(y)):
             y[i] = m.tanh(y[i])
@@ -63,7 +62,7 @@ def deactivate(dy, y, kind):
     """dy times the activation's derivative, read off its output y, in place."""
     if kind == RELU:
         for i in range(len(y)):
-            dy[i] = f32(0) if y[i] <= f32(0) else dy[i]
+            dy[i] = m.kept_where_positive(dy[i], y[i])
     else:
         for i in range(len(y)):
             dy[i] = f32(dy[i] * f32(f32(f32(1) - y[i]) * f32(f32(1) + y[i])))
@@ -81,22 +80,13 @@ def dense_rows(layer, panel, first, rows, w, p):
 
 
 @inner
-def hidden_forward(member, team, layer, kind, rows, w, p):
+def hidden_forward(member, team, layer, kind, rows, w, p, mine):
     """y = act(x W + b) of a hidden layer."""
     outlined()
-    size = group_size(rows)
-    groups = (rows + size - 1) // size
-    at, end = slots(layer[OUTPUTS], groups, member, team)
-    while at < end:
-        panel = at // groups
-        group = at - panel * groups
-        until = min(groups, group + end - at)
-        low, high = group * size, min(rows, until * size)
-        for first in range(low, high, ROWS):
-            count = min(ROWS, high - first)
-            y0 = dense_rows(layer, panel, first, count, w, p)
-            activate(w[y0 : y0 + count * PANEL], kind)
-        at += until - group
+    for k in range(pieces(layer[OUTPUTS], rows, member, team, mine)):
+        panel, first, count = mine[k, 0], mine[k, 1], mine[k, 2]
+        y0 = dense_rows(layer, panel, first, count, w, p)
+        activate(w[y0 : y0 + count * PANEL], kind)
 
 
 @inner
@@ -143,7 +133,7 @@ def _draw(mu, sigma, eps, z):
 
 
 @inner
-def output_forward(member, team, c, layer, batch, precision, w, p, scratch, s0, partial):
+def output_forward(member, team, c, layer, batch, precision, w, p, scratch, s0, partial, mine):
     """The decoder's output, its negative log-likelihood, and its gradient in the output's place.
 
     `partial` holds 32 sums for every (panel, group of rows): nats, or squared errors (Gaussian).
@@ -152,20 +142,13 @@ def output_forward(member, team, c, layer, batch, precision, w, p, scratch, s0, 
     rows = batch * c[DRAWS]
     size = group_size(rows)
     groups = (rows + size - 1) // size
-    at, end = slots(layer[OUTPUTS], groups, member, team)
-    while at < end:
-        panel = at // groups
-        group = at - panel * groups
-        until = min(groups, group + end - at)
-        low, high = group * size, min(rows, until * size)
-        for first in range(low, high, ROWS):
-            last = min(high, first + ROWS)
-            dense_rows(layer, panel, first, last - first, w, p)
-            for row in range(first, last, size):
-                count = min(size, last - row)
-                slot = (panel * groups + row // size) * PANEL
-                score(c, layer, panel, row, count, batch, precision, w, scratch, s0, partial, slot)
-        at += until - group
+    for k in range(pieces(layer[OUTPUTS], rows, member, team, mine)):
+        panel, first, last = mine[k, 0], mine[k, 1], mine[k, 1] + mine[k, 2]
+        dense_rows(layer, panel, first, last - first, w, p)
+        for row in range(first, last, size):
+            count = min(size, last - row)
+            slot = (panel * groups + row // size) * PANEL
+            score(c, layer, panel, row, count, batch, precision, w, scratch, s0, partial, slot)
 
 
 @inner
@@ -206,7 +189,7 @@ def _bernoulli(a, x, linear, factor, scale):
     for i in range(len(a)):
         e = m.exp_negative(-m.magnitude(a[i]))
         u = f32(f32(1) + e)
-        positive = f32(0) if a[i] <= f32(0) else a[i]
+        positive = m.kept_where_positive(a[i], a[i])
         linear[i] = f32(positive - f32(x[i] * a[i]))
         factor[i] = u
         a[i] = f32(scale * f32(f32((f32(1) if a[i] > f32(0) else e) / u) - x[i]))
@@ -259,44 +242,28 @@ def kl_sums(c, batch, w, scratch, s0, sums):
 
 
 @inner
-def hidden_backward(member, team, layer, before, kind, rows, w, p, scratch, s0, zeros):
+def hidden_backward(member, team, layer, before, kind, rows, w, p, scratch, s0, zeros, mine):
     """The gradient before the activation that feeds `layer`: (dy Wᵀ) act'(x)."""
     outlined()
-    size = group_size(rows)
-    groups = (rows + size - 1) // size
-    at, end = slots(layer[INPUTS], groups, member, team)
-    while at < end:
-        panel = at // groups
-        group = at - panel * groups
-        until = min(groups, group + end - at)
-        low, high = group * size, min(rows, until * size)
-        for first in range(low, high, ROWS):
-            count = min(ROWS, high - first)
-            dx0 = input_gradient(layer, panel, first, count, w, p, scratch, s0, zeros)
-            x0 = before[Y0] + panel * before[Y_PANEL] + first * PANEL
-            n = count * PANEL
-            deactivate(w[dx0 : dx0 + n], w[x0 : x0 + n], kind)
-        at += until - group
+    for k in range(pieces(layer[INPUTS], rows, member, team, mine)):
+        panel, first, count = mine[k, 0], mine[k, 1], mine[k, 2]
+        dx0 = input_gradient(layer, panel, first, count, w, p, scratch, s0, zeros)
+        x0 = before[Y0] + panel * before[Y_PANEL] + first * PANEL
+        n = count * PANEL
+        deactivate(w[dx0 : dx0 + n], w[x0 : x0 + n], kind)
 
 
 @inner
-def heads_backward(member, team, mu, logvar, before, kind, rows, w, p, scratch, s0, zeros):
+def heads_backward(member, team, mu, logvar, before, kind, rows, w, p, scratch, s0, zeros, mine):
     """The same for the two heads, whose gradients in the trunk's output add."""
     outlined()
-    size = group_size(rows)
-    groups = (rows + size - 1) // size
-    at, end = slots(mu[INPUTS], groups, member, team)
-    while at < end:
-        panel = at // groups
-        group = at - panel * groups
-        until = min(groups, group + end - at)
-        low, high = group * size, min(rows, until * size)
-        input_gradient(mu, panel, low, high - low, w, p, scratch, s0, zeros)
-        dx0 = input_gradient(logvar, panel, low, high - low, w, p, scratch, s0, zeros[:0])
-        x0 = before[Y0] + panel * before[Y_PANEL] + low * PANEL
-        n = (high - low) * PANEL
+    for k in range(pieces(mu[INPUTS], rows, member, team, mine)):
+        panel, first, count = mine[k, 0], mine[k, 1], mine[k, 2]
+        input_gradient(mu, panel, first, count, w, p, scratch, s0, zeros)
+        dx0 = input_gradient(logvar, panel, first, count, w, p, scratch, s0, zeros[:0])
+        x0 = before[Y0] + panel * before[Y_PANEL] + first * PANEL
+        n = count * PANEL
         deactivate(w[dx0 : dx0 + n], w[x0 : x0 + n], kind)
-        at += until - group
 
 
 @inner

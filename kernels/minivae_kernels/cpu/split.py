@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from .compiler import inner
-from .simd import PANEL
+from .simd import PANEL, outlined
+
+# Rows whose activations (256 x 784 floats: 0.8 MB) stay in a second-level cache of 1 MB while all
+# panels of weights pass by. Without it: 47 instead of 100 GFLOP/s at 4096 x 784 x 400 (Zen 4).
+RUN = 256
+WORDS = 3  # of a piece: panel, first row, rows
 
 
 @inner
@@ -13,17 +18,44 @@ def group_size(rows):
 
 
 @inner
-def slots(columns, groups, member, team):
-    """This member's share of the (panel, group of rows) slots, in order of panels.
+def pieces(columns, rows, member, team, out):
+    """This member's share of a (rows, columns) result -> how many (panel, row, count) in `out`.
 
-    A last panel of at most 16 columns counts half.
+    Runs of rows, in each the panels, in each whole groups of rows: the shares are stretches of
+    that order, of equal work. A last panel of at most 16 columns counts half.
     """
-    count = (columns + PANEL - 1) // PANEL
-    last = 1 if columns - (count - 1) * PANEL <= PANEL // 2 else 2
-    full = 2 * (count - 1) * groups
-    total = full + last * groups
+    outlined()
+    size = group_size(rows)
+    panels = (columns + PANEL - 1) // PANEL
+    last = 1 if columns - (panels - 1) * PANEL <= PANEL // 2 else 2
+    total = ((rows + size - 1) // size) * (2 * (panels - 1) + last)
     low, high = total * member // team, total * (member + 1) // team
-    return _slot(low, full, last), _slot(high, full, last)
+    found, before = 0, 0
+    step = max(RUN // size, 1) * size
+    for first in range(0, rows, step):
+        here = min(step, rows - first)
+        groups = (here + size - 1) // size
+        full = 2 * (panels - 1) * groups
+        whole = full + last * groups
+        at = _slot(min(max(low - before, 0), whole), full, last)
+        end = _slot(min(max(high - before, 0), whole), full, last)
+        while at < end:
+            panel = at // groups
+            group = at - panel * groups
+            until = min(groups, group + end - at)
+            out[found, 0] = panel
+            out[found, 1] = first + group * size
+            out[found, 2] = min(here, until * size) - group * size
+            found += 1
+            at += until - group
+        before += whole
+    return found
+
+
+@inner
+def most_pieces(columns, rows):
+    """Room that `pieces` may need."""
+    return ((columns + PANEL - 1) // PANEL + 2) * (rows // 128 + 2)
 
 
 @inner
