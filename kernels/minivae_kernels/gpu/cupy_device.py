@@ -32,6 +32,12 @@ class CupyDevice:
         self.functions: dict[tuple[str, str], Any] = {}
         self.stream: Any = None
         self.blas: cublas.Cublas | None = None
+        self.library = faults.required(
+            lambda: cublas.find(cupy.cuda.runtime.runtimeGetVersion() // 1000), "cuBLAS"
+        )
+        faults.required(
+            lambda: self._function("noise", "float"), "compiling the kernels with NVRTC"
+        )
 
     @staticmethod
     def _built_for(cupy: Any) -> int:
@@ -140,10 +146,9 @@ class CupyDevice:
         if out.size == 0:
             return
         if self.blas is None:
-            major = self.xp.cuda.runtime.runtimeGetVersion() // 1000
             self.workspace = self.empty(cublas.WORKSPACE, np.uint8)
             self.blas = cublas.Cublas(
-                cublas.find(major), self.pointer(self.workspace), cublas.WORKSPACE, tf32=self.tf32
+                self.library, self.pointer(self.workspace), cublas.WORKSPACE, tf32=self.tf32
             )
         self.blas.use_stream(self.xp.cuda.get_current_stream().ptr)
         pointers = self.pointer(a), self.pointer(b), self.pointer(out)

@@ -8,6 +8,7 @@ runtime answers in just these ways.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 from minivae_kernels import Unavailable
@@ -83,6 +84,18 @@ def examine(runtime: Any, built_for: int) -> None:
             f"{name} has compute capability {capability / 10}; {OLDEST_CARD / 10} (Volta, 2017) or "
             "later is needed: use another card"
         )
+
+
+def required(make: Callable[[], Any], what: str) -> Any:
+    """What `make` gives; Unavailable, with its first line and the fix, where it fails."""
+    try:
+        return make()
+    except Exception as problem:
+        line = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+        raise Unavailable(
+            f"{what} failed ({line}): the CUDA libraries that CuPy needs come with "
+            "pip install 'cupy-cuda12x[ctk]' (or cupy-cuda13x[ctk])"
+        ) from problem
 
 
 def megabytes(size: int) -> str:

@@ -80,6 +80,17 @@ def test_cupy_missing_or_broken(problem: ImportError, words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("problem", [OSError("libcublas.so.12\nmore"), RuntimeError()])
+def test_missing_cuda_libraries(problem: Exception) -> None:
+    def fail() -> None:
+        raise problem
+
+    with pytest.raises(Unavailable, match=r"cuBLAS failed \(.+\): .*cupy-cuda12x\[ctk\]") as caught:
+        faults.required(fail, "cuBLAS")
+    assert "\n" not in str(caught.value)
+    assert faults.required(lambda: 7, "cuBLAS") == 7
+
+
 def test_the_backend_passes_the_reason_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def none_here() -> Any:
         raise Unavailable("CuPy is not installed: pip install it")
