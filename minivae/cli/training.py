@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import itertools
 import sys
 import time
@@ -46,6 +47,8 @@ def run_training(
     """Train as asked; the result as plain values and as text. Faults rise before disk changes."""
     order = settle_order(options, place, speaker)
     began = time.monotonic()
+    if compiles_first(order.K):
+        speaker.say("compiling the kernels for this processor (once; later runs start at once)")
     with blas_threads(order):
         result = train(
             order.model,
@@ -141,6 +144,12 @@ def blas_threads(order: Order) -> contextlib.AbstractContextManager[Any]:
     if threads is None and largest_product(order.model, order.config.batch_size) < SMALL_PRODUCT:
         threads = 1
     return threadpool_limits(threads, "blas")
+
+
+def compiles_first(K: Any) -> bool:
+    """Whether the backend's training step has to be compiled before it can start."""
+    is_cached = getattr(inspect.getmodule(K.make_step), "is_cached", None)
+    return is_cached is not None and not is_cached()
 
 
 def largest_product(model: ModelConfig, batch: int) -> int:
