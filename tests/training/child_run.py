@@ -67,7 +67,10 @@ def run_here(spec: dict[str, Any], run_dir: Path | None, **options: Any) -> Trai
 
 
 def start_child(spec: dict[str, Any], run_dir: Path, **more: Any) -> subprocess.Popen[str]:
-    """Train in a process of its own; `pause` seconds between chunks, `resume` as in train."""
+    """Train in a process of its own; `pause` seconds between chunks, `resume` as in train.
+
+    At pause number `sleep_at` it says "asleep" and sleeps for a minute.
+    """
     path = os.pathsep.join([str(ROOT), str(ROOT / "kernels")])
     return subprocess.Popen(
         [sys.executable, __file__, json.dumps({**spec, "run_dir": str(run_dir), **more})],
@@ -94,8 +97,13 @@ def main() -> int:
     """The child's side of `start_child`."""
     spec = json.loads(sys.argv[1])
 
+    pauses = iter(range(10**6))
+
     def stop() -> bool:  # asked between chunks: a slow run, so that a kill lands inside it
         time.sleep(spec.get("pause", 0.0))
+        if next(pauses) == spec.get("sleep_at"):
+            print("asleep", flush=True)
+            time.sleep(60)
         return False
 
     options = {"resume": spec.get("resume", False), "reporter": PlainReporter(), "stop": stop}

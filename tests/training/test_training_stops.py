@@ -66,8 +66,8 @@ def test_a_signal_saves_says_how_to_resume_and_sets_the_code(tmp_path, whole, nu
 
 def test_the_second_ctrl_c_leaves_at_once_and_the_checkpoint_whole(tmp_path, whole):
     run_dir = tmp_path / "run"
-    process = start_child(HARD, run_dir, pause=1.5)  # sees a first request only after its pause
-    wait_for_checkpoint(run_dir, process)
+    process = start_child(HARD, run_dir, sleep_at=7)  # where the first request cannot be seen
+    assert "asleep\n" in iter(process.stdout.readline, "")
     process.send_signal(signal.SIGINT)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
@@ -107,11 +107,8 @@ def test_killed_many_times_it_ends_in_the_same_files(tmp_path, whole, seed):
 
 def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path, whole):
     run_dir = tmp_path / "run"
-    process = start_child(HARD, run_dir, pause=30)
-    for _ in range(3000):
-        if (run_dir / "metrics.jsonl").exists():
-            break
-        time.sleep(0.01)
+    process = start_child(HARD, run_dir, sleep_at=0)
+    assert "asleep\n" in iter(process.stdout.readline, "")
     process.kill()
     process.communicate()
     assert finish(run_dir) == whole
