@@ -206,16 +206,17 @@ def arbitrate(case: Case, wrong: Array) -> Array:
 
 def confirm(case: Case, wrong: Array) -> Array:
     """Errors too small to be sure of must be the same at nudged points: rounding is not."""
-    big = max(np.abs(case.hand).max(initial=0), np.abs(case.true).max(initial=0))
+    outputs = float(np.abs(case.probe.dy * case.probe.job.y0).max(initial=0))
+    big = max(np.abs(case.hand).max(initial=0), np.abs(case.true).max(initial=0), outputs)
     error = np.abs(case.g - case.true)
     faint = np.flatnonzero(wrong & (error <= tol("tensor") * EPS64 * big))
     if not len(faint) or case.reason:
         return wrong
     pick = faint[np.argsort(-error[faint])][:8]
-    seen = [nudged_errors(case, pick) for _ in range(5)]
+    seen = [nudged_errors(case, pick) for _ in range(8)]
     values = np.array([s for s in seen if s is not None])
     steady = np.zeros(len(pick), dtype=bool)
-    if len(values) >= 3:
+    if len(values) >= 6:
         steady = np.abs(values.mean(axis=0)) > 4 * values.std(axis=0)
     wrong[faint] = False
     wrong[pick[steady]] = True

@@ -40,6 +40,13 @@ TABLE: dict[str, Tolerance] = {
     "ulp_p99": Tolerance(2.0, "elementwise kernels: one rounding of the op, one of its last factor"),
     "ulp_worst": Tolerance(6.0, "elementwise kernels: three dependent roundings on top of it"),
     "budget_factor": Tolerance(2.0, "a kernel may be twice as far from float64 as the float32 reference"),
+    "budget_tail": Tolerance(4.0, "the worst of thousands of roundings, in another order of summation"),
+    "false_alarms": Tolerance(10_000, "Hypothesis examples without a false alarm"),
+    "full_size_seconds": Tolerance(1.0, "all tensors of 784-400-20 at batch 128, one thread"),
+    "locate_seconds": Tolerance(2.0, "one wrong entry of a tensor of 313,600"),
+    "mutants": Tolerance(1000, "planted by the syntax-tree mutator, at least"),
+    "mutant_seconds": Tolerance(10.0, "for all of them"),
+    "corpus": Tolerance(40, "curated bugs, at least"),
     # What `check` allows a pass it knows nothing about, in units of the working eps.
     "entry": Tolerance(4096.0, "eps of the entry itself: 1e-12 in float64, relative"),
     "entry32": Tolerance(64.0, "eps32 of the entry itself: constants rounded to float32 in one pass only"),

@@ -1,0 +1,253 @@
+"""A backend's kernels against the reference: budgets derived from float32 itself, in units of last places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minivae import ops
+from minivae.verify.evaluate import Array
+from minivae.verify.tolerances import EPS32, tol
+
+# Sizes on purpose: 1, primes, one below, at and above the blocks kernels like.
+SIZES: tuple[tuple[int, int, int, int], ...] = (  # B, D, J, L
+    (1, 1, 1, 1),
+    (1, 17, 3, 2),
+    (7, 31, 2, 1),
+    (13, 33, 5, 3),
+    (31, 127, 16, 1),
+    (33, 129, 17, 2),
+    (64, 65, 20, 1),
+    (129, 257, 19, 1),
+)
+ELEMENTWISE = frozenset(
+    "relu_forward relu_backward tanh_forward tanh_backward sigmoid_forward sigmoid_backward "
+    "softplus_forward softplus_backward bound_logvar_forward bound_logvar_backward kl_forward "
+    "kl_backward reparameterise_forward latent_forward dense_relu_backward dense_tanh_backward "
+    "free_bits_forward free_bits_backward".split()
+)
+EXACT = frozenset(
+    "philox uniforms normals permutation gather binarise gather_binarise relu_forward relu_backward "
+    "bound_logvar_forward bound_logvar_backward free_bits_forward free_bits_backward "
+    "dense_relu_backward".split()
+)
+IN_PLACE = frozenset({"sgd_update", "adam_update"})
+
+
+class KernelRow(NamedTuple):
+    """One output of one kernel over all sizes: its error and the reference's, and its ULPs."""
+
+    op: str
+    output: int
+    error: float  # rms of |kernel - float64| over the largest entry, at the worst size
+    allowed: float  # what that error was measured against, at the same size
+    ulp_p99: float
+    ulp_worst: float
+    index: tuple[int, ...]
+    value: float
+    true: float
+    size: tuple[int, ...]
+    problem: str  # '' or what is wrong
+
+    @property
+    def ok(self) -> bool:
+        return not self.problem
+
+
+def arguments(op: str, rng: np.random.Generator, size: tuple[int, int, int, int]) -> tuple[Any, ...]:
+    """float32 arguments of an op at a size (B, D, J, L); integers and Python floats as they are."""
+    B, D, J, L = size
+
+    def n(*shape: int, scale: float = 1.0) -> Array:
+        return np.asarray((rng.normal(size=shape) * scale).astype(np.float32))
+
+    def unit(*shape: int) -> Array:
+        return rng.uniform(0.02, 0.98, shape).astype(np.float32)
+
+    def covariance() -> Array:
+        root = rng.normal(size=(J, J))
+        return (root @ root.T + J * np.eye(J)).astype(np.float32)
+
+    logc = np.asarray(np.float32(-0.4))
+    rows = rng.permutation(3 * B)[:B].astype(np.int64)
+    pixels = rng.integers(0, 256, (3 * B, D)).astype(np.uint8)
+    base = op.rsplit("_", 1)[0]
+    if op in ("dense_forward", "dense_relu_forward", "dense_tanh_forward"):
+        return n(B, D), n(D, J, scale=1 / D**0.5), n(J)
+    if op == "dense_backward_params":
+        return n(B, J), n(B, D)
+    if op == "dense_backward_input":
+        return n(B, J), n(D, J)
+    if base in ("relu", "tanh", "sigmoid", "softplus"):
+        x = n(B, D, scale=4.0)
+        return (x,) if op.endswith("forward") else (n(B, D), x)
+    table: dict[str, Callable[[], tuple[Any, ...]]] = {
+        "bound_logvar_forward": lambda: (n(B, J, scale=30),),
+        "bound_logvar_backward": lambda: (n(B, J), n(B, J, scale=30)),
+        "reparameterise_forward": lambda: (n(B, J), n(B, J), n(L, B, J)),
+        "reparameterise_backward": lambda: (n(L, B, J), n(B, J), n(L, B, J)),
+        "kl_forward": lambda: (n(B, J), n(B, J)),
+        "kl_backward": lambda: (n(B, J), n(B, J), n(B, J)),
+        "free_bits_forward": lambda: (np.abs(n(J)), 0.5),
+        "free_bits_backward": lambda: (n(J), np.abs(n(J)), 0.5),
+        "gaussian_kl_forward": lambda: (n(J), covariance(), n(J), covariance()),
+        "gaussian_kl_backward": lambda: (logc, n(J), covariance(), n(J), covariance()),
+        "bernoulli_nll_forward": lambda: (n(L, B, D, scale=3), unit(B, D)),
+        "bernoulli_nll_backward": lambda: (n(L, B), n(L, B, D, scale=3), unit(B, D)),
+        "gaussian_nll_forward": lambda: (n(L, B, D), n(B, D), logc),
+        "gaussian_nll_backward": lambda: (n(L, B), n(L, B, D), n(B, D), logc),
+        "dense_relu_backward": lambda: (n(B, D), np.maximum(n(B, D), 0)),
+        "dense_tanh_backward": lambda: (n(B, D), np.tanh(n(B, D))),
+        "latent_forward": lambda: (n(B, J), n(B, J), n(L, B, J)),
+        "latent_backward": lambda: (n(L, B, J), n(B, J), n(B, J), n(B, J), n(L, B, J)),
+        "bernoulli_nll_grad": lambda: (n(L, B), n(L, B, D, scale=3), unit(B, D)),
+        "gaussian_nll_grad": lambda: (n(L, B), n(L, B, D), n(B, D), logc),
+        "sgd_update": lambda: (n(B * D), n(B * D), n(B * D), 0.05, 0.9),
+        "adam_update": lambda: (n(B * D), n(B * D), n(B * D, scale=0.1), n(B * D) ** 2, 1e-3, 0.9, 0.999, 1e-8, 7),
+        "philox": lambda: (rng.integers(0, 2**32, (B, 4), dtype=np.uint32), rng.integers(0, 2**32, 2, dtype=np.uint32)),
+        "uniforms": lambda: (11, 3, 5, rows, D),
+        "normals": lambda: (11, 2, 5, rows, D),
+        "permutation": lambda: (11, 3, B * D),
+        "gather": lambda: (pixels, rows, 1 / 255),
+        "binarise": lambda: (unit(B, D), unit(B, D)),
+        "gather_binarise": lambda: (pixels, rows, 1 / 255, 11, 3, 5),
+    }
+    if op not in table:
+        raise KeyError(f"op {op} has no arguments in the kernels' table: add a row to verify/budget.py")
+    return table[op]()
+
+
+def widened(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """float32 arrays as float64 copies."""
+    return tuple(a.astype(np.float64) if isinstance(a, np.ndarray) and a.dtype == np.float32 else copied(a) for a in args)
+
+
+def copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def run(function: Callable[..., Any], op: str, args: tuple[Any, ...], K: Any = None) -> list[Array]:
+    """The outputs as host arrays; for an op that works in place, the arguments it changes."""
+    if K is None:
+        result = function(*args)
+        outputs = args[:4] if op in IN_PLACE else result
+    else:
+        args = tuple(K.to_device(a) if isinstance(a, np.ndarray) else a for a in args)
+        result = function(*args)
+        outputs = args[:4] if op in IN_PLACE else result
+    if op in IN_PLACE:
+        outputs = tuple(a for a in outputs if getattr(a, "ndim", 0))
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    return [np.asarray(K.to_host(a) if K is not None else a) for a in outputs]
+
+
+def poison() -> None:
+    """Leave NaN in freshly freed memory, so that an output nobody wrote shows."""
+    for size in (64, 1024, 16384, 262144):
+        np.full(size, np.nan, dtype=np.float32)
+
+
+def rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(values * values))) if values.size else 0.0
+
+
+def ulps(kernel: Array, exact: Array) -> Array:
+    """|kernel - exact| in units of the last place of the exact value, as float32."""
+    spacing = np.spacing(np.abs(exact).astype(np.float32)).astype(np.float64)
+    return np.abs(kernel.astype(np.float64) - exact) / spacing
+
+
+def compare(op: str, K: Any, rng: np.random.Generator, size: tuple[int, int, int, int]) -> Iterator[KernelRow]:
+    """One op at one size: the kernel, the float32 reference and float64."""
+    args = arguments(op, rng, size)
+    reference = getattr(ops, op)
+    kept = tuple(copied(a) for a in args)
+    exact = run(reference, op, widened(args))
+    rough = run(reference, op, tuple(copied(a) for a in args))
+    poison()
+    mine = run(getattr(K, op), op, args, K)
+    touched = op not in IN_PLACE and any(
+        isinstance(a, np.ndarray) and not np.array_equal(a, b) for a, b in zip(args, kept, strict=True)
+    )
+    if len(mine) != len(exact):
+        yield KernelRow(op, 0, np.inf, 0, 0, 0, (), 0, 0, size, f"{len(mine)} outputs for {len(exact)}")
+        return
+    for place, (kernel, float32, true) in enumerate(zip(mine, rough, exact, strict=True)):
+        row = judge(op, place, kernel, float32, true, size)
+        yield row._replace(problem="changes its inputs") if touched and row.ok else row
+
+
+def judge(op: str, place: int, kernel: Array, float32: Array, true: Array, size: tuple[int, ...]) -> KernelRow:
+    """Bits where bits are promised, units in the last place where elementwise, a budget elsewhere."""
+    if kernel.shape != true.shape or kernel.dtype != float32.dtype:
+        problem = f"{kernel.dtype} {kernel.shape} for {float32.dtype} {true.shape}"
+        return KernelRow(op, place, np.inf, 0, 0, 0, (), 0, 0, size, problem)
+    wide, exact = kernel.astype(np.float64), true.astype(np.float64)
+    gap = np.abs(wide - exact)
+    at = tuple(int(i) for i in np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape))
+    biggest = float(np.abs(exact).max(initial=0)) or 1.0
+    own = np.abs(float32.astype(np.float64) - exact)
+    error, tail = rms(gap) / biggest, float(gap[at]) / biggest
+    # A reference that happens to be exact leaves nothing to double: one rounding is always allowed.
+    allowed = tol("budget_factor") * max(rms(own) / biggest, EPS32 / 4)
+    tail_allowed = tol("budget_tail") * max(float(own.max(initial=0)) / biggest, EPS32)
+    p99 = worst = 0.0
+    problem = ""
+    if not np.isfinite(wide).all():
+        problem = "NaN or inf: an output was not written"
+    elif op in EXACT:
+        problem = "" if np.array_equal(kernel, float32) else "not the reference's bits"
+    elif op in ELEMENTWISE:
+        each, base = ulps(kernel, exact), ulps(float32, exact)
+        p99, worst = float(np.percentile(each, 99)), float(each.max())
+        p99_limit = max(tol("ulp_p99"), tol("budget_factor") * float(np.percentile(base, 99)))
+        limit = max(tol("ulp_worst"), tol("budget_factor") * float(base.max()))
+        if not (p99 <= p99_limit and worst <= limit):
+            problem = f"{p99:.1f} ULP at the 99th percentile, {worst:.1f} at worst"
+    elif not error <= allowed:
+        problem = f"rms error {error:.2g} of the largest entry, allowed {allowed:.2g}"
+    elif not tail <= tail_allowed:
+        problem = f"worst error {tail:.2g} of the largest entry, allowed {tail_allowed:.2g}"
+    return KernelRow(op, place, error, allowed, p99, worst, at, float(wide[at]), float(exact[at]), size, problem)
+
+
+def check_kernels(K: Any, names: list[str] | None = None, seed: int = 1) -> list[KernelRow]:
+    """The worst row of every output of every op of backend K, over all sizes."""
+    rows: dict[tuple[str, int], KernelRow] = {}
+    for op in ops.OPS:
+        if names and op not in names and op.rsplit("_", 1)[0] not in names:
+            continue
+        for number, size in enumerate(SIZES):
+            rng = np.random.default_rng([seed, number])
+            try:
+                found = list(compare(op, K, rng, size))
+            except Exception as error:
+                text = f"raised {type(error).__name__}: {' '.join(str(error).split())}"
+                found = [KernelRow(op, 0, np.inf, 0, 0, 0, (), 0, 0, size, text)]
+            for row in found:
+                key = (op, row.output)
+                old = rows.get(key)
+                if old is None or rank(row) > rank(old):
+                    rows[key] = row
+    return list(rows.values())
+
+
+def rank(row: KernelRow) -> tuple[bool, float]:
+    return (not row.ok, row.error / row.allowed if row.allowed > 0 else row.error)
+
+
+def threads_agree(make: Callable[[int], Any], counts: tuple[int, ...] = (1, 2)) -> list[str]:
+    """Ops whose results depend on the number of threads; `make` loads the backend with that many."""
+    backends = [make(count) for count in counts]
+    different = []
+    for op in ops.OPS:
+        for size in SIZES[-2:]:
+            results = [run(getattr(K, op), op, arguments(op, np.random.default_rng(9), size), K) for K in backends]
+            same = all(
+                np.array_equal(a, b) for other in results[1:] for a, b in zip(results[0], other, strict=True)
+            )
+            if not same and op not in different:
+                different.append(op)
+    return different
