@@ -27,6 +27,7 @@ def _step_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--backend", choices=("numba", "numpy", "cupy"), default="numba")
     p.add_argument("--peers", default=None, help="of jax,torch-compile,torch-eager, or none")
     p.add_argument("--seconds", type=float, default=30.0, help="time limit of one case's rounds")
+    p.add_argument("--scaling", action="store_true", help="also race ours on one thread")
     p.add_argument("--cold", action="store_true", help="compile into empty caches, and say so")
 
 

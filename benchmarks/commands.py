@@ -51,9 +51,11 @@ def step(args: argparse.Namespace) -> Rows:
         cases = [parse_arch(a, b) for a in args.arch.split(",") for b in args.batch or default]
     except CaseError as error:
         raise UserError(str(error)) from None
+    alone = (f"minivae-{args.backend}:1",) if args.scaling else ()
     options = module.Options(
-        args.backend, peers, args.threads, StopRule(seconds=args.seconds), args.cold
-    )
+        backend=args.backend, peers=peers, threads=args.threads, cold=args.cold,
+        rule=StopRule(seconds=args.seconds), extra_contenders=alone,
+    )  # fmt: skip
     rows = module.run(cases, options, store=not args.no_store)
     show(args, module.table(rows))
     return rows

@@ -6,7 +6,8 @@ contender handed over. Every comparison is written so that NaN fails.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,21 @@ def by_tensor(case: Case, got: np.ndarray, want: np.ndarray, what: str, tol: flo
     return max(worst(f"{what} {n}", got[o : o + k], want[o : o + k], tol) for n, o, k in spans)
 
 
+def one_blas_thread(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Run the reference on one BLAS thread: on a busy machine several wait for each other."""
+
+    @wraps(function)
+    def run(*args: Any) -> Any:
+        try:
+            import threadpoolctl
+        except ImportError:
+            return function(*args)
+        with threadpoolctl.threadpool_limits(1, user_api="blas"):
+            return function(*args)
+
+    return run
+
+
 @lru_cache(maxsize=2)
 def shared_data(data_dim: int) -> np.ndarray:
     """The data set of a case (cached: it is large)."""
@@ -71,6 +87,7 @@ def reference_step(case: Case, theta: np.ndarray, moments: np.ndarray) -> Refere
     return ReferenceStep(load_backend("numpy"), plan_of(case), *state, shared_data(case.data_dim))
 
 
+@one_blas_thread
 def check_updates(case: Case, seen: dict[str, np.ndarray]) -> dict[str, float]:
     """Judge a few consecutive updates: their loss, Adam's moments and the parameters."""
     rows, n = seen["rows"], len(seen["rows"])
@@ -117,6 +134,7 @@ def peer_inputs(case: Case, seed: int) -> dict[str, np.ndarray]:
     return {"theta": theta, "x": x, "eps": eps}
 
 
+@one_blas_thread
 def check_gradient(
     case: Case, given: dict[str, np.ndarray], loss: Any, grad: Any
 ) -> dict[str, float]:
@@ -134,6 +152,7 @@ def check_gradient(
     }
 
 
+@one_blas_thread
 def reference_block_loss(case: Case, steps: int) -> float:
     """The mean loss of the first block of updates from the common start, in float64."""
     theta = make_theta(case)

@@ -26,40 +26,70 @@ def between(text: str, body: str, begin: str = BEGIN, end: str = END, name: str 
     return f"{head}{begin}\n{body.strip()}\n{end}{tail}"
 
 
-def newest(folder: Path, device: str = "cpu") -> list[dict[str, Any]]:
-    """The newest step rows of every case and contender, of the machine measured last."""
-    rows = [r for r in results.latest("step", ("arch", "batch", "contender", "device"), folder)
-            if r["device"] == device]  # fmt: skip
-    if not rows:
-        raise ReportError(
-            f"{folder}: no step results for {device}; run `python -m benchmarks step`"
-        )
-    last = max(rows, key=lambda r: r["machine"]["time"])["machine"]["processor"]
-    return [r for r in rows if r["machine"]["processor"] == last]
+Run = dict[str, dict[str, Any]]  # one race: contender -> its row
 
 
-def step_table(rows: list[dict[str, Any]]) -> str:
+def newest(folder: Path, device: str = "cpu") -> dict[tuple[str, int], Run]:
+    """The newest race of every (architecture, batch), on the processor measured last.
+
+    A race with peers stands before a later one without: rows of different runs are never mixed.
+    """
+    races: dict[tuple[str, int, str], Run] = {}
+    for row in results.read(folder / "step.jsonl"):
+        if row["device"] == device:
+            key = (row["arch"], row["batch"], row["machine"]["time"])
+            races.setdefault(key, {})[row["contender"]] = row
+    if not races:
+        raise ReportError(f"{folder}: no step results for {device}; run python -m benchmarks step")
+    head = _head(races[max(races, key=lambda k: k[2])])
+    found: dict[tuple[str, int], Run] = {}
+    for (arch, batch, _), race in sorted(races.items(), key=lambda item: item[0][2]):
+        if _head(race)["processor"] != head["processor"]:
+            continue
+        judged = any("verdict" in r for r in race.values())
+        if judged or (arch, batch) not in found:
+            found[arch, batch] = race
+    return found
+
+
+def _head(race: Run) -> dict[str, Any]:
+    machine: dict[str, Any] = next(iter(race.values()))["machine"]
+    return machine
+
+
+def step_table(races: dict[tuple[str, int], Run], ours: str) -> str:
     """Milliseconds per update, one line a case, the verdict and the share of the peak."""
-    ours = "minivae-cupy" if rows[0]["device"] == "gpu" else "minivae-numba"
-    cases: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
-    for row in rows:
-        cases.setdefault((row["arch"], row["batch"]), {})[row["contender"]] = row
-    lines = ["| model | batch | minivae | " + " | ".join(NAMES.values())
-             + " | against the fastest peer | of the FMA peak |",
-             "|---|--:|--:|" + "--:|" * len(NAMES) + "---|--:|"]  # fmt: skip
-    for (arch, batch), found in sorted(cases.items()):
-        mine = found.get(ours, {})
-        judged = "–"
-        if "verdict" in mine:
-            judged = f"{mine['verdict']}, {mine['ratio']:.2f} ×"
-        share = f"{mine['peak_share']:.0%}" if "peak_share" in mine else "–"
-        cells = [_ms(found.get(n, {})) for n in (ours, *NAMES)]
-        lines.append(f"| {arch} | {batch} | " + " | ".join([*cells, judged, share]) + " |")
+    titles = ["model", "batch", "minivae", *NAMES.values(), "against the fastest peer"]
+    titles += ["of the FMA peak" if ours == "minivae-numba" else "of cuBLAS's peak"]
+    scaled = any("scaling" in race.get(ours, {}) for race in races.values())
+    titles += ["against one thread"] if scaled else []
+    lines = ["| " + " | ".join(titles) + " |", "|---|" + "--:|" * (len(titles) - 1)]
+    for (arch, batch), race in sorted(races.items()):
+        mine = race.get(ours, {})
+        cells = [arch, str(batch), *(_ms(race.get(n, {})) for n in (ours, *NAMES))]
+        cells.append(f"{mine['ratio']:.2f} ×, {mine['verdict']}" if "verdict" in mine else "–")
+        cells.append(f"{mine['peak_share']:.0%}" if "peak_share" in mine else "–")
+        if scaled:
+            cells.append(f"{mine['scaling']['ratio']:.2f} ×" if "scaling" in mine else "–")
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
+def cold_sentence(folder: Path) -> str:
+    """How long the first run takes when nothing is cached, or nothing where it was not timed."""
+    try:
+        rows = [r for r in results.read(folder / "cold.jsonl") if "first_run_s" in r]
+    except results.ResultsError:
+        return ""
+    newest_of = {r["contender"]: r for r in rows}
+    named = {"minivae-numba": "minivae", **NAMES}
+    said = [f"{named[n]} {newest_of[n]['import_s'] + newest_of[n]['first_run_s']:.1f} s"
+            for n in named if n in newest_of]  # fmt: skip
+    return "First run with empty caches (import, compile, first block): " + ", ".join(said) + "."
+
+
 def _ms(row: dict[str, Any]) -> str:
-    if "ms" not in row:
+    if "failed" in row or "ms" not in row:
         return "failed" if "failed" in row else "–"
     return f"{row['ms']['p50']:.3g} ms"
 
@@ -88,30 +118,29 @@ def body(folder: Path = RESULTS) -> str:
     parts = []
     for device, ours in (("cpu", "minivae-numba"), ("gpu", "minivae-cupy")):
         try:
-            rows = newest(folder, device)
+            races = {k: race for k, race in newest(folder, device).items() if ours in race}
         except ReportError:
             if device == "cpu":
                 raise
             continue
-        if not any(r["contender"] == ours for r in rows):
-            continue
-        head = max((r["machine"] for r in rows), key=lambda m: m["time"])
-        where = head["gpu"] if device == "gpu" else head["processor"]
-        parts.append(
-            f"One training step (gather, noise, forward, backward, Adam), median of interleaved "
-            f"runs, on {where}, {head['threads']} threads, {head['time'][:10]}, "
-            f"commit {head['commit']}; " + ", ".join(_versions(rows)) + "."
-        )
-        parts.append(step_table(rows))
-    parts.append(products_table(folder))
+        if races:
+            head = _head(max(races.values(), key=lambda race: _head(race)["time"]))
+            parts += [caption(head, device), step_table(races, ours)]
+    parts += [products_table(folder), cold_sentence(folder)]
     parts.append("Generated by `python -m benchmarks report` from `benchmarks/results/`.")
     return "\n\n".join(p for p in parts if p)
 
 
-def _versions(rows: list[dict[str, Any]]) -> list[str]:
-    found = rows[-1]["machine"]["versions"]
+def caption(head: dict[str, Any], device: str) -> str:
+    """What was measured, where, when and with which versions."""
+    where = head["gpu"] if device == "gpu" else f"{head['processor']}, {head['threads']} threads"
     wanted = (("JAX", "jax"), ("PyTorch", "torch"), ("NumPy", "numpy"), ("Numba", "numba"))
-    return [f"{label} {found[name]}" for label, name in wanted if name in found]
+    found = head["versions"]
+    versions = ", ".join(f"{label} {found[name]}" for label, name in wanted if name in found)
+    return (
+        "One training step (gather, noise, forward, backward, Adam), median of runs interleaved "
+        f"with the peers', on {where}, {head['time'][:10]}, commit {head['commit']}; {versions}."
+    )
 
 
 def write(readme: Path, folder: Path = RESULTS) -> str:

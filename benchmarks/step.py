@@ -179,7 +179,9 @@ class Race:
             if peak:
                 row["peak_share"] = peak["ms"]["p50"] / row["ms"]["p50"]
                 row["peak_gflops"] = peak["gflops"]
-        ours = timed.get(names[0])
+        ours, alone = timed.get(names[0]), timed.get(f"{names[0]}:1")
+        if ours and alone:
+            ours["scaling"] = verdict(ours["samples_ms"], alone["samples_ms"])
         rivals = [timed[n] for n in PEERS if n in timed]
         if ours and rivals:
             best = min(rivals, key=lambda r: r["ms"]["p50"])
@@ -196,7 +198,7 @@ class Race:
 
 
 def run(cases: list[Case], options: Options, store: bool = True) -> list[dict[str, Any]]:
-    """Race every case; the rows go to results/step.jsonl unless `store` is off."""
+    """Race every case; the rows go to results/step.jsonl, or cold.jsonl, unless `store` is off."""
     head = machine.header(options.threads)
     for line in machine.lines(head):
         options.say(line)
@@ -212,7 +214,7 @@ def run(cases: list[Case], options: Options, store: bool = True) -> list[dict[st
             backend = {"backend": options.backend, "device": options.device}
             raced = [{"machine": head, **backend, **row} for row in raced]
             if store:
-                results.append("step", raced)
+                results.append("cold" if options.cold else "step", raced)
             rows += raced
     return rows
 
@@ -235,6 +237,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         loss = f"loss {row['loss_first']:.2f} → {row['loss_last']:.2f}"
         first = f"first run (compiles) {row['first_run_s']:.2f} s, cache {row['cache']}"
         lines += [f"{title} {spread}  {rate}  {loss}", f"{'':>46} {first}"]
+        if "scaling" in row:
+            lines.append(f"{'':>46} {row['scaling']['ratio']:.2f} × one thread")
         if "verdict" in row:
             lo, hi = row["interval"]
             lines.append(

@@ -28,12 +28,16 @@ def plan_of(case: Case, threads: int | None = None) -> Any:
 
 
 class MinivaeStep:
-    """`make_step` of one backend, called for a whole block of updates at a time."""
+    """`make_step` of one backend, called for a whole block of updates at a time.
+
+    As `minivae-numba:1` it runs on one thread, whatever the others run on.
+    """
 
     exact_noise = True  # the reference can replay its noise, so its results are gated exactly
 
     def __init__(self, backend: str, option: str = "", threads: int | None = None) -> None:
-        self.K, self.threads = load_backend(backend, threads), threads
+        self.threads = int(option) if option else threads
+        self.K = load_backend(backend, self.threads)
 
     def versions(self) -> dict[str, str]:
         return {"backend": self.K.name}

@@ -41,10 +41,10 @@ class TorchVae(torch.nn.Module):
         kl = 0.5 * torch.sum(torch.exp(logvar) + mu * mu - 1.0 - logvar)
         return (nll + kl) / x.shape[0]
 
-    def leaf(self, name: str) -> torch.nn.Parameter:
+    def leaf(self, name: str) -> Any:
         """The parameter with the project's name; torch keeps W as (out, in)."""
         layer, _, kind = name.rpartition(".")
-        linear = self.layers[layer.replace(".", "_")]
+        linear: Any = self.layers[layer.replace(".", "_")]
         return linear.weight if kind == "W" else linear.bias
 
 

@@ -49,9 +49,13 @@ def test_the_readme_is_rewritten_between_its_markers_only(tmp_path: Path) -> Non
     report.write(readme, tmp_path)
     text = readme.read_text(encoding="utf-8")
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
-    assert "| 784-400-20:relu | 20 | 1 ms | 3 ms | – |" in text
-    assert "faster, 1.50 ×" in text and "50%" in text and "JAX 0.9" in text
+    assert "| 784-400-20:relu | 20 | 1 ms | 3 ms | – | failed |" in text
+    assert "1.50 ×, faster" in text and "50%" in text and "JAX 0.9" in text
     assert text.index("| 20 |") < text.index("| 128 |")
+    assert text.count("failed") == 2  # the peer that failed its gate, in both races
+    later = row("minivae-numba", 7.0)
+    later["machine"] = {**later["machine"], "time": "2027-01-01T00:00:00+00:00"}
+    results.append("step", [later], tmp_path)  # a later race without peers does not hide one with
     once = text
     report.write(readme, tmp_path)
     assert readme.read_text(encoding="utf-8") == once
