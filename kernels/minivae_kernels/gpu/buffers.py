@@ -48,7 +48,7 @@ class Sizes(NamedTuple):
 def bytes_per_datum(plan: Any) -> int:
     """Device memory that one more datum in the batch costs, in bytes."""
     widest = max(plan.hidden, default=0)
-    encoder = plan.data_dim + sum(plan.hidden) + 4 * plan.latent_dim + 2 * widest
+    encoder = plan.data_dim + sum(plan.hidden) + 4 * plan.latent_dim
     decoder = plan.data_dim + sum(plan.hidden) + 3 * plan.latent_dim + 2 * widest
     return 4 * (encoder + plan.draws * decoder)
 

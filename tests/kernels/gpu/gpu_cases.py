@@ -12,6 +12,7 @@ SHAPES = {
     "fours": (9, 132, 8, 2, 36, 20),
     "single": (1, 3, 1, 2, 5, 4),
     "tiles": (33, 257, 35, 1, 129, 127),
+    "tall": (2051, 5, 3, 1, 6, 7),  # more rows than a block of each of the 256 tiles has warps
 }
 ELEMENTWISE = (
     "relu_forward relu_backward tanh_forward tanh_backward sigmoid_forward sigmoid_backward "

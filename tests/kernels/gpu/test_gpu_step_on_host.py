@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 from minivae_kernels import gpu
+from minivae_kernels.gpu.buffers import bytes_fixed, bytes_per_datum
 from minivae_kernels.gpu.host_device import HostDevice
 
 sys.path.insert(0, str(Path(__file__).parent))
-from gpu_steps import MODELS, N, check_step, problem, run, schedule
+from gpu_steps import MODELS, N, check_step, problem, reference, run, schedule
 
 from minivae.backend import Backend
+from minivae.models.config import ModelConfig
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adam"])
@@ -57,6 +59,37 @@ def test_one_graph_for_each_batch_size(K: Backend, device: HostDevice) -> None:
     metrics = step.metrics()
     assert metrics["updates"] == 15 and metrics["samples"] == 2 * (9 + 9 + 4 + 9 + 1) + 45
     assert step.metrics()["updates"] == 0
+
+
+@pytest.mark.parametrize("batch", [7, 128, 2051])
+def test_batches_of_all_sizes(K: Backend, batch: int) -> None:
+    """From one row tile to 256 of several rows a warp, vectorised columns and not."""
+    for model in (
+        ModelConfig(data_dim=9, latent_dim=3, hidden=(5, 7), draws=2),
+        ModelConfig(data_dim=128, hidden=(12,)),
+    ):
+        given = problem(model, max_batch=2051, optimiser="sgd", momentum=0.5)
+        mine, single, exact = (
+            run(make, n=1, batch=batch)[0][0]
+            for make in (
+                K.make_step(*given),
+                reference(*given, np.float32),
+                reference(*given, np.float64),
+            )
+        )
+        assert np.linalg.norm(mine - exact) <= 2 * np.linalg.norm(single - exact)
+
+
+def test_memory_asked_for_is_the_memory_used(K: Backend, device: HostDevice) -> None:
+    """The estimate covers what is allocated, and by no more than cuBLAS's workspace and a tenth."""
+    for model in MODELS.values():
+        plan, *rest = problem(model, max_batch=3000)
+        device.forget()
+        step = K.make_step(plan, *rest)
+        used = sum(size for _, size in device.buffers)
+        parameters = step.buffers.theta.size
+        asked = bytes_fixed(plan, parameters, rest[2].nbytes) + 3000 * bytes_per_datum(plan)
+        assert used <= asked <= 1.1 * used + (34 << 20)
 
 
 def test_portions_larger_than_the_buffer(K: Backend, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,36 @@
+"""`minivae verify`'s own kernel checks on the GPU kernels, on the host build and on the stand-in.
+
+Shown and not shown: as in test_gpu_ops_on_host.py and test_gpu_cupy_stand_in.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from minivae_kernels import gpu
+
+from minivae.backend import Backend
+from minivae.verify.budget import check_kernels
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fake_cupy import FakeCublas, FakeCupy
+
+
+def complaints(K: Backend) -> list[str]:
+    rows = check_kernels(K)
+    assert len(rows) > 40
+    return [f"{row.op}[{row.output}] at {row.size}: {row.problem}" for row in rows if not row.ok]
+
+
+def test_kernel_checks_on_the_host_device(K: Backend) -> None:
+    assert not complaints(K)
+
+
+def test_kernel_checks_on_the_stand_in(built: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = FakeCupy()
+    blas = FakeCublas(module)
+    monkeypatch.setattr("minivae_kernels.gpu.faults.import_cupy", lambda: module)
+    monkeypatch.setattr("minivae_kernels.gpu.cublas.find", lambda major: blas)
+    assert not complaints(Backend("cupy", gpu.load()))
