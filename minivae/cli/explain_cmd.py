@@ -10,7 +10,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("explain-loss")(explain_loss)
+    app.command("explain-loss", short_help="Print the exact loss, in every convention.")(explain_loss)
 
 
 def explain_loss(

@@ -10,7 +10,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("info")(info)
+    app.command("info", short_help="Print each op's file, and the machine.")(info)
 
 
 def info(

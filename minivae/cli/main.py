@@ -54,7 +54,7 @@ def build_app() -> typer.Typer:
     app = typer.Typer(
         name="minivae",
         help="A variational autoencoder to read, verify and race.",
-        epilog="First steps: minivae train   then   minivae evaluate runs/digits",
+        epilog="First steps: minivae train   then   minivae evaluate runs/digits-1",
         rich_markup_mode=None,  # rich takes longer to import than the rest of --help together
         pretty_exceptions_enable=False,
         no_args_is_help=True,

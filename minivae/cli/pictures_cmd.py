@@ -109,7 +109,7 @@ def interpolate(
     backend: str = BACKEND,
     as_json: bool = JSON,
 ) -> None:
-    """Walk between two data's codes, on a straight line and on an arc."""
+    """Walk between the codes of two data."""
     import numpy as np
 
     from minivae import plots

@@ -9,7 +9,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("train")(train)
+    app.command("train", short_help="Train a model, on digits by default.")(train)
 
 
 def train(

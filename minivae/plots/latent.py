@@ -66,4 +66,5 @@ def prior_circles(axes: Any) -> None:
 
     for radius in (1, 2):
         axes.add_patch(Circle((0, 0), radius, fill=False, ls=(0, (4, 3)), lw=0.9, ec=GREY))
-        axes.annotate(f"{radius}σ", (0, -radius), color=GREY, fontsize=7.5, ha="center", va="top")
+        axes.text(0, -radius, f"{radius}σ", color=GREY, fontsize=7.5, ha="center", va="center",
+                  bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none"})  # fmt: skip
