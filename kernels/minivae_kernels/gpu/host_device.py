@@ -7,80 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minivae_kernels.gpu import sources
+from minivae_kernels.gpu.host_build import build
 
-SHIM = Path(__file__).parent / "host"
-FLAGS = ("-std=c++17", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-w", "-U_FORTIFY_SOURCE")
 # What stands before and after every buffer; a kernel that writes there is caught.
 GUARD, CANARY = 64, 0xA5
-
-
-def compiler() -> str | None:
-    """The path of g++, or None where there is none."""
-    return shutil.which("g++")
-
-
-def program(real: str, files: tuple[str, ...], folder: Path) -> str:
-    """One C++ text: shim, all kernels in an unnamed namespace, and a numbered launcher."""
-    names = [kernel for name in files for kernel in sources.kernels(name, folder)]
-    table = ",\n".join(f"    Call<{name}>::run" for name in names)
-    return f"""#define REAL {real}
-#include "{SHIM / "shim.cpp"}"
-namespace {{
-{sources.whole(files, folder)}
-void (*const table[])(void**) = {{
-{table}
-}};
-}}  // namespace
-extern "C" const char* minivae_launch(int number, const unsigned int* grid, unsigned int threads,
-                                      void** args, unsigned long long order) {{
-    return shim::launch(table[number], grid, threads, args, order);
-}}
-"""
-
-
-@cache
-def build(
-    real: str,
-    files: tuple[str, ...] = sources.FILES + sources.LADDER,
-    folder: Path = sources.FOLDER,
-) -> Any:
-    """Compile (once for each text, kept in the temporary folder) and load the host library."""
-    gcc = compiler()
-    if gcc is None:
-        raise RuntimeError("the host build needs g++, and there is none on the path")
-    text = program(real, files, folder)
-    digest = hashlib.sha256(
-        "".join(
-            [text, *FLAGS, (SHIM / "shim.h").read_text(), (SHIM / "shim.cpp").read_text()]
-        ).encode()
-    ).hexdigest()[:16]
-    library = Path(tempfile.gettempdir()) / f"minivae_host_{digest}.so"
-    if not library.exists():
-        with tempfile.TemporaryDirectory() as scratch:
-            source, made = Path(scratch) / "host.cpp", Path(scratch) / "host.so"
-            source.write_text(text, encoding="utf-8")
-            command = [gcc, *FLAGS, str(source), "-o", str(made)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise RuntimeError(f"g++ refuses the kernels:\n{done.stderr[:4000]}")
-            partial = library.with_suffix(f".{id(text)}.tmp")
-            shutil.copy(made, partial)
-            partial.replace(library)  # in one go: another process may be doing the same
-    lib = ctypes.CDLL(str(library))
-    lib.minivae_launch.restype = ctypes.c_char_p
-    return lib
 
 
 class HostDevice:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from minivae_kernels import gpu
-from minivae_kernels.gpu.host_device import HostDevice, compiler
+from minivae_kernels.gpu.host_build import compiler
+from minivae_kernels.gpu.host_device import HostDevice
 
 from minivae.backend import Backend, check_contract
 
