@@ -13,7 +13,8 @@ from minivae.models.vae import layout_of
 LR, BETA1, BETA2, ADAM_EPS = 1e-3, 0.9, 0.999, 1e-8
 SEED = 20
 DATASET_ROWS = 60_000
-BLOCK_FLOPS = 4e10  # one timed block: long enough for the clock, short enough to interleave
+# one timed block: long enough for the clock, short enough to interleave
+BLOCK_FLOPS = {"cpu": 4e10, "gpu": 2e12}
 MAX_BLOCK_STEPS = 1000
 
 #: the words of an architecture -> the field each sets
@@ -86,9 +87,9 @@ class Case:
         per_datum = sum(i * o * (2 if name in first else 3) for name, i, o in self.dense_shapes())
         return 2 * per_datum * self.batch
 
-    def block_steps(self) -> int:
+    def block_steps(self, device: str = "cpu") -> int:
         """How many updates one timed block holds."""
-        by_work = round(BLOCK_FLOPS / self.flops())
+        by_work = round(BLOCK_FLOPS[device] / self.flops())
         return max(2, min(by_work, DATASET_ROWS // self.batch, MAX_BLOCK_STEPS))
 
 
