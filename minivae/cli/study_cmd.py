@@ -101,7 +101,10 @@ def check(name: str | None, answers: Path | None) -> None:
         return
     results = mark(each.name, answers)
     for result in results:
-        print(f"{'✓' if result.right else '✗'} {result.name}" + (f": {result.hint}" if result.hint else ""))
+        print(
+            f"{'✓' if result.right else '✗'} {result.name}"
+            + (f": {result.hint}" if result.hint else "")
+        )
     right = sum(r.right for r in results)
     print(f"{right} of {len(results)} right.")
     if right < len(results):

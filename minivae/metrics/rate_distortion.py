@@ -49,5 +49,5 @@ def linear_rate_and_distortion(eigenvalues: Array, c: float, latent_dim: int) ->
 def sweep(
     weights: Iterable[float], measure: Callable[[float], RateDistortion]
 ) -> list[tuple[float, RateDistortion]]:
-    """(weight, its rate and distortion) for each c or β; `measure` trains and measures one (E44)."""
+    """(weight, its rate and distortion) for each c or β; `measure` makes one (E44)."""
     return [(float(w), measure(float(w))) for w in weights]

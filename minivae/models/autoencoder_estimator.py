@@ -26,7 +26,7 @@ from minivae.ops.philox import permutation
 from minivae.types import Array
 
 
-class Autoencoder(LatentEstimator):  # type: ignore[misc]
+class Autoencoder(LatentEstimator):
     """An autoencoder trained on the squared error (E9); `hidden=()` is the linear one.
 
     Parameters
@@ -97,7 +97,7 @@ class Autoencoder(LatentEstimator):  # type: ignore[misc]
         return lambda t: rows
 
     def _minibatches(self, X: Array) -> Any:
-        """Update t's rows: each epoch goes through the data once, in an order drawn from its number."""
+        """Update t's rows: an epoch is one pass, in an order drawn from its number."""
         size = max(1, min(self.batch_size, len(X)))
         per_epoch = len(X) // size
         mean = self.mean_.astype(np.float32)
@@ -117,7 +117,7 @@ class Autoencoder(LatentEstimator):  # type: ignore[misc]
         return {name: tensor.astype(dtype) for name, tensor in self.params_.items()}
 
     def _encode(self, X: Array) -> Array:
-        # In float64 a row's code does not depend on which rows stand beside it, as BLAS's float32 may.
+        # float64: a row's code does not depend on its neighbours, as BLAS's float32 may.
         centred = X.astype(np.float64) - self.mean_
         p = self._parameters(np.float64)
         return autoencoder_encode(load_backend("numpy"), p, centred, self.config_).astype(X.dtype)

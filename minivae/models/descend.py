@@ -46,6 +46,8 @@ def descend(
     for t in range(steps):
         losses[t], gradient = loss_and_gradient(t)
         if not np.isfinite(losses[t]):
-            raise DescentError(f"the loss is {losses[t]} at update {t}: try a smaller lr than {lr}.")
+            raise DescentError(
+                f"the loss is {losses[t]} at update {t}: try a smaller lr than {lr}."
+            )
         K.adam_update(theta, gradient, m, v, lr * schedule(t, steps), beta1, beta2, 1e-8, t + 1)
     return losses

@@ -14,7 +14,7 @@ from minivae.types import Array
 
 
 class InferenceCache(NamedTuple):
-    """x (B, D), eps (L, B, J), mu and logvar (B, J), the decoder's layers, out (L, B, D), nll, kl."""
+    """x (B, D), eps (L, B, J), mu and logvar (B, J), the decoder's, out (L, B, D), nll, kl."""
 
     x: Array
     eps: Array
@@ -83,9 +83,7 @@ def inference_backward(
     unused: Parameters = {}  # the decoder's own gradients: it is fixed here
     dout = nll_backward(K, p, unused, dnll, out, x, config).reshape(L * B, -1)  #   E21, E24
     dhz = K.dense_backward_input(dout, p["decoder.out.W"])
-    dz = mlp_backward(
-        K, p, unused, "decoder", dhz, decoder, config.activation, input_gradient=True
-    )
+    dz = mlp_backward(K, p, unused, "decoder", dhz, decoder, config.activation, input_gradient=True)
     dmu_z, dlogvar_z = K.reparameterise_backward(dz.reshape(L, B, J), logvar, eps)  #   E27
     dkl = np.broadcast_to(dloss * config.beta / B, kl.shape)
     dmu_kl, dlogvar_kl = K.kl_backward(dkl, mu, logvar)  #                              E16
@@ -112,7 +110,7 @@ def fit_posteriors(
     q = dict(zip(("mu", "logvar"), flat.reshape(2, batch, latent), strict=True))
     if start is not None:
         q["mu"][...], q["logvar"][...] = start
-    # Each datum is a problem of its own: their sum, not their mean, keeps gradients off Adam's floor.
+    # Each datum is a problem of its own: the sum, not the mean, keeps gradients off Adam's eps.
     upstream = np.full_like(x, len(x), shape=())
 
     def loss_and_gradient(t: int) -> tuple[float, Array]:

@@ -115,7 +115,7 @@ def best_diagonal(x: Array, model: LinearGaussian) -> tuple[Array, Array]:
     return mu, 1.0 / np.diag(np.linalg.inv(covariance))
 
 
-class ProbabilisticPCA(LatentEstimator):  # type: ignore[misc]
+class ProbabilisticPCA(LatentEstimator):
     """The linear-Gaussian model at its maximum likelihood, as an estimator (E12, E13).
 
     Parameters: latent_dim J, at least one less than n_features so that noise is left to measure;

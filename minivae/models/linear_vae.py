@@ -1,4 +1,4 @@
-"""The linear VAE with a Gaussian likelihood: trained by gradient descent, ending at an exact optimum."""
+"""The linear VAE with a Gaussian likelihood, whose expectation needs no draws."""
 
 from __future__ import annotations
 

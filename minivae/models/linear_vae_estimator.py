@@ -18,7 +18,7 @@ from minivae.models.pca import check_latent_dim
 from minivae.types import Array
 
 
-class LinearVAE(LatentEstimator):  # type: ignore[misc]
+class LinearVAE(LatentEstimator):
     """A VAE whose two maps are linear, with c learned, trained on the exact ELBO (E19).
 
     Its optimum is probabilistic PCA's (E13), which it reaches without having been told: the start

@@ -40,7 +40,7 @@ def principal_axes(x: Array, latent_dim: int) -> PrincipalAxes:
 
 
 def fix_signs(axes: Array) -> Array:
-    """Flip each column of axes (D, J) so that its largest entry is positive: v and -v are one axis."""
+    """Flip each column of axes (D, J) so that its largest entry is positive."""
     largest = axes[np.argmax(np.abs(axes), axis=0), np.arange(axes.shape[1])]
     flipped: Array = axes * np.where(largest < 0, -1.0, 1.0)
     return flipped
@@ -58,7 +58,7 @@ def pca_decode(z: Array, mean: Array, axes: Array) -> Array:
     return x
 
 
-class PCA(LatentEstimator):  # type: ignore[misc]
+class PCA(LatentEstimator):
     """Principal component analysis as an estimator (E3, E4).
 
     Parameters: latent_dim, the number J of axes kept, at most min(n_samples, n_features).

@@ -12,7 +12,7 @@ from pathlib import Path
 from minivae.study.index import MATHS, render
 from minivae.study.runner import StudyError, chapters
 
-CONF = '''
+CONF = """
 project = "minivae: from PCA to the VAE"
 author = "minivae maintainers"
 extensions = ["myst_nb", "minivae.study.mathml"]
@@ -33,7 +33,7 @@ html_show_copyright = False
 html_copy_source = False
 html_show_sourcelink = False
 suppress_warnings = ["myst.header", "myst.xref_missing"]
-'''
+"""
 
 CSS = """
 .equation { display: flex; align-items: center; gap: 1rem; margin: 1rem 0; overflow-x: auto; }
@@ -47,12 +47,13 @@ figcaption { font-size: 0.9em; color: #555; }
 
 FRONT = """# From PCA to the variational autoencoder
 
-This book follows one question: how does one get from "describe data by fewer numbers" to a network that makes new data? Every
-claim on the way is run, measured and pictured, on real handwritten digits. You need linear algebra and some Python.
+This book follows one question: how does one get from "describe data by fewer numbers" to a
+network that makes new data? Every claim on the way is run, measured and pictured, on real
+handwritten digits. You need linear algebra and some Python.
 
-Each chapter gives the idea, the equations, *the very function that computes them*, an experiment, and exercises that
-`minivae study check` marks. A figure that is stated is a figure that was measured when this page was made; where a chapter
-claims a bound, missing it would have stopped the build.
+Each chapter gives the idea, the equations, *the very function that computes them*, an experiment,
+and exercises that `minivae study check` marks. A figure that is stated was measured when this page
+was made; where a chapter claims a bound, missing it would have stopped the build.
 
 ```{{toctree}}
 :maxdepth: 1
@@ -72,7 +73,7 @@ equations
 
 
 def build_book(out: Path, only: Sequence[str] = ()) -> Path:
-    """Build the book (or the chapters named in `only`) into the folder `out`; returns its first page.
+    """Build the book (or the chapters named in `only`) into `out`; returns its first page.
 
     Raises StudyError where a tool of the `study` extra is missing or a chapter fails.
     """
@@ -94,7 +95,9 @@ def build_book(out: Path, only: Sequence[str] = ()) -> Path:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
     if status != 0:
-        raise StudyError(f"the book did not build; the lines above say why (Sphinx's exit {status})")
+        raise StudyError(
+            f"the book did not build; the lines above say why (Sphinx's exit {status})"
+        )
     return out / "index.html"
 
 

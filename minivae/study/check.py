@@ -27,7 +27,9 @@ def write_template(chapter: str, path: Path) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
     except FileExistsError:
-        raise StudyError(f"{path} is there already; name it to have it marked, or move it") from None
+        raise StudyError(
+            f"{path} is there already; name it to have it marked, or move it"
+        ) from None
 
 
 def mark(chapter: str, answers: Path) -> list[Mark]:

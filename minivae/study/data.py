@@ -1,4 +1,4 @@
-"""The data a chapter experiments on: the embedded digits, or real pictures where they are at hand."""
+"""The data a chapter experiments on: the embedded digits, or another labelled set."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def study_data(name: str | None = None, rows: int = ROWS) -> StudyData:
     data = load(name or os.environ.get(VARIABLE) or "digits")
     labels, test_labels = data.train_labels, data.test_labels
     if data.shape is None or labels is None or test_labels is None:
-        raise ValueError(f"{data.name} has no labelled pictures; use digits, mnist or fashion-mnist.")
+        raise ValueError(
+            f"{data.name} has no labelled pictures; use digits, mnist or fashion-mnist."
+        )
     fewer = rows // 3
     return StudyData(
         data.name,

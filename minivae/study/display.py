@@ -48,7 +48,7 @@ def in_notebook() -> bool:
         from IPython import get_ipython
     except ImportError:
         return False
-    shell = get_ipython()  # type: ignore[no-untyped-call]
+    shell = get_ipython()
     return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
 
 
@@ -76,7 +76,7 @@ def state(
     at_most: float | None = None,
     at_least: float | None = None,
     near: tuple[float, float] | None = None,
-) -> float:
+) -> None:
     """State a measured figure and, where a bound is given, check the claim.
 
     near is (target, tolerance). Raises ClaimFailed where the figure misses its bound or is NaN.
@@ -98,7 +98,6 @@ def state(
         recorder.figures.append({"what": what, "value": value, "claim": bound, "holds": holds})
     if not holds:
         raise ClaimFailed(f"{what} is {value:g}; the chapter claims {bound or 'a number'}")
-    return value
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> None:

@@ -1,7 +1,7 @@
 """The chapters' exercises: what is asked, and the check that decides.
 
 A check gets the reader's function and raises AssertionError with a hint where the answer is wrong.
-Sizes are all different, numbers are drawn, and upstream gradients are not 1, so that a lucky guess fails.
+Sizes all differ, numbers are drawn and upstream gradients are not 1, so that a lucky guess fails.
 """
 
 from __future__ import annotations

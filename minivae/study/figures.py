@@ -50,9 +50,7 @@ def picture_sheets(
     return figure
 
 
-def curves(
-    series: Series, xlabel: str, ylabel: str, logx: bool = False, logy: bool = False
-) -> Any:
+def curves(series: Series, xlabel: str, ylabel: str, logx: bool = False, logy: bool = False) -> Any:
     """Named lines, told apart by colour, marker and dash; series: name -> (x, y)."""
     with styled():
         figure = new_figure(6.4, 3.0)

@@ -1,4 +1,4 @@
-"""A Sphinx extension that turns LaTeX into MathML when the book is built, so that no script is needed."""
+"""A Sphinx extension: LaTeX becomes MathML when the book is built, so no script is needed."""
 
 from __future__ import annotations
 

@@ -104,7 +104,9 @@ def different_pairs(labels: Array, count: int, seed: int) -> tuple[Array, Array]
     return first[differ][:count], second[differ][:count]
 
 
-def measure(space: Space, train: Array, test: Array, labels: Array, s: Settings) -> dict[str, float]:
+def measure(
+    space: Space, train: Array, test: Array, labels: Array, s: Settings
+) -> dict[str, float]:
     """Every regularity figure of one space (E2, E39, E40, E41, E46).
 
     train (N, D) stands for the data's manifold, test (M, D) with labels (M,) is encoded.

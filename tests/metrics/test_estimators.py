@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from minivae.metrics import estimators as e
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from minivae.metrics.reconstruction import best_pair, reconstruction_error
 from minivae.models.pca import PCA
 

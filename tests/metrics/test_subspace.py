@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from minivae.metrics.subspace import largest_angle, orthonormality_error, principal_angles
 from scipy.linalg import subspace_angles
+
+from minivae.metrics.subspace import largest_angle, orthonormality_error, principal_angles
 
 
 @pytest.mark.parametrize("angle", [1e-12, 1e-7, 0.3, 1.2, np.pi / 2])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from minivae.models import bayes
 from minivae.models.linear_gaussian import LinearGaussian, log_marginal, posterior
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from minivae.backend import load_backend
 from minivae.data import load
 from minivae.metrics.reconstruction import reconstruction_error

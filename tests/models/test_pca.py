@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from minivae.models.pca import PCA, pca_decode, pca_encode, principal_axes
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA as SklearnPCA
+
+from minivae.models.pca import PCA, pca_decode, pca_encode, principal_axes
 
 
 @pytest.mark.parametrize(("n", "d", "j"), [(1797, 64, 10), (37, 19, 5), (13, 29, 7)])

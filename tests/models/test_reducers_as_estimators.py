@@ -2,16 +2,17 @@
 
 import numpy as np
 import pytest
-from minivae.models.autoencoder_estimator import Autoencoder
-from minivae.models.linear_gaussian import ProbabilisticPCA
-from minivae.models.linear_vae_estimator import LinearVAE
-from minivae.models.pca import PCA
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
+
+from minivae.models.autoencoder_estimator import Autoencoder
+from minivae.models.linear_gaussian import ProbabilisticPCA
+from minivae.models.linear_vae_estimator import LinearVAE
+from minivae.models.pca import PCA
 
 MODELS = [
     PCA(1),
@@ -39,8 +40,8 @@ def test_check_estimator(model):
 @pytest.mark.parametrize("model", MODELS, ids=name_of)
 def test_pipeline_grid_search_and_clone(model):
     x = load_digits().data[:120] / 16.0
-    search = GridSearchCV(make_pipeline(StandardScaler(), clone(model)), cv=2,
-                          param_grid={f"{type(model).__name__.lower()}__latent_dim": [1, 3]})  # fmt: skip
+    name = f"{type(model).__name__.lower()}__latent_dim"
+    search = GridSearchCV(make_pipeline(StandardScaler(), clone(model)), {name: [1, 3]}, cv=2)
     search.fit(x)
     assert search.best_estimator_.transform(x).shape == (120, search.best_estimator_[-1].latent_dim)
     names = search.best_estimator_[-1].get_feature_names_out()

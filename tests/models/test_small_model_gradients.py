@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from minivae.backend import load_backend
 from minivae.models import autoencoder as ae
 from minivae.models import inference as inf
@@ -58,7 +59,9 @@ def test_linear_vae():
     x, upstream = rng.normal(size=(5, 7)), np.full((), 0.83)
     _, cache = lv.linear_vae_forward(K, p, x)
     hand = lv.linear_vae_backward(K, upstream, cache, p)
-    compare(hand, gradient_by_complex_step(lambda q: upstream * lv.linear_vae_forward(K, q, x)[0], p))
+    compare(
+        hand, gradient_by_complex_step(lambda q: upstream * lv.linear_vae_forward(K, q, x)[0], p)
+    )
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])

@@ -1,0 +1,68 @@
+"""The book: maths without a script, pages without a request, and a build of one chapter."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from minivae.study import index, runner
+
+pytest.importorskip("latex2mathml")
+from minivae.study import book
+from minivae.study.mathml import to_mathml
+
+
+@pytest.mark.parametrize("equation", index.equations(), ids=lambda e: f"E{e.number}")
+def test_every_equation_becomes_mathml(equation):
+    formula, number = to_mathml(equation.latex + rf" \tag{{E{equation.number}}}", block=True)
+    assert number == f"(E{equation.number})"
+    ElementTree.fromstring(re.sub(r"&(?!#|amp;|lt;|gt;)", "&amp;", formula))
+
+
+def test_all_inline_maths_is_understood():
+    for text in [index.MATHS.read_text(encoding="utf-8"), *(c.text for c in runner.chapters())]:
+        prose = re.sub(r"\$\$.*?\$\$|```.*?```", "", text, flags=re.DOTALL)
+        for latex in re.findall(r"\$([^$]+)\$", prose):
+            to_mathml(latex, block=False)
+
+
+def test_what_is_not_understood_is_an_error():
+    with pytest.raises(ValueError, match="does not understand"):
+        to_mathml(r"\arg x", block=True)
+
+
+@pytest.mark.parametrize(
+    ("page", "count"),
+    [
+        ('<script async src="https://x.org/a.js"></script>', 1),
+        ('<img alt="a" src="//x.org/a.png">', 1),
+        ('<link rel="stylesheet" href="http://x.org/a.css">', 1),
+        ("<style>@import url(https://x.org/a.css)</style>", 1),
+        ("<style>a { background: url('https://x.org/a.png') }</style>", 1),
+        ('<a href="https://x.org">a link is not a request</a>', 0),
+        ('<script src="_static/a.js"></script><img src="data:image/png;base64,AA">', 0),
+    ],
+)
+def test_a_request_is_noticed(tmp_path, page, count):
+    (tmp_path / "a.html").write_text(page, encoding="utf-8")
+    assert len(book.requests_made(tmp_path)) == count
+
+
+def test_the_sources_are_complete(tmp_path):
+    book.write_sources(tmp_path / "source")
+    front = (tmp_path / "source" / "index.md").read_text(encoding="utf-8")
+    for chapter in runner.chapters():
+        assert chapter.path.stem in front
+        assert (tmp_path / "source" / chapter.path.name).is_file()
+    assert "](ops/" not in (tmp_path / "source" / "maths.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_book_of_one_chapter(tmp_path):
+    pytest.importorskip("sphinx")
+    pytest.importorskip("myst_nb")
+    page = book.build_book(tmp_path / "book", only=["principal-components"])
+    text = (page.parent / "02_principal_components.html").read_text(encoding="utf-8")
+    assert "<math" in text and "principal_axes" in text and "data:image/png;base64" in text
+    assert "claim: at most 1e-10 ✓" in text
+    assert book.requests_made(page.parent) == []

@@ -1,0 +1,96 @@
+"""The checker accepts right answers, refuses wrong ones, and says why."""
+
+import pytest
+
+from minivae.study.check import mark, write_template
+from minivae.study.exercises import EXERCISES
+from minivae.study.runner import StudyError
+
+RIGHT = {
+    "relative_error": "((x - x_hat)**2).sum() / ((x - x.mean(0))**2).sum()",
+    "constant_decoder": "x.mean(0)",
+    "encode": "(x - mean) @ axes",
+    "smallest_latent_dim": "int(np.argmax(np.cumsum(eigenvalues) / eigenvalues.sum()"
+    " >= share - 1e-12)) + 1",
+    "whiten": "z / np.sqrt(eigenvalues)",
+    "dense_backward": "(x.T @ dy, dy.sum(0), dy @ W.T)",
+    "another_basis": "(W_e @ A, np.linalg.inv(A) @ W_d)",
+    "count_parameters": "sum(i * o + o for s in ((data_dim, *hidden, latent_dim),"
+    " (latent_dim, *hidden[::-1], data_dim)) for i, o in zip(s, s[1:]))",
+    "memorise": "(lambda d: np.arange(len(d))[:, None], lambda z: x[np.rint(z[:, 0]).astype(int)])",
+    "fit_gaussian": "(codes.mean(0), np.cov(codes.T))",
+    "kl": "0.5 * (mu**2 + np.expm1(logvar) - logvar)",
+    "draw": "mu + np.exp(logvar / 2) * eps",
+    "gaussian_kl": "0.5 * (np.trace(np.linalg.solve(cov1, cov0)) + (mu1 - mu0) @ np.linalg.solve("
+    "cov1, mu1 - mu0) - len(mu0) + np.log(np.linalg.det(cov1) / np.linalg.det(cov0)))",
+    "overlap": "np.sqrt(2 * sigma1 * sigma2 / (sigma1**2 + sigma2**2))"
+    " * np.exp(-(mu1 - mu2)**2 / (4 * (sigma1**2 + sigma2**2)))",
+    "rescale": "(a * mu, logvar + 2 * np.log(a))",
+    "posterior_1d": "(x * w / (c + w * w), c / (c + w * w))",
+    "log_marginal_1d": "-0.5 * (np.log(2 * np.pi * (w * w + c)) + x * x / (w * w + c))",
+    "beta_of": "2 * c",
+    "best_variances": "1 / np.diag(precision)",
+    "elbo_from": "log_p - 0.5 * (q_var / post_var + (q_mu - post_mu)**2 / post_var - 1"
+    " + np.log(post_var / q_var))",
+    "reparameterise_gradient": "(dz.sum(0), 0.5 * np.exp(logvar / 2) * (dz * eps).sum(0))",
+    "covariance_numbers": "(latent_dim * (latent_dim + 1) // 2, latent_dim)",
+    "score_gradient_mu": "values[:, None] * eps / sigma",
+    "vae_loss": "squared_error / (2 * c) + kl + data_dim / 2 * np.log(2 * np.pi * c)",
+    "cheapest": "min(((m, j) for j, t in tables.items() for m, e in t.items() if e <= tolerance),"
+    " key=lambda p: (p[1], tables[p[1]][p[0]]))",
+}
+WRONG = {
+    "relative_error": "((x - x_hat)**2).sum() / (x**2).sum()",
+    "encode": "x @ axes",
+    "whiten": "z / eigenvalues",
+    "dense_backward": "(x.T @ dy / len(x), dy.mean(0), dy @ W.T)",
+    "kl": "0.5 * (mu**2 + np.exp(logvar) - 1 - logvar)",
+    "draw": "mu + np.exp(logvar) * eps",
+    "rescale": "(a * mu, logvar + np.log(a))",
+    "best_variances": "np.diag(np.linalg.inv(precision))",
+    "beta_of": "1 / (2 * c)",
+    "vae_loss": "squared_error / (2 * c) + kl",
+    "memorise": "(lambda d: d, lambda z: z)",
+    "overlap": "float('nan')",
+}
+CASES = [(chapter, e) for chapter, group in EXERCISES.items() for e in group]
+
+
+def answer(exercise, body):
+    return f"import numpy as np\n\n\ndef {exercise.signature}:\n    return {body}\n"
+
+
+@pytest.mark.parametrize(("chapter", "exercise"), CASES, ids=lambda v: getattr(v, "name", v))
+def test_the_right_answer_is_accepted(chapter, exercise, tmp_path):
+    path = tmp_path / "answers.py"
+    path.write_text(answer(exercise, RIGHT[exercise.name]), encoding="utf-8")
+    result = {m.name: m for m in mark(chapter, path)}[exercise.name]
+    assert result.right, result.hint
+
+
+@pytest.mark.parametrize(("chapter", "exercise"), CASES, ids=lambda v: getattr(v, "name", v))
+def test_a_wrong_answer_is_refused_with_a_hint(chapter, exercise, tmp_path):
+    path = tmp_path / "answers.py"
+    path.write_text(answer(exercise, WRONG.get(exercise.name, "0.123")), encoding="utf-8")
+    result = {m.name: m for m in mark(chapter, path)}[exercise.name]
+    assert not result.right
+    assert result.hint
+
+
+def test_the_template_asks_for_every_function_and_is_not_overwritten(tmp_path):
+    path = tmp_path / "answers.py"
+    write_template("neural-networks", path)
+    results = mark("neural-networks", path)
+    assert [r.name for r in results] == [e.name for e in EXERCISES["neural-networks"]]
+    assert all(r.hint == "not answered yet" for r in results)
+    with pytest.raises(StudyError, match="there already"):
+        write_template("neural-networks", path)
+
+
+def test_a_file_that_does_not_run_is_said_so(tmp_path):
+    path = tmp_path / "answers.py"
+    path.write_text("1 +", encoding="utf-8")
+    with pytest.raises(StudyError, match="does not run: SyntaxError"):
+        mark("takeaways", path)
+    with pytest.raises(StudyError, match="No such file"):
+        mark("takeaways", tmp_path / "nowhere.py")

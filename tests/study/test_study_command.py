@@ -1,0 +1,69 @@
+"""`minivae study` as it is typed."""
+
+import json
+
+import pytest
+from typer import Typer
+from typer.testing import CliRunner
+
+from minivae.cli import study_cmd
+from minivae.study import full
+from minivae.study.display import recorded
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    app = Typer()
+    app.callback()(lambda: None)
+    study_cmd.register(app)
+    return lambda *words: CliRunner().invoke(app, ["study", *words])
+
+
+def test_with_no_argument_it_lists_the_chapters(run):
+    result = run()
+    assert result.exit_code == 0
+    assert "10  takeaways" in result.output
+    assert "minivae study build" in result.output
+
+
+def test_check_writes_a_template_and_marks_it(run, tmp_path):
+    assert run("check", "takeaways").exit_code == 0
+    path = tmp_path / "takeaways_answers.py"
+    result = run("check", "takeaways", str(path))
+    assert result.exit_code == 1
+    assert "0 of 2 right" in result.output
+
+
+def test_index_is_printed(run):
+    assert "| (E46) | `halfway_test`" in run("index").output
+
+
+def test_an_unknown_chapter(run):
+    result = run("nonsense")
+    assert result.exit_code != 0
+    assert "no chapter is called 'nonsense'" in str(result.exception)
+
+
+def test_full_studies_are_recorded_with_how_they_were_made(tmp_path, monkeypatch):
+    monkeypatch.setitem(full.STUDIES, "tiny", lambda data_dir, say: {"rows": [1]})
+    path = full.run_study("tiny", None, folder=tmp_path)
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found["rows"] == [1]
+    assert found["made"]["command"] == "minivae study full tiny"
+
+
+@pytest.mark.parametrize("name", ["linear_autoencoder", "linear_vae", "regularity"])
+def test_the_recorded_figures_ship(name):
+    found = recorded(name)
+    assert found["made"]["command"].startswith("minivae study full")
+    assert found["rows"]
+
+
+def test_the_recorded_figures_meet_their_claims():
+    for row in recorded("linear_vae")["rows"]:
+        assert abs(row["log p"] - row["exact log p"]) <= 0.5
+        assert abs(row["c"] - row["exact c"]) <= 0.01 * row["exact c"]
+    for row in recorded("linear_autoencoder")["rows"]:
+        assert row["angle"] <= 1e-3
+        assert row["error"] <= 1.001 * row["PCA's error"]
