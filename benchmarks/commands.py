@@ -37,6 +37,7 @@ def show(args: argparse.Namespace, text: str) -> None:
 def step(args: argparse.Namespace) -> Rows:
     """The whole training step."""
     from . import step as module
+    from .step_text import table
     from .timing import StopRule
 
     on_gpu = args.backend == "cupy"
@@ -57,7 +58,7 @@ def step(args: argparse.Namespace) -> Rows:
         rule=StopRule(seconds=args.seconds), extra_contenders=alone,
     )  # fmt: skip
     rows = module.run(cases, options, store=not args.no_store)
-    show(args, module.table(rows))
+    show(args, table(rows))
     return rows
 
 

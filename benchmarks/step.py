@@ -64,6 +64,14 @@ def caches(cold: bool, folder: Path) -> dict[str, str]:
     return {key: str(folder / name) for key, name in names.items()}
 
 
+def on_wrong_device(device: str, versions: dict[str, str]) -> str:
+    """Why a contender must not race: it would run elsewhere than the others, or ''."""
+    found = versions.get("device", "")
+    if device == "gpu" and found and "cuda" not in found.lower():
+        return f"runs on {found}, not on the card: install its CUDA build"
+    return ""
+
+
 def failure(name: str, error: Exception) -> dict[str, Any]:
     """The row of a contender that is out of the race, labelled with the reason."""
     return {"contender": name, "failed": f"{type(error).__name__}: {error}"}
@@ -74,7 +82,7 @@ class Race:
 
     def __init__(self, case: Case, options: Options, data: Path, folder: Path) -> None:
         self.case, self.options, self.data, self.folder = case, options, data, folder
-        self.steps = options.block_steps or case.block_steps()
+        self.steps = options.block_steps or case.block_steps(options.device)
         self.runners: dict[str, Contender] = {}
         self.rows: dict[str, dict[str, Any]] = {}
 
@@ -111,6 +119,9 @@ class Race:
     def _start(self, name: str) -> None:
         worker = self.runners[name]
         loaded = worker.ask("load", threads=self.options.threads)
+        reason = on_wrong_device(self.options.device, loaded["versions"])
+        if reason:
+            raise WorkerError(f"{name} {reason}")
         ready = worker.ask(
             "prepare", case=self.case.to_dict(), data=str(self.data), steps=self.steps
         )
@@ -206,7 +217,9 @@ def run(cases: list[Case], options: Options, store: bool = True) -> list[dict[st
     with tempfile.TemporaryDirectory(prefix="minivae-bench-") as name:
         folder = Path(name)
         for case in cases:
-            options.say(f"{case.arch}, batch {case.batch}, {case.block_steps()} updates a block")
+            options.say(
+                f"{case.arch}, batch {case.batch}, {case.block_steps(options.device)} updates a block"
+            )
             data = folder / f"data-{case.data_dim}.npy"
             if not data.exists():
                 np.save(data, gate.shared_data(case.data_dim))
@@ -217,32 +230,3 @@ def run(cases: list[Case], options: Options, store: bool = True) -> list[dict[st
                 results.append("cold" if options.cold else "step", raced)
             rows += raced
     return rows
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """The rows for people: one line a contender, the verdict under ours."""
-    lines = []
-    for row in rows:
-        title = f"{row['arch']:>24} B={row['batch']:<5} {row['contender']:14}"
-        if "failed" in row:
-            lines.append(f"{title} FAILED: {row['failed']}")
-            continue
-        ms = row["ms"]
-        spread = "  ".join(f"{q} {value:9.4f}" for q, value in ms.items()) + " ms"
-        share = f"{row['peak_share']:5.0%} of peak" if "peak_share" in row else ""
-        rate = f"n={row['n']:<3} {row['gflops']:5.0f} GFLOP/s {share}"
-        if row["contender"].endswith("-peak"):
-            lines.append(f"{title} {spread}  {rate}  the limit")
-            continue
-        loss = f"loss {row['loss_first']:.2f} → {row['loss_last']:.2f}"
-        first = f"first run (compiles) {row['first_run_s']:.2f} s, cache {row['cache']}"
-        lines += [f"{title} {spread}  {rate}  {loss}", f"{'':>46} {first}"]
-        if "scaling" in row:
-            lines.append(f"{'':>46} {row['scaling']['ratio']:.2f} × one thread")
-        if "verdict" in row:
-            lo, hi = row["interval"]
-            lines.append(
-                f"{'':>46} {row['verdict']}: {row['ratio']:.2f} × [{lo:.2f}, {hi:.2f}] "
-                f"against {row['fastest_peer']}; stop: {row['stop']}"
-            )
-    return "\n".join(lines)

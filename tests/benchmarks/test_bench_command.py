@@ -55,6 +55,14 @@ def test_missing_peers_are_said_and_left_out(monkeypatch: pytest.MonkeyPatch) ->
     assert len(said) == 3 and all("pip install minivae[bench]" in line for line in said)
 
 
+def test_a_peer_without_the_card_does_not_race_against_one_with_it() -> None:
+    assert "install its CUDA build" in step.on_wrong_device("gpu", {"device": "TFRT_CPU_0"})
+    assert step.on_wrong_device("gpu", {"device": "cuda:0"}) == ""
+    assert step.on_wrong_device("cpu", {"device": "TFRT_CPU_0"}) == ""
+    options = step.Options(backend="cupy", peers=())
+    assert step.contenders_of(options) == ["minivae-cupy", "cublas-peak"]
+
+
 def test_the_header_says_what_a_reader_needs() -> None:
     head = machine.header()
     for key in ("processor", "cores", "threads", "blas", "versions", "commit", "time"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import gate, step
+from benchmarks import gate, step, step_text
 from benchmarks.cases import make_rows, make_theta, parse_arch
 from benchmarks.contenders.cheats import CHEATS, Cheat
 from benchmarks.timing import StopRule
@@ -68,7 +68,7 @@ def test_the_whole_race_labels_a_cheat_and_a_crash_and_times_the_honest(tmp_path
     assert "GateError" in rows["cheat:stale"]["failed"]
     assert "gradient of" in rows["cheat:broken-peer"]["failed"]
     assert "this contender crashes" in rows["cheat:crash"]["failed"]
-    assert "FAILED" in step.table(list(rows.values()))
+    assert "FAILED" in step_text.table(list(rows.values()))
 
 
 def test_nan_fails_even_in_one_entry() -> None:

@@ -1,0 +1,34 @@
+"""The step benchmark's rows for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows for people: one line a contender, the verdict under ours."""
+    lines = []
+    for row in rows:
+        title = f"{row['arch']:>24} B={row['batch']:<5} {row['contender']:14}"
+        if "failed" in row:
+            lines.append(f"{title} FAILED: {row['failed']}")
+            continue
+        ms = row["ms"]
+        spread = "  ".join(f"{q} {value:9.4f}" for q, value in ms.items()) + " ms"
+        share = f"{row['peak_share']:5.0%} of peak" if "peak_share" in row else ""
+        rate = f"n={row['n']:<3} {row['gflops']:5.0f} GFLOP/s {share}"
+        if row["contender"].endswith("-peak"):
+            lines.append(f"{title} {spread}  {rate}  the limit")
+            continue
+        loss = f"loss {row['loss_first']:.2f} → {row['loss_last']:.2f}"
+        first = f"first run (compiles) {row['first_run_s']:.2f} s, cache {row['cache']}"
+        lines += [f"{title} {spread}  {rate}  {loss}", f"{'':>46} {first}"]
+        if "scaling" in row:
+            lines.append(f"{'':>46} {row['scaling']['ratio']:.2f} × one thread")
+        if "verdict" in row:
+            lo, hi = row["interval"]
+            lines.append(
+                f"{'':>46} {row['verdict']}: {row['ratio']:.2f} × [{lo:.2f}, {hi:.2f}] "
+                f"against {row['fastest_peer']}; stop: {row['stop']}"
+            )
+    return "\n".join(lines)
