@@ -217,9 +217,8 @@ def run(cases: list[Case], options: Options, store: bool = True) -> list[dict[st
     with tempfile.TemporaryDirectory(prefix="minivae-bench-") as name:
         folder = Path(name)
         for case in cases:
-            options.say(
-                f"{case.arch}, batch {case.batch}, {case.block_steps(options.device)} updates a block"
-            )
+            steps = options.block_steps or case.block_steps(options.device)
+            options.say(f"{case.arch}, batch {case.batch}, {steps} updates a block")
             data = folder / f"data-{case.data_dim}.npy"
             if not data.exists():
                 np.save(data, gate.shared_data(case.data_dim))
