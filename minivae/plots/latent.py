@@ -12,6 +12,7 @@ import numpy.typing as npt
 from minivae.plots.style import BLUE, GREY, LABEL_COLOURS, new_figure, save, styled
 
 Array = npt.NDArray[Any]
+MARKS = "os^Dv<>phX"
 MAX_POINTS = 10_000  # more would only paint over each other
 
 
@@ -25,8 +26,8 @@ def latent_scatter(
 ) -> Path:
     """Codes (N, 2) of the data in the dimensions `dims`; labels (N,) or None.
 
-    Each label's name stands at the median of its points, so that colour is not needed to tell
-    them apart; the circles hold 39 % and 86 % of the prior (1 and 2 standard deviations).
+    Names at the medians, or marks, tell the labels apart where colour does not; the circles
+    hold 39 % and 86 % of the prior (1 and 2 standard deviations).
     """
     codes, labels = codes[:MAX_POINTS], None if labels is None else labels[:MAX_POINTS]
     with styled():
@@ -47,17 +48,22 @@ def latent_scatter(
 def labelled(
     axes: Any, codes: Array, labels: Array, names: Sequence[str] | None, size: float
 ) -> None:
-    """One colour per label, and its name at its median."""
-    order = np.random.default_rng(0).permutation(len(codes))  # no label is always on top
-    kinds = np.unique(labels)
-    colour_of = {k: LABEL_COLOURS[i % len(LABEL_COLOURS)] for i, k in enumerate(kinds)}
-    colours = [colour_of[k] for k in labels[order]]
-    axes.scatter(*codes[order].T, s=size, c=colours, alpha=0.75, linewidths=0)
-    for kind in kinds:
-        centre = np.median(codes[labels == kind], axis=0)
-        name = str(kind) if names is None else names[int(kind)]
-        box = {"boxstyle": "round,pad=0.25", "fc": "white", "ec": colour_of[kind], "lw": 1.6}
-        axes.text(*centre, name, weight="bold", fontsize=9, ha="center", va="center", bbox=box)
+    """A colour and a mark per label; short names stand at their medians, long ones in a legend."""
+    kinds = [int(kind) for kind in np.unique(labels)]
+    words = [str(kind) if names is None else names[kind] for kind in kinds]
+    short = max(map(len, words)) <= 2
+    for i, (kind, word) in enumerate(zip(kinds, words, strict=True)):
+        mine = codes[labels == kind]
+        colour = LABEL_COLOURS[i % len(LABEL_COLOURS)]
+        mark = "o" if short else MARKS[i % len(MARKS)]
+        axes.scatter(*mine.T, s=size, color=colour, marker=mark, alpha=0.75, linewidths=0,
+                     label=word)  # fmt: skip
+        if short:
+            box = {"boxstyle": "round,pad=0.25", "fc": "white", "ec": colour, "lw": 1.6}
+            axes.text(*np.median(mine, axis=0), word, weight="bold", fontsize=9, ha="center",
+                      va="center", bbox=box)  # fmt: skip
+    if not short:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, markerscale=1.6)
 
 
 def prior_circles(axes: Any) -> None:
