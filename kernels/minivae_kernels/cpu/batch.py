@@ -30,7 +30,7 @@ SAMPLES = 64  # samples whose noise is made side by side
 def scale_bytes(source, scale, out):
     """out = float32(source) · scale."""
     for i in range(len(source)):
-        out[i] = f32(f32(source[i]) * scale)
+        out[i] = f32(source[i]) * scale
 
 
 @inner

@@ -33,7 +33,9 @@ SCRATCH = DEPTH * PANEL + BLOCK  # floats for each thread
 
 
 @entry
-def forward_kernel(member, team, sync, x, W, bias, y, rows, inputs, outputs, kind, space, place):
+def forward_kernel(
+    member, team, sync, x, W, bias, y, rows, inputs, outputs, kind, space, place, pieces_
+):
     """y = act(x W + b); place: where x, W, b and y lie in `space`, and their panels' strides."""
     if not barrier(sync, team):
         return
@@ -45,7 +47,7 @@ def forward_kernel(member, team, sync, x, W, bias, y, rows, inputs, outputs, kin
     if member == 0:
         space[b0 : b0 + outputs] = bias
     barrier(sync, team)
-    mine = np.empty((most_pieces(outputs, rows), WORDS), dtype=np.int64)
+    mine = pieces_[member]
     for k in range(pieces(outputs, rows, member, team, mine)):
         panel, first, count = mine[k, 0], mine[k, 1], mine[k, 2]
         a, c = x0 + first * PANEL, y0 + panel * y_panel + first * PANEL
@@ -59,7 +61,9 @@ def forward_kernel(member, team, sync, x, W, bias, y, rows, inputs, outputs, kin
 
 
 @entry
-def input_kernel(member, team, sync, dy, W, dx, rows, inputs, outputs, space, place, scratch):
+def input_kernel(
+    member, team, sync, dy, W, dx, rows, inputs, outputs, space, place, scratch, pieces_
+):
     """dx = dy Wᵀ; place: dy, W and dx."""
     if not barrier(sync, team):
         return
@@ -69,7 +73,7 @@ def input_kernel(member, team, sync, dy, W, dx, rows, inputs, outputs, space, pl
     low, high = share(inputs, member, team)
     pack_rows(W, outputs, low, high, space, w0, w_panel)
     barrier(sync, team)
-    mine = np.empty((most_pieces(inputs, rows), WORDS), dtype=np.int64)
+    mine = pieces_[member]
     for k in range(pieces(inputs, rows, member, team, mine)):
         panel, first, count = mine[k, 0], mine[k, 1], mine[k, 2]
         c = dx0 + panel * dx_panel + first * PANEL
@@ -99,9 +103,7 @@ def params_kernel(member, team, sync, dy, x, dW, db, rows, inputs, outputs, spac
         halves = halves_of(outputs, panel)
         d0, a0 = dy0 + panel * dy_panel, x0 + i * x_panel
         left = inputs - i * PANEL
-        weight_blocks(
-            space, a0, x_panel, space, d0, rows, left, 1, halves, scratch, s0, none
-        )
+        weight_blocks(space, a0, x_panel, space, d0, rows, left, 1, halves, scratch, s0, none)
         unpack_rows(scratch, s0, min(PANEL, left), panel, dW, outputs, i * PANEL)
         if i == 0:
             multiply(
@@ -124,6 +126,10 @@ def _buffer(name: str, floats: int) -> np.ndarray:
     return held
 
 
+def _pieces(team: int, columns: int, rows: int) -> np.ndarray:
+    return np.empty((team, most_pieces(columns, rows), WORDS), dtype=np.int64)
+
+
 def _double(op: str, *arrays: Any) -> bool:
     return precision(op, *arrays) is not np.float32
 
@@ -143,7 +149,8 @@ def _forward(op: str, x: Any, W: Any, b: Any, kind: int) -> np.ndarray:
                  space.take(panels(outputs) * PANEL), *space.matrix(outputs, stride))  # fmt: skip
         args = flat(x), flat(W), flat(b), y.reshape(-1), rows, inputs, outputs, kind
         team = team_for(y.size * inputs / 64)
-        run(forward_kernel, team, *args, _buffer("space", space.size), place)
+        run(forward_kernel, team, *args, _buffer("space", space.size), place,
+            _pieces(team, outputs, rows))  # fmt: skip
     return y
 
 
@@ -180,7 +187,8 @@ def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
         held = _buffer("space", space.size)
         held[place[4] : place[4] + PANEL] = 0
         args = flat(dy), flat(W), dx.reshape(-1), rows, inputs, outputs
-        run(input_kernel, team, *args, held, place, _buffer("scratch", team * SCRATCH))
+        run(input_kernel, team, *args, held, place, _buffer("scratch", team * SCRATCH),
+            _pieces(team, inputs, rows))  # fmt: skip
     return dx
 
 

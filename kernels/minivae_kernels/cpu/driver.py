@@ -23,7 +23,7 @@ from .phases import (
     total_of,
 )
 from .simd import PANEL
-from .split import WORDS, group_size, most_pieces
+from .split import group_size
 from .sync import barrier
 from .table import (
     ACTIVATION,
@@ -32,10 +32,8 @@ from .table import (
     DRAWS,
     FREE_BITS,
     GAUSSIAN,
-    INPUTS,
     KL,
     KL_J,
-    LATENT_DIM,
     LEARN_C,
     LIKELIHOOD,
     LOG_2PI,
@@ -43,7 +41,6 @@ from .table import (
     LOGC0,
     LOSS,
     NLL,
-    OUTPUTS,
     SAMPLES,
     SCALE,
     SCRATCH,
@@ -81,21 +78,18 @@ def count_update(sums, batch, nll, kl_j, loss):
 @entry
 def train(
     member, team, sync, rows, t0, lr, beta, bytes_, floats, c, numbers, layers, blocks, weights,
-    p, m, v, w, scratches, partial, kl_buffer, ones, zeros, sums, bad,
+    p, m, v, w, scratches, partial, constants_, kl_weights, kl_sums_, pieces_, ones, zeros, sums, bad,
 ):  # fmt: skip
     """Updates t0, t0 + 1, … on rows (n, B); bad[0] becomes the first one without a finite loss."""
     if not barrier(sync, team):
         return  # called off before it began
     batch, depth, kind = rows.shape[1], c[DEPTH_], c[ACTIVATION]
     all_rows = batch * c[DRAWS]
-    J = c[LATENT_DIM]
     size = group_size(all_rows)
     count = (c[DATA_DIM] + PANEL - 1) // PANEL * ((all_rows + size - 1) // size)
     scratch, s0 = scratches, member * c[SCRATCH]
-    constant, kl_weight = np.empty(9, dtype=np.float32), np.zeros(kl_buffer, dtype=np.float32)
-    kl_j = np.empty(J, dtype=np.float64)
-    widest = max(layers[:, INPUTS].max(), layers[:, OUTPUTS].max())
-    mine = np.empty((most_pieces(widest, all_rows), WORDS), dtype=np.int64)
+    constant, kl_weight = constants_[member], kl_weights[member]
+    kl_j, mine = kl_sums_[member], pieces_[member]
     mu, logvar, out = layers[depth], layers[depth + 1], layers[2 * depth + 2]
     for i in range(len(rows)):
         if bad[0] >= 0:
@@ -115,9 +109,7 @@ def train(
             barrier(sync, team)
         logc = np.float64(p[c[LOGC0]]) if c[LEARN_C] != 0 else numbers[LOGC]
         precision = math.exp(-logc)
-        output_forward(
-            member, team, c, out, batch, precision, w, p, scratch, s0, partial, mine
-        )
+        output_forward(member, team, c, out, batch, precision, w, p, scratch, s0, partial, mine)
         barrier(sync, team)
 
         squares = total_of(partial, count, scratch, s0)
@@ -137,7 +129,17 @@ def train(
 
         for k in range(2 * depth + 2, depth + 2, -1):
             hidden_backward(
-                member, team, layers[k], layers[k - 1], kind, all_rows, w, p, scratch, s0, zeros,
+                member,
+                team,
+                layers[k],
+                layers[k - 1],
+                kind,
+                all_rows,
+                w,
+                p,
+                scratch,
+                s0,
+                zeros,
                 mine,
             )
             barrier(sync, team)
@@ -148,7 +150,18 @@ def train(
         barrier(sync, team)
         if depth > 0:
             heads_backward(
-                member, team, mu, logvar, layers[depth - 1], kind, batch, w, p, scratch, s0, zeros,
+                member,
+                team,
+                mu,
+                logvar,
+                layers[depth - 1],
+                kind,
+                batch,
+                w,
+                p,
+                scratch,
+                s0,
+                zeros,
                 mine,
             )
             barrier(sync, team)
@@ -162,9 +175,7 @@ def train(
         if member == 0 and c[LEARN_C] != 0:
             scratch[s0] = f32(0.5 * (c[DATA_DIM] - precision * squares / all_rows))
             a = c[LOGC0]
-            descend(
-                c, p[a : a + 1], scratch[s0 : s0 + 1], m[a : a + 1], v[a : a + 1], constant
-            )
+            descend(c, p[a : a + 1], scratch[s0 : s0 + 1], m[a : a + 1], v[a : a + 1], constant)
         update(
             member, team, c, layers, blocks, weights, batch, w, p, m, v, scratch, s0, constant,
             ones, zeros,

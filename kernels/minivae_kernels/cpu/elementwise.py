@@ -49,23 +49,23 @@ def binary_part(op, dy, x, dx):
             dx[i] = m.kept_where_positive(dy[i], x[i])
     elif op == TANH_D:
         for i in range(len(x)):
-            t = m.exp(f32(f32(-2) * m.magnitude(x[i])))
-            u = f32(f32(1) + t)
-            dx[i] = f32(dy[i] * f32(f32(f32(4) * t) / f32(u * u)))
+            t = m.exp(f32(-2) * m.magnitude(x[i]))
+            u = f32(1) + t
+            dx[i] = dy[i] * (f32(4) * t / (u * u))
     elif op == SIGMOID_D:
         for i in range(len(x)):
             t = m.exp(-m.magnitude(x[i]))
-            u = f32(f32(1) + t)
-            dx[i] = f32(dy[i] * f32(t / f32(u * u)))
+            u = f32(1) + t
+            dx[i] = dy[i] * (t / (u * u))
     elif op == SOFTPLUS_D:
         for i in range(len(x)):
-            dx[i] = f32(dy[i] * m.sigmoid(x[i]))
+            dx[i] = dy[i] * m.sigmoid(x[i])
     elif op == BOUND_D:
         for i in range(len(x)):
             dx[i] = m.kept_inside(dy[i], x[i], LOGVAR_BOUND)
     elif op == TANH_OUT_D:
         for i in range(len(x)):
-            dx[i] = f32(dy[i] * f32(f32(f32(1) - x[i]) * f32(f32(1) + x[i])))
+            dx[i] = dy[i] * ((f32(1) - x[i]) * (f32(1) + x[i]))
 
 
 @entry

@@ -27,11 +27,11 @@ def draw_kernel(member, team, sync, mu, logvar, eps, z, kl):
     for draw in range(len(eps)):
         e, out = eps[draw][low:high], z[draw][low:high]
         for i in range(len(a)):
-            out[i] = f32(a[i] + f32(m.exp(f32(f32(0.5) * b[i])) * e[i]))
+            out[i] = a[i] + m.exp(f32(0.5) * b[i]) * e[i]
     if len(kl) > 0:
         price = kl[low:high]
         for i in range(len(a)):
-            price[i] = f32(f32(0.5) * f32(f32(a[i] * a[i]) + f32(m.expm1(b[i]) - b[i])))
+            price[i] = f32(0.5) * (a[i] * a[i] + (m.expm1(b[i]) - b[i]))
 
 
 @entry
@@ -46,16 +46,16 @@ def draw_backward_kernel(member, team, sync, dz, dkl, mu, logvar, eps, dmu, dlog
     for draw in range(len(dz)):
         d, e = dz[draw][low:high], eps[draw][low:high]
         for i in range(len(u)):
-            u[i] = f32(u[i] + d[i])
-            s[i] = f32(s[i] + f32(d[i] * e[i]))
+            u[i] = u[i] + d[i]
+            s[i] = s[i] + d[i] * e[i]
     if len(dz) > 0:
         for i in range(len(u)):
-            s[i] = f32(s[i] * f32(f32(0.5) * m.exp(f32(f32(0.5) * lv[i]))))
+            s[i] = s[i] * (f32(0.5) * m.exp(f32(0.5) * lv[i]))
     if len(dkl) > 0:
         k, a = dkl[low:high], mu[low:high]
         for i in range(len(u)):
-            u[i] = f32(u[i] + f32(k[i] * a[i]))
-            s[i] = f32(s[i] + f32(k[i] * f32(f32(0.5) * m.expm1(lv[i]))))
+            u[i] = u[i] + k[i] * a[i]
+            s[i] = s[i] + k[i] * (f32(0.5) * m.expm1(lv[i]))
 
 
 NOTHING, NO_DRAWS = np.zeros(0, dtype=np.float32), np.zeros((0, 0), dtype=np.float32)

@@ -25,11 +25,11 @@ def _bernoulli_row(a, x, linear, factor, d, dnll):
     for i in range(len(a)):
         e = m.exp(-m.magnitude(a[i]))
         positive = m.kept_where_positive(a[i], a[i])
-        linear[i] = f32(positive - f32(x[i] * a[i]))
-        factor[i] = f32(f32(1) + e)
+        linear[i] = positive - x[i] * a[i]
+        factor[i] = f32(1) + e
     for i in range(len(d)):
         e = m.exp(-m.magnitude(a[i]))
-        d[i] = f32(dnll * f32(f32((f32(1) if a[i] > f32(0) else e) / f32(f32(1) + e)) - x[i]))
+        d[i] = dnll * ((f32(1) if a[i] > f32(0) else e) / (f32(1) + e) - x[i])
 
 
 @inner
@@ -75,10 +75,10 @@ def bernoulli_kernel(member, team, sync, dnll, logits, x, nll, dlogits):
 @inner
 def _gaussian_row(y, x, squares, d, weight):
     for i in range(len(y)):
-        r = f32(y[i] - x[i])
-        squares[i] = f32(r * r)
+        r = y[i] - x[i]
+        squares[i] = r * r
     for i in range(len(d)):
-        d[i] = f32(weight * f32(y[i] - x[i]))
+        d[i] = weight * (y[i] - x[i])
 
 
 @entry

@@ -48,10 +48,10 @@ def _reduce(x):
     """x = n log 2 + r with a whole n -> n, r, and exp(r) - 1."""
     shifted = fma(x, LOG2_E, MAGIC)
     n = i32(bits_of_float(shifted) - MAGIC_BITS)
-    whole = f32(shifted - MAGIC)
+    whole = shifted - MAGIC
     r = fma(whole, -LN2_LOW, fma(whole, -LN2_HIGH, x))
     p = fma(fma(fma(fma(fma(E5, r, E4), r, E3), r, E2), r, E1), r, E0)
-    return n, fma(p, f32(r * r), r)
+    return n, fma(p, r * r, r)
 
 
 @inline
@@ -61,7 +61,7 @@ def exp(x):
     bounded = f32(89.0) if low > f32(89.0) else low
     n, p = _reduce(bounded)
     half = i32(n >> i32(1))
-    return f32(f32(f32(p + ONE) * _power_of_two(half)) * _power_of_two(i32(n - half)))
+    return (p + ONE) * _power_of_two(half) * _power_of_two(i32(n - half))
 
 
 @inline
@@ -69,7 +69,7 @@ def exp_negative(x):
     """eˣ for x <= 0; below -87.3, where it is under 1.2e-38, it stays there."""
     bounded = f32(-87.3) if x < f32(-87.3) else x
     n, p = _reduce(bounded)
-    return f32(f32(p + ONE) * _power_of_two(n))
+    return (p + ONE) * _power_of_two(n)
 
 
 @inline
@@ -79,26 +79,26 @@ def expm1(x):
     bounded = f32(89.0) if low > f32(89.0) else low
     n, p = _reduce(bounded)
     half = _power_of_two(i32(n - i32(1)))  # one power less: 2¹²⁸ is no float32
-    e = fma(half, p, f32(half - HALF))
-    return f32(e + e)
+    e = fma(half, p, half - HALF)
+    return e + e
 
 
 @inline
 def log(x):
     """The natural logarithm; -infinity at 0, NaN below."""
     tiny = x < SMALLEST_NORMAL
-    bits = bits_of_float(f32(x * SCALE_UP) if tiny else x)
+    bits = bits_of_float(x * SCALE_UP if tiny else x)
     e = f32(i32(i32(bits >> FIRST_BITS) - i32(126)))
-    e = f32(e - f32(23.0)) if tiny else e
+    e = e - f32(23.0) if tiny else e
     m = float_of_bits(i32((bits & i32(0x007FFFFF)) | i32(0x3F000000)))
     small = m < SQRT_HALF
-    e = f32(e - ONE) if small else e
-    m = f32(f32(m + m) - ONE) if small else f32(m - ONE)
-    square = f32(m * m)
+    e = e - ONE if small else e
+    m = m + m - ONE if small else m - ONE
+    square = m * m
     p = fma(fma(fma(fma(L8, m, L7), m, L6), m, L5), m, L4)
     p = fma(fma(fma(fma(p, m, L3), m, L2), m, L1), m, L0)
-    tail = fma(e, LN2_LOW, fma(f32(p * m), square, f32(-HALF * square)))
-    out = fma(e, LN2_HIGH, f32(m + tail))
+    tail = fma(e, LN2_LOW, fma(p * m, square, -HALF * square))
+    out = fma(e, LN2_HIGH, m + tail)
     out = x if x == INFINITE else out
     out = -INFINITE if x == ZERO else out
     return out if x >= ZERO else NOT_A_NUMBER
@@ -107,17 +107,17 @@ def log(x):
 @inline
 def log1p_unit(x):
     """log(1 + x) for 0 <= x <= 1: the rounding of 1 + x is put back."""
-    u = f32(ONE + x)
-    lost = f32(x - f32(u - ONE))
+    u = ONE + x
+    lost = x - (u - ONE)
     small = u >= f32(1.4142135)
     e = ONE if small else ZERO
-    m = f32(fma(u, HALF, -ONE)) if small else f32(u - ONE)
-    square = f32(m * m)
+    m = f32(fma(u, HALF, -ONE)) if small else u - ONE
+    square = m * m
     p = fma(fma(fma(fma(L8, m, L7), m, L6), m, L5), m, L4)
     p = fma(fma(fma(fma(p, m, L3), m, L2), m, L1), m, L0)
-    tail = fma(e, LN2_LOW, fma(f32(p * m), square, f32(-HALF * square)))
-    tail = f32(tail + f32(lost / u))
-    return fma(e, LN2_HIGH, f32(m + tail))
+    tail = fma(e, LN2_LOW, fma(p * m, square, -HALF * square))
+    tail = tail + lost / u
+    return fma(e, LN2_HIGH, m + tail)
 
 
 @inline
@@ -130,13 +130,13 @@ def magnitude(x):
 def tanh(x):
     """(e²ˣ - 1) / (e²ˣ + 1); a polynomial near 0, where that would cancel."""
     a = magnitude(x)
-    square = f32(x * x)
+    square = x * x
     p = fma(fma(fma(fma(T4, square, T3), square, T2), square, T1), square, T0)
-    near = fma(f32(p * square), x, x)
+    near = fma(p * square, x, x)
     bounded = f32(10.0) if a > f32(10.0) else a
-    n, q = _reduce(f32(bounded + bounded))
-    e = f32(f32(q + ONE) * _power_of_two(n))
-    far = f32(ONE - f32(TWO / f32(e + ONE)))
+    n, q = _reduce(bounded + bounded)
+    e = (q + ONE) * _power_of_two(n)
+    far = ONE - TWO / (e + ONE)
     far = -far if x < ZERO else far
     return near if a < f32(0.625) else far
 
@@ -145,13 +145,13 @@ def tanh(x):
 def sigmoid(x):
     """1 / (1 + e⁻ˣ), small values with all their digits."""
     e = exp(-magnitude(x))
-    return f32((ONE if x > ZERO else e) / f32(ONE + e))
+    return (ONE if x > ZERO else e) / (ONE + e)
 
 
 @inline
 def softplus(x):
     """log(1 + eˣ) = max(x, 0) + log1p(e^-|x|)."""
-    return f32((ZERO if x <= ZERO else x) + log1p_unit(exp(-magnitude(x))))
+    return (ZERO if x <= ZERO else x) + log1p_unit(exp(-magnitude(x)))
 
 
 @inline

@@ -34,34 +34,54 @@ if WIDTH == 16:
         r = 0
         if halves == 2:
             while rows - r >= 12:
-                tile_12(a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth)
+                tile_12(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
                 r += 12
             if rows - r >= 8:
-                tile_8(a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth)
+                tile_8(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
                 r += 8
             if rows - r >= 4:
-                tile_4(a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth)
+                tile_4(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
                 r += 4
             if rows - r >= 2:
-                tile_2(a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth)
+                tile_2(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
                 r += 2
             if rows - r >= 1:
-                tile_1(a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth)
+                tile_1(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
         else:
             while rows - r >= 12:
-                half_12(a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth)
+                half_12(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
                 r += 12
             if rows - r >= 8:
-                half_8(a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth)
+                half_8(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
                 r += 8
             if rows - r >= 4:
-                half_4(a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth)
+                half_4(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
                 r += 4
             if rows - r >= 2:
-                half_2(a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth)
+                half_2(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
                 r += 2
             if rows - r >= 1:
-                half_1(a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth)
+                half_1(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
 
     @inner
     def multiply_across(a, a0, b, b0, c, c0, s, s0, s_row, rows, depth, halves):
@@ -85,16 +105,24 @@ else:
         for h in range(halves):
             bh, ch, sh, r = b0 + 16 * h, c0 + 16 * h, s0 + 16 * h, 0
             while rows - r >= 6:
-                half_6(a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth)
+                half_6(
+                    a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth
+                )
                 r += 6
             if rows - r >= 4:
-                half_4(a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth)
+                half_4(
+                    a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth
+                )
                 r += 4
             if rows - r >= 2:
-                half_2(a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth)
+                half_2(
+                    a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth
+                )
                 r += 2
             if rows - r >= 1:
-                half_1(a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth)
+                half_1(
+                    a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth
+                )
 
     @inner
     def multiply_across(a, a0, b, b0, c, c0, s, s0, s_row, rows, depth, halves):
@@ -139,7 +167,9 @@ def backward_panel(
             transpose_block(w, block, scratch, s0 + q * BLOCK)
         a0 = dy0 + first * dy_panel
         if k == 0 and len(zeros) > 0:
-            multiply(dy, a0, dy_panel, scratch, s0, dx, dx0, zeros, NOUGHT, NOUGHT, rows, depth, halves)
+            multiply(
+                dy, a0, dy_panel, scratch, s0, dx, dx0, zeros, NOUGHT, NOUGHT, rows, depth, halves
+            )
         else:
             multiply(dy, a0, dy_panel, scratch, s0, dx, dx0, dx, dx0, STEP, rows, depth, halves)
 

@@ -20,8 +20,8 @@ f32 = np.float32
 def sgd(theta, grad, velocity, lr, momentum):
     """velocity = momentum · velocity + grad; theta -= lr · velocity                      (E32)"""
     for i in range(len(theta)):
-        velocity[i] = f32(f32(velocity[i] * momentum) + grad[i])
-        theta[i] = f32(theta[i] - f32(lr * velocity[i]))
+        velocity[i] = velocity[i] * momentum + grad[i]
+        theta[i] = theta[i] - lr * velocity[i]
 
 
 @inner
@@ -32,8 +32,8 @@ def adam(theta, grad, m, v, rate, beta1, rest1, beta2, rest2, correction, eps):
         first = f32(f32(m[i] * beta1) + f32(rest1 * g))
         second = f32(f32(v[i] * beta2) + f32(rest2 * f32(g * g)))
         m[i], v[i] = first, second
-        below = f32(f32(np.sqrt(f32(second * correction))) + eps)
-        theta[i] = f32(theta[i] - f32(f32(rate * first) / below))
+        below = np.sqrt(second * correction) + eps
+        theta[i] = theta[i] - rate * first / below
 
 
 @entry

@@ -23,8 +23,10 @@ class LowerOnly(NativeLowering):
 
     def run_pass(self, state: Any) -> bool:
         library = state.targetctx.codegen().create_library(state.func_id.func_qualname)
-        library._optimize_final_module = lambda: None
-        library._finalize_final_module = lambda: setattr(library, "_finalized", True)
+        library._optimize_functions = lambda module: setattr(
+            module, "data_layout", library.codegen._data_layout
+        )
+        library.finalize = lambda: setattr(library, "_finalized", True)
         state.library = library
         state.flags.no_compile = True
         super().run_pass(state)
@@ -33,18 +35,37 @@ class LowerOnly(NativeLowering):
         name = fndesc.qualname.split(".")[-1]
         module = fndesc.lookup_module()
         handle = _dynfunc.make_function(module, name, "", 0, lowered.env, (library,))
-        state.targetctx.insert_user_function(handle, fndesc, [library])
+        state.targetctx.insert_user_function(handle, fndesc, _with_callees(library))
         state["cr"] = _LowerResult(fndesc, lowered.call_helper, cfunc=handle, env=lowered.env)
         return True
 
 
+def _with_callees(library: Any) -> list[Any]:
+    """The library and all that it calls, each once: a caller links them side by side."""
+    found = {id(library): library}
+    for callee in library._linking_libraries:
+        found[id(callee)] = callee
+    return list(found.values())
+
+
+# Passes for what these kernels never use: closures, `with`, raising, inlining in Numba's IR.
+UNUSED = {
+    "WithLifting", "InlineClosureLikes", "RewriteDynamicRaises", "MakeFunctionToJitFunction",
+    "InlineInlinables", "FindLiterallyCalls", "LiteralUnroll", "LiteralPropagationSubPipelinePass",
+    "InlineOverloads", "NopythonRewrites", "AnnotateTypes", "DeadBranchPrune",
+    "RewriteSemanticConstants",
+}  # fmt: skip
+
+
 class InnerCompiler(CompilerBase):
-    """Numba's own pipeline with the last step shortened."""
+    """Numba's own pipeline with the last step shortened and the idle ones left out."""
 
     def define_pipelines(self) -> list[Any]:
         manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
         manager.passes = [
-            (LowerOnly if step is NativeLowering else step, why) for step, why in manager.passes
+            (LowerOnly if step is NativeLowering else step, why)
+            for step, why in manager.passes
+            if step.__name__ not in UNUSED
         ]
         manager._finalized = False
         manager.finalize()

@@ -65,7 +65,7 @@ def deactivate(dy, y, kind):
             dy[i] = m.kept_where_positive(dy[i], y[i])
     else:
         for i in range(len(y)):
-            dy[i] = f32(dy[i] * f32(f32(f32(1) - y[i]) * f32(f32(1) + y[i])))
+            dy[i] = dy[i] * ((f32(1) - y[i]) * (f32(1) + y[i]))
 
 
 @inner
@@ -122,14 +122,14 @@ def _sigma_kl(mu, raw, sigma, kl):
     for i in range(len(mu)):
         high = LOGVAR_BOUND if raw[i] > LOGVAR_BOUND else raw[i]
         lv = -LOGVAR_BOUND if high < -LOGVAR_BOUND else high
-        sigma[i] = m.exp(f32(f32(0.5) * lv))
-        kl[i] = f32(f32(0.5) * f32(f32(mu[i] * mu[i]) + f32(m.expm1(lv) - lv)))
+        sigma[i] = m.exp(f32(0.5) * lv)
+        kl[i] = f32(0.5) * (mu[i] * mu[i] + (m.expm1(lv) - lv))
 
 
 @inner
 def _draw(mu, sigma, eps, z):
     for i in range(len(mu)):
-        z[i] = f32(mu[i] + f32(sigma[i] * eps[i]))
+        z[i] = mu[i] + sigma[i] * eps[i]
 
 
 @inner
@@ -188,19 +188,19 @@ def _bernoulli(a, x, linear, factor, scale):
     """
     for i in range(len(a)):
         e = m.exp_negative(-m.magnitude(a[i]))
-        u = f32(f32(1) + e)
+        u = f32(1) + e
         positive = m.kept_where_positive(a[i], a[i])
-        linear[i] = f32(positive - f32(x[i] * a[i]))
+        linear[i] = positive - x[i] * a[i]
         factor[i] = u
-        a[i] = f32(scale * f32(f32((f32(1) if a[i] > f32(0) else e) / u) - x[i]))
+        a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / u - x[i])
 
 
 @inner
 def _gaussian(y, x, squares, scale):
     for i in range(len(y)):
-        r = f32(y[i] - x[i])
-        squares[i] = f32(r * r)
-        y[i] = f32(scale * r)
+        r = y[i] - x[i]
+        squares[i] = r * r
+        y[i] = scale * r
 
 
 @inner
@@ -214,7 +214,7 @@ def _clear_padding(dy, factor, valid):
 @inner
 def _add_log(total, factor):
     for i in range(len(total)):
-        total[i] = f32(total[i] + m.log(factor[i]))
+        total[i] = total[i] + m.log(factor[i])
 
 
 @inner
@@ -315,11 +315,11 @@ def _collect(dz, eps, dmu, dlogvar, fresh):
     if fresh:
         for i in range(len(dz)):
             dmu[i] = dz[i]
-            dlogvar[i] = f32(dz[i] * eps[i])
+            dlogvar[i] = dz[i] * eps[i]
     else:
         for i in range(len(dz)):
-            dmu[i] = f32(dmu[i] + dz[i])
-            dlogvar[i] = f32(dlogvar[i] + f32(dz[i] * eps[i]))
+            dmu[i] = dmu[i] + dz[i]
+            dlogvar[i] = dlogvar[i] + dz[i] * eps[i]
 
 
 @inner
@@ -329,9 +329,7 @@ def _heads(dmu, dlogvar, mu, raw, sigma, weight):
         k = weight[i & (PANEL - 1)]
         lv = raw[i]
         outside = (lv > LOGVAR_BOUND) | (lv < -LOGVAR_BOUND)
-        dmu[i] = f32(dmu[i] + f32(k * mu[i]))
-        own = f32(dlogvar[i] * f32(f32(0.5) * sigma[i]))
-        slope = f32(f32(0.5) * m.expm1(f32(0) if outside else lv))
-        dlogvar[i] = f32(0) if outside else f32(own + f32(k * slope))
-
-
+        dmu[i] = dmu[i] + k * mu[i]
+        own = dlogvar[i] * (f32(0.5) * sigma[i])
+        slope = f32(0.5) * m.expm1(f32(0) if outside else lv)
+        dlogvar[i] = f32(0) if outside else own + k * slope

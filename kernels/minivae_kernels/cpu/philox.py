@@ -65,7 +65,7 @@ def block(c0, c1, c2, c3, k0, k1):
 @inline
 def unit(w):
     """A word as a uniform in (0, 1)                                                      (E35)"""
-    return f32(f32(f32(i32(w >> u32(9))) * TO_UNIT) + HALF_CELL)
+    return f32(i32(w >> u32(9))) * TO_UNIT + HALF_CELL
 
 
 @inline
@@ -75,40 +75,40 @@ def _log(u):
     e = f32(i32(i32(bits >> i32(23)) - i32(126)))
     m = float_of_bits(i32((bits & i32(0x007FFFFF)) | i32(0x3F000000)))
     small = m < SQRT_HALF
-    e = f32(e - f32(1)) if small else e
-    m = f32((f32(m + m) if small else m) - f32(1))
-    square = f32(m * m)
-    p = f32(f32(LOG[8] * m) + LOG[7])
-    p = f32(f32(p * m) + LOG[6])
-    p = f32(f32(p * m) + LOG[5])
-    p = f32(f32(p * m) + LOG[4])
-    p = f32(f32(p * m) + LOG[3])
-    p = f32(f32(p * m) + LOG[2])
-    p = f32(f32(p * m) + LOG[1])
-    p = f32(f32(p * m) + LOG[0])
-    p = f32(f32(p * m) * square)
-    p = f32(p + f32(e * LN2_LOW))
-    p = f32(p - f32(f32(0.5) * square))
-    return f32(f32(m + p) + f32(e * LN2_HIGH))
+    e = e - f32(1) if small else e
+    m = (m + m if small else m) - f32(1)
+    square = m * m
+    p = LOG[8] * m + LOG[7]
+    p = p * m + LOG[6]
+    p = p * m + LOG[5]
+    p = p * m + LOG[4]
+    p = p * m + LOG[3]
+    p = p * m + LOG[2]
+    p = p * m + LOG[1]
+    p = p * m + LOG[0]
+    p = p * m * square
+    p = p + e * LN2_LOW
+    p = p - f32(0.5) * square
+    return m + p + e * LN2_HIGH
 
 
 @inline
 def box_muller(w0, w1):
     """Two words make two independent standard normals                                    (E36)"""
-    u = f32(f32(f32(w0) * TO_TURN) + HALF_TURN)
-    radius = f32(np.sqrt(f32(f32(-2) * _log(u))))
+    u = f32(w0) * TO_TURN + HALF_TURN
+    radius = np.sqrt(f32(-2) * _log(u))
     quadrant = u32(w1 >> u32(30))
-    t = f32(f32(i32(u32(w1 << u32(2)))) * TO_TURN)
-    square = f32(t * t)
-    s = f32(f32(SIN[3] * square) + SIN[2])
-    s = f32(f32(s * square) + SIN[1])
-    s = f32(f32(f32(s * square) + SIN[0]) * t)
-    c = f32(f32(COS[3] * square) + COS[2])
-    c = f32(f32(c * square) + COS[1])
-    c = f32(f32(f32(f32(c * square) + COS[0]) * square) + f32(1))
+    t = f32(i32(u32(w1 << u32(2)))) * TO_TURN
+    square = t * t
+    s = SIN[3] * square + SIN[2]
+    s = s * square + SIN[1]
+    s = (s * square + SIN[0]) * t
+    c = COS[3] * square + COS[2]
+    c = c * square + COS[1]
+    c = (c * square + COS[0]) * square + f32(1)
     odd = (quadrant & u32(1)) == u32(1)
     cosine = s if odd else c
     sine = c if odd else s
     cosine = -cosine if (quadrant == u32(1)) | (quadrant == u32(2)) else cosine
     sine = -sine if quadrant >= u32(2) else sine
-    return f32(radius * cosine), f32(radius * sine)
+    return radius * cosine, radius * sine

@@ -52,7 +52,6 @@ def pieces(columns, rows, member, team, out):
     return found
 
 
-@inner
 def most_pieces(columns, rows):
     """Room that `pieces` may need."""
     return ((columns + PANEL - 1) // PANEL + 2) * (rows // 128 + 2)

@@ -9,6 +9,7 @@ import numpy as np
 from . import table
 from .pool import default_threads, run
 from .simd import PANEL
+from .split import WORDS, most_pieces
 
 
 class Step:
@@ -46,7 +47,18 @@ class Step:
         self.ones, self.zeros = table.aligned(PANEL) + np.float32(1), table.aligned(PANEL)
         self.sums = np.zeros(table.KL_J + plan.latent_dim)
         self.bad = np.full(1, -1, dtype=np.int64)
-        self.kl_buffer = table.panels(plan.latent_dim) * PANEL
+        self.own = self._own(int(plan.latent_dim), self.max_batch * int(plan.draws))
+
+    def _own(self, J: int, rows: int) -> tuple[np.ndarray, ...]:
+        """What each thread keeps for itself: constants, KL weights and sums, its pieces."""
+        widest = int(self.plan.layers[:, [table.INPUTS, table.OUTPUTS]].max())
+        room = most_pieces(widest, rows)
+        return (
+            np.zeros((self.threads, PANEL), dtype=np.float32),
+            np.zeros((self.threads, table.panels(J) * PANEL), dtype=np.float32),
+            np.zeros((self.threads, J), dtype=np.float64),
+            np.zeros((self.threads, room, WORDS), dtype=np.int64),
+        )
 
     def _data(self, data: Any, features: int) -> None:
         if data.ndim != 2 or data.shape[1] != features:
@@ -89,7 +101,7 @@ class Step:
             train, self.threads, rows, int(t), lr, beta, self.bytes, self.floats,
             self.plan.config, self.plan.numbers, self.plan.layers, self.plan.blocks,
             self.plan.weights, self.theta, self.m, self.v, self.space, self.scratch, self.partial,
-            self.kl_buffer, self.ones, self.zeros, self.sums, self.bad,
+            *self.own, self.ones, self.zeros, self.sums, self.bad,
         )  # fmt: skip
 
     def metrics(self) -> dict[str, Any]:

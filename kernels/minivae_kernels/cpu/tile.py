@@ -160,4 +160,3 @@ def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
                 out[r + distance] = builder.shuffle_vector(*pair, ir.Constant(kind, high))
         rows, distance = out, distance * 2
     return rows
-

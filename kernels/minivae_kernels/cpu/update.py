@@ -108,6 +108,4 @@ def update(
 @inner
 def bias_gradient(dy, dy0, rows, out, o0, ones, zeros):
     """db = Σ_b dy of one panel: a product with a row of ones."""
-    multiply(
-        ones, NOUGHT, NOUGHT, dy, dy0, out, o0, zeros, NOUGHT, NOUGHT, np.int64(1), rows, TWO
-    )
+    multiply(ones, NOUGHT, NOUGHT, dy, dy0, out, o0, zeros, NOUGHT, NOUGHT, np.int64(1), rows, TWO)
