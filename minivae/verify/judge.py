@@ -88,8 +88,7 @@ def by_complex_step(case: Case) -> None:
         floor[part] = np.where(touched > 0, touched, weight.max(initial=0))
         kept.append(block)
     case.columns = np.concatenate(kept, axis=1) if count <= chunk else None
-    size = np.maximum(1.0, np.abs(case.leaf.value.ravel()[case.entries].astype(np.float64)))
-    case.true, case.floor = true, tol("floor") * case.eps * floor / size
+    case.true, case.floor = true, tol("floor") * case.eps * floor
     case.doubt = np.zeros(count)
 
 

@@ -96,7 +96,7 @@ class Report:
             "faults": [asdict(fault) for fault in self.faults],
             "notes": list(self.notes),
         }
-        return dict(_plain(data))
+        return dict(plain(data))
 
     def to_json(self, indent: int | None = 2) -> str:
         """The report as JSON."""
@@ -112,11 +112,11 @@ def _badness(row: Row) -> tuple[bool, float]:
     return (not row.ok, math.inf if math.isnan(error) else error)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(sub) for key, sub in value.items()}
+        return {key: plain(sub) for key, sub in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(sub) for sub in value]
+        return [plain(sub) for sub in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

@@ -52,7 +52,7 @@ TABLE: dict[str, Tolerance] = {
     "entry32": Tolerance(64.0, "eps32 of the entry itself: constants rounded to float32 in one pass only"),
     "tensor": Tolerance(1024.0, "eps of the tensor's largest entry: a naive sum of 1e6 terms"),
     "noise": Tolerance(16.0, "times the change that a 2-eps nudge of inputs and upstream makes"),
-    "floor": Tolerance(32.0, "eps of |dy*y| per unit of input: what no evaluation of y can resolve"),
+    "floor": Tolerance(32.0, "eps of the largest |dy*y| the entry touches: what a saturated pass rounds away"),
     "direction": Tolerance(256.0, "eps of sum |g*u| along one direction"),
     "linear": Tolerance(64.0, "eps of the largest entry: doubling the upstream doubles the gradient"),
     "repeat": Tolerance(64.0, "eps of the largest entry: two runs on the same numbers"),
