@@ -9,6 +9,7 @@ import numpy as np
 
 from .checks import flat, matrix, precision
 from .compiler import entry
+from .forward import activate
 from .matmul import (
     BLOCK,
     DEPTH,
@@ -21,7 +22,6 @@ from .matmul import (
     weight_blocks,
 )
 from .pack import pack_rows, unpack_rows
-from .phases import activate
 from .pool import run
 from .settings import team_for
 from .simd import PANEL

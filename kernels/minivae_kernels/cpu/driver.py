@@ -10,18 +10,10 @@ import math
 
 import numpy as np
 
+from .backward import heads_backward, hidden_backward, latent_backward
 from .batch import gather, noise
 from .compiler import entry, inner
-from .phases import (
-    heads_backward,
-    hidden_backward,
-    hidden_forward,
-    kl_sums,
-    latent_backward,
-    latent_forward,
-    output_forward,
-    total_of,
-)
+from .forward import hidden_forward, kl_sums, latent_forward, output_forward, total_of
 from .simd import PANEL
 from .split import group_size
 from .sync import barrier
@@ -78,7 +70,8 @@ def count_update(sums, batch, nll, kl_j, loss):
 @entry
 def train(
     member, team, sync, rows, t0, lr, beta, bytes_, floats, c, numbers, layers, blocks, weights,
-    p, m, v, w, scratches, partial, constants_, kl_weights, kl_sums_, pieces_, ones, zeros, sums, bad,
+    p, m, v, w, scratches, partial, constants_, kl_weights, kl_sums_, pieces_, ones, zeros, sums,
+    bad,
 ):  # fmt: skip
     """Updates t0, t0 + 1, … on rows (n, B); bad[0] becomes the first one without a finite loss."""
     if not barrier(sync, team):

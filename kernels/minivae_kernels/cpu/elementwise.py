@@ -10,7 +10,7 @@ from . import generic
 from . import mathematics as m
 from .checks import flat, precision
 from .compiler import entry, inner
-from .phases import LOGVAR_BOUND
+from .forward import LOGVAR_BOUND
 from .pool import run
 from .settings import team_for
 from .sync import barrier, share

@@ -10,11 +10,11 @@ from . import generic
 from . import mathematics as m
 from .checks import flat, matrix, precision
 from .compiler import entry, inner
-from .table import LOG_2PI
 from .pool import run
 from .settings import team_for
 from .simd import PANEL, multiply_rows, sum_rows
 from .sync import barrier, share
+from .table import LOG_2PI
 
 f32 = np.float32
 

@@ -17,7 +17,8 @@ PANEL = 32  # columns of a panel: two AVX-512 vectors, four AVX2 vectors, eight 
 _NAMES_16 = ("avx512", "cascadelake", "cooperlake", "cannonlake", "icelake", "rapids", "tigerlake",
              "rocketlake", "znver4", "znver5", "x86-64-v4", "knl", "knm")  # fmt: skip
 _NAMES_8 = ("haswell", "broadwell", "skylake", "znver", "core-avx2", "alderlake", "raptorlake",
-            "x86-64-v3", "lunarlake", "arrowlake", "sierraforest", "grandridge", "bdver4")  # fmt: skip
+            "x86-64-v3", "lunarlake", "arrowlake", "sierraforest", "grandridge",
+            "bdver4")  # fmt: skip
 
 
 def vector_width() -> int:

@@ -1,7 +1,7 @@
 """The register tile: the innermost loops of every matrix product, emitted as vector FMAs.
 
-C[r, c] = S[r, c] + Σ_k A(r, k) B[k, c] for `rows` rows and one or two groups of 16 columns. B is a panel:
-32 floats for each k. The accumulators stay in registers over all k, one fused multiply-add
+C[r, c] = S[r, c] + Σ_k A(r, k) B[k, c] for a few rows and 16 or 32 columns. B is a panel: 32
+floats for each k. The accumulators stay in registers over all k, one fused multiply-add
 each, k after k: the bits do not depend on the tile's shape or the vector's width.
 """
 
@@ -93,8 +93,9 @@ def make_tile(rows: int, columns: int, across: bool) -> Any:
                 left = builder.sub(depth_, k)
                 full = builder.icmp_signed("<", left, const(PANEL))
                 count = builder.select(full, left, const(PANEL))
-                return stretch(builder.gep(pa, [builder.mul(i, a_panel_)]),
-                               builder.gep(pb, [builder.mul(k, const(PANEL))]), count, sums)  # fmt: skip
+                qa = builder.gep(pa, [builder.mul(i, a_panel_)])
+                qb = builder.gep(pb, [builder.mul(k, const(PANEL))])
+                return stretch(qa, qb, count, sums)
 
             sums = []
             for r, column in grid:
