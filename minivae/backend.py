@@ -71,23 +71,27 @@ def check_contract(name: str, kernels: Mapping[str, Any]) -> None:
             )
 
 
-def load_backend(name: str, threads: int | None = None) -> Backend:
+def load_backend(name: str, threads: int | None = None, *, tf32: bool = False) -> Backend:
     """The backend called "numpy", "numba" or "cupy".
 
     threads: how many the backend's kernels may use; None leaves it to the backend, and the
     NumPy reference leaves it to its BLAS.
-    Raises BackendUnavailable if it cannot run here, ValueError if there is none of that name.
+    tf32: cupy only; a card may round the products' inputs to TF32, faster and no longer float32.
+    Raises BackendUnavailable if it cannot run here, ValueError if there is none of that name or
+    if it has no TF32.
     """
     if name not in BACKENDS:
         raise ValueError(
             f"unknown backend {name!r}: choose {', '.join(BACKENDS)}{nearest(name, BACKENDS)}"
         )
+    if tf32 and name != "cupy":
+        raise ValueError(f"backend {name!r} has no TF32: leave it out, or use cupy on a card")
     if name == "numpy":
         return Backend(name, {})
     import minivae_kernels
 
     try:
-        kernels = minivae_kernels.load(name, threads)
+        kernels = minivae_kernels.load(name, threads, tf32=tf32)
     except minivae_kernels.Unavailable as reason:
         raise BackendUnavailable(f"backend {name!r} cannot run here: {reason}") from reason
     check_contract(name, kernels)

@@ -24,6 +24,11 @@ def test_unknown_backend_names_the_nearest():
         load_backend("numbra")
 
 
+def test_tf32_is_a_cards_alone():
+    with pytest.raises(ValueError, match="'numpy' has no TF32"):
+        load_backend("numpy", tf32=True)
+
+
 def test_unknown_op_is_named():
     with pytest.raises(AttributeError, match="'numpy' has no op 'dense_sideways'"):
         _ = load_backend("numpy").dense_sideways
@@ -45,7 +50,7 @@ def test_a_backend_that_cannot_run_says_why(monkeypatch):
     class Unavailable(RuntimeError):
         pass
 
-    def load(name, threads=None):
+    def load(name, threads=None, *, tf32=False):
         raise Unavailable("no card was found; use --backend numba")
 
     broken.Unavailable, broken.load = Unavailable, load

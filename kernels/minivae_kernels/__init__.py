@@ -11,11 +11,12 @@ class Unavailable(RuntimeError):
     """These kernels cannot run here; the message says why and how to mend it."""
 
 
-def load(name: str, threads: int | None = None) -> dict[str, Any]:
+def load(name: str, threads: int | None = None, *, tf32: bool = False) -> dict[str, Any]:
     """The kernels called "numba" (this processor) or "cupy" (an NVIDIA card), by op name.
 
     threads: how many a CPU kernel may use; None takes one for every core this process may
-    run on. Raises Unavailable where they cannot run, ValueError for another name.
+    run on. tf32: let a card round the products' inputs to TF32: faster, and no longer float32.
+    Raises Unavailable where they cannot run, ValueError for another name.
     """
     if name == "numba":
         from minivae_kernels import cpu
@@ -24,5 +25,5 @@ def load(name: str, threads: int | None = None) -> dict[str, Any]:
     if name == "cupy":
         from minivae_kernels import gpu
 
-        return gpu.load(threads)
+        return gpu.load(threads, tf32=tf32)
     raise ValueError(f"unknown kernels {name!r}: choose {' or '.join(NAMES)}")

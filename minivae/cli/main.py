@@ -40,6 +40,8 @@ USAGE_FAULTS = (
     "DataError",
     "UsageFault",
     "BackendUnavailable",
+    "Unavailable",
+    "OutOfDeviceMemory",
     "CheckpointError",
     "RunError",
     "ValueError",
