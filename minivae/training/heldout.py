@@ -32,7 +32,20 @@ class Split(NamedTuple):
     name: str  # "valid", "test", or "train" when nothing is held out
     held_out: Array | None  # (M, D) the array that is measured on
     rows: Array  # (m,) its rows that count
-    note: str  # what the user should know, or ""
+
+
+def settle_validation(dataset: Dataset, config: TrainConfig) -> tuple[TrainConfig, str]:
+    """The settings with the fraction that early stopping needs, and what to say about it.
+
+    The fraction is then part of the run's record: a run cannot be resumed on other rows.
+    """
+    own = "valid" in dataset.parts
+    if config.patience is None or config.validation is not None or own:
+        return config, ""
+    return config.with_changes(validation=DEFAULT_VALIDATION), (
+        "early stopping needs rows that are neither trained on nor tested on: "
+        f"{DEFAULT_VALIDATION:.0%} of the training rows are held out for it"
+    )
 
 
 def split_rows(dataset: Dataset, config: TrainConfig) -> Split:
@@ -40,35 +53,32 @@ def split_rows(dataset: Dataset, config: TrainConfig) -> Split:
 
     Raises ConfigError where the carving would leave no row on one side.
     """
-    n, everything = len(dataset.train), np.arange(len(dataset.train))
-    own = dataset.valid is not None and len(dataset.valid) > 0
-    fraction = config.validation
-    if own and fraction is not None:
+    everything = np.arange(len(dataset.train))
+    valid, fraction = dataset.parts.get("valid"), config.validation
+    if valid is not None and fraction is not None:
         raise ConfigError(
             f"validation = {fraction}: {dataset.name} has a validation part of its own; "
             "leave the setting out"
         )
-    if own:
-        return Split(everything, "valid", dataset.valid, np.arange(len(dataset.valid)), "")  # type: ignore[arg-type]
-    note = ""
-    if fraction is None and config.patience is not None:
-        fraction = DEFAULT_VALIDATION
-        note = (
-            f"early stopping needs rows that are neither trained on nor tested on: "
-            f"{fraction:.0%} of the training rows are held out for it"
-        )
+    if valid is not None:
+        return Split(everything, "valid", valid, np.arange(len(valid)))
     if fraction is not None:
-        size = round(fraction * n)
-        if not 0 < size < n:
-            raise ConfigError(
-                f"validation = {fraction:g}: holds out {size} of {n} training rows; "
-                "choose a fraction that leaves rows on both sides"
-            )
-        order = permutation(config.seed, CARVE_EPOCH, n)
-        return Split(np.sort(order[size:]), "valid", dataset.train, np.sort(order[:size]), note)
+        return _carve(dataset, config, fraction)
     if len(dataset.test) > 0:
-        return Split(everything, "test", dataset.test, np.arange(len(dataset.test)), "")
-    return Split(everything, "train", None, everything[:0], "")
+        return Split(everything, "test", dataset.test, np.arange(len(dataset.test)))
+    return Split(everything, "train", None, everything[:0])
+
+
+def _carve(dataset: Dataset, config: TrainConfig, fraction: float) -> Split:
+    n = len(dataset.train)
+    size = round(fraction * n)
+    if not 0 < size < n:
+        raise ConfigError(
+            f"validation = {fraction:g}: holds out {size} of {n} training rows; "
+            "choose a fraction that leaves rows on both sides"
+        )
+    order = permutation(config.seed, CARVE_EPOCH, n)
+    return Split(np.sort(order[size:]), "valid", dataset.train, np.sort(order[:size]))
 
 
 def measure(

@@ -15,7 +15,7 @@ from minivae.data.targets import binarise_fixed, check_targets
 from minivae.models.config import ConfigError, ModelConfig
 from minivae.ops.philox import permutation
 from minivae.training.config import TrainConfig, check_together
-from minivae.training.heldout import Split, split_rows
+from minivae.training.heldout import Split, settle_validation, split_rows
 from minivae.training.plan import StepPlan, make_plan
 from minivae.training.schedule import Rate, Schedule
 from minivae.training.state import State
@@ -41,6 +41,7 @@ class Job:
     schedule: Schedule
     plan: StepPlan
     chunk: int  # updates
+    note: str = ""  # what the user should know, or nothing
 
     @property
     def rows(self) -> int:
@@ -90,6 +91,7 @@ def make_job(
     if config.backend != K.name:
         raise ConfigError(f"backend = {config.backend!r}: the backend given is {K.name!r}")
     data = binarise_fixed(dataset, config.seed) if config.binarise == "fixed" else dataset
+    config, note = settle_validation(data, config)
     split = split_rows(data, config)
     B = min(config.batch_size, len(split.train_rows))
     plan = make_plan(
@@ -109,7 +111,7 @@ def make_job(
     schedule = Schedule.of(config.lr, model.beta, config.warmup, per_epoch)
     if lr is not None:
         schedule = Schedule(lr, schedule.beta, schedule.warmup_updates)
-    return Job(model, config, data, K, split, schedule, plan, chunk_size(plan, K.name))
+    return Job(model, config, data, K, split, schedule, plan, chunk_size(plan, K.name), note)
 
 
 def chunk_size(plan: StepPlan, backend: str) -> int:

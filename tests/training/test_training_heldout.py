@@ -70,6 +70,6 @@ def test_the_datas_own_validation_part_is_used():
     data = data.with_parts(valid=data.test[:11])
     _, config = settings({"train": {"patience": 3}})
     split = split_rows(data, config)
-    assert split.name == "valid" and len(split.rows) == 11 and split.note == ""
+    assert split.name == "valid" and len(split.rows) == 11
     with pytest.raises(ConfigError, match="validation part of its own"):
         split_rows(data, config.with_changes(validation=0.1))

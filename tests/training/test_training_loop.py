@@ -11,7 +11,7 @@ import pytest
 from minivae.backend import load_backend
 from minivae.data.errors import DataError
 from minivae.models.config import ConfigError
-from minivae.training.errors import CheckpointError, RunError
+from minivae.training.errors import CheckpointError, Diverged, RunError
 from minivae.training.job import make_job
 from minivae.training.load import load_model, load_run
 from minivae.training.progress import NullReporter
@@ -212,6 +212,22 @@ def test_patience_holds_rows_out_and_says_why_it_stopped(tmp_path):
     assert again.reason == "patience" and again.updates == result.updates
 
 
+def test_early_stopping_cannot_be_added_later_on_rows_already_trained_on(tmp_path):
+    run_here({}, tmp_path / "run", stop=StopAt(3))
+    with pytest.raises(RunError, match=r"started with validation None, not 0\.1"):
+        run_here({"train": {"patience": 2}}, tmp_path / "run", resume=True)
+
+
+def test_held_out_rows_that_break_the_model_are_named(tmp_path):
+    data = small_data()
+    test = data.test.astype(np.float32)
+    test[3] = 3e30
+    data = data.with_parts(train=data.train.astype(np.float32), test=test)
+    spec = {"model": {"likelihood": "gaussian"}}
+    with pytest.raises(Diverged, match="the test loss is not finite after epoch 1"):
+        run_here(spec, tmp_path / "run", data=data)
+
+
 def test_the_rows_held_out_are_not_trained_on():
     K = RecordingBackend()
     result = run_here({"train": {"validation": 0.25, "epochs": 2}}, None, K=K)
@@ -233,7 +249,7 @@ def planned(monkeypatch):
         remaining = iter(losses)
         zero = {"reconstruction": 1.0, "kl": 0.0, "elbo": -1.0, "kl_j": [0.0], "active_units": 0}
         monkeypatch.setattr(
-            "minivae.training.loop.measure", lambda *args: zero | {"loss": next(remaining)}
+            "minivae.training.trainer.measure", lambda *args: zero | {"loss": next(remaining)}
         )
 
     return plan

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from minivae.training import loop
+from minivae.training import trainer
 from minivae.training.progress import PlainReporter, RichReporter, clock
 from tests.training.child_run import run_here
 
@@ -24,7 +24,7 @@ def test_lines_have_the_losses_apart():
 
 def test_the_bar_draws_and_leaves_the_lines(monkeypatch):
     rich = pytest.importorskip("rich.console")
-    monkeypatch.setattr(loop, "TICK_SECONDS", 0.0)
+    monkeypatch.setattr(trainer, "TICK_SECONDS", 0.0)
     stream = io.StringIO()
     console = rich.Console(file=stream, force_terminal=True, width=120, color_system=None)
     run_here({"train": {"epochs": 2}}, None, reporter=RichReporter(console))
@@ -33,7 +33,7 @@ def test_the_bar_draws_and_leaves_the_lines(monkeypatch):
 
 
 def test_ticks_come_between_chunks(monkeypatch):
-    monkeypatch.setattr(loop, "TICK_SECONDS", 0.0)
+    monkeypatch.setattr(trainer, "TICK_SECONDS", 0.0)
     ticks = []
 
     class Ticks(PlainReporter):

@@ -1,0 +1,262 @@
+"""One run from its first update to its last: epochs of updates, measured, saved, stopped."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minivae.models.config import ModelConfig
+from minivae.training.config import TrainConfig
+from minivae.training.errors import Diverged, RunError
+from minivae.training.heldout import measure
+from minivae.training.job import Job
+from minivae.training.keeper import Keeper
+from minivae.training.progress import Reporter, Start, Tick
+from minivae.training.state import State, Sums
+from minivae.training.trace import investigate
+from minivae.types import Array
+
+TICK_SECONDS = 0.2
+
+
+@dataclass
+class TrainResult:
+    """What training made: theta (P,) after the last update and at the best epoch, and the record.
+
+    history: the lines of metrics.jsonl. monitor: the part that `best` is judged by ("valid",
+    "test" or "train"). reason: "finished", "patience" or "stopped"; message says it in words.
+    """
+
+    model: ModelConfig
+    config: TrainConfig
+    theta: Array
+    best_theta: Array
+    epochs: int
+    updates: int
+    best_epoch: int | None
+    best_loss: float | None
+    monitor: str
+    reason: str
+    message: str
+    run_dir: Path | None
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Stopped(Exception):
+    """Unwinds the loop when it was asked to stop."""
+
+
+class Trainer:
+    """One call of `train`: the step, the state it is in, and what is due."""
+
+    def __init__(
+        self,
+        job: Job,
+        state: State,
+        keeper: Keeper | None,
+        reporter: Reporter,
+        stop: Callable[[], bool],
+    ) -> None:
+        self.job, self.state, self.keeper, self.reporter = job, state, keeper, reporter
+        self.stop = stop
+        self.history = keeper.history if keeper else []
+        self.anchor = deepcopy(state)  # the last state known to be good
+        self.best_theta = keeper.best_theta() if keeper else None
+        self.step = job.step(state)
+        self.last_tick = self.last_save = self.began = time.monotonic()
+        self.samples = 0  # in this process, since `began`
+
+    def run(self) -> TrainResult:
+        """Go on until the epochs are done, patience is out, or someone asks to stop."""
+        self._announce()
+        reason, message = "finished", ""
+        try:
+            while not (reason_to_stop := self._over()):
+                self._epoch()
+            reason, message = reason_to_stop
+        except Stopped:
+            reason, message = "stopped", self._save_for_resume()
+        except (RunError, KeyboardInterrupt, SystemExit) as error:
+            self.reporter.finish(f"ended after {self.state.progress.epoch} epochs")
+            raise error
+        self.reporter.finish(message)
+        return self._result(reason, message)
+
+    def _announce(self) -> None:
+        job = self.job
+        self.reporter.start(
+            Start(
+                run_dir=str(self.keeper.path) if self.keeper else None,
+                parameters=self.state.theta.size,
+                rows=job.rows,
+                epoch=self.state.progress.epoch,
+                epochs=job.config.epochs,
+                updates_per_epoch=job.updates_per_epoch,
+                held_out=job.split.name,
+                held_out_rows=len(job.split.rows),
+                backend=job.K.name,
+            )
+        )
+
+    def _over(self) -> tuple[str, str] | None:
+        p, config = self.state.progress, self.job.config
+        if config.patience is not None and p.waited >= config.patience:
+            return "patience", (
+                f"stopped after epoch {p.epoch}: the {self.job.split.name} loss has not improved "
+                f"for {p.waited} epochs (best {p.best:.3f} nats at epoch {p.best_epoch})"
+            )
+        if p.epoch >= config.epochs:
+            return "finished", f"trained {p.epoch} epochs ({p.t} updates)"
+        return None
+
+    def _epoch(self) -> None:
+        job, p = self.job, self.state.progress
+        order = job.order(p.epoch)
+        self.began, self.samples = time.monotonic(), 0
+        while p.update < job.updates_per_epoch:
+            self._pause()
+            rows = job.next_rows(order, p.update)
+            self.step(rows, p.t, *job.schedule.chunk(p.t, len(rows)))
+            if self.step.bad_step >= 0:
+                self._diverged()
+            p.sums.add(self.step.metrics())
+            p.update += len(rows)
+            p.t += len(rows)
+            self.samples += rows.size
+            self._tick()
+        seconds = time.monotonic() - self.began
+        self._pause()
+        self._pull()
+        with np.errstate(over="ignore", invalid="ignore"):  # the check below says it better
+            held_out = self._measure()
+        if held_out and not math.isfinite(held_out["loss"]):
+            raise Diverged(self._bad_measure(), self.keeper.path if self.keeper else None)
+        self._close_epoch(held_out, seconds)
+
+    def _measure(self) -> dict[str, Any] | None:
+        job = self.job
+        theta, scale = self.state.theta, job.data.scale
+        return measure(job.K, job.model, theta, job.split, job.config, scale, self._pause)
+
+    def _pause(self) -> None:
+        """Between chunks: stop if asked, save if it is time."""
+        if self.stop():
+            raise Stopped
+        every = self.job.config.checkpoint_seconds
+        due = time.monotonic() - self.last_save >= every
+        if self.keeper and due and self.state.progress.update > 0:
+            self._save(best=False)
+
+    def _pull(self) -> None:
+        """Fetch theta and moments from the step; they must be finite to be worth anything."""
+        self.state.theta, self.state.moments = self.step.state()
+        if not self.state.finite():
+            self._diverged()
+
+    def _save(self, best: bool) -> None:
+        self._pull()
+        if self.keeper:
+            self.keeper.save(self.state, best)
+        self.anchor = deepcopy(self.state)
+        self.last_save = time.monotonic()
+
+    def _close_epoch(self, held_out: dict[str, Any] | None, seconds: float) -> None:
+        job, p = self.job, self.state.progress
+        figures = p.sums.figures()
+        watched = held_out or figures
+        improved = p.best is None or watched["loss"] < p.best
+        p.epoch, p.update, p.sums = p.epoch + 1, 0, Sums()
+        if improved:
+            p.best, p.best_epoch, p.waited = watched["loss"], p.epoch, 0
+            self.best_theta = self.state.theta.copy()
+        else:
+            p.waited += 1
+        record = {
+            "epoch": p.epoch,
+            "updates": p.t,
+            "lr": float(job.schedule.lr(p.t - 1)),
+            "beta": float(job.schedule.beta_at(p.t - 1)),
+            "monitor": job.split.name,
+            "best": improved,
+            "train": figures,
+            "held_out": held_out,
+            "seconds": round(seconds, 4),
+            "samples_per_second": round(self.samples / max(seconds, 1e-9), 1),
+        }
+        self._record(record, improved)
+
+    def _record(self, record: dict[str, Any], improved: bool) -> None:
+        self.history.append(record)
+        if self.keeper:
+            self.keeper.log(record)
+        due = self.state.progress.epoch % self.job.config.checkpoint_every == 0
+        if due or improved or self._over():
+            self._save(best=improved)
+        self.anchor = deepcopy(self.state)
+        self.reporter.epoch(record)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if now - self.last_tick < TICK_SECONDS:
+            return
+        self.last_tick = now
+        job, p = self.job, self.state.progress
+        speed = self.samples / max(now - self.began, 1e-9)
+        left = (job.config.epochs - p.epoch) * job.rows - p.sums.samples
+        f = p.sums.figures()
+        losses = (f["reconstruction"], f["kl"], f["elbo"], job.schedule.beta_at(p.t))
+        place = (p.epoch + 1, job.config.epochs, p.update, job.updates_per_epoch)
+        self.reporter.tick(Tick(*place, *losses, speed, left / speed if speed > 0 else None))
+
+    def _save_for_resume(self) -> str:
+        p = self.state.progress
+        where = f"in epoch {p.epoch + 1}, after update {p.update} of {self.job.updates_per_epoch}"
+        if self.keeper is None:
+            self._pull()
+            return where
+        if p.t > 0:
+            self._save(best=False)
+        return f"{where}; saved. Continue with: minivae train --resume {self.keeper.path}"
+
+    def _diverged(self) -> None:
+        """Find what made the bad number, keep the last good state, and stop."""
+        text, good = investigate(self.job, self.anchor)
+        kept = "nothing was saved: the run has no directory"
+        if self.keeper:
+            if good.progress.t > 0:
+                self.keeper.save(good, best=False)
+            kept = f"the last good state is kept in {self.keeper.path}"
+        raise Diverged(f"{text}; {kept}", self.keeper.path if self.keeper else None)
+
+    def _bad_measure(self) -> str:
+        """The parameters are finite, yet the held-out rows are not explained by finite numbers."""
+        name, epoch = self.job.split.name, self.state.progress.epoch + 1
+        return (
+            f"the {name} loss is not finite after epoch {epoch}, though the training loss is; "
+            f"look for extreme values in the {name} rows, or try a lower rate"
+        )
+
+    def _result(self, reason: str, message: str) -> TrainResult:
+        p, job = self.state.progress, self.job
+        return TrainResult(
+            model=job.model,
+            config=job.config,
+            theta=self.state.theta,
+            best_theta=self.state.theta if self.best_theta is None else self.best_theta,
+            epochs=p.epoch,
+            updates=p.t,
+            best_epoch=p.best_epoch,
+            best_loss=p.best,
+            monitor=job.split.name,
+            reason=reason,
+            message=message,
+            run_dir=self.keeper.path if self.keeper else None,
+            history=self.history,
+        )
