@@ -10,7 +10,8 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("explain-loss", short_help="Print the exact loss, in every convention.")(explain_loss)
+    short = "Print the exact loss, in every convention."
+    app.command("explain-loss", short_help=short)(explain_loss)
 
 
 def explain_loss(

@@ -73,7 +73,7 @@ def explore(
 def plane(dims: str | None, latent_dim: int, mu: Any) -> tuple[int, int]:
     """The two dimensions shown. Raises UsageFault where they must be chosen and were not."""
     from minivae.cli.common import UsageFault
-    from minivae.cli.pictures_cmd import parse_rows
+    from minivae.cli.showing import parse_rows
     from minivae.metrics.latent import most_active
 
     if latent_dim < 2:

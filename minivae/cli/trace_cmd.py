@@ -38,8 +38,8 @@ def trace(
 
     from minivae.backend import load_backend
     from minivae.cli.common import Speaker, UsageFault
-    from minivae.cli.pictures_cmd import check_row
     from minivae.cli.runs import load_data, open_run, scene_of
+    from minivae.cli.showing import check_row
     from minivae.models.vae import layout_of
     from minivae.ops.philox import EVALUATE
     from minivae.trace import walk

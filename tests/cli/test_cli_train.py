@@ -44,7 +44,10 @@ def test_json_is_one_object_and_nothing_else(command) -> None:
     for part in ("train", "test"):
         f = r[part]
         assert f["elbo"] == pytest.approx(-f["reconstruction"] - f["kl"])
-        assert f["loss"] == pytest.approx(-f["elbo"])
+        # the training loss took beta on its way up, the test loss beta at its full value
+        assert f["loss"] == pytest.approx(-f["elbo"]) or (
+            part == "train" and f["loss"] < -f["elbo"]
+        )
     assert len(r["kl_per_dimension"]) == 4 and sum(r["kl_per_dimension"]) == pytest.approx(
         r["test"]["kl"]
     )

@@ -1,0 +1,131 @@
+"""What a training run came to: its figures as plain values, and as text for a person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from minivae.cli.runs import choose_split
+from minivae.data.dataset import Dataset
+from minivae.models.config import ModelConfig
+from minivae.training.config import TrainConfig
+from minivae.training.loop import TrainResult
+
+
+class Order(NamedTuple):
+    """Everything settled: what is trained, on what, where, by which backend."""
+
+    model: ModelConfig
+    config: TrainConfig
+    dataset: Dataset
+    K: Any
+    path: Path
+    resumed: bool
+    data_dir: Path | None
+
+
+def describe(order: Order, result: TrainResult, seconds: float) -> dict[str, Any]:
+    """What training came to, as plain values; losses in nats per datum."""
+    trained = sum(record["seconds"] for record in result.history)
+    speeds = [record["samples_per_second"] for record in result.history]
+    last = result.history[-1] if result.history else None
+    return {
+        "run": str(order.path),
+        "model": order.model.to_dict(),
+        "train_config": order.config.to_dict(),
+        "resumed": order.resumed,
+        "epochs": result.epochs,
+        "updates": result.updates,
+        "reason": result.reason,
+        "message": result.message,
+        "best_epoch": result.best_epoch,
+        "monitor": result.monitor,
+        "train": None if last is None else losses(last["train"]),
+        **measure_test(order, result),
+        "seconds": round(seconds, 3),
+        "seconds_training": round(trained, 3),
+        "samples_per_second": sorted(speeds)[len(speeds) // 2] if speeds else None,
+        "backend": order.K.name,
+        "threads": order.config.threads,
+        "checkpoints": checkpoints(order.path),
+    }
+
+
+def losses(figures: dict[str, Any]) -> dict[str, float]:
+    """The four figures of an epoch's record."""
+    return {key: figures[key] for key in ("reconstruction", "kl", "elbo", "loss")}
+
+
+def measure_test(order: Order, result: TrainResult) -> dict[str, Any]:
+    """One draw per datum on the whole test split (the training split where there is none)."""
+    from minivae.data.targets import binarise_fixed
+    from minivae.metrics.latent import latent_report
+    from minivae.metrics.likelihood import evaluate
+    from minivae.models.vae import layout_of
+    from minivae.training.heldout import figures
+
+    K, model, config = order.K, order.model, order.config
+    dataset = order.dataset
+    if config.binarise == "fixed":
+        dataset = binarise_fixed(dataset, config.seed)
+    split = choose_split(dataset, None)
+    dynamic = config.binarise == "dynamic"
+    p = layout_of(model).views(K.to_device(result.theta))
+    e = evaluate(K, p, getattr(dataset, split), model, seed=config.seed, scale=dataset.scale,
+                 binarise=dynamic)  # fmt: skip
+    n = len(e.reconstruction)
+    report = latent_report(e.mu, e.kl)
+    grey = model.likelihood == "bernoulli" and not dynamic and not dataset.fixed_binary
+    return {
+        split: losses(figures(float(e.reconstruction.sum()), e.kl.sum(axis=0), n, model)),
+        "measured_on": split,
+        "targets": "binarised" if dynamic else "grey" if grey else "as given",
+        "active_units": report.active_units,
+        "kl_per_dimension": report.kl_per_dimension,
+        "diagnosis": report.diagnosis,
+    }
+
+
+def checkpoints(path: Path) -> dict[str, Any]:
+    """Where `last` and `best` lie, and the sha256 of each one's tensors."""
+    from minivae.training.checkpoint import read_checkpoint
+    from minivae.training.store import CheckpointStore
+
+    found = {}
+    for which in ("last", "best"):
+        checkpoint = CheckpointStore(path / "checkpoints").load(which)
+        sums = read_checkpoint(checkpoint.path).manifest["tensors"]
+        found[which] = {
+            "path": str(checkpoint.path),
+            "sha256": checkpoint.manifest["sha256"],
+            "tensors": {name: entry["sha256"] for name, entry in sums.items()},
+        }
+    return found
+
+
+def as_text(order: Order, facts: dict[str, Any], quiet: bool) -> str:
+    """The end of a run for a person: figures, pictures, and what to try next."""
+    lines = [facts["message"] if quiet else ""]
+    for part in ("train", facts["measured_on"]):
+        f = facts.get(part)
+        if f is not None and (part != "train" or facts["measured_on"] != "train"):
+            name = f"{part:<8}"
+            lines.append(
+                f"{name} reconstruction {f['reconstruction']:.3f} + KL {f['kl']:.3f} "
+                f"= -ELBO {-f['elbo']:.3f} nats per datum"
+            )
+    speed = facts["samples_per_second"]
+    lines.append(
+        f"time     {facts['seconds']:.1f} s"
+        + (f", {speed:,.0f} samples/s" if speed else "")
+        + f" ({facts['backend']})"
+    )
+    lines += ["", facts["diagnosis"], ""]
+    for name, path in facts.get("pictures", {}).items():
+        lines.append(f"{name:<16} {path}")
+    run = order.path
+    lines += ["", "next", f"  minivae evaluate {run}", f"  minivae generate {run} --n 64",
+              f"  minivae interpolate {run}", f"  minivae explain-loss {run}"]  # fmt: skip
+    if facts["reason"] == "finished":
+        lines.append(f"  minivae train --resume {run} --epochs {2 * order.config.epochs}")
+    return "\n".join(lines)
