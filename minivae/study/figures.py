@@ -56,7 +56,8 @@ def curves(series: Series, xlabel: str, ylabel: str, logx: bool = False, logy: b
         figure = new_figure(6.4, 3.0)
         axes = figure.subplots()
         for (name, (x, y)), (colour, style) in zip(series.items(), LINES, strict=False):
-            axes.plot(x, y, style, color=colour, ms=4, lw=1.4, label=name)
+            mark = style if len(x) <= 40 else style[1:]  # a long curve drowns in its markers
+            axes.plot(x, y, mark, color=colour, ms=4, lw=1.4, label=name)
         if logx:
             axes.set_xscale("log")
         if logy:
@@ -147,6 +148,10 @@ def density(nodes: Array, values: Array, contours: Mapping[str, tuple[Array, Arr
             axes.plot(*path, style[1:], color=colour, lw=1.5, label=name)
         axes.set_aspect("equal")
         axes.grid(False)
+        seen = nodes[values > 1e-3 * values.max()]  # the rest of the plane is empty
+        middle, reach = (seen.min(0) + seen.max(0)) / 2, 0.75 * np.ptp(seen, axis=0).max()
+        axes.set_xlim(middle[0] - reach, middle[0] + reach)
+        axes.set_ylim(middle[1] - reach, middle[1] + reach)
         axes.set_xlabel("z[0]")
         axes.set_ylabel("z[1]")
         axes.legend(fontsize=8)

@@ -141,3 +141,23 @@ def test_exact_targets(data_dir, name, latent_dim, c, log_p):
     model = LinearVAE(latent_dim).fit(x)
     assert abs(model.score(x) - log_p) <= 0.5
     assert abs(model.c_ - c) <= 0.01 * c
+
+
+def test_an_encoder_at_the_optimum_has_no_amortisation_gap(digits):
+    """The linear VAE's encoder serves every datum perfectly; a damaged one pays (E42)."""
+    from minivae.models.vae import layout_of
+
+    model = LinearVAE(3).fit(digits)
+    config = ModelConfig(64, 3, (), likelihood="gaussian", c="learned")
+    layout = layout_of(config)
+    p = layout.views(np.zeros(layout.size))
+    for name, tensor in model.params_.items():
+        p[name][...] = tensor
+    x = digits[:31] - model.mean_
+    draws = inference.cubature_draws(3, len(x))
+    gap = inference.amortisation_gap(K, p, x, draws, draws, config, steps=400, lr=0.01)
+    assert 0 <= gap.gap <= 1e-3
+    p["encoder.mu.b"][1] += 0.3
+    worse = inference.amortisation_gap(K, p, x, draws, draws, config, steps=800, lr=0.02)
+    assert worse.gap > 0.1
+    assert worse.free == pytest.approx(gap.free, abs=1e-3)
