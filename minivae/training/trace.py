@@ -241,7 +241,7 @@ def investigate(job: Job, anchor: State) -> tuple[str, State]:
 
 def describe(fault: Fault) -> str:
     """The fault in a sentence."""
-    named = ", ".join(str(row) for row in fault.rows[:MOST_SAMPLES])
+    named = ", ".join(str(row) for row in sorted(fault.rows)[:MOST_SAMPLES])
     more = len(fault.rows) - MOST_SAMPLES
     rows = f"; training rows {named}" + (f" and {more} more" if more > 0 else "")
     return f"{fault.op} in {fault.place} gave {fault.what}{rows if named else ''}"
@@ -251,8 +251,7 @@ def advice(job: Job, fault: Fault) -> str:
     """What to try next."""
     if fault.place == "the data":
         return "these rows hold values that are not numbers: clean them"
-    lr = job.schedule.lr(0)
-    text = f"try a lower rate (--lr {lr / 10:g})"
+    text = f"try a lower rate (--lr {min(job.schedule.lr(0) / 10, 1e-3):g})"
     if job.model.learns_c or job.model.likelihood == "gaussian":
         text += " or a larger --c"
     return text
