@@ -54,7 +54,9 @@ def verify(
 
         from minivae.verify.report import plain
 
-        typer.echo(json.dumps(plain({"ok": ok, **{k: public(v) for k, v in result.items()}}), indent=2))
+        typer.echo(
+            json.dumps(plain({"ok": ok, **{k: public(v) for k, v in result.items()}}), indent=2)
+        )
     else:
         show.line("all right" if ok else "WRONG: see above", "green" if ok else "red")
     if not ok:
@@ -140,16 +142,19 @@ def run_full_size(show: Show, plants: int) -> dict[str, Any]:
     rows = model.probe_all()
     seconds = time.perf_counter() - start
     for row in rows:
-        show.line(f"{row.tensor:<20} {row.size:>7} entries  {row.error:.1e} of the norm", None if row.ok else "red")
+        show.line(
+            f"{row.tensor:<20} {row.size:>7} entries  {row.error:.1e} of the norm",
+            None if row.ok else "red",
+        )
     show.line(f"all {len(rows)} tensors in {seconds:.2f} s")
     bad = [row.tensor for row in rows if not row.ok]
     for tensor in bad:
         found = model.locate(tensor)
-        sample = model.blame_sample(tensor, found.index)
-        latent = latent_dimension(tensor, found.index)
+        sample = model.blame_sample(tensor, found.at)
+        latent = latent_dimension(tensor, found.at)
         show.line(
-            f"{tensor}{list(found.index)}: hand-written {found.hand:.10g}, true {found.true:.10g}; sample "
-            f"{sample}{'' if latent is None else f', latent dimension {latent}'}; "
+            f"{tensor}{list(found.at)}: hand-written {found.hand:.10g}, true {found.true:.10g}; "
+            f"sample {sample}{'' if latent is None else f', latent dimension {latent}'}; "
             f"first wrong op: {model.first_wrong_op() or 'none, so it is the wiring'}",
             "red",
         )
@@ -157,7 +162,9 @@ def run_full_size(show: Show, plants: int) -> dict[str, Any]:
     hits = sum(hit for hit, _ in located)
     if located:
         slowest = max(found.seconds for _, found in located)
-        show.line(f"{hits} of {len(located)} planted errors located, the slowest in {slowest:.2f} s")
+        show.line(
+            f"{hits} of {len(located)} planted errors located, the slowest in {slowest:.2f} s"
+        )
     return {
         "ok": not bad and hits == len(located),
         "seconds": seconds,
@@ -176,20 +183,29 @@ def run_mutants(show: Show, names: list[str] | None) -> dict[str, Any]:
 
     board = score(list(names) if names else None)
     for function, dead, planted in board.by("function"):
-        show.line(f"{function:<28} {dead:>4} of {planted:<4} killed", None if dead == planted else "red")
+        show.line(
+            f"{function:<28} {dead:>4} of {planted:<4} killed", None if dead == planted else "red"
+        )
     for outcome in board.survivors:
         show.line(f"SURVIVED {outcome.mutant.kind}: {outcome.mutant.label}", "red")
     show.line(f"{len(board.equivalent)} survivors compute the same gradient:")
     for outcome in board.equivalent:
         show.line(f"  {outcome.mutant.label}: {outcome.reason}")
     total = len(board.outcomes)
-    show.line(f"{board.killed} of {total - len(board.equivalent)} killed, of {total} planted, in {board.seconds:.1f} s")
+    show.line(
+        f"{board.killed} of {total - len(board.equivalent)} killed, of {total} planted, "
+        f"in {board.seconds:.1f} s"
+    )
     corpus = run_corpus()
     for result in corpus.results:
         if not result.right:
-            show.line(f"{result.bug.label}: {result.bug.name}: named {result.named or 'nothing'}", "red")
+            show.line(
+                f"{result.bug.label}: {result.bug.name}: named {result.named or 'nothing'}", "red"
+            )
     count = len(corpus.results)
-    show.line(f"curated bugs: {corpus.caught} of {count} caught, {corpus.attributed:.1%} named rightly")
+    show.line(
+        f"curated bugs: {corpus.caught} of {count} caught, {corpus.attributed:.1%} named rightly"
+    )
     good = board.ok and corpus.caught == count and corpus.attributed >= tol("attribution")
     return {
         "ok": good,
@@ -225,7 +241,9 @@ def run_figures(show: Show, plants: int, examples: int) -> dict[str, Any]:
     }
 
 
-def run_kernels(show: Show, backend: str, threads: int | None, names: list[str] | None) -> dict[str, Any]:
+def run_kernels(
+    show: Show, backend: str, threads: int | None, names: list[str] | None
+) -> dict[str, Any]:
     """A backend's kernels against the reference."""
     from minivae.backend import load_backend
     from minivae.cli.common import choose_backend

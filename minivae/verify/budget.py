@@ -1,4 +1,5 @@
-"""A backend's kernels against the reference: budgets derived from float32 itself, in units of last places."""
+"""A backend's kernels against the reference: budgets derived from float32 itself, in units of
+last places."""
 
 from __future__ import annotations
 
@@ -29,8 +30,8 @@ ELEMENTWISE = frozenset(
     "free_bits_forward free_bits_backward".split()
 )
 EXACT = frozenset(
-    "philox uniforms normals permutation gather binarise gather_binarise relu_forward relu_backward "
-    "bound_logvar_forward bound_logvar_backward free_bits_forward free_bits_backward "
+    "philox uniforms normals permutation gather binarise gather_binarise relu_forward "
+    "relu_backward bound_logvar_forward bound_logvar_backward free_bits_forward free_bits_backward "
     "dense_relu_backward".split()
 )
 IN_PLACE = frozenset({"sgd_update", "adam_update"})
@@ -45,7 +46,7 @@ class KernelRow(NamedTuple):
     allowed: float  # what that error was measured against, at the same size
     ulp_p99: float
     ulp_worst: float
-    index: tuple[int, ...]
+    at: tuple[int, ...]
     value: float
     true: float
     size: tuple[int, ...]
@@ -56,7 +57,9 @@ class KernelRow(NamedTuple):
         return not self.problem
 
 
-def arguments(op: str, rng: np.random.Generator, size: tuple[int, int, int, int]) -> tuple[Any, ...]:
+def arguments(
+    op: str, rng: np.random.Generator, size: tuple[int, int, int, int]
+) -> tuple[Any, ...]:
     """float32 arguments of an op at a size (B, D, J, L); integers and Python floats as they are."""
     B, D, J, L = size
 
@@ -105,8 +108,21 @@ def arguments(op: str, rng: np.random.Generator, size: tuple[int, int, int, int]
         "bernoulli_nll_grad": lambda: (n(L, B), n(L, B, D, scale=3), unit(B, D)),
         "gaussian_nll_grad": lambda: (n(L, B), n(L, B, D), n(B, D), logc),
         "sgd_update": lambda: (n(B * D), n(B * D), n(B * D), 0.05, 0.9),
-        "adam_update": lambda: (n(B * D), n(B * D), n(B * D, scale=0.1), n(B * D) ** 2, 1e-3, 0.9, 0.999, 1e-8, 7),
-        "philox": lambda: (rng.integers(0, 2**32, (B, 4), dtype=np.uint32), rng.integers(0, 2**32, 2, dtype=np.uint32)),
+        "adam_update": lambda: (
+            n(B * D),
+            n(B * D),
+            n(B * D, scale=0.1),
+            n(B * D) ** 2,
+            1e-3,
+            0.9,
+            0.999,
+            1e-8,
+            7,
+        ),
+        "philox": lambda: (
+            rng.integers(0, 2**32, (B, 4), dtype=np.uint32),
+            rng.integers(0, 2**32, 2, dtype=np.uint32),
+        ),
         "uniforms": lambda: (11, 3, 5, rows, D),
         "normals": lambda: (11, 2, 5, rows, D),
         "permutation": lambda: (11, 3, B * D),
@@ -115,13 +131,18 @@ def arguments(op: str, rng: np.random.Generator, size: tuple[int, int, int, int]
         "gather_binarise": lambda: (pixels, rows, 1 / 255, 11, 3, 5),
     }
     if op not in table:
-        raise KeyError(f"op {op} has no arguments in the kernels' table: add a row to verify/budget.py")
+        raise KeyError(
+            f"op {op} has no arguments in the kernels' table: add a row to verify/budget.py"
+        )
     return table[op]()
 
 
 def widened(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """float32 arrays as float64 copies."""
-    return tuple(a.astype(np.float64) if isinstance(a, np.ndarray) and a.dtype == np.float32 else copied(a) for a in args)
+    return tuple(
+        a.astype(np.float64) if isinstance(a, np.ndarray) and a.dtype == np.float32 else copied(a)
+        for a in args
+    )
 
 
 def copied(value: Any) -> Any:
@@ -159,7 +180,9 @@ def ulps(kernel: Array, exact: Array) -> Array:
     return np.abs(kernel.astype(np.float64) - exact) / spacing
 
 
-def compare(op: str, K: Any, rng: np.random.Generator, size: tuple[int, int, int, int]) -> Iterator[KernelRow]:
+def compare(
+    op: str, K: Any, rng: np.random.Generator, size: tuple[int, int, int, int]
+) -> Iterator[KernelRow]:
     """One op at one size: the kernel, the float32 reference and float64."""
     args = arguments(op, rng, size)
     reference = getattr(ops, op)
@@ -169,24 +192,33 @@ def compare(op: str, K: Any, rng: np.random.Generator, size: tuple[int, int, int
     poison()
     mine = run(getattr(K, op), op, args, K)
     touched = op not in IN_PLACE and any(
-        isinstance(a, np.ndarray) and not np.array_equal(a, b) for a, b in zip(args, kept, strict=True)
+        isinstance(a, np.ndarray) and not np.array_equal(a, b)
+        for a, b in zip(args, kept, strict=True)
     )
     if len(mine) != len(exact):
-        yield KernelRow(op, 0, np.inf, 0, 0, 0, (), 0, 0, size, f"{len(mine)} outputs for {len(exact)}")
+        yield KernelRow(
+            op, 0, np.inf, 0, 0, 0, (), 0, 0, size, f"{len(mine)} outputs for {len(exact)}"
+        )
         return
     for place, (kernel, float32, true) in enumerate(zip(mine, rough, exact, strict=True)):
         row = judge(op, place, kernel, float32, true, size)
         yield row._replace(problem="changes its inputs") if touched and row.ok else row
 
 
-def judge(op: str, place: int, kernel: Array, float32: Array, true: Array, size: tuple[int, ...]) -> KernelRow:
-    """Bits where bits are promised, units in the last place where elementwise, a budget elsewhere."""
+def judge(
+    op: str, place: int, kernel: Array, float32: Array, true: Array, size: tuple[int, ...]
+) -> KernelRow:
+    """Bits where bits are promised, units in the last place where elementwise, a budget
+    elsewhere."""
     if kernel.shape != true.shape or kernel.dtype != float32.dtype:
         problem = f"{kernel.dtype} {kernel.shape} for {float32.dtype} {true.shape}"
         return KernelRow(op, place, np.inf, 0, 0, 0, (), 0, 0, size, problem)
     wide, exact = kernel.astype(np.float64), true.astype(np.float64)
     gap = np.abs(wide - exact)
-    at = tuple(int(i) for i in np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape))
+    at = tuple(
+        int(i)
+        for i in np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape)
+    )
     biggest = float(np.abs(exact).max(initial=0)) or 1.0
     own = np.abs(float32.astype(np.float64) - exact)
     error, tail = rms(gap) / biggest, float(gap[at]) / biggest
@@ -210,7 +242,9 @@ def judge(op: str, place: int, kernel: Array, float32: Array, true: Array, size:
         problem = f"rms error {error:.2g} of the largest entry, allowed {allowed:.2g}"
     elif not tail <= tail_allowed:
         problem = f"worst error {tail:.2g} of the largest entry, allowed {tail_allowed:.2g}"
-    return KernelRow(op, place, error, allowed, p99, worst, at, float(wide[at]), float(exact[at]), size, problem)
+    return KernelRow(
+        op, place, error, allowed, p99, worst, at, float(wide[at]), float(exact[at]), size, problem
+    )
 
 
 def check_kernels(K: Any, names: list[str] | None = None, seed: int = 1) -> list[KernelRow]:
@@ -239,14 +273,20 @@ def rank(row: KernelRow) -> tuple[bool, float]:
 
 
 def threads_agree(make: Callable[[int], Any], counts: tuple[int, ...] = (1, 2)) -> list[str]:
-    """Ops whose results depend on the number of threads; `make` loads the backend with that many."""
+    """Ops whose results depend on the number of threads; `make` loads the backend with that
+    many."""
     backends = [make(count) for count in counts]
     different = []
     for op in ops.OPS:
         for size in SIZES[-2:]:
-            results = [run(getattr(K, op), op, arguments(op, np.random.default_rng(9), size), K) for K in backends]
+            results = [
+                run(getattr(K, op), op, arguments(op, np.random.default_rng(9), size), K)
+                for K in backends
+            ]
             same = all(
-                np.array_equal(a, b) for other in results[1:] for a, b in zip(results[0], other, strict=True)
+                np.array_equal(a, b)
+                for other in results[1:]
+                for a, b in zip(results[0], other, strict=True)
             )
             if not same and op not in different:
                 different.append(op)

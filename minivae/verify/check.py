@@ -1,4 +1,5 @@
-"""`check`: every vote on every tensor of a hand-written pass, and one line for each thing that is wrong."""
+"""`check`: every vote on every tensor of a hand-written pass, and one line for each thing that
+is wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from minivae.verify import contract, lint, tree
 from minivae.verify.evaluate import Array, Pass, argument_names, one_line, quiet
-from minivae.verify.judge import Case, judge
+from minivae.verify.judge import judge
+from minivae.verify.oracles import Case
 from minivae.verify.report import Fault, Report, Row, where
 from minivae.verify.tolerances import EPS32, EPS64, tol
 from minivae.verify.votes import Probe
@@ -36,13 +38,14 @@ def check(
     tuples of arrays; integer arrays (labels, indices) need no gradient. A dict of inputs whose keys
     are forward's parameters is passed by name.
 
-    `names` names the inputs (forward's parameter names otherwise), `wrt` limits the check to some of
-    them, `out_shape` states the output's shape, `seconds` is the time for visiting entries per tensor.
+    `names` names the inputs (forward's parameter names otherwise), `wrt` limits the check to
+    some of them, `out_shape` states the output's shape, `seconds` is the time for visiting entries
+    per tensor.
     Never raises for what it is handed: everything wrong is in the report.
     Raises TypeError or ValueError for a wrong use of `names` and `wrt` only.
     """
     args, labels = arguments(forward, inputs, names)
-    report = Report(name or getattr(forward, "__name__", "pass"))
+    report = Report(str(name or getattr(forward, "__name__", "pass")))
     with quiet():
         job = Pass(forward, backward, args, labels)
         bad = contract.input_faults(job)
@@ -90,7 +93,9 @@ def select(job: Pass, wrt: Sequence[str] | None) -> None:
     known = {leaf.name for leaf in job.leaves} | {job.names[leaf.arg] for leaf in job.leaves}
     for item in wanted:
         if item not in known:
-            raise ValueError(f"wrt names {item!r}, which is no float input; there are {sorted(known)}")
+            raise ValueError(
+                f"wrt names {item!r}, which is no float input; there are {sorted(known)}"
+            )
     job.leaves = [x for x in job.leaves if x.name in wanted or job.names[x.arg] in wanted]
 
 
@@ -119,7 +124,8 @@ def examine(
 
 
 def upstream(job: Pass, rng: np.random.Generator) -> Array:
-    """An upstream gradient: random signs, no two moduli equal, none 1; float32 numbers where y is."""
+    """An upstream gradient: random signs, no two moduli equal, none 1; float32 numbers where y
+    is."""
     dy = rng.choice([-1.0, 1.0], job.y0.size) * rng.uniform(0.5, 1.5, job.y0.size)
     return np.asarray(dy.astype(np.float32).astype(np.float64))
 
@@ -143,7 +149,9 @@ def widen(
         wide.adopt(tree.copy(y))
         hands = wide.gradient(dy)
     except Exception as error:
-        report.notes.append(f"forward does not run in float64 ({one_line(error)}): checked in its own precision")
+        report.notes.append(
+            f"forward does not run in float64 ({one_line(error)}): checked in its own precision"
+        )
         return job, native
     if wide.y0.shape != job.y0.shape or not np.isfinite(wide.y0).all():
         return job, native
@@ -170,9 +178,15 @@ def vote(
         hand = hands[i]
         if hand is None or not np.isfinite(hand).all() or native[i] is None:
             verdict = "no gradient" if native[i] is None else "not finite"
-            report.rows.append(Row("", leaf.name, leaf.value.shape, str(job.leaves[i].value.dtype), verdict=verdict))
+            report.rows.append(
+                Row(
+                    "", leaf.name, leaf.value.shape, str(job.leaves[i].value.dtype), verdict=verdict
+                )
+            )
             if not any(f.tensor == leaf.name or not f.tensor for f in report.faults):
-                report.faults.append(Fault("none", f"backward gave no gradient of {leaf.name}", leaf.name))
+                report.faults.append(
+                    Fault("none", f"backward gave no gradient of {leaf.name}", leaf.name)
+                )
             continue
         waiting.append((i, Case(probe, leaf, i, hand, noise[i], eps[i], seconds)))
     for i, case in waiting:
@@ -191,7 +205,9 @@ def vote(
     rename_swapped(report, waiting, truths)
 
 
-def rename_swapped(report: Report, waiting: list[tuple[int, Case]], truths: dict[str, Array]) -> None:
+def rename_swapped(
+    report: Report, waiting: list[tuple[int, Case]], truths: dict[str, Array]
+) -> None:
     """A gradient that is another tensor's true gradient, found once all are known."""
     from minivae.verify.kinds import alike
 
@@ -200,11 +216,12 @@ def rename_swapped(report: Report, waiting: list[tuple[int, Case]], truths: dict
         if fault.true is None or fault.tensor not in hands or fault.kind in ("sign", "swapped"):
             continue
         for other, true in truths.items():
-            if other != fault.tensor and true.shape == hands[fault.tensor].shape and true.size > 1:
-                if alike(hands[fault.tensor], true):
-                    fault.kind, fault.factor = "swapped", None
-                    fault.message += f"; it is the true gradient of {other}: two gradients are swapped"
-                    break
+            hand = hands[fault.tensor]
+            fits = other != fault.tensor and true.shape == hand.shape and true.size > 1
+            if fits and alike(hand, true):
+                fault.kind, fault.factor = "swapped", None
+                fault.message += f"; it is the true gradient of {other}: two gradients are swapped"
+                break
 
 
 def working_eps(job: Pass, wide: Pass, i: int) -> float:
@@ -216,7 +233,8 @@ def working_eps(job: Pass, wide: Pass, i: int) -> float:
 def noises(
     job: Pass, dy: Array, hands: list[Array | None], rng: np.random.Generator, eps: float
 ) -> list[Array]:
-    """How much each gradient moves when inputs and upstream are nudged by a few units in the last place."""
+    """How much each gradient moves when inputs and upstream are nudged by a few units in the
+    last place."""
     out = [np.zeros(leaf.value.shape) for leaf in job.leaves]
     for _ in range(3):
         moved = dy * (1 + 2 * eps * rng.uniform(-1, 1, dy.shape))

@@ -1,8 +1,8 @@
-"""What a pass has to keep before its numbers are compared: pairs, structure, shapes, dtypes, no side effects."""
+"""What a pass has to keep before its numbers are compared: pairs, no randomness, no side
+effects."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,10 @@ import numpy as np
 from minivae.verify import tree
 from minivae.verify.evaluate import Array, CannotRun, Leaf, Pass, one_line
 from minivae.verify.report import Fault, where
+from minivae.verify.structure import align, integer_fault, shape_text
 from minivae.verify.tolerances import EPS32, tol
 
 Faults = list[Fault]
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-    return str(tuple(int(n) for n in shape))
 
 
 # -- inputs -------------------------------------------------------------------------------------
@@ -28,10 +25,12 @@ def input_faults(job: Pass) -> Faults:
             continue
         kind = tree.kind_of(value)
         if np.size(value) == 0:
-            text = f"input {name} is an empty array, shape {shape_text(np.shape(value))}: nothing to check"
+            text = f"input {name} is an empty array, shape {shape_text(np.shape(value))}"
             faults.append(Fault("empty", text, name))
         elif kind == "complex":
-            faults.append(Fault("complex", f"input {name} is complex: pass real float64 arrays", name))
+            faults.append(
+                Fault("complex", f"input {name} is complex: pass real float64 arrays", name)
+            )
         elif kind == "float" and not np.isfinite(value).all():
             at = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
             text = f"input {name} holds {np.asarray(value)[at]} at {where(at)}: move the test point"
@@ -48,14 +47,6 @@ def no_float(job: Pass) -> Fault:
         name, value = ints[0]
         return integer_fault(name, value)
     return Fault("structure", "no input is a float array: there is nothing to differentiate")
-
-
-def integer_fault(name: str, value: Any) -> Fault:
-    text = (
-        f"input {name} is an integer array ({np.asarray(value).dtype}), which has no gradient: "
-        f"pass {name}.astype(np.float64)"
-    )
-    return Fault("integer", text, name)
 
 
 # -- forward ------------------------------------------------------------------------------------
@@ -130,7 +121,7 @@ def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> Faults:
         text = f"forward returned {job.y0[where_bad]} at output {where_bad}: move the test point"
         return [*faults, Fault("nan", text, "y")]
     if apart(job.y0, job.output(job.base), job.y_eps):
-        text = "forward is random: two calls on the same inputs differ; pass the noise in as an argument"
+        text = "forward is random: two calls differ; pass the noise in as an argument"
         faults.append(Fault("random", text))
     return faults
 
@@ -139,189 +130,32 @@ def output_fault(y: Any, out_shape: tuple[int, ...] | None) -> Fault | None:
     """What is wrong with an output as such."""
     parts = [v for _, v in tree.leaves(y) if tree.kind_of(v) in ("float", "number", "complex")]
     if any(tree.kind_of(v) == "complex" for v in parts):
-        return Fault("complex", "forward returned complex numbers for real inputs: return real ones")
+        return Fault(
+            "complex", "forward returned complex numbers for real inputs: return real ones"
+        )
     if not parts:
-        got = ", ".join(sorted({str(getattr(v, "dtype", type(v).__name__)) for _, v in tree.leaves(y)}))
-        return Fault("structure", f"forward returned no float output (it returned {got or 'nothing'})")
+        got = ", ".join(
+            sorted({str(getattr(v, "dtype", type(v).__name__)) for _, v in tree.leaves(y)})
+        )
+        return Fault(
+            "structure", f"forward returned no float output (it returned {got or 'nothing'})"
+        )
     if all(np.size(v) == 0 for v in parts):
         return Fault("empty", "forward returned an empty array: nothing to check", "y")
     if out_shape is not None and not tree.is_branch(y) and np.shape(y) != tuple(out_shape):
         what = "a scalar" if np.ndim(y) == 0 else f"shape {shape_text(np.shape(y))}"
-        return Fault("scalar", f"forward returned {what} where an array of shape {out_shape} is due", "y")
-    return None
-
-
-# -- backward's structure -----------------------------------------------------------------------
-def align(job: Pass, grads: Any) -> tuple[list[Any], Faults]:
-    """The gradients in the order of the job's leaves (None where missing), and what does not fit."""
-    slots, faults = by_argument(job, grads)
-    found: dict[str, Any] = {}
-    for number, grad in slots.items():
-        walk(job.args[number], grad, job.names[number], found, faults, job)
-    return [found.get(leaf.name) for leaf in job.leaves], faults
-
-
-def by_argument(job: Pass, grads: Any) -> tuple[dict[int, Any], Faults]:
-    """Which argument each returned gradient belongs to."""
-    floats = sorted({leaf.arg for leaf in job.leaves})
-    every = list(range(len(job.args)))
-    if isinstance(grads, dict) and not dict_argument(job, floats, grads):
-        return from_dict(job, grads, floats)
-    if not isinstance(grads, (tuple, list)) or sole_container(job, floats, grads):
-        grads = (grads,)
-    count = len(grads)
-    numbers = [i for i in every if has_kind(job.args[i], ("float", "number"))]
-    for slots in (every, floats, numbers):
-        if count == len(slots):
-            return dict(zip(slots, grads, strict=True)), []
-    names = ", ".join(job.names[i] for i in floats)
-    shapes = "".join(f"; it has shape {shape_text(np.shape(g))}" for g in grads if count == 1)
-    text = (
-        f"backward returned {count} gradient{'s' * (count != 1)} for {len(floats)} float "
-        f"input{'s' * (len(floats) != 1)} ({names}){shapes}: return one each, or name those meant in wrt="
-    )
-    return {}, [Fault("count", text)]
-
-
-def has_kind(arg: Any, kinds: tuple[str, ...]) -> bool:
-    return any(tree.kind_of(leaf) in kinds for _, leaf in tree.leaves(arg))
-
-
-def dict_argument(job: Pass, floats: list[int], grads: dict[Any, Any]) -> bool:
-    """Whether the one float argument is itself a dict, whose gradient came bare."""
-    if len(floats) != 1 or not isinstance(job.args[floats[0]], dict):
-        return False
-    return job.names[floats[0]] not in grads
-
-
-def sole_container(job: Pass, floats: list[int], grads: Any) -> bool:
-    """Whether the one float argument is a list or tuple whose gradient came bare, not in a 1-tuple."""
-    if len(floats) != 1:
-        return False
-    arg = job.args[floats[0]]
-    if not isinstance(arg, (list, tuple)):
-        return False
-    wrapped = len(grads) == 1 and isinstance(grads[0], (list, tuple))
-    return len(grads) == len(arg) and not wrapped
-
-
-def from_dict(job: Pass, grads: dict[Any, Any], floats: list[int]) -> tuple[dict[int, Any], Faults]:
-    """Gradients by argument name; 'W' or 'dW'."""
-    slots: dict[int, Any] = {}
-    faults: Faults = []
-    known = {}
-    for i, name in enumerate(job.names):
-        known[name] = known["d" + name] = i
-    for key, grad in grads.items():
-        if key in known:
-            slots[known[key]] = grad
-        else:
-            faults.append(Fault("structure", f"backward returned a gradient {key!r}, which is no input"))
-    for i in floats:
-        if i not in slots:
-            text = f"backward returned no gradient for input {job.names[i]}: the dict lacks its name"
-            faults.append(Fault("count", text, job.names[i]))
-    return slots, faults
-
-
-def walk(arg: Any, grad: Any, name: str, found: dict[str, Any], faults: Faults, job: Pass) -> None:
-    """Match a gradient tree against its argument's, with the address for every misfit."""
-    if not tree.is_branch(arg):
-        leaf_fit(arg, grad, name, found, faults, job)
-        return
-    if not has_kind(arg, ("float",)):
-        return
-    if grad is None or not tree.is_branch(grad):
-        what = "None" if grad is None else f"one {type(grad).__name__}"
-        kind = "none" if grad is None else "structure"
-        text = f"backward returned {what} for {name}, where a {type(arg).__name__} of gradients is due"
-        faults.append(Fault(kind, text, name))
-        return
-    if isinstance(arg, dict) != isinstance(grad, dict):
-        text = f"backward returned a {type(grad).__name__} for {name}, where a {type(arg).__name__} is due"
-        faults.append(Fault("structure", text, name))
-        return
-    mine, theirs = dict(tree.children(arg)), dict(tree.children(grad))
-    if not isinstance(arg, dict) and len(mine) == len(theirs):
-        theirs = dict(zip(mine, theirs.values(), strict=True))
-    for part, sub in mine.items():
-        if part in theirs:
-            walk(sub, theirs[part], name + part, found, faults, job)
-        elif has_kind(sub, ("float",)):
-            faults.append(Fault("count", f"backward returned no gradient for {name}{part}", name + part))
-    for part in theirs:
-        if part not in mine:
-            text = f"backward returned a gradient {name}{part}, which is no input"
-            faults.append(Fault("structure", text, name + part))
-
-
-def leaf_fit(arg: Any, grad: Any, name: str, found: dict[str, Any], faults: Faults, job: Pass) -> None:
-    """One gradient against one array: kind, shape, dtype."""
-    kind = tree.kind_of(arg)
-    if kind == "integer" and np.ndim(arg) > 0:
-        given = isinstance(grad, (np.ndarray, np.generic)) and grad.dtype.kind == "f"
-        if given and np.shape(grad) == np.shape(arg) and np.any(np.asarray(grad) != 0):
-            faults.append(integer_fault(name, arg))
-        return
-    if kind != "float":
-        return
-    array = np.asarray(arg)
-    bad = leaf_fault(array, grad, name, job)
-    if bad is not None:
-        faults.append(bad)
-    if bad is None or bad.kind == "dtype":
-        found[name] = grad
-
-
-def leaf_fault(array: Array, grad: Any, name: str, job: Pass) -> Fault | None:
-    """The misfit of one gradient, in one line."""
-    if grad is None:
-        return Fault("none", f"backward returned None for {name}, shape {shape_text(array.shape)}", name)
-    if not isinstance(grad, (np.ndarray, np.generic, float, int)):
-        text = f"backward returned a {type(grad).__name__} for {name}, where an array is due"
-        return Fault("structure", text, name)
-    if np.shape(grad) != array.shape:
-        text = (
-            f"the gradient of {name} has the wrong shape {shape_text(np.shape(grad))}, {name} has "
-            f"{shape_text(array.shape)}{shape_hint(np.shape(grad), array.shape)}"
+        return Fault(
+            "scalar", f"forward returned {what} where an array of shape {out_shape} is due", "y"
         )
-        return Fault("shape", text, name)
-    got = np.asarray(grad).dtype
-    wide = max([array.dtype.itemsize, *(np.asarray(p).dtype.itemsize for p in y_parts(job))])
-    fine = got == array.dtype or (got.kind == "f" and array.dtype.itemsize < got.itemsize <= wide)
-    if not fine and not (array.ndim == 0 and isinstance(grad, float)):
-        return Fault("dtype", f"the gradient of {name} has the wrong dtype {got}, {name} is {array.dtype}", name)
     return None
-
-
-def y_parts(job: Pass) -> list[Any]:
-    return [v for _, v in tree.leaves(job.y_tree) if tree.kind_of(v) == "float"]
-
-
-def shape_hint(got: tuple[int, ...], due: tuple[int, ...]) -> str:
-    """The commonest reason for a wrong shape."""
-    if got == due[::-1] and got != due:
-        return ": it is transposed"
-    if len(got) > len(due) and got[len(got) - len(due) :] == due:
-        return ": the sum over the batch axis is missing"
-    if tuple(n for n in got if n != 1) == tuple(n for n in due if n != 1):
-        return ": an axis of length 1 is kept or lost (keepdims)"
-    if sorted(got) == sorted(due):
-        return ": its axes are permuted"
-    if int(np.prod(got)) == 1:
-        return ": a scalar where an array is due"
-    if int(np.prod(got)) == int(np.prod(due)):
-        return ": it needs a reshape"
-    if len(got) == len(due) and all(g in (d, 1) for g, d in zip(got, due, strict=True)):
-        return ": it is summed over an axis that must stay"
-    return ""
 
 
 # -- backward's behaviour -----------------------------------------------------------------------
 def backward_faults(job: Pass, dy: Array, allow_views: bool) -> tuple[list[Any] | None, Faults]:
-    """Runs backward on the reference point; returns its gradients by leaf and every fault but numbers."""
+    """Runs backward on the reference point; returns its gradients by leaf and every fault but
+    numbers."""
     args = tree.copy(job.args)
-    y, cache = unpack(job.forward(*args))
+    _, cache = unpack(job.forward(*args))
     upstream = job.upstream(dy)
     kept = tree.copy(upstream)
     before = tree.copy(args)
@@ -335,7 +169,9 @@ def backward_faults(job: Pass, dy: Array, allow_views: bool) -> tuple[list[Any] 
     at = changed(before, args)
     if at is not None:
         name = next((n for n, _ in job.flat if n.endswith(at)), at)
-        faults.append(Fault("mutates", f"backward changes the input {named(job, at) or name} in place"))
+        faults.append(
+            Fault("mutates", f"backward changes the input {named(job, at) or name} in place")
+        )
     if not allow_views:
         faults += view_faults(job, pieces, args, upstream)
     faults += nan_faults(job, pieces)
@@ -368,7 +204,7 @@ def overlap(a: Any, b: Any) -> bool:
 
 def shares(a: Array, b: Array) -> bool:
     try:
-        return bool(np.shares_memory(a, b, max_work=10_000))
+        return bool(np.shares_memory(a, b, max_work=10_000))  # type: ignore[arg-type]
     except Exception:  # too hard to decide: bounds overlap, call it shared
         return True
 
@@ -397,13 +233,15 @@ def nan_faults(job: Pass, pieces: list[Any]) -> Faults:
         at = tuple(int(i) for i in np.argwhere(bad)[0])
         value = float(np.asarray(grad)[at])
         what = "NaN" if np.isnan(value) else "inf"
-        text = f"the gradient of {leaf.name} is {what} at {where(at)} ({int(bad.sum())} of {bad.size} entries)"
+        count = f"{int(bad.sum())} of {bad.size} entries"
+        text = f"the gradient of {leaf.name} is {what} at {where(at)} ({count})"
         faults.append(Fault("nan", text, leaf.name, at, hand=value))
     return faults
 
 
 def linearity_faults(job: Pass, dy: Array, grads: list[Array | None]) -> Faults:
-    """backward(0) = 0, backward(2 dy) = 2 backward(dy), and a second call finds the same numbers."""
+    """backward(0) = 0, backward(2 dy) = 2 backward(dy), and a second call finds the same
+    numbers."""
     faults: Faults = []
     try:
         again, double, zero = (job.gradient(factor * dy) for factor in (1.0, 2.0, 0.0))
@@ -423,10 +261,18 @@ def leaf_linearity(
     job: Pass, leaf: Leaf, g: Array, again: Array | None, double: Array | None, zero: Array | None
 ) -> Fault | None:
     if again is None or double is None or zero is None:
-        return Fault("structure", f"backward returns {leaf.name} in another shape when called again", leaf.name)
+        return Fault(
+            "structure",
+            f"backward returns {leaf.name} in another shape when called again",
+            leaf.name,
+        )
     eps = EPS32 if np.asarray(leaf.value).dtype.itemsize < 8 else job.y_eps
     if apart(g, again, eps):
-        how = "it adds to what earlier calls left" if not apart(again, 2 * g, 1e3 * eps) else "it is random"
+        how = (
+            "it adds to what earlier calls left"
+            if not apart(again, 2 * g, 1e3 * eps)
+            else "it is random"
+        )
         text = f"backward gives another gradient of {leaf.name} when called again: {how}"
         return Fault("random", text, leaf.name)
     if not np.any(g):
@@ -437,15 +283,12 @@ def leaf_linearity(
     if np.any(zero != 0) or np.isnan(zero).any():
         at = tuple(int(i) for i in np.argwhere(~(zero == 0))[0])
         text = (
-            f"the gradient of {leaf.name} at {where(at)} is {zero[at]:.6g} for an upstream of zero: "
+            f"the gradient of {leaf.name} at {where(at)} is {zero[at]:.6g} for a zero upstream: "
             "a term does not depend on the upstream"
         )
         return Fault("not-linear", text, leaf.name, at, hand=float(zero[at]), true=0.0)
     tiny = float(np.abs(g).max()) < (1e-30 if eps == EPS32 else 1e-290)
     if not tiny and apart(double / 2, g, tol("linear") * eps / tol("repeat")):
-        text = f"the gradient of {leaf.name} is not linear in the upstream: doubling dy does not double it"
+        text = f"the gradient of {leaf.name} is not linear in the upstream: 2 dy does not double it"
         return Fault("not-linear", text, leaf.name)
     return None
-
-
-Check = Callable[[Pass], Faults]

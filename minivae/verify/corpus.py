@@ -1,5 +1,6 @@
-"""Bugs of the kind people really make, each with the op it sits in: are they caught, and rightly named?"""
+"""Bugs of the kind people really make, each with the op it sits in: caught, and rightly named?"""
 
+# ruff: noqa: E501
 from __future__ import annotations
 
 import importlib
@@ -7,7 +8,7 @@ import inspect
 import textwrap
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -160,9 +161,12 @@ def edited(edit: Edit) -> Callable[..., Any]:
     if edit.old not in source:
         raise ValueError(f"{edit.place} no longer holds {edit.old!r}: renew the corpus")
     space = {**original.__globals__, "np": np}
-    code = compile(source.replace(edit.old, edit.new), f"<bug in {name}>", "exec", flags=annotations_flag())
+    code = compile(
+        source.replace(edit.old, edit.new), f"<bug in {name}>", "exec", flags=annotations_flag()
+    )
     exec(code, space)
-    return space[name]  # type: ignore[no-any-return]
+    result: Callable[..., Any] = space[name]
+    return result
 
 
 def attribute(truths: list[Truth]) -> tuple[str, str]:
@@ -178,10 +182,8 @@ def attribute(truths: list[Truth]) -> tuple[str, str]:
         if found == "y":
             return case.covers[0], f"row {case.name}: the forward's value"
         watched = Watched(ops)
-        try:
+        with suppress(Exception):  # the call that raised comes after the last that returned
             truth.bind(watched).raw_gradient(truth.dy)
-        except Exception:  # the call that raised is the one after the last that returned
-            pass
         call = first_wrong([c for c in watched.calls if not c.op.endswith("_forward")])
         return call.op if call else remaining(case, watched), f"row {case.name}: {found}"
     for result in meaning.checks(ops):

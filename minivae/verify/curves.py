@@ -1,4 +1,5 @@
-"""The two curves of the lesson: error against step size, and the Taylor remainder, on the VAE's own loss."""
+"""The two curves of the lesson: error against step size, and the Taylor remainder, on the
+VAE's own loss."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ BRANCH = 1e-5  # real and complex runs of one branch differ by rounding, other b
 
 
 class Leaf(NamedTuple):
-    """One float array of the inputs: its place in the flattened inputs, its address, its argument."""
+    """One float array of the inputs: its place in the flattened inputs, its address, its
+    argument."""
 
     place: int
     name: str
@@ -98,7 +99,8 @@ class Pass:
         return self.forward(*args)
 
     def adopt(self, y: Any) -> None:
-        """Remember the reference output: its structure, its numbers and the precision it was computed in."""
+        """Remember the reference output: its structure, its numbers and the precision it was
+        computed in."""
         self.y_tree = y
         parts = self._float_parts(y)
         self.y_shapes = [np.shape(part) for part in parts]
@@ -179,13 +181,14 @@ class Pass:
         return tree.transform(self.y_tree, one)
 
     def raw_gradient(self, dy: Array, values: Sequence[Any] | None = None) -> Any:
-        """What backward returns for a fresh forward: layers that keep state on themselves see it fresh."""
+        """What backward returns for a fresh forward: layers that keep state on themselves see
+        it fresh."""
         cache = self.run(self.base if values is None else values)[1]
         return self.backward(self.upstream(dy), cache)
 
     def gradient(self, dy: Array, values: Sequence[Any] | None = None) -> list[Array | None]:
         """One float64 array per leaf, None where backward gave none that fits."""
-        from minivae.verify.contract import align
+        from minivae.verify.structure import align
 
         pieces, _ = align(self, self.raw_gradient(dy, values))
         out: list[Array | None] = []

@@ -1,4 +1,5 @@
-"""The figures of the verification ladder, measured: each with its limit and whether it is reached."""
+"""The figures of the verification ladder, measured: each with its limit and whether it is
+reached."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minivae import ops
 from minivae.verify import corpus, fullsize, highprec, meaning, score, strategies, table
 from minivae.verify.report import Report
 from minivae.verify.tolerances import tol
@@ -41,8 +43,16 @@ def ladder(reports: list[Report]) -> list[Figure]:
     rows = [row for report in reports for row in report.rows]
     slopes = [abs(r.taylor - 2) for r in rows if r.taylor is not None and math.isfinite(r.taylor)]
     return [
-        Figure("complex step, of the tensor's largest entry", worst(r.complex_step for r in rows), tol("complex_step")),
-        Figure("complex step, worst single entry", worst(r.worst_entry for r in rows), tol("worst_entry")),
+        Figure(
+            "complex step, of the tensor's largest entry",
+            worst(r.complex_step for r in rows),
+            tol("complex_step"),
+        ),
+        Figure(
+            "complex step, worst single entry",
+            worst(r.worst_entry for r in rows),
+            tol("worst_entry"),
+        ),
         Figure("adjoint identity, float64", worst(r.adjoint for r in rows), tol("adjoint64")),
         Figure("Taylor slope, distance from 2", worst(iter(slopes)), tol("taylor_slope")),
     ]
@@ -61,11 +71,16 @@ def float32_gaps(case: table.Case) -> list[float]:
     from minivae.verify.truth import Truth
 
     truth = Truth(case)
-    small = {n: np.asarray(v, dtype=np.float32) if isinstance(v, np.ndarray) else v for n, v in case.inputs.items()}
+    small = {
+        n: np.asarray(v, dtype=np.float32) if isinstance(v, np.ndarray) else v
+        for n, v in case.inputs.items()
+    }
     wide = {n: v.astype(np.float64) if isinstance(v, np.ndarray) else v for n, v in small.items()}
     exact = Truth(case._replace(inputs=wide))
-    job = truth.bind(table.ops)
-    job.base = [np.asarray(v, dtype=np.float32) if isinstance(v, np.ndarray) else v for v in job.base]
+    job = truth.bind(ops)
+    job.base = [
+        np.asarray(v, dtype=np.float32) if isinstance(v, np.ndarray) else v for v in job.base
+    ]
     y = job.run(job.base)[0]
     job.adopt(y)
     gaps = []
@@ -79,13 +94,24 @@ def float32_gaps(case: table.Case) -> list[float]:
 
 
 def precise() -> Figure:
-    errors = [max(highprec.errors(case, entries=12).values()) for case in table.cases() if light(case)]
+    errors = [
+        max(highprec.errors(case, entries=12).values()) for case in table.cases() if light(case)
+    ]
     return Figure("50 digits, ops, layers and models", max(errors), tol("fifty_digits"))
 
 
 def light(case: table.Case) -> bool:
-    """Rows that do not take minutes in 80-digit arithmetic: every op, and the models' main variants."""
-    heavy = ("vae two hidden", "vae four", "vae free bits i", "vae free bits a", "vae beta", "vae warm-up", "vae one")
+    """Rows that do not take minutes in 80-digit arithmetic: every op, and the models' main
+    variants."""
+    heavy = (
+        "vae two hidden",
+        "vae four",
+        "vae free bits i",
+        "vae free bits a",
+        "vae beta",
+        "vae warm-up",
+        "vae one",
+    )
     return not case.name.startswith(heavy)
 
 
@@ -101,7 +127,9 @@ def full_size(plants: int) -> list[Figure]:
         Figure("full size, worst probe over the norm", worst(r.error for r in rows), tol("probe")),
         Figure("full size, all tensors", spent, tol("full_size_seconds"), "s"),
         Figure(f"planted errors located, of {plants}", hits, plants, at_least=True),
-        Figure("locating one, slowest", max(f.seconds for _, f in found), tol("locate_seconds"), "s"),
+        Figure(
+            "locating one, slowest", max(f.seconds for _, f in found), tol("locate_seconds"), "s"
+        ),
     ]
 
 
@@ -133,7 +161,9 @@ def meanings() -> Figure:
 
 def alarms(examples: int) -> Figure:
     """False alarms on right passes at random test points."""
-    return Figure(f"false alarms in {examples} random right passes", strategies.false_alarms(examples), 0)
+    return Figure(
+        f"false alarms in {examples} random right passes", strategies.false_alarms(examples), 0
+    )
 
 
 def measure(plants: int = 200, examples: int = 10_000) -> Iterator[Figure]:

@@ -1,4 +1,5 @@
-"""The difference vote: 4th-order central differences whose step, error and kinks are found, not chosen."""
+"""The difference vote: 4th-order central differences whose step, error and kinks are found,
+not chosen."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ RATIO = 4.0
 
 
 class Slope(NamedTuple):
-    """A derivative along a line: its value, how far it may be off, both one-sided slopes, the step."""
+    """A derivative along a line: its value, how far it may be off, both one-sided slopes, the
+    step."""
 
     value: float
     error: float
@@ -57,8 +59,8 @@ class Line:
 def derivative(line: Line, start: float, rungs: int, grain: float) -> Slope:
     """phi'(0) from steps start, start/4, …; `grain` is the rounding of t itself.
 
-    Central differences D(h) are extrapolated (16 D(h) - D(4h)) / 15. The error estimate adds how much
-    that moves from rung to rung, the rounding noise / h, and what a kink would leave: for a smooth
+    Central differences D(h) are extrapolated (16 D(h) - D(4h)) / 15. The error estimate adds how
+    much that moves from rung to rung, the rounding noise / h, and what a kink would leave: for a smooth
     phi, S(h) = (phi(h) + phi(-h)) / h shrinks with h, at a kink it stays.
     """
     best, sides = NOTHING, NOTHING

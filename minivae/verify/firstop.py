@@ -1,4 +1,5 @@
-"""The first wrong op: every op a model calls is watched, and each backward call is tried on its own."""
+"""The first wrong op: every op a model calls is watched, and each backward call is tried on
+its own."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ class Watched:
             return op
 
         def watched(*args: Any) -> Any:
-            kept = tuple(np.array(a) if isinstance(a, (np.ndarray, np.generic)) else a for a in args)
+            kept = tuple(
+                np.array(a) if isinstance(a, (np.ndarray, np.generic)) else a for a in args
+            )
             result = op(*args)
             self.calls.append(Call(name, kept, result))
             return result
@@ -93,14 +96,14 @@ class Verdict(NamedTuple):
     op: str
     call: int
     argument: int | None = None
-    index: tuple[int, ...] | None = None
+    at: tuple[int, ...] | None = None
     hand: float | None = None
     true: float | None = None
 
     def __str__(self) -> str:
         if self.argument is None:
             return f"{self.op} (call {self.call})"
-        at = list(self.index or ())
+        at = list(self.at or ())
         return (
             f"{self.op} (call {self.call}), gradient {self.argument} at {at}: "
             f"hand-written {self.hand:.10g}, true {self.true:.10g}"
@@ -125,15 +128,28 @@ def try_forward(call: Call, number: int) -> Verdict | None:
     """A forward op against the reference op on the same arguments."""
     exact = getattr(ops, call.op)(*(wide(a) for a in call.args))
     results = call.result if isinstance(call.result, tuple) else (call.result,)
-    for place, (mine, true) in enumerate(zip(results, exact if isinstance(exact, tuple) else (exact,), strict=True)):
+    for place, (mine, true) in enumerate(
+        zip(results, exact if isinstance(exact, tuple) else (exact,), strict=True)
+    ):
         bad = off(np.asarray(mine), np.asarray(true), precision(call))
         if bad is not None:
-            return Verdict(call.op, number, place, bad, float(np.asarray(mine)[bad]), float(np.asarray(true)[bad]))
+            return Verdict(
+                call.op,
+                number,
+                place,
+                bad,
+                float(np.asarray(mine)[bad]),
+                float(np.asarray(true)[bad]),
+            )
     return None
 
 
 def wide(value: Any) -> Any:
-    return value.astype(np.float64) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
+    return (
+        value.astype(np.float64)
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        else value
+    )
 
 
 def off(mine: Array, true: Array, eps: float) -> tuple[int, ...] | None:
@@ -143,7 +159,10 @@ def off(mine: Array, true: Array, eps: float) -> tuple[int, ...] | None:
     gap = np.abs(mine.astype(np.float64) - true)
     if (gap <= tol("tensor") * eps * np.abs(true).max(initial=0)).all():
         return None
-    return tuple(int(i) for i in np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), true.shape))
+    return tuple(
+        int(i)
+        for i in np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), true.shape)
+    )
 
 
 def try_backward(call: Call, number: int) -> Verdict | None:
@@ -168,7 +187,9 @@ def try_backward(call: Call, number: int) -> Verdict | None:
     return None
 
 
-def push(forward: Callable[..., Any], variables: tuple[Any, ...], place: int, upstream: Any, u: Array) -> float:
+def push(
+    forward: Callable[..., Any], variables: tuple[Any, ...], place: int, upstream: Any, u: Array
+) -> float:
     moved = list(variables)
     moved[place] = variables[place] + 1j * STEP * u
     return float((upstream * np.imag(forward(*moved))).sum() / STEP)
@@ -208,7 +229,9 @@ def bisected(
         for first, last in ((low, middle), (middle, high)):
             part = np.zeros(hand.size)
             part[first:last] = flat[first:last]
-            gap, _ = entry_gap(forward, variables, place, upstream, hand, part.reshape(hand.shape), EPS64)
+            gap, _ = entry_gap(
+                forward, variables, place, upstream, hand, part.reshape(hand.shape), EPS64
+            )
             gaps.append(gap)
         low, high = (low, middle) if not gaps[0] <= gaps[1] else (middle, high)
     one = np.zeros(hand.size)

@@ -1,4 +1,5 @@
-"""A whole 784-400-20 model at batch 128: one random-sign probe per tensor, and bisection on failure."""
+"""A whole 784-400-20 model at batch 128: one random-sign probe per tensor, and bisection on
+failure."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ class Found(NamedTuple):
     """A wrong entry: where it is, both values, and what the search for it cost."""
 
     tensor: str
-    index: tuple[int, ...]
+    at: tuple[int, ...]
     hand: float
     true: float
     probes: int
@@ -69,7 +70,9 @@ class FullSize:
     def gradient(self, rows: slice | Array = slice(None), K: Any = None) -> Gradients:
         """The hand-written gradient on some samples of the batch."""
         K = self.K if K is None else K
-        _, cache = vae.elbo_forward(K, self.p, self.x[rows], self.eps[:, rows], self.beta, self.config)
+        _, cache = vae.elbo_forward(
+            K, self.p, self.x[rows], self.eps[:, rows], self.beta, self.config
+        )
         return self.backward(K, self.upstream, cache, self.p, self.config)
 
     def push(self, tensor: str, delta: Array, rows: slice | Array = slice(None)) -> float:
@@ -130,7 +133,8 @@ class FullSize:
         return low
 
     def first_wrong_op(self) -> Verdict | None:
-        """The first op whose own gradient is wrong in this very run; None: it is the model's wiring."""
+        """The first op whose own gradient is wrong in this very run; None: it is the model's
+        wiring."""
         watched = Watched(self.K)
         self.gradient(K=watched)
         return first_wrong(watched.calls)
@@ -145,7 +149,9 @@ def latent_dimension(tensor: str, index: tuple[int, ...]) -> int | None:
     return None
 
 
-def score_plants(model: FullSize, count: int, relative: float, seed: int = 2) -> list[tuple[bool, Found]]:
+def score_plants(
+    model: FullSize, count: int, relative: float, seed: int = 2
+) -> list[tuple[bool, Found]]:
     """Plant `count` errors of one entry each and look for them; (was it found, what was found)."""
     rng = np.random.default_rng(seed)
     names = list(model.p)
@@ -160,5 +166,5 @@ def score_plants(model: FullSize, count: int, relative: float, seed: int = 2) ->
         wrong = g.copy()
         wrong[index] *= 1 + relative
         found = model.locate(tensor, {**model.hand, tensor: wrong})
-        outcome.append((found.index == index, found))
+        outcome.append((found.at == index, found))
     return outcome

@@ -1,4 +1,5 @@
-"""Fifty digits: the same op source run on mpmath numbers, held to a difference with 80 working digits."""
+"""Fifty digits: the same op source run on mpmath numbers, held to a difference with 80 working
+digits."""
 
 from __future__ import annotations
 
@@ -17,12 +18,13 @@ DIGITS = 80
 
 
 class Real:
-    """An mpmath number with the methods that NumPy's ufuncs call on the entries of object arrays."""
+    """An mpmath number with the methods that NumPy's ufuncs call on the entries of object
+    arrays."""
 
     __slots__ = ("v",)
 
     def __init__(self, value: Any) -> None:
-        self.v = value.v if isinstance(value, Real) else _mp().mpf(value)
+        self.v: Any = value.v if isinstance(value, Real) else _mp().mpf(value)
 
     @property
     def real(self) -> Real:
@@ -52,7 +54,9 @@ def _mp() -> Any:
     try:
         import mpmath
     except ImportError as error:
-        raise ImportError("the 50-digit check needs mpmath: pip install 'minivae[verify]'") from error
+        raise ImportError(
+            "the 50-digit check needs mpmath: pip install 'minivae[verify]'"
+        ) from error
     mpmath.mp.dps = max(mpmath.mp.dps, DIGITS)
     return mpmath
 
@@ -107,7 +111,7 @@ def random_like(y: Any, rng: np.random.Generator) -> Any:
 
 def project(y: Any, dy: Any) -> Any:
     """Sum of dy * y over all outputs, in 80 digits."""
-    total = Real(0)
+    total: Any = Real(0)
     for (_, a), (_, b) in zip(tree.leaves(y), tree.leaves(dy), strict=True):
         for left, right in zip(np.ravel(a), np.ravel(b), strict=True):
             total = total + left * right
@@ -115,7 +119,8 @@ def project(y: Any, dy: Any) -> Any:
 
 
 class Lifted:
-    """A namespace of ops whose results hold 80-digit numbers only: a clipped entry is a plain float."""
+    """A namespace of ops whose results hold 80-digit numbers only: a clipped entry is a plain
+    float."""
 
     def __init__(self, K: Any) -> None:
         self.K = K
@@ -172,7 +177,14 @@ def _has_float(value: Any) -> bool:
 
 
 def _tensor_error(
-    case: Case, K: Any, args: Any, place: int, hand: Any, dy: Any, rng: np.random.Generator, budget: tuple[int, int]
+    case: Case,
+    K: Any,
+    args: Any,
+    place: int,
+    hand: Any,
+    dy: Any,
+    rng: np.random.Generator,
+    budget: tuple[int, int],
 ) -> float:
     hand = np.asarray(hand, dtype=object)
     biggest = max((abs(float(v)) for v in hand.ravel()), default=0.0)
@@ -184,7 +196,7 @@ def _tensor_error(
         directions.append(rng.choice([-1.0, 1.0], hand.shape))
     for delta in directions:
         true = _derivative(case, K, args, place, delta, dy)
-        mine = Real(0)
+        mine: Any = Real(0)
         for g, u in zip(hand.ravel(), delta.ravel(), strict=True):
             if u:
                 mine = mine + g * float(u)
@@ -193,8 +205,9 @@ def _tensor_error(
 
 
 def _derivative(case: Case, K: Any, args: Any, place: int, delta: Array, dy: Any) -> Any:
-    """The central difference along delta: its error is h**2 from truncation and 1e-80 / h from rounding."""
-    h = Real(tol("fifty_digits_step"))
+    """The central difference along delta: its error is h**2 from truncation and 1e-80 / h from
+    rounding."""
+    h: Any = Real(tol("fifty_digits_step"))
     sides = []
     for sign in (1.0, -1.0):
         flat = [leaf for _, leaf in tree.leaves(args)]

@@ -1,5 +1,7 @@
-"""The verification as one self-contained page, which is also a lesson: no script, no file beside it."""
+"""The verification as one self-contained page, which is also a lesson: no script, no file
+beside it."""
 
+# ruff: noqa: E501
 from __future__ import annotations
 
 import math
@@ -14,8 +16,8 @@ COLOURS = ("#b3541e", "#2f6f9f", "#3d8361", "#7a4fa3")
 STYLE = """
 body{font:16px/1.55 Georgia,serif;max-width:1040px;margin:2.5em auto;padding:0 1.2em;color:#222;background:#fdfcf9}
 h1,h2{font-weight:normal;line-height:1.2}h2{margin-top:2.2em;border-bottom:1px solid #ddd}
-table{border-collapse:collapse;font:13px/1.4 ui-monospace,Menlo,Consolas,monospace;width:100%}
-td,th{padding:.22em .6em;text-align:left;border-bottom:1px solid #eee;white-space:nowrap}
+table{border-collapse:collapse;font:12px/1.4 ui-monospace,Menlo,Consolas,monospace;width:100%}
+td,th{padding:0.2em .4em;text-align:left;border-bottom:1px solid #eee;white-space:nowrap}
 .wide{overflow-x:auto}.wrong td{background:#fbe3dd}.wrong td:last-child{color:#a11;font-weight:bold}
 .right td:last-child{color:#2b6b3f}.ok{color:#2b6b3f}.bad{color:#a11;font-weight:bold}
 svg{width:100%;height:auto;max-width:820px;display:block;margin:1em 0}
@@ -76,8 +78,14 @@ def table_section(reports: list[Report]) -> str:
     worst = max(rows, key=lambda r: (not r.ok, r.complex_step or 0.0), default=None)
     head = "".join(f"<th>{escape(h)}</th>" for h in HEADER)
     body = "".join(html_row(row) for row in rows)
-    faults = "".join(f"<p class=bad>{escape(str(f))}</p>" for report in reports for f in report.faults)
-    last = f"<p>The worst of all:</p><div class=wide><table>{html_row(worst)}</table></div>" if worst else ""
+    faults = "".join(
+        f"<p class=bad>{escape(str(f))}</p>" for report in reports for f in report.faults
+    )
+    last = (
+        f"<p>The worst of all:</p><div class=wide><table>{html_row(worst)}</table></div>"
+        if worst
+        else ""
+    )
     return (
         "<h2>Every tensor</h2><p class=note>complex: worst error of the complex step over the tensor's "
         "largest entry. differ.: 4th-order differences along a random-sign direction. adjoint: "
@@ -144,7 +152,9 @@ def plot(series: dict[str, Points], x_label: str, y_label: str, falling: bool) -
         across = left + (width - left - right) * (1 - share if falling else share)
         return across, top + (height - top - bottom) * (y1 - math.log10(y)) / (y1 - y0)
 
-    out = [f"<svg viewBox='0 0 {width} {height}' role=img aria-label='{escape(y_label)} against {escape(x_label)}'>"]
+    out = [
+        f"<svg viewBox='0 0 {width} {height}' role=img aria-label='{escape(y_label)} against {escape(x_label)}'>"
+    ]
     for k in range(y0, y1 + 1, 2):
         _, y = place(10.0**x0, 10.0**k)
         out.append(f"<line x1={left} x2={width - right} y1={y:.1f} y2={y:.1f} stroke='#e6e2d8'/>")
@@ -153,15 +163,21 @@ def plot(series: dict[str, Points], x_label: str, y_label: str, falling: bool) -
         x, _ = place(10.0**k, 10.0**y0)
         out.append(f"<text x={x:.1f} y={height - bottom + 18} text-anchor=middle>1e{k}</text>")
     middle = (left + width - right) / 2
-    out.append(f"<text x={middle:.0f} y={height - 8} text-anchor=middle>{escape(x_label)} (smaller to the right)</text>")
-    out.append(f"<text transform='translate(14 {height / 2:.0f}) rotate(-90)' text-anchor=middle>{escape(y_label)}</text>")
+    out.append(
+        f"<text x={middle:.0f} y={height - 8} text-anchor=middle>{escape(x_label)} (smaller to the right)</text>"
+    )
+    out.append(
+        f"<text transform='translate(14 {height / 2:.0f}) rotate(-90)' text-anchor=middle>{escape(y_label)}</text>"
+    )
     used: list[float] = []
     for colour, (name, points) in zip(COLOURS, series.items(), strict=False):
         line = [place(x, y) for x, y in points if y > 0]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in line)
         out.append(f"<polyline points='{path}' fill=none stroke='{colour}' stroke-width=2 />")
         y = label_height(line[-1][1], used)
-        out.append(f"<text x={width - right + 8} y={y + 4:.1f} style='fill:{colour}'>{escape(name)}</text>")
+        out.append(
+            f"<text x={width - right + 8} y={y + 4:.1f} style='fill:{colour}'>{escape(name)}</text>"
+        )
     return "".join(out) + "</svg>"
 
 

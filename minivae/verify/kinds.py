@@ -1,4 +1,5 @@
-"""Names the kind of a fault from the pattern of wrong numbers: a flipped sign, a factor, a transposition, …"""
+"""Names the kind of a fault from the pattern of wrong numbers: a flipped sign, a factor, a
+transposition, …"""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ class Kind(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What the naming may look at. Arrays have the tensor's shape; `visited` marks entries compared."""
+    """What the naming may look at. Arrays have the tensor's shape; `visited` marks entries
+    compared."""
 
     hand: Array
     true: Array
@@ -46,11 +48,14 @@ def alike(a: Array, b: Array, mask: Array | None = None) -> bool:
 
 def factor_name(k: float, e: Evidence) -> str:
     """The likely reason for a constant factor."""
-    close = lambda value: value not in (0, 1) and abs(k / value - 1) < 1e-4  # noqa: E731
+
+    def close(value: float) -> bool:
+        return value not in (0, 1) and abs(k / value - 1) < 1e-4
+
     if e.batch and close(e.batch):
-        return f": the batch size, so a mean's 1/B is missing (or a sum is due to be a mean, B = {e.batch})"
+        return f": the batch size, so a mean's 1/B is missing (B = {e.batch})"
     if e.batch and close(1 / e.batch):
-        return f": one over the batch size, so 1/B is there once too often (a mean for a sum, B = {e.batch})"
+        return f": one over the batch size, so a mean stands for a sum (B = {e.batch})"
     for axis, n in enumerate(e.hand.shape):
         if close(n):
             return f": the length of axis {axis}, so a mean is missing"
@@ -83,7 +88,9 @@ def by_factor(e: Evidence) -> Kind | None:
         return Kind("sign", "the sign is flipped (-1x the true gradient)", -1.0)
     sign = " and the sign flipped" if k < 0 else ""
     size = f"{k:.6g}" if abs(abs(k) - 1) > 1e-3 else f"{k:.13g}"
-    return Kind("factor", f"a constant factor {size}x the true gradient{factor_name(k, e)}{sign}", k)
+    return Kind(
+        "factor", f"a constant factor {size}x the true gradient{factor_name(k, e)}{sign}", k
+    )
 
 
 def by_transposition(e: Evidence) -> Kind | None:
@@ -93,7 +100,9 @@ def by_transposition(e: Evidence) -> Kind | None:
     for a in range(e.hand.ndim):
         for b in range(a + 1, e.hand.ndim):
             if shape[a] == shape[b] and alike(e.hand, np.swapaxes(e.true, a, b)):
-                return Kind("transposed", f"it is the transposed true gradient (axes {a} and {b} swapped)")
+                return Kind(
+                    "transposed", f"it is the transposed true gradient (axes {a} and {b} swapped)"
+                )
     if alike(e.hand, e.true.T.reshape(shape)):
         return Kind("transposed", "it is the transposed true gradient, reshaped")
     return None
@@ -116,11 +125,18 @@ def by_permutation(e: Evidence) -> Kind | None:
             return Kind("permuted", f"it is the true gradient flipped along axis {axis}")
         for step in (1, -1):
             if alike(e.hand, np.roll(e.true, step, axis)):
-                return Kind("permuted", f"it is the true gradient shifted by {step} along axis {axis}")
+                return Kind(
+                    "permuted", f"it is the true gradient shifted by {step} along axis {axis}"
+                )
     if e.hand.ndim > 1 and alike(e.hand, np.flip(e.true)):
         return Kind("permuted", "it is the true gradient flipped along every axis")
-    if np.ptp(e.true) > 1e-6 * np.abs(e.true).max() and alike(np.sort(e.hand, None), np.sort(e.true, None)):
-        return Kind("permuted", "the right values stand in the wrong places (an axis or an index is mixed up)")
+    if np.ptp(e.true) > 1e-6 * np.abs(e.true).max() and alike(
+        np.sort(e.hand, None), np.sort(e.true, None)
+    ):
+        return Kind(
+            "permuted",
+            "the right values stand in the wrong places (an axis or an index is mixed up)",
+        )
     return None
 
 
@@ -128,7 +144,9 @@ def by_upstream(e: Evidence) -> Kind | None:
     if not e.visited.all():
         return None
     if e.ones is not None and alike(e.hand, e.ones):
-        return Kind("upstream-ignored", "the upstream is ignored: it is the gradient for an upstream of 1")
+        return Kind(
+            "upstream-ignored", "the upstream is ignored: it is the gradient for an upstream of 1"
+        )
     if e.mean is not None and alike(e.hand, e.mean):
         return Kind("upstream-ignored", "the upstream is replaced by its mean over all outputs")
     return None
@@ -160,7 +178,10 @@ def by_rounding(e: Evidence) -> Kind | None:
         if np.array_equal(g.astype(np.float32).astype(np.float64), g) and e.wrong.sum() > 1:
             return Kind("precision", "it has float32 accuracy only: rounded to float32 on the way")
         if e.wrong.sum() > 1 and e.wrong.mean() > 0.5 and not patterned(g - t, t):
-            return Kind("precision", "it has float32 accuracy only: something is rounded to float32 on the way")
+            return Kind(
+                "precision",
+                "it has float32 accuracy only: something is rounded to float32 on the way",
+            )
     return None
 
 
@@ -205,7 +226,8 @@ def by_few(e: Evidence) -> Kind | None:
     places = np.argwhere(e.wrong)
     for axis in range(e.hand.ndim):
         if e.hand.shape[axis] > 1 and count > 1 and len(set(places[:, axis])) == 1:
-            text = f"only entries with index {places[0, axis]} on axis {axis} are wrong ({count} of {seen} compared)"
+            text = f"only entries with index {places[0, axis]} on axis {axis} are wrong"
+            text += f" ({count} of {seen} compared)"
             return Kind("some-entries", text)
     if count <= 0.5 * seen:
         return Kind("some-entries", f"only some entries are wrong ({count} of {seen} compared)")
@@ -220,7 +242,7 @@ def by_term(e: Evidence) -> Kind | None:
     size = np.abs(rest).max()
     for axis in range(e.hand.ndim):
         if e.hand.shape[axis] > 1 and np.ptp(rest, axis=axis).max() <= 1e-6 * size:
-            text = f"a term that is constant along axis {axis} is missing or wrong (a mean or sum over it)"
+            text = f"a term constant along axis {axis} is missing or wrong (a mean or sum over it)"
             return Kind("dropped-term", text)
     for name, value in e.inputs.items():
         if value.shape != e.hand.shape or not np.any(value):

@@ -1,4 +1,5 @@
-"""Reads a test point for what would let a wrong pass through: equal sizes, ones, zeros, repeated numbers."""
+"""Reads a test point for what would let a wrong pass through: equal sizes, ones, zeros,
+repeated numbers."""
 
 from __future__ import annotations
 

@@ -21,7 +21,15 @@ def gap(probe: Probe, leaf: Leaf, hand: Array, delta: Array, safe: bool) -> tupl
     if safe:
         pushed = probe.push(leaf, delta)
         true = float(probe.dy @ pushed)
-        doubt = tol("direction") * EPS64 * max(float(np.sqrt((hand * delta).ravel() @ (hand * delta).ravel())), abs(true) * 1e-2, float(np.abs(probe.dy * pushed).sum()) * 1e-3)
+        doubt = (
+            tol("direction")
+            * EPS64
+            * max(
+                float(np.sqrt((hand * delta).ravel() @ (hand * delta).ravel())),
+                abs(true) * 1e-2,
+                float(np.abs(probe.dy * pushed).sum()) * 1e-3,
+            )
+        )
         return abs(inner - true), doubt
     slope = findiff.derivative(probe.line(leaf, delta), 0.25, 18, probe.grain(leaf))
     return abs(inner - slope.value), 8 * slope.error + 1e-7 * size

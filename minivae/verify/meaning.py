@@ -1,4 +1,5 @@
-"""Does the forward match the maths? A right gradient of the wrong loss passes every gradient check."""
+"""Does the forward match the maths? A right gradient of the wrong loss passes every gradient
+check."""
 
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ def draws(K: Any, points: int = 5) -> tuple[Array, Array, Array]:
 
 
 def sample_moments(K: Any) -> list[Meaning]:
-    """z has the mean and the variance that the KL assumes: exp(logvar) is a variance, not a deviation."""
+    """z has the mean and the variance that the KL assumes: exp(logvar) is a variance, not a
+    deviation."""
     mu, logvar = posterior()
     z, w, _ = draws(K)
     mean = np.tensordot(w, z, 1)
@@ -63,7 +65,12 @@ def sample_moments(K: Any) -> list[Meaning]:
     op = "reparameterise_forward"
     return [
         Meaning("mean of the sampled z is mu", op, largest(mean - mu, mu), tol("complex_step")),
-        Meaning("variance of the sampled z is exp(logvar)", op, largest(variance - np.exp(logvar), variance), tol("complex_step")),
+        Meaning(
+            "variance of the sampled z is exp(logvar)",
+            op,
+            largest(variance - np.exp(logvar), variance),
+            tol("complex_step"),
+        ),
     ]
 
 
@@ -82,8 +89,15 @@ def kl_by_quadrature(K: Any) -> list[Meaning]:
         for m, v in zip(mu, logvar, strict=True)
     ]
     return [
-        Meaning("closed-form KL against quadrature", "kl_forward", largest(mine - exact, exact), limit),
-        Meaning("full-covariance KL against quadrature", "gaussian_kl_forward", largest(full - exact.sum(1), exact.sum(1)), limit),
+        Meaning(
+            "closed-form KL against quadrature", "kl_forward", largest(mine - exact, exact), limit
+        ),
+        Meaning(
+            "full-covariance KL against quadrature",
+            "gaussian_kl_forward",
+            largest(full - exact.sum(1), exact.sum(1)),
+            limit,
+        ),
     ]
 
 
@@ -129,11 +143,19 @@ def evidence_identity(K: Any) -> list[Meaning]:
     quadratic = (r @ np.linalg.inv(marginal) * r).sum(axis=1)
     log_p = -0.5 * (4 * math.log(2 * math.pi) + np.linalg.slogdet(marginal)[1] + quadratic)
     error = largest(elbo + gap - log_p, log_p)
-    return [Meaning("log p(x) = ELBO + KL for a linear decoder", "elbo_forward", error, tol("meaning_quadrature"))]
+    return [
+        Meaning(
+            "log p(x) = ELBO + KL for a linear decoder",
+            "elbo_forward",
+            error,
+            tol("meaning_quadrature"),
+        )
+    ]
 
 
 def unbiasedness(K: Any) -> list[Meaning]:
-    """Pathwise gradient = score-function gradient in expectation, by quadrature: no Monte Carlo (E43)."""
+    """Pathwise gradient = score-function gradient in expectation, by quadrature: no Monte
+    Carlo (E43)."""
     W, b, logc, x = linear_decoder()
     W, b, x = 0.3 * W, 0.3 * b, 0.3 * x
     mu, logvar = posterior()
@@ -152,25 +174,38 @@ def unbiasedness(K: Any) -> list[Meaning]:
     op = "reparameterise_backward"
     return [
         Meaning("pathwise = score function, mu", op, largest(dmu - score_mu, dmu), limit),
-        Meaning("pathwise = score function, logvar", op, largest(dlogvar - score_logvar, dlogvar), limit),
+        Meaning(
+            "pathwise = score function, logvar", op, largest(dlogvar - score_logvar, dlogvar), limit
+        ),
     ]
 
 
 def replayed(K: Any) -> list[Meaning]:
     """The same eps gives the same z, bit for bit, and the noise's moments are a normal's."""
     mu, logvar = posterior()
-    eps = np.asarray(K.normals(3, ops.philox.__globals__["EPS"], 7, np.arange(3), 8)).reshape(3, 4, 2).transpose(1, 0, 2)
+    eps = (
+        np.asarray(K.normals(3, ops.philox.__globals__["EPS"], 7, np.arange(3), 8))
+        .reshape(3, 4, 2)
+        .transpose(1, 0, 2)
+    )
     eps = eps.astype(np.float64)
     first = np.asarray(K.reparameterise_forward(mu, logvar, eps))
     again = np.asarray(K.reparameterise_forward(mu, logvar, eps.copy()))
-    noise = np.asarray(K.normals(5, ops.philox.__globals__["EPS"], 0, np.arange(500), 40), dtype=np.float64)
+    noise = np.asarray(
+        K.normals(5, ops.philox.__globals__["EPS"], 0, np.arange(500), 40), dtype=np.float64
+    )
     n = noise.size
     z_mean = abs(float(noise.mean())) * math.sqrt(n)
     z_variance = abs(float((noise**2).mean()) - 1) * math.sqrt(n / 2)
     z_fourth = abs(float((noise**4).mean()) - 3) * math.sqrt(n / 96)
     limit = tol("z_score")
     return [
-        Meaning("replayed eps gives the same bits", "reparameterise_forward", float(np.any(first != again)), 0.0),
+        Meaning(
+            "replayed eps gives the same bits",
+            "reparameterise_forward",
+            float(np.any(first != again)),
+            0.0,
+        ),
         Meaning("mean of the noise (standard errors)", "normals", z_mean, limit),
         Meaning("variance of the noise (standard errors)", "normals", z_variance, limit),
         Meaning("fourth moment of the noise (standard errors)", "normals", z_fourth, limit),
@@ -186,17 +221,26 @@ def kl_by_monte_carlo(K: Any) -> list[Meaning]:
     sample = (-0.5 * (eps**2 + logvar) + 0.5 * z**2).sum(axis=(1, 2))
     exact = float(np.asarray(K.kl_forward(mu, logvar)).sum())
     error = abs(sample.mean() - exact) / (sample.std() / math.sqrt(len(sample)))
-    return [Meaning("KL against Monte Carlo (standard errors)", "kl_forward", float(error), tol("z_score"))]
+    return [
+        Meaning(
+            "KL against Monte Carlo (standard errors)", "kl_forward", float(error), tol("z_score")
+        )
+    ]
 
 
 def ordered_bounds(K: Any) -> list[Meaning]:
-    """Importance-weighted bounds: S = 1 <= 5 <= 50 <= log p(x), by quadrature over a 1-D latent (E37)."""
+    """Importance-weighted bounds: S = 1 <= 5 <= 50 <= log p(x), by quadrature over a 1-D
+    latent (E37)."""
     rng = np.random.default_rng(4)
     weight, x = rng.normal(size=(1, 6)) * 2, (rng.random(6) < 0.5) * 1.0
     mu, logvar = np.array([[0.3]]), np.array([[-0.5]])
     grid = np.linspace(-9, 9, 3601)
-    nll = np.asarray(K.bernoulli_nll_forward((grid[:, None] @ weight)[None], np.broadcast_to(x, (3601, 6))))[0]
-    log_p = math.log(float(np.exp(-nll - grid**2 / 2).sum() * (grid[1] - grid[0])) / math.sqrt(2 * math.pi))
+    nll = np.asarray(
+        K.bernoulli_nll_forward((grid[:, None] @ weight)[None], np.broadcast_to(x, (3601, 6)))
+    )[0]
+    log_p = math.log(
+        float(np.exp(-nll - grid**2 / 2).sum() * (grid[1] - grid[0])) / math.sqrt(2 * math.pi)
+    )
     S, repeats = 50, 4000
     eps = rng.normal(size=(S * repeats, 1, 1))
     z = np.asarray(K.reparameterise_forward(mu, logvar, eps))

@@ -36,7 +36,7 @@ def scaled(value: Any, k: float) -> Any:
     """value * (1 + k), or each of a tuple's members: the run-time half of a factor mutant."""
     if isinstance(value, tuple):
         return tuple(scaled(v, k) for v in value)
-    if isinstance(value, (np.ndarray, np.generic, float, complex)):
+    if isinstance(value, (np.ndarray, np.floating, float)):
         return value * (1 + k)
     return value
 
@@ -62,7 +62,11 @@ def expression_changes(node: ast.AST, names: list[str], upstream: str) -> Iterat
         yield from binary_changes(node)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         yield "sign", node.operand
-    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and node.value not in (0, True):
+    if (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, (int, float))
+        and node.value not in (0, True)
+    ):
         for k in factors(node):
             yield "constant", ast.Constant(node.value * (1 + k))
     if isinstance(node, ast.Attribute) and node.attr == "T":
@@ -70,10 +74,14 @@ def expression_changes(node: ast.AST, names: list[str], upstream: str) -> Iterat
     if isinstance(node, ast.Call):
         yield from call_changes(node)
     if isinstance(node, ast.Compare):
-        other = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt}.get(type(node.ops[0]))
+        other = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt}.get(
+            type(node.ops[0])
+        )
         if other:
             yield "comparison", ast.Compare(node.left, [other()], node.comparators)
-        strict = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}.get(type(node.ops[0]))
+        strict = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}.get(
+            type(node.ops[0])
+        )
         if strict:
             yield "comparison", ast.Compare(node.left, [strict()], node.comparators)
     if isinstance(node, ast.Name) and node.id in names:
@@ -104,7 +112,10 @@ def binary_changes(node: ast.BinOp) -> Iterator[Change]:
 def call_changes(node: ast.Call) -> Iterator[Change]:
     function = node.func
     if isinstance(function, ast.Attribute) and function.attr == "sum":
-        yield "sum/mean", ast.Call(ast.Attribute(function.value, "mean", ast.Load()), node.args, node.keywords)
+        yield (
+            "sum/mean",
+            ast.Call(ast.Attribute(function.value, "mean", ast.Load()), node.args, node.keywords),
+        )
         yield "axis", ast.Call(function, [], [])
         for axis in (0, 1, -1):
             other = ast.keyword("axis", ast.Constant(axis))
@@ -192,7 +203,9 @@ def mutants(function: Callable[..., Any]) -> Iterator[Mutant]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     definition = tree.body[0]
     assert isinstance(definition, ast.FunctionDef)
-    if isinstance(definition.body[0], ast.Expr) and isinstance(definition.body[0].value, ast.Constant):
+    if isinstance(definition.body[0], ast.Expr) and isinstance(
+        definition.body[0].value, ast.Constant
+    ):
         del definition.body[0]  # the docstring
     names = scope(definition)
     upstream = next(a.arg for a in definition.args.args if a.arg.startswith("d"))
@@ -208,16 +221,21 @@ def mutants(function: Callable[..., Any]) -> Iterator[Mutant]:
             if text not in seen:
                 seen.add(text)
                 line = getattr(child, "lineno", 0)
-                yield Mutant(function.__name__, line, kind, ast.unparse(child), ast.unparse(new), text)
+                yield Mutant(
+                    function.__name__, line, kind, ast.unparse(child), ast.unparse(new), text
+                )
 
 
 def silent(parent: ast.AST, child: ast.AST) -> bool:
-    """Whether a factor would change nothing: beside a comparison, in a condition, on a statement's value."""
+    """Whether a factor would change nothing: beside a comparison, in a condition, on a
+    statement's value."""
     if isinstance(parent, (ast.Compare, ast.Expr, ast.If)):
         return True
     inside = isinstance(parent, ast.Attribute) and parent.attr == "real"
-    condition = isinstance(parent, ast.Call) and ast.unparse(parent.func) == "np.where"
-    return inside or (condition and parent.args[0] is child)
+    where = isinstance(parent, ast.Call) and ast.unparse(parent.func) == "np.where"
+    if isinstance(parent, ast.Call) and where:
+        return bool(parent.args) and parent.args[0] is child
+    return inside
 
 
 def plant(tree: ast.Module, parent: ast.AST, field: str, place: int | None, new: ast.AST) -> str:
@@ -240,9 +258,12 @@ def put(parent: ast.AST, field: str, place: int | None, value: ast.AST) -> None:
 def build(mutant: Mutant, original: Callable[..., Any]) -> Callable[..., Any]:
     """The mutant as a function in the original's own globals."""
     space = {**original.__globals__, "_scaled": scaled, "_negated": negated, "np": np}
-    code = compile(mutant.source, f"<mutant of {mutant.function}>", "exec", flags=annotations_flag())
+    code = compile(
+        mutant.source, f"<mutant of {mutant.function}>", "exec", flags=annotations_flag()
+    )
     exec(code, space)
-    return space[mutant.function]  # type: ignore[no-any-return]
+    result: Callable[..., Any] = space[mutant.function]
+    return result
 
 
 def annotations_flag() -> int:

@@ -1,4 +1,5 @@
-"""What a check found: one row per tensor, one line per fault, as text, JSON or an AssertionError."""
+"""What a check found: one row per tensor, one line per fault, as text, JSON or an
+AssertionError."""
 
 from __future__ import annotations
 
@@ -82,7 +83,8 @@ class Report:
         return max(self.rows, key=_badness, default=None)
 
     def raise_if_failed(self) -> None:
-        """Raises GradientError (an AssertionError) whose lines name tensor, index, sample and values."""
+        """Raises GradientError (an AssertionError) whose lines name tensor, index, sample and
+        values."""
         if not self.ok:
             lines = [str(f) for f in self.faults] or ["nothing was compared"]
             raise GradientError(f"{self.name}: " + "\n".join(lines))
@@ -132,12 +134,26 @@ def where(index: tuple[int, ...] | None) -> str:
     return "" if index is None else "[" + ", ".join(map(str, index)) + "]"
 
 
-HEADER = ("op", "tensor", "complex", "differ.", "adjoint", "slope", "worst at", "hand", "true", "ulps", "verdict")
+HEADER = (
+    "op",
+    "tensor",
+    "complex",
+    "differ.",
+    "adjoint",
+    "slope",
+    "worst at",
+    "hand",
+    "true",
+    "ulps",
+    "verdict",
+)
 
 
 def row_cells(row: Row) -> tuple[str, ...]:
     """The cells of one row, as text."""
-    slope = "-" if row.taylor is None else ("exact" if math.isinf(row.taylor) else f"{row.taylor:.3f}")
+    slope = (
+        "-" if row.taylor is None else ("exact" if math.isinf(row.taylor) else f"{row.taylor:.3f}")
+    )
     return (
         row.op,
         row.tensor,
@@ -157,4 +173,6 @@ def table_lines(rows: list[Row]) -> list[str]:
     """An aligned text table."""
     cells = [HEADER, *map(row_cells, rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(HEADER))]
-    return ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells]
+    return [
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells
+    ]

@@ -36,7 +36,11 @@ EQUIVALENT: tuple[tuple[str, str, str], ...] = (
     ("bound_logvar_backward", "logvar.real > LOGVAR_BOUND -> logvar.real >= LOGVAR_BOUND", KINK),
     ("bound_logvar_backward", "logvar.real < -LOGVAR_BOUND -> logvar.real <= -LOGVAR_BOUND", KINK),
     ("free_bits_backward", "kl_mean.real < floor -> kl_mean.real <= floor", KINK),
-    ("gaussian_kl_backward", "dkl -> 0 * dkl + np.mean(dkl)", "the upstream is a scalar, its own mean"),
+    (
+        "gaussian_kl_backward",
+        "dkl -> 0 * dkl + np.mean(dkl)",
+        "the upstream is a scalar, its own mean",
+    ),
     (
         "gaussian_kl_backward",
         "(precision1 + precision1.T) @ d -> d @ (precision1 + precision1.T)",
@@ -46,10 +50,22 @@ EQUIVALENT: tuple[tuple[str, str, str], ...] = (
     ("mlp_backward", "i > 0 -> i >= 0", "works out a gradient of the data that nobody reads"),
     ("elbo_backward", "kl.sum(axis=0) / B -> 1.0", PRICE),
     ("elbo_backward", "kl -> _scaled", PRICE),
-    ("elbo_backward", "raw_logvar -> _scaled", "the bound's backward compares it with 40, nothing else"),
-    ("nll_backward", "dnll -> 0 * dnll + np.mean(dnll)", "inside the loss all of dnll is one number (E28)"),
+    (
+        "elbo_backward",
+        "raw_logvar -> _scaled",
+        "the bound's backward compares it with 40, nothing else",
+    ),
+    (
+        "nll_backward",
+        "dnll -> 0 * dnll + np.mean(dnll)",
+        "inside the loss all of dnll is one number (E28)",
+    ),
     ("nll_backward", "x -> _scaled", "log_c takes x's precision and shape, not its values"),
-    ("linear_vae_backward", "(variance * norms).sum() -> (variance * norms).sum(axis=", "it has one axis"),
+    (
+        "linear_vae_backward",
+        "(variance * norms).sum() -> (variance * norms).sum(axis=",
+        "it has one axis",
+    ),
 )
 
 

@@ -1,7 +1,9 @@
-"""Sees which NumPy functions a forward calls on complex numbers, to name those that lose the imaginary part."""
+"""Sees which NumPy functions a forward calls on complex numbers, to name those that lose the
+imaginary part."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,12 @@ from minivae.verify.tolerances import STEP
 
 LOSSY = frozenset(
     "absolute fabs sign conjugate heaviside norm vdot var std angle abs svd eigh eigvalsh cholesky "
-    "slogdet det_sign pinv lstsq qr real nanvar nanstd cov corrcoef round matrix_norm vector_norm vecdot".split()
+    "slogdet det_sign pinv lstsq qr real nanvar nanstd cov corrcoef round "
+    "matrix_norm vector_norm vecdot".split()
 )
 
 
-class Spy(np.ndarray):  # type: ignore[type-arg]
+class Spy(np.ndarray):
     """An array that writes down the names of the lossy functions it meets."""
 
     seen: set[str]
@@ -65,15 +68,14 @@ class Spy(np.ndarray):  # type: ignore[type-arg]
 
 
 def lossy_calls(job: Pass, leaf: Leaf) -> list[str]:
-    """The lossy functions a forward calls when `leaf` is complex; empty when the run cannot be watched."""
+    """The lossy functions a forward calls when `leaf` is complex; empty when the run cannot be
+    watched."""
     spy = np.asarray(leaf.value + 1j * STEP).view(Spy)
     spy.seen = set()
     values = list(job.base)
     values[leaf.place] = spy
-    try:
+    with contextlib.suppress(Exception):  # a forward may take no array subclass: nothing is known
         job.forward(*_arguments(job, values))
-    except Exception:  # this forward takes no array subclass: nothing is known
-        pass
     return sorted(spy.seen)
 
 

@@ -1,4 +1,5 @@
-"""Test points drawn at random that let no fault hide; a Hypothesis strategy, and right passes to try them on."""
+"""Test points drawn at random that let no fault hide; a Hypothesis strategy, and right passes
+to try them on."""
 
 from __future__ import annotations
 
@@ -12,18 +13,26 @@ from minivae.verify.evaluate import Array
 PRIMES = (2, 3, 5, 7, 11, 13)
 
 
-def draw_point(spec: dict[str, str], rng: np.random.Generator, scale: float = 1.0, dtype: Any = np.float64) -> dict[str, Array]:
+def draw_point(
+    spec: dict[str, str], rng: np.random.Generator, scale: float = 1.0, dtype: Any = np.float64
+) -> dict[str, Array]:
     """Arrays for shapes written as words of dims: draw_point({"x": "B D", "W": "D H"}, rng).
 
     Every dim gets a size of its own (no two equal, none 1), entries are distinct, of both signs and
     away from zero. A spec that begins with "int:" draws whole numbers below its last word's size:
     {"labels": "int: B < C"}.
     """
-    words = {w for text in spec.values() for w in text.replace("int:", "").replace("<", " ").split()}
+    words = {
+        w for text in spec.values() for w in text.replace("int:", "").replace("<", " ").split()
+    }
     order = sorted(words)
     if len(order) > len(PRIMES):
-        raise ValueError(f"at most {len(PRIMES)} dims can all differ, the spec has {len(order)}: {order}")
-    sizes = dict(zip(order, (int(n) for n in rng.permutation(PRIMES[: max(4, len(order))])), strict=False))
+        raise ValueError(
+            f"at most {len(PRIMES)} dims can all differ, the spec has {len(order)}: {order}"
+        )
+    sizes = dict(
+        zip(order, (int(n) for n in rng.permutation(PRIMES[: max(4, len(order))])), strict=False)
+    )
     point: dict[str, Array] = {}
     for name, text in spec.items():
         if text.startswith("int:"):
@@ -36,7 +45,9 @@ def draw_point(spec: dict[str, str], rng: np.random.Generator, scale: float = 1.
     return point
 
 
-def points(spec: dict[str, str], dtype: Any = np.float64, scales: tuple[float, ...] = (1.0, 1e-3, 1e3)) -> Any:
+def points(
+    spec: dict[str, str], dtype: Any = np.float64, scales: tuple[float, ...] = (1.0, 1e-3, 1e3)
+) -> Any:
     """A Hypothesis strategy of valid, linted test points (dicts of arrays); see `draw_point`.
 
         @given(points({"x": "B D", "gamma": "D", "beta": "D"}))
@@ -49,7 +60,9 @@ def points(spec: dict[str, str], dtype: Any = np.float64, scales: tuple[float, .
     except ImportError as error:
         raise ImportError("points() needs hypothesis: pip install 'minivae[verify]'") from error
     seeds, sizes = st.integers(0, 2**32 - 1), st.sampled_from(scales)
-    return st.builds(lambda s, k: draw_point(spec, np.random.default_rng(s), k, dtype), seeds, sizes)
+    return st.builds(
+        lambda s, k: draw_point(spec, np.random.default_rng(s), k, dtype), seeds, sizes
+    )
 
 
 def _layernorm(x: Array, gamma: Array, beta: Array) -> Any:
@@ -137,7 +150,8 @@ RIGHT: dict[str, tuple[Any, Any, dict[str, str]]] = {
 
 
 def false_alarms(examples: int, seed: int = 0) -> int:
-    """How many of `examples` right passes, at random points, scales and precisions, are called wrong."""
+    """How many of `examples` right passes, at random points, scales and precisions, are called
+    wrong."""
     rng = np.random.default_rng(seed)
     names = list(RIGHT)
     alarms = 0

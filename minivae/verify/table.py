@@ -85,7 +85,9 @@ def elementwise(name: str, point: Array) -> Case:
     def backward(K: Any, dy: Array, x: Array) -> Any:
         return getattr(K, f"{name}_backward")(dy, x)
 
-    return Case(name, "op", (f"{name}_forward", f"{name}_backward"), forward, backward, {"x": point})
+    return Case(
+        name, "op", (f"{name}_forward", f"{name}_backward"), forward, backward, {"x": point}
+    )
 
 
 def dense(name: str, wrap: str = "") -> Case:
@@ -102,7 +104,11 @@ def dense(name: str, wrap: str = "") -> Case:
 
     B, I, O = DIMS["B"], DIMS["I"], DIMS["O"]
     own = (f"{name}_backward",) if wrap else ("dense_backward_input", "dense_backward_params")
-    inputs = {"x": normal(name + "x", B, I), "W": normal(name + "W", I, O), "b": normal(name + "b", O)}
+    inputs = {
+        "x": normal(name + "x", B, I),
+        "W": normal(name + "W", I, O),
+        "b": normal(name + "b", O),
+    }
     return Case(name, "op", (f"{name}_forward", *own), forward, backward, inputs)
 
 
@@ -185,7 +191,8 @@ def register(rows: Callable[[], list[Case]]) -> Callable[[], list[Case]]:
 
 
 def cases(names: list[str] | None = None) -> list[Case]:
-    """All rows, or those whose name is or begins with one of `names`; KeyError names the unknown."""
+    """All rows, or those whose name is or begins with one of `names`; KeyError names the
+    unknown."""
     from minivae.verify import table_models  # imports the models, which ops' users do not need
 
     found = [case for rows in [*REGISTERED, table_models.model_cases] for case in rows()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,10 @@ def parameters(layout: Layout, name: str, scale: float = 0.7) -> dict[str, Array
 
 def linear_case() -> Case:
     """One dense layer over named parameters."""
-    p = {"first.W": normal("first.W", DIMS["I"], DIMS["O"]), "first.b": normal("first.b", DIMS["O"])}
+    p = {
+        "first.W": normal("first.W", DIMS["I"], DIMS["O"]),
+        "first.b": normal("first.b", DIMS["O"]),
+    }
 
     def forward(K: Any, p: Any, x: Array) -> Any:
         return layers.linear_forward(K, p, "first", x), (p, x)
@@ -37,14 +41,21 @@ def linear_case() -> Case:
         return g, K.dense_backward_input(dy, cache[0]["first.W"])
 
     x = normal("linear", B, DIMS["I"])
-    return Case("layer linear", "layer", ("linear_forward", "linear_backward"), forward, backward, {"p": p, "x": x})
+    return Case(
+        "layer linear",
+        "layer",
+        ("linear_forward", "linear_backward"),
+        forward,
+        backward,
+        {"p": p, "x": x},
+    )
 
 
 def mlp_case(kind: str) -> Case:
     """A stack of hidden layers, down to its input's gradient."""
     sizes = (DIMS["I"], 6, 8, 3)
     p: dict[str, Array] = {}
-    for i, (rows, columns) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (rows, columns) in enumerate(itertools.pairwise(sizes)):
         p[f"n.{i}.W"] = normal(f"{kind}{i}W", rows, columns, scale=0.7)
         p[f"n.{i}.b"] = normal(f"{kind}{i}b", columns, scale=0.7)
 
@@ -70,7 +81,8 @@ def vae_case(
     bound: bool = False,
     **settings: Any,
 ) -> Case:
-    """The whole VAE with its loss; `settings` are ModelConfig's, `bound` puts one logvar outside."""
+    """The whole VAE with its loss; `settings` are ModelConfig's, `bound` puts one logvar
+    outside."""
     config = ModelConfig(D, J, draws=draws, **settings)
     name = f"vae {label}"
     p = parameters(vae.layout_of(config), name, scale)
@@ -132,7 +144,9 @@ def autoencoder_case(hidden: tuple[int, ...], kind: str) -> Case:
         return (ae.autoencoder_backward(K, dloss, saved[1], saved[0], config),)
 
     covers = ("autoencoder_forward", "autoencoder_backward")
-    return Case(name, "model", covers, forward, backward, {"p": p, "x": normal(name + "x", B, D)}, ("p",))
+    return Case(
+        name, "model", covers, forward, backward, {"p": p, "x": normal(name + "x", B, D)}, ("p",)
+    )
 
 
 def linear_vae_case() -> Case:

@@ -11,7 +11,9 @@ from minivae.verify.findiff import Line
 HALVINGS = 6
 
 
-def remainders(line: Line, slope: float, start: float = 0.25, count: int = 24) -> list[tuple[float, float, float]]:
+def remainders(
+    line: Line, slope: float, start: float = 0.25, count: int = 24
+) -> list[tuple[float, float, float]]:
     """(t, |phi(t) - t slope|, the noise in it) for t = start, start/2, …"""
     points = []
     for k in range(count):
@@ -23,7 +25,8 @@ def remainders(line: Line, slope: float, start: float = 0.25, count: int = 24) -
 
 
 def rate(line: Line, slope: float, start: float = 0.25) -> float | None:
-    """The remainder's slope; inf when there is none (phi is linear); None where no window is clean."""
+    """The remainder's slope; inf when there is none (phi is linear); None where no window is
+    clean."""
     points = [p for p in remainders(line, slope, start) if np.isfinite(p[1])]
     if not points:
         return None

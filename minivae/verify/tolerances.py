@@ -1,4 +1,5 @@
-"""Every tolerance of the checks, each with the argument it follows from: none is typed anywhere else."""
+"""Every tolerance of the checks, each with the argument it follows from: none is typed
+anywhere else."""
 
 from __future__ import annotations
 
@@ -19,28 +20,44 @@ class Tolerance(NamedTuple):
 TABLE: dict[str, Tolerance] = {
     # Figures our own ops and models have to reach.
     "complex_step": Tolerance(
-        5e-15, "about 22 eps of the tensor's largest entry: a few roundings per op, a dozen ops deep"
+        5e-15,
+        "about 22 eps of the tensor's largest entry: a few roundings per op, a dozen ops deep",
     ),
     "worst_entry": Tolerance(
         1e-12, "one entry against itself: a sum may cancel to 1/200 of its terms, 22 eps * 200"
     ),
     "fifty_digits": Tolerance(1e-30, "50-digit arithmetic with 20 digits spent on cancellation"),
     "fifty_digits_step": Tolerance(
-        1e-25, "step of the central difference in 80 digits: truncation h**2 = 1e-50, rounding 1e-55"
+        1e-25,
+        "step of the central difference in 80 digits: truncation h**2 = 1e-50, rounding 1e-55",
     ),
     "adjoint64": Tolerance(1e-14, "two dot products of the same numbers in other orders: 45 eps"),
     "adjoint32": Tolerance(2e-6, "the same in float32: 17 eps32"),
-    "taylor_slope": Tolerance(0.02, "the remainder is c t**2 (1 + O(t)); six halvings below t=2**-6"),
-    "probe": Tolerance(1e-14, "of the gradient's 2-norm: rounding adds like a random walk over entries"),
+    "taylor_slope": Tolerance(
+        0.02, "the remainder is c t**2 (1 + O(t)); six halvings below t=2**-6"
+    ),
+    "probe": Tolerance(
+        1e-14, "of the gradient's 2-norm: rounding adds like a random walk over entries"
+    ),
     "plant": Tolerance(1e-6, "relative size of the errors planted to score the localisation"),
     "attribution": Tolerance(0.95, "the share of curated bugs whose op has to be named"),
-    "quadrature": Tolerance(2e-15, "9 eps: Gauss-Hermite sums of a few hundred terms of both signs"),
+    "quadrature": Tolerance(
+        2e-15, "9 eps: Gauss-Hermite sums of a few hundred terms of both signs"
+    ),
     "meaning_quadrature": Tolerance(1e-12, "sums of a few thousand quadrature terms, 4500 eps"),
-    "z_score": Tolerance(5.0, "a fixed-seed Monte-Carlo mean five standard errors off: 6e-7 by chance"),
-    "ulp_p99": Tolerance(2.0, "elementwise kernels: one rounding of the op, one of its last factor"),
+    "z_score": Tolerance(
+        5.0, "a fixed-seed Monte-Carlo mean five standard errors off: 6e-7 by chance"
+    ),
+    "ulp_p99": Tolerance(
+        2.0, "elementwise kernels: one rounding of the op, one of its last factor"
+    ),
     "ulp_worst": Tolerance(6.0, "elementwise kernels: three dependent roundings on top of it"),
-    "budget_factor": Tolerance(2.0, "a kernel may be twice as far from float64 as the float32 reference"),
-    "budget_tail": Tolerance(4.0, "the worst of thousands of roundings, in another order of summation"),
+    "budget_factor": Tolerance(
+        2.0, "a kernel may be twice as far from float64 as the float32 reference"
+    ),
+    "budget_tail": Tolerance(
+        4.0, "the worst of thousands of roundings, in another order of summation"
+    ),
     "false_alarms": Tolerance(10_000, "Hypothesis examples without a false alarm"),
     "full_size_seconds": Tolerance(1.0, "all tensors of 784-400-20 at batch 128, one thread"),
     "locate_seconds": Tolerance(2.0, "one wrong entry of a tensor of 313,600"),
@@ -49,21 +66,34 @@ TABLE: dict[str, Tolerance] = {
     "corpus": Tolerance(40, "curated bugs, at least"),
     # What `check` allows a pass it knows nothing about, in units of the working eps.
     "entry": Tolerance(4096.0, "eps of the entry itself: 1e-12 in float64, relative"),
-    "entry32": Tolerance(64.0, "eps32 of the entry itself: constants rounded to float32 in one pass only"),
+    "entry32": Tolerance(
+        64.0, "eps32 of the entry itself: constants rounded to float32 in one pass only"
+    ),
     "tensor": Tolerance(1024.0, "eps of the tensor's largest entry: a naive sum of 1e6 terms"),
     "noise": Tolerance(16.0, "times the change that a 2-eps nudge of inputs and upstream makes"),
-    "floor": Tolerance(32.0, "eps of the largest |dy*y| the entry touches: what a saturated pass rounds away"),
+    "floor": Tolerance(
+        32.0, "eps of the largest |dy*y| the entry touches: what a saturated pass rounds away"
+    ),
     "direction": Tolerance(256.0, "eps of sum |g*u| along one direction"),
-    "linear": Tolerance(64.0, "eps of the largest entry: doubling the upstream doubles the gradient"),
+    "linear": Tolerance(
+        64.0, "eps of the largest entry: doubling the upstream doubles the gradient"
+    ),
     "repeat": Tolerance(64.0, "eps of the largest entry: two runs on the same numbers"),
-    "finite_difference": Tolerance(1e-7, "of the largest entry, on top of the difference's own error"),
+    "finite_difference": Tolerance(
+        1e-7, "of the largest entry, on top of the difference's own error"
+    ),
     "finite_difference32": Tolerance(
-        2e-3, "the best 4th-order difference in float32 is eps32**0.8; a margin of 600 for its constants"
+        2e-3,
+        "the best 4th-order difference in float32 is eps32**0.8; a margin of 600 for its constants",
     ),
     "reliable": Tolerance(1e-4, "a difference whose own error estimate is larger gives no opinion"),
     "reliable32": Tolerance(2e-2, "the same where the forward computes in float32"),
-    "alike": Tolerance(1e-3, "how well errors must fit a pattern (a factor, a transposition) to be named"),
-    "float32_match": Tolerance(2e-3, "float32 run against the same source in float64, well conditioned"),
+    "alike": Tolerance(
+        1e-3, "how well errors must fit a pattern (a factor, a transposition) to be named"
+    ),
+    "float32_match": Tolerance(
+        2e-3, "float32 run against the same source in float64, well conditioned"
+    ),
 }
 
 

@@ -1,4 +1,5 @@
-"""Nested dicts, lists, tuples and named tuples of arrays: to a flat list with addresses, and back."""
+"""Nested dicts, lists, tuples and named tuples of arrays: to a flat list with addresses, and
+back."""
 
 from __future__ import annotations
 
@@ -68,7 +69,8 @@ def copy(tree: Any) -> Any:
 
 
 def kind_of(leaf: Any) -> str:
-    """'float' for arrays and scalars of NumPy floats, 'number' for a Python float, else what it is."""
+    """'float' for arrays and scalars of NumPy floats, 'number' for a Python float, else what
+    it is."""
     if isinstance(leaf, (np.ndarray, np.generic)):
         if np.issubdtype(leaf.dtype, np.floating):
             return "float"

@@ -1,4 +1,5 @@
-"""Exact gradients of a row, computed once: what planted bugs and other backends are held against."""
+"""Exact gradients of a row, computed once: what planted bugs and other backends are held
+against."""
 
 from __future__ import annotations
 
@@ -10,15 +11,17 @@ from minivae import ops
 from minivae.verify import contract
 from minivae.verify.check import noises, upstream
 from minivae.verify.evaluate import Array, Pass, quiet
-from minivae.verify.judge import Case as Trial
-from minivae.verify.judge import by_complex_step, tolerances
+from minivae.verify.oracles import Case as Trial
+from minivae.verify.oracles import by_complex_step, tolerances
+from minivae.verify.structure import align
 from minivae.verify.table import Case
 from minivae.verify.tolerances import EPS64
 from minivae.verify.votes import Probe
 
 
 class Truth:
-    """The true gradient of every tensor of a row at its test point, and how far a right one may be off.
+    """The true gradient of every tensor of a row at its test point, and how far a right one
+    may be off.
 
     The truth comes from the forward alone, so it does not change with the backward on trial.
     """
@@ -61,14 +64,15 @@ class Truth:
         return job
 
     def wrong(self, K: Any = ops) -> str:
-        """The first tensor whose gradient under K is wrong, or how it failed; '' when all is right."""
+        """The first tensor whose gradient under K is wrong, or how it failed; '' when all is
+        right."""
         job = self.bind(K)
         try:
             y, cache = job.run(job.base)
             if not contract.same_bits(self.job.vector(y), self.job.y0):
                 return "y"
             raw = job.backward(job.upstream(self.dy), cache)
-            pieces, faults = contract.align(job, raw)
+            pieces, faults = align(job, raw)
         except Exception as error:
             return f"raises {type(error).__name__}"
         if faults:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-
 
 import numpy as np
 
@@ -68,10 +68,8 @@ class Probe:
         delta = np.zeros(leaf.value.size)
         for place, entry in enumerate(entries):
             delta[entry] = 1.0
-            try:
+            with contextlib.suppress(Exception):  # another branch here: the differences decide
                 out[:, place] = self.push(leaf, delta.reshape(leaf.value.shape))
-            except Exception:  # another branch for this entry only: the differences decide
-                pass
             delta[entry] = 0.0
         return out
 
@@ -79,7 +77,9 @@ class Probe:
     def line(self, leaf: Leaf, delta: Array, dy: Array | None = None) -> Line:
         """phi along a direction."""
         dy = self.dy if dy is None else dy
-        return Line(lambda t: self.job.moved(leaf, delta, t), self.job.y0, dy, self.rounding, self.job.y_eps)
+        return Line(
+            lambda t: self.job.moved(leaf, delta, t), self.job.y0, dy, self.rounding, self.job.y_eps
+        )
 
     def grain(self, leaf: Leaf) -> float:
         return float(np.finfo(leaf.value.dtype).eps) if leaf.value.dtype.kind == "f" else EPS64

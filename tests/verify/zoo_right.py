@@ -1,5 +1,6 @@
 """Right passes of many kinds, at well-behaved and at nasty points: nothing may be said of them."""
 
+# ruff: noqa: E501, RUF059
 from __future__ import annotations
 
 import math
@@ -91,8 +92,12 @@ def pair_back(dy, cache):
 
 
 add("namedtuple_params", pair, pair_back, Pair(n(3), n(3, seed=1)), X)
-add("one_dict_alone", lambda p: (p["a"] * p["b"], p), lambda dy, p: {"a": dy * p["b"], "b": dy * p["a"]},
-    {"a": n(4), "b": n(4, seed=3)})
+add(
+    "one_dict_alone",
+    lambda p: (p["a"] * p["b"], p),
+    lambda dy, p: {"a": dy * p["b"], "b": dy * p["a"]},
+    {"a": n(4), "b": n(4, seed=3)},
+)
 
 
 # -- activations -----------------------------------------------------------------------------------
@@ -111,8 +116,18 @@ add("relu_f32", relu, relu_back, X.astype("f"))
 add("relu_f32_kinks", relu, relu_back, KINKY.astype("f"))
 add("relu_where", lambda x: (np.where(x > 0, x, 0), x), relu_back, KINKY)
 add("relu_times_mask", lambda x: (x * (x > 0), x > 0), lambda dy, m: dy * m, X)
-add("relu_half_at_zero", relu, lambda dy, x: dy * np.where(x > 0, 1, np.where(x == 0, 0.5, 0)), KINKY)
-add("leaky", lambda x: (np.where(x > 0, x, 0.01 * x), x), lambda dy, x: dy * np.where(x > 0, 1, 0.01), KINKY)
+add(
+    "relu_half_at_zero",
+    relu,
+    lambda dy, x: dy * np.where(x > 0, 1, np.where(x == 0, 0.5, 0)),
+    KINKY,
+)
+add(
+    "leaky",
+    lambda x: (np.where(x > 0, x, 0.01 * x), x),
+    lambda dy, x: dy * np.where(x > 0, 1, 0.01),
+    KINKY,
+)
 add("abs", lambda x: (np.abs(x), x), lambda dy, x: dy * np.sign(x), X)
 add("abs_at_kinks", lambda x: (np.abs(x), x), lambda dy, x: dy * np.sign(x), KINKY)
 add("abs_f32", lambda x: (np.abs(x), x), lambda dy, x: dy * np.sign(x), X.astype("f"))
@@ -134,23 +149,52 @@ add("sigmoid_tails", sigmoid, sigmoid_back, 15 * X)
 add("sigmoid_overflow", sigmoid, sigmoid_back, 1e6 * X)
 add("sigmoid_f32", sigmoid, sigmoid_back, (4 * X).astype("f"))
 add("tanh_saturated", lambda x: (np.tanh(x), np.tanh(x)), lambda dy, t: dy * (1 - t * t), 20 * X)
-add("tanh_all_saturated", lambda x: (np.tanh(x), np.tanh(x)), lambda dy, t: dy * (1 - t * t), 25 + np.abs(X))
+add(
+    "tanh_all_saturated",
+    lambda x: (np.tanh(x), np.tanh(x)),
+    lambda dy, t: dy * (1 - t * t),
+    25 + np.abs(X),
+)
 add("tanh_tiny", lambda x: (np.tanh(x), np.tanh(x)), lambda dy, t: dy * (1 - t * t), 1e-8 * X)
 add("tanh_huge", lambda x: (np.tanh(x), np.tanh(x)), lambda dy, t: dy * (1 - t * t), 1e6 * X)
-add("softplus_abs", lambda x: (np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), x),
-    lambda dy, x: dy / (1 + np.exp(-x)), X)
-add("gelu_tanh", lambda x: (0.5 * x * (1 + np.tanh(0.8 * (x + 0.04 * x**3))), x),
-    lambda dy, x: dy * (0.5 * (1 + np.tanh(0.8 * (x + 0.04 * x**3)))
-                        + 0.5 * x / np.cosh(0.8 * (x + 0.04 * x**3)) ** 2 * 0.8 * (1 + 0.12 * x**2)), X)
+add(
+    "softplus_abs",
+    lambda x: (np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), x),
+    lambda dy, x: dy / (1 + np.exp(-x)),
+    X,
+)
+add(
+    "gelu_tanh",
+    lambda x: (0.5 * x * (1 + np.tanh(0.8 * (x + 0.04 * x**3))), x),
+    lambda dy, x: (
+        dy
+        * (
+            0.5 * (1 + np.tanh(0.8 * (x + 0.04 * x**3)))
+            + 0.5 * x / np.cosh(0.8 * (x + 0.04 * x**3)) ** 2 * 0.8 * (1 + 0.12 * x**2)
+        )
+    ),
+    X,
+)
 erf = np.vectorize(math.erf)
-add("gelu_math_erf", lambda x: (0.5 * x * (1 + erf(x / math.sqrt(2))), x),
-    lambda dy, x: dy * (0.5 * (1 + erf(x / math.sqrt(2))) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)), X)
+add(
+    "gelu_math_erf",
+    lambda x: (0.5 * x * (1 + erf(x / math.sqrt(2))), x),
+    lambda dy, x: (
+        dy * (0.5 * (1 + erf(x / math.sqrt(2))) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi))
+    ),
+    X,
+)
 add("sin_of_huge", lambda x: (np.sin(x), x), lambda dy, x: dy * np.cos(x), 1e6 * X)
 add("square_tiny_output", lambda x: (1e-12 * x**2, x), lambda dy, x: 2e-12 * dy * x, X)
 add("square_huge_output", lambda x: (1e12 * x**2, x), lambda dy, x: 2e12 * dy * x, X)
 add("log", lambda x: (np.log(x), x), lambda dy, x: dy / x, np.abs(X) + 0.1)
 add("log_tiny", lambda x: (np.log(x), x), lambda dy, x: dy / x, 1e-8 * (np.abs(X) + 0.1))
-add("sqrt_huge", lambda x: (np.sqrt(x), x), lambda dy, x: dy / (2 * np.sqrt(x)), 1e6 * (np.abs(X) + 0.1))
+add(
+    "sqrt_huge",
+    lambda x: (np.sqrt(x), x),
+    lambda dy, x: dy / (2 * np.sqrt(x)),
+    1e6 * (np.abs(X) + 0.1),
+)
 add("offset", lambda x: (1e6 + np.sin(x), x), lambda dy, x: dy * np.cos(x), X)
 
 
@@ -169,8 +213,12 @@ add("softmax", softmax, softmax_back, X)
 add("softmax_f32", softmax, softmax_back, X.astype("f"))
 add("softmax_saturated", softmax, softmax_back, 1e6 * X)
 add("softmax_sharp", softmax, softmax_back, 30 * X)
-add("softmax_sum_zero_gradient", lambda x: (softmax(x)[0].sum(-1), softmax(x)[0]),
-    lambda dy, p: softmax_back(np.broadcast_to(dy[:, None], p.shape), p), X)
+add(
+    "softmax_sum_zero_gradient",
+    lambda x: (softmax(x)[0].sum(-1), softmax(x)[0]),
+    lambda dy, p: softmax_back(np.broadcast_to(dy[:, None], p.shape), p),
+    X,
+)
 
 
 def xent(x, labels):
@@ -189,17 +237,53 @@ LABELS = np.array([0, 2, 1, 2])
 add("cross_entropy_bare", xent, xent_back, X, LABELS)
 add("cross_entropy_none", xent, lambda dy, c: (xent_back(dy, c), None), X, LABELS)
 add("cross_entropy_f32", xent, lambda dy, c: (xent_back(dy, c).astype("f"),), X.astype("f"), LABELS)
-add("mse", lambda p, t: (((p - t) ** 2).mean(), p - t),
-    lambda dy, d: (2 * dy * d / d.size, -2 * dy * d / d.size), X, n(4, 3, seed=9))
-add("mse_python_float", lambda p, t: (float(((p - t) ** 2).mean()), p - t),
-    lambda dy, d: (2 * dy * d / d.size, -2 * dy * d / d.size), X, n(4, 3, seed=9))
-add("hinge", lambda x, y: (np.maximum(0, 1 - x * y).sum(), (x, y)),
-    lambda dy, c: (dy * np.where(c[0] * c[1] < 1, -c[1], 0), None), np.array([1.0, 0.5, -2.0, 0.2]), np.array([1, 1, -1, -1]))
-add("l1_loss", lambda p, t: (np.abs(p - t).sum(), p - t), lambda dy, d: (dy * np.sign(d), -dy * np.sign(d)), X, n(4, 3, seed=2))
-add("bce_clipped", lambda p, t: (-(t * np.log(np.clip(p, 1e-7, 1 - 1e-7)) + (1 - t) * np.log(1 - np.clip(p, 1e-7, 1 - 1e-7))).mean(), (p, t)),
-    lambda dy, c: (dy * (c[0] - c[1]) / (c[0] * (1 - c[0])) / c[0].size, None), sigmoid(X)[0], (X > 0).astype(int))
-add("log_sum_exp", lambda x: (np.log(np.exp(x - x.max()).sum()) + x.max(), x),
-    lambda dy, x: dy * np.exp(x - x.max()) / np.exp(x - x.max()).sum(), X)
+add(
+    "mse",
+    lambda p, t: (((p - t) ** 2).mean(), p - t),
+    lambda dy, d: (2 * dy * d / d.size, -2 * dy * d / d.size),
+    X,
+    n(4, 3, seed=9),
+)
+add(
+    "mse_python_float",
+    lambda p, t: (float(((p - t) ** 2).mean()), p - t),
+    lambda dy, d: (2 * dy * d / d.size, -2 * dy * d / d.size),
+    X,
+    n(4, 3, seed=9),
+)
+add(
+    "hinge",
+    lambda x, y: (np.maximum(0, 1 - x * y).sum(), (x, y)),
+    lambda dy, c: (dy * np.where(c[0] * c[1] < 1, -c[1], 0), None),
+    np.array([1.0, 0.5, -2.0, 0.2]),
+    np.array([1, 1, -1, -1]),
+)
+add(
+    "l1_loss",
+    lambda p, t: (np.abs(p - t).sum(), p - t),
+    lambda dy, d: (dy * np.sign(d), -dy * np.sign(d)),
+    X,
+    n(4, 3, seed=2),
+)
+add(
+    "bce_clipped",
+    lambda p, t: (
+        -(
+            t * np.log(np.clip(p, 1e-7, 1 - 1e-7))
+            + (1 - t) * np.log(1 - np.clip(p, 1e-7, 1 - 1e-7))
+        ).mean(),
+        (p, t),
+    ),
+    lambda dy, c: (dy * (c[0] - c[1]) / (c[0] * (1 - c[0])) / c[0].size, None),
+    sigmoid(X)[0],
+    (X > 0).astype(int),
+)
+add(
+    "log_sum_exp",
+    lambda x: (np.log(np.exp(x - x.max()).sum()) + x.max(), x),
+    lambda dy, x: dy * np.exp(x - x.max()) / np.exp(x - x.max()).sum(),
+    X,
+)
 
 
 # -- normalisation --------------------------------------------------------------------------------
@@ -235,8 +319,14 @@ def batchnorm_back(dy, cache):
 
 
 G3, B3 = n(3, seed=4), n(3, seed=5)
-for suffix, point in {"": X, "_offset": 1e6 + X, "_tiny": 1e-8 * X, "_huge": 1e6 * X, "_f32": X.astype("f"),
-                      "_f32_offset": (100 + X).astype("f")}.items():
+for suffix, point in {
+    "": X,
+    "_offset": 1e6 + X,
+    "_tiny": 1e-8 * X,
+    "_huge": 1e6 * X,
+    "_f32": X.astype("f"),
+    "_f32_offset": (100 + X).astype("f"),
+}.items():
     g3, b3 = G3.astype(point.dtype), B3.astype(point.dtype)
     add("layernorm" + suffix, layernorm, layernorm_back, point, g3, b3)
     add("batchnorm_var" + suffix, batchnorm, batchnorm_back, point, g3, b3)  # np.var conjugates
@@ -248,13 +338,30 @@ def normalise(x):
     return x / r, (x, r)
 
 
-add("l2_normalise_norm", normalise,
-    lambda dy, c: dy / c[1] - c[0] * (dy * c[0]).sum(1, keepdims=True) / c[1] ** 3, X)
-add("l2_normalise_norm_f32", normalise,
-    lambda dy, c: dy / c[1] - c[0] * (dy * c[0]).sum(1, keepdims=True) / c[1] ** 3, X.astype("f"))
-add("rmsnorm", lambda x, g: (g * x / np.sqrt((x**2).mean(-1, keepdims=True)), (x, g)),
-    lambda dy, c: (lambda x, g, r: (dy * g / r - x * (dy * g * x).mean(-1, keepdims=True) / r**3, (dy * x / r).sum(0)))(
-        c[0], c[1], np.sqrt((c[0] ** 2).mean(-1, keepdims=True))), X, G3)
+add(
+    "l2_normalise_norm",
+    normalise,
+    lambda dy, c: dy / c[1] - c[0] * (dy * c[0]).sum(1, keepdims=True) / c[1] ** 3,
+    X,
+)
+add(
+    "l2_normalise_norm_f32",
+    normalise,
+    lambda dy, c: dy / c[1] - c[0] * (dy * c[0]).sum(1, keepdims=True) / c[1] ** 3,
+    X.astype("f"),
+)
+add(
+    "rmsnorm",
+    lambda x, g: (g * x / np.sqrt((x**2).mean(-1, keepdims=True)), (x, g)),
+    lambda dy, c: (
+        lambda x, g, r: (
+            dy * g / r - x * (dy * g * x).mean(-1, keepdims=True) / r**3,
+            (dy * x / r).sum(0),
+        )
+    )(c[0], c[1], np.sqrt((c[0] ** 2).mean(-1, keepdims=True))),
+    X,
+    G3,
+)
 
 
 # -- attention, convolution, pooling, indexing -----------------------------------------------------
@@ -314,8 +421,14 @@ def conv_back(dy, cache):
 
 
 add("conv_real_buffer", conv, conv_back, n(2, 3, 5, 4), n(4, 3, 2, 3), n(4))
-add("conv_f32_in_f64_buffer", conv, lambda dy, c: tuple(g.astype(c[0].dtype) for g in conv_back(dy, c)),
-    n(2, 3, 5, 4).astype("f"), n(4, 3, 2, 3).astype("f"), n(4).astype("f"))
+add(
+    "conv_f32_in_f64_buffer",
+    conv,
+    lambda dy, c: tuple(g.astype(c[0].dtype) for g in conv_back(dy, c)),
+    n(2, 3, 5, 4).astype("f"),
+    n(4, 3, 2, 3).astype("f"),
+    n(4).astype("f"),
+)
 
 
 def maxpool(x):
@@ -331,7 +444,12 @@ def maxpool_back(dy, cache):
 
 
 add("maxpool", maxpool, maxpool_back, n(3, 8))
-add("maxpool_ties", maxpool, maxpool_back, np.array([[1.0, 1.0, 2.0, 0.5], [0.3, 0.3, -1.0, -1.0], [0.0, 0.0, 5.0, 4.0]]))
+add(
+    "maxpool_ties",
+    maxpool,
+    maxpool_back,
+    np.array([[1.0, 1.0, 2.0, 0.5], [0.3, 0.3, -1.0, -1.0], [0.0, 0.0, 5.0, 4.0]]),
+)
 
 
 def embed(idx, W):
@@ -348,37 +466,130 @@ IDX = np.array([[0, 2, 2], [1, 2, 0]])
 add("embedding_bare", embed, embed_back, IDX, n(4, 3))
 add("embedding_none", embed, lambda dy, c: (None, embed_back(dy, c)), IDX, n(4, 3))
 add("embedding_f32", embed, embed_back, IDX, n(4, 3).astype("f"))
-add("cumsum", lambda x: (np.cumsum(x, 1), None), lambda dy, _: np.cumsum(dy[:, ::-1], 1)[:, ::-1], X)
-add("sort", lambda x: (np.sort(x, 1), np.argsort(x, 1)),
-    lambda dy, o: (lambda d: (np.put_along_axis(d, o, dy, 1), d)[1])(np.zeros_like(dy)), X)
-add("median", lambda x: (np.median(x, 1), x), lambda dy, x: dy[:, None] * (x == np.median(x, 1, keepdims=True)), n(4, 3))
-add("dropout_mask", lambda x, m: (x * m / 0.8, m), lambda dy, m: (dy * m / 0.8, None), X, rng().random((4, 3)) > 0.2)
+add(
+    "cumsum", lambda x: (np.cumsum(x, 1), None), lambda dy, _: np.cumsum(dy[:, ::-1], 1)[:, ::-1], X
+)
+add(
+    "sort",
+    lambda x: (np.sort(x, 1), np.argsort(x, 1)),
+    lambda dy, o: (lambda d: (np.put_along_axis(d, o, dy, 1), d)[1])(np.zeros_like(dy)),
+    X,
+)
+add(
+    "median",
+    lambda x: (np.median(x, 1), x),
+    lambda dy, x: dy[:, None] * (x == np.median(x, 1, keepdims=True)),
+    n(4, 3),
+)
+add(
+    "dropout_mask",
+    lambda x, m: (x * m / 0.8, m),
+    lambda dy, m: (dy * m / 0.8, None),
+    X,
+    rng().random((4, 3)) > 0.2,
+)
 add("transpose_copy", lambda x: (x.T, None), lambda dy, _: dy.T.copy(), X)
-add("concat", lambda a, b: (np.concatenate([a, b], 1), a.shape[1]),
-    lambda dy, k: (dy[:, :k].copy(), dy[:, k:].copy()), n(3, 2), n(3, 4))
-add("outputs_pytree", lambda x, w: ({"s": x * w, "t": (x.sum(), [w**2])}, (x, w)),
-    lambda dy, c: (dy["s"] * c[1] + dy["t"][0], (dy["s"] * c[0]).sum(0) + 2 * dy["t"][1][0] * c[1]), X, G3)
-add("lstm_like_pair", lambda x, h: ((np.tanh(x + h), x * h), (x, h)),
-    lambda dy, c: (dy[0] / np.cosh(c[0] + c[1]) ** 2 + dy[1] * c[1], dy[0] / np.cosh(c[0] + c[1]) ** 2 + dy[1] * c[0]),
-    X, n(4, 3, seed=1))
+add(
+    "concat",
+    lambda a, b: (np.concatenate([a, b], 1), a.shape[1]),
+    lambda dy, k: (dy[:, :k].copy(), dy[:, k:].copy()),
+    n(3, 2),
+    n(3, 4),
+)
+add(
+    "outputs_pytree",
+    lambda x, w: ({"s": x * w, "t": (x.sum(), [w**2])}, (x, w)),
+    lambda dy, c: (dy["s"] * c[1] + dy["t"][0], (dy["s"] * c[0]).sum(0) + 2 * dy["t"][1][0] * c[1]),
+    X,
+    G3,
+)
+add(
+    "lstm_like_pair",
+    lambda x, h: ((np.tanh(x + h), x * h), (x, h)),
+    lambda dy, c: (
+        dy[0] / np.cosh(c[0] + c[1]) ** 2 + dy[1] * c[1],
+        dy[0] / np.cosh(c[0] + c[1]) ** 2 + dy[1] * c[0],
+    ),
+    X,
+    n(4, 3, seed=1),
+)
 add("integer_side_output", lambda x: ((x**2, x.argmax(1)), x), lambda dy, x: 2 * x * dy[0], X)
-add("zero_dim_input", lambda x, c: (x * np.exp(c), (x, c)), lambda dy, c: (dy * np.exp(c[1]), np.sum(dy * c[0] * np.exp(c[1]))),
-    X, np.array(0.3))
+add(
+    "zero_dim_input",
+    lambda x, c: (x * np.exp(c), (x, c)),
+    lambda dy, c: (dy * np.exp(c[1]), np.sum(dy * c[0] * np.exp(c[1]))),
+    X,
+    np.array(0.3),
+)
 add("python_float_hyper", lambda x, k: (x * k, k), lambda dy, k: dy * k, X, 0.3)
-add("conv_param_dict", lambda x, p: (x * p["stride"], p), lambda dy, p: dy * p["stride"], X, {"stride": 3, "mode": "same"})
-add("solve", lambda A, b: (np.linalg.solve(A, b), (A, np.linalg.solve(A, b))),
-    lambda dy, c: (-np.linalg.solve(c[0].T, dy) @ c[1].T, np.linalg.solve(c[0].T, dy)), n(3, 3) + 4 * np.eye(3), n(3, 2))
-add("slogdet", lambda A: (np.linalg.slogdet(A)[1], A), lambda dy, A: dy * np.linalg.inv(A).T, n(3, 3) + 4 * np.eye(3))
-add("fft_power", lambda x: ((np.abs(np.fft.rfft(x)) ** 2).sum(), x), lambda dy, x: dy * np.fft.irfft(
-    np.fft.rfft(x) * np.where(np.arange(4) == 0, 2, np.where(np.arange(4) == 3, 2, 2)) * np.where((np.arange(4) == 0) | (np.arange(4) == 3), 1, 0.5) * len(x), len(x)), n(6))
-add("cast_inside_f32", lambda x: (np.sin(x.astype(np.float32)), x), lambda dy, x: (dy * np.cos(x)).astype(x.dtype), X.astype("f"))
+add(
+    "conv_param_dict",
+    lambda x, p: (x * p["stride"], p),
+    lambda dy, p: dy * p["stride"],
+    X,
+    {"stride": 3, "mode": "same"},
+)
+add(
+    "solve",
+    lambda A, b: (np.linalg.solve(A, b), (A, np.linalg.solve(A, b))),
+    lambda dy, c: (-np.linalg.solve(c[0].T, dy) @ c[1].T, np.linalg.solve(c[0].T, dy)),
+    n(3, 3) + 4 * np.eye(3),
+    n(3, 2),
+)
+add(
+    "slogdet",
+    lambda A: (np.linalg.slogdet(A)[1], A),
+    lambda dy, A: dy * np.linalg.inv(A).T,
+    n(3, 3) + 4 * np.eye(3),
+)
+add(
+    "fft_power",
+    lambda x: ((np.abs(np.fft.rfft(x)) ** 2).sum(), x),
+    lambda dy, x: (
+        dy
+        * np.fft.irfft(
+            np.fft.rfft(x)
+            * np.where(np.arange(4) == 0, 2, np.where(np.arange(4) == 3, 2, 2))
+            * np.where((np.arange(4) == 0) | (np.arange(4) == 3), 1, 0.5)
+            * len(x),
+            len(x),
+        )
+    ),
+    n(6),
+)
+add(
+    "cast_inside_f32",
+    lambda x: (np.sin(x.astype(np.float32)), x),
+    lambda dy, x: (dy * np.cos(x)).astype(x.dtype),
+    X.astype("f"),
+)
 add("reads_real_part", lambda x: (np.sum(x.real**2), x), lambda dy, x: 2 * dy * x, X)
-add("conj_dot", lambda x, y: (np.vdot(x, y), (x, y)), lambda dy, c: (dy * c[1], dy * c[0]), n(5), n(5, seed=2))
-add("loops_math", lambda x: (np.array([math.sin(v) for v in x]), x), lambda dy, x: dy * np.cos(x), n(5))
-add("fills_float_buffer", lambda x: ((lambda y: (y.__setitem__(slice(None), x**2), y)[1])(np.zeros(x.shape)), x),
-    lambda dy, x: 2 * x * dy, X)
+add(
+    "conj_dot",
+    lambda x, y: (np.vdot(x, y), (x, y)),
+    lambda dy, c: (dy * c[1], dy * c[0]),
+    n(5),
+    n(5, seed=2),
+)
+add(
+    "loops_math",
+    lambda x: (np.array([math.sin(v) for v in x]), x),
+    lambda dy, x: dy * np.cos(x),
+    n(5),
+)
+add(
+    "fills_float_buffer",
+    lambda x: ((lambda y: (y.__setitem__(slice(None), x**2), y)[1])(np.zeros(x.shape)), x),
+    lambda dy, x: 2 * x * dy,
+    X,
+)
 add("no_dependence", lambda x, u: (x**2, x), lambda dy, x: (2 * x * dy, np.zeros(3)), X, G3)
-add("piecewise_constant", lambda x: (np.where(x > 0, 1.0, -1.0) + 0 * x, x), lambda dy, x: np.zeros_like(x), X)
+add(
+    "piecewise_constant",
+    lambda x: (np.where(x > 0, 1.0, -1.0) + 0 * x, x),
+    lambda dy, x: np.zeros_like(x),
+    X,
+)
 
 
 class Stateful:
@@ -420,7 +631,12 @@ def rnn_back(dy, cache):
 
 
 add("rnn", rnn, rnn_back, n(2, 4, 3), n(2, 5), n(3, 5), 0.3 * n(5, 5))
-add("rnn_f32", rnn, rnn_back, *(a.astype("f") for a in (n(2, 4, 3), n(2, 5), n(3, 5), 0.3 * n(5, 5))))
+add(
+    "rnn_f32",
+    rnn,
+    rnn_back,
+    *(a.astype("f") for a in (n(2, 4, 3), n(2, 5), n(3, 5), 0.3 * n(5, 5))),
+)
 
 
 def big(x, W1, W2):
@@ -435,6 +651,16 @@ def big_back(dy, cache):
 
 
 add("large_mlp", big, big_back, n(32, 200), n(200, 150) / 14, n(150, 10) / 12)
-add("large_mlp_f32", big, big_back, *(a.astype("f") for a in (n(32, 200), n(200, 150) / 14, n(150, 10) / 12)))
-add("large_abs", lambda x, w: (np.abs(x @ w), (x, w)),
-    lambda dy, c: ((dy * np.sign(c[0] @ c[1])) @ c[1].T, c[0].T @ (dy * np.sign(c[0] @ c[1]))), n(30, 200), n(200, 150))
+add(
+    "large_mlp_f32",
+    big,
+    big_back,
+    *(a.astype("f") for a in (n(32, 200), n(200, 150) / 14, n(150, 10) / 12)),
+)
+add(
+    "large_abs",
+    lambda x, w: (np.abs(x @ w), (x, w)),
+    lambda dy, c: ((dy * np.sign(c[0] @ c[1])) @ c[1].T, c[0].T @ (dy * np.sign(c[0] @ c[1]))),
+    n(30, 200),
+    n(200, 150),
+)
