@@ -132,7 +132,7 @@ def log_c(p: Parameters, x: Array, config: ModelConfig) -> Array:
     """log c, a parameter where c is learned and a constant of x's precision where given."""
     if config.learns_c:
         return p["decoder.logc"]
-    return np.full_like(x, math.log(config.c), shape=())
+    return np.full_like(x, math.log(float(config.c)), shape=())
 
 
 def encode(K: Any, p: Parameters, x: Array, config: ModelConfig) -> tuple[Array, Array]:
