@@ -81,6 +81,8 @@ def test_patience_keeps_the_best_epoch() -> None:
     assert model.n_iter_ == len(model.loss_curve_) == len(model.validation_curve_)
     assert model.n_iter_ < 40
     assert int(np.argmin(model.validation_curve_)) == model.n_iter_ - 3
+    shorter = clone(model).set_params(epochs=model.n_iter_ - 2).fit(X)
+    np.testing.assert_array_equal(model.theta_, shorter.theta_)
 
 
 def test_save_and_load(tmp_path: Path, fitted: VAE) -> None:

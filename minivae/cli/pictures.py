@@ -41,6 +41,11 @@ class Scene(NamedTuple):
         """Posterior means and log-variances (N, J)."""
         return sampling.encode_all(self.K, self.p, x, self.model)
 
+    def kl(self, mu: Array, logvar: Array) -> Array:
+        """KL of each posterior and dimension (N, J), nats (E15)."""
+        K = self.K
+        return np.asarray(K.to_host(K.kl_forward(K.to_device(mu), K.to_device(logvar))))
+
 
 def draw_all(
     scene: Scene, folder: Path, records: list[dict[str, Any]]
@@ -48,7 +53,7 @@ def draw_all(
     """Every picture of a finished run into `folder`: name -> path, and the latent report."""
     folder.mkdir(parents=True, exist_ok=True)
     mu, logvar = scene.encode(scene.x)
-    kl = scene.K.to_host(scene.K.kl_forward(mu, logvar))
+    kl = scene.kl(mu, logvar)
     report = latent_report(mu, kl)
     dims = shown_dims(mu)
     jobs: dict[str, Callable[[Path], Path]] = {
