@@ -1,7 +1,8 @@
 """The Numba backend: kernels compiled for this processor, run by one team of threads.
 
-Read tile.py first (the register tile), then matmul.py (three products from one layout), forward.py,
-backward.py and driver.py (a whole training step). The other files are the ops, each beside its kernel.
+Read tile.py first (the register tile), then matmul.py (three products from one layout), then
+forward.py, backward.py, update.py and driver.py (a whole training step). The other files are the
+ops, each beside its kernel.
 """
 
 from __future__ import annotations

@@ -25,7 +25,30 @@ def precision(op: str, *arrays: Any) -> type[np.floating[Any]]:
 
 def flat(a: Any) -> np.ndarray:
     """As aligned, C-contiguous float32 in one dimension; copied only if it is not."""
-    return np.require(a, np.float32, ["C", "A"]).reshape(-1)
+    return readable(np.require(a, np.float32, ["C", "A"])).reshape(-1)
+
+
+def fresh(shape: Any) -> np.ndarray:
+    """A float32 array that a kernel will fill; the tests have it come full of NaN."""
+    return np.empty(shape, dtype=np.float32)
+
+
+class _Alias:
+    """The same memory under another flag."""
+
+    def __init__(self, a: np.ndarray) -> None:
+        self.held = a
+        address = a.__array_interface__["data"][0]
+        self.__array_interface__ = {**a.__array_interface__, "data": (address, False)}
+
+
+def readable(a: np.ndarray) -> np.ndarray:
+    """The array under the one type that kernels are compiled for.
+
+    To Numba a read-only array is another type: every kernel would be compiled a second time, to
+    do the same. Kernels write only to what they return, so here the flag is taken off a view.
+    """
+    return a if a.flags.writeable or not a.size else np.asarray(_Alias(a))
 
 
 def matrix(op: str, name: str, a: Any, shape: tuple[int | None, ...]) -> np.ndarray:

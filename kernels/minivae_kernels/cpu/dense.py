@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import flat, matrix, precision
+from .checks import flat, fresh, matrix, precision
 from .compiler import entry
 from .forward import activate
 from .matmul import (
@@ -141,7 +141,7 @@ def _forward(op: str, x: Any, W: Any, b: Any, kind: int) -> np.ndarray:
         y = np.asarray(x, np.float64) @ W + b
         return y if kind == NONE else np.tanh(y) if kind == TANH else np.where(y <= 0, 0, y)
     (rows, inputs), outputs = x.shape, W.shape[1]
-    y = np.empty((rows, outputs), dtype=np.float32)
+    y = fresh((rows, outputs))
     if y.size:
         space, stride = Arena(), row_stride(rows)
         wide = panels(inputs) * PANEL * PANEL

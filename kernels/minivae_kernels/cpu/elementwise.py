@@ -8,7 +8,7 @@ import numpy as np
 
 from . import generic
 from . import mathematics as m
-from .checks import flat, precision
+from .checks import flat, fresh, precision
 from .compiler import entry, inner
 from .forward import LOGVAR_BOUND
 from .pool import run
@@ -88,7 +88,7 @@ def _unary(op: str, code: int, x: Any) -> np.ndarray:
     x = np.asarray(x)
     if precision(op, x) is not np.float32:
         return generic.unary(op, x)
-    y = np.empty(x.shape, dtype=np.float32)
+    y = fresh(x.shape)
     run(unary_kernel, team_for(x.size), code, flat(x), y.reshape(-1))
     return y
 
@@ -97,7 +97,7 @@ def _binary(op: str, code: int, dy: Any, x: Any) -> np.ndarray:
     if precision(op, dy, x) is not np.float32:
         return generic.binary(op, dy, x)
     dy, x = np.broadcast_arrays(dy, x)
-    dx = np.empty(x.shape, dtype=np.float32)
+    dx = fresh(x.shape)
     run(binary_kernel, team_for(x.size), code, flat(dy), flat(x), dx.reshape(-1))
     return dx
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import generic
 from . import mathematics as m
-from .checks import flat, matrix, precision
+from .checks import flat, fresh, matrix, precision
 from .compiler import entry
 from .pool import run
 from .settings import team_for
@@ -84,7 +84,7 @@ def reparameterise_forward(mu: Any, logvar: Any, eps: Any) -> np.ndarray:
 
 
 def _draw(mu: Any, logvar: Any, eps: Any, kl: np.ndarray) -> np.ndarray:
-    z = np.empty(np.shape(eps), dtype=np.float32)
+    z = fresh(np.shape(eps))
     args = flat(mu), flat(logvar), _draws(eps), z.reshape(len(z), -1) if z.size else NO_DRAWS
     run(draw_kernel, team_for(8 * z.size), *args, kl)
     return z
@@ -95,7 +95,7 @@ def kl_forward(mu: Any, logvar: Any) -> np.ndarray:
     _shapes("kl_forward", logvar, mu=mu)
     if precision("kl_forward", mu, logvar) is not np.float32:
         return generic.kl(mu, logvar)
-    kl = np.empty(np.shape(mu), dtype=np.float32)
+    kl = fresh(np.shape(mu))
     run(draw_kernel, team_for(4 * kl.size), flat(mu), flat(logvar), NO_DRAWS, NO_DRAWS,
         kl.reshape(-1))  # fmt: skip
     return kl
@@ -107,13 +107,13 @@ def latent_forward(mu: Any, logvar: Any, eps: Any) -> tuple[np.ndarray, np.ndarr
     _shapes(op, logvar, mu=mu, eps=eps)
     if precision(op, mu, logvar, eps) is not np.float32:
         return generic.reparameterise(mu, logvar, eps), generic.kl(mu, logvar)
-    kl = np.empty(np.shape(mu), dtype=np.float32)
+    kl = fresh(np.shape(mu))
     return _draw(mu, logvar, eps, kl.reshape(-1)), kl
 
 
 def _backward(dz: Any, dkl: Any, mu: Any, logvar: Any, eps: Any) -> tuple[np.ndarray, np.ndarray]:
     shape = np.shape(logvar)
-    dmu, dlogvar = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.float32)
+    dmu, dlogvar = fresh(shape), fresh(shape)
     args = _draws(dz), flat(dkl), flat(mu), flat(logvar), _draws(eps)
     work = 4 * (np.size(dz) + dmu.size)
     run(draw_backward_kernel, team_for(work), *args, dmu.reshape(-1), dlogvar.reshape(-1))

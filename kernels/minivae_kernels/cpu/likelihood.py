@@ -8,7 +8,7 @@ import numpy as np
 
 from . import generic
 from . import mathematics as m
-from .checks import flat, matrix, precision
+from .checks import flat, fresh, matrix, precision
 from .compiler import entry, inner
 from .pool import run
 from .settings import team_for
@@ -117,7 +117,7 @@ def _rows(a: Any) -> np.ndarray:
 def _bernoulli(dnll: Any, logits: Any, x: Any, gradient: bool) -> tuple[np.ndarray, np.ndarray]:
     shape = np.shape(logits)
     nll = np.zeros(shape[:2], dtype=np.float32)
-    d = np.empty(shape if gradient else (0, 0), dtype=np.float32)
+    d = fresh(shape if gradient else (0, 0))
     if np.size(logits):
         args = flat(dnll), _rows(logits), _rows(x), nll.reshape(-1), d.reshape(-1, shape[-1])
         run(bernoulli_kernel, team_for(8 * np.size(logits)), *args)
@@ -152,7 +152,7 @@ def _gaussian(
 ) -> tuple[np.ndarray, np.ndarray, Any]:
     shape = np.shape(mean)
     nll = np.zeros(shape[:2], dtype=np.float32)
-    d = np.empty(shape if gradient else (0, 0), dtype=np.float32)
+    d = fresh(shape if gradient else (0, 0))
     shares = np.zeros(nll.size, dtype=np.float64)
     if np.size(mean):
         out = nll.reshape(-1), d.reshape(-1, shape[-1]), shares

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .batch import compare, scale_bytes, uniform_row
-from .checks import flat, precision
+from .checks import flat, fresh, precision, readable
 from .compiler import entry
 from .philox import block, box_muller
 from .pool import run
@@ -104,7 +104,7 @@ def philox(counter: Any, key: Any) -> np.ndarray:
 def uniforms(seed: int, stream: int, step: int, samples: Any, n: int) -> np.ndarray:
     """n uniforms in (0, 1) for each sample -> (B, n) float32             (E35)"""
     rows = _samples(samples)
-    out = np.empty((len(rows), (n + 3) // 4 * 4), dtype=np.float32)
+    out = fresh((len(rows), (n + 3) // 4 * 4))
     args = rows, u32(step & WORD), u32(stream), *_key(seed)
     run(uniforms_kernel, team_for(2 * out.size), *args, out)
     return out if out.shape[1] == n else np.ascontiguousarray(out[:, :n])
@@ -113,7 +113,9 @@ def uniforms(seed: int, stream: int, step: int, samples: Any, n: int) -> np.ndar
 def normals(seed: int, stream: int, step: int, samples: Any, n: int) -> np.ndarray:
     """n standard normals for each sample -> (B, n) float32               (E36)"""
     rows = _samples(samples)
-    out = np.empty(((n + 3) // 4, 4, len(rows)), dtype=np.float32)
+    out = fresh(((n + 3) // 4, 4, len(rows)))
+    if not out.size:
+        return fresh((len(rows), n))
     args = rows, u32(step & WORD), u32(stream), *_key(seed)
     run(normals_kernel, team_for(4 * out.size), *args, out)
     return np.ascontiguousarray(out.reshape(-1, len(rows))[:n].T)
@@ -133,17 +135,17 @@ def _stored(op: str, data: Any) -> np.ndarray | None:
     if data.ndim != 2:
         raise ValueError(f"{op}: data has shape {data.shape}, but (N, D) is needed")
     if data.dtype == np.uint8:
-        return np.ascontiguousarray(data)
+        return readable(np.ascontiguousarray(data))
     if data.dtype.kind != "f":
         raise TypeError(f"{op}: data of {data.dtype} have no kernel; uint8 or float is needed")
-    return np.require(data, f32, ["C", "A"]) if precision(op, data) is f32 else None
+    return readable(np.require(data, f32, ["C", "A"])) if precision(op, data) is f32 else None
 
 
 def _rows(op: str, rows: Any, n: int) -> np.ndarray:
     rows = np.asarray(rows)
     if rows.dtype.kind not in "iu" and rows.size:
         raise TypeError(f"{op}: rows are {rows.dtype}; whole numbers are needed")
-    rows = np.ascontiguousarray(rows.reshape(-1), dtype=np.int64)
+    rows = readable(np.ascontiguousarray(rows.reshape(-1), dtype=np.int64))
     if rows.size and not (-n <= rows.min() and rows.max() < n):
         raise IndexError(f"{op}: a row lies outside the {n} that the data have")
     return rows
@@ -155,7 +157,7 @@ def gather(data: Any, rows: Any, scale: float) -> np.ndarray:
     if stored is None:
         return np.asarray(data)[rows] * np.float64(scale)
     rows = _rows("gather", rows, len(stored))
-    out = np.empty((len(rows), stored.shape[1]), dtype=np.float32)
+    out = fresh((len(rows), stored.shape[1]))
     where = np.where(rows < 0, rows + len(stored), rows)
     run(gather_kernel, team_for(out.size), stored, where, f32(scale), out)
     return out
@@ -182,7 +184,7 @@ def gather_binarise(
         x = gather(data, rows, scale)
         return np.where(uniforms(seed, stream, step, rows, x.shape[1]) < x, 1.0, 0.0)
     rows = _rows(op, rows, len(stored))
-    out = np.empty((len(rows), stored.shape[1]), dtype=np.float32)
+    out = fresh((len(rows), stored.shape[1]))
     where = np.where(rows < 0, rows + len(stored), rows)
     args = stored, where, _samples(rows), f32(scale), u32(step & WORD), u32(stream), *_key(seed)
     run(gather_binarise_kernel, team_for(4 * out.size), *args, out)

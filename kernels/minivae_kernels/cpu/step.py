@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import table
+from .checks import readable
 from .pool import default_threads, run
 from .simd import PANEL
 from .split import WORDS, most_pieces
@@ -65,12 +66,12 @@ class Step:
             raise ValueError(f"data has shape {data.shape}: the plan needs (N, {features})")
         self.count = len(data)
         if data.dtype == np.uint8:
-            self.bytes = np.ascontiguousarray(data)
+            self.bytes = readable(np.ascontiguousarray(data))
             self.floats = np.zeros((0, features), dtype=np.float32)
             self.plan.config[table.BYTES] = 1
         elif np.issubdtype(data.dtype, np.floating) or data.dtype == np.bool_:
             self.bytes = np.zeros((0, features), dtype=np.uint8)
-            self.floats = np.require(data, np.float32, ["C", "A"])
+            self.floats = readable(np.require(data, np.float32, ["C", "A"]))
         else:
             raise TypeError(f"data is {data.dtype}: the compiled step takes uint8 or float32")
 
@@ -81,7 +82,7 @@ class Step:
 
     def __call__(self, rows: Any, t: int, lr: Any, beta: Any) -> None:
         """n updates numbered t, t + 1, …: rows (n, B) of the data, lr and beta (n,)."""
-        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        rows = readable(np.ascontiguousarray(rows, dtype=np.int64))
         if rows.ndim != 2 or not 0 < rows.shape[1] <= self.max_batch:
             raise ValueError(
                 f"rows has shape {rows.shape}: (updates, batch) with a batch of 1 to "
@@ -91,8 +92,8 @@ class Step:
             return
         if rows.min() < 0 or rows.max() >= self.count:
             raise IndexError(f"rows must lie in 0 … {self.count - 1}")
-        lr = np.ascontiguousarray(lr, dtype=np.float64)
-        beta = np.ascontiguousarray(beta, dtype=np.float64)
+        lr = readable(np.ascontiguousarray(lr, dtype=np.float64))
+        beta = readable(np.ascontiguousarray(beta, dtype=np.float64))
         if lr.shape != (len(rows),) or beta.shape != (len(rows),):
             raise ValueError(f"lr and beta must each have {len(rows)} values, one an update")
         from .driver import train

@@ -1,0 +1,34 @@
+"""The Numba backend for these tests, and arrays that show what was never written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+from minivae.backend import load_backend
+
+
+@pytest.fixture(scope="session")
+def K() -> Any:
+    """The backend with two threads."""
+    return load_backend("numba", threads=2)
+
+
+@pytest.fixture
+def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What kernels are to fill comes full of NaN, and so do the dense layer's buffers."""
+    from minivae_kernels.cpu import dense, elementwise, latent, likelihood, noise
+
+    def full_of_nan(shape: Any) -> np.ndarray:
+        return np.full(shape, np.nan, dtype=np.float32)
+
+    for module in (dense, elementwise, latent, likelihood, noise):
+        monkeypatch.setattr(module, "fresh", full_of_nan)
+    for name in ("space", "scratch"):
+        held = getattr(dense._local, name, None)
+        if held is not None:
+            held.fill(np.nan)
