@@ -137,15 +137,20 @@ def bhattacharyya(mu1: Array, logvar1: Array, mu2: Array, logvar2: Array) -> Arr
 
 
 def spherical(start: Array, end: Array, t: float) -> Array:
-    """The point (P, J) a share t of the way along the great circle from start to end (P, J)."""
-    norms = np.linalg.norm(start, axis=1), np.linalg.norm(end, axis=1)
-    cosine = (start * end).sum(axis=1) / np.maximum(norms[0] * norms[1], 1e-300)
-    angle = np.arccos(np.clip(cosine, -1.0, 1.0))[:, None]
+    """The point (P, J) a share t of the way along the arc from start to end (P, J).
+
+    The direction turns along the great circle and the length changes evenly: the usual formula,
+    applied to vectors of two lengths, runs off to infinity where they point opposite ways.
+    """
+    lengths = [np.linalg.norm(v, axis=1, keepdims=True) for v in (start, end)]
+    a, b = (v / np.maximum(n, 1e-300) for v, n in zip((start, end), lengths, strict=True))
+    angle = np.arccos(np.clip((a * b).sum(axis=1, keepdims=True), -1.0, 1.0))
     sine = np.sin(angle)
     straight = sine < 1e-8  # one direction or opposite ones: no circle is singled out
     safe = np.where(straight, 1.0, sine)
-    bent = (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / safe
-    result: Array = np.where(straight, (1 - t) * start + t * end, bent)
+    turned = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / safe
+    length = (1 - t) * lengths[0] + t * lengths[1]
+    result: Array = np.where(straight, (1 - t) * start + t * end, length * turned)
     return result
 
 

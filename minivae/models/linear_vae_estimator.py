@@ -28,7 +28,7 @@ class LinearVAE(LatentEstimator):
     """
 
     def __init__(
-        self, latent_dim: int = 2, steps: int = 3000, lr: float = 0.05, random_state: int = 0
+        self, latent_dim: int = 2, steps: int = 3000, lr: float = 0.03, random_state: int = 0
     ) -> None:
         self.latent_dim = latent_dim
         self.steps = steps

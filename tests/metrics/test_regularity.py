@@ -112,6 +112,14 @@ def test_halfway_on_a_line_and_round_a_circle():
         r.halfway_test(lambda z: z, *ends, circle, path="crooked")
 
 
+def test_an_arc_between_two_lengths_stays_between_them():
+    """The textbook formula gives length 57 here: nearly opposite, of unequal length."""
+    a, b = np.array([[1.0, 0.0]]), np.array([[-2.0, 0.035]])
+    lengths = [float(np.linalg.norm(r.spherical(a, b, t))) for t in (0.0, 0.25, 0.5, 1.0)]
+    assert lengths == pytest.approx([1, 1.25, 1.5, 2], rel=1e-3)
+    assert np.allclose(r.spherical(a, b, 1.0), b)
+
+
 def test_spherical_where_no_circle_is_singled_out():
     a = np.array([[1.0, 0.0]])
     assert np.allclose(r.spherical(a, 3 * a, 0.5), [[2.0, 0.0]])
