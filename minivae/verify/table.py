@@ -21,7 +21,7 @@ from minivae.verify.evaluate import Array
 from minivae.verify.report import Report
 
 # No two sizes are equal, and none divides another's role: a mixed-up axis cannot pass.
-DIMS = {"B": 5, "D": 7, "H": 6, "J": 3, "I": 4, "O": 2, "L": 2}
+DIMS = {"B": 5, "D": 7, "H": 6, "J": 3, "I": 4, "O": 8, "L": 2}
 
 NO_GRADIENT = {
     "sgd_update": "changes the parameters in place; held to its formula by its own test",

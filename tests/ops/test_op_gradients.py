@@ -1,0 +1,46 @@
+"""Every op pair by all votes, at the figures it has to reach."""
+
+import math
+
+import pytest
+
+from minivae.verify import exact, table
+from minivae.verify.tolerances import tol
+
+CASES = {case.name: case for case in table.op_cases()}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_backward_matches_forward(name):
+    report = CASES[name].run()
+    report.raise_if_failed()
+    for row in report.rows:
+        assert row.checked == row.size and row.oracle == "complex step"
+        assert row.complex_step <= tol("complex_step")
+        assert row.worst_entry <= tol("worst_entry")
+        assert row.adjoint <= tol("adjoint64")
+        assert row.finite_difference is not None
+        assert row.taylor is not None
+        assert math.isinf(row.taylor) or abs(row.taylor - 2) <= tol("taylor_slope")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_exact_properties(name):
+    assert exact.failures(CASES[name]) == []
+
+
+def test_every_op_has_a_row():
+    assert table.uncovered() == []
+    covered = {n for case in table.cases() for n in case.covers}
+    assert not covered & set(table.NO_GRADIENT)
+
+
+def test_an_op_without_a_row_is_found(monkeypatch):
+    monkeypatch.setattr(table.ops, "OPS", (*table.ops.OPS, "swish_backward"))
+    assert table.uncovered() == ["swish_backward"]
+
+
+def test_the_sizes_of_the_test_points_tell_axes_apart():
+    from minivae.verify.lint import lint_dims
+
+    assert lint_dims(table.DIMS) == []
