@@ -70,8 +70,8 @@ def count_update(sums, batch, nll, kl_j, loss):
 @entry
 def train(
     member, team, sync, rows, t0, lr, beta, bytes_, floats, c, numbers, layers, blocks, weights,
-    p, m, v, w, scratches, partial, constants_, kl_weights, kl_sums_, pieces_, ones, zeros, sums,
-    bad,
+    starts, p, m, v, w, scratches, partial, constants_, kl_weights, kl_sums_, pieces_, ones, zeros,
+    sums, bad,
 ):  # fmt: skip
     """Updates t0, t0 + 1, … on rows (n, B); bad[0] becomes the first one without a finite loss."""
     if not barrier(sync, team):
@@ -170,7 +170,7 @@ def train(
             a = c[LOGC0]
             descend(c, p[a : a + 1], scratch[s0 : s0 + 1], m[a : a + 1], v[a : a + 1], constant)
         update(
-            member, team, c, layers, blocks, weights, batch, w, p, m, v, scratch, s0, constant,
-            ones, zeros,
+            member, team, c, layers, blocks, weights, starts, batch, w, p, m, v, scratch, s0,
+            constant, ones, zeros,
         )  # fmt: skip
         barrier(sync, team)

@@ -101,8 +101,8 @@ class Step:
         run(
             train, self.threads, rows, int(t), lr, beta, self.bytes, self.floats,
             self.plan.config, self.plan.numbers, self.plan.layers, self.plan.blocks,
-            self.plan.weights, self.theta, self.m, self.v, self.space, self.scratch, self.partial,
-            *self.own, self.ones, self.zeros, self.sums, self.bad,
+            self.plan.weights, self.plan.starts, self.theta, self.m, self.v, self.space,
+            self.scratch, self.partial, *self.own, self.ones, self.zeros, self.sums, self.bad,
         )  # fmt: skip
 
     def metrics(self) -> dict[str, Any]:

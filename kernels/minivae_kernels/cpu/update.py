@@ -70,16 +70,45 @@ def _first_from(weights, value):
 
 @inner
 def update(
-    member, team, c, layers, blocks, weights, batch, w, p, m, v, scratch, s0, constant, ones, zeros
+    member,
+    team,
+    c,
+    layers,
+    blocks,
+    weights,
+    starts,
+    batch,
+    w,
+    p,
+    m,
+    v,
+    scratch,
+    s0,
+    constant,
+    ones,
+    zeros,
 ):
-    """This member's blocks of all layers: weight gradient, optimiser; biases with the first."""
+    """This member's blocks of every layer: weight gradient, optimiser; biases with the first.
+
+    The shares are a layer's panels in order, as in the forward pass: the weights that a core has
+    just written are mostly the ones that it reads next.
+    """
     outlined()
-    total = weights[len(weights) - 1]
-    at = _first_from(weights, total * member // team)
-    end = _first_from(weights, total * (member + 1) // team)
+    for number in range(len(layers)):
+        base, work = weights[starts[number]], weights[starts[number + 1]] - weights[starts[number]]
+        at = _first_from(weights, base + work * member // team)
+        end = _first_from(weights, base + work * (member + 1) // team)
+        update_blocks(
+            c, layers[number], blocks, at, end, batch, w, p, m, v, scratch, s0, constant, ones,
+            zeros,
+        )  # fmt: skip
+
+
+@inner
+def update_blocks(c, layer, blocks, at, end, batch, w, p, m, v, scratch, s0, constant, ones, zeros):
+    """Blocks at … end of one layer."""
     while at < end:
-        number, panel, i = blocks[at, 0], blocks[at, 1], blocks[at, 2]
-        layer = layers[number]
+        panel, i = blocks[at, 0], blocks[at, 1]
         in_panels = (layer[INPUTS] + PANEL - 1) // PANEL
         count = min(min(TOGETHER, end - at), in_panels - i)
         rows = batch * c[DRAWS] if layer[DECODES] != 0 else batch
