@@ -100,12 +100,12 @@ def check_updates(case: Case, seen: dict[str, np.ndarray]) -> dict[str, float]:
         "loss": worst("loss", seen["loss"], sums["loss"] / sums["samples"], LOSS_TOL),
         "first moment": by_tensor(case, m[0], v[0], "Δm", GRADIENT_TOL * 10),
         "second moment": by_tensor(case, m[1], v[1], "Δv", GRADIENT_TOL * 10),
-        "theta": check_move(case, seen, theta, moments, int(seen["t"]) + n),
+        "theta": check_move(case, seen, theta, moments),
     }
 
 
 def check_move(
-    case: Case, seen: dict[str, np.ndarray], theta: np.ndarray, moments: np.ndarray, t: int
+    case: Case, seen: dict[str, np.ndarray], theta: np.ndarray, moments: np.ndarray
 ) -> float:
     """The parameters' move, where Adam's division does not amplify rounding without bound.
 

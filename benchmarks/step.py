@@ -61,6 +61,7 @@ def caches(cold: bool, folder: Path) -> dict[str, str]:
     if not cold:
         return {}
     names = {"NUMBA_CACHE_DIR": "numba", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
+    names["XDG_CACHE_HOME"] = "cache"  # where minivae keeps its compiled kernels
     return {key: str(folder / name) for key, name in names.items()}
 
 

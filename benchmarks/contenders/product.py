@@ -53,7 +53,7 @@ class Product:
         want = getattr(reference, FORMS[form])(*(a.astype(np.float64) for a in args))
         got = self.bound(form, args)()
         pairs = zip(got, want, strict=True) if isinstance(want, tuple) else [(got, want)]
-        return {"error": max(worst(form, g, w, TOL) for g, w in pairs)}
+        return {"worst": max(worst(form, g, w, TOL) for g, w in pairs)}
 
     def time(self, form: str, shape: list[int], seconds: float) -> dict[str, float]:
         """Seconds of one call, averaged over about `seconds`."""

@@ -9,9 +9,10 @@ import pytest
 
 pytest.importorskip("numba")
 
-from benchmarks import ladders  # noqa: E402
-from benchmarks.timing import StopRule  # noqa: E402
-from minivae_kernels.ladder import NAMES, load  # noqa: E402
+from minivae_kernels.ladder import NAMES, load
+
+from benchmarks import ladders
+from benchmarks.timing import StopRule
 
 
 def rows_of(name: str) -> list[dict[str, Any]]:

@@ -1,0 +1,51 @@
+"""The products command: gates every BLAS, interleaves them, and leaves out what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks import products
+from benchmarks.contenders.product import FORMS, Product
+from benchmarks.gate import GateError
+from benchmarks.parent import Contender
+from benchmarks.timing import StopRule
+
+
+@pytest.mark.parametrize("form", sorted(FORMS))
+def test_numpys_products_pass_their_gate(form: str) -> None:
+    product = Product()
+    assert product.check(form, [5, 37, 11], seed=3)["worst"] < 1e-5
+    assert product.time(form, [5, 37, 11], seconds=0.001)["seconds"] > 0
+
+
+def test_a_wrong_product_is_thrown_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    product = Product()
+    right = product.bound
+
+    def transposed_columns(form: str, args: tuple[Any, ...]) -> Any:
+        call = right(form, args)
+        return lambda: call()[:, ::-1]
+
+    monkeypatch.setattr(product, "bound", transposed_columns)
+    with pytest.raises(GateError, match="forward"):
+        product.check("forward", [5, 37, 11], seed=3)
+
+
+def test_a_race_of_real_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "RULE", StopRule(least=3, most=3))
+    worker, broken = Contender("product-numpy", threads=1), Contender("cheat:crash")
+    try:
+        worker.ask("load", threads=1)
+        broken.ask("load", threads=1)
+        started = {"numpy as installed": worker, "minivae": broken}
+        row = products.race(("weights", [7, 37, 13]), started)
+        assert set(row["us"]) == {"numpy as installed"} and row["n"] == 3
+        rate = 2 * 7 * 37 * 13 / row["us"]["numpy as installed"]["p50"] / 1e3
+        assert row["gflops"]["numpy as installed"] == pytest.approx(rate)
+        assert "7x37x13" in products.line(row)
+        assert "failed" in products.race(("weights", [7, 37, 13]), {"minivae": broken})
+    finally:
+        worker.close()
+        broken.close()
