@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, prange, set_num_threads, types
+from numba import config, njit, prange, set_num_threads, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from .machine import cores
 
 CHAINS = 16  # independent accumulators: more than latency times ports, fewer than the registers
 
@@ -54,12 +55,18 @@ def make_spin(width: int) -> Any:
     return spin
 
 
+def use_threads(threads: int | None) -> int:
+    """As many threads as asked for (the cores by default), but no more than there are cores."""
+    n = max(1, min(threads or cores(), config.NUMBA_NUM_THREADS))
+    set_num_threads(n)
+    return n
+
+
 class FmaPeak:
     """The fastest of three vector widths; `run(flops)` does that many and says how long it took."""
 
     def __init__(self, threads: int | None = None) -> None:
-        self.threads = threads or len(os.sched_getaffinity(0))
-        set_num_threads(min(self.threads, os.cpu_count() or 1))
+        self.threads = use_threads(threads)
         tried = {}
         for width in (16, 8, 4):
             self.width, self._loop = width, self._compile(width)
@@ -101,8 +108,7 @@ def _sweep(a: np.ndarray, b: np.ndarray, c: np.ndarray, repeats: int, threads: i
 
 def bandwidth(total_bytes: int, threads: int | None = None, tries: int = 7) -> float:
     """GB/s of c = a + b over `total_bytes` of working set; the median of the tries."""
-    threads = threads or len(os.sched_getaffinity(0))
-    set_num_threads(threads)
+    threads = use_threads(threads)
     n = max(threads * 16, total_bytes // 12)
     a, b, c = (np.full(n, k, np.float32) for k in (1, 2, 0))
     repeats = max(1, int(3e8 // (12 * n)))
@@ -134,7 +140,7 @@ def cache_sizes() -> dict[str, int]:
 
 def roofs(threads: int | None = None) -> dict[str, float]:
     """All measured roofs: GFLOP/s of multiply-adds, GB/s of L2, L3 and memory."""
-    threads = threads or len(os.sched_getaffinity(0))
+    threads = use_threads(threads)
     peak = FmaPeak(threads)
     flops = 1e10 * threads
     gflops = flops / float(np.median([peak.run(flops) for _ in range(7)])) / 1e9
