@@ -1,4 +1,4 @@
-"""Checks that cost nothing and need no step: zero, doubling, reordering, splitting and doubling a batch."""
+"""Checks that cost nothing and need no step: zero, doubling, a batch reordered, split, repeated."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def split(job: Pass, dy: Array, g: Flat) -> list[str]:
 
 
 def repeated(truth: Truth, g: Flat) -> list[str]:
-    """Every sample twice: the loss is a mean over the batch, so neither it nor its gradient changes."""
+    """Every sample twice: the loss is a mean over the batch, so nothing changes."""
     job = truth.job
     twice = np.concatenate([np.arange(DIMS["B"])] * 2)
     data = {"x", "eps", "q"}
@@ -112,7 +112,9 @@ def repeated(truth: Truth, g: Flat) -> list[str]:
     if any(job.names[leaf.arg] in data for leaf in job.leaves):
         return []  # the samples themselves are what is differentiated
     loss = job.output(values)
-    found = ["the loss changes when every sample is there twice"] * contract.apart(loss, job.y0, EPS64)
+    found = ["the loss changes when every sample is there twice"] * contract.apart(
+        loss, job.y0, EPS64
+    )
     for name, a, b in zip(names(job), g, job.gradient(truth.dy, values), strict=True):
         if a is None or b is None or contract.apart(a, b, EPS64):
             found.append(f"{name}: it changes when every sample is there twice")

@@ -60,8 +60,8 @@ def derivative(line: Line, start: float, rungs: int, grain: float) -> Slope:
     """phi'(0) from steps start, start/4, …; `grain` is the rounding of t itself.
 
     Central differences D(h) are extrapolated (16 D(h) - D(4h)) / 15. The error estimate adds how
-    much that moves from rung to rung, the rounding noise / h, and what a kink would leave: for a smooth
-    phi, S(h) = (phi(h) + phi(-h)) / h shrinks with h, at a kink it stays.
+    much that moves from rung to rung, the rounding noise / h, and what a kink would leave: for a
+    smooth phi, S(h) = (phi(h) + phi(-h)) / h shrinks with h, at a kink it stays.
     """
     best, sides = NOTHING, NOTHING
     previous: tuple[float, float, float, float, float] | None = None

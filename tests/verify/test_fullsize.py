@@ -1,4 +1,4 @@
-"""A 784-400-20 model: probes, planted errors, the sample, the latent dimension and the first wrong op."""
+"""A 784-400-20 model: probes, planted errors, the sample, the latent dimension, the wrong op."""
 
 import time
 from types import SimpleNamespace

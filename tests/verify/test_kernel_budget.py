@@ -34,7 +34,9 @@ def test_an_output_nobody_wrote():
 
 
 def test_a_small_factor_is_beyond_the_budget():
-    assert problem("dense_forward", lambda x, W, b: ops.dense_forward(x, W, b) * np.float32(1 + 3e-6))
+    assert problem(
+        "dense_forward", lambda x, W, b: ops.dense_forward(x, W, b) * np.float32(1 + 3e-6)
+    )
     assert "ULP" in problem("tanh_forward", lambda x: ops.tanh_forward(x) * np.float32(1 + 3e-6))
 
 

@@ -1,4 +1,4 @@
-"""Does the forward match the maths: identities, and the commonest bug that no gradient check sees."""
+"""Does the forward match the maths: identities, and a bug that no gradient check sees."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The checker's own score, and the tester tested: faults planted in the checker itself are noticed."""
+"""The checker's own score, and the tester tested: faults planted in the checker show."""
 
 from types import SimpleNamespace
 
@@ -71,8 +71,8 @@ def wrong_passes_noticed():
 
 def audit():
     """What a checker must satisfy; a list of what it does not."""
-    from tests.verify.zoo_wrong import B, W, X
     from tests.verify.zoo_right import dense, dense_back
+    from tests.verify.zoo_wrong import B, W, X
 
     problems = []
     caught, count = wrong_passes_noticed()
@@ -96,8 +96,9 @@ def test_a_checker_that_compares_nothing_is_caught(monkeypatch):
 
 
 def test_a_checker_that_skips_a_tensor_is_caught(monkeypatch):
-    from minivae.verify import check as module_function
     import sys
+
+    from minivae.verify import check as module_function
 
     module = sys.modules["minivae.verify.check"]
     real = module.vote

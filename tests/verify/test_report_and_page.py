@@ -28,7 +28,9 @@ def test_json_is_strict_and_complete():
         data = json.loads(report.to_json(), parse_constant=refuse)
         assert data["ok"] is False and data["faults"][0]["message"]
     row = json.loads(check(*RIGHT["dense"]).to_json())["rows"][0]
-    wanted = "op tensor shape dtype complex_step finite_difference adjoint taylor index hand true ulps"
+    wanted = (
+        "op tensor shape dtype complex_step finite_difference adjoint taylor index hand true ulps"
+    )
     assert set(wanted.split()) <= set(row)
 
 

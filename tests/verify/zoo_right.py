@@ -1,6 +1,6 @@
 """Right passes of many kinds, at well-behaved and at nasty points: nothing may be said of them."""
 
-# ruff: noqa: E501, RUF059
+# ruff: noqa: RUF059
 from __future__ import annotations
 
 import math

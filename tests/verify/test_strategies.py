@@ -1,0 +1,82 @@
+"""Test points drawn at random; ten thousand right passes without a false alarm."""
+
+import numpy as np
+import pytest
+
+from minivae.verify import check, lint
+from minivae.verify.strategies import RIGHT, draw_point, points
+
+hypothesis = pytest.importorskip("hypothesis")
+from hypothesis import HealthCheck, given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+SPEC = {"x": "B D", "W": "D H", "labels": "int: B < H"}
+
+
+@settings(max_examples=30, deadline=None)
+@given(points(SPEC))
+def test_points_are_linted(point):
+    assert (
+        lint.lint_point(list(point.values()), list(point), np.array([1.0, 2.0]), np.zeros(0)) == []
+    )
+    x, W, labels = point.values()
+    assert x.shape[1] == W.shape[0] and labels.shape == x.shape[:1]
+    assert labels.max() < W.shape[1] and labels.dtype.kind == "i"
+    assert len({*x.shape, *W.shape}) == 3
+
+
+def test_too_many_dims_say_so():
+    with pytest.raises(ValueError, match="can all differ"):
+        draw_point({"x": "A B C D E F G"}, np.random.default_rng(0))
+
+
+@st.composite
+def right_passes(draw):
+    """(name, point, seed) over passes, sizes, scales and precisions."""
+    name = draw(st.sampled_from(sorted(RIGHT)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    scale = 10.0 ** draw(st.integers(-3, 3))
+    dtype = draw(st.sampled_from([np.float64, np.float64, np.float32]))
+    return name, draw_point(RIGHT[name][2], rng, scale, dtype), draw(st.integers(0, 2**16))
+
+
+def no_alarm(case):
+    name, point, seed = case
+    forward, backward, _ = RIGHT[name]
+    check(
+        forward, backward, list(point.values()), name=name, seed=seed, seconds=0.2
+    ).raise_if_failed()
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(right_passes())
+def test_no_false_alarm(case):
+    no_alarm(case)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(right_passes())
+def test_no_false_alarm_in_ten_thousand(case):
+    no_alarm(case)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(right_passes(), st.sampled_from([-1.0, 0.5, 1.01]))
+def test_one_spoilt_entry_is_found_at_any_point(case, factor):
+    name, point, seed = case
+    forward, backward, _ = RIGHT[name]
+    y, cache = forward(*point.values())
+    right = backward(np.ones_like(y), cache)
+    first = right[0] if isinstance(right, tuple) else right
+    place = int(np.argmax(np.abs(first)))
+    if not np.abs(first.flat[place]) > 1e-3:
+        return  # saturated: what is left of this gradient is rounding
+
+    def spoilt(dy, cache):
+        grads = backward(dy, cache)
+        first = np.array(grads[0] if isinstance(grads, tuple) else grads)
+        first.flat[place] *= np.asarray(factor, first.dtype)
+        return (first, *grads[1:]) if isinstance(grads, tuple) else first
+
+    assert not check(forward, spoilt, list(point.values()), seed=seed, seconds=0.2).ok
