@@ -19,6 +19,7 @@ TRAIN_KEYS = tuple(f.name for f in fields(TrainConfig) if f.name != "dataset")
 # The command line's words for keys whose names differ.
 ALIASES = {"latent": "latent_dim"}
 PLACE_KEYS = ("dataset", "data_dir", "out")
+TEXT_KEYS = (*PLACE_KEYS, "backend")
 OTHER_PARTS = ("data", "versions")  # a run's config.json has them; nothing is read from there
 
 
@@ -53,6 +54,9 @@ def flatten(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
             flat[name] = value
         elif key not in OTHER_PARTS:
             raise UsageFault(f"--config {path}: unknown key {key!r}{suggestion(key, known)}")
+    for name in TEXT_KEYS:
+        if not isinstance(flat.get(name), (str, type(None))):
+            raise UsageFault(f"--config {path}: {name} = {flat[name]!r}: must be text")
     if isinstance(flat.get("hidden"), str):
         flat["hidden"] = parse_sizes(flat["hidden"])
     if isinstance(flat.get("hidden"), list):

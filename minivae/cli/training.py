@@ -59,13 +59,13 @@ def settle_order(options: dict[str, Any], place: dict[str, Any], speaker: Speake
 
     given = {} if place["config"] is None else read_config_file(place["config"])
     given |= parse_options(options)
-    name = place["dataset"] or given.pop("dataset", None)
+    name = given.pop("dataset", None) if place["dataset"] is None else place["dataset"]
     data_dir = place["data_dir"] or given.pop("data_dir", None)
     out = place["out"] or given.pop("out", None)
     backend = given.pop("backend", None)
     if place["resume"] is not None:
         return settle_resume(place["resume"], name, out, data_dir, given, backend, speaker)
-    name = record_name(name or "digits")
+    name = record_name("digits" if name is None else name)
     dataset = load(name, data_dir)
     # the settings are checked before a backend is loaded, which may take seconds
     settle(dataset, name, given, "numpy")
@@ -107,7 +107,7 @@ def record_name(name: str) -> str:
     if known is not None:
         return known
     path = Path(name).expanduser()
-    return str(path.resolve()) if path.exists() else name
+    return str(path.resolve()) if name and path.exists() else name
 
 
 def next_path(name: str) -> Path:

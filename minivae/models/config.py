@@ -73,6 +73,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         require_int("data_dim", self.data_dim, 1)
         require_int("latent_dim", self.latent_dim, 1)
+        if not isinstance(self.hidden, (tuple, list)):
+            raise ConfigError(f"hidden = {self.hidden!r}: must be a list of layer sizes")
         object.__setattr__(self, "hidden", tuple(self.hidden))
         for size in self.hidden:
             require_int("hidden", size, 1)

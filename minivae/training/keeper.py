@@ -79,6 +79,8 @@ def open_run(
     data = fingerprint(dataset)
     with directory:
         state = starting_state(directory, job.model, job.config, data, note)
+        if resume:
+            directory.claim()
         directory.write_config(
             {
                 "model": job.model.to_dict(),

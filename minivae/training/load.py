@@ -77,13 +77,17 @@ def _from_run(path: Path, which: str) -> Checkpoint:
         return store.load(which)
     except CheckpointError as error:
         other = WHICH[1 - WHICH.index(which)]
-        raise CheckpointError(f"{path}: {error}; try the {other} checkpoint") from None
+        there = (store.directory / f"{other}.json").exists()
+        fix = f"try the {other} checkpoint" if there else "give the directory of a run"
+        raise CheckpointError(f"{path}: {error}; {fix}") from None
 
 
 def _from_file(path: Path) -> Checkpoint:
     """A checkpoint file by its own name; `best` and `last` have a manifest of their own name."""
     if path.suffix == ".json":
         path = path.with_suffix(".safetensors")
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"{path} is no checkpoint; give a run directory or its .safetensors")
     if key_of(path) is None and path.stem in WHICH:
         return CheckpointStore(path.parent).load(path.stem)
     return read_checkpoint(path)

@@ -43,7 +43,8 @@ class RunDirectory:
     """A run's directory, held under its lock from ``with RunDirectory(...)`` to the end.
 
     The lock is the kernel's (``flock``): it vanishes with the process, ``kill -9`` included, so
-    no stale lock ever needs removing by hand.
+    no stale lock ever needs removing by hand. A new run's directory is claimed on entering; one to
+    resume only by `claim`, so that a resume refused in between changes nothing in it.
     """
 
     def __init__(self, path: Path | str, *, resume: bool, keep: int = 3) -> None:
@@ -108,21 +109,37 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             self._take_lock()
             self._check_occupied()  # again, now that nobody else can fill it
-            self.checkpoints.directory.mkdir(exist_ok=True)
-            self.pictures.mkdir(exist_ok=True)
-            self._probe()
+            if not self.resume:
+                self._prepare()
         except OSError as error:
             self._release()
             if created:  # a run that could not start leaves nothing behind
                 shutil.rmtree(self.path, ignore_errors=True)
-            raise RunError(
-                f"cannot use {self.path}: {describe_os_error(error)}; "
-                "choose another --out directory"
-            ) from error
+            raise self._unusable(error) from error
         except RunError:
             self._release()
             raise
         return self
+
+    def claim(self) -> None:
+        """Make the run to resume this process's own; RunError where it cannot be written."""
+        try:
+            self._prepare()
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _prepare(self) -> None:
+        """Write this process's number into the lock, make the folders, and try the disk."""
+        assert self._lock is not None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+        self.checkpoints.directory.mkdir(exist_ok=True)
+        self.pictures.mkdir(exist_ok=True)
+        self._probe()
+
+    def _unusable(self, error: OSError) -> RunError:
+        why = describe_os_error(error)
+        return RunError(f"cannot use {self.path}: {why}; choose another --out directory")
 
     def __exit__(
         self,
@@ -146,8 +163,6 @@ class RunDirectory:
                 f"{self.path} is in use by process {pid}; wait for it, stop it, "
                 "or choose another --out directory"
             ) from None
-        os.ftruncate(self._lock, 0)
-        os.write(self._lock, f"{os.getpid()}\n".encode())
 
     def _probe(self) -> None:
         """Write a little and remove it: a read-only or full disk shows before training."""

@@ -54,10 +54,11 @@ class CheckpointStore:
         self.keep = keep
 
     def keys(self) -> list[Key]:
-        """All numbered checkpoints, sound or not, oldest first."""
+        """All numbered checkpoints, sound or not, oldest first; one file of the two is enough."""
         if not self.directory.is_dir():
             return []
-        found = (key_of(path) for path in self.directory.iterdir())
+        files = (p for p in self.directory.iterdir() if p.suffix in (".safetensors", ".json"))
+        found = {key_of(path.with_suffix(".safetensors")) for path in files}
         return sorted(key for key in found if key is not None)
 
     def save(self, key: Key, tensors: Tensors, facts: dict[str, Any], best: bool) -> None:

@@ -145,6 +145,8 @@ BAD = [
     (("evaluate", "nowhere"), "nowhere"),
     (("evaluate", "."), "config.json"),
     (("evaluate",), "run"),
+    (("evaluate", __file__), "no checkpoint; give a run directory"),
+    (("explain-loss", "."), "no last checkpoint; give the directory of a run"),
     (("generate", "RUN", "-n", "0"), "-n"),
     (("generate", "RUN", "--sampler", "priori"), "did you mean 'prior'"),
     (("generate", "RUN", "--out", "x.jpg"), ".png or .npy"),

@@ -84,7 +84,13 @@ def test_resume_ends_in_the_uninterrupted_runs_bits(command) -> None:
 
 def test_resume_refuses_another_architecture_and_says_so(command) -> None:
     command("train", *SMALL, "--out", "run", "--quiet", "--no-pictures")
-    before = Path("run/config.json").read_bytes()
+
+    def files() -> dict[Path, tuple[bytes, int]]:
+        found = (p for p in Path("run").rglob("*") if p.is_file())
+        return {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in found}
+
+    Path("run/lock").write_text("12345\n")  # as a killed run leaves it
+    before = files()
     for args, words in [
         (("--latent", 5), "latent_dim"),
         (("--seed", 9), "seed"),
@@ -93,7 +99,7 @@ def test_resume_refuses_another_architecture_and_says_so(command) -> None:
         done = command("train", "--resume", "run", *args)
         assert done.code != 0 and words in done.err and done.err.count("\n") == 1
     assert command("train", "shapes", "--resume", "run").code == 2
-    assert Path("run/config.json").read_bytes() == before
+    assert files() == before
 
 
 def test_patience_says_why_it_stopped(command) -> None:
@@ -143,10 +149,13 @@ def bad_files() -> None:
     Path("unknown.json").write_text('{"latnt": 3}')
     Path("broken.json").write_text("{")
     Path("list.json").write_text("[1]")
+    Path("typed.json").write_text('{"dataset": 5}')
+    Path("deep.json").write_text('{"hidden": 5}')
     Path("file").write_text("")
 
 
 BAD = [
+    (("train", ""), "unknown dataset ''"),
     (("train", "mnst"), "did you mean mnist"),
     (("train", "nothere.npy"), "no such file"),
     (("train", "nan.npy"), "nan"),
@@ -190,6 +199,8 @@ BAD = [
     (("train", "--config", "broken.json"), "no valid JSON"),
     (("train", "--config", "list.json"), "must hold an object"),
     (("train", "--config", "gone.json"), "cannot be read"),
+    (("train", "--config", "typed.json"), "dataset = 5"),
+    (("train", "--config", "deep.json"), "hidden = 5"),
     (("train", "--out", "file"), "file"),
     (("train", "--resume", "nowhere"), "nowhere"),
     (("train", "--latnt", "3"), "--latent"),

@@ -14,6 +14,7 @@ from minivae.models.vae import layout_of
         ({"latent_dim": 0}, "latent_dim = 0: must be a whole number of at least 1"),
         ({"latent_dim": 2.0}, "latent_dim = 2.0"),
         ({"hidden": (5, -3)}, "hidden = -3"),
+        ({"hidden": 5}, "hidden = 5: must be a list"),
         ({"activation": "rellu"}, "did you mean 'relu'"),
         ({"likelihood": "poisson"}, "must be one of bernoulli, gaussian"),
         ({"c": 0.0}, "c = 0.0: must be a finite number above 0"),
@@ -31,7 +32,7 @@ def test_impossible_values_are_named(change, words):
 def test_round_trip_and_unknown_key():
     config = ModelConfig(7, 3, (5, 4), "tanh", "gaussian", "learned", 0.7, 0.1, 2)
     assert ModelConfig.from_dict(config.to_dict()) == config
-    with pytest.raises(ConfigError, match="unknown key 'laten_dim'.*'latent_dim'"):
+    with pytest.raises(ConfigError, match=r"unknown key 'laten_dim'.*'latent_dim'"):
         ModelConfig.from_dict({"data_dim": 7, "laten_dim": 3})
 
 

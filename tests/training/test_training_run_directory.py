@@ -52,7 +52,26 @@ def test_a_killed_process_leaves_no_lock(tmp_path, holder):
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
     with RunDirectory(tmp_path / "run", resume=True) as again:
+        again.claim()
         assert (again.path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_a_run_to_resume_is_not_touched_before_it_is_claimed(tmp_path, holder):
+    holder.kill()
+    holder.wait()
+    checkpoints = tmp_path / "run" / "checkpoints"
+    (checkpoints / "half.tmp").write_text("left by a kill")
+
+    def seen():
+        return {p: p.stat().st_mtime_ns for p in [tmp_path / "run", *tmp_path.rglob("*")]}
+
+    before = seen()
+    with RunDirectory(tmp_path / "run", resume=True):
+        pass
+    assert seen() == before
+    with RunDirectory(tmp_path / "run", resume=True) as again:
+        again.claim()
+    assert not (checkpoints / "half.tmp").exists()
 
 
 def test_the_lock_is_free_again_afterwards(tmp_path):

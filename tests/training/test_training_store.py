@@ -56,6 +56,16 @@ def test_a_damaged_newest_one_is_passed_over_and_named(store):
     assert len(notes) == 1 and "epoch-0002" in notes[0] and "using epoch-0001" in notes[0]
 
 
+@pytest.mark.parametrize("ending", [".safetensors", ".json"])
+def test_a_newest_one_that_lost_a_file_is_passed_over_and_named(store, ending):
+    save(store, (1, 0))
+    save(store, (2, 0))
+    (store.directory / name_of((2, 0))).with_suffix(ending).unlink()
+    notes = []
+    assert store.newest_sound(notes.append).path.name == "epoch-0001.safetensors"
+    assert notes == [f"epoch-0002{ending} is missing; using epoch-0001 instead"]
+
+
 def test_a_damaged_newer_one_never_pushes_out_a_sound_one(tmp_path):
     store = CheckpointStore(tmp_path, keep=1)
     save(store, (6, 0))
