@@ -44,7 +44,9 @@ def check(
     Never raises for what it is handed: everything wrong is in the report.
     Raises TypeError or ValueError for a wrong use of `names` and `wrt` only.
     """
-    args, labels = arguments(forward, inputs, names)
+    original = forward
+    forward = by_keyword(forward, inputs)
+    args, labels = arguments(forward, inputs, names or keyword_names(original, inputs))
     report = Report(str(name or getattr(forward, "__name__", "pass")))
     with quiet():
         job = Pass(forward, backward, args, labels)
@@ -59,6 +61,27 @@ def check(
     return report
 
 
+def keyword_names(forward: Callable[..., Any], inputs: Any) -> list[str] | None:
+    """The keys of a dict of inputs that forward takes by keyword only; None elsewhere."""
+    if not isinstance(inputs, dict):
+        return None
+    try:
+        parameters = inspect.signature(forward).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    only = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    anything = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return list(inputs) if (anything or set(inputs) & only) else None
+
+
+def by_keyword(forward: Callable[..., Any], inputs: Any) -> Callable[..., Any]:
+    """forward(*values), for a forward that wants its dict of inputs by keyword."""
+    keys = keyword_names(forward, inputs)
+    if keys is None:
+        return forward
+    return lambda *values: forward(**dict(zip(keys, values, strict=True)))
+
+
 def arguments(
     forward: Callable[..., Any], inputs: Any, names: Sequence[str] | None
 ) -> tuple[tuple[Any, ...], list[str]]:
@@ -68,8 +91,10 @@ def arguments(
             known = list(inspect.signature(forward).parameters)
         except (TypeError, ValueError):
             known = []
-        if set(inputs) <= set(known) and list(inputs) == known[: len(inputs)]:
+        if names is not None and list(names) == list(inputs):
             args: tuple[Any, ...] = tuple(inputs.values())
+        elif set(inputs) <= set(known) and list(inputs) == known[: len(inputs)]:
+            args = tuple(inputs.values())
         elif set(inputs) <= set(known):
             order = [k for k in known if k in inputs]
             args = tuple(inputs[k] for k in order)

@@ -52,7 +52,9 @@ class Line:
             return np.nan
         difference = y - self.y0
         moved = difference != 0
-        self.noise = max(self.noise, float(self.rounding[moved].sum()))
+        # An output that did not move may have moved by less than it can show.
+        unseen = 4 * float(self.rounding[~moved].max(initial=0))
+        self.noise = max(self.noise, float(self.rounding[moved].sum()) + unseen)
         return float(self.dy @ difference)
 
 

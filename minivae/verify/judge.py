@@ -55,6 +55,8 @@ def arbitrate(case: Case, wrong: Array) -> Array:
     if any(found.values()):
         limit = int(max(24, 4 * case.seconds / (60 * case.probe.cost)))
         found |= {i: acquitted(case, int(i)) for i in order[:limit] if i not in found}
+    if joint_slope_contradicts(case, [i for i, why in found.items() if why == "kink"]):
+        found = {i: "" if why == "kink" else why for i, why in found.items()}
     for i, why in found.items():
         if not why:
             continue
@@ -65,6 +67,46 @@ def arbitrate(case: Case, wrong: Array) -> Array:
             case.notes.append(f"{name} sits on a kink; {case.g[i]:.6g} is one of its subgradients")
         else:
             case.reason = lost(case)
+    return wrong
+
+
+def joint_slope_contradicts(case: Case, kinks: list[int]) -> bool:
+    """Whether entries that each sit on a kink are wrong together.
+
+    Tied maxima may share the gradient as they like, but moved together they have one slope.
+    """
+    if len(kinks) < 2:
+        return False
+    delta = np.zeros(case.leaf.value.size)
+    delta[case.entries[kinks]] = 1.0
+    slope = case.probe.slope(case.leaf, delta.reshape(case.leaf.value.shape))
+    hand = float(case.g[kinks].sum())
+    scale = float(np.abs(case.g[kinks]).sum()) + abs(slope.value)
+    if slope.kink or not case.reliable(slope, scale):
+        return False
+    near = 8 * slope.error + 100 * case.difference_tolerance * scale
+    return not abs(hand - slope.value) <= near
+
+
+def tied(case: Case, wrong: Array) -> Array:
+    """Entries that are right one by one and wrong together: each of several ties takes it all."""
+    everything = len(case.entries) == case.leaf.value.size
+    if case.reason or not everything or len(wrong) < 2 or not np.any(case.g):
+        return wrong
+    ones = np.ones(case.leaf.value.shape)
+    pushed = float(case.probe.dy @ case.probe.push(case.leaf, ones))
+    size = float(np.abs(case.true).sum())
+    if not np.isfinite(pushed) or abs(pushed - float(case.true.sum())) <= 1e-9 * size:
+        return wrong
+    suspects = np.flatnonzero(case.g)[: int(max(24, case.seconds / (60 * case.probe.cost)))]
+    kinks = [
+        int(i)
+        for i in suspects
+        if case.probe.entry_slope(case.leaf, int(case.entries[i]), None).kink
+    ]
+    if joint_slope_contradicts(case, kinks):
+        wrong[kinks] = True
+        case.ties = True
     return wrong
 
 
@@ -172,6 +214,8 @@ def judge(case: Case, others: dict[str, Array]) -> tuple[Row, list[Fault], list[
         wrong &= ~(np.abs(case.g - case.true) <= tolerances(case))
     if wrong.any() and case.eps == EPS64:
         wrong = confirm(case, wrong)
+    if not wrong.any():
+        wrong = tied(case, wrong)
     row = make_row(case, slope, delta, wrong)
     faults = [make_fault(case, row, wrong, others)] if wrong.any() else []
     return row, faults, case.notes

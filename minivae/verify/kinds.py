@@ -174,7 +174,7 @@ def by_samples(e: Evidence) -> Kind | None:
 def by_rounding(e: Evidence) -> Kind | None:
     g, t = e.hand[e.visited], e.true[e.visited]
     error = np.abs(g - t)
-    if error.max() <= 8 * EPS32 * np.abs(t).max() and error.max() >= EPS32 * 1e-3 * np.abs(t).max():
+    if error.max() <= 2 * EPS32 * np.abs(t).max() and error.max() >= EPS32 * 1e-3 * np.abs(t).max():
         if np.array_equal(g.astype(np.float32).astype(np.float64), g) and e.wrong.sum() > 1:
             return Kind("precision", "it has float32 accuracy only: rounded to float32 on the way")
         if e.wrong.sum() > 1 and e.wrong.mean() > 0.5 and not patterned(g - t, t):

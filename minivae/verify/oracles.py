@@ -35,6 +35,7 @@ class Case:
     reason: str = ""
     near: float | None = None
     notes: list[str] = field(default_factory=list)
+    ties: bool = False
     lossy: list[str] = field(default_factory=list)
 
     @property

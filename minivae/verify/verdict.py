@@ -10,6 +10,8 @@ from minivae.verify.findiff import Slope
 from minivae.verify.oracles import Case, index_of
 from minivae.verify.report import Fault, Row, where
 
+TIES = kinds.Kind("ties", "tied entries each take the whole gradient; together they have it once")
+
 
 def make_row(case: Case, slope: Slope, delta: Array, wrong: Array) -> Row:
     """The four votes as numbers."""
@@ -56,7 +58,7 @@ def ratio(top: float, bottom: float) -> float:
 
 def make_fault(case: Case, row: Row, wrong: Array, others: dict[str, Array]) -> Fault:
     """One line: kind, tensor, index, sample, both values."""
-    kind = kinds.name(evidence(case, wrong, others))
+    kind = kinds.name(evidence(case, wrong, others)) if not case.ties else TIES
     i = (
         int(
             np.flatnonzero(

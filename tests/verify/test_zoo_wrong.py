@@ -31,3 +31,39 @@ def test_the_sample_is_named():
     assert report.faults[0].sample == 2 and "sample 2 alone" in report.faults[0].message
     report = check(*CASES["one_entry_x"][:3])
     assert report.faults[0].sample == 3 and report.faults[0].tensor == "x"
+
+
+def test_inputs_by_name_and_by_keyword_only():
+    import numpy as np
+
+    x, w = np.array([[0.3, -1.2], [2.0, 0.7], [1.1, 0.4]]), np.array([0.5, -0.8])
+
+    def forward(*, x, w):
+        return x * w, (x, w)
+
+    def backward(dy, cache):
+        return {"x": dy * cache[1], "w": (dy * cache[0]).sum(0)}
+
+    assert check(forward, backward, {"x": x, "w": w}).ok
+    assert check(lambda x, w: forward(x=x, w=w), backward, {"w": w, "x": x}).ok
+    wrong = check(forward, lambda dy, c: {"x": dy * c[1], "w": dy.sum(0)}, {"x": x, "w": w})
+    assert [f.tensor for f in wrong.faults] == ["w"]
+
+
+def test_wrong_use_says_so():
+    import numpy as np
+
+    x = np.array([0.3, -1.2])
+    with pytest.raises(ValueError, match="names has 2"):
+        check(lambda x: (x, None), lambda dy, _: dy, [x], names=["x", "y"])
+    with pytest.raises(ValueError, match="'z'"):
+        check(lambda x: (x, None), lambda dy, _: dy, [x], wrt=["z"])
+
+
+def test_an_array_that_is_due():
+    import numpy as np
+
+    report = check(
+        lambda x: (x.sum(), x), lambda dy, x: dy * np.ones(3), [np.arange(3.0)], out_shape=(3,)
+    )
+    assert [f.kind for f in report.faults] == ["scalar"]

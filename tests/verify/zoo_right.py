@@ -664,3 +664,124 @@ add(
     n(30, 200),
     n(200, 150),
 )
+
+
+def f32_only(*arrays):
+    if any(a.dtype != np.float32 for a in arrays):
+        raise TypeError("float32 only, as compiled kernels are")
+
+
+def dense_f32(x, W, b):
+    f32_only(x, W, b)
+    return x @ W + b, (x, W)
+
+
+def softmax_f32(x):
+    f32_only(x)
+    return softmax(x)
+
+
+for size in (1, 1e-8, 1e6, 1e-3):
+    small = (size * X).astype("f")
+    add(f"dense_f32_only_{size:g}", dense_f32, dense_back, small, W.astype("f"), B.astype("f"))
+    add(f"softmax_f32_only_{size:g}", softmax_f32, softmax_back, small)
+    add(
+        f"tanh_f32_only_{size:g}",
+        lambda x: (f32_only(x), (np.tanh(x), np.tanh(x)))[1],
+        lambda dy, t: dy * (1 - t * t),
+        small,
+    )
+    add(f"relu_f32_only_{size:g}", lambda x: (f32_only(x), relu(x))[1], relu_back, small)
+add("logaddexp", lambda x: (np.logaddexp(0, x), x), lambda dy, x: dy / (1 + np.exp(-x)), X)
+add(
+    "huber",
+    lambda x: (np.where(np.abs(x) < 1, 0.5 * x * x, np.abs(x) - 0.5).sum(), x),
+    lambda dy, x: dy * np.clip(x, -1, 1),
+    X,
+)
+add(
+    "product",
+    lambda x: (np.prod(x, 1), x),
+    lambda dy, x: dy[:, None] * np.prod(x, 1, keepdims=True) / x,
+    X,
+)
+add(
+    "standard_deviation",
+    lambda x: (x.std(0), x),
+    lambda dy, x: dy * (x - x.mean(0)) / len(x) / x.std(0),
+    X,
+)
+add(
+    "cholesky_logdet",
+    lambda A: (2 * np.log(np.diag(np.linalg.cholesky(A @ A.T + np.eye(3)))).sum(), A),
+    lambda dy, A: 2 * dy * np.linalg.inv(A @ A.T + np.eye(3)) @ A,
+    n(3, 4),
+)
+add(
+    "determinant",
+    lambda A: (np.linalg.det(A), A),
+    lambda dy, A: dy * np.linalg.det(A) * np.linalg.inv(A).T,
+    n(3, 3),
+)
+add(
+    "nuclear_norm",
+    lambda A: (np.linalg.svd(A, compute_uv=False).sum(), A),
+    lambda dy, A: (lambda u, s, v: dy * u @ v)(*np.linalg.svd(A, full_matrices=False)),
+    n(3, 4),
+)
+add(
+    "convolve",
+    lambda x, w: (np.stack([np.convolve(v, w, "valid") for v in x]), (x, w)),
+    lambda dy, c: (
+        np.stack([np.convolve(d, c[1][::-1], "full") for d in dy]),
+        sum(np.convolve(v, d[::-1], "valid") for v, d in zip(c[0], dy, strict=True))[::-1].copy(),
+    ),
+    n(3, 8),
+    n(3),
+)
+add(
+    "log_softmax",
+    lambda x: (x - np.log(np.exp(x).sum(1, keepdims=True)), x),
+    lambda dy, x: dy - np.exp(x) / np.exp(x).sum(1, keepdims=True) * dy.sum(1, keepdims=True),
+    X,
+)
+add(
+    "elu",
+    lambda x: (np.where(x > 0, x, np.expm1(np.minimum(x, 0))), x),
+    lambda dy, x: dy * np.where(x > 0, 1, np.exp(np.minimum(x, 0))),
+    X,
+)
+add(
+    "mixed_precision",
+    lambda x, W: (x @ W, (x, W)),
+    lambda dy, c: ((dy @ c[1].T).astype("f"), c[0].T.astype(float) @ dy),
+    X.astype("f"),
+    W,
+)
+add(
+    "f32_divided_by_numpy_scalar",
+    lambda q, k: (q @ k.T / np.sqrt(q.shape[1]), (q, k)),
+    lambda dy, c: (dy @ c[1] / np.sqrt(3), dy.T @ c[0] / np.sqrt(3)),
+    Q.astype("f"),
+    K.astype("f"),
+)
+add("half_precision", lambda x: (x * 2, None), lambda dy, _: dy * 2, X.astype(np.float16))
+add(
+    "fortran_order",
+    lambda x, W: (x @ W, (x, W)),
+    lambda dy, c: (dy @ c[1].T, c[0].T @ dy),
+    np.asfortranarray(n(4, 3)),
+    n(5, 3).T,
+)
+add(
+    "maxout_ties",
+    lambda x: (x.max(0), x.argmax(0)),
+    lambda dy, i: (lambda d: (d.__setitem__((i, np.arange(3)), dy), d)[1])(np.zeros((4, 3))),
+    np.round(X),
+)
+add(
+    "even_split_of_ties",
+    lambda x: (x.max(0), x),
+    lambda dy, x: dy * (x == x.max(0)) / (x == x.max(0)).sum(0),
+    np.round(X),
+)

@@ -735,3 +735,78 @@ add(
     "W",
     "wrong|dropped-term|missing-sample",
 )
+
+
+TIES = np.round(np.array([[1.2, 0.4, -2.0], [0.9, 2.3, -1.0], [-1.0, 1.9, -1.0], [0.0, 2.1, -3.0]]))
+add(
+    "ties_each_take_all",
+    lambda x: (x.max(0), x),
+    lambda dy, x: dy * (x == x.max(0)),
+    (TIES,),
+    "x",
+    "ties",
+)
+add(
+    "std_no_mean",
+    lambda x: (x.std(0), x),
+    lambda dy, x: dy * (x - x.mean(0)) / x.std(0),
+    (X,),
+    "x",
+    "factor",
+)
+add(
+    "variance_half",
+    lambda x: (x.var(0), x),
+    lambda dy, x: dy * (x - x.mean(0)) / len(x),
+    (X,),
+    "x",
+    "factor",
+)
+add(
+    "huber_no_clip",
+    lambda x: (np.where(np.abs(x) < 1, 0.5 * x * x, np.abs(x) - 0.5).sum(), x),
+    lambda dy, x: dy * x,
+    (X,),
+    "x",
+    "some-entries|wrong",
+)
+add(
+    "norm_not_divided",
+    lambda x: (np.linalg.norm(x, axis=1), x),
+    lambda dy, x: dy[:, None] * x,
+    (X,),
+    "x",
+    "factor|wrong",
+)
+add(
+    "errors_sum_to_zero",
+    lambda x: (x**2, x),
+    lambda dy, x: 2 * x * dy + np.array([1, -2, 1]) * dy.mean() * 1e-4,
+    (X,),
+    "x",
+    "wrong|dropped-term",
+)
+add("bool_gradient", z.relu, lambda dy, x: x > 0, (X,), "x", "dtype")
+add("text_for_a_gradient", lambda x: (2 * x, None), lambda dy, _: "no", (X,), "x", "structure")
+add(
+    "generator_of_gradients",
+    lambda x, y: (x * y, (x, y)),
+    lambda dy, c: (g for g in (dy * c[1], dy * c[0])),
+    (X, z.n(4, 3, seed=2)),
+    "",
+    "count",
+)
+add("forward_returns_none", lambda x: None, lambda dy, _: dy, (X,), "", "structure")
+add("forward_makes_nan", lambda x: (np.log(x), x), lambda dy, x: dy / x, (X,), "y", "nan")
+F32 = (X.astype("f"), W.astype("f"), B.astype("f"))
+dense("f32_only_half", lambda dx, dW, db, dy, x, W: (dx, dW / 2, db), "W", "factor", None, F32)
+CASES["f32_only_half"] = (z.dense_f32, *CASES["f32_only_half"][1:])
+dense(
+    "f32_only_one_sign",
+    lambda dx, dW, db, dy, x, W: (spoil(dx, (1, 1), np.float32(-1)), dW, db),
+    "x",
+    "one-entry",
+    (1, 1),
+    F32,
+)
+CASES["f32_only_one_sign"] = (z.dense_f32, *CASES["f32_only_one_sign"][1:])
