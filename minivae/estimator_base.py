@@ -18,9 +18,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 Array = npt.NDArray[Any]
 
 
-class LatentEstimator(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base of every model that maps data (N, D) to codes (N, J) and back."""
 
     latent_dim_: int

@@ -81,7 +81,7 @@ class TracingBackend:
     def __getattr__(self, op: str) -> Callable[..., Any]:
         function = getattr(self.reference, op)
         if not callable(function):
-            return function  # type: ignore[no-any-return]
+            return function
 
         def traced(*args: Any) -> Any:
             self._locate(op, args)
