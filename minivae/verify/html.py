@@ -18,7 +18,7 @@ body{font:16px/1.55 Georgia,serif;max-width:1040px;margin:2.5em auto;padding:0 1
 h1,h2{font-weight:normal;line-height:1.2}h2{margin-top:2.2em;border-bottom:1px solid #ddd}
 table{border-collapse:collapse;font:12px/1.4 ui-monospace,Menlo,Consolas,monospace;width:100%}
 td,th{padding:0.2em .4em;text-align:left;border-bottom:1px solid #eee;white-space:nowrap}
-.wide{overflow-x:auto}.wrong td{background:#fbe3dd}.wrong td:last-child{color:#a11;font-weight:bold}
+.wide{overflow-x:auto}.wrap td{white-space:normal}.wrong td{background:#fbe3dd}.wrong td:last-child{color:#a11;font-weight:bold}
 .right td:last-child{color:#2b6b3f}.ok{color:#2b6b3f}.bad{color:#a11;font-weight:bold}
 svg{width:100%;height:auto;max-width:820px;display:block;margin:1em 0}
 svg text{font:12px sans-serif;fill:#444}.note{color:#555;font-size:.93em}
@@ -126,7 +126,7 @@ def mutant_section(board: Score) -> str:
         f"{board.seconds:.1f} s. Green: killed.</p>"
         f"<svg viewBox='0 0 {width} {height}' role=img aria-label='planted bugs killed, by kind'>{''.join(bars)}</svg>"
         "<p>Those left alive compute the same gradient, each for the reason beside it:</p>"
-        f"<div class=wide><table>{survivors}</table></div>"
+        f"<div class=wide><table class=wrap>{survivors}</table></div>"
     )
 
 
