@@ -1,7 +1,7 @@
 """What the threads of a team share: an atomic counter and a barrier, inside compiled code.
 
-A barrier costs 0.2 µs on two cores (a fork and join of OpenMP 0.9, of a Python thread 20), so a
-whole block of updates is one parallel region and its phases are parted by barriers.
+A barrier costs 0.3 µs on two Zen 4 cores, less than a fork and join of OpenMP (0.9) or TBB (1.6):
+a whole block of updates is one parallel region, and its phases are parted by barriers.
 """
 
 from __future__ import annotations

@@ -120,8 +120,8 @@ def make_tile(rows: int, columns: int, across: bool) -> Any:
 def transpose_block(typingctx: Any, source: Any, s0: Any, target: Any, t0: Any) -> Any:
     """target[t0 + c·32 + r] = source[s0 + r·32 + c] for a 32 x 32 block, in registers.
 
-    Squares of WIDTH x WIDTH go through log2(WIDTH) rounds of two-vector shuffles: 0.4 cycles an
-    element with AVX-512, a quarter of what a scalar loop takes.
+    Squares of WIDTH x WIDTH go through log2(WIDTH) rounds of two-vector shuffles. At 1024 x 784 x
+    400 it is 1.7 % of the product it serves (106 of 6246 µs, one Zen 4 core).
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -86,6 +86,19 @@ def assert_metrics(mine: Any, theirs: Any) -> None:
         np.testing.assert_allclose(mine[key], theirs[key], rtol=2e-5, atol=1e-6, err_msg=key)
 
 
+def test_a_bounded_logvar_learns_nothing(K: Any) -> None:
+    """Below -40 the log-variance is held, and its gradient is 0."""
+    plan, theta, moments, data = problem("relu", 13)
+    (start,) = (offset for name, offset, _ in plan.layout if name == "encoder.logvar.b")
+    theta[start : start + 5 : 2] = -50
+    fast, slow = (load_backend(n).make_step(plan, theta, moments, data) for n in ("numba", "numpy"))
+    for step in (fast, slow):
+        step(*schedule(13))
+    (a, _), (b, _) = fast.state(), slow.state()
+    assert np.max(np.abs(a - b)) <= 3e-5
+    np.testing.assert_array_equal(a[start : start + 5 : 2], np.float32(-50))
+
+
 def run_whole(case: str, batch: int, threads: int) -> tuple[bytes, ...]:
     plan, theta, moments, data = problem(case, batch, threads)
     step = load_backend("numba", threads=threads).make_step(plan, theta, moments, data)
