@@ -8,19 +8,24 @@ _threads: list[int] = []
 ALONE = 1 << 18  # elements, or 64 multiply-adds: below about 60 µs of work waking a team costs more
 
 
-def set_threads(threads: int | None) -> int:
+def set_threads(count: int | None) -> int:
     """Fix the number of threads; None: one for each core this process may use.
 
     Raises ValueError for a number below 1.
     """
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise ValueError(f"threads = {threads!r}: must be a whole number of at least 1")
-    _threads[:] = [threads or default_threads()]
+    if count is not None and (not isinstance(count, int) or count < 1):
+        raise ValueError(f"threads = {count!r}: must be a whole number of at least 1")
+    _threads[:] = [count or default_threads()]
     return _threads[0]
+
+
+def threads() -> int:
+    """The number that `load` fixed, or the default before it was called."""
+    return _threads[0] if _threads else default_threads()
 
 
 def team_for(work: float) -> int:
     """Threads for an op of so many elements' work."""
     if work < ALONE:
         return 1
-    return _threads[0] if _threads else default_threads()
+    return threads()

@@ -8,7 +8,8 @@ import numpy as np
 
 from . import table
 from .checks import readable
-from .pool import default_threads, run
+from .pool import run
+from .settings import threads
 from .simd import PANEL
 from .split import WORDS, most_pieces
 
@@ -23,7 +24,7 @@ class Step:
 
     def __init__(self, plan: Any, theta: Any, moments: Any, data: Any) -> None:
         self.layout = tuple(plan.layout)
-        self.threads = int(plan.threads or default_threads())
+        self.threads = int(plan.threads or threads())
         self.max_batch = int(plan.max_batch)
         size = sum(int(np.prod(shape, dtype=np.int64)) for _, _, shape in self.layout)
         theta, moments = np.asarray(theta), np.asarray(moments)

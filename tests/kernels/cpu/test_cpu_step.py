@@ -196,3 +196,12 @@ def test_the_callers_arrays_are_left_alone(K: Any) -> None:
     K.make_step(plan, theta, moments, data)(*schedule(13))
     np.testing.assert_array_equal(theta, kept)
     assert not moments.any()
+
+
+def test_threads_not_named_are_those_of_load(K: Any) -> None:
+    plan, theta, moments, data = problem("relu", 13, threads=0)
+    try:
+        step = load_backend("numba", threads=3).make_step(plan, theta, moments, data)
+        assert step.threads == 3
+    finally:
+        load_backend("numba", threads=2)
