@@ -75,33 +75,27 @@ def race(name: str, threads: int | None) -> list[dict[str, Any]]:
             blocks[label], works[label] = timed(ladder, version)
         except GateError as error:
             rows[label]["failed"] = str(error)
+    most = threads or machine.cores()
+    for n in {1, most} if name == "product" else ():
+        blocks[f"peak{n}"] = _peak_block(FmaPeak(n))
     with np.errstate(all="ignore"):  # the timed optimiser runs on far past any sense
         samples, why = interleave(blocks, RULE)
-    for label, seconds in samples.items():
+    for label in works:
         version = ladder.versions[rows[label]["version"]]
-        ns = percentiles([1e9 * s / works[label] for s in seconds])
-        rows[label] |= {"ns": ns, "n": len(seconds), "stop": why, "part": version.part}
+        ns = percentiles([1e9 * s / works[label] for s in samples[label]])
+        rows[label] |= {"ns": ns, "n": len(samples[label]), "stop": why, "part": version.part}
         rows[label]["error_after"] = gate(ladder, version, 2)
-    limits(name, rows, threads)
+        rows[label]["gain"] = rows["v0"].get("ns", ns)["p50"] / ns["p50"]
+        if name == "product":  # the share of one core's peak, or of all for the threaded rung
+            peak = samples[f"peak{most if rows[label]['chosen'] else 1}"]
+            share = float(np.median(peak)) * 1e9 / ns["p50"]
+            rows[label] |= {"gflops": 1 / ns["p50"], "peak_share": share}
     return list(rows.values())
 
 
-def limits(name: str, rows: dict[str, dict[str, Any]], threads: int | None) -> None:
-    """For the product, the share of one core's measured peak, or of all for the threaded rung."""
-    first = rows["v0"].get("ns", {}).get("p50")
-    peaks = {}
-    if name == "product":
-        peaks = {n: FmaPeak(n) for n in {1, threads or machine.cores()}}
-    for row in rows.values():
-        if "ns" not in row:
-            continue
-        row["gain"] = first / row["ns"]["p50"] if first else None
-        if name == "product":
-            used = (threads or machine.cores()) if row["chosen"] else 1
-            flops = 5e9 * used
-            seconds = float(np.median([peaks[used].run(flops) for _ in range(5)]))
-            row["gflops"] = 1 / row["ns"]["p50"]
-            row["peak_share"] = row["gflops"] / (flops / seconds / 1e9)
+def _peak_block(peak: FmaPeak) -> Callable[[int], float]:
+    """Seconds per floating-point operation of multiply-adds in registers."""
+    return lambda _: peak.run(2e9) / 2e9
 
 
 def run(name: str, threads: int | None, store: bool, write: bool) -> list[dict[str, Any]]:
@@ -131,22 +125,23 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def markdown(rows: list[dict[str, Any]]) -> str:
     """One table of a ladder, slow to fast."""
     unit, product = rows[0]["unit"], rows[0]["ladder"] == "product"
-    last = "of the FMA peak" if product else "error"
-    lines = [
-        f"| version | ns per {unit} | times v0 | {last} | what it changes |",
-        "|--:|--:|--:|--:|---|",
-    ]
+    titles = ["version", f"ns per {unit}", "times v0", "of the FMA peak" if product else "error"]
+    table = [[*titles, "what it changes"], ["--:"] * len(titles) + ["---"]]
     for row in rows:
-        if "ns" not in row:
-            lines.append(f"| v{row['version']} | failed | | | {row['idea']} |")
-            continue
-        cell = f"{row['peak_share']:.1%}" if product else f"{row['error']:.0e}"
-        lines.append(f"| v{row['version']} | {row['ns']['p50']:.3g} | {row['gain']:.3g} | {cell} | "
-                     f"{row['idea']} |")  # fmt: skip
-    return "\n".join(lines)
+        cells = ["failed", "", ""]
+        if "ns" in row:
+            last = f"{row['peak_share']:.1%}" if product else f"{row['error']:.0e}"
+            cells = [_number(row["ns"]["p50"]), _number(row["gain"]), last]
+        idea = row["idea"].replace("|", "\\|")  # a bar would end the cell
+        table.append([f"v{row['version']}", *cells, idea])
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in table)
 
 
 def write_readme(rows: list[dict[str, Any]]) -> None:

@@ -89,6 +89,7 @@ class FmaPeak:
         """Seconds for `flops` floating-point operations spread over the threads."""
         per_round = 2 * self.width * CHAINS * self.threads
         out = np.zeros(self.threads, np.float32)
+        set_num_threads(self.threads)
         start = time.perf_counter()
         self._loop(max(1, round(flops / per_round)), out)
         return time.perf_counter() - start
