@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .compiler import inner
+from .compiler import entry, inner
 from .simd import INT32, const, pause_instruction, pointer
 
 # Words of the sync array, each on a cache line of its own.
@@ -112,6 +112,15 @@ def barrier(sync, team):
 def share(total, member, team):
     """The half-open part of range(total) that belongs to one member of the team."""
     return total * member // team, total * (member + 1) // team
+
+
+@entry
+def linger(posted, done, spins):
+    """Wait awake, for a short while, until more was posted than is done."""
+    turn = 0
+    while atomic_load(posted, 0) == done and turn < spins:
+        pause()
+        turn += 1
 
 
 def new_sync() -> np.ndarray:
