@@ -87,13 +87,17 @@ def measure_test(order: Order, result: TrainResult) -> dict[str, Any]:
 
 
 def checkpoints(path: Path) -> dict[str, Any]:
-    """Where `last` and `best` lie, and the sha256 of each one's tensors."""
+    """Where `last` and `best` lie, and the sha256 of each one's tensors; None where one is lost."""
     from minivae.training.checkpoint import read_checkpoint
+    from minivae.training.errors import CheckpointError
     from minivae.training.store import CheckpointStore
 
-    found = {}
-    for which in ("last", "best"):
-        checkpoint = CheckpointStore(path / "checkpoints").load(which)
+    found: dict[str, Any] = {"last": None, "best": None}
+    for which in found:
+        try:
+            checkpoint = CheckpointStore(path / "checkpoints").load(which)
+        except CheckpointError:  # said when the run was resumed
+            continue
         sums = read_checkpoint(checkpoint.path).manifest["tensors"]
         found[which] = {
             "path": str(checkpoint.path),

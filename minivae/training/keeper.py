@@ -81,6 +81,7 @@ def open_run(
         state = starting_state(directory, job.model, job.config, data, note)
         if resume:
             directory.claim()
+            settle_pointers(directory, state, note)
         directory.write_config(
             {
                 "model": job.model.to_dict(),
@@ -91,6 +92,14 @@ def open_run(
         )
         history = directory.metrics.keep_until(state.progress.epoch)
         yield Keeper(directory, job, data, state, history)
+
+
+def settle_pointers(directory: RunDirectory, state: State, note: Callable[[str], None]) -> None:
+    """`last` and `best` as of this state, whatever a kill left them at."""
+    p = state.progress
+    if p.t > 0:
+        best = None if p.best_epoch is None else (p.best_epoch, 0)
+        directory.checkpoints.settle((p.epoch, p.update), best, note)
 
 
 def versions() -> dict[str, str]:

@@ -72,6 +72,19 @@ class CheckpointStore:
             self._point(pointer, manifest)
         self._prune(key)
 
+    def settle(self, newest: Key, best: Key | None, note: Callable[[str], None]) -> None:
+        """Finish the save of ``newest``, from which a run goes on: its pointers, what to drop.
+
+        A kill may have come before either, and a finished run would never get to them again.
+        """
+        self._point("last", read_manifest(manifest_path(self.directory / name_of(newest))))
+        if best is not None:
+            try:
+                self._point("best", read_checkpoint(self.directory / name_of(best)).manifest)
+            except CheckpointError as error:
+                note(f"the best checkpoint so far, of epoch {best[0]}, is lost: {error}")
+        self._prune(newest)
+
     def _point(self, pointer: str, manifest: dict[str, Any]) -> None:
         write_atomically(self.directory / f"{pointer}.json", encode_json(manifest))
         source = self.directory / manifest["file"]
@@ -84,6 +97,7 @@ class CheckpointStore:
             except OSError:  # a file system without hard links
                 shutil.copyfile(source, temporary)
             os.replace(temporary, target)
+            temporary.unlink(missing_ok=True)  # two names of one file: replace leaves both
         except OSError as error:
             raise RunError(f"cannot write {target}: {describe_os_error(error)}") from error
 

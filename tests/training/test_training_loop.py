@@ -197,6 +197,20 @@ def test_a_damaged_newest_checkpoint_changes_nothing_in_the_end(tmp_path, whole)
     assert (checkpoint_files(tmp_path / "cut"), lasting_records(tmp_path / "cut")) == whole
 
 
+def test_a_kill_between_the_last_checkpoint_and_its_pointers_is_made_good(tmp_path, whole):
+    run_here(HARD, tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints"
+    for pointer in ("last", "best"):
+        for ending in (".json", ".safetensors"):
+            (folder / f"{pointer}{ending}").unlink()
+            (folder / f"{pointer}{ending}").write_bytes(
+                (folder / f"epoch-0005{ending}").read_bytes()
+            )
+    (folder / "epoch-0002.json").write_text("{}")  # and before what is old was dropped
+    run_here(HARD, tmp_path / "run", resume=True)
+    assert (checkpoint_files(tmp_path / "run"), lasting_records(tmp_path / "run")) == whole
+
+
 def test_patience_holds_rows_out_and_says_why_it_stopped(tmp_path):
     notes = Notes()
     spec = {"train": {"epochs": 60, "patience": 2, "lr": 0.3}}

@@ -89,6 +89,30 @@ def test_when_all_are_damaged_it_says_so(store):
         store.newest_sound(lambda text: None)
 
 
+def test_pointers_that_a_kill_left_behind_are_settled(store):
+    save(store, (1, 0), best=True)
+    files = ("last.json", "last.safetensors", "best.json", "best.safetensors")
+    old = {name: (store.directory / name).read_bytes() for name in files}
+    save(store, (2, 0), best=True)
+    new = {name: (store.directory / name).read_bytes() for name in files}
+    for name in files:  # as if killed after the checkpoint, before its pointers
+        (store.directory / name).unlink()
+        (store.directory / name).write_bytes(old[name])
+    store.settle((2, 0), (2, 0), pytest.fail)
+    assert {name: (store.directory / name).read_bytes() for name in files} == new
+    assert store.load("last").tensors["W"][0, 0] == store.load("best").tensors["W"][0, 0] == 2
+
+
+def test_a_lost_best_one_is_said(store):
+    save(store, (1, 0), best=True)
+    save(store, (2, 0))
+    (store.directory / name_of((1, 0))).write_bytes(b"damaged")
+    notes = []
+    store.settle((2, 0), (1, 0), notes.append)
+    assert len(notes) == 1 and "epoch 1, is lost: epoch-0001" in notes[0]
+    assert store.load("last").tensors["W"][0, 0] == 2
+
+
 def test_best_is_never_another_one_unasked(store):
     save(store, (1, 0), best=True)
     save(store, (2, 0))
