@@ -56,6 +56,8 @@ def measure(
     """The figures as plain values; nats per datum."""
     import time
 
+    import numpy as np
+
     from minivae.metrics.latent import latent_report
     from minivae.metrics.likelihood import evaluate, mean_and_error
     from minivae.models.vae import layout_of
@@ -64,8 +66,15 @@ def measure(
     seed = run.training.seed if seed is None else seed
     binarise = run.training.binarise == "dynamic" and not dataset.fixed_binary
     p = layout_of(run.model).views(K.to_device(run.theta))
-    e = evaluate(K, p, rows, run.model, samples=samples, seed=seed, scale=dataset.scale,
-                 binarise=binarise, progress=progress)  # fmt: skip
+    with np.errstate(over="ignore", invalid="ignore"):  # the check below says it better
+        e = evaluate(K, p, rows, run.model, samples=samples, seed=seed, scale=dataset.scale,
+                     binarise=binarise, progress=progress)  # fmt: skip
+    if not np.isfinite(e.elbo).all():
+        raise RuntimeError(
+            f"the ELBO of {(~np.isfinite(e.elbo)).sum()} of {len(rows)} data is not finite: the "
+            f"parameters of {run.path} ({run.which}) are far too large for them; "
+            "train with a lower --lr"
+        )
     report = latent_report(e.mu, e.kl)
     (elbo, elbo_se), (log_p, log_p_se) = mean_and_error(e.elbo), mean_and_error(e.log_p)
     n = len(rows)

@@ -162,10 +162,17 @@ class Bar(RichReporter):
         super().start(start)
 
 
+class Notes(NullReporter):
+    """What --quiet leaves: notes, on stderr, such as that a damaged checkpoint is passed over."""
+
+    def note(self, text: str) -> None:
+        print(f"note: {text}", file=sys.stderr, flush=True)
+
+
 def reporter_for(speaker: Speaker) -> Reporter:
-    """A bar on a terminal, lines elsewhere, nothing with --quiet; stdout kept free for --json."""
+    """A bar on a terminal, lines elsewhere, notes with --quiet; stdout kept free for --json."""
     if speaker.quiet:
-        return NullReporter()
+        return Notes()
     if sys.stderr.isatty() and (speaker.as_json or sys.stdout.isatty()):
         return Bar()
     return Lines(sys.stderr if speaker.as_json else sys.stdout)

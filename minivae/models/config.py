@@ -106,4 +106,6 @@ class ModelConfig:
                 raise ConfigError(
                     f"unknown key {key!r} in the model's configuration{nearest(key, known)}"
                 )
-        return cls(**{**values, "hidden": tuple(values.get("hidden", (400,)))})
+        if "data_dim" not in values:
+            raise ConfigError("data_dim is missing in the model's configuration")
+        return cls(**values)

@@ -165,7 +165,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"cannot read {path}: {describe_os_error(error)}") from error
     except ValueError:
         raise CheckpointError(f"{path.name} is damaged (not JSON)") from None
-    if not isinstance(manifest, dict) or not {"format", "tensors", "sha256"} <= set(manifest):
+    known = isinstance(manifest, dict) and {"format", "tensors", "sha256"} <= set(manifest)
+    if not known or not isinstance(manifest["tensors"], dict):
         raise CheckpointError(f"{path.name} is no checkpoint manifest")
     if manifest["format"] != FORMAT:
         raise CheckpointError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minivae.models.config import ModelConfig
+from minivae.models.config import ConfigError, ModelConfig
 from minivae.training.checkpoint import Checkpoint, read_checkpoint
 from minivae.training.config import TrainConfig
 from minivae.training.errors import CheckpointError, RunError
@@ -42,10 +42,15 @@ def load_run(path: Path | str) -> RunInfo:
     for part in ("model", "train", "data"):
         if not isinstance(config.get(part), dict):
             raise RunError(f"{path / CONFIG} has no {part!r}: it is no run configuration")
+    try:
+        model = ModelConfig.from_dict(config["model"])
+        train = TrainConfig.from_dict(config["train"])
+    except ConfigError as error:
+        raise ConfigError(f"{path / CONFIG}: {error}") from None
     return RunInfo(
         path,
-        ModelConfig.from_dict(config["model"]),
-        TrainConfig.from_dict(config["train"]),
+        model,
+        train,
         config["data"],
         MetricsLog(path / METRICS).read(),
     )
@@ -64,6 +69,9 @@ def load_model(
         raise CheckpointError(f"which = {which!r}: must be one of {', '.join(WHICH)}")
     checkpoint = _from_file(path) if path.is_file() else _from_run(path, which)
     manifest = checkpoint.manifest
+    for part in ("model", "train", "data"):
+        if not isinstance(manifest.get(part), dict):
+            raise CheckpointError(f"{checkpoint.path} has no {part!r}: it is no run's checkpoint")
     model = ModelConfig.from_dict(manifest["model"])
     train = TrainConfig.from_dict(manifest["train"])
     return model, train, theta_from(checkpoint.tensors, model), manifest

@@ -70,7 +70,7 @@ def require_same(
                 f"{directory.path} holds another model: its {key} is {there!r}, not {here!r}; "
                 "resume it with its own settings, or start a new run"
             )
-    if written["data"]["sha256"] != data["sha256"]:
+    if written["data"].get("sha256") != data["sha256"]:
         raise CheckpointError(
             f"{directory.path} was trained on other data ({_sizes(written['data'])}; "
             f"given: {_sizes(data)}); resume it with the same files, or start a new run"

@@ -11,6 +11,7 @@ from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
 from minivae.models.vae import layout_of
 from minivae.training.checkpoint import MOMENTS, Checkpoint, Tensors
+from minivae.training.errors import CheckpointError
 from minivae.types import Array
 
 
@@ -85,12 +86,15 @@ class State:
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, model: ModelConfig) -> State:
-        """The state in a verified checkpoint of this model."""
-        return cls(
-            theta_from(checkpoint.tensors, model),
-            checkpoint.tensors[MOMENTS].copy(),
-            Progress.from_dict(checkpoint.manifest["progress"]),
-        )
+        """The state in a verified checkpoint of this model; CheckpointError where it has none."""
+        try:
+            moments = checkpoint.tensors[MOMENTS].copy()
+            progress = Progress.from_dict(checkpoint.manifest["progress"])
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{checkpoint.path} holds no state to go on from ({error}); start a new run"
+            ) from None
+        return cls(theta_from(checkpoint.tensors, model), moments, progress)
 
     def tensors(self, model: ModelConfig) -> Tensors:
         """The state as named tensors: the parameters by name, the optimiser's moments in one."""

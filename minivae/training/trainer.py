@@ -230,9 +230,10 @@ class Trainer:
         text, good = investigate(self.job, self.anchor)
         kept = "nothing was saved: the run has no directory"
         if self.keeper:
+            kept = "no update came before it, so there is no checkpoint"
             if good.progress.t > 0:
                 self.keeper.save(good, best=False)
-            kept = f"the last good state is kept in {self.keeper.path}"
+                kept = f"the last good state is kept in {self.keeper.path}"
         raise Diverged(f"{text}; {kept}", self.keeper.path if self.keeper else None)
 
     def _bad_measure(self) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from minivae import VAE
 
 NUMPY = ("--backend", "numpy")
 
@@ -176,6 +179,37 @@ def test_bad_input_is_one_line_and_changes_nothing(command, trained, args, words
     assert done.err.startswith("error: ") and done.err.count("\n") == 1
     assert words in done.err
     assert listing(trained) == before and not list(Path().iterdir())
+
+
+def test_an_estimators_file_is_no_runs_checkpoint(command, tmp_path: Path) -> None:
+    X = np.random.default_rng(0).random((20, 5))
+    VAE(hidden=(4,), epochs=1).fit(X).save(tmp_path / "model")
+    done = command("evaluate", "model.safetensors")
+    assert done.code == 2 and "it is no run's checkpoint" in done.err and done.err.count("\n") == 1
+
+
+def test_a_run_that_blew_up_is_evaluated_in_one_line(command) -> None:
+    wild = ("--lr", 1e30, "--optimiser", "sgd", "--out", "wild", "--no-pictures")
+    assert command("train", "--hidden", 8, *NUMPY, *wild).code == 1
+    done = command("evaluate", "wild", "--samples", 2, *NUMPY)
+    assert done.code == 1 and done.out == ""
+    assert "297 data is not finite" in done.err and done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "part", "key"),
+    [("config.json", "data", "sha256"), ("config.json", "model", "data_dim"),
+     ("checkpoints/epoch-0002.json", "progress", "sums"),
+     ("checkpoints/epoch-0002.json", "", "progress")],
+)  # fmt: skip
+def test_a_resume_names_what_a_run_has_lost(command, run_copy, file, part, key) -> None:
+    values = json.loads((run_copy / file).read_text())
+    del (values[part] if part else values)[key]
+    (run_copy / file).write_text(json.dumps(values))
+    before = listing(run_copy)
+    done = command("train", "--resume", run_copy, *NUMPY)
+    assert done.code == 2 and done.err.count("\n") == 1 and str(run_copy) in done.err
+    assert listing(run_copy) == before
 
 
 def test_a_damaged_checkpoint_is_named(command, run_copy: Path) -> None:

@@ -102,6 +102,18 @@ def test_resume_refuses_another_architecture_and_says_so(command) -> None:
     assert files() == before
 
 
+def test_a_lost_best_checkpoint_is_said_and_does_not_stop_a_run(command) -> None:
+    out = ("--likelihood", "bernoulli", "--out", "run", "--quiet", "--no-pictures")
+    command("train", *SMALL, *out)
+    command("train", "--resume", "run", "--epochs", 3, "--lr", 3, "--quiet", "--no-pictures")
+    best = Path("run/checkpoints/epoch-0002.safetensors")
+    assert json.loads(Path("run/checkpoints/best.json").read_text())["file"] == best.name
+    best.write_bytes(best.read_bytes()[:-5])
+    done = command("train", "--resume", "run", "--lr", 3, "--no-pictures", "--json", "--quiet")
+    assert done.json["checkpoints"]["best"] is None and done.json["checkpoints"]["last"]
+    assert done.err.startswith("note: the best checkpoint so far, of epoch 2, is lost")
+
+
 def test_patience_says_why_it_stopped(command) -> None:
     r = command("train", *SMALL[:-1], 200, "--lr", 0.2, "--patience", 1, "--json",
                 "--no-pictures").json  # fmt: skip

@@ -34,6 +34,9 @@ def test_round_trip_and_unknown_key():
     assert ModelConfig.from_dict(config.to_dict()) == config
     with pytest.raises(ConfigError, match=r"unknown key 'laten_dim'.*'latent_dim'"):
         ModelConfig.from_dict({"data_dim": 7, "laten_dim": 3})
+    with pytest.raises(ConfigError, match="data_dim is missing"):
+        ModelConfig.from_dict({"latent_dim": 3})
+    assert ModelConfig.from_dict({"data_dim": 7, "hidden": [5, 4]}).hidden == (5, 4)
 
 
 def test_layout_names_and_shapes():

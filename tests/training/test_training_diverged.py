@@ -40,6 +40,13 @@ def test_a_wild_rate_is_caught_and_the_state_before_it_kept(tmp_path):
     assert np.isfinite(theta).all()
 
 
+def test_where_the_first_update_is_bad_nothing_is_said_to_be_kept(tmp_path):
+    with pytest.raises(Diverged, match=r"update 0 .*no update came before it") as caught:
+        run_here({"train": {"lr": 1e38}}, tmp_path / "run")
+    assert "kept" not in str(caught.value)
+    assert not list((tmp_path / "run" / "checkpoints").glob("*.safetensors"))
+
+
 def test_the_kept_state_is_the_one_before_the_bad_update(tmp_path):
     spec = {"train": {"lr": 1e-3, "epochs": 2}, "model": {"likelihood": "gaussian"}}
     bad_from = 44  # in the second epoch
