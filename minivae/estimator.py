@@ -16,7 +16,7 @@ from minivae.data.dataset import Dataset
 from minivae.estimator_base import LatentEstimator
 from minivae.metrics.likelihood import Evaluation, evaluate
 from minivae.models import vae
-from minivae.models.config import ModelConfig
+from minivae.models.config import ModelConfig, require_int
 from minivae.ops.philox import GENERATE, normals
 from minivae.training.config import TrainConfig
 from minivae.training.loop import train
@@ -120,37 +120,31 @@ class VAE(LatentEstimator):
         return self
 
     def _model_config(self, data_dim: int) -> ModelConfig:
-        hidden = (self.hidden,) if isinstance(self.hidden, int) else tuple(self.hidden)
+        given = self._given()
+        hidden = given["hidden"]
+        keys = ("latent_dim", "activation", "likelihood", "c", "beta", "free_bits", "draws")
         return ModelConfig(
             data_dim=int(data_dim),
-            latent_dim=self.latent_dim,
-            hidden=hidden,
-            activation=self.activation,
-            likelihood=self.likelihood,
-            c=self.c,
-            beta=self.beta,
-            free_bits=self.free_bits,
-            draws=self.draws,
+            hidden=(hidden,) if isinstance(hidden, int) else hidden,
+            **{key: given[key] for key in keys},
         )
 
+    def _given(self) -> dict[str, Any]:
+        """The parameters in Python's own types: a search over np.arange gives NumPy's."""
+        given = {key: as_plain(value) for key, value in self.get_params().items()}
+        if isinstance(given["hidden"], (tuple, list, np.ndarray)):
+            given["hidden"] = tuple(as_plain(size) for size in given["hidden"])
+        return given
+
     def _settings(self) -> TrainConfig:
-        seed = self.random_state
-        if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool):
-            seed = check_random_state(seed).randint(2**31 - 1)
+        given = self._given()
+        keys = ("epochs", "batch_size", "lr", "optimiser", "momentum", "warmup", "binarise",
+                "backend", "threads", "patience")  # fmt: skip
         return TrainConfig(
             dataset="X",
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            optimiser=self.optimiser,
-            momentum=self.momentum,
-            warmup=self.warmup,
-            binarise=self.binarise,
-            seed=int(seed),
-            backend=self.backend,
-            threads=self.threads,
-            patience=self.patience,
-            validation=None if self.patience is None else self.validation,
+            seed=as_seed(self.random_state),
+            validation=None if self.patience is None else given["validation"],
+            **{key: given[key] for key in keys},
         )
 
     def _backend(self) -> Backend:
@@ -182,13 +176,16 @@ class VAE(LatentEstimator):
         mu, logvar = vae.encode(K, views, X, self.config_)
         return mu, np.exp(0.5 * logvar)
 
-    def sample(self, n_samples: int = 1, random_state: int = 0) -> Array:
-        """n_samples new data (n, D): z from the prior, decoded to E[x|z]  (E10)."""
+    def sample(self, n_samples: int = 1, random_state: Any = 0) -> Array:
+        """n_samples new data (n, D): z from the prior, decoded to E[x|z]  (E10).
+
+        random_state: int, RandomState or None; an int gives the same data every time.
+        """
         check_is_fitted(self)
-        if n_samples < 1:
-            raise ValueError(f"n_samples = {n_samples}: must be at least 1")
+        require_int("n_samples", as_plain(n_samples), 1)
         rows = np.arange(n_samples)
-        return self._decode(normals(random_state, GENERATE, 0, rows, self.latent_dim_))
+        seed = as_seed(random_state)
+        return self._decode(normals(seed, GENERATE, 0, rows, self.latent_dim_))
 
     def elbo(self, X: Any, samples: int = 1) -> Array:
         """ELBO of each row of X, (N,), nats, by `samples` draws and the closed-form KL  (E19)."""
@@ -220,8 +217,8 @@ class VAE(LatentEstimator):
         check_is_fitted(self)
         path = tensors_path(path)
         names = getattr(self, "feature_names_in_", None)
-        facts = {
-            "estimator": self.get_params() | {"hidden": list(self.config_.hidden)},
+        facts: dict[str, Any] = {
+            "estimator": self._given() | {"hidden": list(self.config_.hidden)},
             "model": self.config_.to_dict(),
             "seed": self.seed_,
             "loss_curve": self.loss_curve_,
@@ -266,6 +263,19 @@ class VAE(LatentEstimator):
             return None
         views = self._views(np.float64)
         return math.exp(views["decoder.logc"]) if self.config_.learns_c else float(self.config_.c)
+
+
+def as_plain(value: Any) -> Any:
+    """A NumPy scalar as Python's own; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def as_seed(random_state: Any) -> int:
+    """A seed from an int, a RandomState or None; ValueError for anything else."""
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
+        require_int("random_state", int(random_state), 0)
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def tensors_path(path: str | Path) -> Path:

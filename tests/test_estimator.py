@@ -47,6 +47,25 @@ def test_learning_happens() -> None:
     assert (model.log_likelihood(X, samples=50).mean()) > model.elbo(X, samples=50).mean()
 
 
+def test_parameters_of_numpys_types_are_taken_and_saved(tmp_path: Path) -> None:
+    given = {"latent_dim": np.int64(2), "hidden": np.array([9]), "epochs": np.int32(4),
+             "batch_size": np.int64(16), "lr": np.float64(1e-3), "beta": np.float32(1),
+             "random_state": np.int64(0)}  # fmt: skip
+    model = VAE(**given).fit(X)
+    np.testing.assert_array_equal(model.theta_, VAE(**SMALL).fit(X).theta_)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(VAE.load(tmp_path / "model").theta_, model.theta_)
+
+
+def test_what_a_sample_can_be_asked_for(fitted: VAE) -> None:
+    state = np.random.RandomState(5)
+    assert fitted.sample(np.int64(3), random_state=state).shape == (3, D)
+    assert not np.array_equal(fitted.sample(3, random_state=state), fitted.sample(3, None))
+    for n, seed, words in [(2.5, 0, "n_samples"), (0, 0, "n_samples"), (2, -1, "random_state")]:
+        with pytest.raises(ValueError, match=words):
+            fitted.sample(n, random_state=seed)
+
+
 def test_shapes_and_the_articles_words(fitted: VAE) -> None:
     z = fitted.transform(X)
     assert z.shape == (N, 2) and z.dtype == np.float64
