@@ -5,6 +5,7 @@ Every draw is a function of (seed, its number), so the same command gives the sa
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -58,11 +59,16 @@ def aggregate_codes(mu: Array, logvar: Array, n: int, seed: int) -> Array:
 
 def mixture_codes(mu: Array, n: int, seed: int, components: int = 10) -> Array:
     """n codes (n, J) from a Gaussian mixture fitted to the posterior means mu (N, J)."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
+    if len(mu) < 2:
+        raise ValueError(f"a mixture needs at least 2 codes to be fitted to, not {len(mu)}")
     components = max(1, min(components, len(mu) // 10))
     mixture = GaussianMixture(components, random_state=seed % 2**32, reg_covar=1e-5)
-    codes, _ = mixture.fit(mu.astype(np.float64)).sample(n)
+    with warnings.catch_warnings():  # codes that coincide make fewer components: no fault
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        codes, _ = mixture.fit(mu.astype(np.float64)).sample(n)
     order = np.argsort(uniforms(seed, GENERATE, CHOICE, np.arange(n), 1)[:, 0], kind="stable")
     return np.asarray(codes[order], dtype=np.float32)  # sample() returns them by component
 

@@ -72,6 +72,14 @@ def test_encoding_and_decoding_in_chunks(likelihood: str) -> None:
         assert (drawn - mean).std() == pytest.approx(0.3, rel=0.03)
 
 
+def test_a_mixture_of_codes_that_coincide_and_of_too_few() -> None:
+    mu = np.repeat(np.float32([[0.3, -1.1, 2.0]]), 41, axis=0)
+    codes = mixture_codes(mu, 7, seed=1)  # a warning would fail
+    np.testing.assert_allclose(codes, mu[:7], atol=0.05)
+    with pytest.raises(ValueError, match="at least 2 codes"):
+        mixture_codes(mu[:1], 7, seed=1)
+
+
 def test_paths_start_and_end_where_they_should() -> None:
     a, b = np.array([2.0, 0.0, 0.0]), np.array([0.0, 3.0, 0.0])
     for path in (linear_path, spherical_path):
