@@ -109,8 +109,7 @@ def test_ops_draw_nothing_and_keep_the_dtype(path):
 
 def test_bare_import_is_light():
     script = (
-        "import sys, minivae; "
-        f"print(sorted({HEAVY!r} & {{m.split('.')[0] for m in sys.modules}}))"
+        f"import sys, minivae; print(sorted({HEAVY!r} & {{m.split('.')[0] for m in sys.modules}}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT

@@ -36,7 +36,7 @@ def test_random123_known_answers(counter, key, expected):
 def test_uniforms_are_open_uniform_and_float32():
     u = ops.uniforms(7, BINARISE, 3, np.arange(1001), 97)
     assert u.dtype == np.float32
-    assert 0 < u.min()
+    assert u.min() > 0
     assert u.max() < 1
     n = u.size
     assert abs(float(u.mean(dtype=np.float64)) - 0.5) < 5 / np.sqrt(12 * n)
@@ -83,7 +83,9 @@ def test_noise_belongs_to_the_sample_not_to_the_call():
     assert np.array_equal(ops.normals(1, EPS, 8, rows, 3), whole[:, :3])
 
 
-@pytest.mark.parametrize("change", [(2, EPS, 8), (1, BINARISE, 8), (1, EPS, 9), (1 + 2**32, EPS, 8)])
+@pytest.mark.parametrize(
+    "change", [(2, EPS, 8), (1, BINARISE, 8), (1, EPS, 9), (1 + 2**32, EPS, 8)]
+)
 def test_seed_stream_and_step_all_count(change):
     rows = np.arange(13)
     assert not np.array_equal(ops.normals(*change, rows, 5), ops.normals(1, EPS, 8, rows, 5))
