@@ -274,3 +274,18 @@ def test_an_edit_anywhere_makes_the_cache_anew(monkeypatch: pytest.MonkeyPatch) 
         Path, "read_bytes", lambda p: read(p) + (b"#" if p.name == "tile.py" else b"")
     )
     assert compiler.sources_hash() != before
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinities here")
+def test_cores_are_free_again_after_long_work() -> None:
+    everywhere = os.sched_getaffinity(0)
+    within: list[set[int]] = []
+    look = lambda member, team, sync: within.append(os.sched_getaffinity(0))  # noqa: E731
+    pool.run(look, len(everywhere), apart=True)
+    assert os.sched_getaffinity(0) == everywhere
+    assert set().union(*within) == everywhere
+    if len(everywhere) > 1:
+        assert all(len(cores) == 1 for cores in within)
+    within.clear()
+    pool.run(look, len(everywhere) + 1, apart=True)
+    assert all(cores == everywhere for cores in within)
