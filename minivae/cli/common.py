@@ -97,6 +97,12 @@ def choose_backend(name: str, threads: int | None, speaker: Speaker) -> Any:
     return K
 
 
+def check_seed(seed: int | None) -> None:
+    """UsageFault unless the seed fits the 64 bits of the generator's key (E34), or is None."""
+    if seed is not None and not 0 <= seed < 2**64:
+        raise UsageFault(f"--seed is {seed}; it must be at least 0 and below 2**64")
+
+
 def parse_sizes(text: str) -> tuple[int, ...]:
     """Layer sizes: "400,200" -> (400, 200); "none" -> (), the linear VAE."""
     if text.strip().lower() in ("", "none"):

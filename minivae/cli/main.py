@@ -133,6 +133,8 @@ def one_line(fault: Any) -> str:
     text = " ".join(text.split())
     if not text:
         return f"{type(fault).__name__} without a message; MINIVAE_DEBUG=1 shows where"
+    if isinstance(fault, MemoryError):
+        return f"not enough memory ({text}); ask for smaller sizes, a smaller batch or fewer draws"
     if isinstance(fault, (ValueError, OSError, RuntimeError)) or hasattr(fault, "format_message"):
         return text
     return f"{type(fault).__name__}: {text} (MINIVAE_DEBUG=1 shows where)"

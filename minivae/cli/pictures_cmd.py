@@ -45,13 +45,12 @@ def generate(
 ) -> None:
     """Generate new data: draw codes and decode them."""
     from minivae import sampling
-    from minivae.cli.common import choose, picture_path
+    from minivae.cli.common import check_seed, choose, picture_path
     from minivae.cli.pictures import draw_samples
 
     choose("--sampler", sampler, sampling.SAMPLERS)
     at_least_one("-n", n)
-    if seed < 0:
-        at_least_one("--seed", seed)
+    check_seed(seed)
     show = Showing(run, checkpoint, None, data_dir, backend, as_json)
     path = picture_path(out, show.default("generated.png"), (".png", ".npy"))
     J = show.run.model.latent_dim
@@ -179,7 +178,7 @@ def manifold(
         pair = shown_dims(show.scene.encode(show.scene.x)[0])
     else:
         chosen = parse_rows(dims, show.run.model.latent_dim, "latent space")
-        if len(chosen) != 2:
+        if len(set(chosen)) != 2 or len(chosen) != 2:
             raise UsageFault(f"--dims {dims!r}: give two dimensions, such as 0,1")
         pair = (int(chosen[0]), int(chosen[1]))
     path = picture_path(out, show.default("manifold.png"))

@@ -156,12 +156,15 @@ BAD = [
     (("generate", "RUN", "--out", "no/x.png"), "no folder no"),
     (("generate", "RUN", "--out", "."), "--out"),
     (("generate", "RUN", "--seed", "-1"), "--seed"),
+    (("generate", "RUN", "--seed", str(2**64)), "below 2**64"),
+    (("evaluate", "RUN", "--seed", "-1"), "--seed"),
     (("reconstruct", "RUN", "--rows", "0,999"), "outside 0 to 296"),
     (("reconstruct", "RUN", "--rows", "a"), "0,5,7"),
     (("interpolate", "RUN", "--from", "-1"), "outside"),
     (("interpolate", "RUN", "--steps", "2"), "at least 3"),
     (("manifold", "RUN", "-n", "0"), "-n"),
     (("manifold", "RUN", "--dims", "0"), "two dimensions"),
+    (("manifold", "RUN", "--dims", "1,1"), "two dimensions"),
     (("manifold", "RUN", "--dims", "0,3"), "outside 0 to 2"),
     (("info", "--backend", "cuda"), "choose numpy"),
     (("explain-loss", "digit"), "did you mean 'digits'"),
@@ -186,6 +189,12 @@ def test_an_estimators_file_is_no_runs_checkpoint(command, tmp_path: Path) -> No
     VAE(hidden=(4,), epochs=1).fit(X).save(tmp_path / "model")
     done = command("evaluate", "model.safetensors")
     assert done.code == 2 and "it is no run's checkpoint" in done.err and done.err.count("\n") == 1
+
+
+def test_what_does_not_fit_into_memory_is_said(command, trained: Path) -> None:
+    done = command("generate", trained, "-n", 10**14, "--out", "x.npy")
+    assert done.code == 1 and done.err.startswith("error: not enough memory")
+    assert done.err.count("\n") == 1 and not list(Path().iterdir())
 
 
 def test_a_run_that_blew_up_is_evaluated_in_one_line(command) -> None:
