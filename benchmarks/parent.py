@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections import deque
 from pathlib import Path
 from threading import Thread
@@ -15,6 +16,7 @@ import numpy as np
 
 from . import ROOT, gate
 from .cases import Case
+from .timing import REST_SECONDS
 
 
 class WorkerError(RuntimeError):
@@ -94,7 +96,8 @@ class Contender:
         return answer
 
     def block(self, number: int) -> float:
-        """Milliseconds per update of one timed block; its loss is kept."""
+        """Milliseconds per update of one timed block; its loss is kept. Others rest first."""
+        time.sleep(REST_SECONDS)
         answer = self.ask("block", number=number)
         if not np.isfinite(answer["loss"]):
             raise gate.GateError(f"{self.name}: the loss of block {number} is {answer['loss']}")

@@ -12,11 +12,11 @@ from typing import Any
 from . import machine, results
 from .cases import parse_arch
 from .parent import Contender, WorkerError
-from .timing import StopRule, interleave, percentiles, verdict
+from .timing import REST_SECONDS, StopRule, interleave, percentiles, verdict
 
 #: what OPENBLAS_CORETYPE may say; the empty word leaves NumPy as installed
 CORE_TYPES = ("", "Haswell", "SkylakeX", "Zen", "Cooperlake", "Sapphirerapids")
-RULE = StopRule(least=7, most=15, seconds=4.0)
+RULE = StopRule(least=7, most=15, seconds=12.0)
 Shape = tuple[str, list[int]]
 
 
@@ -91,9 +91,9 @@ def race(shape: Shape, started: dict[str, Contender]) -> dict[str, Any]:
 
 def _block(worker: Contender, form: str, size: list[int]) -> Callable[[int], float]:
     def block(number: int) -> float:
-        time.sleep(0.005)
+        time.sleep(REST_SECONDS)
         return 1e6 * float(
-            worker.ask("call", method="time", form=form, shape=size, seconds=0.01)["seconds"]
+            worker.ask("call", method="time", form=form, shape=size, seconds=0.05)["seconds"]
         )
 
     return block

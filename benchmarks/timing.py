@@ -27,6 +27,12 @@ def median_spread(samples: Sequence[float], draws: int = 200) -> float:
     return float((hi - lo) / 2 / np.median(a))
 
 
+# Before each block of a contender that has a process of its own. OpenMP's and MKL's threads go on
+# spinning for up to 200 ms after their work is done, on the cores that the next one needs: without
+# this rest, a product measured 12 GFLOP/s or 100 by who came before it (two cores of a Zen 4).
+REST_SECONDS = 0.25
+
+
 @dataclass(frozen=True)
 class StopRule:
     """Stop after `least` rounds once every median is known to `precision`, or when time is up."""
