@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,8 +87,11 @@ def build_book(out: Path, only: Sequence[str] = ()) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source"
         write_sources(source, only)
-        before = {name: os.environ.get(name) for name in QUIET}
-        os.environ.update(QUIET)
+        # the notebooks' kernels are processes of their own and must find the same minivae
+        paths = os.pathsep.join(str(Path(path).resolve()) for path in sys.path if path)
+        surroundings = {**QUIET, "PYTHONPATH": paths}
+        before = {name: os.environ.get(name) for name in surroundings}
+        os.environ.update(surroundings)
         try:
             status = build_main(["-q", "-W", "--keep-going", "-b", "html", "-d",
                                  f"{folder}/doctrees", str(source), str(out)])  # fmt: skip
