@@ -57,6 +57,9 @@ def test_the_sources_are_complete(tmp_path):
     assert "](ops/" not in (tmp_path / "source" / "maths.md").read_text(encoding="utf-8")
 
 
+# Sphinx and myst-parser warn each other of their own future; that is not the book's fault.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 @pytest.mark.slow
 def test_a_book_of_one_chapter(tmp_path):
     pytest.importorskip("sphinx")
