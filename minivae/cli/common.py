@@ -83,8 +83,7 @@ def choose_backend(name: str, threads: int | None, speaker: Speaker) -> Any:
     from minivae.backend import BACKENDS, BackendUnavailable, load_backend
 
     choose("--backend", name, ("auto", *BACKENDS))
-    if threads is not None and threads < 1:
-        raise UsageFault(f"--threads is {threads}; it must be at least 1")
+    check_least("--threads", threads)
     if name != "auto":
         return load_backend(name, threads)
     try:
@@ -95,6 +94,12 @@ def choose_backend(name: str, threads: int | None, speaker: Speaker) -> Any:
     else:
         speaker.say("backend  numba (auto; --backend numpy is the reference)")
     return K
+
+
+def check_least(option: str, value: int | None, least: int = 1) -> None:
+    """UsageFault unless the option's value is at least `least`, or the option was not given."""
+    if value is not None and value < least:
+        raise UsageFault(f"{option} is {value}; it must be at least {least}")
 
 
 def check_seed(seed: int | None) -> None:

@@ -28,13 +28,12 @@ def evaluate(
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Only the result."),
 ) -> None:
     """Measure a trained run on held-out data."""
-    from minivae.cli.common import Speaker, UsageFault, check_seed, choose_backend, counting
+    from minivae.cli.common import Speaker, check_least, check_seed, choose_backend, counting
     from minivae.cli.runs import choose_split, load_data, open_run
 
     speaker = Speaker(as_json=as_json, quiet=quiet)
-    for name, value in (("--samples", samples), ("--limit", limit)):
-        if value is not None and value < 1:
-            raise UsageFault(f"{name} is {value}; it must be at least 1")
+    check_least("--samples", samples)
+    check_least("--limit", limit)
     check_seed(seed)
     loaded = open_run(run, checkpoint)
     dataset = load_data(loaded, data_dir, data, speaker)

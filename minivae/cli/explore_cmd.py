@@ -35,12 +35,11 @@ def explore(
 
     from minivae import explore as explorer
     from minivae.backend import load_backend
-    from minivae.cli.common import Speaker, UsageFault
+    from minivae.cli.common import Speaker, UsageFault, check_least
     from minivae.cli.runs import load_data, open_run, scene_of
     from minivae.plots.style import LABEL_COLOURS
 
-    if rows < 10:
-        raise UsageFault(f"--rows is {rows}; it must be at least 10")
+    check_least("--rows", rows, 10)
     speaker = Speaker(as_json=as_json)
     opened = open_run(run, checkpoint)
     dataset = load_data(opened, data_dir, None, speaker)
@@ -73,7 +72,7 @@ def explore(
 def plane(dims: str | None, latent_dim: int, mu: Any) -> tuple[int, int]:
     """The two dimensions shown. Raises UsageFault where they must be chosen and were not."""
     from minivae.cli.common import UsageFault
-    from minivae.cli.showing import parse_rows
+    from minivae.cli.showing import parse_numbers
     from minivae.metrics.latent import most_active
 
     if latent_dim < 2:
@@ -87,10 +86,10 @@ def plane(dims: str | None, latent_dim: int, mu: Any) -> tuple[int, int]:
     if dims in (None, "auto"):
         chosen = [0, 1] if latent_dim == 2 else most_active(mu, 2)
     else:
-        chosen = [int(d) for d in parse_rows(str(dims), latent_dim, "latent dimensions")]
+        chosen = list(parse_numbers("--dims", str(dims), latent_dim, "latent dimensions"))
     if len(set(chosen)) != 2:
         raise UsageFault(f"--dims {dims!r}: give two different dimensions, such as 0,1, or auto")
-    return chosen[0], chosen[1]
+    return int(chosen[0]), int(chosen[1])
 
 
 def vae_panel(scene: Any, x: Any, dims: tuple[int, int]) -> Any:

@@ -8,11 +8,10 @@ import typer
 
 from minivae.cli.showing import (
     Showing,
-    at_least_one,
-    check_row,
+    check_number,
     choose_pair,
     nearest_distance,
-    parse_rows,
+    parse_numbers,
     save_array,
 )
 
@@ -45,11 +44,11 @@ def generate(
 ) -> None:
     """Generate new data: draw codes and decode them."""
     from minivae import sampling
-    from minivae.cli.common import check_seed, choose, picture_path
+    from minivae.cli.common import check_least, check_seed, choose, picture_path
     from minivae.cli.pictures import draw_samples
 
     choose("--sampler", sampler, sampling.SAMPLERS)
-    at_least_one("-n", n)
+    check_least("-n", n)
     check_seed(seed)
     show = Showing(run, checkpoint, None, data_dir, backend, as_json)
     path = picture_path(out, show.default("generated.png"), (".png", ".npy"))
@@ -85,15 +84,15 @@ def reconstruct(
     as_json: bool = JSON,
 ) -> None:
     """Encode data, decode the codes, and show both."""
-    from minivae.cli.common import picture_path
+    from minivae.cli.common import check_least, picture_path
     from minivae.cli.pictures import draw_reconstructions, spread_rows
 
-    at_least_one("-n", n)
+    check_least("-n", n)
     show = Showing(run, checkpoint, split, data_dir, backend, as_json)
     scene = show.scene
     chosen = spread_rows(scene.labels, len(scene.x), n)
     if rows is not None:
-        chosen = parse_rows(rows, len(scene.x), scene.split)
+        chosen = parse_numbers("--rows", rows, len(scene.x), f"rows of the {scene.split} split")
     path = picture_path(out, show.default("reconstructed.png"), (".png", ".npy"))
     mu, _ = scene.encode(scene.x)
     if path.suffix == ".npy":
@@ -121,17 +120,16 @@ def interpolate(
     import numpy as np
 
     from minivae import plots
-    from minivae.cli.common import UsageFault, picture_path
+    from minivae.cli.common import check_least, picture_path
     from minivae.plots.images import look_of
     from minivae.sampling import linear_path, spherical_path
 
-    if steps < 3:
-        raise UsageFault(f"--steps is {steps}; it must be at least 3 to have a middle")
+    check_least("--steps", steps, 3)  # fewer have no middle
     show = Showing(run, checkpoint, split, data_dir, backend, as_json)
     scene = show.scene
     for name, row in (("--from", first), ("--to", last)):
         if row is not None:
-            check_row(name, row, len(scene.x), scene.split)
+            check_number(name, row, len(scene.x), f"rows of the {scene.split} split")
     a, b = choose_pair(scene.labels, len(scene.x), first, last)
     path = picture_path(out, show.default("interpolation.png"))
     (z_a, z_b), _ = scene.encode(scene.x[[a, b]])
@@ -167,17 +165,17 @@ def manifold(
     as_json: bool = JSON,
 ) -> None:
     """Decode a grid over two latent dimensions."""
-    from minivae.cli.common import UsageFault, picture_path
+    from minivae.cli.common import UsageFault, check_least, picture_path
     from minivae.cli.pictures import draw_manifold, shown_dims
 
-    at_least_one("-n", n)
+    check_least("-n", n)
     show = Showing(run, checkpoint, None, data_dir, backend, as_json)
     if show.scene.shape is None:
         raise UsageFault(f"{show.scene.name} has no height and width: there is no grid to draw")
     if dims is None:
         pair = shown_dims(show.scene.encode(show.scene.x)[0])
     else:
-        chosen = parse_rows(dims, show.run.model.latent_dim, "latent space")
+        chosen = parse_numbers("--dims", dims, show.run.model.latent_dim, "latent dimensions")
         if len(set(chosen)) != 2 or len(chosen) != 2:
             raise UsageFault(f"--dims {dims!r}: give two dimensions, such as 0,1")
         pair = (int(chosen[0]), int(chosen[1]))

@@ -1,4 +1,4 @@
-"""What the picture commands share: an opened run, its report, and checks of row numbers.
+"""What the picture commands share: an opened run, its report, and checks of numbers.
 
 Like the commands' own files it imports nothing slow at the top.
 """
@@ -41,36 +41,29 @@ class Showing:
         self.speaker.result({**result, **facts}, f"{path}" + (f"\n{text}" if text else ""))
 
 
-def at_least_one(name: str, value: int) -> None:
-    """Raise UsageFault unless the value is at least 1 (at least 0 for a seed)."""
-    from minivae.cli.common import UsageFault
-
-    least = 0 if name == "--seed" else 1
-    if value < least:
-        raise UsageFault(f"{name} is {value}; it must be at least {least}")
-
-
-def parse_rows(text: str, n: int, where: str) -> Any:
-    """Row numbers "0,5,7" as an array, each checked to be below n."""
+def parse_numbers(option: str, text: str, n: int, what: str) -> Any:
+    """An option's numbers "0,5,7" as an array, each checked to be one of the n."""
     import numpy as np
 
     from minivae.cli.common import UsageFault
 
     try:
-        rows = [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",")]
     except ValueError:
-        raise UsageFault(f"{text!r} is no list of numbers; write it like 0,5,7") from None
-    for row in rows:
-        check_row(f"number {row}", row, n, where)
-    return np.array(rows)
+        raise UsageFault(
+            f"{option} {text!r} is no list of numbers; write it like {option} 0,1"
+        ) from None
+    for number in numbers:
+        check_number(option, number, n, what)
+    return np.array(numbers)
 
 
-def check_row(name: str, row: int, n: int, where: str) -> None:
-    """Raise UsageFault unless 0 <= row < n."""
+def check_number(option: str, number: int, n: int, what: str) -> None:
+    """Raise UsageFault unless 0 <= number < n; `what` says what is numbered."""
     from minivae.cli.common import UsageFault
 
-    if not 0 <= row < n:
-        raise UsageFault(f"{name} ({row}) is outside 0 to {n - 1}, the numbers of the {where}")
+    if not 0 <= number < n:
+        raise UsageFault(f"{option} {number} is outside 0 to {n - 1}, the {what}")
 
 
 def choose_pair(labels: Any, n: int, first: int | None, last: int | None) -> tuple[int, int]:

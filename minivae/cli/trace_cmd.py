@@ -37,21 +37,20 @@ def trace(
     import numpy as np
 
     from minivae.backend import load_backend
-    from minivae.cli.common import Speaker, UsageFault
+    from minivae.cli.common import Speaker, check_least
     from minivae.cli.runs import load_data, open_run, scene_of
-    from minivae.cli.showing import check_row
+    from minivae.cli.showing import check_number
     from minivae.models.vae import layout_of
     from minivae.ops.philox import EVALUATE
     from minivae.trace import walk
 
-    if entries < 1:
-        raise UsageFault(f"--entries is {entries}; it must be at least 1")
+    check_least("--entries", entries)
     speaker = Speaker(as_json=as_json)
     opened = open_run(run, checkpoint)
     dataset = load_data(opened, data_dir, None, speaker)
     K, model = load_backend("numpy"), opened.model
     scene = scene_of(K, model, opened.theta, dataset, split)
-    check_row("--row", row, len(scene.x), scene.split)
+    check_number("--row", row, len(scene.x), f"rows of the {scene.split} split")
     draws = model.draws * model.latent_dim
     eps = K.normals(opened.training.seed, EVALUATE, 0, np.array([row]), draws)
     eps = eps.reshape(1, model.draws, model.latent_dim).transpose(1, 0, 2)

@@ -26,11 +26,10 @@ def verify(
     html: Path = typer.Option(None, help="Write one self-contained page."),
 ) -> None:
     """Check every hand-written gradient; exit status 1 if one is wrong."""
-    from minivae.cli.common import UsageFault
+    from minivae.cli.common import UsageFault, check_least
 
-    for name, value in (("--plants", plants), ("--examples", examples)):
-        if value < 1:
-            raise UsageFault(f"{name} is {value}; it must be at least 1")
+    check_least("--plants", plants)
+    check_least("--examples", examples)
     if html is not None and not html.resolve().parent.is_dir():
         raise UsageFault(f"--html {html}: there is no folder {html.resolve().parent}")
     show = Show(quiet=json_output)

@@ -83,9 +83,9 @@ def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[Row]:
 def unknown_name(text: str) -> DataError:
     """The error for a name that the catalogue does not have, with the nearest that it has."""
     near = difflib.get_close_matches(text.lower().replace("_", "-"), NAMES, n=1, cutoff=0.5)
-    guess = f"did you mean {near[0]}? " if near else ""
+    guess = f" (did you mean {near[0]}?)" if near else ""
     return DataError(
-        f"unknown dataset {text!r}; {guess}Known are {', '.join(NAMES)}, or give the path of a "
+        f"unknown dataset {text!r}{guess}; choose {', '.join(NAMES)}, or give the path of a "
         f"{FORMS} file"
     )
 

@@ -168,7 +168,7 @@ def bad_files() -> None:
 
 BAD = [
     (("train", ""), "unknown dataset ''"),
-    (("train", "mnst"), "did you mean mnist"),
+    (("train", "mnst"), "'mnst' (did you mean mnist?); choose digits"),
     (("train", "nothere.npy"), "no such file"),
     (("train", "nan.npy"), "nan"),
     (("train", "inf.npy"), "inf"),

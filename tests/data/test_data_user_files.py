@@ -179,7 +179,7 @@ def test_missing_files_and_unknown_names(tmp_path: Path) -> None:
     refuse(tmp_path / "zzz" / "x.npy", "no folder")
     refuse("minst", "unknown dataset 'minst'", "did you mean mnist?", "digits")
     refuse("fasion_mnist", "did you mean fashion-mnist?")
-    refuse("qqqqqq", "Known are digits, shapes")
+    refuse("qqqqqq", "'qqqqqq'; choose digits, shapes")
     refuse("", "unknown dataset")
     refuse("x" * 5000, "unknown dataset")
     refuse("nul\0byte", "unknown dataset")
