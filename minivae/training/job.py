@@ -16,6 +16,7 @@ from minivae.models.config import ConfigError, ModelConfig
 from minivae.ops.philox import permutation
 from minivae.training.config import TrainConfig, check_together
 from minivae.training.heldout import Split, settle_validation, split_rows
+from minivae.training.memory import check_memory
 from minivae.training.plan import StepPlan, make_plan
 from minivae.training.schedule import Rate, Schedule
 from minivae.training.state import State
@@ -78,7 +79,7 @@ class Job:
 def make_job(
     model: ModelConfig, config: TrainConfig, dataset: Dataset, K: Any, lr: Rate | None
 ) -> Job:
-    """Check model, settings and data against each other, and lay out the run.
+    """Check model, settings, data and memory against each other, and lay out the run.
 
     Raises ConfigError or DataError, one line, before anything is written.
     """
@@ -90,6 +91,11 @@ def make_job(
         )
     if config.backend != K.name:
         raise ConfigError(f"backend = {config.backend!r}: the backend given is {K.name!r}")
+    if config.tf32 != getattr(K, "tf32", False):
+        raise ConfigError(
+            f"tf32 = {config.tf32!r}: the backend given is {K!r}; load_backend and the "
+            "configuration must agree"
+        )
     data = binarise_fixed(dataset, config.seed) if config.binarise == "fixed" else dataset
     config, note = settle_validation(data, config)
     split = split_rows(data, config)
@@ -107,6 +113,7 @@ def make_job(
         binarise="dynamic" if config.binarise == "dynamic" else "none",
         threads=config.threads or 0,
     )
+    check_memory(plan, K.name)
     per_epoch = math.ceil(len(split.train_rows) / config.batch_size)
     schedule = Schedule.of(config.lr, model.beta, config.warmup, per_epoch)
     if lr is not None:

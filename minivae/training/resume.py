@@ -75,6 +75,7 @@ def require_same(
             f"{directory.path} was trained on other data ({_sizes(written['data'])}; "
             f"given: {_sizes(data)}); resume it with the same files, or start a new run"
         )
+    _require_rows_to_judge_by(directory, written["train"], config)
     for key, here in config.to_dict().items():
         if key not in written["train"] or key in FREE_ON_RESUME | NOTED_ON_RESUME:
             continue
@@ -96,6 +97,18 @@ def _require_known(
     type(config).from_dict(written["train"])
 
 
+def _require_rows_to_judge_by(
+    directory: RunDirectory, written: Mapping[str, Any], config: TrainConfig
+) -> None:
+    """Early stopping cannot be added to a run that has seen the rows it would judge by."""
+    asked = config.patience is not None and config.validation is not None
+    if asked and written.get("validation") is None:
+        raise RunError(
+            f"{directory.path} was trained on all its rows, so --patience has none left to judge "
+            "by; resume it without --patience, or start a new run with it"
+        )
+
+
 def _sizes(data: Mapping[str, Any]) -> str:
     sizes = data.get("sizes", {})
     train = "x".join(str(n) for n in sizes.get("train", [])) or "?"
@@ -104,8 +117,9 @@ def _sizes(data: Mapping[str, Any]) -> str:
 
 def tell_changes(written: Mapping[str, Any], config: TrainConfig, note: Note) -> None:
     """Say which changes make the result differ from an uninterrupted run's."""
-    for key in ("backend", *sorted(NOTED_ON_RESUME)):
-        there, here = written.get(key), getattr(config, key)
+    for key in ("backend", "tf32", *sorted(NOTED_ON_RESUME)):
+        here = getattr(config, key)
+        there = written.get(key, False if key == "tf32" else None)  # older runs have no tf32
         if there != here:
             note(
                 f"this run had {key} {there} and goes on with {here}: "

@@ -54,6 +54,7 @@ class RunDirectory:
         self.pictures = self.path / PICTURES
         self.metrics = MetricsLog(self.path / METRICS)
         self._lock: int | None = None
+        self._created = False
 
     def check(self, checkpoint_bytes: int) -> None:
         """Refuse, changing nothing, what is known to fail: occupied, unwritable or full places.
@@ -72,7 +73,7 @@ class RunDirectory:
         if free < needed:
             raise RunError(
                 f"{parent} has {free / 1e6:.1f} MB free and this run needs {needed / 1e6:.1f} MB; "
-                "free some space or choose another --out directory"
+                "free some space, --keep fewer checkpoints, or choose another --out directory"
             )
 
     def _check_occupied(self) -> None:
@@ -104,7 +105,7 @@ class RunDirectory:
         return parent
 
     def __enter__(self) -> RunDirectory:
-        created = not self.path.exists()
+        self._created = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._take_lock()
@@ -113,8 +114,7 @@ class RunDirectory:
                 self._prepare()
         except OSError as error:
             self._release()
-            if created:  # a run that could not start leaves nothing behind
-                shutil.rmtree(self.path, ignore_errors=True)
+            self._undo()
             raise self._unusable(error) from error
         except RunError:
             self._release()
@@ -148,6 +148,13 @@ class RunDirectory:
         trace: TracebackType | None,
     ) -> None:
         self._release()
+        if isinstance(error, MemoryError) and not self.checkpoints.keys():
+            self._undo()
+
+    def _undo(self) -> None:
+        """A run that could not start leaves nothing behind."""
+        if self._created:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def _take_lock(self) -> None:
         self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)

@@ -95,6 +95,7 @@ def test_resume_refuses_another_architecture_and_says_so(command) -> None:
         (("--latent", 5), "latent_dim"),
         (("--seed", 9), "seed"),
         (("--out", "elsewhere"), "--out"),
+        (("--patience", 3), "resume it without --patience"),
     ]:
         done = command("train", "--resume", "run", *args)
         assert done.code != 0 and words in done.err and done.err.count("\n") == 1
@@ -200,6 +201,8 @@ BAD = [
     (("train", "--warmup", "-1"), "warmup"),
     (("train", "--free-bits", "-1"), "free_bits"),
     (("train", "--draws", "0"), "draws"),
+    (("train", "--draws", str(10**12)), "GB of memory and the machine has"),
+    (("train", "--latent", str(10**30)), "fewer latent dimensions"),
     (("train", "--binarise", "dynamik"), "did you mean 'dynamic'"),
     (("train", "--binarise", "dynamic", "--likelihood", "gaussian"), "bernoulli"),
     (("train", "--seed", "-1"), "seed"),

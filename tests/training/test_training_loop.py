@@ -228,8 +228,10 @@ def test_patience_holds_rows_out_and_says_why_it_stopped(tmp_path):
 
 def test_early_stopping_cannot_be_added_later_on_rows_already_trained_on(tmp_path):
     run_here({}, tmp_path / "run", stop=StopAt(3))
-    with pytest.raises(RunError, match=r"started with validation None, not 0\.1"):
+    with pytest.raises(RunError, match="resume it without --patience"):
         run_here({"train": {"patience": 2}}, tmp_path / "run", resume=True)
+    with pytest.raises(RunError, match=r"started with validation None, not 0\.1"):
+        run_here({"train": {"validation": 0.1}}, tmp_path / "run", resume=True)
 
 
 def test_held_out_rows_that_break_the_model_are_named(tmp_path):

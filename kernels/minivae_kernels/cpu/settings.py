@@ -5,16 +5,17 @@ from __future__ import annotations
 from .pool import default_threads
 
 _threads: list[int] = []
+MOST = 1024  # threads; beyond, a number is a slip, and their stacks and scratch fill the memory
 ALONE = 1 << 18  # elements, or 64 multiply-adds: below about 60 µs of work waking a team costs more
 
 
 def set_threads(count: int | None) -> int:
     """Fix the number of threads; None: one for each core this process may use.
 
-    Raises ValueError for a number below 1.
+    Raises ValueError for a number below 1 or beyond MOST.
     """
-    if count is not None and (not isinstance(count, int) or count < 1):
-        raise ValueError(f"threads = {count!r}: must be a whole number of at least 1")
+    if count is not None and (not isinstance(count, int) or not 1 <= count <= MOST):
+        raise ValueError(f"threads = {count!r}: must be a whole number from 1 to {MOST}")
     _threads[:] = [count or default_threads()]
     return _threads[0]
 

@@ -79,7 +79,7 @@ def test_unknown_kernels() -> None:
         minivae_kernels.load("numbra")
 
 
-@pytest.mark.parametrize("threads", [0, -1, 1.5, "2"])
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", 10**8])
 def test_threads_that_cannot_be(threads: Any) -> None:
     with pytest.raises(ValueError, match="threads"):
         minivae_kernels.load("numba", threads)

@@ -1,0 +1,57 @@
+"""Whether a run fits into memory: asked before it starts, when the answer can still be a line."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+from minivae.models.config import ConfigError
+from minivae.training.plan import StepPlan
+
+FLOAT = 4  # bytes
+COPIES = 9  # of θ with its two moments: the state, the last good one, and the step's own
+CONTAINER = Path("/sys/fs/cgroup/memory.max")  # what a container may use, or "max"
+
+
+def check_memory(plan: StepPlan, backend: str) -> None:
+    """Raise ConfigError where this machine cannot hold what every backend must hold.
+
+    Only what is certain is counted, so that nothing is refused that could run. A card's
+    activations lie in its own memory, of which its backend keeps count.
+    """
+    parameters = FLOAT * COPIES * sum(math.prod(shape) for _, _, shape in plan.layout)
+    activations = 0 if backend == "cupy" else FLOAT * activation_floats(plan)
+    needed, there = parameters + activations, memory_bytes()
+    if there is None or needed <= there:
+        return
+    fix = "fewer draws or a smaller batch"
+    if parameters > activations:
+        fix = "smaller or fewer hidden layers, or fewer latent dimensions"
+    raise ConfigError(
+        f"this run needs at least {gigabytes(needed)} of memory and the machine has "
+        f"{gigabytes(there)}: choose {fix}"
+    )
+
+
+def activation_floats(plan: StepPlan) -> int:
+    """Floats that outlive the forward pass, as the backward one reads them: x, a and h, z, out."""
+    per_row = plan.data_dim + 2 * sum(plan.hidden) + 2 * plan.latent_dim
+    return plan.max_batch * (1 + plan.draws) * per_row  # the encoder's rows, the decoder's
+
+
+def memory_bytes() -> int | None:
+    """The machine's memory, or the part that this process's container may use; None: unknown."""
+    try:
+        machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
+    try:
+        return min(machine, int(CONTAINER.read_text()))
+    except (OSError, ValueError):
+        return machine
+
+
+def gigabytes(size: int) -> str:
+    """Bytes for people."""
+    return f"{size / 1e9:,.1f} GB" if size < 10**18 else "a billion GB"
