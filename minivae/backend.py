@@ -29,11 +29,12 @@ class BackendUnavailable(RuntimeError):
 class Backend:
     """Every op as an attribute, plus `name`, `xp`, `to_device`, `to_host`, `make_step`.
 
-    `files` maps each op to the file that implements it.
+    `files` maps each op to the file that implements it; `tf32` says whether a card rounds the
+    products' inputs.
     """
 
-    def __init__(self, name: str, kernels: Mapping[str, Any]) -> None:
-        self.name = name
+    def __init__(self, name: str, kernels: Mapping[str, Any], *, tf32: bool = False) -> None:
+        self.name, self.tf32 = name, tf32
         self.xp: Any = kernels.get("xp", np)
         self.to_device: Callable[[Any], Any] = kernels.get("to_device", np.asarray)
         self.to_host: Callable[[Any], Array] = kernels.get("to_host", np.asarray)
@@ -52,8 +53,13 @@ class Backend:
     def __getattr__(self, op: str) -> Any:  # only reached for a name that is not there
         raise AttributeError(f"backend {self.__dict__.get('name')!r} has no op {op!r}")
 
+    @property
+    def label(self) -> str:
+        """The name for people: no figure made with TF32 goes without the word."""
+        return f"{self.name}, TF32" if self.tf32 else self.name
+
     def __repr__(self) -> str:
-        return f"<minivae backend {self.name!r}>"
+        return f"<minivae backend {self.label!r}>"
 
 
 def check_contract(name: str, kernels: Mapping[str, Any]) -> None:
@@ -95,4 +101,4 @@ def load_backend(name: str, threads: int | None = None, *, tf32: bool = False) -
     except minivae_kernels.Unavailable as reason:
         raise BackendUnavailable(f"backend {name!r} cannot run here: {reason}") from reason
     check_contract(name, kernels)
-    return Backend(name, kernels)
+    return Backend(name, kernels, tf32=tf32)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+UNREAD = 141  # the exit code where nobody reads the output: 128 + SIGPIPE, as shells count
+
 
 class UsageFault(ValueError):
     """Wrong usage: one line that names the option, its value and the fix; exit code 2."""
@@ -75,15 +77,18 @@ def choose(name: str, value: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def choose_backend(name: str, threads: int | None, speaker: Speaker) -> Any:
+def choose_backend(name: str, threads: int | None, speaker: Speaker, *, tf32: bool = False) -> Any:
     """The backend K; "auto" takes numba where it loads, else numpy, and says which and why.
 
-    Raises UsageFault for an unknown name, BackendUnavailable where the one asked for cannot run.
+    Raises UsageFault for an unknown name and for TF32 where there is none, BackendUnavailable
+    where the one asked for cannot run.
     """
     from minivae.backend import BACKENDS, BackendUnavailable, load_backend
 
     choose("--backend", name, ("auto", *BACKENDS))
     check_least("--threads", threads)
+    if tf32:
+        return choose_tf32(name, threads, speaker)
     if name != "auto":
         return load_backend(name, threads)
     try:
@@ -93,6 +98,20 @@ def choose_backend(name: str, threads: int | None, speaker: Speaker) -> Any:
         speaker.say(f"backend  numpy (auto; {reason})")
     else:
         speaker.say("backend  numba (auto; --backend numpy is the reference)")
+    return K
+
+
+def choose_tf32(name: str, threads: int | None, speaker: Speaker) -> Any:
+    """The card's backend with TF32 on, said aloud; a UsageFault for any other backend."""
+    from minivae.backend import load_backend
+
+    if name != "cupy":
+        raise UsageFault(
+            f"--tf32 belongs to --backend cupy, and the backend is {name}: only a card rounds to "
+            "TF32; leave it away (--no-tf32 for a run that was started with it)"
+        )
+    K = load_backend(name, threads, tf32=True)
+    speaker.say("backend  cupy, TF32: the products' inputs keep 10 bits of mantissa, not 23")
     return K
 
 

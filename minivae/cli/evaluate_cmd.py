@@ -24,6 +24,7 @@ def evaluate(
     seed: int = typer.Option(None, help="Seed of the draws; the run's by default."),
     backend: str = typer.Option("auto", help="auto, numpy, numba or cupy."),
     threads: int = typer.Option(None, help="Threads of the backend's kernels."),
+    tf32: bool = typer.Option(False, "--tf32", help="cupy: products' inputs as TF32."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Only the result."),
 ) -> None:
@@ -41,12 +42,12 @@ def evaluate(
     from minivae.data.targets import check_targets
 
     check_targets(dataset, loaded.model.likelihood)
-    K = choose_backend(backend, threads, speaker)
+    K = choose_backend(backend, threads, speaker, tf32=tf32)
     rows = getattr(dataset, split)[:limit]
     with counting(f"evaluating, {samples} samples", len(rows), speaker) as progress:
         result = measure(K, loaded, rows, dataset, samples, seed, progress)
     result = {"run": str(run), "checkpoint": loaded.which, "data": dataset.name, "split": split,
-              **result, "backend": K.name}  # fmt: skip
+              **result, "backend": K.name, "tf32": K.tf32}  # fmt: skip
     speaker.result(result, as_text(result))
 
 
@@ -118,6 +119,7 @@ def as_text(r: dict[str, Any]) -> str:
             f"run               {r['run']} ({r['checkpoint']} checkpoint)",
             f"data              {r['data']}, {r['split']} split, {r['n']} data",
             f"targets           {r['targets']}",
+            *(["products          TF32, not float32"] if r["tf32"] else []),
             "",
             "nats per datum",
             f"-log p(x)         {-r['log_p']:.3f} ± {r['se']:.3f} over the data "

@@ -46,6 +46,7 @@ def describe(order: Order, result: TrainResult, seconds: float) -> dict[str, Any
         "seconds_training": round(trained, 3),
         "samples_per_second": sorted(speeds)[len(speeds) // 2] if speeds else None,
         "backend": order.K.name,
+        "tf32": order.K.tf32,
         "threads": order.config.threads,
         "checkpoints": checkpoints(order.path),
     }
@@ -122,7 +123,7 @@ def as_text(order: Order, facts: dict[str, Any], quiet: bool) -> str:
     lines.append(
         f"time     {facts['seconds']:.1f} s"
         + (f", {speed:,.0f} samples/s" if speed else "")
-        + f" ({facts['backend']})"
+        + f" ({order.K.label})"
     )
     lines += ["", facts["diagnosis"], ""]
     for name, path in facts.get("pictures", {}).items():

@@ -36,6 +36,9 @@ def train(
     checkpoint_every: int = typer.Option(None, help="Epochs between checkpoints."),
     backend: str = typer.Option(None, help="auto, numpy, numba or cupy."),
     threads: int = typer.Option(None, help="Threads of the backend's kernels."),
+    tf32: bool = typer.Option(
+        None, "--tf32/--no-tf32", help="cupy: round the products' inputs to TF32."
+    ),
     out: Path = typer.Option(None, help="The run's directory; runs/DATASET-N by default."),
     resume: Path = typer.Option(None, help="Continue the run in this directory."),
     config: Path = typer.Option(None, help="A JSON file of settings; options win."),

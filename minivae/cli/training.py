@@ -10,12 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from minivae.cli.common import Speaker, UsageFault, choose_backend
+from minivae.cli.common import UNREAD, Speaker, UsageFault, choose_backend
 from minivae.cli.outcome import Order, as_text, describe
 from minivae.cli.pictures import draw_all
 from minivae.cli.runs import scene_of
 from minivae.cli.settings import parse_options, read_config_file, settings_of_run, settle
 from minivae.models.config import ModelConfig
+from minivae.training.errors import Interrupted
 from minivae.training.loop import TrainResult, train
 from minivae.training.progress import (
     NullReporter,
@@ -31,11 +32,15 @@ SMALL_PRODUCT = 20_000_000  # operations; below, one BLAS thread is at least as 
 def run_training(
     options: dict[str, Any], place: dict[str, Any], speaker: Speaker
 ) -> tuple[dict[str, Any], str]:
-    """Train as asked; the result as plain values and as text. Faults rise before disk changes."""
+    """Train as asked; the result as plain values and as text. Faults rise before disk changes.
+
+    Raises Interrupted, with the state saved, once nobody reads what is printed.
+    """
     order = settle_order(options, place, speaker)
     began = time.monotonic()
     if compiles_first(order.K):
         speaker.say("compiling the kernels for this processor (once; later runs start at once)")
+    reporter = reporter_for(speaker)
     with blas_threads(order):
         result = train(
             order.model,
@@ -44,8 +49,12 @@ def run_training(
             order.K,
             order.path,
             resume=order.resumed,
-            reporter=reporter_for(speaker),
+            reporter=reporter,
+            stop=lambda: isinstance(reporter, Lines) and reporter.unread,
         )
+    if result.reason == "stopped":
+        message = f"stopped, as nobody reads its output, {result.message}"
+        raise Interrupted(message, UNREAD, order.path)
     facts = describe(order, result, time.monotonic() - began)
     if place["pictures"]:
         speaker.say("drawing pictures")
@@ -69,7 +78,8 @@ def settle_order(options: dict[str, Any], place: dict[str, Any], speaker: Speake
     dataset = load(name, data_dir)
     # the settings are checked before a backend is loaded, which may take seconds
     settle(dataset, name, given, "numpy")
-    K = choose_backend(backend or "auto", given.get("threads"), speaker)
+    tf32 = bool(given.get("tf32"))
+    K = choose_backend(backend or "auto", given.get("threads"), speaker, tf32=tf32)
     model, config = settle(dataset, name, given, K.name)
     path = Path(out) if out is not None else next_path(dataset.name)
     return Order(model, config, dataset, K, path, False, data_dir)
@@ -95,7 +105,8 @@ def settle_resume(
             f"{path} was trained on {config.dataset}, not {name}; leave the data set away"
         )
     dataset = load(config.dataset, data_dir)
-    K = choose_backend(backend or config.backend, config.threads, speaker)
+    chosen = backend or config.backend
+    K = choose_backend(chosen, config.threads, speaker, tf32=config.tf32)
     return Order(model, config.with_changes(backend=K.name), dataset, K, path, True, data_dir)
 
 
@@ -147,7 +158,16 @@ def largest_product(model: ModelConfig, batch: int) -> int:
 
 
 class Lines(PlainReporter):
-    """A line per epoch, after one that says where the run is kept."""
+    """A line per epoch, after one that says where the run is kept; as long as they are read."""
+
+    unread = False
+
+    def _line(self, text: str) -> None:
+        try:
+            if not self.unread:
+                super()._line(text)
+        except BrokenPipeError:  # the pipe's reader (head, a pager) went away
+            self.unread = True
 
     def start(self, start: Start) -> None:
         self._line(f"run      {start.run_dir}")

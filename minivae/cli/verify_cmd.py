@@ -17,6 +17,7 @@ def verify(
     names: list[str] = typer.Argument(None, help="Ops, layers or models; all by default."),
     backend: str = typer.Option(None, help="Hold this backend's kernels against the reference."),
     threads: int = typer.Option(None, help="Threads of the backend's kernels."),
+    tf32: bool = typer.Option(False, "--tf32", help="cupy: products' inputs as TF32."),
     full_size: bool = typer.Option(False, "--full-size", help="A 784-400-20 model, batch 128."),
     plants: int = typer.Option(20, help="Errors to plant and locate with --full-size."),
     mutants: bool = typer.Option(False, "--mutants", help="Plant bugs; are they all found?"),
@@ -34,8 +35,8 @@ def verify(
         raise UsageFault(f"--html {html}: there is no folder {html.resolve().parent}")
     show = Show(quiet=json_output)
     result: dict[str, Any] = {}
-    if backend is not None and backend != "numpy":
-        result["kernels"] = run_kernels(show, backend, threads, names)
+    if tf32 or (backend is not None and backend != "numpy"):
+        result["kernels"] = run_kernels(show, backend or "auto", threads, names, tf32=tf32)
     elif figures:
         result["figures"] = run_figures(show, plants, examples)
     elif full_size:
@@ -241,15 +242,18 @@ def run_figures(show: Show, plants: int, examples: int) -> dict[str, Any]:
 
 
 def run_kernels(
-    show: Show, backend: str, threads: int | None, names: list[str] | None
+    show: Show, backend: str, threads: int | None, names: list[str] | None, *, tf32: bool = False
 ) -> dict[str, Any]:
     """A backend's kernels against the reference."""
     from minivae.backend import load_backend
     from minivae.cli.common import choose_backend
     from minivae.verify.budget import check_kernels, threads_agree
 
-    K = choose_backend(backend, threads, show)  # type: ignore[arg-type]
+    K = choose_backend(backend, threads, show, tf32=tf32)  # type: ignore[arg-type]
     rows = check_kernels(K, list(names) if names else None)
+    if tf32:
+        show.line("TF32: products may be off by (2u + u²) |a||b| more than float32, u = 2**-10;")
+        show.line("the errors of the dense ops below are what exceeds that")
     show.line(f"{'op':<26} {'rms error':>9} {'allowed':>9} {'ulp p99':>8} {'worst':>7}  verdict")
     for r in rows:
         label = r.op if not r.output else f"{r.op}[{r.output}]"
@@ -264,6 +268,7 @@ def run_kernels(
     return {
         "ok": bool(rows) and all(r.ok for r in rows) and not moved,
         "backend": backend,
+        "tf32": tf32,
         "rows": [{**r._asdict(), "ok": r.ok} for r in rows],
         "thread_dependent": moved,
     }

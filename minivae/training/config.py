@@ -20,7 +20,7 @@ BINARISE = ("none", "dynamic", "fixed")
 
 # What may differ when a run is resumed: where and how long it runs, not what it computes ...
 FREE_ON_RESUME = frozenset(
-    {"epochs", "backend", "threads", "patience", "keep", "checkpoint_every", "checkpoint_seconds"}
+    "epochs backend threads tf32 patience keep checkpoint_every checkpoint_seconds".split()
 )
 # ... and lr, so that a run that diverged can go on at a lower rate (it is said aloud).
 NOTED_ON_RESUME = frozenset({"lr"})
@@ -40,6 +40,7 @@ class TrainConfig:
         presentation, "fixed" draws them once (E35).
     seed: of everything random.
     backend, threads: who computes; threads None leaves the number to the backend.
+    tf32: let a card round the products' inputs to 10 bits of mantissa; backend "cupy" only.
     patience: epochs without a better held-out loss after which to stop; None never stops.
     validation: fraction of the training rows held out, below 1; None for none.
     keep: checkpoints kept besides the best.
@@ -61,6 +62,7 @@ class TrainConfig:
     seed: int = 0
     backend: str = "numpy"
     threads: int | None = None
+    tf32: bool = False
     patience: int | None = None
     validation: float | None = None
     keep: int = 3
@@ -75,6 +77,8 @@ class TrainConfig:
         for key in ("epochs", "batch_size", "keep", "checkpoint_every"):
             require_int(key, getattr(self, key), 1)
         require_int("seed", self.seed, 0)
+        if not isinstance(self.tf32, bool):
+            raise ConfigError(f"tf32 = {self.tf32!r}: must be true or false")
         for key in ("threads", "patience"):
             if getattr(self, key) is not None:
                 require_int(key, getattr(self, key), 1)

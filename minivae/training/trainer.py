@@ -101,7 +101,7 @@ class Trainer:
                 updates_per_epoch=job.updates_per_epoch,
                 held_out=job.split.name,
                 held_out_rows=len(job.split.rows),
-                backend=job.K.name,
+                backend=getattr(job.K, "label", job.K.name),
             )
         )
 
