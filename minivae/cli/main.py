@@ -6,7 +6,8 @@ whatever is slow (NumPy, Numba, Matplotlib, rich, safetensors) is imported insid
 that `minivae --help` answers at once.
 
 Exit codes: 0 done, 2 wrong usage or bad input, 1 any other fault, 130 / 143 stopped by Ctrl-C /
-SIGTERM. A fault is one line on stderr; MINIVAE_DEBUG=1 shows the traceback as well.
+SIGTERM, 141 stopped because nobody reads the output. A fault is one line on stderr;
+MINIVAE_DEBUG=1 shows the traceback as well.
 """
 
 from __future__ import annotations
@@ -94,20 +95,39 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(argv: list[str]) -> int:
     """Run one command line and return its exit code; faults become one line on stderr."""
+    from minivae.cli.common import UNREAD
+
+    try:
+        return answer(argv)
+    except BrokenPipeError:  # the reader (head, less) went away: end quietly, as other tools do
+        return UNREAD
+    finally:
+        drop_unread()
+
+
+def answer(argv: list[str]) -> int:
+    """The exit code of a command line; BrokenPipeError where nobody reads what it prints."""
     try:
         result = build_app()(args=argv, prog_name="minivae", standalone_mode=False)
         return int(result) if isinstance(result, int) else 0
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # the reader (head, less) went away: close quietly, as other tools do
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # Typer turns it into an exit
+            raise stop.__context__ from None
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as fault:
         return report_fault(fault)
+
+
+def drop_unread() -> None:
+    """Let go of what can no longer be printed, of which Python would complain as it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def report_fault(fault: Exception) -> int:

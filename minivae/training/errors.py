@@ -25,9 +25,10 @@ class Diverged(RunError):
 
 
 class Interrupted(RunError):
-    """A signal stopped the run after its state was saved.
+    """The run was stopped from outside after its state was saved.
 
-    ``code`` is the exit status a shell expects (130 for Ctrl-C, 143 for SIGTERM).
+    ``code`` is the exit status a shell expects (130 for Ctrl-C, 143 for SIGTERM, 141 for output
+    that nobody reads).
     """
 
     def __init__(self, message: str, code: int, run_dir: Path | None = None) -> None:

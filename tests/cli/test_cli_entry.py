@@ -61,24 +61,64 @@ def test_train_json_through_a_pipe(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["epochs"] == 1
 
 
+def endless_run(cwd: Path, **streams: int) -> subprocess.Popen[str]:
+    """A training that only a stop ends."""
+    args = ("train", "--backend", "numpy", "--hidden", "8", "--epochs", "100000", "--no-pictures")
+    return subprocess.Popen([sys.executable, "-m", "minivae", *args], cwd=cwd, text=True,
+                            env=environment(), **streams)  # fmt: skip
+
+
+def read_until_epoch(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("epoch"):
+        assert process.poll() is None
+
+
+def resumes(cwd: Path) -> bool:
+    """Whether the stopped run in `cwd` goes on to one epoch more."""
+    metrics = (cwd / "runs/digits-1/metrics.jsonl").read_text().splitlines()
+    epochs = len(metrics) + 1
+    done = minivae("train", "--resume", "runs/digits-1", "--epochs", str(epochs),
+                   "--no-pictures", "--json", cwd=cwd)  # fmt: skip
+    return done.returncode == 0 and json.loads(done.stdout)["epochs"] == epochs
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["int", "term"]
 )
 def test_a_signal_saves_and_says_how_to_resume(tmp_path: Path, number: int, code: int) -> None:
-    args = ("train", "--backend", "numpy", "--hidden", "8", "--epochs", "100000", "--no-pictures")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "minivae", *args], cwd=tmp_path, env=environment(),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    while not process.stdout.readline().startswith("epoch"):
-        assert process.poll() is None
+    process = endless_run(tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    read_until_epoch(process)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert err.count("\n") == 1 and "minivae train --resume runs/digits-1" in err
     assert "error" not in err and "Traceback" not in err
-    metrics = (tmp_path / "runs/digits-1/metrics.jsonl").read_text().splitlines()
-    done = minivae("train", "--resume", "runs/digits-1", "--epochs", str(len(metrics) + 1),
-                   "--no-pictures", "--json", cwd=tmp_path)  # fmt: skip
-    assert done.returncode == 0 and json.loads(done.stdout)["epochs"] == len(metrics) + 1
+    assert resumes(tmp_path)
+
+
+@pytest.mark.parametrize("stderr", [subprocess.PIPE, subprocess.STDOUT], ids=["out", "both"])
+def test_when_its_reader_goes_away_it_saves_and_stops(tmp_path: Path, stderr: int) -> None:
+    process = endless_run(tmp_path, stdout=subprocess.PIPE, stderr=stderr)
+    read_until_epoch(process)
+    assert process.stdout is not None
+    process.stdout.close()
+    err = process.stderr.read() if process.stderr is not None else ""
+    assert process.wait(timeout=60) == 141
+    if stderr == subprocess.PIPE:
+        assert err.startswith("stopped, as nobody reads its output, in epoch ")
+        assert err.count("\n") == 1 and "minivae train --resume runs/digits-1" in err
+        process.stderr.close()
+    assert resumes(tmp_path)
+
+
+def test_where_nobody_reads_from_the_start_nothing_is_begun(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run(
+        [sys.executable, "-m", "minivae", "train"], cwd=tmp_path, env=environment(), timeout=120,
+        stdout=writer, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (141, "")
+    assert list(tmp_path.iterdir()) == []
