@@ -62,15 +62,27 @@ def bytes_fixed(plan: Any, parameters: int, data_bytes: int) -> int:
 class Buffers:
     """Every array of a step, allocated once for the largest batch; `matrix` cuts smaller ones.
 
-    Raises OutOfDeviceMemory, with the batch that would fit, before anything is allocated.
+    theta and moments are copied; data that are on the device already are used as they are.
+    Raises OutOfDeviceMemory with the batch that would fit: before anything is allocated, or,
+    where others took the memory meanwhile, with nothing kept.
     """
 
     def __init__(self, device: Device, plan: Any, theta: Any, moments: Any, data: Any) -> None:
         there = device.is_array(data) and not isinstance(data, np.ndarray)
         fixed = bytes_fixed(plan, theta.size, 0 if there else data.nbytes)
-        faults.check_memory(fixed, bytes_per_datum(plan), plan.max_batch, device.free_memory())
+        sizes = fixed, bytes_per_datum(plan), plan.max_batch
+        faults.check_memory(*sizes, device.free_memory())
         self.device, self.plan = device, plan
-        self.theta, self.grad = device.to_device(theta), device.zeros(theta.shape, np.float32)
+        try:
+            self._allocate(theta, moments, data)
+        except faults.OutOfDeviceMemory as full:
+            vars(self).clear()
+            raise faults.too_little(*sizes, device.free_memory()) from full
+
+    def _allocate(self, theta: Any, moments: Any, data: Any) -> None:
+        device = self.device
+        self.theta = device.to_device(theta.copy())
+        self.grad = device.zeros(theta.shape, np.float32)
         self.m, self.v = device.to_device(moments[0].copy()), device.to_device(moments[1].copy())
         self.data = device.to_device(data)
         self.p, self.g = self._views(self.theta), self._views(self.grad)

@@ -1,13 +1,13 @@
 """The device that is an NVIDIA card: CuPy for memory, modules and graphs, cuBLAS for products.
 
-STATUS: this file has never run on a card. Its calls are tested against stand-ins that answer as
-CuPy's documentation says (tests/kernels/gpu); everything above it (launchers, ops, step) runs in
-the tests on the host device.
+STATUS: this file has never run on a card. Its calls are tested against a strict stand-in for CuPy
+(tests/kernels/gpu/fake_cupy.py) that also checks the order of all work on all streams.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,11 @@ class CupyDevice:
         self.xp, self.tf32 = cupy, tf32
         self.modules: dict[tuple[str, str], Any] = {}
         self.functions: dict[tuple[str, str], Any] = {}
-        self.stream: Any = None
+        self.stream: Any = None  # the step's own
+        self.event: Any = None
         self.blas: cublas.Cublas | None = None
+        self.blas_stream: Any = None  # where the workspace is in use
+        self.kept: list[Any] | None = None  # what is allocated while a graph is recorded
         self.library = faults.required(
             lambda: cublas.find(cupy.cuda.runtime.runtimeGetVersion() // 1000), "cuBLAS"
         )
@@ -59,13 +62,14 @@ class CupyDevice:
 
     def _allocate(self, make: Callable[..., Any], shape: Any, dtype: Any) -> Any:
         try:
-            return make(shape, dtype=dtype)
+            array = make(shape, dtype=dtype)
         except self.xp.cuda.memory.OutOfMemoryError as full:
             size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-            raise faults.OutOfDeviceMemory(
-                f"an array of {faults.megabytes(size)} does not fit on the card, "
-                f"{faults.megabytes(self.free_memory())} are free: use a smaller batch"
-            ) from full
+            what = f"an array of {faults.megabytes(size)} does not fit on the card"
+            raise faults.full(what, self.free_memory()) from full
+        if self.kept is not None:
+            self.kept.append(array)
+        return array
 
     def free_memory(self) -> int:
         """Bytes that can still be had: free on the card, and idle in CuPy's pool."""
@@ -102,17 +106,30 @@ class CupyDevice:
 
     # Work
 
-    def working(self) -> Any:
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
         """A context in which everything goes to a stream of the step's own.
 
-        The default stream cannot be captured. This one does not wait for it by itself, so what
-        the default stream still has to do is waited for here.
+        The default stream cannot be captured, so the step needs another, and CUDA orders nothing
+        between the two: the caller's ops could multiply in cuBLAS's workspace while the step is
+        still at it. So each waits for the other at the border, by an event: on the card, without
+        stopping the host. A blocking stream would be ordered with the legacy default stream by
+        itself, but neither with CuPy's per-thread default stream nor with a caller's own.
         """
+        cuda = self.xp.cuda
+        outer = cuda.get_current_stream()
         if self.stream is None:
-            self.stream = self.xp.cuda.Stream(non_blocking=True)
-        if self.xp.cuda.get_current_stream() != self.stream:
-            self.xp.cuda.get_current_stream().synchronize()
-        return self.stream
+            self.stream = cuda.Stream(non_blocking=True)
+            self.event = cuda.Event(disable_timing=True)
+        if outer == self.stream:
+            yield
+            return
+        self.stream.wait_event(outer.record(self.event))
+        try:
+            with self.stream:
+                yield
+        finally:
+            outer.wait_event(self.stream.record(self.event))
 
     def _function(self, kernel: str, real: str) -> Any:
         key = (kernel, real)
@@ -126,6 +143,17 @@ class CupyDevice:
             self.functions[key] = self.modules[file, real].get_function(kernel)
         return self.functions[key]
 
+    @contextlib.contextmanager
+    def _said(self, what: str) -> Iterator[None]:
+        """The driver's or cuBLAS's own "out of memory" as OutOfDeviceMemory, with the fix."""
+        try:
+            yield
+        except Exception as problem:
+            if not faults.is_full(problem):
+                raise
+            line = f"the card's memory was full when {what}"
+            raise faults.full(line, self.free_memory()) from problem
+
     def launch(
         self,
         kernel: str,
@@ -138,36 +166,59 @@ class CupyDevice:
         parameters = sources.kernels(sources.where()[kernel])[kernel]
         packed = sources.pack(kernel, parameters, args, real)
         null = np.uint64(0)
-        function = self._function(kernel, "double" if np.dtype(real) == np.float64 else "float")
-        function((*grid, 1), (threads, 1, 1), tuple(null if p is None else p for p in packed))
+        with self._said(f"{kernel} was launched"):
+            function = self._function(kernel, "double" if np.dtype(real) == np.float64 else "float")
+            function((*grid, 1), (threads, 1, 1), tuple(null if p is None else p for p in packed))
 
     def matmul(self, a: Any, b: Any, out: Any, *, accumulate: bool = False) -> None:
         """out = a b, or out += a b; a and b may be transposed views."""
         if out.size == 0:
             return
+        if a.size == 0:  # an empty sum; CuPy's strides are all 0 then, which cuBLAS would refuse
+            if not accumulate:
+                out[...] = 0
+            return
+        with self._said("a product was queued"):
+            blas = self._blas()
+            pointers = self.pointer(a), self.pointer(b), self.pointer(out)
+            blas.gemm(a, b, out, pointers, accumulate=accumulate)
+
+    def _blas(self) -> cublas.Cublas:
+        """cuBLAS on the current stream, its one workspace waited for where that is another one."""
+        current = self.xp.cuda.get_current_stream()
         if self.blas is None:
             self.workspace = self.empty(cublas.WORKSPACE, np.uint8)
             self.blas = cublas.Cublas(
                 self.library, self.pointer(self.workspace), cublas.WORKSPACE, tf32=self.tf32
             )
-        self.blas.use_stream(self.xp.cuda.get_current_stream().ptr)
-        pointers = self.pointer(a), self.pointer(b), self.pointer(out)
-        self.blas.gemm(a, b, out, pointers, accumulate=accumulate)
+        elif current != self.blas_stream:
+            current.wait_event(self.blas_stream.record())
+        self.blas_stream = current
+        self.blas.use_stream(current.ptr)
+        return self.blas
 
     def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         """Record what `work` queues as a CUDA graph, without running it; -> replay.
 
         Call inside `working()`, after `work` has run once: modules are then loaded and cuBLAS has
-        its workspace, so nothing allocates during the capture.
+        its workspace, so nothing need be allocated during the capture. Whatever `work` allocates
+        nevertheless is kept as long as the replay: the graph holds addresses, not arrays.
         """
         stream = self.xp.cuda.get_current_stream()
-        stream.begin_capture()
-        try:
-            work()
-        finally:
+        self.kept = kept = list[Any]()
+        with self._said("the step was recorded"):
+            stream.begin_capture()
+            try:
+                work()
+            except BaseException:
+                with contextlib.suppress(Exception):  # what broke the capture matters more
+                    stream.end_capture()
+                raise
+            finally:
+                self.kept = None
             graph = stream.end_capture()
 
-        def replay() -> None:
+        def replay(held: list[Any] = kept) -> None:
             graph.launch(stream)
 
         return replay

@@ -103,16 +103,40 @@ def megabytes(size: int) -> str:
     return f"{size / 2**20:,.0f} MiB"
 
 
+def is_full(problem: BaseException) -> bool:
+    """Whether a fault of CuPy, the driver or cuBLAS says that the card's memory is full."""
+    if isinstance(problem, MemoryError):
+        return not isinstance(problem, OutOfDeviceMemory)
+    words = str(problem).lower()
+    marks = ("cudaerrormemoryallocation", "cuda_error_out_of_memory", "out of memory")
+    no_room = type(problem).__name__ == "CublasError" and words.endswith("status 3")
+    return no_room or any(mark in words for mark in marks)
+
+
+def full(what: str, free: int) -> OutOfDeviceMemory:
+    """An allocation that failed, and what helps."""
+    return OutOfDeviceMemory(
+        f"{what}, {megabytes(free)} are free: use a smaller batch or model, "
+        "or end what else uses the card (nvidia-smi lists it)"
+    )
+
+
 def check_memory(fixed: int, per_datum: int, batch: int, free: int) -> None:
     """Raise OutOfDeviceMemory unless `fixed + batch · per_datum` bytes fit into `free`."""
+    if fixed + batch * per_datum > free:
+        raise too_little(fixed, per_datum, batch, free)
+
+
+def too_little(fixed: int, per_datum: int, batch: int, free: int) -> OutOfDeviceMemory:
+    """What a batch needs, what there is, and the batch that would fit."""
     needed = fixed + batch * per_datum
-    if needed <= free:
-        return
     line = f"batch {batch} needs {megabytes(needed)} of device memory, {megabytes(free)} are free: "
     fits = (free - fixed) // per_datum
+    if fits >= batch:  # enough in sum, but in pieces, or taken by another program meanwhile
+        fits = batch // 2
     if fits >= 1:
-        raise OutOfDeviceMemory(f"{line}a batch of {fits} would fit")
-    raise OutOfDeviceMemory(
+        return OutOfDeviceMemory(f"{line}a batch of {fits} would fit")
+    return OutOfDeviceMemory(
         f"{line}the data, the parameters and their moments alone take {megabytes(fixed)}: "
         "use fewer data, a smaller model, or another backend"
     )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from minivae_kernels import gpu
@@ -9,6 +13,10 @@ from minivae_kernels.gpu.host_build import compiler
 from minivae_kernels.gpu.host_device import HostDevice
 
 from minivae.backend import Backend, check_contract
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fake_cublas import FakeCublas
+from fake_cupy import FakeCupy
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +42,29 @@ def K(device: HostDevice) -> Backend:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+def install(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> FakeCupy:
+    """The strict stand-in in place of the module cupy and of cuBLAS."""
+    module = FakeCupy(**settings)
+    module.blas = FakeCublas(module)
+    monkeypatch.setattr("minivae_kernels.gpu.faults.import_cupy", lambda: module)
+    monkeypatch.setattr("minivae_kernels.gpu.cublas.find", lambda major: module.blas)
+    return module
+
+
+@pytest.fixture(params=["legacy", "per thread"])
+def cupy(built: None, monkeypatch: pytest.MonkeyPatch, request: Any) -> FakeCupy:
+    """The stand-in, with either default stream; at the end no guard or order is broken."""
+    module = install(monkeypatch, per_thread=request.param == "per thread")
+    yield module
+    assert module.current == [module.default]
+    module.pool.check()
+
+
+@pytest.fixture
+def C(cupy: FakeCupy) -> Backend:
+    """The cupy backend on the stand-in."""
+    kernels = gpu.load(threads=2)
+    check_contract("cupy", kernels)
+    return Backend("cupy", kernels)

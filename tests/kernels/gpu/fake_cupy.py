@@ -1,232 +1,242 @@
-"""A stand-in for CuPy and cuBLAS, so that `CupyDevice` itself can be executed without a card.
+"""A strict stand-in for the module cupy, so that `CupyDevice` and all above it run without a card.
 
-It answers as CuPy's documentation says, runs kernels by the host build, and is strict where a card
-is: no work is done during a capture, nothing may be allocated in one, cuBLAS must have a stream and
-a workspace. It shows that CupyDevice's lines run and fit together. It does NOT show that the real
-CuPy, driver, NVRTC or cuBLAS behave like this.
+It answers as CuPy 14 does (read in its sources, and compared with the real one where that can be
+imported: test_gpu_stand_in_is_cupy.py), runs kernels by the host build, and is strict where a card
+is: arrays that are not NumPy's (fake_arrays.py), limited and pooled memory (fake_memory.py), work
+that must be in order (fake_order.py), nothing allocated, copied or awaited in a capture. It shows
+that the lines run and fit together. It does NOT show that the driver, NVRTC or cuBLAS behave so.
 """
 
 from __future__ import annotations
 
-import ctypes
+import functools
 import re
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from fake_arrays import Array
+from fake_memory import OutOfMemoryError, Pool
+from fake_order import LEGACY, PER_THREAD, CaptureError, Order, RaceError
+from fake_streams import Event, Stream, get_elapsed_time
 from minivae_kernels.gpu import sources
 from minivae_kernels.gpu.host_device import HostDevice
 
-
-class CaptureError(RuntimeError):
-    """Something that CUDA forbids while a stream is captured."""
-
-
-class Array(np.ndarray):
-    """An array "on the card"."""
-
-    @property
-    def data(self) -> Any:  # type: ignore[override]
-        return SimpleNamespace(ptr=self.ctypes.data)
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        """As CuPy: no mixing with host arrays, and results stay on the card."""
-        operands = (*inputs, *kwargs.get("out", ()))
-        if any(type(a) is np.ndarray for a in operands):
-            raise TypeError("Unsupported type <class 'numpy.ndarray'>")
-        plain = [np.asarray(a) if isinstance(a, Array) else a for a in inputs]
-        if "out" in kwargs:
-            kwargs["out"] = tuple(np.asarray(a) for a in kwargs["out"])
-        result = getattr(ufunc, method)(*plain, **kwargs)
-        if "out" in kwargs:
-            return inputs[0] if method == "at" else operands[-1]
-        return np.asarray(result).view(Array)
-
-    def set(self, host: Any) -> None:
-        if type(host) is not np.ndarray or host.dtype != self.dtype or host.shape != self.shape:
-            raise TypeError("set() takes a host array of the same type and shape")
-        self[...] = host
-
-    def get(self) -> np.ndarray:
-        return np.array(self, subok=False)
-
-
-class Stream:
-    """The default stream, or one that can be captured."""
-
-    def __init__(self, cupy: FakeCupy, ptr: int, non_blocking: bool) -> None:
-        self.cupy, self.ptr, self.non_blocking = cupy, ptr, non_blocking
-        self.recording: list[Any] | None = None
-
-    def __enter__(self) -> Stream:
-        self.cupy.streams.append(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.cupy.streams.pop()
-
-    def synchronize(self) -> None:
-        if self.recording is not None:
-            raise CaptureError("synchronise")
-
-    def begin_capture(self) -> None:
-        if not self.non_blocking:
-            raise CaptureError("the default stream")
-        self.recording = []
-
-    def end_capture(self) -> Any:
-        recorded, self.recording = self.recording, None
-        return SimpleNamespace(launch=lambda stream: [work() for work in recorded])
-
-    def queue(self, work: Any) -> None:
-        work() if self.recording is None else self.recording.append(work)
+SCALARS = (bool, int, float, complex, np.generic)
 
 
 class FakeCupy:
-    """What CupyDevice uses of the module cupy."""
+    """The parts of the module cupy that minivae uses.
 
+    memory: bytes of the card. per_thread: as CUPY_CUDA_PER_THREAD_DEFAULT_STREAM=1 makes it.
+    allocating_captures: CuPy's pool can serve a capture; the product's step must not need it.
+    """
+
+    __version__ = "14.2.0"
     ndarray = Array
-    # What a call names is checked against the host device's launcher.
     CARD = {"name": b"Stand-in", "major": 8, "minor": 0}
 
-    def __init__(self, free: int = 1 << 40) -> None:
-        self.host, self.free = HostDevice(), free
-        self.default = Stream(self, 0, False)
-        self.streams = [self.default]
+    def __init__(
+        self,
+        memory: int = 1 << 36,
+        *,
+        per_thread: bool = False,
+        allocating_captures: bool = False,
+        host: HostDevice | None = None,
+    ) -> None:
+        self.host, self.order = host or HostDevice(), Order()
+        self.pool = Pool(self.order, memory)
+        self.allocating_captures = allocating_captures
+        legacy, own = Stream(self, LEGACY, False), Stream(self, PER_THREAD, False)
+        self.default = own if per_thread else legacy
+        self.current = [self.default]
         self.modules: list[tuple[str, ...]] = []
+        self.made = 0
         runtime = SimpleNamespace(
             driverGetVersion=lambda: 12040,
             getDeviceCount=lambda: 1,
             getDevice=lambda: 0,
             runtimeGetVersion=lambda: 12040,
             getDeviceProperties=lambda _: self.CARD,
-            memGetInfo=lambda: (self.free, 1 << 40),
+            memGetInfo=lambda: (self.pool.free(), self.pool.total),
         )
         self.cuda = SimpleNamespace(
             runtime=runtime,
             driver=SimpleNamespace(get_build_version=lambda: 12040),
-            Stream=lambda non_blocking: Stream(self, 77, non_blocking),
-            get_current_stream=lambda: self.streams[-1],
-            memory=SimpleNamespace(OutOfMemoryError=MemoryError),
+            memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+            Stream=self._new_stream,
+            Event=functools.partial(Event, self),
+            get_current_stream=lambda: self.current[-1],
+            get_elapsed_time=get_elapsed_time,
         )
 
-    def empty(self, shape: Any, dtype: Any) -> Array:
-        if self.streams[-1].recording is not None:
-            raise CaptureError("an allocation")
-        array = self.host.empty(shape, dtype)
-        if array.nbytes > self.free:
-            raise MemoryError
-        return array.view(Array)
+    def _new_stream(
+        self, null: bool = False, ptds: bool = False, non_blocking: bool = False
+    ) -> Stream:
+        assert not null and not ptds
+        self.made += 1
+        return Stream(self, 70 + 7 * self.made, non_blocking)
 
-    def zeros(self, shape: Any, dtype: Any) -> Array:
-        out = self.empty(shape, dtype)
-        out[...] = 0
+    # What everything on the card goes through
+
+    def queue(
+        self, what: str, reads: Iterable[Any], writes: Iterable[Any], work: Callable[[], None]
+    ) -> None:
+        """Work for the current stream."""
+        self.current[-1].queue(what, reads, writes, work)
+
+    def refuse_in_capture(self, what: str) -> None:
+        """CaptureError while the current stream is captured."""
+        if self.current[-1].recording is not None:
+            raise CaptureError(what)
+
+    def elementwise(
+        self, ufunc: Any, inputs: tuple[Any, ...], out: Any = None, **kwargs: Any
+    ) -> Any:
+        """A ufunc on arrays of the card and numbers; anything else is refused, as by CuPy."""
+        for value in (*inputs, *(() if out is None else (out,))):
+            if not isinstance(value, (Array, *SCALARS)):
+                raise TypeError(f"Unsupported type {type(value)}")
+        plain = tuple(a.memory if isinstance(a, Array) else a for a in inputs)
+        reads = [a.buffer for a in inputs if isinstance(a, Array)]
+        with np.errstate(all="ignore"):
+            result = np.asarray(ufunc(*plain, **kwargs))
+        if out is None:
+            out = self.empty(result.shape, result.dtype)
+        elif not np.can_cast(result.dtype, out.dtype, "same_kind"):
+            raise TypeError(f"Cannot cast {ufunc.__name__} output to {out.dtype}")
+        memory = out.memory
+
+        def work() -> None:
+            with np.errstate(all="ignore"):
+                np.copyto(memory, ufunc(*plain, **kwargs), "unsafe")
+
+        self.queue(ufunc.__name__, reads, [out.buffer], work)
         return out
 
-    def get_default_memory_pool(self) -> Any:
-        return SimpleNamespace(free_bytes=lambda: 0)
+    def reduce(self, function: Any, a: Array, axis: Any, keepdims: bool, **kwargs: Any) -> Array:
+        """A sum or the like; its result stays on the card."""
+        memory = a.memory
+        with np.errstate(all="ignore"):
+            result = np.asarray(function(memory, axis=axis, keepdims=keepdims, **kwargs))
+        out = self.empty(result.shape, result.dtype)
+        target = out.memory
+
+        def work() -> None:
+            with np.errstate(all="ignore"):
+                target[...] = function(memory, axis=axis, keepdims=keepdims, **kwargs)
+
+        self.queue(function.__name__, [a.buffer], [out.buffer], work)
+        return out
+
+    # The module's functions
+
+    def empty(self, shape: Any, dtype: Any = float) -> Array:
+        stream = self.current[-1]
+        if stream.recording is not None and not self.allocating_captures:
+            raise CaptureError("an allocation")
+        dtype = np.dtype(dtype)
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        buffer = self.pool.allocate(size, stream)
+        return Array(self, buffer, buffer.bytes.view(dtype).reshape(shape), None)
+
+    def zeros(self, shape: Any, dtype: Any = float) -> Array:
+        out = self.empty(shape, dtype)
+        out.fill(0)
+        return out
+
+    def full_like(self, a: Array, fill_value: Any, dtype: Any = None, shape: Any = None) -> Array:
+        out = self.empty(a.shape if shape is None else shape, a.dtype if dtype is None else dtype)
+        out.fill(fill_value)
+        return out
+
+    def zeros_like(self, a: Array, dtype: Any = None) -> Array:
+        return self.full_like(a, 0, dtype)
+
+    def ones_like(self, a: Array, dtype: Any = None) -> Array:
+        return self.full_like(a, 1, dtype)
 
     def ascontiguousarray(self, a: Array, dtype: Any = None) -> Array:
-        return np.ascontiguousarray(a, dtype=dtype).view(Array)
+        self._own(a)
+        a = a if a.ndim else a.reshape(1)
+        same = dtype is None or a.dtype == np.dtype(dtype)
+        return a if same and a.flags.c_contiguous else a.astype(a.dtype if same else dtype)
 
-    def broadcast_to(self, a: Array, shape: Any) -> Array:
-        return np.broadcast_to(a, shape, subok=True)
+    def broadcast_to(self, array: Array, shape: Any) -> Array:
+        self._own(array)
+        return array._view(np.broadcast_to(array.memory, shape))
 
-    def RawModule(self, code: str, options: tuple[str, ...]) -> Any:
+    def fill_diagonal(self, a: Array, val: Any) -> None:
+        self._own(a)
+        memory = a.memory
+        self.queue("fill_diagonal", [], [a.buffer], lambda: np.fill_diagonal(memory, val))
+
+    def shape(self, a: Array) -> tuple[int, ...]:
+        return a.shape
+
+    def ndim(self, a: Array) -> int:
+        return a.ndim
+
+    def matmul(self, x1: Array, x2: Array) -> Array:
+        self._own(x1, x2)
+        self.refuse_in_capture("cuBLAS by CuPy")
+        left, right = x1.memory, x2.memory
+        out = self.empty((left @ right).shape, np.result_type(left, right))
+        memory = out.memory
+        self.queue(
+            "matmul", [x1.buffer, x2.buffer], [out.buffer],
+            lambda: np.copyto(memory, left @ right),
+        )  # fmt: skip
+        return out
+
+    def _own(self, *arrays: Any) -> None:
+        for a in arrays:
+            if not isinstance(a, Array):
+                raise TypeError(
+                    "Argument has incorrect type (expected cupy._core.core._ndarray_base, "
+                    f"got {type(a).__module__}.{type(a).__name__})"
+                )
+
+    def get_default_memory_pool(self) -> Any:
+        return SimpleNamespace(free_bytes=lambda: self.pool.idle, used_bytes=lambda: self.pool.used)
+
+    # Kernels
+
+    def RawModule(self, code: str, options: tuple[str, ...] = ()) -> Any:
         real = next(re.sub("-DREAL=", "", o) for o in options if o.startswith("-DREAL="))
         self.modules.append(options)
         return SimpleNamespace(get_function=lambda name: self._function(name, real, code))
 
     def _function(self, name: str, real: str, code: str) -> Any:
+        self.refuse_in_capture("loading a module")
         assert re.search(rf"\b{name}\b", code)
         parameters = sources.kernels(sources.where()[name])[name]
         dtype = np.dtype(np.float64 if real == "double" else np.float32)
 
         def call(grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...]) -> None:
             assert len(grid) == len(block) == 3 and grid[2] == block[1] == block[2] == 1
+            plain: list[Any] = []
+            reads, writes = [], []
             for parameter, value in zip(parameters, args, strict=True):
-                if parameter.pointer and not isinstance(value, Array):
+                if isinstance(value, Array):
+                    assert parameter.pointer, f"{name}: {parameter.name}"
+                    (writes if parameter.written else reads).append(value.buffer)
+                    plain.append(value.memory)
+                elif parameter.pointer:  # a null pointer goes as a number of 8 bytes
                     assert isinstance(value, np.uint64) and value == 0, f"{name}: {parameter.name}"
-                elif not parameter.pointer:  # the driver copies bytes: sizes must be right
+                    plain.append(None)
+                else:  # the driver copies bytes: sizes must be right
+                    assert isinstance(value, np.generic), f"{name}: {parameter.name}"
                     assert value.dtype == parameter.dtype(dtype), f"{name}: {parameter.name}"
-            plain = tuple(
-                None if p.pointer and not isinstance(a, Array) else a
-                for p, a in zip(parameters, args, strict=True)
-            )
-            self.streams[-1].queue(
-                lambda: self.host.launch(name, (grid[0], grid[1]), block[0], plain, dtype)
-            )
+                    plain.append(value)
+            frozen = tuple(plain)
+            self.queue(
+                name, reads, writes,
+                lambda: self.host.launch(name, (grid[0], grid[1]), block[0], frozen, dtype),
+            )  # fmt: skip
 
         return call
 
 
-class FakeCublas:
-    """cuBLAS by its C signatures, on host memory, column by column."""
-
-    def __init__(self, cupy: FakeCupy) -> None:
-        self.cupy, self.stream, self.workspace = cupy, None, 0
-        self.math: int | None = None
-
-    def cublasCreate_v2(self, handle: Any) -> int:
-        return 0
-
-    def cublasSetMathMode(self, handle: Any, mode: ctypes.c_int) -> int:
-        self.math = mode.value
-        return 0
-
-    def cublasSetAtomicsMode(self, handle: Any, mode: ctypes.c_int) -> int:
-        return mode.value
-
-    def cublasSetStream_v2(self, handle: Any, stream: ctypes.c_void_p) -> int:
-        self.stream, self.workspace = stream.value or 0, 0  # a new stream forgets the workspace
-        return 0
-
-    def cublasSetWorkspace_v2(self, handle: Any, pointer: Any, size: Any) -> int:
-        self.workspace = size.value
-        return 0 if pointer.value % 256 == 0 or pointer.value % 64 == 0 else 7
-
-    def _gemm(
-        self,
-        number: Any,
-        ta: Any,
-        tb: Any,
-        m: Any,
-        n: Any,
-        k: Any,
-        alpha: Any,
-        a: Any,
-        lda: Any,
-        b: Any,
-        ldb: Any,
-        beta: Any,
-        c: Any,
-        ldc: Any,
-    ) -> int:
-        assert self.workspace > 0 and self.stream == self.cupy.streams[-1].ptr
-
-        def columns(pointer: Any, leading: int, width: int) -> np.ndarray:
-            block = (number * (leading * width)).from_address(pointer.value)
-            return np.ctypeslib.as_array(block).reshape(width, leading).T  # column-major
-
-        ka, kb = (m, k) if ta.value == 0 else (k, m), (k, n) if tb.value == 0 else (n, k)
-        if lda.value < ka[0].value or ldb.value < kb[0].value or ldc.value < m.value:
-            return 7  # CUBLAS_STATUS_INVALID_VALUE
-        left = columns(a, lda.value, ka[1].value)[: ka[0].value]
-        right = columns(b, ldb.value, kb[1].value)[: kb[0].value]
-        out = columns(c, ldc.value, n.value)[: m.value]
-        left, right = left.T if ta.value else left, right.T if tb.value else right
-        factor = beta._obj.value
-
-        def work() -> None:
-            with np.errstate(all="ignore"):
-                product = alpha._obj.value * (left @ right)
-            out[...] = product + factor * out if factor else product
-
-        self.cupy.streams[-1].queue(work)
-        return 0
-
-    def cublasSgemm_v2(self, handle: Any, *args: Any) -> int:
-        return self._gemm(ctypes.c_float, *args)
-
-    def cublasDgemm_v2(self, handle: Any, *args: Any) -> int:
-        return self._gemm(ctypes.c_double, *args)
+__all__ = ["CaptureError", "FakeCupy", "RaceError"]

@@ -6,13 +6,11 @@ run has the same bits. NOT shown: any of it on a card (see fake_cupy.py for what
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from minivae_kernels import gpu
 
 from minivae.backend import Backend, load_backend
 from minivae.data.dataset import Dataset
@@ -21,19 +19,7 @@ from minivae.models.vae import decode_mean, encode, layout_of
 from minivae.training.config import TrainConfig
 from minivae.training.loop import train
 
-sys.path.insert(0, str(Path(__file__).parent))
-from fake_cupy import FakeCublas, FakeCupy
-
 MODEL = ModelConfig(data_dim=33, latent_dim=3, hidden=(17,))
-
-
-@pytest.fixture
-def C(built: None, monkeypatch: pytest.MonkeyPatch) -> Backend:
-    module = FakeCupy()
-    blas = FakeCublas(module)
-    monkeypatch.setattr("minivae_kernels.gpu.faults.import_cupy", lambda: module)
-    monkeypatch.setattr("minivae_kernels.gpu.cublas.find", lambda major: blas)
-    return Backend("cupy", gpu.load())
 
 
 @pytest.fixture

@@ -1,0 +1,97 @@
+"""cuBLAS by its C signatures, on the stand-in's memory, column by column."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+
+class FakeCublas:
+    """A library object as ctypes gives it. The handle must have a stream and a workspace."""
+
+    def __init__(self, cupy: Any) -> None:
+        self.cupy, self.stream = cupy, 0
+        self.workspace: Any = None
+        self.math: int | None = None
+
+    def cublasCreate_v2(self, handle: Any) -> int:
+        return 0
+
+    def cublasSetMathMode(self, handle: Any, mode: ctypes.c_int) -> int:
+        self.math = mode.value
+        return 0
+
+    def cublasSetAtomicsMode(self, handle: Any, mode: ctypes.c_int) -> int:
+        return mode.value
+
+    def cublasSetStream_v2(self, handle: Any, stream: ctypes.c_void_p) -> int:
+        self.stream, self.workspace = stream.value or 0, None  # a new stream forgets the workspace
+        return 0
+
+    def cublasSetWorkspace_v2(self, handle: Any, pointer: Any, size: Any) -> int:
+        buffer = self.cupy.pool.find(pointer.value)
+        if buffer is None or pointer.value % 256 or buffer.size < size.value:
+            return 7  # CUBLAS_STATUS_INVALID_VALUE
+        self.workspace = buffer
+        return 0
+
+    def cublasSgemm_v2(self, handle: Any, *args: Any) -> int:
+        return self._gemm(ctypes.c_float, *args)
+
+    def cublasDgemm_v2(self, handle: Any, *args: Any) -> int:
+        return self._gemm(ctypes.c_double, *args)
+
+    def _gemm(
+        self,
+        number: Any,
+        ta: Any,
+        tb: Any,
+        m: Any,
+        n: Any,
+        k: Any,
+        alpha: Any,
+        a: Any,
+        lda: Any,
+        b: Any,
+        ldb: Any,
+        beta: Any,
+        c: Any,
+        ldc: Any,
+    ) -> int:
+        current = self.cupy.current[-1]
+        assert self.workspace is not None and self.stream == current.ptr
+        m, n, k = m.value, n.value, k.value
+        ka, kb = (m, k) if ta.value == 0 else (k, m), (k, n) if tb.value == 0 else (n, k)
+        if lda.value < max(1, ka[0]) or ldb.value < max(1, kb[0]) or ldc.value < max(1, m):
+            return 7
+        item = ctypes.sizeof(number)
+        found = []
+        for pointer, leading, (rows, columns) in ((a, lda, ka), (b, ldb, kb), (c, ldc, (m, n))):
+            buffer = self.cupy.pool.find(pointer.value)
+            if rows * columns == 0:
+                found.append((None, np.zeros((rows, columns), number)))
+                continue
+            assert buffer is not None, "cuBLAS was given a pointer to no array of the card"
+            start = pointer.value - buffer.address
+            stop = start + ((columns - 1) * leading.value + rows) * item
+            assert stop <= buffer.size, "a product reaches beyond its array"
+            memory = buffer.bytes[start:stop].view(number)
+            matrix = np.lib.stride_tricks.as_strided(
+                memory, (rows, columns), (item, leading.value * item)
+            )
+            found.append((buffer, matrix))
+        (left_of, left), (right_of, right), (out_of, out) = found
+        left, right = left.T if ta.value else left, right.T if tb.value else right
+        scale, factor = alpha._obj.value, beta._obj.value
+
+        def work() -> None:
+            with np.errstate(all="ignore"):
+                product = scale * (left @ right)
+                out[...] = product + factor * out if factor else product
+
+        reads = [buffer for buffer in (left_of, right_of) if buffer is not None]
+        writes = [buffer for buffer in (out_of, self.workspace) if buffer is not None]
+        current.queue("gemm", reads, writes, work)
+        return 0

@@ -1,0 +1,92 @@
+"""The card's memory for the stand-in: limited, pooled by stream, guarded and poisoned."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+from fake_order import Log, Order
+
+GUARD, CANARY, ALIGNMENT = 64, 0xA5, 512  # CuPy's pool hands out multiples of 512 bytes
+
+
+class OutOfMemoryError(MemoryError):
+    """As cupy.cuda.memory.OutOfMemoryError."""
+
+    def __init__(self, size: int, total: int) -> None:
+        super().__init__(
+            f"Out of memory allocating {size:,} bytes (allocated so far: {total:,} bytes)."
+        )
+
+
+class Buffer:
+    """One allocation, between two guards; filled with 0xff (NaN) before and after its life."""
+
+    def __init__(self, pool: Pool, size: int, stream: Any) -> None:
+        self.pool, self.size, self.stream = pool, size, stream
+        self.log = Log(pool.order.now(stream, "what used this memory before"))
+        self.raw = np.full(size + 2 * GUARD + ALIGNMENT, CANARY, dtype=np.uint8)
+        self.start = GUARD + (-(self.raw.ctypes.data + GUARD)) % ALIGNMENT
+        self.bytes = self.raw[self.start : self.start + size]
+        self.bytes[:] = 0xFF
+        self.address = int(self.raw.ctypes.data + self.start) if size else 0
+
+    def __str__(self) -> str:
+        return f"a buffer of {self.size} bytes"
+
+    def intact(self) -> bool:
+        """Whether nobody wrote beside it."""
+        before, after = self.raw[: self.start], self.raw[self.start + self.size :]
+        return bool((before == CANARY).all() and (after == CANARY).all())
+
+    def __del__(self) -> None:
+        self.pool.take_back(self)
+
+
+class Pool:
+    """CuPy's memory pool over a card of so many bytes."""
+
+    def __init__(self, order: Order, total: int) -> None:
+        self.order, self.total = order, total
+        self.used = self.idle = 0
+        self.live: weakref.WeakSet[Buffer] = weakref.WeakSet()
+
+    def free(self) -> int:
+        """What the driver says is free: idle memory in the pool does not count."""
+        return self.total - self.used - self.idle
+
+    def allocate(self, size: int, stream: Any) -> Buffer:
+        """A new buffer. OutOfMemoryError as CuPy raises it."""
+        rounded = -(-size // ALIGNMENT) * ALIGNMENT
+        if rounded > self.free() + self.idle:
+            raise OutOfMemoryError(rounded, self.used + self.idle)
+        self.idle = max(0, self.idle - rounded)
+        self.used += rounded
+        buffer = Buffer(self, size, stream)
+        self.live.add(buffer)
+        return buffer
+
+    def take_back(self, buffer: Buffer) -> None:
+        """Nobody holds the buffer any more."""
+        rounded = -(-buffer.size // ALIGNMENT) * ALIGNMENT
+        self.used, self.idle = self.used - rounded, self.idle + rounded
+        if not buffer.intact():
+            self.order.faults.append(f"a kernel wrote beside {buffer}")
+        self.order.released(buffer)
+        buffer.bytes[:] = 0xFF
+
+    def find(self, address: int | None) -> Buffer | None:
+        """The buffer that an address lies in."""
+        for buffer in self.live:
+            if address and buffer.address <= address < buffer.address + buffer.size:
+                return buffer
+        return None
+
+    def check(self) -> None:
+        """Raise RuntimeError if a guard was written over, or memory was given back too early."""
+        for buffer in self.live:
+            if not buffer.intact():
+                raise RuntimeError(f"a kernel wrote beside {buffer}")
+        if self.order.faults:
+            raise RuntimeError(self.order.faults[0])

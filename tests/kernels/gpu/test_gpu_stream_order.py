@@ -1,0 +1,215 @@
+"""Is anything on the card done out of order? The stand-in's race detector (fake_order.py) says.
+
+Shown: every operation that the step, the ops and the trainer queue comes after what it needs, by
+CUDA's rules for streams, events and memory pools, with either default stream. NOT shown: anything
+inside a kernel, and that the card keeps its own rules.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from minivae_kernels import gpu
+from minivae_kernels.gpu.cupy_device import CupyDevice
+
+from minivae.backend import Backend
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fake_cupy import CaptureError, FakeCupy, RaceError
+from fake_streams import Stream
+from gpu_steps import MODELS, problem, run, schedule
+
+
+def array(cupy: FakeCupy, n: int = 4) -> Any:
+    a = cupy.empty((n,), np.float32)
+    a.set(np.arange(n, dtype=np.float32))
+    return a
+
+
+def stream(cupy: FakeCupy, non_blocking: bool = True) -> Stream:
+    return cupy.cuda.Stream(non_blocking=non_blocking)
+
+
+# The detector itself
+
+
+def test_streams_that_do_not_wait_for_each_other(cupy: FakeCupy) -> None:
+    a = array(cupy)
+    one, two = stream(cupy), stream(cupy)
+    cupy.default.synchronize()
+    with one:
+        a += 1
+    with two, pytest.raises(RaceError, match=r"reads .* wait for add on stream"):
+        a + 1
+    with two, pytest.raises(RaceError, match="reads"):
+        a.get()
+    one.synchronize()
+    with two:
+        assert a.get()[0] == 1
+
+
+def test_a_write_waits_for_readers_too(cupy: FakeCupy) -> None:
+    a = array(cupy)
+    one, two = stream(cupy), stream(cupy)
+    cupy.default.synchronize()
+    with one:
+        b = a + 1
+    with two:
+        c = a + 2  # two readers do not mind each other
+        with pytest.raises(RaceError, match="writes"):
+            a[...] = 0
+    one.synchronize()
+    with two:
+        a[...] = 0
+        two.synchronize()
+    del b, c
+
+
+def test_events_order_streams(cupy: FakeCupy) -> None:
+    a = array(cupy)
+    one, two = stream(cupy), stream(cupy)
+    one.wait_event(cupy.default.record())
+    with one:
+        a += 1
+    two.wait_event(one.record())
+    with two:
+        assert a.get()[0] == 1
+
+
+@pytest.mark.parametrize("non_blocking", [False, True])
+def test_only_blocking_streams_wait_for_the_legacy_stream(
+    cupy: FakeCupy, non_blocking: bool
+) -> None:
+    a, other = array(cupy), stream(cupy, non_blocking)
+    if cupy.default.legacy and not non_blocking:
+        with other:
+            a += 1
+        assert a.get()[0] == 1
+    else:
+        with other, pytest.raises(RaceError):
+            a += 1
+        assert a.get()[0] == 0
+
+
+def test_memory_given_back_too_early(cupy: FakeCupy) -> None:
+    """The pool lends a block anew to the stream that it was allocated on, whoever still uses it."""
+    a, other = array(cupy), stream(cupy)
+    cupy.default.synchronize()
+    with other:
+        a += 1
+    del a
+    with pytest.raises(RuntimeError, match="was given back to the pool of stream"):
+        cupy.pool.check()
+    cupy.order.faults.clear()
+
+
+def test_what_a_capture_forbids(cupy: FakeCupy) -> None:
+    if cupy.default.legacy:
+        with pytest.raises(RuntimeError, match="default"):
+            cupy.default.begin_capture()
+    a, other = array(cupy), stream(cupy)
+    cupy.default.synchronize()
+    with other:
+        other.begin_capture()
+        a += 1
+        calls = [(cupy.empty, 3), (a.get,), (a.set, np.ones(4, np.float32)), (a.copy,)]
+        for forbidden, *args in [*calls, (other.synchronize,), (cupy.matmul, a, a)]:
+            with pytest.raises(CaptureError):
+                forbidden(*args)
+        graph = other.end_capture()
+        assert a.get()[1] == 1
+        graph.launch()
+        graph.launch(other)
+        assert a.get()[1] == 3
+        del a, calls, forbidden, args
+        with pytest.raises(CaptureError, match="given back"):
+            graph.launch()
+
+
+def test_a_blocking_streams_capture_forbids_the_legacy_stream(cupy: FakeCupy) -> None:
+    a, other = array(cupy), stream(cupy, non_blocking=False)
+    with other:
+        other.begin_capture()
+    if cupy.default.legacy:
+        with pytest.raises(CaptureError, match="Implicit"):
+            a.get()
+    else:
+        a.get()
+    other.end_capture()
+
+
+# The product
+
+
+def test_ops_beside_a_step_that_is_still_running(C: Backend) -> None:
+    """Both multiply by the one cuBLAS handle, with its one workspace."""
+    a = C.to_device(np.ones((4, 5), np.float32))
+    W, b = C.to_device(np.ones((5, 3), np.float32)), C.to_device(np.zeros(3, np.float32))
+    step = C.make_step(*problem(MODELS["relu bernoulli"]))
+    for _ in range(2):
+        step(*schedule(2, 9))
+        y = C.dense_relu_forward(a, W, b)
+    assert (C.to_host(y) == 5).all()
+    assert step.bad_step == -1
+
+
+def test_data_that_are_on_the_card_already(C: Backend) -> None:
+    """The step reads the caller's own array, which the default stream has just made."""
+    plan, theta, moments, data = problem(MODELS["gaussian, learned c"])
+    there = C.to_device(data / 2) * 2
+    (state, _), host = run(C.make_step(plan, theta, moments, there)), None
+    host, _ = run(C.make_step(plan, theta, moments, data))
+    assert state[0].tobytes() == host[0].tobytes()
+
+
+def test_two_steps_side_by_side_and_one_thrown_away(C: Backend) -> None:
+    given = problem(MODELS["relu bernoulli"])
+    one, two = C.make_step(*given), C.make_step(*given)
+    one(*schedule(2, 9))
+    two(*schedule(2, 9))
+    del one
+    three = C.make_step(*given)
+    three(*schedule(2, 9))
+    assert two.state()[0].tobytes() == three.state()[0].tobytes()
+
+
+def test_under_a_stream_of_the_callers(C: Backend, cupy: FakeCupy) -> None:
+    given = problem(MODELS["tanh, two layers, free bits"])
+    with stream(cupy):
+        a = C.to_device(np.ones((4, 5), np.float32))
+        step = C.make_step(*given)
+        step(*schedule(2, 9))
+        y = C.dense_backward_input(a, a)
+        step.metrics()
+        assert C.to_host(y).shape == (4, 4)
+        del a, y
+
+
+def test_ops_on_one_stream_after_another(C: Backend, cupy: FakeCupy) -> None:
+    """The caller orders the arrays; the workspace is the backend's to order."""
+    a = C.to_device(np.ones((4, 5), np.float32))
+    cupy.default.synchronize()
+    for other in (stream(cupy), stream(cupy)):
+        with other:
+            y = C.dense_backward_input(a, a)
+            del y
+    for s in cupy.order.streams:
+        s.synchronize()
+
+
+def test_graphs_keep_what_was_allocated_while_they_were_recorded(cupy: FakeCupy) -> None:
+    cupy.allocating_captures = True
+    device = CupyDevice()
+    K, a = gpu.table(device), device.to_device(np.ones((3, 8), np.float32))
+    held: list[Any] = []
+    with device.working():
+        K["bernoulli_nll_forward"](a.reshape(1, 3, 8), a)
+        replay = device.capture(
+            lambda: held.append(K["bernoulli_nll_forward"](a.reshape(1, 3, 8), a))
+        )
+        replay()
+    assert np.isfinite(device.to_host(held[0])).all()
