@@ -28,6 +28,14 @@ def unavailable() -> Iterator[None]:
         raise UserError(str(error)) from None
 
 
+def backend_or_exit(name: str) -> None:
+    """Before minutes of peers are timed for a race that ours cannot run in."""
+    from minivae.backend import load_backend
+
+    with unavailable():
+        load_backend(name)
+
+
 def show(args: argparse.Namespace, text: str) -> None:
     """Print the table, unless JSON was asked for."""
     if not args.json:
@@ -52,6 +60,7 @@ def step(args: argparse.Namespace) -> Rows:
         cases = [parse_arch(a, b) for a in args.arch.split(",") for b in args.batch or default]
     except CaseError as error:
         raise UserError(str(error)) from None
+    backend_or_exit(args.backend)
     alone = (f"minivae-{args.backend}:1",) if args.scaling else ()
     options = module.Options(
         backend=args.backend, peers=peers, threads=args.threads, cold=args.cold,

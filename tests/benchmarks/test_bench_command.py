@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from minivae_kernels import Unavailable
 
 from benchmarks import ROOT, gate, machine, step
 from benchmarks.__main__ import main
@@ -61,6 +62,23 @@ def test_a_peer_without_the_card_does_not_race_against_one_with_it() -> None:
     assert step.on_wrong_device("cpu", {"device": "TFRT_CPU_0"}) == ""
     options = step.Options(backend="cupy", peers=())
     assert step.contenders_of(options) == ["minivae-cupy", "cublas-peak"]
+
+
+@pytest.mark.parametrize("what", [["step"], ["ops", "relu_forward"]])
+def test_without_a_card_no_race_begins(
+    what: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line that names the fix, before any peer is timed or any result is kept."""
+
+    def no_cupy(load: object = None) -> None:
+        raise Unavailable("CuPy is not installed: pip install cupy-cuda12x")
+
+    monkeypatch.setattr("minivae_kernels.gpu.faults.import_cupy", no_cupy)
+    monkeypatch.setattr("benchmarks.step.run", lambda *args, **options: pytest.fail("it ran"))
+    assert main([*what, "--backend", "cupy", "--json"]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1
+    assert "pip install cupy-cuda12x" in said.err
 
 
 def test_the_header_says_what_a_reader_needs() -> None:
