@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from minivae.types import Array
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 5.2: Cov_x(E_q[u]) > 10⁻²
 

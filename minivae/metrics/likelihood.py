@@ -12,19 +12,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from minivae.models import vae
 from minivae.models.config import ModelConfig
 from minivae.ops.philox import EVALUATE
+from minivae.types import Array
 
-Array = npt.NDArray[Any]
 Params = dict[str, Any]
 
 BINARISE_STEP = 2**32 - 1  # the evaluation stream's step for targets; draws count from 0
-MAX_FLOATS = (
-    2**20
-)  # of the largest array of a chunk: 4 MB in float32, the fastest of 2**19 to 2**22
+MAX_FLOATS = 2**20  # of a chunk's largest array: 4 MB in float32, the fastest of 2**19 to 2**22
 MAX_ROWS = 512
 
 

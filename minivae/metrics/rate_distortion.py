@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from minivae.models.config import ModelConfig
 from minivae.models.vae import decode_mean, encode
-
-Array = npt.NDArray[Any]
+from minivae.types import Array
 
 
 class RateDistortion(NamedTuple):

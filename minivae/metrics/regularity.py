@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from minivae.types import Array
+
 Decoder = Callable[[Array], Array]
 
 STEP = 1e-30  # the complex step: so small that its square vanishes, and nothing is subtracted

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from minivae.types import Array
 
 
 def principal_angles(a: Array, b: Array) -> Array:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from minivae.estimator_base import LatentEstimator
 from minivae.models.pca import check_latent_dim, principal_axes
 from minivae.ops.gaussian import gaussian_kl_forward
-
-Array = npt.NDArray[Any]
+from minivae.types import Array
 
 
 class LinearGaussian(NamedTuple):

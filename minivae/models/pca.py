@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from minivae.estimator_base import LatentEstimator
-
-Array = npt.NDArray[Any]
+from minivae.types import Array
 
 
 class PrincipalAxes(NamedTuple):

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from minivae.plots.style import BLUE, GREY, ORANGE, new_figure, save, styled
+from minivae.types import Array
 
-Array = npt.NDArray[Any]
 PANELS = (("elbo", "-ELBO"), ("reconstruction", "reconstruction"), ("kl", "KL"))
 
 

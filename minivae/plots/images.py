@@ -8,11 +8,10 @@ from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from minivae.plots.style import BLUE, GREY, new_figure, save, styled
+from minivae.types import Array
 
-Array = npt.NDArray[Any]
 Shape = tuple[int, int] | None
 
 

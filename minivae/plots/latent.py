@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from minivae.plots.style import BLUE, GREY, LABEL_COLOURS, new_figure, save, styled
+from minivae.types import Array
 
-Array = npt.NDArray[Any]
 MARKS = "os^Dv<>phX"
 MAX_POINTS = 10_000  # more would only paint over each other
 

@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae.data.dataset import Dataset
+from minivae.metrics.latent import active_units
+from minivae.metrics.likelihood import noise, reconstruction_nll, targets, widest
 from minivae.models.config import ConfigError, ModelConfig
-from minivae.models.vae import decode, encode, layout_of, nll_forward
-from minivae.ops.philox import EVALUATE, permutation, uniforms
+from minivae.models.vae import encode, layout_of
+from minivae.ops.philox import permutation
 from minivae.training.config import TrainConfig
 from minivae.types import Array
 
 CARVE_EPOCH = 2**32 - 1  # the permutation that picks validation rows; no epoch has this number
-TARGET_STEP = 2**32 - 1  # the evaluation stream's step that binarises targets; draws count from 0
 DEFAULT_VALIDATION = 0.1
-ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 5.2
 MAX_FLOATS = 2**22  # of the largest array of a chunk
 MAX_ROWS = 512
 
@@ -100,36 +100,22 @@ def measure(
     if split.held_out is None:
         return None
     p = layout_of(model).views(K.to_device(theta))
-    J = model.latent_dim
-    nll, kl_j = 0.0, np.zeros(J)
+    nll, kl_j = 0.0, np.zeros(model.latent_dim)
     mus: list[Array] = []
-    step = max(1, min(MAX_ROWS, MAX_FLOATS // max(model.data_dim, J, *model.hidden)))
+    binarise = config.binarise == "dynamic"
+    step = max(1, min(MAX_ROWS, MAX_FLOATS // widest(model)))
     for start in range(0, len(split.rows), step):
         between()
         rows = split.rows[start : start + step]
-        x = _targets(K, split.held_out, rows, scale, config)
+        x = targets(K, split.held_out, rows, scale, config.seed, binarise)
         mu, logvar = encode(K, p, x, model)
-        eps = K.to_device(K.to_host(K.normals(config.seed, EVALUATE, 0, rows, J))[None])
+        eps = noise(K, config.seed, range(1), rows, model.latent_dim)
         z = K.reparameterise_forward(mu, logvar, eps)
-        out = decode(K, p, z.reshape(len(rows), J), model).reshape(1, len(rows), -1)
-        nll += float(K.to_host(nll_forward(K, p, out, x, model)).sum(dtype=np.float64))
+        nll += float(K.to_host(reconstruction_nll(K, p, z, x, model)).sum(dtype=np.float64))
         kl_j += K.to_host(K.kl_forward(mu, logvar)).sum(axis=0, dtype=np.float64)
         mus.append(K.to_host(mu))
-    return figures(nll, kl_j, len(split.rows), model) | {"active_units": _active(mus)}
-
-
-def _targets(K: Any, data: Array, rows: Array, scale: float, config: TrainConfig) -> Any:
-    batch = K.to_device(np.ascontiguousarray(data[rows]))
-    x = K.gather(batch, np.arange(len(rows)), scale)
-    if config.binarise == "dynamic":
-        u = uniforms(config.seed, EVALUATE, TARGET_STEP, rows, data.shape[1])
-        x = K.binarise(x, K.to_device(u))
-    return x
-
-
-def _active(mus: list[Array]) -> int:
-    mu = np.concatenate(mus).astype(np.float64)
-    return int((mu.var(axis=0) > ACTIVE_VARIANCE).sum())  # E38
+    active = int(active_units(np.concatenate(mus)).sum())
+    return figures(nll, kl_j, len(split.rows), model) | {"active_units": active}
 
 
 def figures(nll: float, kl_j: Array, n: int, model: ModelConfig) -> dict[str, Any]:

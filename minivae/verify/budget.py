@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae import ops
-from minivae.verify.evaluate import Array
+from minivae.types import Array
 from minivae.verify.kernel_points import SIZES, arguments
 from minivae.verify.tolerances import EPS32, tol
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from minivae.types import Array
 from minivae.verify import contract, lint, tree
-from minivae.verify.evaluate import Array, Pass, argument_names, one_line, quiet
+from minivae.verify.evaluate import Pass, argument_names, one_line, quiet
 from minivae.verify.judge import judge
 from minivae.verify.oracles import Case
 from minivae.verify.report import Fault, Report, Row, where

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from minivae.types import Array
 from minivae.verify import tree
-from minivae.verify.evaluate import Array, CannotRun, Leaf, Pass, one_line
+from minivae.verify.evaluate import CannotRun, Leaf, Pass, one_line
 from minivae.verify.report import Fault, where
 from minivae.verify.structure import align, integer_fault, shape_text
 from minivae.verify.tolerances import EPS32, tol

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from minivae import ops
-from minivae.verify.evaluate import Array, quiet
+from minivae.types import Array
+from minivae.verify.evaluate import quiet
 from minivae.verify.table import Case, cases
 from minivae.verify.truth import Truth
 

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minivae.types import Array
 from minivae.verify import tree
 from minivae.verify.tolerances import EPS32, EPS64, STEP
-
-Array = np.ndarray[Any, Any]
 
 BRANCH = 1e-5  # real and complex runs of one branch differ by rounding, other branches by far more
 

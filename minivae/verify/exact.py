@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from minivae import ops
+from minivae.types import Array
 from minivae.verify import contract, tree
-from minivae.verify.evaluate import Array, Pass, quiet
+from minivae.verify.evaluate import Pass, quiet
 from minivae.verify.table import DIMS, Case
 from minivae.verify.tolerances import EPS64
 from minivae.verify.truth import Truth

@@ -4,11 +4,12 @@ not chosen."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from minivae.types import Array
+
 RATIO = 4.0
 
 

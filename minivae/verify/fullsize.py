@@ -13,7 +13,7 @@ from minivae import ops
 from minivae.models import vae
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
-from minivae.verify.evaluate import Array
+from minivae.types import Array
 from minivae.verify.firstop import Verdict, Watched, first_wrong
 from minivae.verify.tolerances import STEP, tol
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from minivae import ops
+from minivae.types import Array
 from minivae.verify import tree
-from minivae.verify.evaluate import Array, quiet
+from minivae.verify.evaluate import quiet
 from minivae.verify.table import Case
 from minivae.verify.tolerances import tol
 

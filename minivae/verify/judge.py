@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from minivae.types import Array
 from minivae.verify import tree
-from minivae.verify.evaluate import Array, Pass
+from minivae.verify.evaluate import Pass
 from minivae.verify.findiff import Slope
 from minivae.verify.localise import bisect
 from minivae.verify.oracles import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae.verify.evaluate import Array
+from minivae.types import Array
 
 # Sizes on purpose: 1, primes, one below, at and above the blocks kernels like.
 SIZES: tuple[tuple[int, int, int, int], ...] = (  # B, D, J, L

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minivae.verify.evaluate import Array
+from minivae.types import Array
 from minivae.verify.tolerances import EPS32, tol
 
 

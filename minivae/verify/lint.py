@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from minivae.types import Array
 from minivae.verify import tree
-from minivae.verify.evaluate import Array
 
 
 def lint_point(values: Sequence[Any], names: Sequence[str], y: Array, dy: Array) -> list[str]:

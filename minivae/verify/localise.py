@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minivae.types import Array
 from minivae.verify import findiff
-from minivae.verify.evaluate import Array, Leaf
+from minivae.verify.evaluate import Leaf
 from minivae.verify.tolerances import EPS64, tol
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae import ops
-from minivae.verify.evaluate import Array
+from minivae.types import Array
 from minivae.verify.tolerances import tol
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minivae.verify.evaluate import Array, Leaf
+from minivae.types import Array
+from minivae.verify.evaluate import Leaf
 from minivae.verify.findiff import Slope
 from minivae.verify.tolerances import EPS64, tol
 from minivae.verify.votes import Probe

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from minivae.types import Array
 from minivae.verify.check import check
-from minivae.verify.evaluate import Array
 
 SIZES = (3, 4, 5, 6, 7, 8)  # none 1, and none 2, where a row less its mean is +a and -a
 

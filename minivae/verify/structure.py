@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from minivae.types import Array
 from minivae.verify import tree
-from minivae.verify.evaluate import Array, Pass
+from minivae.verify.evaluate import Pass
 from minivae.verify.report import Fault
 
 Faults = list[Fault]

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae import ops
+from minivae.types import Array
 from minivae.verify.check import check
-from minivae.verify.evaluate import Array
 from minivae.verify.report import Report
 
 # No two sizes are equal, and none divides another's role: a mixed-up axis cannot pass.

@@ -12,7 +12,7 @@ from minivae.models import autoencoder as ae
 from minivae.models import inference, linear_vae, vae
 from minivae.models.config import ModelConfig
 from minivae.params import Layout
-from minivae.verify.evaluate import Array
+from minivae.types import Array
 from minivae.verify.table import DIMS, Case, normal, rng_for
 
 VAE = ("elbo_forward", "elbo_backward", "nll_forward", "nll_backward")

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from minivae import ops
+from minivae.types import Array
 from minivae.verify import contract
 from minivae.verify.check import noises, upstream
-from minivae.verify.evaluate import Array, Pass, quiet
+from minivae.verify.evaluate import Pass, quiet
 from minivae.verify.oracles import Case as Trial
 from minivae.verify.oracles import by_complex_step, tolerances
 from minivae.verify.structure import align

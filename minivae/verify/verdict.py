@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from minivae.types import Array
 from minivae.verify import kinds, tree
-from minivae.verify.evaluate import Array
 from minivae.verify.findiff import Slope
 from minivae.verify.oracles import Case, index_of
 from minivae.verify.report import Fault, Row, where

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from minivae.types import Array
 from minivae.verify import findiff, taylor
-from minivae.verify.evaluate import Array, CannotRun, Leaf, Pass, complex_mode, one_line
+from minivae.verify.evaluate import CannotRun, Leaf, Pass, complex_mode, one_line
 from minivae.verify.findiff import Line, Slope
 from minivae.verify.tolerances import EPS64
 
@@ -101,9 +102,8 @@ class Probe:
 
     def entry_slope(self, leaf: Leaf, entry: int, near: float | None = None) -> Slope:
         """One entry by differences; `near` is a relative step known to be good nearby."""
-        delta = np.zeros(leaf.value.size)
-        delta[entry] = 1.0
-        delta = delta.reshape(leaf.value.shape)
+        delta = np.zeros(leaf.value.shape)
+        delta.flat[entry] = 1.0
         size = float(self.scale(leaf).flat[entry])
         if near is not None:
             found = self.slope(leaf, delta, 16 * near * size, 4)
