@@ -69,7 +69,7 @@ def _words(seed: int, stream: int, step: int, samples: Array, n: int) -> Array:
         axis=-1,
     ).astype(np.uint32)
     key = np.array([seed & WORD, (seed >> 32) & WORD], dtype=np.uint32)
-    return philox(counter, key).reshape(len(samples), -1)
+    return philox(counter, key).reshape(len(samples), 4 * len(blocks))
 
 
 def uniforms(seed: int, stream: int, step: int, samples: Array, n: int) -> Array:
@@ -139,9 +139,11 @@ def normals(seed: int, stream: int, step: int, samples: Array, n: int) -> Array:
     samples (B,) -> (B, n) float32. A block of four words gives four normals: words 0 and 1
     the first two, words 2 and 3 the next.
     """
-    words = _words(seed, stream, step, samples, n).reshape(len(samples), -1, 2)
+    words = _words(seed, stream, step, samples, n)
+    words = words.reshape(len(samples), words.shape[1] // 2, 2)
     pair = box_muller(np.ascontiguousarray(words[..., 0]), np.ascontiguousarray(words[..., 1]))
-    return np.ascontiguousarray(np.stack(pair, axis=-1).reshape(len(samples), -1)[:, :n])
+    whole = np.stack(pair, axis=-1).reshape(len(samples), 2 * words.shape[1])
+    return np.ascontiguousarray(whole[:, :n])
 
 
 def permutation(seed: int, epoch: int, n: int) -> Array:

@@ -97,3 +97,11 @@ def test_permutation_is_one_and_depends_on_seed_and_epoch():
     assert np.array_equal(order, ops.permutation(3, 1, 1009))
     assert not np.array_equal(order, ops.permutation(3, 2, 1009))
     assert not np.array_equal(order, ops.permutation(4, 1, 1009))
+
+
+def test_no_samples_need_no_noise():
+    none, three = np.arange(0), np.arange(3)
+    for noise in (ops.uniforms, ops.normals):
+        assert noise(1, 2, 3, none, 5).shape == (0, 5)
+        assert noise(1, 2, 3, three, 0).shape == (3, 0)
+    assert ops.permutation(1, 2, 0).shape == (0,)

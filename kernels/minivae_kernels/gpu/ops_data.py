@@ -155,6 +155,7 @@ class RandomOps(Launcher):
     def _check_rows(self, op: str, rows: Any, n: int) -> None:
         if not len(rows):
             return
+        rows = rows if self.device.is_array(rows) else np.asarray(rows)
         low, high = int(rows.min()), int(rows.max())
         if low < 0 or high >= n:
             raise IndexError(f"{op}: rows from {low} to {high}; the data have rows 0 to {n - 1}")

@@ -26,8 +26,8 @@ class ModelOps(Launcher):
         self.walk(kernel, x.size, (x, out, x.size, self.aligned(x, out)), real)
         return out
 
-    def _map_two(self, kernel: str, dy: Any, x: Any) -> Array:
-        real, (dy, x) = self._same_shape(kernel, dy=dy, x=x)
+    def _map_two(self, kernel: str, dy: Any, x: Any, op: str = "") -> Array:
+        real, (dy, x) = self._same_shape(op or kernel, dy=dy, x=x)
         out = self.device.empty(x.shape, real)
         self.walk(kernel, x.size, (dy, x, out, x.size, self.aligned(dy, x, out)), real)
         return out
@@ -95,7 +95,7 @@ class ModelOps(Launcher):
 
     def dense_relu_backward(self, dy: Array, y: Array) -> Array:
         """da = dy where y > 0                                            (E7)"""
-        return self._map_two("relu_backward", dy, y)
+        return self._map_two("relu_backward", dy, y, op="dense_relu_backward")
 
     def dense_tanh_backward(self, dy: Array, y: Array) -> Array:
         """da = dy (1 - y)(1 + y)                                         (E8)"""

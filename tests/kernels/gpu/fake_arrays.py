@@ -56,11 +56,8 @@ class Array:
     dtype = property(lambda self: self.memory.dtype)
     itemsize = property(lambda self: self.memory.itemsize)
     nbytes = property(lambda self: self.memory.nbytes)
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """Of an array without elements CuPy says 0 everywhere."""
-        return self.memory.strides if self.size else (0,) * self.ndim
+    strides = property(lambda self: self.memory.strides)
+    base: Array | None = None
 
     @property
     def flags(self) -> Any:
@@ -96,6 +93,8 @@ class Array:
 
     def reshape(self, *shape: Any, order: str = "C") -> Array:
         memory = self.memory.reshape(*shape, order=order)
+        if memory.shape == self.shape:
+            return self._view(self.memory)
         if not self.size or np.may_share_memory(memory, self.memory):
             return self._view(memory)
         return self.copy().reshape(*shape)

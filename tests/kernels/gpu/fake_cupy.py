@@ -139,7 +139,8 @@ class FakeCupy:
         dtype = np.dtype(dtype)
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         buffer = self.pool.allocate(size, stream)
-        return Array(self, buffer, buffer.bytes.view(dtype).reshape(shape), None)
+        memory = buffer.bytes.view(dtype).reshape(shape) if size else np.empty(shape, dtype)
+        return Array(self, buffer, memory, None)  # without elements: strides of 0, as CuPy's
 
     def zeros(self, shape: Any, dtype: Any = float) -> Array:
         out = self.empty(shape, dtype)

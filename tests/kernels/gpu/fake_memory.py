@@ -9,6 +9,7 @@ import numpy as np
 from fake_order import Log, Order
 
 GUARD, CANARY, ALIGNMENT = 64, 0xA5, 512  # CuPy's pool hands out multiples of 512 bytes
+POISONED = 4 << 20  # larger buffers (cuBLAS's workspace, row numbers) are left as they come: time
 
 
 class OutOfMemoryError(MemoryError):
@@ -26,10 +27,11 @@ class Buffer:
     def __init__(self, pool: Pool, size: int, stream: Any) -> None:
         self.pool, self.size, self.stream = pool, size, stream
         self.log = Log(pool.order.now(stream, "what used this memory before"))
-        self.raw = np.full(size + 2 * GUARD + ALIGNMENT, CANARY, dtype=np.uint8)
+        self.raw = np.empty(size + 2 * GUARD + ALIGNMENT, dtype=np.uint8)
         self.start = GUARD + (-(self.raw.ctypes.data + GUARD)) % ALIGNMENT
+        self.raw[: self.start] = self.raw[self.start + size :] = CANARY
         self.bytes = self.raw[self.start : self.start + size]
-        self.bytes[:] = 0xFF
+        self.poison()
         self.address = int(self.raw.ctypes.data + self.start) if size else 0
 
     def __str__(self) -> str:
@@ -39,6 +41,11 @@ class Buffer:
         """Whether nobody wrote beside it."""
         before, after = self.raw[: self.start], self.raw[self.start + self.size :]
         return bool((before == CANARY).all() and (after == CANARY).all())
+
+    def poison(self) -> None:
+        """Fill with 0xff: NaN, and -1."""
+        if self.size <= POISONED:
+            self.bytes[:] = 0xFF
 
     def __del__(self) -> None:
         self.pool.take_back(self)
@@ -74,7 +81,7 @@ class Pool:
         if not buffer.intact():
             self.order.faults.append(f"a kernel wrote beside {buffer}")
         self.order.released(buffer)
-        buffer.bytes[:] = 0xFF
+        buffer.poison()
 
     def find(self, address: int | None) -> Buffer | None:
         """The buffer that an address lies in."""

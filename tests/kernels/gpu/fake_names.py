@@ -45,6 +45,7 @@ METHODS = {
     "max": ("axis", "out", "keepdims"),
     "min": ("axis", "out", "keepdims"),
 }
+POOL = ("free_bytes", "used_bytes")
 ATTRIBUTES = "shape ndim size dtype itemsize nbytes strides flags data base T real".split()
 
 STREAM = {

@@ -23,6 +23,8 @@ from fake_cupy import CaptureError, FakeCupy, RaceError
 from fake_streams import Stream
 from gpu_steps import MODELS, problem, run, schedule
 
+pytestmark = pytest.mark.parametrize("per_thread", [False, True], ids=["legacy", "per thread"])
+
 
 def array(cupy: FakeCupy, n: int = 4) -> Any:
     a = cupy.empty((n,), np.float32)

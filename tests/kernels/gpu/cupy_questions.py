@@ -1,0 +1,88 @@
+"""What the stand-in and the real CuPy are both asked: views, flags, strides, and refusals.
+
+xp is the module; a (3, 5), z (0, 5), s () and v (15,) are float32 arrays of the card, h the host's.
+None of these gets as far as the driver in the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+h = np.ones((3, 5), np.float32)
+ASKED: dict[str, Callable[..., Any]] = {
+    "strides of nothing": lambda xp, a, z, s, v: z,
+    "nothing transposed": lambda xp, a, z, s, v: z.T,
+    "nothing reshaped": lambda xp, a, z, s, v: z.reshape(5, 0),
+    "transposed": lambda xp, a, z, s, v: a.T,
+    "transposed one": lambda xp, a, z, s, v: v.T,
+    "axes": lambda xp, a, z, s, v: a.transpose(1, 0),
+    "np.transpose": lambda xp, a, z, s, v: a[None].transpose(2, 0, 1),
+    "rows and steps": lambda xp, a, z, s, v: a[1:, ::2],
+    "backwards": lambda xp, a, z, s, v: a[::-1],
+    "a row": lambda xp, a, z, s, v: a[1],
+    "an element": lambda xp, a, z, s, v: a[2, 3],
+    "the last": lambda xp, a, z, s, v: v[-1],
+    "new axes": lambda xp, a, z, s, v: a[None, :, None],
+    "ellipsis": lambda xp, a, z, s, v: a[..., 1],
+    "beyond the end": lambda xp, a, z, s, v: v[10:30],
+    "outside": lambda xp, a, z, s, v: v[16],
+    "too many": lambda xp, a, z, s, v: v[1, 1],
+    "part reshaped": lambda xp, a, z, s, v: v[3:13].reshape(2, 5),
+    "by a tuple": lambda xp, a, z, s, v: v.reshape((3, 5)),
+    "the rest": lambda xp, a, z, s, v: v.reshape(5, -1),
+    "to a number": lambda xp, a, z, s, v: v[3:4].reshape(()),
+    "badly": lambda xp, a, z, s, v: a.reshape(4, 4),
+    "ravelled": lambda xp, a, z, s, v: a.ravel(),
+    "broadcast": lambda xp, a, z, s, v: xp.broadcast_to(a, (2, 3, 5)),
+    "broadcast by NumPy": lambda xp, a, z, s, v: np.broadcast_to(s, (2, 3)),
+    "broadcast badly": lambda xp, a, z, s, v: xp.broadcast_to(a, (2, 4, 5)),
+    "np.shape": lambda xp, a, z, s, v: np.shape(a),
+    "np.ndim": lambda xp, a, z, s, v: np.ndim(a),
+    "contiguous": lambda xp, a, z, s, v: xp.ascontiguousarray(a) is a,
+    "contiguous, typed": lambda xp, a, z, s, v: xp.ascontiguousarray(a, dtype=np.float32) is a,
+    "contiguous number": lambda xp, a, z, s, v: xp.ascontiguousarray(s),
+    "contiguous nothing": lambda xp, a, z, s, v: xp.ascontiguousarray(z.T),
+    "contiguous host": lambda xp, a, z, s, v: xp.ascontiguousarray(h),
+    "same type": lambda xp, a, z, s, v: a.astype(np.float32, copy=False) is a,
+    "real": lambda xp, a, z, s, v: a.real,
+    "bytes": lambda xp, a, z, s, v: (a.nbytes, a.itemsize, z.nbytes, a.size, a.ndim),
+    "base": lambda xp, a, z, s, v: (a[1:].base is a, a[1:][0].base is a, a.base),
+    "flags": lambda xp, a, z, s, v: (a.flags.owndata, a[0].flags.owndata, a.T.flags.f_contiguous),
+    "writeable": lambda xp, a, z, s, v: a.flags.writeable,
+    "rows in turn": lambda xp, a, z, s, v: [row.shape for row in a],
+    "len": lambda xp, a, z, s, v: (len(a), len(z)),
+    "len of a number": lambda xp, a, z, s, v: len(s),
+    "a number in turn": lambda xp, a, z, s, v: list(s),
+    "truth of many": lambda xp, a, z, s, v: bool(a),
+    "as an index": lambda xp, a, z, s, v: [1, 2][s],
+    "rounded": lambda xp, a, z, s, v: round(s),
+    "hashed": lambda xp, a, z, s, v: hash(a),
+    "is it NumPy's": lambda xp, a, z, s, v: isinstance(a, np.ndarray),
+    "np.asarray": lambda xp, a, z, s, v: np.asarray(a),
+    "np.array": lambda xp, a, z, s, v: np.array(a),
+    "np.ascontiguousarray": lambda xp, a, z, s, v: np.ascontiguousarray(a),
+    "np.array of many": lambda xp, a, z, s, v: np.array([s, s]),
+    "np.float32": lambda xp, a, z, s, v: np.float32(s),
+    "np.testing": lambda xp, a, z, s, v: np.testing.assert_array_equal(a, h),
+    "into a host array": lambda xp, a, z, s, v: h.copy().__setitem__(0, a[0]),
+    "nothing to itself": lambda xp, a, z, s, v: z.reshape(-1, 5),
+    "no rows": lambda xp, a, z, s, v: a[:0],
+    "no columns, transposed": lambda xp, a, z, s, v: a[:, :0].T,
+    "host array by it": lambda xp, a, z, s, v: h[a],
+    "product with host": lambda xp, a, z, s, v: a @ h.T,
+    "host's product": lambda xp, a, z, s, v: h.T @ a,
+    "filled from host": lambda xp, a, z, s, v: a.__setitem__(Ellipsis, h),
+    "row from host": lambda xp, a, z, s, v: a.__setitem__(0, h[0]),
+    "set of another type": lambda xp, a, z, s, v: a.set(h.astype(float)),
+    "set of another shape": lambda xp, a, z, s, v: a.set(h[0]),
+    "set of a list": lambda xp, a, z, s, v: a.set([1.0]),
+    "set of a device array": lambda xp, a, z, s, v: a.set(a),
+    "set with gaps": lambda xp, a, z, s, v: a[:, ::2].set(h[:, ::2]),
+    "max with initial": lambda xp, a, z, s, v: a.max(initial=0),
+    "sum with where": lambda xp, a, z, s, v: a.sum(where=True),
+    "no such attribute": lambda xp, a, z, s, v: a.ctypes,
+    "np.median": lambda xp, a, z, s, v: np.busday_count(a, a),
+}  # fmt: skip
