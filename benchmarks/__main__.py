@@ -25,7 +25,12 @@ def _step_options(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--arch", default=ARCHS, help="sizes:words, as in 784-200-200-50:tanh:dynamic")
     p.add_argument("--backend", choices=("numba", "numpy", "cupy"), default="numba")
-    p.add_argument("--peers", default=None, help="of jax,torch-compile,torch-eager, or none")
+    p.add_argument(
+        "--peers",
+        default=None,
+        help="of jax,torch-compile,torch-eager (cupy: jax-unrolled,torch-graph too), or none",
+    )
+    p.add_argument("--tf32", action="store_true", help="cupy: everyone's products in TF32")
     p.add_argument("--seconds", type=float, default=30.0, help="time limit of one case's rounds")
     p.add_argument("--scaling", action="store_true", help="also race ours on one thread")
     p.add_argument("--cold", action="store_true", help="compile into empty caches, and say so")
@@ -51,7 +56,13 @@ def parser() -> argparse.ArgumentParser:
     p = command("products", "the matrix product at the model's shapes against NumPy's BLAS")
     p.add_argument("--batch", type=_numbers, default=[20, 128, 512])
     p = command("ladder", "the numbered versions of one op, slow to fast")
-    p.add_argument("name", nargs="?", default="", help="product, likelihood, latent, adam or exp")
+    p.add_argument(
+        "name",
+        nargs="?",
+        default="",
+        help="product, likelihood, latent, adam or exp; on cupy likelihood, latent or step",
+    )
+    p.add_argument("--backend", choices=("numba", "cupy"), default="numba")
     p.add_argument("--write", action="store_true", help="regenerate kernels/README.md's tables")
     p = command("roofline", "measured peaks of arithmetic and memory, and where the ops lie")
     p.add_argument("--plot", default="", metavar="FILE.svg")

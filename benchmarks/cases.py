@@ -90,7 +90,8 @@ class Case:
     def block_steps(self, device: str = "cpu") -> int:
         """How many updates one timed block holds."""
         by_work = round(BLOCK_FLOPS[device] / self.flops())
-        return max(2, min(by_work, DATASET_ROWS // self.batch, MAX_BLOCK_STEPS))
+        least = 2 if device == "cpu" else 4  # a card's updates are short even at 32768
+        return max(least, min(by_work, DATASET_ROWS // self.batch, MAX_BLOCK_STEPS))
 
 
 def parse_arch(text: str, batch: int) -> Case:

@@ -50,12 +50,15 @@ def step(args: argparse.Namespace) -> Rows:
 
     on_gpu = args.backend == "cupy"
     default = [128, 512, 2048, 8192, 32768] if on_gpu else [20, 128, 512, 1024, 4096]
-    peers = tuple(module.PEERS)
+    if args.tf32 and not on_gpu:
+        raise UserError(f"--tf32 belongs to --backend cupy, not {args.backend}: a card's products")
+    peers = None
     if args.peers is not None:
         peers = tuple(p for p in args.peers.split(",") if p and p != "none")
+        known = module.known_peers("gpu" if on_gpu else "cpu")
         for peer in peers:
-            if peer not in module.PEERS:
-                raise UserError(f"unknown peer {peer!r}; known: {', '.join(module.PEERS)}")
+            if peer.partition(":")[0] not in known:
+                raise UserError(f"unknown peer {peer!r}; known: {', '.join(known)}")
     try:
         cases = [parse_arch(a, b) for a in args.arch.split(",") for b in args.batch or default]
     except CaseError as error:
@@ -63,7 +66,7 @@ def step(args: argparse.Namespace) -> Rows:
     backend_or_exit(args.backend)
     alone = (f"minivae-{args.backend}:1",) if args.scaling else ()
     options = module.Options(
-        backend=args.backend, peers=peers, threads=args.threads, cold=args.cold,
+        backend=args.backend, peers=peers, threads=args.threads, cold=args.cold, tf32=args.tf32,
         rule=StopRule(seconds=args.seconds), extra_contenders=alone,
     )  # fmt: skip
     rows = module.run(cases, options, store=not args.no_store)
@@ -79,6 +82,12 @@ def ops(args: argparse.Namespace) -> Rows:
     for name in args.names:
         if name not in CASES:
             raise UserError(f"unknown op {name!r}; known: {', '.join(CASES)}")
+    backend_or_exit(args.backend)
+    if args.backend == "cupy":  # these clocks and roofs are a processor's
+        raise UserError(
+            "a card's kernels are timed by its own clock, against a copy: "
+            "python -m minivae_kernels.gpu.bench"
+        )
     with unavailable():
         return module.run(args.names, args.backend, args.size, args.threads, not args.no_store)
 
@@ -92,13 +101,18 @@ def products(args: argparse.Namespace) -> Rows:
 
 def ladder(args: argparse.Namespace) -> Rows:
     """The numbered versions."""
-    from . import ladders as module
+    from . import gpu_ladders, ladders
 
     try:
-        rows = module.run(args.name, args.threads, not args.no_store, args.write)
-    except module.LadderError as error:
+        if args.backend == "cupy":
+            if args.write:
+                raise UserError("--write belongs to --backend numba: it writes the CPU's lesson")
+            rows = gpu_ladders.run(args.name, not args.no_store)
+        else:
+            rows = ladders.run(args.name, args.threads, not args.no_store, args.write)
+    except ladders.LadderError as error:
         raise UserError(str(error)) from None
-    show(args, module.table(rows))
+    show(args, ladders.table(rows))
     return rows
 
 

@@ -35,7 +35,8 @@ def run(a: str, b: str, folder: Path = RESULTS) -> list[dict[str, Any]]:
     """
 
     def key(row: dict[str, Any]) -> tuple[Any, ...]:
-        return row["arch"], row["batch"], row["contender"]
+        label = f"{row['contender']}{' TF32' if row.get('tf32') else ''}"
+        return row["arch"], row["batch"], label
 
     left, right = ({key(r): r for r in rows_of(w, folder)} for w in (a, b))
     common = [k for k in left if k in right]

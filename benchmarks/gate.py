@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,25 @@ GRADIENT_TOL = 1e-4
 LOSS_TOL = 1e-5  # the loss is a mean of thousands of terms, and errors cancel
 BLOCK_TOL = 2e-3  # rounding grows along a block of up to a thousand updates
 NOISE_TOL = 4e-2  # a peer draws its own noise: its block's mean loss moves by about 1 %
+
+
+class Limits(NamedTuple):
+    """How far a contender's numbers may be off, relative to the largest entry of a tensor."""
+
+    gradient: float
+    moments: float  # after two updates
+    loss: float
+    block: float
+    firm: float  # entries whose sqrt(v) is at least this share of the largest one's ...
+    move: float  # ... have moved as the reference's, up to this share of the largest move
+
+
+FLOAT32 = Limits(GRADIENT_TOL, GRADIENT_TOL * 10, LOSS_TOL, BLOCK_TOL, 3e-2, 2e-2)
+# TF32 keeps 10 bits of a product's inputs: off by 2^-10 at most, each of the two. A gradient is
+# ten products deep, the loss four, the second moment a square; Adam divides an entry's error by
+# its share of the largest.
+_INPUT = 2.0**-10
+TF32 = Limits(20 * _INPUT, 40 * _INPUT, 8 * _INPUT, 8 * _INPUT, 0.3, 20 * _INPUT / 0.3)
 
 
 class GateError(AssertionError):
@@ -88,7 +107,9 @@ def reference_step(case: Case, theta: np.ndarray, moments: np.ndarray) -> Refere
 
 
 @one_blas_thread
-def check_updates(case: Case, seen: dict[str, np.ndarray]) -> dict[str, float]:
+def check_updates(
+    case: Case, seen: dict[str, np.ndarray], limits: Limits = FLOAT32
+) -> dict[str, float]:
     """Judge a few consecutive updates: their loss, Adam's moments and the parameters."""
     rows, n = seen["rows"], len(seen["rows"])
     step = reference_step(case, seen["theta"], seen["moments"])
@@ -97,21 +118,25 @@ def check_updates(case: Case, seen: dict[str, np.ndarray]) -> dict[str, float]:
     theta, moments = step.state()
     m, v = seen["moments_after"] - seen["moments"], moments - seen["moments"].astype(np.float64)
     return {
-        "loss": worst("loss", seen["loss"], sums["loss"] / sums["samples"], LOSS_TOL),
-        "first moment": by_tensor(case, m[0], v[0], "Δm", GRADIENT_TOL * 10),
-        "second moment": by_tensor(case, m[1], v[1], "Δv", GRADIENT_TOL * 10),
-        "theta": check_move(case, seen, theta, moments),
+        "loss": worst("loss", seen["loss"], sums["loss"] / sums["samples"], limits.loss),
+        "first moment": by_tensor(case, m[0], v[0], "Δm", limits.moments),
+        "second moment": by_tensor(case, m[1], v[1], "Δv", limits.moments),
+        "theta": check_move(case, seen, theta, moments, limits),
     }
 
 
 def check_move(
-    case: Case, seen: dict[str, np.ndarray], theta: np.ndarray, moments: np.ndarray
+    case: Case,
+    seen: dict[str, np.ndarray],
+    theta: np.ndarray,
+    moments: np.ndarray,
+    limits: Limits = FLOAT32,
 ) -> float:
     """The parameters' move, where Adam's division does not amplify rounding without bound.
 
     Adam moves by m / sqrt(v): where a gradient is near zero, its rounding decides the move's
-    sign. Entries whose sqrt(v) is below 3 % of their tensor's largest are only held to the most
-    that Adam can move.
+    sign. Entries whose sqrt(v) is below a share (3 % in float32) of their tensor's largest are
+    only held to the most that Adam can move.
     """
     moved, want = seen["theta_after"].astype(np.float64) - seen["theta"], theta - seen["theta"]
     if not (np.abs(moved) <= 10 * LR).all():
@@ -120,8 +145,8 @@ def check_move(
     for name, o, shape in case.parameters():
         span = slice(o, o + int(np.prod(shape)))
         root = np.sqrt(moments[1][span])
-        firm = root > 3e-2 * root.max()
-        errors.append(worst(f"Δtheta {name}", moved[span][firm], want[span][firm], 2e-2))
+        firm = root > limits.firm * root.max()
+        errors.append(worst(f"Δtheta {name}", moved[span][firm], want[span][firm], limits.move))
     return max(errors)
 
 
@@ -137,7 +162,7 @@ def peer_inputs(case: Case, seed: int) -> dict[str, np.ndarray]:
 
 @one_blas_thread
 def check_gradient(
-    case: Case, given: dict[str, np.ndarray], loss: Any, grad: Any
+    case: Case, given: dict[str, np.ndarray], loss: Any, grad: Any, limits: Limits = FLOAT32
 ) -> dict[str, float]:
     """Judge a peer's loss and gradient, the noise having been fed in."""
     layout = Layout(tuple(Entry(*e) for e in case.parameters()))
@@ -148,8 +173,8 @@ def check_gradient(
     flat = np.zeros(layout.size)
     layout.flatten(elbo_backward(K, np.ones_like(want), cache, p, config), flat)
     return {
-        "loss": worst("loss", loss, want, LOSS_TOL),
-        "gradient": by_tensor(case, np.asarray(grad), flat, "gradient of", GRADIENT_TOL),
+        "loss": worst("loss", loss, want, limits.loss),
+        "gradient": by_tensor(case, np.asarray(grad), flat, "gradient of", limits.gradient),
     }
 
 
@@ -164,7 +189,9 @@ def reference_block_loss(case: Case, steps: int) -> float:
     return float(sums["loss"]) / int(sums["samples"])
 
 
-def check_block(loss: float, want: float, exact_noise: bool) -> dict[str, float]:
+def check_block(
+    loss: float, want: float, exact_noise: bool, limits: Limits = FLOAT32
+) -> dict[str, float]:
     """Judge the first block's mean loss: did the training really happen?"""
-    tol = BLOCK_TOL if exact_noise else NOISE_TOL
+    tol = limits.block if exact_noise else NOISE_TOL
     return {"block loss": worst("mean loss of the first block", loss, want, tol)}

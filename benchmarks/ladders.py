@@ -116,6 +116,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = []
     for row in rows:
         title = f"{row['ladder']}_v{row['version']}"
+        if row.get("card") and row["version"] == 0:  # the GPU's: whose figures these are
+            lines.append(f"{row['ladder']} on {row['card']}")
         if "failed" in row:
             lines.append(f"{title:15} FAILED: {row['failed']}")
             continue

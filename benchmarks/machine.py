@@ -12,7 +12,11 @@ from typing import Any
 
 from . import ROOT
 
-PACKAGES = ("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib", "cupy-cuda12x", "cupy-cuda13x")
+PACKAGES = (
+    *("numpy", "numba", "llvmlite", "torch", "triton", "jax", "jaxlib"),
+    *("jax-cuda12-plugin", "jax-cuda13-plugin", "cupy-cuda12x", "cupy-cuda13x"),
+    *("nvidia-cublas-cu12", "nvidia-cublas", "nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc"),
+)
 
 
 def cores() -> int:

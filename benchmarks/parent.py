@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 import time
@@ -18,6 +20,11 @@ from . import ROOT, gate
 from .cases import Case
 from .timing import REST_SECONDS
 
+# Seconds after which a worker that does not answer is ended: a peer that hangs must not take the
+# others' figures with it. The first run compiles, which may take minutes.
+PATIENCE = {"prepare": 1200.0}
+PATIENCE_ELSE = 300.0
+
 
 class WorkerError(RuntimeError):
     """A contender that could not be run; the message is its own error, in one line."""
@@ -30,10 +37,10 @@ def environment(threads: int | None, device: str, extra: dict[str, str]) -> dict
         **extra,
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'kernels'}",
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TORCHINDUCTOR_COMPILE_THREADS": "1",
     }
     if device == "cpu":
         env |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+        env["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     else:
         env["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the card is shared by the contenders
     if threads:
@@ -52,6 +59,7 @@ class Contender:
         extra: dict[str, str] | None = None,
     ) -> None:
         self.name = name
+        self.rest = REST_SECONDS if device == "cpu" else 0.0  # a card has no threads that spin
         self.losses: list[float] = []
         command = [sys.executable, "-m", "benchmarks.worker", name]
         if threads and hasattr(os, "sched_setaffinity"):
@@ -84,7 +92,7 @@ class Contender:
         try:
             process.stdin.write(json.dumps({"do": do, **message}) + "\n")
             process.stdin.flush()
-            line = process.stdout.readline()
+            line = self._answer(do)
         except BrokenPipeError:
             line = ""
         if not line:
@@ -95,34 +103,52 @@ class Contender:
             raise WorkerError(f"{self.name}: {answer['error']}")
         return answer
 
+    def _answer(self, do: str) -> str:
+        """The next line; WorkerError, and the end of the worker, if it takes too long."""
+        assert self.process.stdout is not None
+        patience = PATIENCE.get(do, PATIENCE_ELSE)
+        ready, _, _ = select.select([self.process.stdout], [], [], patience)
+        if not ready:
+            self.process.kill()
+            raise WorkerError(f"{self.name} did not finish {do!r} within {patience:.0f} s")
+        return self.process.stdout.readline()
+
     def block(self, number: int) -> float:
         """Milliseconds per update of one timed block; its loss is kept. Others rest first."""
-        time.sleep(REST_SECONDS)
+        time.sleep(self.rest)
         answer = self.ask("block", number=number)
         if not np.isfinite(answer["loss"]):
             raise gate.GateError(f"{self.name}: the loss of block {number} is {answer['loss']}")
         self.losses.append(answer["loss"])
         return 1e3 * float(answer["seconds"]) / int(answer["steps"])
 
-    def gate(self, case: Case, number: int, exact: bool, folder: Path) -> dict[str, float]:
+    def gate(
+        self,
+        case: Case,
+        number: int,
+        exact: bool,
+        folder: Path,
+        limits: gate.Limits = gate.FLOAT32,
+    ) -> dict[str, float]:
         """Check the contender at fresh inputs against the float64 reference; raises GateError."""
         path = str(folder / f"{self.name.replace(':', '-')}-{number}.npz")
         try:
             if exact:
                 self.ask("updates", number=number, path=path)
-                return gate.check_updates(case, dict(np.load(path)))
+                return gate.check_updates(case, dict(np.load(path)), limits)
             given = gate.peer_inputs(case, number)
             np.savez(folder / "inputs.npz", allow_pickle=False, **given)
             self.ask("gradient", inputs=str(folder / "inputs.npz"), path=path)
             answer = np.load(path)
-            return gate.check_gradient(case, given, answer["loss"], answer["grad"])
+            return gate.check_gradient(case, given, answer["loss"], answer["grad"], limits)
         except gate.GateError as error:
             raise gate.GateError(f"{self.name}: {error}") from None
 
     def close(self) -> None:
         """End the worker."""
         if self.process.stdin:
-            self.process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # it has ended already
+                self.process.stdin.close()
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,65 +13,22 @@ import numpy as np
 
 from . import gate, machine, results
 from .cases import Case
+from .entrants import PEERS, Options, caches, contenders_of, known_peers, on_wrong_device
 from .parent import Contender, WorkerError
-from .timing import StopRule, interleave, percentiles, verdict
+from .timing import interleave, percentiles, verdict
 
-PEERS = {"jax": "jax", "torch-compile": "torch", "torch-eager": "torch"}
+__all__ = ["PEERS", "Options", "Race", "contenders_of", "known_peers", "on_wrong_device", "run"]
 GATE_BEFORE, GATE_AFTER = 100_001, 100_002  # numbers of batches that no timed block uses
 
 
-@dataclass
-class Options:
-    """What a run is told: who races, on how many threads, and when to stop."""
-
-    backend: str = "numba"
-    peers: tuple[str, ...] = tuple(PEERS)
-    threads: int | None = None
-    rule: StopRule = field(default_factory=StopRule)
-    cold: bool = False
-    say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True)
-    extra_contenders: tuple[str, ...] = ()
-    block_steps: int | None = None  # updates in a timed block, when not chosen by the work
-
-    @property
-    def device(self) -> str:
-        return "gpu" if self.backend == "cupy" else "cpu"
-
-
-def contenders_of(options: Options) -> list[str]:
-    """Ours, the peers that are installed, and the limit; what is missing is said."""
-    names = [f"minivae-{options.backend}"]
-    for peer in options.peers:
-        if importlib.util.find_spec(PEERS[peer]) is None:
-            options.say(
-                f"{peer}: left out, {PEERS[peer]} is not installed "
-                "(`pip install minivae[bench]` brings the peers)"
-            )
-        else:
-            names.append(peer)
-    limit = "fma-peak" if options.device == "cpu" else "cublas-peak"
-    return [*names, *options.extra_contenders, limit]
-
-
-def caches(cold: bool, folder: Path) -> dict[str, str]:
-    """Where compiled code is kept: the user's own caches, or empty ones when timed cold."""
-    if not cold:
-        return {}
-    names = {"NUMBA_CACHE_DIR": "numba", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
-    names["XDG_CACHE_HOME"] = "cache"  # where minivae keeps its compiled kernels
-    return {key: str(folder / name) for key, name in names.items()}
-
-
-def on_wrong_device(device: str, versions: dict[str, str]) -> str:
-    """Why a contender must not race: it would run elsewhere than the others, or ''."""
-    found = versions.get("device", "")
-    if device == "gpu" and found and "cuda" not in found.lower():
-        return f"runs on {found}, not on the card: install its CUDA build"
-    return ""
+class NotOnCard(WorkerError):
+    """A contender that would run on the processor while the others run on the card."""
 
 
 def failure(name: str, error: Exception) -> dict[str, Any]:
     """The row of a contender that is out of the race, labelled with the reason."""
+    if isinstance(error, NotOnCard):
+        return {"contender": name, "skipped": str(error)}
     return {"contender": name, "failed": f"{type(error).__name__}: {error}"}
 
 
@@ -84,6 +38,7 @@ class Race:
     def __init__(self, case: Case, options: Options, data: Path, folder: Path) -> None:
         self.case, self.options, self.data, self.folder = case, options, data, folder
         self.steps = options.block_steps or case.block_steps(options.device)
+        self.limits = gate.TF32 if options.tf32 else gate.FLOAT32
         self.runners: dict[str, Contender] = {}
         self.rows: dict[str, dict[str, Any]] = {}
 
@@ -100,10 +55,13 @@ class Race:
         return self._judged(names)
 
     def _guard(self, name: str, act: Callable[..., None], *args: Any) -> None:
-        """Run one stage of one contender; if it fails, it leaves the race with a labelled row."""
+        """Run one stage of one contender; if it fails, it leaves the race with a labelled row.
+
+        Whatever it fails with: the others' figures must never be lost with it.
+        """
         try:
             act(*args)
-        except (gate.GateError, WorkerError) as error:
+        except Exception as error:
             self.options.say(f"  {name}: OUT, {error}")
             self.rows[name] = failure(name, error)
             self.runners.pop(name, None)
@@ -119,10 +77,10 @@ class Race:
 
     def _start(self, name: str) -> None:
         worker = self.runners[name]
-        loaded = worker.ask("load", threads=self.options.threads)
+        loaded = worker.ask("load", threads=self.options.threads, tf32=self.options.tf32)
         reason = on_wrong_device(self.options.device, loaded["versions"])
         if reason:
-            raise WorkerError(f"{name} {reason}")
+            raise NotOnCard(f"{name} {reason}")
         ready = worker.ask(
             "prepare", case=self.case.to_dict(), data=str(self.data), steps=self.steps
         )
@@ -137,13 +95,13 @@ class Race:
         }
         self.options.say(f"  {name}: ready, first run {ready['first_run_s']:.1f} s")
         if not name.endswith("-peak"):
-            gate.check_block(ready["loss"], self.block_loss, ready["exact_noise"])
+            gate.check_block(ready["loss"], self.block_loss, ready["exact_noise"], self.limits)
 
     def _gate(self, name: str, number: int, key: str) -> None:
         if name.endswith("-peak"):
             return
         exact = bool(self.rows[name]["exact_noise"])
-        errors = self.runners[name].gate(self.case, number, exact, self.folder)
+        errors = self.runners[name].gate(self.case, number, exact, self.folder, self.limits)
         self.rows[name][key] = errors
 
     def _race(self) -> None:
@@ -162,7 +120,8 @@ class Race:
             try:
                 time.sleep(0.02)  # the last contender's threads stop spinning
                 return self.runners[name].block(number)
-            except (gate.GateError, WorkerError) as error:
+            except Exception as error:
+                self.options.say(f"  {name}: OUT, {error}")
                 self.rows[name] = failure(name, error)
                 self.runners.pop(name)
                 return float("nan")
@@ -194,7 +153,7 @@ class Race:
         ours, alone = timed.get(names[0]), timed.get(f"{names[0]}:1")
         if ours and alone:
             ours["scaling"] = verdict(ours["samples_ms"], alone["samples_ms"])
-        rivals = [timed[n] for n in PEERS if n in timed]
+        rivals = [timed[n] for n in self.options.rivals if n in timed]
         if ours and rivals:
             best = min(rivals, key=lambda r: r["ms"]["p50"])
             judged = verdict(ours["samples_ms"], best["samples_ms"])
@@ -204,6 +163,7 @@ class Race:
             "arch": self.case.arch,
             "batch": self.case.batch,
             "flops": self.case.flops(),
+            "tf32": self.options.tf32,
             "reference_block_loss": self.block_loss,
         }
         return [{**common, **self.rows[n]} for n in names if n in self.rows]
@@ -214,6 +174,8 @@ def run(cases: list[Case], options: Options, store: bool = True) -> list[dict[st
     head = machine.header(options.threads)
     for line in machine.lines(head):
         options.say(line)
+    if options.tf32:
+        options.say("TF32: every contender's products round their inputs; not float32's figures")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="minivae-bench-") as name:
         folder = Path(name)

@@ -10,8 +10,12 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = []
     for row in rows:
         title = f"{row['arch']:>24} B={row['batch']:<5} {row['contender']:14}"
+        title += " TF32" if row.get("tf32") else ""
         if "failed" in row:
             lines.append(f"{title} FAILED: {row['failed']}")
+            continue
+        if "skipped" in row:
+            lines.append(f"{title} skipped: {row['skipped']}")
             continue
         ms = row["ms"]
         spread = "  ".join(f"{q} {value:9.4f}" for q, value in ms.items()) + " ms"

@@ -28,12 +28,13 @@ class Worker:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def load(self, threads: int | None) -> dict[str, Any]:
+    def load(self, threads: int | None, tf32: bool = False) -> dict[str, Any]:
         """Import the contender and report its versions."""
         from .contenders import create
 
         start = time.perf_counter()
-        self.contender = create(self.name, threads=threads)
+        more = {"tf32": True} if tf32 else {}  # only a card's contenders know the word
+        self.contender = create(self.name, threads=threads, **more)
         return {"versions": self.contender.versions(), "import_s": time.perf_counter() - start}
 
     def prepare(self, case: dict[str, Any], data: str, steps: int) -> dict[str, Any]:

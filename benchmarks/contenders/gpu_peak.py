@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 from ..cases import Case
@@ -10,16 +12,19 @@ SIDE = 4096  # 2 · 4096³ operations a product: large enough to keep every mult
 
 
 class CublasPeak:
-    """Runs the counted FLOPs of a block as large matrix products, TF32 off."""
+    """Runs the counted FLOPs of a block as large matrix products; TF32 off unless asked for."""
 
     limit = True
 
-    def __init__(self, option: str = "", threads: int | None = None) -> None:
+    def __init__(self, option: str = "", threads: int | None = None, tf32: bool = False) -> None:
+        os.environ["CUPY_TF32"] = str(int(tf32))  # read by CuPy when it is imported
         import cupy
 
         self.cupy = cupy
-        rng = cupy.random.default_rng(1)
-        self.a, self.b = (rng.standard_normal((SIDE, SIDE), dtype=cupy.float32) for _ in range(2))
+        rng = np.random.default_rng(1)  # random: zeros would be multiplied faster than data are
+        self.a, self.b = (
+            cupy.asarray(rng.standard_normal((SIDE, SIDE), dtype=np.float32)) for _ in range(2)
+        )
         self.c = cupy.empty((SIDE, SIDE), cupy.float32)
 
     def versions(self) -> dict[str, str]:

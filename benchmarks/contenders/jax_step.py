@@ -49,18 +49,32 @@ def adam(state: tuple[Any, Any, Any, Any], grads: Params) -> tuple[Any, Any, Any
 
 
 class JaxStep:
-    """Noise by `rbg`, JAX's faster generator; `jax:threefry` asks for its default one."""
+    """Noise by `rbg`, JAX's faster generator; `jax:threefry` asks for its default one.
 
-    def __init__(self, option: str = "rbg", threads: int | None = None) -> None:
-        if jax.default_backend() == "gpu":  # all contenders compute in float32, not in TF32
-            jax.config.update("jax_default_matmul_precision", "float32")
+    unroll: updates that the loop's body holds; on a card every turn of the loop costs launches.
+    """
+
+    def __init__(
+        self, option: str = "rbg", threads: int | None = None, tf32: bool = False, unroll: int = 1
+    ) -> None:
+        if jax.default_backend() != "cpu":  # without this, JAX computes products in TF32
+            precision = "tensorfloat32" if tf32 else "highest"
+            jax.config.update("jax_default_matmul_precision", precision)
         self.noise = option  # XLA's CPU client sizes its own thread pool from the cores
+        self.unroll = unroll
 
     def versions(self) -> dict[str, str]:
-        return {"jax": jax.__version__, "device": str(jax.devices()[0]), "noise": self.noise}
+        device = jax.devices()[0]
+        return {
+            "jax": jax.__version__,
+            "device": f"{device} {device.device_kind}",
+            "noise": self.noise,
+            "unroll": str(self.unroll),
+            "precision": str(jax.config.jax_default_matmul_precision),
+        }
 
     def prepare(self, case: Case, data: np.ndarray, theta: np.ndarray) -> None:
-        self.case, self.steps = case, case.block_steps()
+        self.case = case
         self.data = jnp.asarray(data)
         self.reset(theta)
         self._block = jax.jit(self._scan, donate_argnums=(0, 1))
@@ -91,7 +105,8 @@ class JaxStep:
             loss, grads = jax.value_and_grad(loss_fn)(state[0], x, eps, case)
             return adam(state, grads), loss
 
-        state, losses = lax.scan(one, state, (rows, jnp.arange(rows.shape[0])))
+        numbered = (rows, jnp.arange(rows.shape[0]))
+        state, losses = lax.scan(one, state, numbered, unroll=self.unroll)
         return state, key, losses
 
     def run(self, rows: np.ndarray) -> float:

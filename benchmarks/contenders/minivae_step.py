@@ -35,12 +35,19 @@ class MinivaeStep:
 
     exact_noise = True  # the reference can replay its noise, so its results are gated exactly
 
-    def __init__(self, backend: str, option: str = "", threads: int | None = None) -> None:
+    def __init__(
+        self, backend: str, option: str = "", threads: int | None = None, tf32: bool = False
+    ) -> None:
         self.threads = int(option) if option else threads
-        self.K = load_backend(backend, self.threads)
+        self.K = load_backend(backend, self.threads, tf32=tf32)
 
     def versions(self) -> dict[str, str]:
-        return {"backend": self.K.name}
+        if self.K.name != "cupy":
+            return {"backend": self.K.name}
+        from minivae_kernels.gpu.bench import header
+
+        card = {k: str(v) for k, v in header(self.K.to_device.__self__).items()}
+        return {"backend": self.K.label, "device": f"cuda, {card['card']}", **card}
 
     def prepare(self, case: Case, data: np.ndarray, theta: np.ndarray) -> None:
         self.case, self.data = case, data

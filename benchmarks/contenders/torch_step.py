@@ -51,22 +51,26 @@ class TorchVae(torch.nn.Module):
 class TorchStep:
     """Eager, fused Adam. `option` is passed to torch.compile as its mode by the compiled peers."""
 
-    def __init__(self, option: str = "", threads: int | None = None) -> None:
+    def __init__(self, option: str = "", threads: int | None = None, tf32: bool = False) -> None:
         self.option = option
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")  # "high" is TF32
         if threads:
             torch.set_num_threads(threads)
 
     def versions(self) -> dict[str, str]:
+        card = self.device.type == "cuda"
         return {
             "torch": torch.__version__,
-            "device": str(self.device),
+            "device": f"cuda, {torch.cuda.get_device_name()}" if card else str(self.device),
+            "cuda": str(torch.version.cuda),
+            "precision": torch.get_float32_matmul_precision(),
             "threads": str(torch.get_num_threads()),
         }
 
     def prepare(self, case: Case, data: np.ndarray, theta: np.ndarray) -> None:
         """Build everything that survives a reset; compiled peers compile at their first run."""
-        self.case, self.steps = case, case.block_steps()
+        self.case = case
         self.data = torch.from_numpy(np.array(data)).to(self.device)
         self.model = TorchVae(case).to(self.device)
         self.make()
@@ -142,7 +146,9 @@ class TorchCompiled(TorchStep):
                 fused=True,
                 capturable=True,
             )
-            self.update = torch.compile(self.step_once, mode="reduce-overhead", dynamic=False)
+            mode = self.option or "reduce-overhead"
+            self.replayed = torch.compile(self.step_once, mode=mode, dynamic=False)
+            self.update = self.replay
             return
         self.names = [name for name, _ in self.model.named_parameters()]
         self.params = [p.detach() for p in self.model.parameters()]  # share the modules' storage
@@ -158,6 +164,11 @@ class TorchCompiled(TorchStep):
         if self.device.type == "cpu":
             for buffer in (*self.m, *self.v, self.t):
                 buffer.zero_()
+
+    def replay(self, rows: torch.Tensor) -> torch.Tensor:
+        """One update; what the graphs of the last one returned may be written over."""
+        torch.compiler.cudagraph_mark_step_begin()
+        return self.replayed(rows)
 
     def compiled_update(self, rows: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():

@@ -34,7 +34,10 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
     [
         (["step", "--arch", "784-q", "--no-store"], "sizes must be integers"),
         (["step", "--peers", "tensorflow", "--no-store"], "unknown peer 'tensorflow'"),
+        (["step", "--peers", "torch-graph", "--no-store"], "unknown peer 'torch-graph'"),
+        (["step", "--tf32", "--no-store"], "--tf32 belongs to --backend cupy, not numba"),
         (["ops", "adam"], "unknown op 'adam'"),
+        (["ladder", "--backend", "cupy", "--write"], "--write belongs to --backend numba"),
         (["ladder", "adamw"], "unknown ladder 'adamw'"),
         (["compare", "nothing", "nowhere"], "no"),
         (["report", "--readme", "no/such/README.md"], "no such file"),
@@ -50,7 +53,7 @@ def test_a_mistake_is_one_line(
 
 def test_missing_peers_are_said_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr("benchmarks.step.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("benchmarks.entrants.importlib.util.find_spec", lambda name: None)
     names = step.contenders_of(step.Options(backend="numpy", say=said.append))
     assert names == ["minivae-numpy", "fma-peak"]
     assert len(said) == 3 and all("pip install minivae[bench]" in line for line in said)
@@ -96,12 +99,15 @@ def test_the_products_of_a_model_leave_out_what_no_one_computes() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("peer", ["jax", "torch-eager", "torch-compile"])
+@pytest.mark.parametrize(
+    "peer", ["jax", "jax-unrolled", "torch-eager", "torch-compile", "torch-graph"]
+)
 @pytest.mark.parametrize(
     "arch", ["31-17-5:relu", "31-13-11-5:tanh:gaussian", "29-11-3:tanh:dynamic"]
 )
 def test_a_peer_passes_its_gates(peer: str, arch: str, tmp_path: Path) -> None:
-    pytest.importorskip(step.PEERS[peer], reason=f"{peer} is not installed (extra `bench`)")
+    package = step.known_peers("gpu")[peer]  # those of a card run here without its graphs
+    pytest.importorskip(package, reason=f"{peer} is not installed (extra `bench`)")
     from benchmarks.parent import Contender
 
     case, steps = parse_arch(arch, 11), 40

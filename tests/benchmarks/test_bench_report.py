@@ -90,3 +90,19 @@ def test_the_roofline_is_drawn(tmp_path: Path) -> None:
     roofline.plot(roof, tmp_path / "roof.svg", tmp_path)
     assert "<svg" in (tmp_path / "roof.svg").read_text(encoding="utf-8")
     assert "240 GFLOP/s" in roofline.table([roof])
+
+
+def test_tf32_is_never_mixed_with_float32(tmp_path: Path) -> None:
+    def on_card(ms: float, **more: Any) -> dict[str, Any]:
+        one = row("minivae-cupy", ms, device="gpu", verdict="faster", ratio=2.0, **more)
+        one["machine"] = {**one["machine"], "gpu": "A card, 580.1"}
+        return one
+
+    results.append("step", [*rows(), on_card(0.125)], tmp_path)
+    plain = report.body(tmp_path)
+    assert "A card, 580.1" in plain and "0.125 ms" in plain and "TF32" not in plain
+    assert "PyTorch, one graph" in plain  # a peer that only a card has
+    results.append("step", [on_card(0.0625, tf32=True)], tmp_path)
+    before, _, after = report.body(tmp_path).partition("TF32: everyone's products")
+    assert "0.125 ms" in before and "0.0625 ms" not in before
+    assert "0.0625 ms" in after and "0.125 ms" not in after

@@ -1,0 +1,183 @@
+"""`ladder --backend cupy`: the rungs of the GPU's ladders, gated and timed on this machine's card.
+
+The rungs of an op are recorded as graphs, so that the card's time is compared and not Python's; the
+step's rungs are timed as they are called, for there the difference is who makes the launches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from minivae_kernels import Unavailable
+from minivae_kernels.gpu import bench
+from minivae_kernels.ladder.base import Ladder, Version
+from minivae_kernels.ladder.gpu import NAMES, load
+
+from minivae import ops as reference
+
+from . import machine, results
+from .cases import LR, Case, make_rows, make_theta, parse_arch
+from .contenders.minivae_step import plan_of
+from .gate import GateError, check_updates, shared_data, worst
+from .ladders import TOL, LadderError
+from .timing import StopRule, interleave, percentiles
+
+RULE = StopRule(least=7, most=25, seconds=10.0)
+STEP_CASE = "784-400-20:relu"
+STEP_BATCH, STEP_UPDATES = 128, 100
+REPEATS = 10  # calls in one block
+
+Block = Callable[[int], float]  # seconds of one call
+
+
+def the_card() -> Any:
+    """This machine's card; LadderError, one line, where there is none."""
+    from minivae_kernels.gpu.cupy_device import CupyDevice
+
+    try:
+        return CupyDevice()
+    except Unavailable as reason:
+        raise LadderError(f"the GPU's ladders need a card: {reason}") from None
+
+
+class OpRungs:
+    """The versions of one op on a device; `rows` in place of the ladder's own, for tests."""
+
+    def __init__(self, ladder: Ladder, device: Any, rows: int | None = None) -> None:
+        self.ladder, self.device = ladder, device
+        args = ladder.inputs(np.random.default_rng(5), rows or ladder.rows)
+        self.work = ladder.work(args)
+        with device.working():
+            self.given = tuple(map(device.to_device, args))
+
+    def gate(self, version: Version, seed: int) -> float:
+        """Two fresh inputs against the reference in float64, judged after the second call."""
+        kept = []
+        for k in (0, 1):
+            args = self.ladder.inputs(np.random.default_rng((seed, k)), 33)
+            want = getattr(reference, self.ladder.op)(*(a.astype(np.float64) for a in args))
+            with self.device.working():
+                got = version(*map(self.device.to_device, args))
+            kept.append((got, want))
+        name = version.call.__name__
+        return max(
+            worst(f"{name}, result {n} ", self.device.to_host(g), w, TOL)
+            for got, want in kept
+            for n, (g, w) in enumerate(zip(got, want, strict=True))
+        )
+
+    def block(self, version: Version) -> tuple[Block, str]:
+        """Seconds of one call by the card's clock, and how it was made."""
+
+        def call() -> Any:
+            return version.call(*self.given)
+
+        with self.device.working():
+            try:
+                play, how = bench.recorded(self.device, call), "graph"
+            except Exception:  # an array call that CUDA does not let into a graph
+                play, how = call, "eager"
+
+        def seconds(_: int) -> float:
+            with self.device.working():
+                return bench.seconds(self.device, play, REPEATS)
+
+        return seconds, how
+
+
+class StepRungs:
+    """The versions of the whole step: updates at batch 128, the loss read at the end of a block."""
+
+    def __init__(
+        self, ladder: Ladder, device: Any, case: Case | None = None, updates: int = STEP_UPDATES
+    ) -> None:
+        self.ladder, self.device, self.updates, self.work = ladder, device, updates, 1.0
+        self.case = case or parse_arch(STEP_CASE, STEP_BATCH)
+        self.steps: dict[int, Any] = {}
+
+    def _step(self, version: Version) -> Any:
+        if version.number not in self.steps:
+            theta = make_theta(self.case)
+            moments = np.zeros((2, theta.size), np.float32)
+            data = shared_data(self.case.data_dim)
+            self.steps[version.number] = version.call(plan_of(self.case), theta, moments, data)
+        return self.steps[version.number]
+
+    def gate(self, version: Version, seed: int) -> float:
+        """Two updates from wherever the step stands, against the float64 reference."""
+        step, rows = self._step(version), make_rows(self.case, 100_000 + seed, 2)
+        theta, moments = step.state()
+        step.metrics()
+        step(rows, 7, np.full(2, LR), np.ones(2))
+        sums = step.metrics()
+        after, moments_after = step.state()
+        seen = {
+            "theta": theta, "moments": moments, "rows": rows, "t": np.array(7),
+            "loss": np.array(sums["loss"] / sums["samples"]),
+            "theta_after": after, "moments_after": moments_after,
+        }  # fmt: skip
+        return max(check_updates(self.case, seen).values())
+
+    def block(self, version: Version) -> tuple[Block, str]:
+        """Seconds of one update, launched as the rung launches it."""
+        step, n = self._step(version), self.updates
+        rates, weights = np.full(n, LR), np.ones(n)
+
+        def call(rows: Any) -> None:
+            step(rows, 9, rates, weights)
+            step.metrics()  # waits
+
+        def seconds(number: int) -> float:
+            rows = make_rows(self.case, number, n)
+            return bench.wall_seconds(lambda: call(rows)) / n
+
+        seconds(0)  # records the graph
+        return seconds, "as called"
+
+
+def rungs_of(name: str, device: Any, **how: Any) -> OpRungs | StepRungs:
+    """One ladder made ready for a device."""
+    ladder = load(name, device)
+    return (StepRungs if name == "step" else OpRungs)(ladder, device, **how)
+
+
+def race(name: str, device: Any, rule: StopRule = RULE, **how: Any) -> list[dict[str, Any]]:
+    """All versions of one ladder, gated, interleaved, gated again; ns per unit of work."""
+    rungs = rungs_of(name, device, **how)
+    ladder = rungs.ladder
+    blocks: dict[str, Block] = {}
+    rows: dict[str, dict[str, Any]] = {}
+    for version in ladder.versions:
+        label = f"v{version.number}"
+        rows[label] = {"ladder": name, "version": version.number, "idea": version.idea,
+                       "unit": ladder.unit, "chosen": version is ladder.versions[-1]}  # fmt: skip
+        try:
+            rows[label]["error"] = rungs.gate(version, 1)
+            blocks[label], rows[label]["timed"] = rungs.block(version)
+        except GateError as error:
+            rows[label]["failed"] = str(error)
+    samples, why = interleave(blocks, rule) if blocks else ({}, "")
+    for label, seconds in samples.items():
+        ns = percentiles([1e9 * s / rungs.work for s in seconds])
+        first = rows["v0"].get("ns", ns)
+        rows[label] |= {"ns": ns, "n": len(seconds), "stop": why, "part": 1}
+        rows[label]["gain"] = first["p50"] / ns["p50"]
+        try:
+            rows[label]["error_after"] = rungs.gate(ladder.versions[rows[label]["version"]], 2)
+        except GateError as error:
+            rows[label]["failed"] = str(error)
+    return list(rows.values())
+
+
+def run(name: str, store: bool, device: Any = None, **how: Any) -> list[dict[str, Any]]:
+    """One ladder, or all of them; the card's name and versions stand in every row."""
+    if name and name not in NAMES:
+        raise LadderError(f"unknown GPU ladder {name!r}: choose {', '.join(NAMES)}")
+    device = device or the_card()
+    common = {"machine": machine.header(), "backend": "cupy", **bench.header(device)}
+    rows = [{**common, **r} for n in ([name] if name else NAMES) for r in race(n, device, **how)]
+    if store:
+        results.append("ladder-gpu", rows)
+    return rows

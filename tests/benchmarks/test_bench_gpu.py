@@ -1,0 +1,181 @@
+"""The card's races without a card: who takes part, what failing peers cost, ladders on the host.
+
+Shown: gates, rows, labels and refusals. NOT shown: any figure; the host stands in for the card.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from minivae_kernels import Unavailable, gpu
+from minivae_kernels.gpu.host_build import compiler
+from minivae_kernels.gpu.host_device import HostDevice
+
+from benchmarks import gate, gpu_ladders, ladders, parent, step, step_text
+from benchmarks.__main__ import main
+from benchmarks.cases import make_rows, make_theta, parse_arch
+from benchmarks.contenders.minivae_step import MinivaeStep
+from benchmarks.timing import StopRule
+from minivae.backend import Backend
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "kernels" / "gpu"))
+from rounding_device import RoundingDevice
+
+CASE = parse_arch("31-17-5:relu", 12)
+SHORT = StopRule(least=3, most=3)
+
+
+@pytest.fixture
+def built() -> None:
+    if compiler() is None:
+        pytest.skip("the host build of the CUDA kernels needs g++")
+
+
+@pytest.mark.parametrize("name", ["likelihood", "latent", "step"])
+def test_a_gpu_ladder_is_gated_timed_and_labelled(built: None, name: str) -> None:
+    how: dict[str, Any] = {"case": CASE, "updates": 3} if name == "step" else {"rows": 5}
+    rows = gpu_ladders.run(name, store=False, device=HostDevice(), rule=SHORT, **how)
+    assert [row["version"] for row in rows] == list(range(len(rows)))
+    for row in rows:
+        assert row["n"] == 3 and row["ns"]["p50"] > 0
+        assert row["error"] < 2e-2 and row["error_after"] < 2e-2
+        assert row["backend"] == "cupy" and "mean nothing" in row["card"]
+        json.dumps(row)
+    assert rows[0]["gain"] == 1 and rows[-1]["chosen"]
+    text = ladders.table(rows)
+    assert "mean nothing" in text and f"{name}_v0" in text
+
+
+def test_a_wrong_rung_is_out_and_the_others_stay(
+    built: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = HostDevice()
+    ladder = gpu_ladders.load("latent", device)
+    right = ladder.versions[1].call
+
+    def wrong(*args: Any) -> Any:
+        z, kl = right(*args)
+        return z, kl * np.float32(1.001)
+
+    wrong.__name__ = "latent_v1"
+    object.__setattr__(ladder.versions[1], "call", wrong)
+    monkeypatch.setattr(gpu_ladders, "load", lambda name, device: ladder)
+    rows = gpu_ladders.race("latent", device, SHORT, rows=9)
+    assert [("failed" in row, "ns" in row) for row in rows] == [
+        (False, True), (True, False), (False, True), (False, True)
+    ]  # fmt: skip
+
+
+def test_without_a_card_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none_here() -> None:
+        raise Unavailable("no NVIDIA driver: install one")
+
+    monkeypatch.setattr("minivae_kernels.gpu.faults.import_cupy", none_here)
+    assert main(["ladder", "--backend", "cupy", "--no-store"]) == 2
+    err = capsys.readouterr().err.strip()
+    assert err == "error: the GPU's ladders need a card: no NVIDIA driver: install one"
+
+
+def test_a_card_has_more_peers() -> None:
+    options = step.Options(backend="cupy", say=lambda text: None)
+    assert set(options.rivals) == {*step.PEERS, "jax-unrolled", "torch-graph"}
+    assert set(step.Options().rivals) == set(step.PEERS)
+    named = step.Options(backend="cupy", peers=("torch-graph:max-autotune-no-cudagraphs",))
+    names = step.contenders_of(named)
+    assert names[0] == "minivae-cupy" and names[-1] == "cublas-peak"
+
+
+class Scripted:
+    """A worker that is not there: answers from a list, or fails as it is told."""
+
+    def __init__(self, name: str, *_: Any) -> None:
+        self.name, self.losses = name, [1.0]
+
+    def ask(self, do: str, **message: Any) -> dict[str, Any]:
+        if self.name == "torch-compile":
+            raise KeyError("versions")  # an answer nobody foresaw
+        if self.name == "torch-eager" and do == "prepare":
+            raise parent.WorkerError("torch-eager: OutOfMemoryError: CUDA out of memory")
+        where = "cpu" if self.name == "jax" else "cuda:0"
+        if do == "load":
+            return {"versions": {"device": where}, "import_s": 0.0}
+        return {"first_run_s": 0.1, "loss": 1.0, "exact_noise": True}
+
+    def gate(self, *_: Any) -> dict[str, float]:
+        return {"loss": 0.0}
+
+    def block(self, number: int) -> float:
+        if self.name == "jax-unrolled" and number == 1:
+            raise OSError("the driver was lost")
+        return {"minivae-cupy": 1.0, "torch-graph": 2.5}.get(self.name, 0.5)
+
+    def close(self) -> None:
+        pass
+
+
+def test_failing_peers_never_lose_our_figures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(step, "Contender", Scripted)
+    monkeypatch.setattr(gate, "reference_block_loss", lambda case, steps: 1.0)
+    monkeypatch.setattr("benchmarks.entrants.importlib.util.find_spec", lambda name: True)
+    options = step.Options(backend="cupy", rule=SHORT, say=lambda text: None, block_steps=2)
+    rows = {r["contender"]: r for r in step.Race(CASE, options, tmp_path, tmp_path).run()}
+    ours = rows["minivae-cupy"]
+    assert ours["verdict"] == "faster" and ours["ratio"] == 2.5
+    assert ours["fastest_peer"] == "torch-graph"
+    assert "install its CUDA build" in rows["jax"]["skipped"] and "failed" not in rows["jax"]
+    assert "out of memory" in rows["torch-eager"]["failed"]
+    assert "KeyError" in rows["torch-compile"]["failed"]
+    assert "the driver was lost" in rows["jax-unrolled"]["failed"]
+    text = step_text.table([{**r, "batch": 12} for r in rows.values() if "ms" not in r])
+    assert "skipped: jax runs on cpu" in text
+
+
+def test_a_worker_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(parent.PATIENCE, "load", 0.01)
+    worker = parent.Contender("cheat:honest")
+    try:
+        with pytest.raises(parent.WorkerError, match=r"did not finish 'load' within 0 s"):
+            worker.ask("load", threads=None)
+    finally:
+        worker.close()
+    assert worker.process.returncode is not None
+
+
+def contender(device: HostDevice, tf32: bool) -> MinivaeStep:
+    made = MinivaeStep("numpy")
+    made.K = Backend("cupy", gpu.table(device), tf32=tf32)
+    made.prepare(CASE, gate.shared_data(CASE.data_dim), make_theta(CASE))
+    return made
+
+
+@pytest.mark.parametrize("arch", ["31-17-5:relu", "31-13-11-5:tanh:dynamic"])
+@pytest.mark.parametrize("nearest", [True, False])
+def test_the_gate_of_tf32(built: None, nearest: bool, arch: str) -> None:
+    """Ten bits pass the wider limits and not float32's; five bits pass neither."""
+    case = parse_arch(arch, 12)
+    for bits, passes in ((10, True), (5, False)):
+        ours = contender(RoundingDevice(bits, nearest=nearest), tf32=True)
+        ours.prepare(case, gate.shared_data(case.data_dim), make_theta(case))
+        ours.run(make_rows(case, 0, 20))
+        seen = ours.check(make_rows(case, 100_001, 2))
+        with pytest.raises(gate.GateError):
+            gate.check_updates(case, seen, gate.FLOAT32)
+        if passes:
+            gate.check_updates(case, seen, gate.TF32)
+        else:
+            with pytest.raises(gate.GateError):
+                gate.check_updates(case, seen, gate.TF32)
+
+
+def test_versions_name_the_card(built: None) -> None:
+    said = contender(HostDevice(), tf32=True).versions()
+    assert said["backend"] == "cupy, TF32" and "mean nothing" in said["card"]
