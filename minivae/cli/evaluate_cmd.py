@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from minivae.cli import shared
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -14,19 +16,19 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    run: Path = typer.Argument(..., help="A run's directory."),
+    run: Path = shared.RUN,
     samples: int = typer.Option(500, help="Importance samples per datum (E37)."),
-    split: str = typer.Option(None, help="train, valid or test; test by default."),
+    split: str = shared.SPLIT,
     data: str = typer.Option(None, help="Another data set of the same size."),
-    data_dir: Path = typer.Option(None, help="Folder with copies of the published data."),
+    data_dir: Path = shared.DATA_DIR,
     limit: int = typer.Option(None, help="Only the first so many data."),
-    checkpoint: str = typer.Option(None, help="best or last."),
+    checkpoint: str = shared.CHECKPOINT,
     seed: int = typer.Option(None, help="Seed of the draws; the run's by default."),
-    backend: str = typer.Option("auto", help="auto, numpy, numba or cupy."),
-    threads: int = typer.Option(None, help="Threads of the backend's kernels."),
-    tf32: bool = typer.Option(False, "--tf32", help="cupy: products' inputs as TF32."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="Only the result."),
+    backend: str = typer.Option("auto", help=shared.BACKENDS),
+    threads: int = shared.THREADS,
+    tf32: bool = shared.TF32,
+    as_json: bool = shared.JSON,
+    quiet: bool = shared.QUIET,
 ) -> None:
     """Measure a trained run on held-out data."""
     from minivae.cli.common import Speaker, check_least, check_seed, choose_backend, counting

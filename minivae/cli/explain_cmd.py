@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from minivae.cli import shared
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -16,16 +18,16 @@ def register(app: typer.Typer) -> None:
 
 def explain_loss(
     target: str = typer.Argument("digits", help="A run's directory, or a data set's name."),
-    likelihood: str = typer.Option(None, help="bernoulli or gaussian."),
-    c: str = typer.Option(None, help="Variance of the Gaussian likelihood, or learned."),
-    beta: float = typer.Option(None, help="Weight of the KL."),
-    latent: int = typer.Option(None, help="Latent dimensions."),
+    likelihood: str = shared.LIKELIHOOD,
+    c: str = shared.C,
+    beta: float = shared.BETA,
+    latent: int = shared.LATENT,
     data_dim: int = typer.Option(None, help="Features of a datum, where no data set says."),
-    warmup: float = typer.Option(None, help="Epochs over which beta rises from 0."),
-    free_bits: float = typer.Option(None, help="Nats per latent dimension that cost nothing."),
-    draws: int = typer.Option(None, help="Monte-Carlo draws per datum."),
-    binarise: str = typer.Option(None, help="none, dynamic or fixed."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    warmup: float = shared.WARMUP,
+    free_bits: float = shared.FREE_BITS,
+    draws: int = shared.DRAWS,
+    binarise: str = shared.BINARISE,
+    as_json: bool = shared.JSON,
 ) -> None:
     """Print the exact loss of a configuration and its value in every convention."""
     from minivae import explain

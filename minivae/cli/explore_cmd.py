@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from minivae.cli import shared
+
 AE_STEPS = 3000  # updates of the autoencoder beside; about 15 s at 784-400-2 on two cores
 
 
@@ -16,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def explore(
-    run: Path = typer.Argument(..., help="A run's directory."),
+    run: Path = shared.RUN,
     out: Path = typer.Option(None, "--out", "-o", help="The page; by default RUN/explorer.html."),
     dims: str = typer.Option(
         None, help="Two latent dimensions, such as 0,3, or auto for the two most active."
@@ -25,34 +27,32 @@ def explore(
     beside: bool = typer.Option(
         True, help="Train a plain autoencoder of the same sizes and show it beside."
     ),
-    split: str = typer.Option(None, help="train, valid or test; test by default."),
-    data_dir: Path = typer.Option(None, help="Folder with copies of the published data."),
-    checkpoint: str = typer.Option(None, help="best or last."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    split: str = shared.SPLIT,
+    data_dir: Path = shared.DATA_DIR,
+    checkpoint: str = shared.CHECKPOINT,
+    as_json: bool = shared.JSON,
 ) -> None:
     """Write the latent explorer: move over the plane and see what each code decodes to."""
     import numpy as np
 
     from minivae import explore as explorer
-    from minivae.backend import load_backend
-    from minivae.cli.common import Speaker, UsageFault, check_least
-    from minivae.cli.runs import load_data, open_run, scene_of
+    from minivae.cli.common import UsageFault, check_least, picture_path
+    from minivae.cli.showing import Showing
     from minivae.plots.style import LABEL_COLOURS
 
     check_least("--rows", rows, 10)
-    speaker = Speaker(as_json=as_json)
-    opened = open_run(run, checkpoint)
-    dataset = load_data(opened, data_dir, None, speaker)
-    scene = scene_of(load_backend("numpy"), opened.model, opened.theta, dataset, split)
+    show = Showing(run, checkpoint, split, data_dir, "numpy", as_json)
+    scene, model = show.scene, show.run.model
     if scene.shape is None:
         raise UsageFault(f"{scene.name} has no height and width: there is no picture to decode")
     some = np.unique(np.linspace(0, len(scene.x) - 1, min(rows, len(scene.x))).astype(int))
     x = scene.x[some]
-    pair = plane(dims, opened.model.latent_dim, scene.encode(x)[0])
+    pair = plane(dims, model.latent_dim, scene.encode(x)[0])
+    path = picture_path(out, run / "explorer.html", (".html", ".htm"))
     models = [vae_panel(scene, x, pair)]
     if beside:
-        speaker.say(f"training a plain autoencoder of the same sizes, {AE_STEPS} updates …")
-        models.append(autoencoder_panel(opened.model, dataset.values("train"), x, pair))
+        show.speaker.say(f"training a plain autoencoder of the same sizes, {AE_STEPS} updates …")
+        models.append(autoencoder_panel(model, show.dataset.values("train"), x, pair))
     text = explorer.page(
         f"The latent space of {scene.name}",
         models,
@@ -63,16 +63,16 @@ def explore(
         colours=LABEL_COLOURS,
         note=note_of(scene, len(some), models),
     )
-    path = out or run / "explorer.html"
     path.write_text(text, encoding="utf-8")
-    result = {"path": str(path), "bytes": len(text.encode()), "dims": list(pair), "data": len(some)}
-    speaker.result(result, f"{path}  ({len(text.encode()) / 1e6:.1f} MB): open it in a browser")
+    size = len(text.encode())
+    result = {"path": str(path), "bytes": size, "dims": list(pair), "data": len(some)}
+    show.speaker.result(result, f"{path}  ({size / 1e6:.1f} MB): open it in a browser")
 
 
 def plane(dims: str | None, latent_dim: int, mu: Any) -> tuple[int, int]:
     """The two dimensions shown. Raises UsageFault where they must be chosen and were not."""
     from minivae.cli.common import UsageFault
-    from minivae.cli.showing import parse_numbers
+    from minivae.cli.showing import parse_pair
     from minivae.metrics.latent import most_active
 
     if latent_dim < 2:
@@ -83,13 +83,10 @@ def plane(dims: str | None, latent_dim: int, mu: Any) -> tuple[int, int]:
             f"the model has {latent_dim} latent dimensions: show the two most active with "
             f"--dims auto (here {a},{b}), or train with --latent 2"
         )
-    if dims in (None, "auto"):
-        chosen = [0, 1] if latent_dim == 2 else most_active(mu, 2)
-    else:
-        chosen = list(parse_numbers("--dims", str(dims), latent_dim, "latent dimensions"))
-    if len(set(chosen)) != 2:
-        raise UsageFault(f"--dims {dims!r}: give two different dimensions, such as 0,1, or auto")
-    return int(chosen[0]), int(chosen[1])
+    if dims is not None and dims != "auto":
+        return parse_pair(dims, latent_dim)
+    a, b = (0, 1) if latent_dim == 2 else most_active(mu, 2)
+    return a, b
 
 
 def vae_panel(scene: Any, x: Any, dims: tuple[int, int]) -> Any:

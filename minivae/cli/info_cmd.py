@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from minivae.cli import shared
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -15,8 +17,8 @@ def register(app: typer.Typer) -> None:
 
 def info(
     backend: str = typer.Option(None, help="Only this backend: numpy, numba or cupy."),
-    threads: int = typer.Option(None, help="Threads of the backend's kernels."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    threads: int = shared.THREADS,
+    as_json: bool = shared.JSON,
 ) -> None:
     """Print op -> implementing file for each backend, and the machine."""
     from minivae.backend import BACKENDS

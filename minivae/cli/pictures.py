@@ -82,6 +82,12 @@ def shown_dims(mu: Array) -> tuple[int, int]:
     return dims[0], dims[-1]
 
 
+def of_how_many(scene: Scene, more: str = "") -> str:
+    """A caption's sentence on the two dimensions shown, where the model has others."""
+    J = scene.model.latent_dim
+    return f" The two most active of {J} dimensions{more}." if J > 2 else ""
+
+
 def draw_reconstructions(scene: Scene, path: Path, mu: Array, rows: Array | None = None) -> Path:
     """Data and their reconstructions from the posterior mean."""
     everything = scene.decode(mu)
@@ -131,14 +137,9 @@ def draw_samples(
 def draw_manifold(scene: Scene, path: Path, dims: tuple[int, int], n: int = GRID) -> Path:
     """The decoded grid over two latent dimensions."""
     codes = manifold_codes(n, scene.model.latent_dim, dims)
-    rest = (
-        ""
-        if scene.model.latent_dim <= 2
-        else (f" The two most active of {scene.model.latent_dim} dimensions; the others stay at 0.")
-    )
     caption = (
         f"{scene.name}: E[x|z] on a {n} x {n} grid, spaced so that each cell holds 1/{n * n} of "
-        f"the prior N(0, I).{rest}"
+        f"the prior N(0, I).{of_how_many(scene, '; the others stay at 0')}"
     )
     return plots.manifold(path, scene.decode(codes), scene.shape, look_of(scene.x), dims, caption)
 
@@ -150,15 +151,10 @@ def draw_latent(
     spread = ", ".join(
         f"z[{j}] {mu[:, j].mean():+.2f} ± {mu[:, j].std():.2f}" for j in dict.fromkeys(dims)
     )
-    rest = (
-        ""
-        if scene.model.latent_dim <= 2
-        else (f" The two most active of {scene.model.latent_dim} dimensions.")
-    )
     caption = (
         f"{scene.name}, {scene.split} split, {len(mu)} data: posterior means, {spread}; mean KL "
         f"{report.kl_per_dimension.sum():.2f} nats. Dashed: 1 and 2 standard deviations of the "
-        f"prior.{rest}"
+        f"prior.{of_how_many(scene)}"
     )
     return plots.latent_scatter(
         path, mu[:, list(dims)], scene.labels, dims, caption, scene.label_names

@@ -6,22 +6,19 @@ from pathlib import Path
 
 import typer
 
+from minivae.cli import shared
 from minivae.cli.showing import (
     Showing,
     check_number,
     choose_pair,
     nearest_distance,
     parse_numbers,
+    parse_pair,
     save_array,
 )
 
-RUN = typer.Argument(..., help="A run's directory.")
 OUT = typer.Option(None, help="The file to write; by default in the run's pictures.")
-DATA_DIR = typer.Option(None, help="Folder with copies of the published data.")
-CHECKPOINT = typer.Option(None, help="best or last.")
-SPLIT = typer.Option(None, help="train, valid or test; test by default.")
-BACKEND = typer.Option("numpy", help="auto, numpy, numba or cupy.")
-JSON = typer.Option(False, "--json", help="Print one JSON object.")
+BACKEND = typer.Option("numpy", help=shared.BACKENDS)
 
 
 def register(app: typer.Typer) -> None:
@@ -31,16 +28,16 @@ def register(app: typer.Typer) -> None:
 
 
 def generate(
-    run: Path = RUN,
+    run: Path = shared.RUN,
     n: int = typer.Option(100, "--n", "-n", help="How many."),
     sampler: str = typer.Option("prior", help="prior, aggregate or mixture."),
     draw: bool = typer.Option(False, "--draw", help="Draw x from p(x|z); else show its mean."),
     seed: int = typer.Option(0, help="Another seed, other samples."),
     out: Path = typer.Option(None, help="A .png for people or a .npy (N, D) for programs."),
-    data_dir: Path = DATA_DIR,
-    checkpoint: str = CHECKPOINT,
+    data_dir: Path = shared.DATA_DIR,
+    checkpoint: str = shared.CHECKPOINT,
     backend: str = BACKEND,
-    as_json: bool = JSON,
+    as_json: bool = shared.JSON,
 ) -> None:
     """Generate new data: draw codes and decode them."""
     from minivae import sampling
@@ -73,15 +70,15 @@ def generate(
 
 
 def reconstruct(
-    run: Path = RUN,
+    run: Path = shared.RUN,
     n: int = typer.Option(24, "--n", "-n", help="How many."),
     rows: str = typer.Option(None, help="These rows of the split, such as 0,5,7."),
-    split: str = SPLIT,
+    split: str = shared.SPLIT,
     out: Path = typer.Option(None, help="A .png, or a .npy of all the split's (N, D)."),
-    data_dir: Path = DATA_DIR,
-    checkpoint: str = CHECKPOINT,
+    data_dir: Path = shared.DATA_DIR,
+    checkpoint: str = shared.CHECKPOINT,
     backend: str = BACKEND,
-    as_json: bool = JSON,
+    as_json: bool = shared.JSON,
 ) -> None:
     """Encode data, decode the codes, and show both."""
     from minivae.cli.common import check_least, picture_path
@@ -105,16 +102,16 @@ def reconstruct(
 
 
 def interpolate(
-    run: Path = RUN,
+    run: Path = shared.RUN,
     first: int = typer.Option(None, "--from", help="A row of the split."),
     last: int = typer.Option(None, "--to", help="Another row."),
     steps: int = typer.Option(11, help="Pictures in a row."),
-    split: str = SPLIT,
+    split: str = shared.SPLIT,
     out: Path = OUT,
-    data_dir: Path = DATA_DIR,
-    checkpoint: str = CHECKPOINT,
+    data_dir: Path = shared.DATA_DIR,
+    checkpoint: str = shared.CHECKPOINT,
     backend: str = BACKEND,
-    as_json: bool = JSON,
+    as_json: bool = shared.JSON,
 ) -> None:
     """Walk between the codes of two data."""
     import numpy as np
@@ -155,14 +152,14 @@ def interpolate(
 
 
 def manifold(
-    run: Path = RUN,
+    run: Path = shared.RUN,
     n: int = typer.Option(20, "--n", "-n", help="Pictures a side."),
     dims: str = typer.Option(None, help="Two latent dimensions, such as 0,3; the most active."),
     out: Path = OUT,
-    data_dir: Path = DATA_DIR,
-    checkpoint: str = CHECKPOINT,
+    data_dir: Path = shared.DATA_DIR,
+    checkpoint: str = shared.CHECKPOINT,
     backend: str = BACKEND,
-    as_json: bool = JSON,
+    as_json: bool = shared.JSON,
 ) -> None:
     """Decode a grid over two latent dimensions."""
     from minivae.cli.common import UsageFault, check_least, picture_path
@@ -175,10 +172,7 @@ def manifold(
     if dims is None:
         pair = shown_dims(show.scene.encode(show.scene.x)[0])
     else:
-        chosen = parse_numbers("--dims", dims, show.run.model.latent_dim, "latent dimensions")
-        if len(set(chosen)) != 2 or len(chosen) != 2:
-            raise UsageFault(f"--dims {dims!r}: give two dimensions, such as 0,1")
-        pair = (int(chosen[0]), int(chosen[1]))
+        pair = parse_pair(dims, show.run.model.latent_dim)
     path = picture_path(out, show.default("manifold.png"))
     draw_manifold(show.scene, path, pair, n)
     show.done(path, {"n": n, "dims": list(pair)})

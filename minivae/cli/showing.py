@@ -1,4 +1,4 @@
-"""What the picture commands share: an opened run, its report, and checks of numbers.
+"""What the commands that show a run share: an opened run, its report, and checks of numbers.
 
 Like the commands' own files it imports nothing slow at the top.
 """
@@ -56,6 +56,17 @@ def parse_numbers(option: str, text: str, n: int, what: str) -> Any:
     for number in numbers:
         check_number(option, number, n, what)
     return np.array(numbers)
+
+
+def parse_pair(text: str, latent_dim: int) -> tuple[int, int]:
+    """The two different latent dimensions of --dims "0,3"."""
+    from minivae.cli.common import UsageFault
+
+    numbers = parse_numbers("--dims", text, latent_dim, "latent dimensions")
+    pair = [int(number) for number in numbers]
+    if len(pair) != 2 or pair[0] == pair[1]:
+        raise UsageFault(f"--dims {text!r}: give two different dimensions, such as --dims 0,1")
+    return pair[0], pair[1]
 
 
 def check_number(option: str, number: int, n: int, what: str) -> None:

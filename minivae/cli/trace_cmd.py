@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from minivae.cli import shared
+
 WORDS = {
     "bound_logvar": "bound the log-variance",
     "reparameterise": "draw z = mu + sigma * eps",
@@ -25,40 +27,33 @@ def register(app: typer.Typer) -> None:
 
 
 def trace(
-    run: Path = typer.Argument(..., help="A run's directory."),
+    run: Path = shared.RUN,
     row: int = typer.Option(0, help="Which datum of the split."),
-    split: str = typer.Option(None, help="train, valid or test; test by default."),
+    split: str = shared.SPLIT,
     entries: int = typer.Option(3, help="How many entries of each gradient to print."),
-    data_dir: Path = typer.Option(None, help="Folder with copies of the published data."),
-    checkpoint: str = typer.Option(None, help="best or last."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    data_dir: Path = shared.DATA_DIR,
+    checkpoint: str = shared.CHECKPOINT,
+    as_json: bool = shared.JSON,
 ) -> None:
     """Send one datum forward and back; print every number beside its equation."""
     import numpy as np
 
-    from minivae.backend import load_backend
-    from minivae.cli.common import Speaker, check_least
-    from minivae.cli.runs import load_data, open_run, scene_of
-    from minivae.cli.showing import check_number
-    from minivae.models.vae import layout_of
+    from minivae.cli.common import check_least
+    from minivae.cli.showing import Showing, check_number
     from minivae.ops.philox import EVALUATE
     from minivae.trace import walk
 
     check_least("--entries", entries)
-    speaker = Speaker(as_json=as_json)
-    opened = open_run(run, checkpoint)
-    dataset = load_data(opened, data_dir, None, speaker)
-    K, model = load_backend("numpy"), opened.model
-    scene = scene_of(K, model, opened.theta, dataset, split)
+    show = Showing(run, checkpoint, split, data_dir, "numpy", as_json)
+    scene, model = show.scene, show.run.model
     check_number("--row", row, len(scene.x), f"rows of the {scene.split} split")
     draws = model.draws * model.latent_dim
-    eps = K.normals(opened.training.seed, EVALUATE, 0, np.array([row]), draws)
+    eps = scene.K.normals(show.run.training.seed, EVALUATE, 0, np.array([row]), draws)
     eps = eps.reshape(1, model.draws, model.latent_dim).transpose(1, 0, 2)
-    p = layout_of(model).views(opened.theta)
-    walked = walk(K, p, scene.x[row : row + 1], eps, model.beta, model)
+    walked = walk(scene.K, scene.p, scene.x[row : row + 1], eps, model.beta, model)
     label = None if scene.labels is None else int(scene.labels[row])
     head = f"{scene.name}, {scene.split} row {row}" + ("" if label is None else f", label {label}")
-    speaker.result(
+    show.speaker.result(
         {"run": str(run), "data": scene.name, "split": scene.split, "row": row, "label": label}
         | facts(walked),
         f"{head}\n\n{text(walked, scene, scene.x[row], entries)}",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from minivae.cli import shared
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -14,38 +16,38 @@ def register(app: typer.Typer) -> None:
 
 def train(
     dataset: str = typer.Argument(None, help="A name (see minivae data) or a file; digits."),
-    latent: int = typer.Option(None, help="Latent dimensions."),
+    latent: int = shared.LATENT,
     hidden: str = typer.Option(None, help="Hidden layers, such as 400,200, or none."),
     activation: str = typer.Option(None, help="relu or tanh."),
-    likelihood: str = typer.Option(None, help="bernoulli or gaussian."),
-    c: str = typer.Option(None, help="Variance of the Gaussian likelihood, or learned."),
-    beta: float = typer.Option(None, help="Weight of the KL."),
-    free_bits: float = typer.Option(None, help="Nats per latent dimension that cost nothing."),
-    draws: int = typer.Option(None, help="Monte-Carlo draws per datum."),
+    likelihood: str = shared.LIKELIHOOD,
+    c: str = shared.C,
+    beta: float = shared.BETA,
+    free_bits: float = shared.FREE_BITS,
+    draws: int = shared.DRAWS,
     epochs: int = typer.Option(None, help="Passes over the data."),
     batch_size: int = typer.Option(None, help="Data per update."),
     lr: float = typer.Option(None, help="Learning rate."),
     optimiser: str = typer.Option(None, help="adam or sgd."),
     momentum: float = typer.Option(None, help="Of sgd."),
-    warmup: float = typer.Option(None, help="Epochs over which beta rises from 0."),
-    binarise: str = typer.Option(None, help="none, dynamic or fixed."),
+    warmup: float = shared.WARMUP,
+    binarise: str = shared.BINARISE,
     seed: int = typer.Option(None, help="The same seed gives the same run."),
     patience: int = typer.Option(None, help="Stop after so many epochs without improvement."),
     validation: float = typer.Option(None, help="Share of the training data held out."),
     keep: int = typer.Option(None, help="Checkpoints kept besides the best."),
     checkpoint_every: int = typer.Option(None, help="Epochs between checkpoints."),
-    backend: str = typer.Option(None, help="auto, numpy, numba or cupy."),
-    threads: int = typer.Option(None, help="Threads of the backend's kernels."),
+    backend: str = typer.Option(None, help=shared.BACKENDS),
+    threads: int = shared.THREADS,
     tf32: bool = typer.Option(
         None, "--tf32/--no-tf32", help="cupy: round the products' inputs to TF32."
     ),
     out: Path = typer.Option(None, help="The run's directory; runs/DATASET-N by default."),
     resume: Path = typer.Option(None, help="Continue the run in this directory."),
     config: Path = typer.Option(None, help="A JSON file of settings; options win."),
-    data_dir: Path = typer.Option(None, help="Folder with copies of the published data."),
+    data_dir: Path = shared.DATA_DIR,
     pictures: bool = typer.Option(True, help="Draw pictures at the end."),
-    as_json: bool = typer.Option(False, "--json", help="Print one final JSON object."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="Say nothing but the result."),
+    as_json: bool = shared.JSON,
+    quiet: bool = shared.QUIET,
 ) -> None:
     """Train a variational autoencoder; without options, on handwritten digits."""
     options = dict(locals())

@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from minivae.cli import shared
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -16,14 +18,14 @@ def register(app: typer.Typer) -> None:
 def verify(
     names: list[str] = typer.Argument(None, help="Ops, layers or models; all by default."),
     backend: str = typer.Option(None, help="Hold this backend's kernels against the reference."),
-    threads: int = typer.Option(None, help="Threads of the backend's kernels."),
-    tf32: bool = typer.Option(False, "--tf32", help="cupy: products' inputs as TF32."),
+    threads: int = shared.THREADS,
+    tf32: bool = shared.TF32,
     full_size: bool = typer.Option(False, "--full-size", help="A 784-400-20 model, batch 128."),
     plants: int = typer.Option(20, help="Errors to plant and locate with --full-size."),
     mutants: bool = typer.Option(False, "--mutants", help="Plant bugs; are they all found?"),
     figures: bool = typer.Option(False, "--figures", help="Measure every figure (minutes)."),
     examples: int = typer.Option(10_000, help="Random right passes tried by --figures."),
-    json_output: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    json_output: bool = shared.JSON,
     html: Path = typer.Option(None, help="Write one self-contained page."),
 ) -> None:
     """Check every hand-written gradient; exit status 1 if one is wrong."""

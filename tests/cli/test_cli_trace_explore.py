@@ -31,6 +31,8 @@ def test_trace_follows_the_row(command, trained: Path) -> None:
         (("explore",), "--dims auto"),
         (("explore", "--dims", "1,1"), "two different dimensions"),
         (("explore", "--dims", "1,3"), "outside 0 to 2"),
+        (("explore", "--dims", "0,1,1"), "two different dimensions"),
+        (("explore", "--dims", "auto", "--out", "no/x.html"), "no folder no"),
         (("explore", "--dims", "auto", "--rows", 2), "--rows is 2"),
     ],
 )
