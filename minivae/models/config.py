@@ -45,6 +45,14 @@ def require_number(key: str, value: object, least: float, *, open_: bool = False
         raise ConfigError(f"{key} = {value!r}: must be a finite number {sign} {least:g}")
 
 
+def require_known(values: Mapping[str, Any], config: Any, what: str) -> None:
+    """Raise ConfigError on a key that is no field of the configuration, naming the nearest."""
+    known = [field.name for field in fields(config)]
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"unknown key {key!r} in {what}{nearest(key, known)}")
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """A VAE's architecture and objective; the derivation is in MATHS.md, (E10) to (E31).
@@ -100,12 +108,7 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`. Raises ConfigError on an unknown key, naming the nearest."""
-        known = [field.name for field in fields(cls)]
-        for key in values:
-            if key not in known:
-                raise ConfigError(
-                    f"unknown key {key!r} in the model's configuration{nearest(key, known)}"
-                )
+        require_known(values, cls, "the model's configuration")
         if "data_dim" not in values:
             raise ConfigError("data_dim is missing in the model's configuration")
         return cls(**values)

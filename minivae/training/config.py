@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from minivae.models.config import (
     ConfigError,
     ModelConfig,
-    nearest,
     require_choice,
     require_int,
+    require_known,
     require_number,
 )
 
@@ -104,12 +104,7 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`. Raises ConfigError on an unknown key, naming the nearest."""
-        known = [field.name for field in fields(cls)]
-        for key in values:
-            if key not in known:
-                raise ConfigError(
-                    f"unknown key {key!r} in the training configuration{nearest(key, known)}"
-                )
+        require_known(values, cls, "the training configuration")
         return cls(**values)
 
     def for_checkpoint(self) -> dict[str, Any]:
