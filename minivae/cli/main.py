@@ -43,6 +43,7 @@ USAGE_FAULTS = (
     "BackendUnavailable",
     "Unavailable",
     "OutOfDeviceMemory",
+    "OutOfMemoryError",  # CuPy's own
     "CheckpointError",
     "RunError",
     "ValueError",
@@ -153,6 +154,8 @@ def one_line(fault: Any) -> str:
     text = " ".join(text.split())
     if not text:
         return f"{type(fault).__name__} without a message; MINIVAE_DEBUG=1 shows where"
+    if type(fault).__name__ == "OutOfDeviceMemory":  # names its own fix
+        return text
     if isinstance(fault, MemoryError):
         return f"not enough memory ({text}); ask for smaller sizes, a smaller batch or fewer draws"
     if isinstance(fault, (ValueError, OSError, RuntimeError)) or hasattr(fault, "format_message"):

@@ -78,18 +78,21 @@ class Autoencoder(LatentEstimator):
         layout = autoencoder_layout(self.config_)
         dtype = "float32" if self.hidden else "float64"
         theta = glorot(layout, self.random_state, dtype)
-        self.params_, self.latent_dim_ = layout.views(theta), self.latent_dim
+        self.latent_dim_ = self.latent_dim
         batches = self._minibatches(X) if self.hidden else self._whole_batch(X)
-        K, flat = load_backend(self.backend), np.empty_like(theta)
+        K = load_backend(self.backend)
+        there, flat = K.to_device(theta), K.to_device(np.empty_like(theta))
+        p = layout.views(there)
 
         def loss_and_gradient(t: int) -> tuple[float, Array]:
-            x = batches(t)
-            loss, cache = autoencoder_forward(K, self.params_, x, self.config_)
-            g = autoencoder_backward(K, as_scalar(1.0, x), cache, self.params_, self.config_)
+            x = K.to_device(batches(t))
+            loss, cache = autoencoder_forward(K, p, x, self.config_)
+            g = autoencoder_backward(K, as_scalar(1.0, x), cache, p, self.config_)
             return float(loss), layout.flatten(g, flat)
 
         lr = self.lr if self.lr is not None else (0.001 if self.hidden else 0.02)
-        self.losses_ = descend(K, theta, loss_and_gradient, self.steps, lr)
+        self.losses_ = descend(K, there, loss_and_gradient, self.steps, lr)
+        self.params_ = layout.views(K.to_host(there))
         return self
 
     def _whole_batch(self, X: Array) -> Any:

@@ -218,6 +218,8 @@ def check_kernels(K: Any, names: list[str] | None = None, seed: int = 1) -> list
             rng = np.random.default_rng([seed, number])
             try:
                 found = list(compare(op, K, rng, size))
+            except MemoryError:  # says nothing about the kernel
+                raise
             except Exception as error:
                 text = f"raised {type(error).__name__}: {' '.join(str(error).split())}"
                 found = [KernelRow(op, 0, np.inf, 0, 0, 0, (), 0, 0, size, text)]

@@ -100,7 +100,7 @@ def required(make: Callable[[], Any], what: str) -> Any:
 
 def megabytes(size: int) -> str:
     """Bytes for people."""
-    return f"{size / 2**20:,.0f} MiB"
+    return f"{size / 2**20:,.0f} MiB" if size >= 1 << 20 else f"{size / 1024:,.1f} KiB"
 
 
 def is_full(problem: BaseException) -> bool:
@@ -116,8 +116,8 @@ def is_full(problem: BaseException) -> bool:
 def full(what: str, free: int) -> OutOfDeviceMemory:
     """An allocation that failed, and what helps."""
     return OutOfDeviceMemory(
-        f"{what}, {megabytes(free)} are free: use a smaller batch or model, "
-        "or end what else uses the card (nvidia-smi lists it)"
+        f"{what}, {megabytes(free)} are free: end what else uses the card (nvidia-smi lists it), "
+        "or use a smaller batch, a smaller model or another backend"
     )
 
 
