@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae import ops
-from minivae.verify import contract, meaning, table
+from minivae.verify import manners, meaning, table
 from minivae.verify.evaluate import quiet
 from minivae.verify.firstop import Watched, first_wrong
 from minivae.verify.mutate import annotations_flag
@@ -204,7 +204,7 @@ def misbehaves(truth: Truth) -> str:
     """Right numbers, wrong manners: mutation, views, wrong dtypes."""
     job = truth.bind(ops)
     try:
-        _, faults = contract.backward_faults(job, truth.dy, allow_views=False)
+        _, faults = manners.backward_faults(job, truth.dy, allow_views=False)
     except Exception as error:
         return f"raises {type(error).__name__}"
     return faults[0].kind if faults else ""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae import ops
+from minivae.ops.philox import EPS
 from minivae.types import Array
 from minivae.verify.tolerances import tol
 
@@ -183,17 +184,11 @@ def unbiasedness(K: Any) -> list[Meaning]:
 def replayed(K: Any) -> list[Meaning]:
     """The same eps gives the same z, bit for bit, and the noise's moments are a normal's."""
     mu, logvar = posterior()
-    eps = (
-        np.asarray(K.normals(3, ops.philox.__globals__["EPS"], 7, np.arange(3), 8))
-        .reshape(3, 4, 2)
-        .transpose(1, 0, 2)
-    )
-    eps = eps.astype(np.float64)
+    eps = np.asarray(K.normals(3, EPS, 7, np.arange(3), 8), dtype=np.float64)
+    eps = eps.reshape(3, 4, 2).transpose(1, 0, 2)
     first = np.asarray(K.reparameterise_forward(mu, logvar, eps))
     again = np.asarray(K.reparameterise_forward(mu, logvar, eps.copy()))
-    noise = np.asarray(
-        K.normals(5, ops.philox.__globals__["EPS"], 0, np.arange(500), 40), dtype=np.float64
-    )
+    noise = np.asarray(K.normals(5, EPS, 0, np.arange(500), 40), dtype=np.float64)
     n = noise.size
     z_mean = abs(float(noise.mean())) * math.sqrt(n)
     z_variance = abs(float((noise**2).mean()) - 1) * math.sqrt(n / 2)

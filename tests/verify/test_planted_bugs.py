@@ -1,12 +1,14 @@
 """The checker's own score, and the tester tested: faults planted in the checker show."""
 
+import sys
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from minivae import ops
-from minivae.verify import check, corpus, judge, mutate, score, table, truth
+from minivae.verify import check, corpus, judge, manners, mutate, score, table, truth
 from minivae.verify.tolerances import tol
 from tests.verify.zoo_wrong import CASES as WRONG
 
@@ -95,54 +97,48 @@ def test_a_checker_that_compares_nothing_is_caught(monkeypatch):
     assert "misses" in audit()
 
 
-def test_a_checker_that_skips_a_tensor_is_caught(monkeypatch):
-    import sys
-
-    from minivae.verify import check as module_function
-
-    module = sys.modules["minivae.verify.check"]
+@pytest.fixture
+def vote(monkeypatch):
+    """Puts another function in place of the checker's vote, and hands it the real one first."""
+    module = sys.modules["minivae.verify.check"]  # the package's `check` is the function
     real = module.vote
 
-    def lazy(job, wide, dy, native, hands, report, rng, seconds):
-        real(job, wide, dy, native, hands, report, rng, seconds)
+    def replace(other):
+        monkeypatch.setattr(module, "vote", partial(other, real))
+
+    return replace
+
+
+def test_a_checker_that_skips_a_tensor_is_caught(vote):
+    def lazy(real, job, wide, dy, native, hands, report, *more):
+        real(job, wide, dy, native, hands, report, *more)
         report.rows.pop()
 
-    assert module_function is module.check
-    monkeypatch.setattr(module, "vote", lazy)
+    vote(lazy)
     assert "tensors" in audit()
 
 
-def test_a_checker_that_visits_one_tensor_twice_is_caught(monkeypatch):
-    import sys
-
-    module = sys.modules["minivae.verify.check"]
-    real = module.vote
-
-    def twice(job, wide, dy, native, hands, report, rng, seconds):
-        real(job, wide, dy, native, hands, report, rng, seconds)
+def test_a_checker_that_visits_one_tensor_twice_is_caught(vote):
+    def twice(real, job, wide, dy, native, hands, report, *more):
+        real(job, wide, dy, native, hands, report, *more)
         report.rows[-1] = report.rows[0]
 
-    monkeypatch.setattr(module, "vote", twice)
+    vote(twice)
     assert "tensors" in audit()
 
 
-def test_a_checker_that_lets_nan_pass_is_caught(monkeypatch):
-    import sys
+def test_a_checker_that_lets_nan_pass_is_caught(vote, monkeypatch):
+    monkeypatch.setattr(manners, "nan_faults", lambda job, pieces: [])
 
-    contract = sys.modules["minivae.verify.contract"]
-    monkeypatch.setattr(contract, "nan_faults", lambda job, pieces: [])
-    module = sys.modules["minivae.verify.check"]
-    real = module.vote
-
-    def blind(job, wide, dy, native, hands, report, rng, seconds):
+    def blind(real, job, wide, dy, native, hands, report, *more):
         native = [None if g is None else np.nan_to_num(g) for g in native]
         hands = [None if g is None else np.nan_to_num(g) for g in hands]
-        real(job, wide, dy, native, hands, report, rng, seconds)
+        real(job, wide, dy, native, hands, report, *more)
         report.faults.clear()
         for row in report.rows:
             row.verdict = "right"
 
-    monkeypatch.setattr(module, "vote", blind)
+    vote(blind)
     assert "misses" in audit()
 
 
