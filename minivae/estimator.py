@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from minivae.backend import Backend, load_backend
 from minivae.data.dataset import Dataset
-from minivae.estimator_base import LatentEstimator
+from minivae.estimator_base import LatentEstimator, as_float32, as_plain, as_seed
 from minivae.metrics.likelihood import Evaluation, evaluate
 from minivae.models import vae
 from minivae.models.config import ModelConfig, require_int
@@ -265,29 +264,7 @@ class VAE(LatentEstimator):
         return math.exp(views["decoder.logc"]) if self.config_.learns_c else float(self.config_.c)
 
 
-def as_plain(value: Any) -> Any:
-    """A NumPy scalar as Python's own; anything else as it is."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def as_seed(random_state: Any) -> int:
-    """A seed from an int, a RandomState or None; ValueError for anything else."""
-    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
-        require_int("random_state", int(random_state), 0)
-        return int(random_state)
-    return int(check_random_state(random_state).randint(2**31 - 1))
-
-
 def tensors_path(path: str | Path) -> Path:
     """The path with the ending .safetensors, whether it was given or not."""
     path = Path(path)
     return path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
-
-
-def as_float32(X: Array) -> Array:
-    """X in float32, C-contiguous; ValueError where a value is too large for it."""
-    with np.errstate(over="ignore"):
-        cast = np.ascontiguousarray(X, dtype=np.float32)
-    if not np.isfinite(cast).all():
-        raise ValueError("X holds values beyond float32's range (3.4e38): scale the data.")
-    return cast

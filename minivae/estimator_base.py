@@ -12,8 +12,10 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from minivae.models.config import require_int
 from minivae.types import Array
 
 
@@ -119,3 +121,25 @@ def refuse_pictures(X: Any, name: str) -> None:
             f"Found array with dim {len(shape)}, while {name} expects dim 2: flatten the "
             f"{shape[0]} pictures of {size} first, X.reshape({shape[0]}, -1)."
         )
+
+
+def as_plain(value: Any) -> Any:
+    """A NumPy scalar as Python's own; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def as_seed(random_state: Any) -> int:
+    """A seed from an int, a RandomState or None; ValueError for anything else."""
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
+        require_int("random_state", int(random_state), 0)
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def as_float32(X: Array) -> Array:
+    """X in float32, C-contiguous; ValueError where a value is too large for it."""
+    with np.errstate(over="ignore"):
+        cast = np.ascontiguousarray(X, dtype=np.float32)
+    if not np.isfinite(cast).all():
+        raise ValueError("X holds values beyond float32's range (3.4e38): scale the data.")
+    return cast

@@ -13,10 +13,11 @@ from minivae.training.errors import Interrupted
 from minivae.training.job import make_job
 from minivae.training.keeper import open_run
 from minivae.training.progress import NullReporter, Reporter
+from minivae.training.result import TrainResult
 from minivae.training.schedule import Rate
 from minivae.training.signals import StopSignals
 from minivae.training.state import State
-from minivae.training.trainer import Trainer, TrainResult
+from minivae.training.trainer import Trainer
 
 __all__ = ["TrainResult", "train"]
 

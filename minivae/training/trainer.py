@@ -6,47 +6,20 @@ import math
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minivae.models.config import ModelConfig
-from minivae.training.config import TrainConfig
 from minivae.training.errors import Diverged, RunError
 from minivae.training.heldout import measure
+from minivae.training.investigate import investigate
 from minivae.training.job import Job
 from minivae.training.keeper import Keeper
 from minivae.training.progress import Reporter, Start, Tick
+from minivae.training.result import TrainResult
 from minivae.training.state import State, Sums
-from minivae.training.trace import investigate
-from minivae.types import Array
 
 TICK_SECONDS = 0.2
-
-
-@dataclass
-class TrainResult:
-    """What training made: theta (P,) after the last update and at the best epoch, and the record.
-
-    history: the lines of metrics.jsonl. monitor: the part that `best` is judged by ("valid",
-    "test" or "train"). reason: "finished", "patience" or "stopped"; message says it in words.
-    """
-
-    model: ModelConfig
-    config: TrainConfig
-    theta: Array
-    best_theta: Array
-    epochs: int
-    updates: int
-    best_epoch: int | None
-    best_loss: float | None
-    monitor: str
-    reason: str
-    message: str
-    run_dir: Path | None
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Stopped(Exception):

@@ -1,0 +1,34 @@
+"""What training made: the parameters, and the record of how it went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minivae.models.config import ModelConfig
+from minivae.training.config import TrainConfig
+from minivae.types import Array
+
+
+@dataclass
+class TrainResult:
+    """What training made: theta (P,) after the last update and at the best epoch, and the record.
+
+    history: the lines of metrics.jsonl. monitor: the part that `best` is judged by ("valid",
+    "test" or "train"). reason: "finished", "patience" or "stopped"; message says it in words.
+    """
+
+    model: ModelConfig
+    config: TrainConfig
+    theta: Array
+    best_theta: Array
+    epochs: int
+    updates: int
+    best_epoch: int | None
+    best_loss: float | None
+    monitor: str
+    reason: str
+    message: str
+    run_dir: Path | None
+    history: list[dict[str, Any]] = field(default_factory=list)
