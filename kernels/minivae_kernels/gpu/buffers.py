@@ -24,6 +24,7 @@ COUNTER = sources.enumeration("Counter")
 SUM = sources.enumeration("Sum")
 ROWS_HELD = 1 << 20  # row numbers uploaded at a time (8 MiB): 8192 updates of 128
 CALLS_HELD = 1 << 16  # updates uploaded at a time
+WORKSPACES = 66 << 20  # two of cuBLAS's, one a branch of the graph, and small change
 
 
 class Sizes(NamedTuple):
@@ -47,16 +48,15 @@ class Sizes(NamedTuple):
 
 def bytes_per_datum(plan: Any) -> int:
     """Device memory that one more datum in the batch costs, in bytes."""
-    widest = max(plan.hidden, default=0)
-    encoder = plan.data_dim + sum(plan.hidden) + 4 * plan.latent_dim
-    decoder = plan.data_dim + sum(plan.hidden) + 3 * plan.latent_dim + 2 * widest
+    encoder = plan.data_dim + 2 * sum(plan.hidden) + 4 * plan.latent_dim
+    decoder = plan.data_dim + 2 * sum(plan.hidden) + 3 * plan.latent_dim
     return 4 * (encoder + plan.draws * decoder)
 
 
 def bytes_fixed(plan: Any, parameters: int, data_bytes: int) -> int:
     """Device memory whatever the batch: data, parameters, gradient, moments, work space."""
     partial = 4 * MOST_TILES * (sum(plan.hidden) * 2 + plan.data_dim + 3 * plan.latent_dim)
-    return 16 * parameters + data_bytes + 8 * ROWS_HELD + 16 * CALLS_HELD + partial + (34 << 20)
+    return 16 * parameters + data_bytes + 8 * ROWS_HELD + 16 * CALLS_HELD + partial + WORKSPACES
 
 
 class Buffers:
@@ -97,7 +97,7 @@ class Buffers:
 
     def _activations(self) -> None:
         plan, most = self.plan, self.plan.max_batch
-        R, J, widest = most * plan.draws, plan.latent_dim, max(plan.hidden, default=1)
+        R, J = most * plan.draws, plan.latent_dim
         sizes = {
             "x": most * plan.data_dim,
             "out": R * plan.data_dim,
@@ -108,13 +108,12 @@ class Buffers:
             "eps": R * J,
             "z": R * J,
             "dz": R * J,
-            "ping": R * widest,
-            "pong": R * widest,
         }
         depth = len(plan.hidden)
         for i, H in enumerate(plan.hidden):
-            sizes[f"encoder.{i}"] = most * H
-            sizes[f"decoder.{depth - 1 - i}"] = R * H
+            for kind in ("", "d."):  # the gradients have places of their own: a product may still
+                sizes[f"{kind}encoder.{i}"] = most * H  # read one while the next is being made
+                sizes[f"{kind}decoder.{depth - 1 - i}"] = R * H
         self.flat = {name: self.device.empty((n,), np.float32) for name, n in sizes.items()}
 
     def _control(self) -> None:
@@ -130,6 +129,7 @@ class Buffers:
         self.counters = device.zeros((COUNTER["COUNTERS"],), np.int64)
         self.counters[COUNTER["BAD"]] = -1
         self.sums = device.zeros((SUM["KL_J"] + plan.latent_dim,), np.float64)
+        self.kl_now = device.empty((plan.latent_dim,), np.float64)
         held = max(ROWS_HELD, plan.max_batch)
         self.rows = device.empty((held,), np.int64)
         self.lr, self.beta = (

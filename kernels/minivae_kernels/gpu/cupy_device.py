@@ -33,7 +33,9 @@ class CupyDevice:
         self.stream: Any = None  # the step's own
         self.event: Any = None
         self.blas: cublas.Cublas | None = None
+        self.workspaces: list[Any] = []
         self.blas_stream: Any = None  # where the workspace is in use
+        self.side: Any = None  # the second branch of a recording, with its own cuBLAS
         self.kept: list[Any] | None = None  # what is allocated while a graph is recorded
         self.library = faults.required(
             lambda: cublas.find(cupy.cuda.runtime.runtimeGetVersion() // 1000), "cuBLAS"
@@ -183,19 +185,61 @@ class CupyDevice:
             pointers = self.pointer(a), self.pointer(b), self.pointer(out)
             blas.gemm(a, b, out, pointers, accumulate=accumulate)
 
+    def _new_blas(self) -> cublas.Cublas:
+        workspace = self.empty(cublas.WORKSPACE, np.uint8)
+        self.workspaces.append(workspace)
+        return cublas.Cublas(
+            self.library, self.pointer(workspace), cublas.WORKSPACE, tf32=self.tf32
+        )
+
     def _blas(self) -> cublas.Cublas:
         """cuBLAS on the current stream, its one workspace waited for where that is another one."""
         current = self.xp.cuda.get_current_stream()
+        if self.kept is not None and current == self.side:
+            return self.side_blas
         if self.blas is None:
-            self.workspace = self.empty(cublas.WORKSPACE, np.uint8)
-            self.blas = cublas.Cublas(
-                self.library, self.pointer(self.workspace), cublas.WORKSPACE, tf32=self.tf32
-            )
+            self.blas = self._new_blas()
         elif current != self.blas_stream:
             current.wait_event(self.blas_stream.record())
         self.blas_stream = current
         self.blas.use_stream(current.ptr)
         return self.blas
+
+    def _open_side(self) -> None:
+        """The second branch's stream and cuBLAS, which multiplies once so that it is all loaded."""
+        self.side = self.xp.cuda.Stream(non_blocking=True)
+        self.side_blas = self._new_blas()
+        one = self.zeros((32, 32), np.float32)
+        out = self.empty(one.shape, one.dtype)
+        self.synchronise()
+        self.side_blas.use_stream(self.side.ptr)
+        with self.side:
+            pointers = self.pointer(one), self.pointer(one), self.pointer(out)
+            self.side_blas.gemm(one, one, out, pointers, accumulate=False)
+        self.side.synchronize()
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[Any]:
+        """What is queued here may run beside what is queued after; -> for `wait`.
+
+        It comes after everything queued before. Only a recording branches; elsewhere all work
+        stays in order, on the current stream.
+        """
+        if self.kept is None:
+            yield None
+            return
+        cuda = self.xp.cuda
+        start, done = (cuda.Event(disable_timing=True) for _ in range(2))
+        self.kept += [start, done]
+        self.side.wait_event(cuda.get_current_stream().record(start))
+        with self.side:
+            yield done
+            self.side.record(done)
+
+    def wait(self, done: Any) -> None:
+        """Let what is queued next come after what was queued aside; the last one is a must."""
+        if done is not None:
+            self.xp.cuda.get_current_stream().wait_event(done)
 
     def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         """Record what `work` queues as a CUDA graph, without running it; -> replay.
@@ -205,6 +249,8 @@ class CupyDevice:
         nevertheless is kept as long as the replay: the graph holds addresses, not arrays.
         """
         stream = self.xp.cuda.get_current_stream()
+        if self.side is None:
+            self._open_side()
         self.kept = kept = list[Any]()
         with self._said("the step was recorded"):
             stream.begin_capture()

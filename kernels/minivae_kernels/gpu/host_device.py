@@ -165,6 +165,13 @@ class HostDevice:
         else:
             self.recording.append(work)
 
+    def aside(self) -> Any:
+        """On a card: a branch of the recording. Here everything stays in order."""
+        return contextlib.nullcontext()
+
+    def wait(self, done: Any) -> None:
+        """Nothing runs aside."""
+
     def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         """Record what `work` launches, arguments frozen, without running it; -> replay."""
         recorded: list[Callable[[], None]] = []

@@ -20,7 +20,10 @@ from typing import Any, NamedTuple
 from minivae_kernels.gpu import sources
 
 ARCHITECTURES = ("sm_70", "sm_80", "sm_90")
-OPTIONS = ("-std=c++17",)  # those of the real thing too; see cupy_device.py
+OPTIONS = ("-std=c++17",)  # what cupy_device.py asks for ...
+# ... and what CuPy (13 and 14) adds unasked, last, so that it cannot be taken back: numbers below
+# 1.2e-38 become 0. The noise has none on the way (its smallest product is 2^-70).
+CUPYS_OWN = ("--device-as-default-execution-space", "-ftz=true")
 NAMES = ("libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so")
 
 
@@ -79,7 +82,7 @@ def _compiled(
     """Compile, and fetch the "CUBIN" or the "PTX"; -> the log and what was fetched."""
     lib, program = library(), ctypes.c_void_p()
     lib.nvrtcCreateProgram(ctypes.byref(program), text.encode(), name.encode(), 0, None, None)
-    options = [f"--gpu-architecture={arch}", f"-DREAL={real}", *OPTIONS, *extra]
+    options = [f"--gpu-architecture={arch}", f"-DREAL={real}", *OPTIONS, *CUPYS_OWN, *extra]
     encoded = (ctypes.c_char_p * len(options))(*[o.encode() for o in options])
     try:
         status = lib.nvrtcCompileProgram(program, len(options), encoded)

@@ -2,6 +2,9 @@
 
 Every argument is a buffer or a constant of the batch size; what changes from update to update
 (number, rows, learning rate, β) is read from device memory by the kernels themselves.
+
+Nothing but the optimiser needs the weights' gradients, and the loss itself only it and the latent
+layer: they run aside, on the graph's second branch, while the gradient goes on to the next layer.
 """
 
 from __future__ import annotations
@@ -40,10 +43,10 @@ class Update(Launcher):
         hidden = self.plan.hidden[::-1]
         decoder = self._layers("decoder", z, self.sizes.rows, self.sizes.decoder_rows, hidden)
         out = self._output(decoder[-1], x)
-        self._loss()
-        dz = self._backward(
-            "decoder", decoder, self._layer_gradient("decoder.out", out, decoder[-1])
-        )
+        judged = self._loss()
+        self._layer_gradient("decoder.out", out, decoder[-1])
+        dz = self._decoder_backward(decoder, out)
+        self.device.wait(judged)
         dmu, dlogvar = self._latent_backward(dz, mu, logvar)
         self._encoder_backward(encoder, dmu, dlogvar)
         self._descend()
@@ -76,26 +79,14 @@ class Update(Launcher):
         b, plan, (B, R, per, _, tiles) = self.b, self.plan, self.sizes
         J, L = plan.latent_dim, plan.draws
         mu, logvar = b.matrix("mu", B, J), b.matrix("logvar", B, J)
+        with self.device.aside() as done:
+            self.device.matmul(h, b.p["encoder.logvar.W"], logvar)
         self.device.matmul(h, b.p["encoder.mu.W"], mu)
-        self.device.matmul(h, b.p["encoder.logvar.W"], logvar)
+        self.device.wait(done)
         eps, z = b.matrix("eps", R, J), b.matrix("z", R, J)
         biases = b.p["encoder.mu.b"], b.p["encoder.logvar.b"]
-        args = (
-            mu,
-            logvar,
-            *biases,
-            eps,
-            z,
-            b.kl_part,
-            b.rows,
-            b.counters,
-            B,
-            J,
-            L,
-            per,
-            EPS,
-            *self.key,
-        )
+        arrays = (mu, logvar, *biases, eps, z, b.kl_part, b.rows, b.counters)
+        args = (*arrays, B, J, L, per, EPS, *self.key)
         self.device.launch("latent_head", (ceil_div(J, LANES), tiles), THREADS, args)
         return mu, logvar, z
 
@@ -114,122 +105,96 @@ class Update(Launcher):
             self.tiles("gaussian_pass", R, D, per, (*given, b.logc, out, *sums, *shape), np.float32)
         return out
 
-    def _loss(self) -> None:
+    def _loss(self) -> Any:
+        """The loss and what follows from it, aside; -> what the latent layer has to wait for."""
         b, plan, (B, _, _, _, tiles) = self.b, self.plan, self.sizes
         totals = ceil_div(plan.data_dim, 128) * tiles
-        args = (
-            b.total,
-            totals,
-            b.kl_part,
-            tiles,
-            b.lr,
-            b.beta,
-            b.logc,
-            b.g.get("decoder.logc"),
-            b.factor,
-            b.rates,
-            b.counters,
-            b.sums,
-            plan.likelihood == "gaussian",
-            B,
-            plan.data_dim,
-            plan.latent_dim,
-            plan.draws,
-            plan.free_bits,
-            plan.optimiser == "adam",
-            plan.beta1,
-            plan.beta2,
-        )
-        self.device.launch("loss_finish", (1, 1), THREADS, args)
+        read = (b.total, totals, b.kl_part, tiles, b.lr, b.beta, b.logc)
+        made = (b.g.get("decoder.logc"), b.factor, b.rates, b.counters, b.sums, b.kl_now)
+        shape = (plan.likelihood == "gaussian", B, plan.data_dim, plan.latent_dim, plan.draws)
+        rule = (plan.optimiser == "adam", plan.beta1, plan.beta2)
+        args = (*read, *made, *shape, plan.free_bits, *rule)
+        with self.device.aside() as done:
+            self.device.launch("loss_finish", (1, 1), THREADS, args)
+        return done
 
     # Backward
 
-    def _layer_gradient(self, name: str, dy: Array, x: Array) -> Array:
-        """dW of a linear layer; its bias's sums were made on the way. Returns dy."""
-        self.device.matmul(x.T, dy, self.b.g[f"{name}.W"])
-        return dy
+    def _layer_gradient(self, name: str, dy: Array, x: Array) -> None:
+        """dW of a linear layer, aside; its bias's sums were made on the way."""
+        with self.device.aside():
+            self.device.matmul(x.T, dy, self.b.g[f"{name}.W"])
 
-    def _backward(self, name: str, inputs: list[Array], dy: Array) -> Array:
-        """Back through the linear layer that dy belongs to, then the hidden ones: -> dinput."""
-        layer = f"{name}.out"
+    def _input_gradient(self, layer: str, dy: Array, name: str, columns: int) -> Array:
+        """dy Wᵀ, into the buffer of that name."""
+        dx = self.b.matrix(name, len(dy), columns)
+        self.device.matmul(dy, self.b.p[f"{layer}.W"].T, dx)
+        return dx
+
+    def _decoder_backward(self, inputs: list[Array], dy: Array) -> Array:
+        """Back through the decoder from its output's gradient: -> dz."""
+        layer = "decoder.out"
         for i in reversed(range(self.depth)):
-            dh = self._scratch(i, *inputs[i + 1].shape)
-            self.device.matmul(dy, self.b.p[f"{layer}.W"].T, dh)
-            dy, layer = self._hidden(name, i, dh, inputs), f"{name}.{i}"
-        dz = self.b.matrix("dz", *inputs[0].shape)
-        self.device.matmul(dy, self.b.p[f"{layer}.W"].T, dz)
-        return dz
-
-    def _scratch(self, i: int, rows: int, columns: int) -> Array:
-        return self.b.matrix("ping" if i % 2 else "pong", rows, columns)
+            dh = self._input_gradient(layer, dy, f"d.decoder.{i}", inputs[i + 1].shape[1])
+            layer, dy = f"decoder.{i}", self._hidden("decoder", i, dh, inputs)
+            self._layer_gradient(layer, dy, inputs[i])
+        return self._input_gradient(layer, dy, "dz", self.plan.latent_dim)
 
     def _hidden(self, name: str, i: int, dh: Array, inputs: list[Array]) -> Array:
-        """Through the activation of hidden layer i, in place, and its weights' gradient."""
+        """Through the activation of hidden layer i, in place."""
         b, (rows, H), layer = self.b, dh.shape, f"{name}.{i}"
         per = self.sizes.encoder_rows if name == "encoder" else self.sizes.decoder_rows
         y = inputs[i + 1]
-        args = (
-            dh,
-            y,
-            dh,
-            b.part,
-            self.columns,
-            b.offsets[f"{layer}.b"],
-            rows,
-            H,
-            per,
-            self.act,
-            self.by_fours(H, dh, y),
-        )
+        sums = (b.part, self.columns, b.offsets[f"{layer}.b"])
+        args = (dh, y, dh, *sums, rows, H, per, self.act, self.by_fours(H, dh, y))
         self.tiles("act_backward", rows, H, per, args, np.float32)
-        return self._layer_gradient(layer, dh, inputs[i])
+        return dh
 
     def _latent_backward(self, dz: Array, mu: Array, logvar: Array) -> tuple[Array, Array]:
         b, plan, (B, R, per, _, tiles) = self.b, self.plan, self.sizes
         J = plan.latent_dim
         dmu, dlogvar, eps = b.matrix("dmu", B, J), b.matrix("dlogvar", B, J), b.matrix("eps", R, J)
         offsets = b.offsets["encoder.mu.b"], b.offsets["encoder.logvar.b"]
-        args = (
-            dz,
-            mu,
-            logvar,
-            eps,
-            b.factor,
-            dmu,
-            dlogvar,
-            b.part,
-            self.columns,
-            *offsets,
-            B,
-            J,
-            plan.draws,
-            per,
-        )
+        sums = (b.part, self.columns, *offsets)
+        args = (dz, mu, logvar, eps, b.factor, dmu, dlogvar, *sums, B, J, plan.draws, per)
         self.device.launch("latent_head_backward", (ceil_div(J, LANES), tiles), THREADS, args)
         return dmu, dlogvar
 
     def _encoder_backward(self, inputs: list[Array], dmu: Array, dlogvar: Array) -> None:
+        """Back through the heads, which stand on the last of `inputs`, and the hidden layers."""
         p, h = self.b.p, inputs[-1]
         self._layer_gradient("encoder.mu", dmu, h)
         self._layer_gradient("encoder.logvar", dlogvar, h)
-        if not self.depth:
-            return  # the heads stand on the data, which need no gradient
-        dh = self._scratch(self.depth - 1, *h.shape)
-        self.device.matmul(dmu, p["encoder.mu.W"].T, dh)
+        if not self.depth:  # the heads stand on the data, which need no gradient
+            self._bias_gradients()
+            return
+        last = self.depth - 1
+        dh = self._input_gradient("encoder.mu", dmu, f"d.encoder.{last}", h.shape[1])
         self.device.matmul(dlogvar, p["encoder.logvar.W"].T, dh, accumulate=True)
-        for i in reversed(range(self.depth)):
-            da = self._hidden("encoder", i, dh, inputs)
-            if i:
-                dh = self._scratch(i - 1, *inputs[i].shape)
-                self.device.matmul(da, p[f"encoder.{i}.W"].T, dh)
+        dh = self._hidden("encoder", last, dh, inputs)
+        for i in reversed(range(last)):
+            layer = f"encoder.{i + 1}"
+            self._layer_gradient(layer, dh, inputs[i + 1])
+            dh = self._input_gradient(layer, dh, f"d.encoder.{i}", inputs[i + 1].shape[1])
+            dh = self._hidden("encoder", i, dh, inputs)
+        self._bias_gradients()
+        self.device.matmul(
+            inputs[0].T, dh, self.b.g["encoder.0.W"]
+        )
+
+    def _bias_gradients(self) -> None:
+        """The column sums that every layer left, added up, aside: the last work there."""
+        b, grid = self.b, (ceil_div(self.columns, LANES), 1)
+        args = (b.part, b.where, b.grad, self.sizes.tiles, self.columns)
+        with self.device.aside() as self.all_aside:
+            self.device.launch("column_finish", grid, THREADS, args)
 
     # Descent
 
     def _descend(self) -> None:
         b, plan, n = self.b, self.plan, self.b.theta.size
-        grid = (ceil_div(self.columns, LANES), 1)
-        args: tuple[Any, ...] = (b.part, b.where, b.grad, self.sizes.tiles, self.columns)
-        self.device.launch("column_finish", grid, THREADS, args)
+        self.device.wait(self.all_aside)
+        args: tuple[Any, ...]
         vec = self.aligned(b.theta, b.grad, b.m, b.v)
         if plan.optimiser == "adam":
             betas = plan.beta1, 1 - plan.beta1, plan.beta2, 1 - plan.beta2

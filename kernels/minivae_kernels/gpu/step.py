@@ -14,6 +14,10 @@ from minivae_kernels.gpu.buffers import CALLS_HELD, COUNTER, ROWS_HELD, SUM, Buf
 from minivae_kernels.gpu.launcher import LANES, Device
 from minivae_kernels.gpu.passes import Update
 
+# Updates in the longer of the two graphs of a batch size: between two graphs the card waits for the
+# next launch, within one it does not.
+UPDATES_HELD = 8
+
 
 def _checked(theta: Any, moments: Any, data: Any) -> None:
     if theta.dtype != np.float32 or moments.dtype != np.float32:
@@ -42,7 +46,7 @@ class GraphStep:
     def __init__(self, device: Device, plan: Any, theta: Any, moments: Any, data: Any) -> None:
         _checked(theta, moments, data)
         self.device, self.plan = device, plan
-        self.graphs: dict[int, Callable[[], None]] = {}
+        self.graphs: dict[int, tuple[Callable[[], None], Callable[[], None]]] = {}
         with device.working():
             self.buffers = Buffers(device, plan, theta, moments, data)
             device.synchronise()
@@ -80,16 +84,18 @@ class GraphStep:
         upload(b.rows, rows)
         upload(b.lr, lr)
         upload(b.beta, beta)
-        graph = self._graph(rows.shape[1])
+        one, many = self._graph(rows.shape[1])
         self._begin(t, dry=False)
-        for _ in range(len(rows)):
-            graph()
+        for _ in range(len(rows) // UPDATES_HELD):
+            many()
+        for _ in range(len(rows) % UPDATES_HELD):
+            one()
 
     def _begin(self, t: int, *, dry: bool) -> None:
         self.device.launch("begin_call", (1, 1), LANES, (self.buffers.counters, t, dry))
 
-    def _graph(self, batch: int) -> Callable[[], None]:
-        """The graph for this batch size, recorded at its first use.
+    def _graph(self, batch: int) -> tuple[Callable[[], None], Callable[[], None]]:
+        """The graphs of one and of several updates for this batch size, recorded at first use.
 
         The launches run once for show before the recording (DRY: nothing is applied), so that
         whatever is loaded or allocated at first use is there: in a recording it must not be.
@@ -99,7 +105,9 @@ class GraphStep:
             self._begin(0, dry=True)
             update()
             self.device.synchronise()
-            self.graphs[batch] = self.device.capture(update)
+            capture = self.device.capture
+            many = capture(lambda: [update() for _ in range(UPDATES_HELD)])
+            self.graphs[batch] = capture(update), many
         return self.graphs[batch]
 
     @property

@@ -9,14 +9,22 @@ import numpy as np
 
 
 class FakeCublas:
-    """A library object as ctypes gives it. The handle must have a stream and a workspace."""
+    """A library object as ctypes gives it. A handle must have a stream and a workspace."""
 
     def __init__(self, cupy: Any) -> None:
-        self.cupy, self.stream = cupy, 0
-        self.workspace: Any = None
+        self.cupy = cupy
+        self.streams: dict[int, int] = {}  # handle -> its stream
+        self.workspaces: dict[int, Any] = {}
         self.math: int | None = None
 
+    @property
+    def stream(self) -> int:
+        """The first handle's stream."""
+        return self.streams[1]
+
     def cublasCreate_v2(self, handle: Any) -> int:
+        handle._obj.value = len(self.streams) + 1
+        self.streams[handle._obj.value] = 0
         return 0
 
     def cublasSetMathMode(self, handle: Any, mode: ctypes.c_int) -> int:
@@ -27,24 +35,26 @@ class FakeCublas:
         return mode.value
 
     def cublasSetStream_v2(self, handle: Any, stream: ctypes.c_void_p) -> int:
-        self.stream, self.workspace = stream.value or 0, None  # a new stream forgets the workspace
+        self.streams[handle.value] = stream.value or 0
+        self.workspaces[handle.value] = None  # a new stream forgets the workspace
         return 0
 
     def cublasSetWorkspace_v2(self, handle: Any, pointer: Any, size: Any) -> int:
         buffer = self.cupy.pool.find(pointer.value)
         if buffer is None or pointer.value % 256 or buffer.size < size.value:
             return 7  # CUBLAS_STATUS_INVALID_VALUE
-        self.workspace = buffer
+        self.workspaces[handle.value] = buffer
         return 0
 
     def cublasSgemm_v2(self, handle: Any, *args: Any) -> int:
-        return self._gemm(ctypes.c_float, *args)
+        return self._gemm(handle, ctypes.c_float, *args)
 
     def cublasDgemm_v2(self, handle: Any, *args: Any) -> int:
-        return self._gemm(ctypes.c_double, *args)
+        return self._gemm(handle, ctypes.c_double, *args)
 
     def _gemm(
         self,
+        handle: Any,
         number: Any,
         ta: Any,
         tb: Any,
@@ -61,7 +71,8 @@ class FakeCublas:
         ldc: Any,
     ) -> int:
         current = self.cupy.current[-1]
-        assert self.workspace is not None and self.stream == current.ptr
+        workspace = self.workspaces[handle.value]
+        assert workspace is not None and self.streams[handle.value] == current.ptr
         m, n, k = m.value, n.value, k.value
         ka, kb = (m, k) if ta.value == 0 else (k, m), (k, n) if tb.value == 0 else (n, k)
         if lda.value < max(1, ka[0]) or ldb.value < max(1, kb[0]) or ldc.value < max(1, m):
@@ -92,6 +103,6 @@ class FakeCublas:
                 out[...] = product + factor * out if factor else product
 
         reads = [buffer for buffer in (left_of, right_of) if buffer is not None]
-        writes = [buffer for buffer in (out_of, self.workspace) if buffer is not None]
+        writes = [buffer for buffer in (out_of, workspace) if buffer is not None]
         current.queue("gemm", reads, writes, work)
         return 0

@@ -17,6 +17,8 @@ class Stream:
         self.legacy = ptr == LEGACY
         self.clock: Clock = {}
         self.recording: list[Node] | None = None
+        self.origin: Stream | None = None  # whose capture this is a branch of
+        self.branches: list[Stream] = []  # of the capture that began here, with work not waited for
         self.order.streams.append(self)
 
     @property
@@ -42,18 +44,36 @@ class Stream:
         self.order.wait(self)
 
     def record(self, event: Event | None = None) -> Event:
-        if self.recording is not None:
-            raise CaptureError("the stand-in knows no events in a capture")
-        self.order.refuse_implicit(self, "record")
         event = Event(self.cupy) if event is None else event
-        event.clock, event.recorded = dict(self.order.known(self)), True
+        if self.recording is not None:
+            event.captured = self
+            return event
+        self.order.refuse_implicit(self, "record")
+        event.clock, event.recorded, event.captured = dict(self.order.known(self)), True, None
         return event
 
     def wait_event(self, event: Event) -> None:
+        if event.captured is not None:
+            self._join(event.captured)
+            return
         if self.recording is not None:
-            raise CaptureError("the stand-in knows no events in a capture")
+            raise CaptureError("wait_event: cudaErrorStreamCaptureIsolation")
         self.order.refuse_implicit(self, "wait_event")
         join(self.clock, event.clock)
+
+    def _join(self, other: Stream) -> None:
+        """Become a branch of the other's capture, or wait for one of its branches.
+
+        The branches' work is kept in the order in which it came: whether it could run side by
+        side is another test's question (test_gpu_branches.py).
+        """
+        if other.recording is None:
+            raise CaptureError("wait_event: the event's capture is over")
+        if self.recording is None:
+            self.recording, self.origin = other.recording, other.origin or other
+        elif self.recording is not other.recording:
+            raise CaptureError("wait_event: cudaErrorStreamCaptureMerge")
+        self.branches = [b for b in self.branches if b is not other]
 
     def begin_capture(self, mode: int | None = None) -> None:
         if self.ptr in (LEGACY, 1):
@@ -65,7 +85,12 @@ class Stream:
     def end_capture(self) -> Graph:
         if self.recording is None:
             raise CaptureError("end_capture: cudaErrorIllegalState")
+        if self.branches:
+            raise CaptureError("end_capture: cudaErrorStreamCaptureUnjoined")
         recorded, self.recording = self.recording, None
+        for stream in self.order.streams:
+            if stream.recording is recorded:
+                stream.recording = stream.origin = None
         return Graph(self.cupy, recorded)
 
     def is_capturing(self) -> bool:
@@ -80,6 +105,8 @@ class Stream:
             self.order.operate(self, what, reads, writes, work)
         else:
             self.recording.append(Node(what, reads, writes, work))
+            if self.origin is not None and self not in self.origin.branches:
+                self.origin.branches.append(self)
 
 
 class Event:
@@ -95,6 +122,7 @@ class Event:
         self.cupy, self.timing = cupy, not disable_timing
         self.clock: Clock = {}
         self.recorded = False
+        self.captured: Stream | None = None  # the stream, if it was being captured
 
     def record(self, stream: Stream | None = None) -> None:
         (self.cupy.current[-1] if stream is None else stream).record(self)

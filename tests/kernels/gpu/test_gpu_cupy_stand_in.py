@@ -61,7 +61,7 @@ def test_capture_is_made_once_and_away_from_the_default_stream(C: Backend, cupy:
     step(*schedule(2, 9))
     step(*schedule(2, 9))
     assert len(step.graphs) == 1 and cupy.current == [cupy.default]
-    assert cupy.blas.stream == cupy.order.streams[-1].ptr != cupy.default.ptr
+    assert cupy.blas.stream == step.device.stream.ptr != cupy.default.ptr
 
 
 @pytest.mark.parametrize(("tf32", "mode"), [(False, 0), (True, 3)])

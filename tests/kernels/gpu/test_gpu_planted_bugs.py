@@ -77,6 +77,9 @@ BUGS = [
     ("step.cu", "counters[NOW] = now + 1;", "counters[NOW] = now;", "step"),
     ("step.cu", "sums[NLL] += nll / draws;", "sums[NLL] += nll;", "step"),
     ("step.cu", "(rows * columns - scaled)", "(rows - scaled)", "step"),
+    ("step.cu", "t = warp; t < kl_tiles", "t = warp + 1; t < kl_tiles", "step"),
+    ("step.cu", "share += free ?", "share = free ?", "step"),
+    ("step.cu", "sums[KL_J + j] += kl_now[j];", "sums[KL_J + j] = kl_now[j];", "step"),
 ]
 
 

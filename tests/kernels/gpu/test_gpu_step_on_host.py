@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from minivae_kernels import gpu
-from minivae_kernels.gpu.buffers import bytes_fixed, bytes_per_datum
+from minivae_kernels.gpu.buffers import WORKSPACES, bytes_fixed, bytes_per_datum
 from minivae_kernels.gpu.host_device import HostDevice
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -82,7 +82,7 @@ def test_batches_of_all_sizes(K: Backend, batch: int) -> None:
 
 
 def test_memory_asked_for_is_the_memory_used(K: Backend, device: HostDevice) -> None:
-    """The estimate covers what is allocated, and by no more than cuBLAS's workspace and a tenth."""
+    """The estimate covers what is allocated, by no more than cuBLAS's workspaces and a tenth."""
     for model in MODELS.values():
         plan, *rest = problem(model, max_batch=3000)
         device.forget()
@@ -90,7 +90,7 @@ def test_memory_asked_for_is_the_memory_used(K: Backend, device: HostDevice) -> 
         used = sum(size for _, size in device.buffers)
         parameters = step.buffers.theta.size
         asked = bytes_fixed(plan, parameters, rest[2].nbytes) + 3000 * bytes_per_datum(plan)
-        assert used <= asked <= 1.1 * used + (34 << 20)
+        assert used <= asked <= 1.1 * used + WORKSPACES
 
 
 def test_portions_larger_than_the_buffer(K: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ def test_bad_arguments_are_named(K: Backend, device: HostDevice) -> None:
         K.make_step(plan, theta.astype(float), moments, data)
     with pytest.raises(TypeError, match="uint8 or float32"):
         K.make_step(plan, theta, moments, data.astype(int))
-    device.memory = 45 << 20
+    device.memory = 80 << 20
     with pytest.raises(MemoryError, match=r"a batch of [0-9]+ would fit"):
         K.make_step(plan._replace(max_batch=10**6), theta, moments, data)
     device.memory = 1 << 20

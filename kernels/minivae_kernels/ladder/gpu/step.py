@@ -6,15 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 from minivae_kernels.gpu.passes import Update
-from minivae_kernels.gpu.step import GraphStep
+from minivae_kernels.gpu.step import UPDATES_HELD, GraphStep
 from minivae_kernels.ladder.base import Ladder
 
 
 class EagerStep(GraphStep):
     """The same launches, made from Python for every update."""
 
-    def _graph(self, batch: int) -> Callable[[], None]:
-        return self.graphs.setdefault(batch, Update(self.buffers, batch))
+    def _graph(self, batch: int) -> tuple[Callable[[], None], Callable[[], None]]:
+        update = Update(self.buffers, batch)
+
+        def many() -> None:
+            for _ in range(UPDATES_HELD):
+                update()
+
+        return self.graphs.setdefault(batch, (update, many))
 
 
 def ladder(device: Any) -> Ladder:
@@ -32,7 +38,7 @@ def ladder(device: Any) -> Ladder:
 
     @found.version()
     def step_v1(plan: Any, theta: Any, moments: Any, data: Any) -> GraphStep:
-        """the product's own: the launches recorded once as a graph, one call an update"""
+        """the product's own: recorded once as a graph of two branches, one call for 8 updates"""
         return GraphStep(device, plan, theta, moments, data)
 
     return found
