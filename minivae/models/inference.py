@@ -118,7 +118,9 @@ def fit_posteriors(
         g = inference_backward(K, upstream, cache, p, config)
         return float(loss), np.concatenate([g["mu"].ravel(), g["logvar"].ravel()])
 
-    losses = descend(K, flat, loss_and_gradient, steps, lr)
+    # A short memory of the squared gradient: the first ones, from a prior far too wide, can be a
+    # thousand times the last, and with beta2 = 0.999 they would hold the steps small to the end.
+    losses = descend(K, flat, loss_and_gradient, steps, lr, beta2=0.95)
     return FreePosteriors(q["mu"], q["logvar"], elbo_of(K, p, q, x, eps, config), losses)
 
 

@@ -92,10 +92,15 @@ def test_evidence_is_elbo_plus_kl(digits):
     assert np.abs(tight.log_p - tight.elbo).max() <= 1e-10
 
 
-def test_free_posteriors_reach_the_exact_optimum(digits):
-    """Posterior mean, and one over the diagonal of the posterior's precision (S13)."""
-    x = digits[:23]
+@pytest.mark.parametrize("contrast", [1, 30])
+def test_free_posteriors_reach_the_exact_optimum(digits, contrast):
+    """Posterior mean, and one over the diagonal of the posterior's precision (S13).
+
+    With much contrast the posteriors are far narrower than the prior that the search starts at.
+    """
+    x = contrast * digits[:23]
     exact = linear_gaussian.ppca_solution(digits, 3)
+    exact = exact._replace(weight=contrast * exact.weight, mean=contrast * exact.mean)
     turn = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0]
     model = exact._replace(weight=exact.weight @ turn)  # posteriors that lean: not diagonal
     config = ModelConfig(64, 3, (), likelihood="gaussian", c=model.c)
@@ -106,9 +111,9 @@ def test_free_posteriors_reach_the_exact_optimum(digits):
     covariance = linear_gaussian.posterior(x, model)[1]
     assert np.abs(found.mu - mu).max() <= 1e-6
     assert np.abs(np.exp(found.logvar) - variance).max() <= 1e-6
-    assert np.abs(variance - np.diag(covariance)).max() > 1e-4
+    assert np.abs(variance / np.diag(covariance) - 1).max() > 1e-2
     split = linear_gaussian.evidence_split(x, mu, np.diag(variance), model)
-    assert np.abs(found.elbo - split.elbo).max() <= 1e-8
+    assert np.abs(found.elbo - split.elbo).max() <= 1e-8 * np.abs(split.elbo).max()
     assert np.all(found.elbo < split.log_p)
 
 
