@@ -24,7 +24,7 @@ OPTIONS = ("-std=c++17",)  # what cupy_device.py asks for ...
 # ... and what CuPy (13 and 14) adds unasked, last, so that it cannot be taken back: numbers below
 # 1.2e-38 become 0. The noise has none on the way (its smallest product is 2^-70).
 CUPYS_OWN = ("--device-as-default-execution-space", "-ftz=true")
-NAMES = ("libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so")
+NAMES = ("libnvrtc.so.12", "libnvrtc.so.13", "libnvrtc.so")
 
 
 class Usage(NamedTuple):
@@ -45,9 +45,12 @@ class CompileError(RuntimeError):
 
 
 def wheel_libraries() -> list[str]:
-    """Where the NVRTC wheel put its library, newest first; empty without the wheel."""
+    """Where the NVRTC wheels put their libraries, CUDA 12's first; empty without a wheel.
+
+    CUDA 13's has left Volta (sm_70) behind, which the CUDA 12 wheels of CuPy still run on.
+    """
     found: list[str] = []
-    for package in ("nvidia.cu13", "nvidia.cuda_nvrtc"):
+    for package in ("nvidia.cuda_nvrtc", "nvidia.cu13"):
         try:
             spec = importlib.util.find_spec(package)
         except ModuleNotFoundError:
@@ -66,6 +69,16 @@ def library() -> Any:
         except OSError:
             continue
     raise RuntimeError("no NVRTC found: pip install nvidia-cuda-nvrtc-cu12")
+
+
+@cache
+def supported() -> frozenset[str]:
+    """The architectures that the NVRTC at hand compiles for, such as sm_80."""
+    lib, count = library(), ctypes.c_int()
+    lib.nvrtcGetNumSupportedArchs(ctypes.byref(count))
+    numbers = (ctypes.c_int * count.value)()
+    lib.nvrtcGetSupportedArchs(numbers)
+    return frozenset(f"sm_{number}" for number in numbers)
 
 
 def _log(lib: Any, program: Any) -> str:
@@ -159,12 +172,13 @@ def report(rows: Iterable[Usage]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """`python -m minivae_kernels.gpu.nvrtc [sm_80 …]`: compile everything, print the report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("arch", nargs="*", default=list(ARCHITECTURES))
+    parser.add_argument("arch", nargs="*", help=f"{' '.join(ARCHITECTURES)}, or others")
     options = parser.parse_args(argv)
     try:
+        wanted = options.arch or [arch for arch in ARCHITECTURES if arch in supported()]
         rows = [
             row
-            for arch in options.arch
+            for arch in wanted
             for real in ("float", "double")
             for name in (sources.FILES if real == "float" else sources.DOUBLE)
             for row in compile_file(name, arch, real)
