@@ -6,7 +6,10 @@ before it is asked for.
 
 from __future__ import annotations
 
+import os
 from typing import Any
+
+from minivae_kernels import Unavailable
 
 
 def table(device: Any) -> dict[str, Any]:
@@ -35,8 +38,21 @@ def load(threads: int | None = None, *, tf32: bool = False) -> dict[str, Any]:
 
     threads: a card has no use for it. tf32: round the products' inputs to TF32, which is faster
     and no longer float32: off unless asked for, and to be said beside every figure made with it.
-    Raises minivae_kernels.Unavailable with the reason and the fix where there is no card.
+    Raises minivae_kernels.Unavailable with the reason and the fix where there is no card, or
+    where TF32 is asked for and would silently not be used.
     """
     from minivae_kernels.gpu.cupy_device import CupyDevice
 
-    return table(CupyDevice(tf32=tf32))
+    device = CupyDevice(tf32=tf32)
+    if tf32:
+        _require_tf32(device)
+    return table(device)
+
+
+def _require_tf32(device: Any) -> None:
+    """cuBLAS takes the wish for TF32 as a hint: what comes to nothing must not be labelled so."""
+    runtime = device.xp.cuda.runtime
+    if int(runtime.getDeviceProperties(runtime.getDevice())["major"]) < 8:
+        raise Unavailable("this card has no TF32 (compute capability 8.0 has it): leave it away")
+    if os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
+        raise Unavailable("NVIDIA_TF32_OVERRIDE=0 forbids TF32: unset it, or leave TF32 away")

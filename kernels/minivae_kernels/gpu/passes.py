@@ -178,9 +178,7 @@ class Update(Launcher):
             dh = self._input_gradient(layer, dh, f"d.encoder.{i}", inputs[i + 1].shape[1])
             dh = self._hidden("encoder", i, dh, inputs)
         self._bias_gradients()
-        self.device.matmul(
-            inputs[0].T, dh, self.b.g["encoder.0.W"]
-        )
+        self.device.matmul(inputs[0].T, dh, self.b.g["encoder.0.W"])
 
     def _bias_gradients(self) -> None:
         """The column sums that every layer left, added up, aside: the last work there."""

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from minivae_kernels.ladder import gpu as ladders
 
 from minivae import ops
 from minivae.backend import Backend, BackendUnavailable, load_backend
+from minivae.verify.budget import check_kernels
 
 sys.path.insert(0, str(Path(__file__).parent))
 from gpu_cases import SHAPES, cases
@@ -65,6 +67,31 @@ def test_batches_have_the_processors_bits(G: Backend) -> None:
 def test_the_same_run_has_the_same_bits(G: Backend, model: str) -> None:
     runs = [run(G.make_step(*problem(MODELS[model])), n=20)[0] for _ in range(3)]
     assert len({theta.tobytes() + moments.tobytes() for theta, moments in runs}) == 1
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_branches_and_replays_change_no_bit(G: Backend, model: str) -> None:
+    """The launches one by one on one stream, and the graph of eight updates with two branches."""
+    versions = ladders.load("step", G.to_device.__self__).versions
+    given = problem(MODELS[model])
+    states = [run(version.call(*given), n=19)[0] for version in versions for _ in range(2)]
+    assert len({theta.tobytes() + moments.tobytes() for theta, moments in states}) == 1
+
+
+def test_tf32_is_used_and_within_its_budget() -> None:
+    """The products' bits differ from float32's, and by no more than ten bits of mantissa allow."""
+    try:
+        T = load_backend("cupy", tf32=True)
+    except BackendUnavailable as reason:
+        pytest.skip(str(reason))
+    wrong = [f"{r.op}: {r.problem}" for r in check_kernels(T) if not r.ok]
+    assert not wrong
+    rng = np.random.default_rng(1)
+    a, b = (rng.standard_normal((256, 256)).astype(np.float32) for _ in range(2))
+    zero = np.zeros(256, np.float32)
+    product = T.to_host(T.dense_forward(*map(T.to_device, (a, b, zero))))
+    exact = a.astype(np.float64) @ b.astype(np.float64)
+    assert 1e-5 < np.linalg.norm(product - exact) / np.linalg.norm(exact) < 2e-3
 
 
 def test_a_bad_loss_stops_the_replays(G: Backend) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from minivae_kernels import gpu
+from minivae_kernels import Unavailable, gpu
 from minivae_kernels.gpu.host_device import HostDevice
 
 from minivae.backend import Backend
@@ -20,6 +20,7 @@ from minivae.cli.main import run
 from minivae.verify.budget import PRODUCTS, check_kernels
 
 sys.path.insert(0, str(Path(__file__).parent))
+from fake_cupy import FakeCupy
 from rounding_device import RoundingDevice, kept
 
 TRAIN = ("train", "--backend", "cupy", "--hidden", "9", "--epochs", "1", "--batch-size", "300",
@@ -123,3 +124,19 @@ def test_evaluate_says_so(card: None, capsys: pytest.CaptureFixture[str]) -> Non
     assert "products          TF32, not float32" in capsys.readouterr().out
     assert run([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["tf32"] is True
+
+
+def test_tf32_that_would_not_be_used_is_refused(
+    built: None, cupy: FakeCupy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert gpu.load(tf32=True)["xp"] is cupy
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    with pytest.raises(Unavailable, match="NVIDIA_TF32_OVERRIDE=0 forbids TF32"):
+        gpu.load(tf32=True)
+    gpu.load()
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
+    volta = {**cupy.CARD, "name": b"A card of 2017", "major": 7}
+    monkeypatch.setattr(cupy.cuda.runtime, "getDeviceProperties", lambda number: volta)
+    with pytest.raises(Unavailable, match="this card has no TF32"):
+        gpu.load(tf32=True)
+    gpu.load()
