@@ -19,12 +19,12 @@ class UserError(ValueError):
 
 @contextmanager
 def unavailable() -> Iterator[None]:
-    """A backend that cannot run here is the user's to mend, not a traceback."""
+    """A backend that cannot run here, or memory that ends, is the user's to mend: no traceback."""
     from minivae.backend import BackendUnavailable
 
     try:
         yield
-    except BackendUnavailable as error:
+    except (BackendUnavailable, MemoryError) as error:
         raise UserError(str(error)) from None
 
 

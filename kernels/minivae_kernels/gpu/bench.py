@@ -166,10 +166,10 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         device = CupyDevice()
-    except Unavailable as reason:
+        rows = measure(device, options.rows)
+    except (Unavailable, MemoryError) as reason:
         print(reason, file=sys.stderr)
         return 1
-    rows = measure(device, options.rows)
     if options.json:
         print(json.dumps({**header(device), "kernels": rows}))
         return 0

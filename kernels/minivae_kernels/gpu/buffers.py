@@ -24,6 +24,7 @@ COUNTER = sources.enumeration("Counter")
 SUM = sources.enumeration("Sum")
 ROWS_HELD = 1 << 20  # row numbers uploaded at a time (8 MiB): 8192 updates of 128
 CALLS_HELD = 1 << 16  # updates uploaded at a time
+MEASURED_ROWS = 512  # of minivae/training/heldout.py
 WORKSPACES = 66 << 20  # two of cuBLAS's, one a branch of the graph, and small change
 
 
@@ -59,6 +60,16 @@ def bytes_fixed(plan: Any, parameters: int, data_bytes: int) -> int:
     return 16 * parameters + data_bytes + 8 * ROWS_HELD + 16 * CALLS_HELD + partial + WORKSPACES
 
 
+def bytes_beside(plan: Any, parameters: int) -> int:
+    """Device memory that measuring on held-out rows takes while the step waits, in bytes.
+
+    θ once more, and a chunk of rows through the model. Without it a batch that fits would end the
+    run after its first epoch.
+    """
+    per_row = 2 * plan.data_dim + 4 * sum(plan.hidden) + 8 * plan.latent_dim
+    return 4 * (parameters + MEASURED_ROWS * per_row)
+
+
 class Buffers:
     """Every array of a step, allocated once for the largest batch; `matrix` cuts smaller ones.
 
@@ -70,6 +81,7 @@ class Buffers:
     def __init__(self, device: Device, plan: Any, theta: Any, moments: Any, data: Any) -> None:
         there = device.is_array(data) and not isinstance(data, np.ndarray)
         fixed = bytes_fixed(plan, theta.size, 0 if there else data.nbytes)
+        fixed += bytes_beside(plan, theta.size)
         sizes = fixed, bytes_per_datum(plan), plan.max_batch
         faults.check_memory(*sizes, device.free_memory())
         self.device, self.plan = device, plan

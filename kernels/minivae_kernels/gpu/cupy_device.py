@@ -130,8 +130,11 @@ class CupyDevice:
         try:
             with self.stream:
                 yield
-        finally:
-            outer.wait_event(self.stream.record(self.event))
+        except BaseException:
+            with contextlib.suppress(Exception):  # what went wrong first matters more
+                outer.wait_event(self.stream.record(self.event))
+            raise
+        outer.wait_event(self.stream.record(self.event))
 
     def _function(self, kernel: str, real: str) -> Any:
         key = (kernel, real)
@@ -207,16 +210,16 @@ class CupyDevice:
 
     def _open_side(self) -> None:
         """The second branch's stream and cuBLAS, which multiplies once so that it is all loaded."""
-        self.side = self.xp.cuda.Stream(non_blocking=True)
-        self.side_blas = self._new_blas()
+        side, blas = self.xp.cuda.Stream(non_blocking=True), self._new_blas()
         one = self.zeros((32, 32), np.float32)
         out = self.empty(one.shape, one.dtype)
         self.synchronise()
-        self.side_blas.use_stream(self.side.ptr)
-        with self.side:
+        blas.use_stream(side.ptr)
+        with side:
             pointers = self.pointer(one), self.pointer(one), self.pointer(out)
-            self.side_blas.gemm(one, one, out, pointers, accumulate=False)
-        self.side.synchronize()
+            blas.gemm(one, one, out, pointers, accumulate=False)
+        side.synchronize()
+        self.side, self.side_blas = side, blas  # only now: memory may have ended before
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[Any]:

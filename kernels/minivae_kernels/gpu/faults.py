@@ -87,11 +87,21 @@ def examine(runtime: Any, built_for: int) -> None:
 
 
 def required(make: Callable[[], Any], what: str) -> Any:
-    """What `make` gives; Unavailable, with its first line and the fix, where it fails."""
+    """What `make` gives; Unavailable, with its first line and the fix, where it fails.
+
+    Raises OutOfDeviceMemory where it fails because the card is full.
+    """
     try:
         return make()
     except Exception as problem:
+        if is_full(problem):
+            raise full(f"the card's memory was full at {what}") from problem
         line = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+        if "DevicesUnavailable" in line or "DEVICE_UNAVAILABLE" in line:
+            raise Unavailable(
+                f"{what} failed ({line}): another program has the card to itself: end it "
+                "(nvidia-smi lists it), or have the compute mode set to default"
+            ) from problem
         raise Unavailable(
             f"{what} failed ({line}): the CUDA libraries that CuPy needs come with "
             "pip install 'cupy-cuda12x[ctk]' (or cupy-cuda13x[ctk])"
@@ -113,10 +123,11 @@ def is_full(problem: BaseException) -> bool:
     return no_room or any(mark in words for mark in marks)
 
 
-def full(what: str, free: int) -> OutOfDeviceMemory:
+def full(what: str, free: int | None = None) -> OutOfDeviceMemory:
     """An allocation that failed, and what helps."""
+    there = "" if free is None else f", {megabytes(free)} are free"
     return OutOfDeviceMemory(
-        f"{what}, {megabytes(free)} are free: end what else uses the card (nvidia-smi lists it), "
+        f"{what}{there}: end what else uses the card (nvidia-smi lists it), "
         "or use a smaller batch, a smaller model or another backend"
     )
 
