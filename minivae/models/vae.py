@@ -1,9 +1,10 @@
-"""The variational autoencoder: the article's equations, forward and backward, line by line.
+"""The variational autoencoder of MATHS.md, section 7: forward and backward, line by line.
 
 Read `elbo_forward` and `elbo_backward` side by side: each line of the second undoes one line of
 the first, last to first. K is a backend (`minivae.backend.load_backend`), p the named parameters.
-Every symbol is in the table of MATHS.md; the article's g, h and f are the heads `encoder.mu`,
-`encoder.logvar` and the decoder.
+Every symbol is in the table of MATHS.md: B data in a batch of D numbers each, J latent dimensions,
+L draws. A gradient is called d and the name of what it belongs to. The numbers on the right are
+MATHS.md's equations.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ class Cache(NamedTuple):
     x: Array  # (B, D)
     eps: Array  # (L, B, J)
     beta: float
-    trunk: tuple[HiddenCache, ...]
-    h: Array  # (B, H) the trunk's output
+    trunk: tuple[HiddenCache, ...]  # one of each hidden layer of the encoder ...
+    h: Array  # (B, H) ... and what the last one gives to both heads
     mu: Array  # (B, J)
     raw_logvar: Array  # (B, J) before the bound
     logvar: Array  # (B, J)
     z: Array  # (L, B, J)
-    decoder: tuple[HiddenCache, ...]
-    hz: Array  # (L·B, H) the decoder's last hidden layer
+    decoder: tuple[HiddenCache, ...]  # one of each hidden layer of the decoder ...
+    hz: Array  # (L·B, H) ... and what the last one gives to the output
     out: Array  # (L, B, D) logits (Bernoulli) or mean (Gaussian)
     nll: Array  # (L, B) nats
     kl: Array  # (B, J) nats
@@ -59,12 +60,12 @@ def elbo_forward(
     L, B, J = eps.shape
 
     h, trunk = mlp_forward(K, p, "encoder", x, depth, kind)  # (B, H)                  E25
-    mu = linear_forward(K, p, "encoder.mu", h)  # (B, J)  the article's g(x)
-    raw_logvar = linear_forward(K, p, "encoder.logvar", h)  # (B, J)  log of its h(x)
-    logvar = K.bound_logvar_forward(raw_logvar)
+    mu = linear_forward(K, p, "encoder.mu", h)  # (B, J)
+    raw_logvar = linear_forward(K, p, "encoder.logvar", h)  # (B, J)
+    logvar = K.bound_logvar_forward(raw_logvar)  # within ±40, lest exp overflow
     z = K.reparameterise_forward(mu, logvar, eps)  # (L, B, J)                         E26
     hz, decoder = mlp_forward(K, p, "decoder", z.reshape(L * B, J), depth, kind)
-    out = linear_forward(K, p, "decoder.out", hz).reshape(L, B, -1)  # (L, B, D)  f(z)
+    out = linear_forward(K, p, "decoder.out", hz).reshape(L, B, -1)  # (L, B, D)
     nll = nll_forward(K, p, out, x, config)  # (L, B)                            E20, E23
     kl = K.kl_forward(mu, logvar)  # (B, J)                                            E15
     kl_mean = kl.sum(axis=0) / B  # (J,)
@@ -129,7 +130,7 @@ def nll_backward(
 
 
 def log_c(p: Parameters, x: Array, config: ModelConfig) -> Array:
-    """log c, a parameter where c is learned and a constant of x's precision where given."""
+    """log c (): a parameter where c is learned, a constant in x's precision where it is given."""
     if config.learns_c:
         return p["decoder.logc"]
     return np.full_like(x, math.log(float(config.c)), shape=())

@@ -25,6 +25,6 @@ def dense_backward_input(dy: Array, W: Array) -> Array:
     """dx = dy Wᵀ                                                        (E6)
 
     dy (B, O), W (I, O) -> dx (B, I). It stands apart from the parameters' gradients because
-    the first layer of a network never needs it: one of the six large products is saved.
+    the first layer of a network never needs it: nobody asks for the gradient of the data.
     """
     return dy @ W.T
