@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 THREADS, WARPS, TILE, LANES, WIDTH = 256, 8, 128, 32, 4  # as in cuda/common.cuh
+NARROW = 32  # as in cuda/narrow.cu: the widest latent layer whose products are not cuBLAS's
 MOST_BLOCKS = 2048  # enough for any card; a thread then walks on with the grid's stride
 MOST_TILES = 256  # row tiles of a one-pass kernel, so that the last sum stays short
 

@@ -14,7 +14,7 @@ from minivae_kernels.gpu.launcher import (
     rows_per_block,
 )
 
-LINEAR, RELU, TANH = range(3)  # as in cuda/dense.cu
+LINEAR, RELU, TANH = range(3)  # as in cuda/activation.cuh
 
 
 class ModelOps(Launcher):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minivae_kernels.gpu.buffers import Buffers, Sizes, walk_blocks
-from minivae_kernels.gpu.launcher import LANES, THREADS, Array, Launcher, ceil_div
+from minivae_kernels.gpu.launcher import LANES, NARROW, THREADS, Array, Launcher, ceil_div
 from minivae_kernels.gpu.ops_data import key_words
 from minivae_kernels.gpu.ops_model import RELU, TANH
 
@@ -32,6 +32,7 @@ class Update(Launcher):
         self.key = key_words(self.plan.seed)
         self.depth = len(self.plan.hidden)
         self.columns = len(buffers.where)
+        self.narrow = self.plan.latent_dim <= NARROW
 
     def __call__(self) -> None:
         """Gather, forward, loss, backward, descend."""
@@ -69,9 +70,14 @@ class Update(Launcher):
         inputs = [x]
         for i, H in enumerate(hidden):
             y = self.b.matrix(f"{name}.{i}", rows, H)
-            self.device.matmul(inputs[-1], self.b.p[f"{name}.{i}.W"], y)
-            args = (y, self.b.p[f"{name}.{i}.b"], rows, H, per, self.act, self.by_fours(H, y))
-            self.tiles("bias_act", rows, H, per, args, np.float32)
+            W, bias = self.b.p[f"{name}.{i}.W"], self.b.p[f"{name}.{i}.b"]
+            how = (per, self.act, self.by_fours(H, y))
+            if name == "decoder" and i == 0 and self.narrow:
+                args = (inputs[-1], W, bias, y, rows, len(W), H, *how)
+                self.tiles("narrow_dense", rows, H, per, args, np.float32)
+            else:
+                self.device.matmul(inputs[-1], W, y)
+                self.tiles("bias_act", rows, H, per, (y, bias, rows, H, *how), np.float32)
             inputs.append(y)
         return inputs
 
@@ -162,16 +168,14 @@ class Update(Launcher):
 
     def _encoder_backward(self, inputs: list[Array], dmu: Array, dlogvar: Array) -> None:
         """Back through the heads, which stand on the last of `inputs`, and the hidden layers."""
-        p, h = self.b.p, inputs[-1]
+        h = inputs[-1]
         self._layer_gradient("encoder.mu", dmu, h)
         self._layer_gradient("encoder.logvar", dlogvar, h)
         if not self.depth:  # the heads stand on the data, which need no gradient
             self._bias_gradients()
             return
         last = self.depth - 1
-        dh = self._input_gradient("encoder.mu", dmu, f"d.encoder.{last}", h.shape[1])
-        self.device.matmul(dlogvar, p["encoder.logvar.W"].T, dh, accumulate=True)
-        dh = self._hidden("encoder", last, dh, inputs)
+        dh = self._heads_backward(inputs, dmu, dlogvar)
         for i in reversed(range(last)):
             layer = f"encoder.{i + 1}"
             self._layer_gradient(layer, dh, inputs[i + 1])
@@ -179,6 +183,22 @@ class Update(Launcher):
             dh = self._hidden("encoder", i, dh, inputs)
         self._bias_gradients()
         self.device.matmul(inputs[0].T, dh, self.b.g["encoder.0.W"])
+
+    def _heads_backward(self, inputs: list[Array], dmu: Array, dlogvar: Array) -> Array:
+        """From both heads through the activation of the encoder's last layer."""
+        b, h, last = self.b, inputs[-1], self.depth - 1
+        (B, J), H, name = dmu.shape, h.shape[1], f"d.encoder.{last}"
+        mu_W, logvar_W = b.p["encoder.mu.W"], b.p["encoder.logvar.W"]
+        if not self.narrow:
+            dh = self._input_gradient("encoder.mu", dmu, name, H)
+            self.device.matmul(dlogvar, logvar_W.T, dh, accumulate=True)
+            return self._hidden("encoder", last, dh, inputs)
+        dh, per = b.matrix(name, B, H), self.sizes.encoder_rows
+        sums = (b.part, self.columns, b.offsets[f"encoder.{last}.b"])
+        shape = (B, J, H, per, self.act, self.by_fours(H, dh, h))
+        args = (dmu, dlogvar, mu_W, logvar_W, h, dh, *sums, *shape)
+        self.tiles("narrow_backward", B, H, per, args, np.float32)
+        return dh
 
     def _bias_gradients(self) -> None:
         """The column sums that every layer left, added up, aside: the last work there."""

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 FOLDER = Path(__file__).parent / "cuda"
-FILES = ("elementwise", "dense", "latent", "likelihood", "batch", "philox", "optimiser", "step")
+FILES = ("elementwise", "dense", "latent", "likelihood", "batch", "philox", "optimiser")
+FILES += ("narrow", "step")  # for training alone
 # The slower versions that minivae_kernels/ladder/gpu keeps for teaching; not part of the product.
 LADDER = ("../../ladder/gpu/likelihood_rungs", "../../ladder/gpu/latent_rungs")
-DOUBLE = tuple(name for name in FILES if name != "step")  # training is in float32 only
+DOUBLE = FILES[:-2]  # training is in float32 only
 
 SCALARS = {
     "int": np.int32,

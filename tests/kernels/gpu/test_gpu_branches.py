@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from minivae_kernels.gpu import sources
+from minivae_kernels.gpu.buffers import Buffers
 from minivae_kernels.gpu.host_device import HostDevice
 from minivae_kernels.gpu.passes import Update
 from minivae_kernels.gpu.step import GraphStep
@@ -147,13 +148,13 @@ def test_a_missing_wait_is_seen(built: None, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_shared_buffer_is_seen(built: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were the gradients of decoder and encoder in one place, a product would still be reading."""
-    own = Update._input_gradient
+    own = Buffers.matrix
 
-    def shared(self: Update, layer: str, dy: Any, name: str, columns: int) -> Any:
-        return own(self, layer, dy, name.replace("d.encoder", "d.decoder"), columns)
+    def shared(self: Buffers, name: str, rows: int, columns: int) -> Any:
+        return own(self, name.replace("d.encoder", "d.decoder"), rows, columns)
 
-    monkeypatch.setattr(Update, "_input_gradient", shared)
-    assert "product and product" in conflicts(recorded("relu bernoulli").work)
+    monkeypatch.setattr(Buffers, "matrix", shared)
+    assert "product and narrow_backward" in conflicts(recorded("relu bernoulli").work)
 
 
 def test_pointers_are_const_where_a_kernel_only_reads() -> None:

@@ -17,11 +17,12 @@ from minivae_kernels.gpu.host_device import HostDevice
 
 from minivae import ops
 from minivae.backend import Backend
+from minivae.models.config import ModelConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
 from gpu_cases import SHAPES
 from gpu_checks import call, check_op
-from gpu_steps import MODELS, check_step, problem, run, schedule
+from gpu_steps import MODELS, check_step, problem, reference, run, schedule
 
 pytestmark = pytest.mark.slow
 
@@ -77,6 +78,11 @@ BUGS = [
     ("step.cu", "counters[NOW] = now + 1;", "counters[NOW] = now;", "step"),
     ("step.cu", "sums[NLL] += nll / draws;", "sums[NLL] += nll;", "step"),
     ("step.cu", "(rows * columns - scaled)", "(rows - scaled)", "step"),
+    ("narrow.cu", "sum.v[i] + shift.v[i]", "sum.v[i]", "step"),
+    ("narrow.cu", "turned ? i64(column) * inner + k", "turned ? i64(column) + k", "step"),
+    ("narrow.cu", "inner, held + NARROW", "inner, held", "step"),
+    ("narrow.cu", "sum.v[i] += d.v[i];", "sum.v[i] = d.v[i];", "tall step"),
+    ("narrow.cu", "__syncthreads();\n    Quad sum", "Quad sum", "step"),
     ("step.cu", "t = warp; t < kl_tiles", "t = warp + 1; t < kl_tiles", "step"),
     ("step.cu", "share += free ?", "share = free ?", "step"),
     ("step.cu", "sums[KL_J + j] += kl_now[j];", "sums[KL_J + j] = kl_now[j];", "step"),
@@ -94,6 +100,12 @@ def notice(K: Backend, where: str) -> None:
         for model in MODELS:
             for optimiser in ("adam", "sgd"):
                 check_step(K, model, optimiser)
+    elif where == "tall step":  # several rows a warp
+        model = ModelConfig(data_dim=9, latent_dim=3, hidden=(5, 7), draws=2)
+        given = problem(model, max_batch=2051, optimiser="sgd")
+        makers = (K.make_step(*given), *(reference(*given, t) for t in (np.float32, np.float64)))
+        mine, single, exact = (run(step, n=1, batch=2051)[0][0] for step in makers)
+        assert np.linalg.norm(mine - exact) <= 2 * np.linalg.norm(single - exact)
     elif where == "bad loss":
         plan, theta, moments, data = problem(MODELS["gaussian, given c"])
         step = K.make_step(plan, theta, moments, np.full_like(data, np.inf))

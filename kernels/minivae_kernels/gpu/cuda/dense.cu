@@ -1,9 +1,6 @@
 // What surrounds a matrix product: bias and activation after it, their gradients before the next.
 #include "common.cuh"
-
-#define LINEAR 0
-#define RELU 1
-#define TANH 2
+#include "activation.cuh"
 
 // a <- f(a + bias) in place, the rest of a dense layer after cuBLAS left x W in a          (E5, E7, E8)
 // a (rows, columns), bias (columns,); grid: column tiles by row tiles of rows_per_block.
@@ -21,10 +18,7 @@ bias_act(real* a, const real* bias, int rows, int columns, int rows_per_block, i
     for (int r = start + warp; r < stop; r += WARPS) {
         real* row = a + i64(r) * columns;
         Quad y = load_columns(row, first, lane, columns, vec);
-        for (int i = 0; i < WIDTH; ++i) {
-            const real s = y.v[i] + shift.v[i];
-            y.v[i] = act == RELU ? (s <= 0 ? real(0) : s) : act == TANH ? tanh_of(s) : s;
-        }
+        for (int i = 0; i < WIDTH; ++i) y.v[i] = activated(y.v[i] + shift.v[i], act);
         store_columns(row, y, first, lane, columns, vec);
     }
 }
@@ -46,9 +40,7 @@ act_backward(const real* dy, const real* y, real* da, real* part, int part_strid
         Quad d = load_columns(dy + at, first, lane, columns, vec);
         if (act != LINEAR) {
             const Quad out = load_columns(y + at, first, lane, columns, vec);
-            for (int i = 0; i < WIDTH; ++i)
-                d.v[i] = act == RELU ? (out.v[i] <= 0 ? real(0) : d.v[i])
-                                     : d.v[i] * ((1 - out.v[i]) * (1 + out.v[i]));
+            for (int i = 0; i < WIDTH; ++i) d.v[i] = through(d.v[i], out.v[i], act);
             store_columns(da + at, d, first, lane, columns, vec);
         }
         for (int i = 0; i < WIDTH; ++i) sum.v[i] += d.v[i];
