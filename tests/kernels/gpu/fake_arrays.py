@@ -12,31 +12,12 @@ from typing import Any
 
 import numpy as np
 from fake_names import FUNCTIONS, UFUNCS
+from fake_operators import add_operators
 
 IMPLICIT = (
     "Implicit conversion to a NumPy array is not allowed. "
     "Please use `.get()` to construct a NumPy array explicitly."
 )
-BINARY = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "truediv": np.true_divide,
-    "pow": np.power,
-    "mod": np.remainder,
-    "floordiv": np.floor_divide,
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
-}
-COMPARE = {
-    "eq": np.equal,
-    "ne": np.not_equal,
-    "lt": np.less,
-    "le": np.less_equal,
-    "gt": np.greater,
-    "ge": np.greater_equal,
-}
 
 
 class Array:
@@ -69,6 +50,11 @@ class Array:
     @property
     def data(self) -> Any:
         return SimpleNamespace(ptr=int(self.memory.ctypes.data) if self.buffer.size else 0)
+
+    @property
+    def span(self) -> Any:
+        """Its bytes, for the race detector."""
+        return self.buffer.span(self.memory)
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -132,14 +118,12 @@ class Array:
         """Copy an array of the card, or a number, into this one's elements."""
         if isinstance(value, Array):
             np.broadcast_shapes(self.shape, value.shape)
-            source, reads = value.memory, [value.buffer]
+            source, reads = value.memory, [value.span]
         else:
             source, reads = self.dtype.type(value), []
         memory = self.memory
         with np.errstate(all="ignore"):
-            self.cupy.queue(
-                "copy", reads, [self.buffer], lambda: np.copyto(memory, source, "unsafe")
-            )
+            self.cupy.queue("copy", reads, [self.span], lambda: np.copyto(memory, source, "unsafe"))
 
     def fill(self, value: Any) -> None:
         self[...] = value
@@ -157,7 +141,7 @@ class Array:
             raise RuntimeError("Cannot set to non-contiguous array")
         self.cupy.refuse_in_capture("a copy from the host")
         memory = self.memory
-        self.cupy.queue("set", [], [self.buffer], lambda: np.copyto(memory, arr))
+        self.cupy.queue("set", [], [self.span], lambda: np.copyto(memory, arr))
 
     def get(self, stream: Any = None, order: str = "C") -> np.ndarray:
         if not self.size:
@@ -165,7 +149,7 @@ class Array:
         self.cupy.refuse_in_capture("a copy to the host")
         found: list[np.ndarray] = []
         memory = self.memory
-        self.cupy.queue("get", [self.buffer], [], lambda: found.append(np.array(memory, order="C")))
+        self.cupy.queue("get", [self.span], [], lambda: found.append(np.array(memory, order="C")))
         self.cupy.current[-1].synchronize()
         return found[0]
 
@@ -260,24 +244,4 @@ class Array:
         return self.cupy.matmul(other, self)
 
 
-def _operators() -> None:
-    """The arithmetic operators and comparisons; a host array on either side is a TypeError."""
-
-    def forward(ufunc: Any) -> Any:
-        return lambda self, other: self.cupy.elementwise(ufunc, (self, other))
-
-    def backward(ufunc: Any) -> Any:
-        return lambda self, other: self.cupy.elementwise(ufunc, (other, self))
-
-    def in_place(ufunc: Any) -> Any:
-        return lambda self, other: self.cupy.elementwise(ufunc, (self, other), self)
-
-    for name, ufunc in BINARY.items():
-        setattr(Array, f"__{name}__", forward(ufunc))
-        setattr(Array, f"__r{name}__", backward(ufunc))
-        setattr(Array, f"__i{name}__", in_place(ufunc))
-    for name, ufunc in COMPARE.items():
-        setattr(Array, f"__{name}__", forward(ufunc))
-
-
-_operators()
+add_operators(Array)

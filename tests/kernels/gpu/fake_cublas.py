@@ -6,6 +6,7 @@ import ctypes
 from typing import Any
 
 import numpy as np
+from fake_order import Span
 
 
 class FakeCublas:
@@ -92,7 +93,7 @@ class FakeCublas:
             matrix = np.lib.stride_tricks.as_strided(
                 memory, (rows, columns), (item, leading.value * item)
             )
-            found.append((buffer, matrix))
+            found.append((Span(buffer, start, stop), matrix))
         (left_of, left), (right_of, right), (out_of, out) = found
         left, right = left.T if ta.value else left, right.T if tb.value else right
         scale, factor = alpha._obj.value, beta._obj.value
@@ -102,7 +103,7 @@ class FakeCublas:
                 product = scale * (left @ right)
                 out[...] = product + factor * out if factor else product
 
-        reads = [buffer for buffer in (left_of, right_of) if buffer is not None]
-        writes = [buffer for buffer in (out_of, workspace) if buffer is not None]
+        reads = [span for span in (left_of, right_of) if span is not None]
+        writes = [span for span in (out_of, Span(workspace, 0, workspace.size)) if span is not None]
         current.queue("gemm", reads, writes, work)
         return 0

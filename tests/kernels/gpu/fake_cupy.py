@@ -10,17 +10,16 @@ that the lines run and fit together. It does NOT show that the driver, NVRTC or 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from fake_arrays import Array
+from fake_kernels import RawModule
 from fake_memory import OutOfMemoryError, Pool
 from fake_order import LEGACY, PER_THREAD, CaptureError, Order, RaceError
 from fake_streams import Event, Stream, get_elapsed_time
-from minivae_kernels.gpu import sources
 from minivae_kernels.gpu.host_device import HostDevice
 
 SCALARS = (bool, int, float, complex, np.generic)
@@ -99,7 +98,7 @@ class FakeCupy:
             if not isinstance(value, (Array, *SCALARS)):
                 raise TypeError(f"Unsupported type {type(value)}")
         plain = tuple(a.memory if isinstance(a, Array) else a for a in inputs)
-        reads = [a.buffer for a in inputs if isinstance(a, Array)]
+        reads = [a.span for a in inputs if isinstance(a, Array)]
         with np.errstate(all="ignore"):
             result = np.asarray(ufunc(*plain, **kwargs))
         if out is None:
@@ -112,7 +111,7 @@ class FakeCupy:
             with np.errstate(all="ignore"):
                 np.copyto(memory, ufunc(*plain, **kwargs), "unsafe")
 
-        self.queue(ufunc.__name__, reads, [out.buffer], work)
+        self.queue(ufunc.__name__, reads, [out.span], work)
         return out
 
     def reduce(self, function: Any, a: Array, axis: Any, keepdims: bool, **kwargs: Any) -> Array:
@@ -127,7 +126,7 @@ class FakeCupy:
             with np.errstate(all="ignore"):
                 target[...] = function(memory, axis=axis, keepdims=keepdims, **kwargs)
 
-        self.queue(function.__name__, [a.buffer], [out.buffer], work)
+        self.queue(function.__name__, [a.span], [out.span], work)
         return out
 
     # The module's functions
@@ -171,7 +170,7 @@ class FakeCupy:
     def fill_diagonal(self, a: Array, val: Any) -> None:
         self._own(a)
         memory = a.memory
-        self.queue("fill_diagonal", [], [a.buffer], lambda: np.fill_diagonal(memory, val))
+        self.queue("fill_diagonal", [], [a.span], lambda: np.fill_diagonal(memory, val))
 
     def shape(self, a: Array) -> tuple[int, ...]:
         return a.shape
@@ -186,7 +185,7 @@ class FakeCupy:
         out = self.empty((left @ right).shape, np.result_type(left, right))
         memory = out.memory
         self.queue(
-            "matmul", [x1.buffer, x2.buffer], [out.buffer],
+            "matmul", [x1.span, x2.span], [out.span],
             lambda: np.copyto(memory, left @ right),
         )  # fmt: skip
         return out
@@ -202,42 +201,9 @@ class FakeCupy:
     def get_default_memory_pool(self) -> Any:
         return SimpleNamespace(free_bytes=lambda: self.pool.idle, used_bytes=lambda: self.pool.used)
 
-    # Kernels
-
     def RawModule(self, code: str, options: tuple[str, ...] = ()) -> Any:
-        real = next(re.sub("-DREAL=", "", o) for o in options if o.startswith("-DREAL="))
         self.modules.append(options)
-        return SimpleNamespace(get_function=lambda name: self._function(name, real, code))
-
-    def _function(self, name: str, real: str, code: str) -> Any:
-        self.refuse_in_capture("loading a module")
-        assert re.search(rf"\b{name}\b", code)
-        parameters = sources.kernels(sources.where()[name])[name]
-        dtype = np.dtype(np.float64 if real == "double" else np.float32)
-
-        def call(grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...]) -> None:
-            assert len(grid) == len(block) == 3 and grid[2] == block[1] == block[2] == 1
-            plain: list[Any] = []
-            reads, writes = [], []
-            for parameter, value in zip(parameters, args, strict=True):
-                if isinstance(value, Array):
-                    assert parameter.pointer, f"{name}: {parameter.name}"
-                    (writes if parameter.written else reads).append(value.buffer)
-                    plain.append(value.memory)
-                elif parameter.pointer:  # a null pointer goes as a number of 8 bytes
-                    assert isinstance(value, np.uint64) and value == 0, f"{name}: {parameter.name}"
-                    plain.append(None)
-                else:  # the driver copies bytes: sizes must be right
-                    assert isinstance(value, np.generic), f"{name}: {parameter.name}"
-                    assert value.dtype == parameter.dtype(dtype), f"{name}: {parameter.name}"
-                    plain.append(value)
-            frozen = tuple(plain)
-            self.queue(
-                name, reads, writes,
-                lambda: self.host.launch(name, (grid[0], grid[1]), block[0], frozen, dtype),
-            )  # fmt: skip
-
-        return call
+        return RawModule(self, code, options)
 
 
 __all__ = ["CaptureError", "FakeCupy", "RaceError"]

@@ -6,7 +6,7 @@ import weakref
 from typing import Any
 
 import numpy as np
-from fake_order import Log, Order
+from fake_order import Log, Order, Span
 
 GUARD, CANARY, ALIGNMENT = 64, 0xA5, 512  # CuPy's pool hands out multiples of 512 bytes
 POISONED = 4 << 20  # larger buffers (cuBLAS's workspace, row numbers) are left as they come: time
@@ -26,7 +26,7 @@ class Buffer:
 
     def __init__(self, pool: Pool, size: int, stream: Any) -> None:
         self.pool, self.size, self.stream = pool, size, stream
-        self.log = Log(pool.order.now(stream, "what used this memory before"))
+        self.log = Log(size, pool.order.now(stream, "what used this memory before"))
         self.raw = np.empty(size + 2 * GUARD + ALIGNMENT, dtype=np.uint8)
         self.start = GUARD + (-(self.raw.ctypes.data + GUARD)) % ALIGNMENT
         self.raw[: self.start] = self.raw[self.start + size :] = CANARY
@@ -36,6 +36,13 @@ class Buffer:
 
     def __str__(self) -> str:
         return f"a buffer of {self.size} bytes"
+
+    def span(self, memory: np.ndarray) -> Span:
+        """The bytes that a view of it covers, gaps included."""
+        if not memory.size:
+            return Span(self, 0, 0)
+        first, last = np.lib.array_utils.byte_bounds(memory)
+        return Span(self, first - self.address, last - self.address)
 
     def intact(self) -> bool:
         """Whether nobody wrote beside it."""

@@ -1,7 +1,7 @@
 """Which work on a card is known to come before which: a race detector for the stand-in.
 
-Every stream has a vector clock, the host has one too, and every buffer remembers who wrote and
-read it last. Work that touches a buffer must come after what it conflicts with, by CUDA's rules:
+Every stream has a vector clock, the host has one too, and every buffer remembers who touched which
+of its bytes. Work that touches a buffer must come after what it conflicts with, by CUDA's rules:
 
 * work on one stream is in order;
 * the legacy default stream and the blocking streams wait for each other; a non-blocking stream
@@ -42,6 +42,23 @@ class Moment(NamedTuple):
         return known.get(self.stream, 0) >= self.n
 
 
+class Span(NamedTuple):
+    """Some bytes of a buffer."""
+
+    buffer: Any
+    start: int
+    stop: int
+
+
+class Access(NamedTuple):
+    """Who touched which bytes, and how."""
+
+    start: int
+    stop: int
+    write: bool
+    moment: Moment
+
+
 def join(clock: Clock, other: Clock) -> None:
     """Learn what the other knows."""
     for stream, n in other.items():
@@ -49,25 +66,28 @@ def join(clock: Clock, other: Clock) -> None:
 
 
 class Log:
-    """Who wrote a buffer last, and who has read it since."""
+    """Who has touched which bytes of a buffer, as far as it still matters."""
 
-    def __init__(self, allocated: Moment) -> None:
-        self.write, self.reads = allocated, dict[int, Moment]()
+    def __init__(self, size: int, allocated: Moment) -> None:
+        self.accesses = [Access(0, size, True, allocated)]
 
-    def pending(self, known: Clock, *, write: bool) -> Moment | None:
+    def pending(self, span: Span, known: Clock, *, write: bool) -> Moment | None:
         """An operation that conflicts with a read (or write) that knows only so much."""
-        if not self.write.before(known):
-            return self.write
-        if write:
-            return next((read for read in self.reads.values() if not read.before(known)), None)
+        for a in self.accesses:
+            meet = a.start < span.stop and span.start < a.stop
+            if meet and (write or a.write) and not a.moment.before(known):
+                return a.moment
         return None
 
-    def note(self, moment: Moment, *, write: bool) -> None:
-        """Remember an access."""
-        if write:
-            self.write, self.reads = moment, {}
-        else:
-            self.reads[moment.stream] = moment
+    def note(self, span: Span, moment: Moment, *, write: bool) -> None:
+        """Remember an access; what it comes after and covers need not be remembered any more."""
+
+        def covered(a: Access) -> bool:
+            inside = span.start <= a.start and a.stop <= span.stop
+            return inside and (write or (not a.write and a.moment.stream == moment.stream))
+
+        self.accesses = [a for a in self.accesses if not covered(a)]
+        self.accesses.append(Access(span.start, span.stop, write, moment))
 
 
 class Order:
@@ -76,6 +96,7 @@ class Order:
     def __init__(self) -> None:
         self.host: Clock = {}
         self.streams: list[Any] = []
+        self.done: dict[int, int] = {}  # operations of each stream so far
         self.faults: list[str] = []  # found where nothing can be raised: when memory is given back
 
     def known(self, stream: Any) -> Clock:
@@ -92,30 +113,40 @@ class Order:
         self,
         stream: Any,
         what: str,
-        reads: Iterable[Any],
-        writes: Iterable[Any],
+        reads: Iterable[Span],
+        writes: Iterable[Span],
         work: Callable[[], None],
     ) -> None:
         """Do some work on a stream. RaceError where nothing orders it after what it needs."""
+        self.refuse_implicit(stream, what)
+        self.perform(self.known(stream), stream.ptr, what, reads, writes, work)
+
+    def perform(
+        self,
+        clock: Clock,
+        stream: int,
+        what: str,
+        reads: Iterable[Span],
+        writes: Iterable[Span],
+        work: Callable[[], None],
+    ) -> None:
+        """The same, for work that is known to come after what the clock says."""
         if self.faults:
             raise RaceError(self.faults[0])
-        self.refuse_implicit(stream, what)
-        clock = self.known(stream)
-        for buffers, write in ((reads, False), (writes, True)):
-            for buffer in buffers:
-                earlier = buffer.log.pending(clock, write=write)
+        for spans, write in ((reads, False), (writes, True)):
+            for span in spans:
+                earlier = span.buffer.log.pending(span, clock, write=write)
                 if earlier is not None:
                     raise RaceError(
-                        f"{what} on stream {stream.ptr} {'writes' if write else 'reads'} "
-                        f"{buffer}, and nothing makes it wait for {earlier.what} on stream "
+                        f"{what} on stream {stream} {'writes' if write else 'reads'} "
+                        f"{span.buffer}, and nothing makes it wait for {earlier.what} on stream "
                         f"{earlier.stream}"
                     )
-        clock[stream.ptr] = clock.get(stream.ptr, 0) + 1
-        moment = Moment(stream.ptr, clock[stream.ptr], what)
-        for buffer in reads:
-            buffer.log.note(moment, write=False)
-        for buffer in writes:
-            buffer.log.note(moment, write=True)
+        self.done[stream] = clock[stream] = self.done.get(stream, 0) + 1
+        moment = Moment(stream, clock[stream], what)
+        for spans, write in ((reads, False), (writes, True)):
+            for span in spans:
+                span.buffer.log.note(span, moment, write=write)
         work()
 
     def refuse_implicit(self, stream: Any, what: str) -> None:
@@ -137,7 +168,7 @@ class Order:
     def released(self, buffer: Any) -> None:
         """Memory goes back to the pool of the stream it was allocated on, which may use it anew."""
         known = dict(self.known(buffer.stream))
-        earlier = buffer.log.pending(known, write=True)
+        earlier = buffer.log.pending(Span(buffer, 0, buffer.size), known, write=True)
         if earlier is not None:
             self.faults.append(
                 f"{buffer} was given back to the pool of stream {buffer.stream.ptr}, and nothing "

@@ -1,12 +1,17 @@
-"""Streams, events and graphs as CuPy has them, over the clocks of fake_order.py."""
+"""Streams, events and graphs as CuPy has them, over the clocks of fake_order.py.
+
+A capture notes operations, and the events by which its branches wait for each other. A launch of
+its graph goes through them with a clock for each branch, so that branches which may overtake each
+other are held to touch different bytes.
+"""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
-from fake_order import LEGACY, PER_THREAD, CaptureError, Clock, Order, join
+from fake_order import LEGACY, PER_THREAD, CaptureError, Clock, Order, Span, join
 
 
 class Stream:
@@ -16,9 +21,7 @@ class Stream:
         self.cupy, self.ptr, self.non_blocking = cupy, ptr, non_blocking
         self.legacy = ptr == LEGACY
         self.clock: Clock = {}
-        self.recording: list[Node] | None = None
-        self.origin: Stream | None = None  # whose capture this is a branch of
-        self.branches: list[Stream] = []  # of the capture that began here, with work not waited for
+        self.recording: list[Node | Mark] | None = None
         self.order.streams.append(self)
 
     @property
@@ -46,34 +49,27 @@ class Stream:
     def record(self, event: Event | None = None) -> Event:
         event = Event(self.cupy) if event is None else event
         if self.recording is not None:
-            event.captured = self
+            event.captured = self.recording
+            self.recording.append(Mark(self.ptr, event, waits=False))
             return event
         self.order.refuse_implicit(self, "record")
         event.clock, event.recorded, event.captured = dict(self.order.known(self)), True, None
         return event
 
     def wait_event(self, event: Event) -> None:
-        if event.captured is not None:
-            self._join(event.captured)
+        if event.captured is None:
+            if self.recording is not None:
+                raise CaptureError("wait_event: cudaErrorStreamCaptureIsolation")
+            self.order.refuse_implicit(self, "wait_event")
+            join(self.clock, event.clock)
             return
-        if self.recording is not None:
-            raise CaptureError("wait_event: cudaErrorStreamCaptureIsolation")
-        self.order.refuse_implicit(self, "wait_event")
-        join(self.clock, event.clock)
-
-    def _join(self, other: Stream) -> None:
-        """Become a branch of the other's capture, or wait for one of its branches.
-
-        The branches' work is kept in the order in which it came: whether it could run side by
-        side is another test's question (test_gpu_branches.py).
-        """
-        if other.recording is None:
+        if not any(s.recording is event.captured for s in self.order.streams):
             raise CaptureError("wait_event: the event's capture is over")
-        if self.recording is None:
-            self.recording, self.origin = other.recording, other.origin or other
-        elif self.recording is not other.recording:
+        if self.recording is None:  # this stream becomes a branch of the capture
+            self.recording = event.captured
+        elif self.recording is not event.captured:
             raise CaptureError("wait_event: cudaErrorStreamCaptureMerge")
-        self.branches = [b for b in self.branches if b is not other]
+        self.recording.append(Mark(self.ptr, event, waits=True))
 
     def begin_capture(self, mode: int | None = None) -> None:
         if self.ptr in (LEGACY, 1):
@@ -85,13 +81,11 @@ class Stream:
     def end_capture(self) -> Graph:
         if self.recording is None:
             raise CaptureError("end_capture: cudaErrorIllegalState")
-        if self.branches:
-            raise CaptureError("end_capture: cudaErrorStreamCaptureUnjoined")
-        recorded, self.recording = self.recording, None
+        recorded = self.recording
         for stream in self.order.streams:
             if stream.recording is recorded:
-                stream.recording = stream.origin = None
-        return Graph(self.cupy, recorded)
+                stream.recording = None
+        return Graph(self.cupy, recorded, self.ptr)
 
     def is_capturing(self) -> bool:
         return self.recording is not None
@@ -104,9 +98,7 @@ class Stream:
         if self.recording is None:
             self.order.operate(self, what, reads, writes, work)
         else:
-            self.recording.append(Node(what, reads, writes, work))
-            if self.origin is not None and self not in self.origin.branches:
-                self.origin.branches.append(self)
+            self.recording.append(Node(self.ptr, what, reads, writes, work))
 
 
 class Event:
@@ -122,7 +114,7 @@ class Event:
         self.cupy, self.timing = cupy, not disable_timing
         self.clock: Clock = {}
         self.recorded = False
-        self.captured: Stream | None = None  # the stream, if it was being captured
+        self.captured: list[Node | Mark] | None = None  # the recording, where it is part of one
 
     def record(self, stream: Stream | None = None) -> None:
         (self.cupy.current[-1] if stream is None else stream).record(self)
@@ -144,30 +136,73 @@ class Node:
     """One recorded operation. As on a card, it does not keep its memory alive."""
 
     def __init__(
-        self, what: str, reads: list[Any], writes: list[Any], work: Callable[[], None]
+        self, stream: int, what: str, reads: list[Span], writes: list[Span], work: Any
     ) -> None:
-        self.what, self.work = what, work
-        self.reads, self.writes = ([weakref.ref(b) for b in a] for a in (reads, writes))
+        self.stream, self.what, self.work = stream, what, work
+        self.reads, self.writes = (
+            [(weakref.ref(span.buffer), span.start, span.stop) for span in spans]
+            for spans in (reads, writes)
+        )
 
-    def run(self, stream: Stream) -> None:
-        reads, writes = ([ref() for ref in refs] for refs in (self.reads, self.writes))
-        if any(buffer is None for buffer in (*reads, *writes)):
+    def perform(self, order: Order, clock: Clock, stream: int) -> None:
+        reads, writes = (
+            [Span(ref(), start, stop) for ref, start, stop in spans]
+            for spans in (self.reads, self.writes)
+        )
+        if any(span.buffer is None for span in (*reads, *writes)):
             raise CaptureError(f"{self.what}: a graph works on memory that was given back")
-        stream.order.operate(stream, self.what, reads, writes, self.work)
+        order.perform(clock, stream, self.what, reads, writes, self.work)
+
+
+class Mark(NamedTuple):
+    """A branch records an event, or waits for it."""
+
+    stream: int
+    event: Event
+    waits: bool
 
 
 class Graph:
-    """What a capture has recorded."""
+    """What a capture has recorded, from the stream where it began."""
 
-    def __init__(self, cupy: Any, nodes: list[Node]) -> None:
-        self.cupy, self.nodes = cupy, nodes
+    def __init__(self, cupy: Any, items: list[Node | Mark], origin: int) -> None:
+        self.cupy, self.items, self.origin = cupy, items, origin
+        self._refuse_open_ends()
+
+    def _refuse_open_ends(self) -> None:
+        """Every branch must have been waited for by the end."""
+        counts: dict[int, int] = {}
+
+        def count(node: Node, clock: Clock, branch: int) -> None:
+            counts[branch] = clock[branch] = counts.get(branch, 0) + 1
+
+        end: Clock = {}
+        self._play(end, self.origin, count)
+        if any(end.get(branch, 0) < n for branch, n in counts.items()):
+            raise CaptureError("end_capture: cudaErrorStreamCaptureUnjoined")
+
+    def _play(self, clock: Clock, stream: int, perform: Callable[[Node, Clock, int], None]) -> None:
+        """Go through it on a stream with this clock; branches get negative numbers of their own."""
+        clocks = {self.origin: (stream, clock)}
+        events: dict[int, Clock] = {}
+        for item in self.items:
+            number, own = clocks.setdefault(item.stream, (-1 - item.stream, {}))
+            if isinstance(item, Node):
+                perform(item, own, number)
+            elif item.waits:
+                join(own, events[id(item.event)])
+            else:
+                events[id(item.event)] = dict(own)
 
     def launch(self, stream: Stream | None = None) -> None:
         stream = self.cupy.current[-1] if stream is None else stream
         if stream.recording is not None:
             raise CaptureError("launch: a graph in a capture")
-        for node in self.nodes:
-            node.run(stream)
+        order = stream.order
+        order.refuse_implicit(stream, "launch")
+        self._play(
+            order.known(stream), stream.ptr, lambda node, clock, n: node.perform(order, clock, n)
+        )
 
 
 __all__ = ["LEGACY", "PER_THREAD", "Event", "Graph", "Stream", "get_elapsed_time"]

@@ -30,10 +30,10 @@ from fake_streams import Event, Graph, Stream
 OWN = {
     FakeCupy: "host order pool allocating_captures default current modules made CARD blas queue "
     "refuse_in_capture elementwise reduce ndarray cuda RawModule".split(),
-    Array: ["cupy", "buffer", "memory"],
+    Array: ["cupy", "buffer", "memory", "span"],
     Stream: "order queue cupy ptr non_blocking legacy clock recording".split(),
     Event: "cupy timing clock recorded".split(),
-    Graph: ["cupy", "nodes"],
+    Graph: ["cupy", "items", "origin"],
 }
 
 

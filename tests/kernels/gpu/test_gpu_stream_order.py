@@ -36,6 +36,14 @@ def stream(cupy: FakeCupy, non_blocking: bool = True) -> Stream:
     return cupy.cuda.Stream(non_blocking=non_blocking)
 
 
+def all_done(cupy: FakeCupy) -> None:
+    """Forget a broken test's pending work."""
+    cupy.order.faults.clear()
+    cupy.order.host.update(cupy.order.done)
+    for each in cupy.order.streams:
+        each.recording = None
+
+
 # The detector itself
 
 
@@ -144,7 +152,96 @@ def test_a_blocking_streams_capture_forbids_the_legacy_stream(cupy: FakeCupy) ->
     other.end_capture()
 
 
+def test_branches_of_a_recording(cupy: FakeCupy) -> None:
+    """A branch is held, at every launch, to wait for what it needs, byte by byte."""
+    a, main, side = array(cupy, 8), stream(cupy), stream(cupy)
+    cupy.default.synchronize()
+
+    def recorded(touch: slice, *, wait: bool) -> Any:
+        start, done = cupy.cuda.Event(), cupy.cuda.Event()
+        with main:
+            main.begin_capture()
+            a[:4] += 1
+            side.wait_event(main.record(start))
+            with side:
+                a[4:] *= 2
+                side.record(done)
+            if wait:
+                main.wait_event(done)
+            a[touch] += 1
+            if not wait:
+                main.wait_event(done)
+            return main.end_capture()
+
+    for graph in (recorded(slice(0, 4), wait=False), recorded(slice(4, 8), wait=True)):
+        for _ in range(2):
+            graph.launch(main)
+    beside = recorded(slice(3, 5), wait=False)
+    with pytest.raises(RaceError, match=r"add .* makes it wait for copy"):
+        beside.launch(main)
+    all_done(cupy)
+
+
+def test_a_branch_left_open(cupy: FakeCupy) -> None:
+    a, main, side = array(cupy), stream(cupy), stream(cupy)
+    cupy.default.synchronize()
+    with main:
+        main.begin_capture()
+        side.wait_event(main.record())
+        with side:
+            a += 1
+        with pytest.raises(CaptureError, match="Unjoined"):
+            main.end_capture()
+
+
 # The product
+
+
+def test_the_steps_branches_wait_for_each_other(
+    C: Backend, cupy: FakeCupy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With each of an update's waits left out in turn, the detector objects: none is idle."""
+    monkeypatch.setattr("minivae_kernels.gpu.step.UPDATES_HELD", 1)
+    given = problem(MODELS["three layers, three draws"])
+    wait, asked = CupyDevice.wait, [0]
+
+    def wait_but(missing: int, each: int) -> None:
+        def forgetful(device: CupyDevice, done: Any) -> None:
+            asked[0] += done is not None
+            if done is not None and (asked[0] - 1) % each != missing:
+                wait(device, done)
+
+        monkeypatch.setattr(CupyDevice, "wait", forgetful)
+
+    wait_but(-1, 1)
+    run(C.make_step(*given))
+    each = asked[0] // 2  # two graphs, of one update each
+    assert each >= 2
+    for missing in range(each):
+        asked[0] = 0
+        wait_but(missing, each)
+        with pytest.raises((RaceError, CaptureError)):
+            run(C.make_step(*given))
+        all_done(cupy)
+
+
+def test_a_branch_that_begins_too_early(
+    C: Backend, cupy: FakeCupy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each branch must come after what was queued before it."""
+    waiting, told, device = Stream.wait_event, list[Any](), C.to_device.__self__
+
+    def forgetful(stream: Stream, event: Any) -> None:
+        branching = stream.recording is not None and event.captured is stream.recording
+        if branching and stream is device.side and told:
+            return
+        told.append(stream)
+        waiting(stream, event)
+
+    monkeypatch.setattr(Stream, "wait_event", forgetful)
+    with pytest.raises(RaceError):
+        run(C.make_step(*problem(MODELS["three layers, three draws"])))
+    all_done(cupy)
 
 
 def test_ops_beside_a_step_that_is_still_running(C: Backend) -> None:
