@@ -138,6 +138,11 @@ def test_all_is_waited_for_before_the_optimiser_and_the_end(built: None) -> None
     assert work[-1].what == "adam_step"  # a capture must not end with a branch left open
 
 
+def test_as_many_launches_as_the_readme_says(built: None) -> None:
+    work = recorded("relu bernoulli", updates=1).work  # one hidden layer, as 784-400-20
+    assert (len(work), sum(w.branch == MAIN for w in work)) == (22, 15)
+
+
 def test_a_missing_wait_is_seen(built: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Branching, "wait", lambda self, done: None)
     found = conflicts(recorded("relu bernoulli").work)

@@ -33,7 +33,7 @@ def ladder(device: Any) -> Ladder:
 
     @found.version()
     def step_v0(plan: Any, theta: Any, moments: Any, data: Any) -> EagerStep:
-        """fused kernels in kept buffers, each launched by Python: some 25 launches an update"""
+        """fused kernels in kept buffers, each launched by Python: some 22 launches an update"""
         return EagerStep(device, plan, theta, moments, data)
 
     @found.version()
