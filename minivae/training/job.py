@@ -23,12 +23,13 @@ from minivae.training.state import State
 from minivae.types import Array
 
 # A chunk of updates is what one call of the step does, and the longest a stop has to wait: sized
-# for about a tenth of a second by the operations two cores at 100 GFLOP/s, or a slow GPU, do in
-# it. Smaller ones cost: 2 updates a call instead of 16 took a tenth longer an epoch (784-400-20,
-# batch 128, two Zen 4 cores), for between calls the kernels' threads fall asleep.
-CHUNK_FLOPS = {"cupy": 2e11}
+# for about a tenth of a second by the operations that two cores at 100 GFLOP/s, or a card at 10
+# TFLOP/s, do in it. The sums behind the progress line are read once a chunk. Smaller chunks cost:
+# 2 updates a call instead of 16 took a tenth longer an epoch (784-400-20, batch 128, two Zen 4
+# cores), for between calls the kernels' threads fall asleep.
+CHUNK_FLOPS = {"cupy": 1e12}
 CHUNK_FLOPS_CPU = 1e10
-MOST_UPDATES = {"cupy": 256}
+MOST_UPDATES = {"cupy": 1024}
 MOST_UPDATES_CPU = 64
 
 
