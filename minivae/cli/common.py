@@ -187,10 +187,15 @@ def picture_path(out: Path | None, default: Path, endings: tuple[str, ...] = (".
     if out is None:
         default.parent.mkdir(parents=True, exist_ok=True)
         return default
+    check_file("--out", out)
     if out.suffix.lower() not in endings:
         raise UsageFault(f"--out {out}: the name must end in {' or '.join(endings)}")
-    if out.is_dir():
-        raise UsageFault(f"--out {out} is a directory; give a file's name")
-    if not out.parent.is_dir():
-        raise UsageFault(f"--out {out}: there is no folder {out.parent}; make it first")
     return out
+
+
+def check_file(option: str, path: Path) -> None:
+    """UsageFault where no file can be written: asked before the work, not after it."""
+    if path.is_dir():
+        raise UsageFault(f"{option} {path} is a directory; give a file's name")
+    if not path.parent.is_dir():
+        raise UsageFault(f"{option} {path}: there is no folder {path.parent}; make it first")

@@ -158,6 +158,8 @@ def one_line(fault: Any) -> str:
         return text
     if isinstance(fault, MemoryError):
         return f"not enough memory ({text}); ask for smaller sizes, a smaller batch or fewer draws"
+    if isinstance(fault, OSError) and fault.filename and fault.strerror:  # without its number
+        return f"{fault.filename}: {fault.strerror.lower()}"
     if isinstance(fault, (ValueError, OSError, RuntimeError)) or hasattr(fault, "format_message"):
         return text
     return f"{type(fault).__name__}: {text} (MINIVAE_DEBUG=1 shows where)"

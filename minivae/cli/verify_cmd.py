@@ -29,12 +29,12 @@ def verify(
     html: Path = typer.Option(None, help="Write one self-contained page."),
 ) -> None:
     """Check every hand-written gradient; exit status 1 if one is wrong."""
-    from minivae.cli.common import UsageFault, check_least
+    from minivae.cli.common import check_file, check_least
 
     check_least("--plants", plants)
     check_least("--examples", examples)
-    if html is not None and not html.resolve().parent.is_dir():
-        raise UsageFault(f"--html {html}: there is no folder {html.resolve().parent}")
+    if html is not None:
+        check_file("--html", html)
     from minivae.cli import verifying as work
 
     show = work.Show(quiet=json_output)

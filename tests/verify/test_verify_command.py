@@ -57,9 +57,10 @@ def test_a_page(verify, tmp_path):
     assert page.read_text(encoding="utf-8").count("<svg") == 3
 
 
-def test_a_page_in_no_folder(verify, tmp_path):
-    code, _, err = verify("dense", "--html", tmp_path / "none" / "page.html")
-    assert code == 2 and "no folder" in err
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(verify, tmp_path):
+    for page, words in ((tmp_path / "none" / "page.html", "no folder"), (tmp_path, "directory")):
+        code, out, err = verify("dense", "--html", page)
+        assert code == 2 and out == "" and words in err
 
 
 def test_mutants_of_one_function(verify):
