@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from fake_memory import MemoryPointer
 from fake_names import FUNCTIONS, UFUNCS
 from fake_operators import add_operators
 
@@ -49,7 +50,8 @@ class Array:
 
     @property
     def data(self) -> Any:
-        return SimpleNamespace(ptr=int(self.memory.ctypes.data) if self.buffer.size else 0)
+        start = self.memory.ctypes.data - self.buffer.address if self.buffer.size else 0
+        return MemoryPointer(self.cupy, self.buffer, start)
 
     @property
     def span(self) -> Any:

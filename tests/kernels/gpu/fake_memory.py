@@ -58,6 +58,22 @@ class Buffer:
         self.pool.take_back(self)
 
 
+class MemoryPointer:
+    """As cupy.cuda.MemoryPointer: where an array begins."""
+
+    def __init__(self, cupy: Any, buffer: Buffer, start: int) -> None:
+        self.cupy, self.buffer, self.start = cupy, buffer, start
+        self.ptr = buffer.address + start if buffer.size else 0
+
+    def copy_from_device_async(self, src: MemoryPointer, size: int, stream: Any = None) -> None:
+        """Bytes from another place on the card."""
+        assert stream is None
+        spans = [Span(p.buffer, p.start, p.start + size) for p in (src, self)]
+        assert all(span.stop <= span.buffer.size for span in spans), "beyond the array"
+        there, here = (span.buffer.bytes[span.start : span.stop] for span in spans)
+        self.cupy.queue("copy", spans[:1], spans[1:], lambda: np.copyto(here, there))
+
+
 class Pool:
     """CuPy's memory pool over a card of so many bytes."""
 

@@ -57,6 +57,7 @@ STREAM = {
     "is_capturing": (),
 }
 EVENT = {"record": ("stream",), "synchronize": ()}
+POINTER = {"copy_from_device_async": ("src", "size", "stream")}
 GRAPH = {"launch": ("stream",)}
 CUDA = ("runtime", "driver", "memory", "Stream", "Event", "get_current_stream", "get_elapsed_time")
 RUNTIME = (

@@ -24,6 +24,7 @@ import fake_names as names
 from cupy_questions import ASKED, h
 from fake_arrays import Array
 from fake_cupy import FakeCupy
+from fake_memory import MemoryPointer
 from fake_streams import Event, Graph, Stream
 
 # The stand-in's own business, by class; everything else that is public must be in fake_names.py.
@@ -34,6 +35,7 @@ OWN = {
     Stream: "order queue cupy ptr non_blocking legacy clock recording".split(),
     Event: "cupy timing clock recorded".split(),
     Graph: ["cupy", "items", "origin"],
+    MemoryPointer: [],
 }
 
 
@@ -69,6 +71,7 @@ def test_the_stand_in_offers_what_its_list_says(cupy: FakeCupy) -> None:
     assert offered(Stream) == set(names.STREAM)
     assert offered(Event) == set(names.EVENT)
     assert offered(Graph) == set(names.GRAPH)
+    assert offered(MemoryPointer) == set(names.POINTER)
     assert set(vars(cupy.cuda)) == set(names.CUDA)
     assert set(vars(cupy.cuda.runtime)) == set(names.RUNTIME)
     assert set(vars(cupy.get_default_memory_pool())) == set(names.POOL)
@@ -82,6 +85,7 @@ def test_the_stand_in_offers_what_its_list_says(cupy: FakeCupy) -> None:
         (Stream, names.STREAM),
         (Event, names.EVENT),
         (Graph, names.GRAPH),
+        (MemoryPointer, names.POINTER),
     ],
 )
 def test_its_parameters_are_those_of_the_list(thing: Any, listed: dict[str, Any]) -> None:
@@ -112,7 +116,7 @@ def test_methods_exist(real: Any) -> None:
 
 def test_streams_events_and_graphs_exist(real: Any) -> None:
     groups = ((real.cuda.Stream, names.STREAM), (real.cuda.Event, names.EVENT),
-              (real.cuda.Graph, names.GRAPH))  # fmt: skip
+              (real.cuda.Graph, names.GRAPH), (real.cuda.MemoryPointer, names.POINTER))  # fmt: skip
     for thing, listed in groups:
         for name, expected in listed.items():
             assert set(expected) <= set(parameters(getattr(thing, name))), name

@@ -1,4 +1,6 @@
-"""Training, evaluation, checkpoints and resume with `--backend cupy`, on the stand-in for the card.
+"""Training, evaluation, checkpoints and resume with the cupy backend, on the stand-in for the card.
+
+With CuPy's legacy default stream and with the per-thread one, which are ordered differently.
 
 Shown: the code around the backend brings arrays to the card and back where it must, and a resumed
 run has the same bits. NOT shown: any of it on a card (see fake_cupy.py for what stands in).
@@ -18,6 +20,8 @@ from minivae.models.config import ModelConfig
 from minivae.models.vae import decode_mean, encode, layout_of
 from minivae.training.config import TrainConfig
 from minivae.training.loop import train
+
+pytestmark = pytest.mark.parametrize("per_thread", [False, True], ids=["legacy", "per thread"])
 
 MODEL = ModelConfig(data_dim=33, latent_dim=3, hidden=(17,))
 
