@@ -10,23 +10,24 @@ from minivae.models.config import ConfigError
 from minivae.training.plan import StepPlan
 
 FLOAT = 4  # bytes
-COPIES = 9  # of θ with its two moments: the state, the last good one, and the step's own
+STATES = 2 * 3  # θ and its two moments, of the state and of the last good one
 CONTAINER = Path("/sys/fs/cgroup/memory.max")  # what a container may use, or "max"
 
 
 def check_memory(plan: StepPlan, backend: str) -> None:
     """Raise ConfigError where this machine cannot hold what every backend must hold.
 
-    Only what is certain is counted, so that nothing is refused that could run. A card's
-    activations lie in its own memory, of which its backend keeps count.
+    Only what is certain is counted, so that nothing is refused that could run. What a step holds
+    on a card lies in the card's memory, of which its backend keeps count.
     """
-    parameters = FLOAT * COPIES * sum(math.prod(shape) for _, _, shape in plan.layout)
-    activations = 0 if backend == "cupy" else FLOAT * activation_floats(plan)
-    needed, there = parameters + activations, memory_bytes()
+    parameters = sum(math.prod(shape) for _, _, shape in plan.layout)
+    activations = activation_floats(plan)
+    step = 0 if backend == "cupy" else 3 * parameters + activations
+    needed, there = FLOAT * (STATES * parameters + step), memory_bytes()
     if there is None or needed <= there:
         return
     fix = "fewer draws or a smaller batch"
-    if parameters > activations:
+    if STATES * parameters > activations:
         fix = "smaller or fewer hidden layers, or fewer latent dimensions"
     raise ConfigError(
         f"this run needs at least {gigabytes(needed)} of memory and the machine has "

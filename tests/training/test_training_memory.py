@@ -41,7 +41,7 @@ def test_the_message_says_how_much_is_needed_and_how_much_there_is(monkeypatch):
     monkeypatch.setattr(memory, "memory_bytes", lambda: needed - 1)
     with pytest.raises(ConfigError, match=r"at least 0\.0 GB .* the machine has 0\.0 GB"):
         check_memory(plan, "numpy")
-    check_memory(plan, "cupy")  # the activations lie on the card
+    check_memory(plan, "cupy")  # what the step holds lies on the card
 
 
 def test_a_containers_limit_counts(tmp_path, monkeypatch):
