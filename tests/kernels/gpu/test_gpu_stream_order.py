@@ -265,6 +265,26 @@ def test_data_that_are_on_the_card_already(C: Backend) -> None:
     assert state[0].tobytes() == host[0].tobytes()
 
 
+def test_parameters_that_are_on_the_card_already(C: Backend) -> None:
+    """The step works on a copy: the caller's own stay as they are."""
+    plan, theta, moments, data = problem(MODELS["linear"])
+    mine, m = C.to_device(theta), C.to_device(moments)
+    state, _ = run(C.make_step(plan, mine, m, data))
+    assert C.to_host(mine).tobytes() == theta.tobytes() != state[0].tobytes()
+    assert C.to_host(m).tobytes() == moments.tobytes()
+
+
+def test_a_step_asked_from_another_stream(C: Backend, cupy: FakeCupy) -> None:
+    """Its figures are read where it works, whatever stream the caller is on by now."""
+    step = C.make_step(*problem(MODELS["linear"]))
+    with stream(cupy):
+        step(*schedule(2, 9))
+    assert step.bad_step == -1 and step.metrics()["updates"] == 2
+    with stream(cupy):
+        step(*schedule(2, 9))
+    assert np.isfinite(step.state()[0]).all()
+
+
 def test_two_steps_side_by_side_and_one_thrown_away(C: Backend) -> None:
     given = problem(MODELS["relu bernoulli"])
     one, two = C.make_step(*given), C.make_step(*given)
