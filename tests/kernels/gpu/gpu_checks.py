@@ -9,6 +9,7 @@ import numpy as np
 from gpu_cases import ELEMENTWISE, as_type, cases, parts
 
 from minivae import ops
+from minivae.verify.terms import largest_term, ulps
 from minivae.verify.tolerances import tol
 
 EXACT = (
@@ -22,22 +23,24 @@ EXACT = (
 )  # nothing is rounded
 
 
-def ulps(got: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    """Distance in units of the last float32 place at the exact value."""
-    place = np.spacing(np.abs(exact).astype(np.float32)).astype(np.float64)
-    return np.abs(got.astype(np.float64) - exact) / place
-
-
 def worst(got: np.ndarray, exact: np.ndarray) -> float:
     """The largest error of any entry; NaN if any is NaN."""
     return float(np.max(np.abs(got.astype(np.float64) - exact), initial=0.0))
 
 
-def check_ulps(op: str, got: np.ndarray, single: np.ndarray, exact: np.ndarray) -> None:
-    """6 ULP at most and 2 at the 99th percentile, or what the float32 reference needs itself."""
-    off, theirs = ulps(got, exact), ulps(single, exact)
-    assert float(off.max()) <= max(tol("ulp_worst"), float(theirs.max())), op
-    assert np.percentile(off, 99) <= max(tol("ulp_p99"), 2 * np.percentile(theirs, 99)), op
+def check_ulps(
+    op: str, got: np.ndarray, single: np.ndarray, exact: np.ndarray, term: Any = 0.0
+) -> None:
+    """6 ULP at most and 2 at the 99th percentile, or twice what the float32 reference needs.
+
+    As `minivae verify` judges: a card's own exp and expm1 may be one place off, and where terms
+    cancel that place is the largest term's.
+    """
+    factor = tol("budget_factor")
+    off, theirs = ulps(got, exact, term), ulps(single, exact, term)
+    assert float(off.max()) <= max(tol("ulp_worst"), factor * float(theirs.max())), op
+    if off.size >= 100:
+        assert np.percentile(off, 99) <= max(tol("ulp_p99"), factor * np.percentile(theirs, 99)), op
 
 
 def call(K: Any, op: str, args: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
@@ -63,7 +66,7 @@ def check_op(K: Any, op: str, shape: str) -> None:
             own[i] = max(own[i], worst(b, truth), place if op not in EXACT else 0.0)
             mine[i] = np.maximum(mine[i], worst(a, truth))  # NaN stays
             if op in ELEMENTWISE:
-                check_ulps(op, a, b, truth)
+                check_ulps(op, a, b, truth, largest_term(op, i, args))
     for i in own:
         assert mine[i] <= tol("budget_factor") * own[i], (
             f"{op}: output {i}: {mine[i]} against {own[i]}"
