@@ -35,13 +35,20 @@ print(simd.WIDTH, compiler.statistics()["misses"], digest.hexdigest())
 """
 
 
-# The same words from one op.
+# Runs an op, and one that allocates: the functions compiled, a digest of the results, what was
+# unpickled on the way, whether all of Numba had to be imported.
 SMALL = """
+import sys
+unpickled = []
+sys.addaudithook(lambda event, _: event == "pickle.find_class" and unpickled.append(event))
 import hashlib
 import numpy as np
 from minivae_kernels.cpu import compiler, load
-y = load(2)["tanh_forward"](np.linspace(-3, 3, 1001, dtype=np.float32))
-print(0, compiler.statistics()["misses"], hashlib.sha256(y.tobytes()).hexdigest())
+K, x = load(2), np.linspace(-3, 3, 1000, dtype=np.float32)
+y = K["tanh_forward"](x)
+z = K["bernoulli_nll_forward"](x.reshape(1, 10, 100), abs(y).reshape(10, 100))
+said = hashlib.sha256(y.tobytes() + z.tobytes()).hexdigest()
+print(compiler.statistics()["misses"], said, len(unpickled), "numba.np.arraymath" in sys.modules)
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,3 +33,13 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
         held = getattr(dense._local, name, None)
         if held is not None:
             held.fill(np.nan)
+
+
+@pytest.fixture
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the kernels' cache will keep its files: empty yet, and there is no other cache."""
+    from minivae_kernels.cpu import cache
+
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
+    return tmp_path / "numba" / f"kernels-{cache._HASH}"

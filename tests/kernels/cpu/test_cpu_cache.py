@@ -1,95 +1,120 @@
-"""The compiled code on disk: found again, shared, damaged, or impossible to keep."""
+"""The disk cache of compiled kernels: which file is taken, and which is as good as none."""
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from minivae_kernels.cpu import compiler, is_cached
+from minivae_kernels.cpu import cache, compiler, is_cached
 
-from tests.kernels.cpu.children import RUN, SMALL, outcome, start
-
-
-def test_second_run_compiles_nothing(tmp_path: Path) -> None:
-    env = {"NUMBA_CACHE_DIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "none")}
-    first = outcome(SMALL, **env)
-    assert int(first[1]) > 0
-    again = outcome(SMALL, **env)
-    assert again[1] == "0"
-    assert first[2] == again[2]
-    (directory,) = [p for p in tmp_path.iterdir() if p.name.startswith("kernels-")]
-    for path in directory.iterdir():  # damage: half of one, another byte in the next
-        raw = path.read_bytes()
-        path.write_bytes(raw[: len(raw) // 2])
-    assert outcome(SMALL, **env)[2] == first[2]
-    assert outcome(SMALL, **env)[1] == "0"
+from tests.kernels.cpu.cached import kept, minus, plus, served
 
 
-@pytest.mark.slow
-def test_two_processes_fill_the_cache_at_once(tmp_path: Path) -> None:
-    env = {"NUMBA_CACHE_DIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "none")}
-    both = [start(RUN, **env) for _ in range(2)]
-    said = [p.communicate(timeout=300)[0].split() for p in both]
-    assert said[0][2] == said[1][2]
-    (directory,) = [p for p in tmp_path.iterdir() if p.name.startswith("kernels-")]
-    assert all(p.suffix == ".bin" for p in directory.iterdir()), "no temporary file stays"
-    assert outcome(**env)[1] == "0"
+def cut(at: float) -> Callable[[bytes], bytes]:
+    return lambda raw: raw[: int(len(raw) * at)]
 
 
-def test_a_directory_that_cannot_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def flip(at: float) -> Callable[[bytes], bytes]:
+    def flipped(raw: bytes) -> bytes:
+        i = int((len(raw) - 1) * at)
+        return raw[:i] + bytes([raw[i] ^ 1]) + raw[i + 1 :]
+
+    return flipped
+
+
+DAMAGE = {
+    "empty": cut(0), "truncated": cut(0.5), "one byte short": lambda raw: raw[:-1],
+    "one byte more": lambda raw: raw + b"\0", "magic": flip(0), "checksum": flip(0.01),
+    "names": flip(0.4), "code": flip(0.8), "last byte": flip(1),
+    "older format": lambda raw: raw.replace(b"kernels-2", b"kernels-1", 1),
+    "another program's": lambda raw: b"\x80\x04\x95pickled",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_damage_only_means_compiling_again(
+    cache_folder: Path, damage: Callable[[bytes], bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A file stands where the cache's folders would be made: nothing is kept, nothing fails."""
-    blocked = tmp_path / "blocked"
-    blocked.write_text("a file, not a folder")
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(blocked))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
-    assert compiler.cache_dir() is None
+    assert not served()
+    (path,) = kept(cache_folder)
+    whole = cache.read(path)
+    assert whole[0]["names"]
+    path.write_bytes(damage(path.read_bytes()))
+    assert cache.read(path) == ({}, b"")
+    assert not cache.any_cached("plus")
+    assert not served()
+    assert cache.read(path)[0]["identity"] == whole[0]["identity"], "a good file in its place"
+    assert served()
+    assert capfd.readouterr() == ("", "")
 
-    def local(x):  # type: ignore[no-untyped-def]
-        return x + 1
 
-    kernel = compiler.entry(local)
-    assert kernel(2) == 3
+def test_no_byte_of_a_file_can_change_unseen(cache_folder: Path) -> None:
+    served()
+    (path,) = kept(cache_folder)
+    raw = path.read_bytes()
+    for i in range(0, len(raw), 7):
+        path.write_bytes(raw[:i] + bytes([raw[i] ^ 0x10]) + raw[i + 1 :])
+        assert cache.read(path) == ({}, b""), i
+
+
+@pytest.mark.parametrize(
+    "field", ["function", "arguments", "processor", "settings", "versions", "sources"]
+)
+def test_a_whole_file_for_something_else_is_left_alone(cache_folder: Path, field: str) -> None:
+    """Under the right name lies another kernel's code, which says so in one field only."""
+    served()
+    (path,) = kept(cache_folder)
+    served(minus, 1)
+    (other,) = set(kept(cache_folder)) - {path}
+    identity, (about, code) = cache.read(path)[0]["identity"], cache.read(other)
+    cache.write(path, {**identity, field: "something else"}, about["names"], code)
+    assert not served()
+    assert served()
+
+
+def test_code_for_another_processor_is_not_run(
+    cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not served()
+    monkeypatch.setattr(cache, "processor", lambda _: ["another platform", "z80", ""])
+    assert not cache.any_cached("plus")
+    assert not served()
+    assert len(kept(cache_folder)) == 2
+
+
+@pytest.mark.parametrize("setting", cache.SETTINGS)
+def test_other_settings_are_another_file(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    codegen, held = cache.cpu_target.target_context.codegen(), compiler.entry(plus)._cache
+    before = held.identity((), codegen)
+    monkeypatch.setattr(cache.config, setting, "another")
+    assert cache.filename(held.identity((), codegen)) != cache.filename(before)
+
+
+def test_any_cached_knows_whole_files_for_this_processor(cache_folder: Path) -> None:
+    assert not cache.any_cached("plus")
+    served()
+    assert cache.any_cached("plus")
+    assert not cache.any_cached("minus")
     assert not is_cached()
 
 
-def test_a_read_only_cache_still_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
-
-    def served(x):  # type: ignore[no-untyped-def]
-        return x + 2
-
-    assert compiler.entry(served)(2) == 4
-    monkeypatch.setattr(compiler, "cache_dir", lambda: None)
-    again = compiler.entry(served)
-    assert again(3) == 5
-    assert again._cache.hits == 1
-
-
-def test_a_full_disk_only_costs_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(compiler.os, "replace", full)
-
-    def stored(x):  # type: ignore[no-untyped-def]
-        return x + 3
-
-    assert compiler.entry(stored)(2) == 5
-    (directory,) = tmp_path.iterdir()
-    assert list(directory.iterdir()) == []
-
-
 def test_an_edit_anywhere_makes_the_cache_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = compiler.sources_hash()
-    assert before == compiler.sources_hash()
+    before = cache.sources_hash()
+    assert before == cache.sources_hash()
     read = Path.read_bytes
     monkeypatch.setattr(
         Path, "read_bytes", lambda p: read(p) + (b"#" if p.name == "tile.py" else b"")
     )
-    assert compiler.sources_hash() != before
+    assert cache.sources_hash() != before
+
+
+def test_a_file_can_be_read_by_eye(cache_folder: Path) -> None:
+    served()
+    magic, about, code = kept(cache_folder)[0].read_bytes().split(b"\n", 2)
+    assert magic.startswith(b"minivae-kernels-2 ")
+    assert json.loads(about)["identity"]["arguments"] == ["int64"]
+    if sys.platform == "linux":
+        assert code.startswith(b"\x7fELF")
