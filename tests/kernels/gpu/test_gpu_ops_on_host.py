@@ -117,3 +117,22 @@ def test_optimisers_against_the_reference(K: Backend, rng: np.random.Generator) 
         for truth, single, mine in zip(*rounds, strict=True):
             assert worst(mine, truth) <= tol("budget_factor") * worst(single, truth) + 1e-9
             check_ulps("adam and sgd", mine, single, truth)
+
+
+@pytest.mark.parametrize("quads", [511, 512, 513, 1023, 1024, 1025, 1536, 1600, 2561])
+def test_long_arrays_are_walked_to_their_end(
+    K: Backend, monkeypatch: pytest.MonkeyPatch, quads: int
+) -> None:
+    """More numbers than the grid has threads: every one once, two blocks of 256 threads walk on."""
+    monkeypatch.setattr("minivae_kernels.gpu.launcher.MOST_BLOCKS", 2)
+    x = np.random.default_rng(quads).normal(size=4 * quads + 3).astype(np.float32)
+    y = np.flip(x).copy()
+    for a in (x, x[1:]):  # on the 16-byte grid and beside it
+        given = K.to_device(x)[len(x) - len(a) :]
+        assert np.array_equal(K.relu_forward(given), ops.relu_forward(a))
+        assert np.array_equal(
+            K.relu_backward(y[: len(a)], given), ops.relu_backward(y[: len(a)], a)
+        )
+    theta, velocity = K.to_device(x), K.to_device(np.zeros_like(x))
+    K.sgd_update(theta, K.to_device(y), velocity, 0.5, 0.0)
+    np.testing.assert_array_equal(theta, x - np.float32(0.5) * y)

@@ -25,8 +25,8 @@ __device__ inline void gather_pass(const Stored* data, const i64* rows, Out* x, 
     const int quads = (columns + WIDTH - 1) / WIDTH;
     const i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i >= i64(batch) * quads) return;
-    const i64 b = i / quads;
-    const int quad = int(i % quads);
+    const i64 b = divided(i, quads);
+    const int quad = int(i - b * quads);
     const i64 row = rows[(counters ? counters[CALL] * batch : 0) + b];
     Words words = {{0, 0, 0, 0}};
     if (draw)

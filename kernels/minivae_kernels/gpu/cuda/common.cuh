@@ -41,6 +41,11 @@ __device__ inline double tanh_of(double x) { return tanh(x); }
 __device__ inline float sqrt_of(float x) { return sqrtf(x); }
 __device__ inline double sqrt_of(double x) { return sqrt(x); }
 
+// i / n for i >= 0: in 32 bits where that will do, for 64 take a hundred instructions.
+__device__ inline i64 divided(i64 i, int n) {
+    return i <= 0xffffffffll ? i64(u32(i) / u32(n)) : i / n;
+}
+
 // -|x|, with NaN staying NaN (fabs and the comparison agree on everything else).
 __device__ inline real minus_abs(real x) { return x > 0 ? -x : x; }
 

@@ -11,23 +11,31 @@ extern "C" __global__ void philox_words(const u32* counter, u32* out, i64 n, u32
     for (int w = 0; w < 4; ++w) out[4 * i + w] = block.w[w];
 }
 
+struct alignas(16) Floats {  // whatever REAL is
+    float v[4];
+};
+
 // n uniforms (normal = 0) or normals (normal = 1) for each of the samples: out (count, n)  (E35, E36)
 extern "C" __global__ void noise(const i64* samples, float* out, i64 count, int n, u32 step,
                                  u32 stream, u32 k0, u32 k1, int normal) {
     const int blocks = (n + 3) / 4;
     const i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i >= count * blocks) return;
-    const i64 sample = i / blocks;
-    const int block = int(i % blocks);
+    const i64 sample = divided(i, blocks);
+    const int block = int(i - sample * blocks);
     const Words words = philox_block(u32(block), u32(samples[sample]), step, stream, k0, k1);
-    float value[4];
+    Floats value;
     if (normal) {
         const Pair low = box_muller(words.w[0], words.w[1]), high = box_muller(words.w[2], words.w[3]);
-        value[0] = low.first, value[1] = low.second;
-        value[2] = high.first, value[3] = high.second;
+        value = {{low.first, low.second, high.first, high.second}};
     } else {
-        for (int w = 0; w < 4; ++w) value[w] = uniform_of(words.w[w]);
+        for (int w = 0; w < 4; ++w) value.v[w] = uniform_of(words.w[w]);
+    }
+    float* to = out + sample * n + 4 * block;
+    if (n % 4 == 0) {  // out begins on the 16-byte grid, so every four do
+        *reinterpret_cast<Floats*>(to) = value;
+        return;
     }
     for (int w = 0; w < 4; ++w)
-        if (4 * block + w < n) out[sample * n + 4 * block + w] = value[w];
+        if (4 * block + w < n) to[w] = value.v[w];
 }
