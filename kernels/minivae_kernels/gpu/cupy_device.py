@@ -30,6 +30,9 @@ class CupyDevice:
         self.xp, self.tf32 = cupy, tf32
         self.modules: dict[tuple[str, str], Any] = {}
         self.functions: dict[tuple[str, str], Any] = {}
+        self.sent: list[
+            tuple[Any, Any]
+        ] = []  # numbers on their way to the card, each with an event
         self.stream: Any = None  # the step's own
         self.event: Any = None
         self.blas: cublas.Cublas | None = None
@@ -85,6 +88,7 @@ class CupyDevice:
         array = np.asarray(array)
         target = self.empty(array.shape, array.dtype)
         target.set(np.ascontiguousarray(array).reshape(array.shape))
+        self.synchronise()  # `set` does not wait, and the caller may change the array at once
         return target
 
     def to_host(self, array: Any) -> np.ndarray[Any, Any]:
@@ -103,8 +107,14 @@ class CupyDevice:
         return int(array.data.ptr)
 
     def upload(self, target: Any, host: Any) -> None:
-        """Copy host numbers into the first elements of a flat array, in the stream's order."""
-        target[: host.size].set(np.ascontiguousarray(host.reshape(-1), dtype=target.dtype))
+        """Copy host numbers into the first elements of a flat array, in the stream's order.
+
+        Nothing waits: a copy of the numbers is kept until the card has taken it.
+        """
+        numbers = np.array(host.reshape(-1), dtype=target.dtype)
+        target[: host.size].set(numbers)
+        taken = self.xp.cuda.get_current_stream().record()
+        self.sent = [sent for sent in self.sent if not sent[0].done] + [(taken, numbers)]
 
     # Work
 

@@ -142,8 +142,9 @@ class Array:
         if not (self.memory.flags.c_contiguous or self.memory.flags.f_contiguous):
             raise RuntimeError("Cannot set to non-contiguous array")
         self.cupy.refuse_in_capture("a copy from the host")
-        memory = self.memory
+        memory, stream = self.memory, self.cupy.current[-1]
         self.cupy.queue("set", [], [self.span], lambda: np.copyto(memory, arr))
+        self.cupy.order.sending(arr, self.cupy.order.now(stream, "set"))
 
     def get(self, stream: Any = None, order: str = "C") -> np.ndarray:
         if not self.size:

@@ -56,6 +56,7 @@ STREAM = {
     "end_capture": (),
     "is_capturing": (),
 }
+EVENT_STATE = ("done",)
 EVENT = {"record": ("stream",), "synchronize": ()}
 POINTER = {"copy_from_device_async": ("src", "size", "stream")}
 GRAPH = {"launch": ("stream",)}

@@ -14,6 +14,7 @@ wrong number that may or may not show.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -97,6 +98,7 @@ class Order:
         self.host: Clock = {}
         self.streams: list[Any] = []
         self.done: dict[int, int] = {}  # operations of each stream so far
+        self.sent: list[tuple[Moment, Any, bytes]] = []  # copies from the host that may be pending
         self.faults: list[str] = []  # found where nothing can be raised: when memory is given back
 
     def known(self, stream: Any) -> Clock:
@@ -149,6 +151,29 @@ class Order:
                 span.buffer.log.note(span, moment, write=write)
         work()
 
+    def sending(self, host: Any, moment: Moment) -> None:
+        """A copy has begun that may read the host's array until somebody has waited for it.
+
+        CUDA stages pageable memory where it must; where the card reads it by itself, it may not.
+        """
+        owner = host
+        while getattr(owner, "base", None) is not None and hasattr(owner.base, "tobytes"):
+            owner = owner.base
+
+        def freed(_: Any) -> None:
+            if not moment.before(self.host):
+                self.faults.append("host memory was given back while it was being copied")
+
+        self.sent.append((moment, weakref.ref(owner, freed), owner.tobytes()))
+
+    def settle(self) -> None:
+        """Copies that the host knows to be done: their source must not have changed meanwhile."""
+        for moment, owner, before in self.sent:
+            source = owner()
+            if moment.before(self.host) and source is not None and source.tobytes() != before:
+                self.faults.append("host memory was changed while it was being copied")
+        self.sent = [sent for sent in self.sent if not sent[0].before(self.host)]
+
     def refuse_implicit(self, stream: Any, what: str) -> None:
         """The legacy stream may not be touched while a blocking stream is captured."""
         if stream.legacy and any(
@@ -160,6 +185,7 @@ class Order:
         """The host waits for a stream."""
         self.refuse_implicit(stream, "synchronise")
         join(self.host, self.known(stream))
+        self.settle()
 
     def now(self, stream: Any, what: str) -> Moment:
         """The point that a stream has reached."""

@@ -121,6 +121,12 @@ class Event:
 
     def synchronize(self) -> None:
         join(self.cupy.order.host, self.clock)
+        self.cupy.order.settle()
+
+    @property
+    def done(self) -> bool:
+        """Whether the host knows it; a card may say so earlier."""
+        return all(self.cupy.order.host.get(s, 0) >= n for s, n in self.clock.items())
 
 
 def get_elapsed_time(start_event: Event, end_event: Event) -> float:
