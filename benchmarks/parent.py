@@ -107,8 +107,8 @@ class Contender:
         """The next line; WorkerError, and the end of the worker, if it takes too long."""
         assert self.process.stdout is not None
         patience = PATIENCE.get(do, PATIENCE_ELSE)
-        ready, _, _ = select.select([self.process.stdout], [], [], patience)
-        if not ready:
+        waits = os.name == "posix"  # elsewhere only sockets can be waited for
+        if waits and not select.select([self.process.stdout], [], [], patience)[0]:
             self.process.kill()
             raise WorkerError(f"{self.name} did not finish {do!r} within {patience:.0f} s")
         return self.process.stdout.readline()
