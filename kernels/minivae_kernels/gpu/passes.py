@@ -9,6 +9,7 @@ layer: they run aside, on the graph's second branch, while the gradient goes on 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class Update(Launcher):
         self.depth = len(self.plan.hidden)
         self.columns = len(buffers.where)
         self.narrow = self.plan.latent_dim <= NARROW
+        self.aside: Callable[[], Any] = self.device.aside
 
     def __call__(self) -> None:
         """Gather, forward, loss, backward, descend."""
@@ -85,7 +87,7 @@ class Update(Launcher):
         b, plan, (B, R, per, _, tiles) = self.b, self.plan, self.sizes
         J, L = plan.latent_dim, plan.draws
         mu, logvar = b.matrix("mu", B, J), b.matrix("logvar", B, J)
-        with self.device.aside() as done:
+        with self.aside() as done:
             self.device.matmul(h, b.p["encoder.logvar.W"], logvar)
         self.device.matmul(h, b.p["encoder.mu.W"], mu)
         self.device.wait(done)
@@ -120,7 +122,7 @@ class Update(Launcher):
         shape = (plan.likelihood == "gaussian", B, plan.data_dim, plan.latent_dim, plan.draws)
         rule = (plan.optimiser == "adam", plan.beta1, plan.beta2)
         args = (*read, *made, *shape, plan.free_bits, *rule)
-        with self.device.aside() as done:
+        with self.aside() as done:
             self.device.launch("loss_finish", (1, 1), THREADS, args)
         return done
 
@@ -128,7 +130,7 @@ class Update(Launcher):
 
     def _layer_gradient(self, name: str, dy: Array, x: Array) -> None:
         """dW of a linear layer, aside; its bias's sums were made on the way."""
-        with self.device.aside():
+        with self.aside():
             self.device.matmul(x.T, dy, self.b.g[f"{name}.W"])
 
     def _input_gradient(self, layer: str, dy: Array, name: str, columns: int) -> Array:
@@ -204,7 +206,7 @@ class Update(Launcher):
         """The column sums that every layer left, added up, aside: the last work there."""
         b, grid = self.b, (ceil_div(self.columns, LANES), 1)
         args = (b.part, b.where, b.grad, self.sizes.tiles, self.columns)
-        with self.device.aside() as self.all_aside:
+        with self.aside() as self.all_aside:
             self.device.launch("column_finish", grid, THREADS, args)
 
     # Descent

@@ -105,10 +105,12 @@ class GraphStep:
             self._begin(0, dry=True)
             update()
             self.device.synchronise()
-            capture = self.device.capture
-            many = capture(lambda: [update() for _ in range(UPDATES_HELD)])
-            self.graphs[batch] = capture(update), many
+            self.graphs[batch] = self._recorded(update)
         return self.graphs[batch]
+
+    def _recorded(self, update: Update) -> tuple[Callable[[], None], Callable[[], None]]:
+        capture = self.device.capture
+        return capture(update), capture(lambda: [update() for _ in range(UPDATES_HELD)])
 
     @property
     def bad_step(self) -> int:

@@ -1,7 +1,8 @@
-"""The training step, from launches made one by one to a recorded graph."""
+"""The training step, from launches made one by one to a recorded graph of two branches."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,18 +10,34 @@ from minivae_kernels.gpu.passes import Update
 from minivae_kernels.gpu.step import UPDATES_HELD, GraphStep
 from minivae_kernels.ladder.base import Ladder
 
+Both = tuple[Callable[[], None], Callable[[], None]]  # one update, and several
+
+
+def repeated(update: Callable[[], None]) -> Callable[[], None]:
+    """As many updates as the product's longer graph holds, one after another."""
+
+    def several() -> None:
+        for _ in range(UPDATES_HELD):
+            update()
+
+    return several
+
 
 class EagerStep(GraphStep):
     """The same launches, made from Python for every update."""
 
-    def _graph(self, batch: int) -> tuple[Callable[[], None], Callable[[], None]]:
+    def _graph(self, batch: int) -> Both:
         update = Update(self.buffers, batch)
+        return self.graphs.setdefault(batch, (update, repeated(update)))
 
-        def many() -> None:
-            for _ in range(UPDATES_HELD):
-                update()
 
-        return self.graphs.setdefault(batch, (update, many))
+class LineStep(GraphStep):
+    """A graph of one update, every launch after the one before."""
+
+    def _recorded(self, update: Update) -> Both:
+        update.aside = contextlib.nullcontext
+        one = self.device.capture(update)
+        return one, repeated(one)
 
 
 def ladder(device: Any) -> Ladder:
@@ -37,8 +54,13 @@ def ladder(device: Any) -> Ladder:
         return EagerStep(device, plan, theta, moments, data)
 
     @found.version()
-    def step_v1(plan: Any, theta: Any, moments: Any, data: Any) -> GraphStep:
-        """the product's own: recorded once as a graph of two branches, one call for 8 updates"""
+    def step_v1(plan: Any, theta: Any, moments: Any, data: Any) -> LineStep:
+        """the launches recorded once as a graph, all in one line, one call an update"""
+        return LineStep(device, plan, theta, moments, data)
+
+    @found.version()
+    def step_v2(plan: Any, theta: Any, moments: Any, data: Any) -> GraphStep:
+        """the product's own: two branches side by side, one call for 8 updates"""
         return GraphStep(device, plan, theta, moments, data)
 
     return found
