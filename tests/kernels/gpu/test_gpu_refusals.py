@@ -105,12 +105,19 @@ COMMANDS = {
 }
 
 
-@pytest.fixture
-def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run in r, by the reference."""
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path_factory.mktemp("runs")
     settings = ("--hidden", "4", "--epochs", "1", "--batch-size", "500", "--no-pictures", "-q")
-    assert run(["train", "digits", *settings, "--backend", "numpy", "--out", "r"]) == 0
+    place = ("--backend", "numpy", "--out", str(folder / "r"))
+    assert run(["train", "digits", *settings, *place]) == 0
+    return folder
+
+
+@pytest.fixture
+def trained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
 
 
 def is_one_line(text: str, words: str, start: str = "error: ") -> None:
