@@ -20,7 +20,7 @@ from minivae import ops as reference
 from . import machine, results
 from .cases import LR, Case, make_rows, make_theta, parse_arch
 from .contenders.minivae_step import plan_of
-from .gate import GateError, check_updates, shared_data, worst
+from .gate import check_updates, shared_data, worst
 from .ladders import TOL, LadderError
 from .timing import StopRule, interleave, percentiles
 
@@ -156,8 +156,8 @@ def race(name: str, device: Any, rule: StopRule = RULE, **how: Any) -> list[dict
         try:
             rows[label]["error"] = rungs.gate(version, 1)
             blocks[label], rows[label]["timed"] = rungs.block(version)
-        except GateError as error:
-            rows[label]["failed"] = str(error)
+        except Exception as error:  # whatever it is, the other rungs stay
+            rows[label]["failed"] = f"{type(error).__name__}: {error}"
     samples, why = interleave(blocks, rule) if blocks else ({}, "")
     for label, seconds in samples.items():
         ns = percentiles([1e9 * s / rungs.work for s in seconds])
@@ -166,8 +166,8 @@ def race(name: str, device: Any, rule: StopRule = RULE, **how: Any) -> list[dict
         rows[label]["gain"] = first["p50"] / ns["p50"]
         try:
             rows[label]["error_after"] = rungs.gate(ladder.versions[rows[label]["version"]], 2)
-        except GateError as error:
-            rows[label]["failed"] = str(error)
+        except Exception as error:
+            rows[label]["failed"] = f"{type(error).__name__}: {error}"
     return list(rows.values())
 
 
