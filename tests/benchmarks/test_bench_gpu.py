@@ -21,6 +21,7 @@ from benchmarks.__main__ import main
 from benchmarks.cases import make_rows, make_theta, parse_arch
 from benchmarks.contenders.minivae_step import MinivaeStep
 from benchmarks.timing import StopRule
+from benchmarks.worker import Worker
 from minivae.backend import Backend
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "kernels" / "gpu"))
@@ -179,3 +180,29 @@ def test_the_gate_of_tf32(built: None, nearest: bool, arch: str) -> None:
 def test_versions_name_the_card(built: None) -> None:
     said = contender(HostDevice(), tf32=True).versions()
     assert said["backend"] == "cupy, TF32" and "mean nothing" in said["card"]
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+def test_the_workers_whole_conversation(
+    built: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tf32: bool
+) -> None:
+    """Ours as a worker runs it, on the strict stand-in for CuPy: load, prepare, gate, block."""
+    from fake_cublas import FakeCublas
+    from fake_cupy import FakeCupy
+
+    cupy = FakeCupy()
+    blas = FakeCublas(cupy)
+    monkeypatch.setattr("minivae_kernels.gpu.faults.import_cupy", lambda: cupy)
+    monkeypatch.setattr("minivae_kernels.gpu.cublas.find", lambda major: blas)
+    np.save(tmp_path / "data.npy", gate.shared_data(CASE.data_dim))
+    ours = Worker("minivae-cupy")
+    said = ours.load(None, tf32=tf32)["versions"]
+    assert said["backend"] == ("cupy, TF32" if tf32 else "cupy") and said["tf32"] == str(tf32)
+    assert not step.on_wrong_device("gpu", said)
+    ready = ours.prepare(CASE.to_dict(), str(tmp_path / "data.npy"), 19)
+    gate.check_block(ready["loss"], gate.reference_block_loss(CASE, 19), ready["exact_noise"])
+    for number in (71, 72):
+        ours.updates(number, str(tmp_path / "seen.npz"))
+        gate.check_updates(CASE, dict(np.load(tmp_path / "seen.npz")))
+        assert ours.block(number)["steps"] == 19
+    assert blas.math == (3 if tf32 else 0)
