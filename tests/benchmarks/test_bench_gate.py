@@ -11,6 +11,10 @@ from benchmarks import gate, step, step_text
 from benchmarks.cases import make_rows, make_theta, parse_arch
 from benchmarks.contenders.cheats import CHEATS, Cheat
 from benchmarks.timing import StopRule
+from minivae import ops
+from minivae.backend import load_backend
+from minivae.models.vae import elbo_backward, elbo_forward
+from minivae.params import Entry, Layout
 
 CASE = parse_arch("31-13-11-5:tanh", 7)
 STEPS = 12
@@ -91,4 +95,34 @@ def test_a_small_tensor_cannot_hide_behind_a_large_one() -> None:
     got[offset] *= 1.5
     assert gate.worst("flat", got, want, 1e-5) < 1e-5
     with pytest.raises(gate.GateError, match=name):
-        gate.by_tensor(CASE, got, want, "gradient of", 1e-4)
+        gate.by_tensor(CASE, got, want, "gradient of", 1e-4, np.zeros_like(want))
+
+
+@pytest.mark.parametrize(("above", "passes"), [(1e-9, True), (1e-2, False)])
+def test_a_unit_on_its_kink_may_stand_on_either_side(above: float, passes: bool) -> None:
+    """One unit of one datum, in the second layer, counted as off: right only where it is at 0."""
+    case, unit = parse_arch("31-13-11-5:relu", 7), 4
+    layout = Layout(tuple(Entry(*e) for e in case.parameters()))
+    given = gate.peer_inputs(case, 503)
+    given["theta"] = given["theta"].astype(np.float64)  # 1e-9 would be lost in float32
+    p, K, config = layout.views(given["theta"]), load_backend("numpy"), case.model()
+    x, eps = given["x"].astype(np.float64), given["eps"].astype(np.float64)[None]
+    a = K.relu_forward(x @ p["encoder.0.W"] + p["encoder.0.b"]) @ p["encoder.1.W"]
+    datum = int(np.argmax(a[:, unit]))
+    p["encoder.1.b"][unit] = above - a[datum, unit]
+
+    def off(dy: np.ndarray, a: np.ndarray) -> np.ndarray:
+        dx = ops.relu_backward(dy, a)
+        if a.shape == (7, 11) and abs(a[datum, unit] - above) < 1e-12:
+            dx[datum, unit] = 0
+        return dx
+
+    K.relu_backward = off
+    loss, cache = elbo_forward(K, p, x, eps, 1.0, config)
+    grad = np.zeros(layout.size)
+    layout.flatten(elbo_backward(K, np.ones_like(loss), cache, p, config), grad)
+    if passes:
+        assert gate.check_gradient(case, given, loss, grad)["gradient"] < 1e-6
+    else:
+        with pytest.raises(gate.GateError, match=r"gradient of encoder\.[01]"):
+            gate.check_gradient(case, given, loss, grad)
