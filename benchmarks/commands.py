@@ -107,7 +107,8 @@ def ladder(args: argparse.Namespace) -> Rows:
         if args.backend == "cupy":
             if args.write:
                 raise UserError("--write belongs to --backend numba: it writes the CPU's lesson")
-            rows = gpu_ladders.run(args.name, not args.no_store)
+            with unavailable():
+                rows = gpu_ladders.run(args.name, not args.no_store)
         else:
             rows = ladders.run(args.name, args.threads, not args.no_store, args.write)
     except ladders.LadderError as error:

@@ -172,12 +172,18 @@ def race(name: str, device: Any, rule: StopRule = RULE, **how: Any) -> list[dict
 
 
 def run(name: str, store: bool, device: Any = None, **how: Any) -> list[dict[str, Any]]:
-    """One ladder, or all of them; the card's name and versions stand in every row."""
+    """One ladder, or all of them; the card's name and versions stand in every row.
+
+    A ladder is stored when it is done: what ends a later one does not take it along.
+    """
     if name and name not in NAMES:
         raise LadderError(f"unknown GPU ladder {name!r}: choose {', '.join(NAMES)}")
     device = device or the_card()
     common = {"machine": machine.header(), "backend": "cupy", **bench.header(device)}
-    rows = [{**common, **r} for n in ([name] if name else NAMES) for r in race(n, device, **how)]
-    if store:
-        results.append("ladder-gpu", rows)
+    rows: list[dict[str, Any]] = []
+    for ladder in [name] if name else NAMES:
+        raced = [{**common, **row} for row in race(ladder, device, **how)]
+        if store:
+            results.append("ladder-gpu", raced)
+        rows += raced
     return rows

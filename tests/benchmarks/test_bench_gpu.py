@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from minivae_kernels import Unavailable, gpu
+from minivae_kernels.gpu import faults
 from minivae_kernels.gpu.host_build import compiler
 from minivae_kernels.gpu.host_device import HostDevice
 
@@ -82,6 +83,26 @@ def test_without_a_card_one_line(
     assert main(["ladder", "--backend", "cupy", "--no-store"]) == 2
     err = capsys.readouterr().err.strip()
     assert err == "error: the GPU's ladders need a card: no NVIDIA driver: install one"
+
+
+def test_a_card_that_fills_up_keeps_the_ladders_that_are_done(
+    built: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def race(name: str, device: Any) -> list[dict[str, Any]]:
+        if name == "latent":
+            raise faults.OutOfDeviceMemory("the card's memory was full: end what else uses it")
+        return [{"ladder": name, "version": 0}]
+
+    stored: list[str] = []
+    monkeypatch.setattr(gpu_ladders, "race", race)
+    monkeypatch.setattr(gpu_ladders, "the_card", HostDevice)
+    monkeypatch.setattr(
+        gpu_ladders.results, "append", lambda kind, rows: stored.extend(r["ladder"] for r in rows)
+    )
+    assert main(["ladder", "--backend", "cupy"]) == 2
+    err = capsys.readouterr().err
+    assert err == "error: the card's memory was full: end what else uses it\n"
+    assert stored == ["likelihood"]
 
 
 def test_a_card_has_more_peers() -> None:

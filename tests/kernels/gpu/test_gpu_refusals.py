@@ -64,7 +64,7 @@ OLD = {"name": b"Old Card", "major": 6, "minor": 1}
 WAYS: dict[str, tuple[Callable[[FakeCupy, pytest.MonkeyPatch], None], str]] = {
     "no CuPy": (
         importing(ModuleNotFoundError("No module named 'cupy'", name="cupy")),
-        "CuPy is not installed: pip install cupy-cuda12x",
+        "CuPy is not installed: pip install 'cupy-cuda12x[ctk]'",
     ),
     "broken CuPy": (
         importing(ImportError("libcudart.so.11.0: cannot open\n  more\n  and more")),
@@ -144,7 +144,7 @@ def test_every_way_in(
     assert not Path("new").exists()
     assert bench.main([]) == 1
     is_one_line(capsys.readouterr().err, words, start="")
-    for command in (["ops", "relu_forward"], ["step", "--batch", "9"]):
+    for command in (["ops", "relu_forward"], ["step", "--batch", "9"], ["ladder"]):
         assert benchmarks_main([*command, "--backend", "cupy", "--no-store"]) == 2
         is_one_line(capsys.readouterr().err, words)
     if way != "full":
