@@ -70,7 +70,15 @@ def describe_machine() -> dict[str, Any]:
     from minivae import __version__
 
     versions: dict[str, str | None] = {"minivae": __version__, "python": sys.version.split()[0]}
-    for name in ("numpy", "numba", "cupy-cuda12x", "scikit-learn", "matplotlib", "safetensors"):
+    for name in (
+        "numpy",
+        "numba",
+        "cupy-cuda12x",
+        "cupy-cuda13x",
+        "scikit-learn",
+        "matplotlib",
+        "safetensors",
+    ):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

@@ -124,7 +124,7 @@ def answer(argv: list[str]) -> int:
 
 def drop_unread() -> None:
     """Let go of what can no longer be printed, of which Python would complain as it ends."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where they came closed
         try:
             stream.flush()
         except BrokenPipeError:

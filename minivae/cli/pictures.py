@@ -82,10 +82,11 @@ def shown_dims(mu: Array) -> tuple[int, int]:
     return dims[0], dims[-1]
 
 
-def of_how_many(scene: Scene, more: str = "") -> str:
+def of_how_many(scene: Scene, more: str = "", chosen: tuple[int, int] | None = None) -> str:
     """A caption's sentence on the two dimensions shown, where the model has others."""
     J = scene.model.latent_dim
-    return f" The two most active of {J} dimensions{more}." if J > 2 else ""
+    which = f"Dimensions {chosen[0]} and {chosen[1]}" if chosen else "The two most active"
+    return f" {which} of {J}{'' if chosen else ' dimensions'}{more}." if J > 2 else ""
 
 
 def draw_reconstructions(scene: Scene, path: Path, mu: Array, rows: Array | None = None) -> Path:
@@ -134,12 +135,15 @@ def draw_samples(
     return plots.samples(path, x, scene.shape, look_of(scene.x), caption)
 
 
-def draw_manifold(scene: Scene, path: Path, dims: tuple[int, int], n: int = GRID) -> Path:
-    """The decoded grid over two latent dimensions."""
+def draw_manifold(
+    scene: Scene, path: Path, dims: tuple[int, int], n: int = GRID, *, chosen: bool = False
+) -> Path:
+    """The decoded grid over two latent dimensions, chosen by the user or the most active."""
     codes = manifold_codes(n, scene.model.latent_dim, dims)
+    which = of_how_many(scene, "; the others stay at 0", dims if chosen else None)
     caption = (
         f"{scene.name}: E[x|z] on a {n} x {n} grid, spaced so that each cell holds 1/{n * n} of "
-        f"the prior N(0, I).{of_how_many(scene, '; the others stay at 0')}"
+        f"the prior N(0, I).{which}"
     )
     return plots.manifold(path, scene.decode(codes), scene.shape, look_of(scene.x), dims, caption)
 

@@ -174,5 +174,5 @@ def manifold(
     else:
         pair = parse_pair(dims, show.run.model.latent_dim)
     path = picture_path(out, show.default("manifold.png"))
-    draw_manifold(show.scene, path, pair, n)
+    draw_manifold(show.scene, path, pair, n, chosen=dims is not None)
     show.done(path, {"n": n, "dims": list(pair)})

@@ -182,6 +182,8 @@ def run_kernels(
 
     K = choose_backend(backend, threads, show, tf32=tf32)
     rows = check_kernels(K, list(names) if names else None)
+    if not rows:
+        raise UsageFault(f"no op called {' '.join(names or [])}: see minivae info, or leave it out")
     if tf32:
         show.line("TF32: products may be off by (2u + u²) |a||b| more than float32, u = 2**-10;")
         show.line("the errors of the dense ops below are what exceeds that")
@@ -193,12 +195,13 @@ def run_kernels(
             f"{r.problem or 'right'}",
             None if r.ok else "red",
         )
-    moved = [] if backend == "cupy" or names else threads_agree(lambda n: load_backend(backend, n))
+    threaded = K.name == "numba" and not names
+    moved = threads_agree(lambda n: load_backend(K.name, n)) if threaded else []
     for op in moved:
         show.line(f"{op}: the result depends on the number of threads", "red")
     return {
-        "ok": bool(rows) and all(r.ok for r in rows) and not moved,
-        "backend": backend,
+        "ok": all(r.ok for r in rows) and not moved,
+        "backend": K.name,
         "tf32": tf32,
         "rows": [{**r._asdict(), "ok": r.ok} for r in rows],
         "thread_dependent": moved,

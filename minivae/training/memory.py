@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
 from minivae.models.config import ConfigError
@@ -12,6 +11,7 @@ from minivae.training.plan import StepPlan
 FLOAT = 4  # bytes
 STATES = 2 * 3  # θ and its two moments, of the state and of the last good one
 CONTAINER = Path("/sys/fs/cgroup/memory.max")  # what a container may use, or "max"
+SYSTEM = Path("/proc/meminfo")  # Linux's account; other systems swap as far as their disk reaches
 
 
 def check_memory(plan: StepPlan, backend: str) -> None:
@@ -42,10 +42,11 @@ def activation_floats(plan: StepPlan) -> int:
 
 
 def memory_bytes() -> int | None:
-    """The machine's memory, or the part that this process's container may use; None: unknown."""
+    """Memory and swap, or the part that this process's container may use; None: unknown."""
     try:
-        machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        account = dict(line.split(":", 1) for line in SYSTEM.read_text().splitlines())
+        machine = 1024 * sum(int(account[k].split()[0]) for k in ("MemTotal", "SwapTotal"))
+    except (OSError, ValueError, KeyError):
         return None
     try:
         return min(machine, int(CONTAINER.read_text()))

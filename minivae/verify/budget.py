@@ -25,7 +25,7 @@ EXACT = frozenset(
     "relu_backward bound_logvar_forward bound_logvar_backward free_bits_forward free_bits_backward "
     "dense_relu_backward".split()
 )
-# A card's TF32 touches these products alone: op -> the two factors and which output is theirs.
+# A card's TF32 touches these products alone: op -> the two factors.
 PRODUCTS: dict[str, Callable[..., tuple[Array, Array]]] = {
     "dense_forward": lambda x, W, b: (x, W),
     "dense_relu_forward": lambda x, W, b: (x, W),

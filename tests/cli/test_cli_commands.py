@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from minivae import VAE
+from minivae.cli.pictures import of_how_many
 
 NUMPY = ("--backend", "numpy")
 
@@ -88,6 +90,12 @@ def test_manifold(command, run_copy: Path) -> None:
     assert r["dims"] == [2, 0] and Path(r["path"]).is_file()
     r = command("manifold", run_copy, "-n", 4, "--json").json
     assert len(set(r["dims"])) == 2
+
+
+def test_a_caption_says_whether_the_dimensions_were_chosen() -> None:
+    scene = SimpleNamespace(model=SimpleNamespace(latent_dim=5))
+    assert of_how_many(scene) == " The two most active of 5 dimensions."
+    assert of_how_many(scene, "; so", (3, 0)) == " Dimensions 3 and 0 of 5; so."
 
 
 def test_info(command) -> None:

@@ -122,3 +122,14 @@ def test_where_nobody_reads_from_the_start_nothing_is_begun(tmp_path: Path) -> N
     os.close(writer)
     assert (process.returncode, process.stderr) == (141, "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_streams_that_came_closed_are_no_fault(tmp_path: Path) -> None:
+    """As under a daemon, or with >&-: Python then has None for them."""
+    code = "import sys; from minivae.cli.main import main; sys.exit(main(['info']))"
+    for closed in (">&-", "2>&-", ">&- 2>&-"):
+        done = subprocess.run(
+            ["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code], env=environment(),
+            cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, ""), closed

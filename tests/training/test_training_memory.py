@@ -53,6 +53,14 @@ def test_a_containers_limit_counts(tmp_path, monkeypatch):
     assert memory.memory_bytes() >= machine > 4096
 
 
+def test_swap_counts_and_an_unknown_system_tells_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "CONTAINER", tmp_path / "none")
+    monkeypatch.setattr(memory, "SYSTEM", tmp_path / "meminfo")
+    assert memory.memory_bytes() is None
+    (tmp_path / "meminfo").write_text("MemTotal:  30 kB\nMemFree:  7 kB\nSwapTotal:  11 kB\n")
+    assert memory.memory_bytes() == 41 * 1024
+
+
 def test_a_system_that_does_not_tell_its_memory_refuses_nothing(monkeypatch):
     monkeypatch.setattr(memory, "memory_bytes", lambda: None)
     check_memory(plan_of(draws=10**12), "numpy")

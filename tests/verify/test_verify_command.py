@@ -82,6 +82,15 @@ def test_kernels_of_a_backend(verify):
     assert "kl_forward" in out
 
 
+def test_a_backend_chosen_by_auto_is_named_and_a_wrong_name_is_no_wrong_kernel(verify):
+    pytest.importorskip("numba")
+    code, out, err = verify("--backend", "auto", "--json")
+    assert code == 0, out + err
+    assert '"backend": "numba"' in out
+    code, out, err = verify("reluu", "--backend", "numba")
+    assert code == 2 and "no op called reluu" in err and "WRONG" not in out
+
+
 @pytest.mark.slow
 def test_every_figure_is_reached(verify):
     code, out, _ = verify("--figures", "--plants", 20, "--examples", 500)

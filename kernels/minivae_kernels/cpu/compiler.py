@@ -7,7 +7,15 @@ from typing import Any
 
 from numba import njit
 
-from .cache import DiskCache, any_cached
+try:  # cache.py and passes.py lean on Numba's inside; without them kernels compile all the same
+    from .cache import DiskCache, any_cached
+except (ImportError, AttributeError):  # another Numba: every process compiles for itself
+    DiskCache = None  # type: ignore[assignment, misc]
+
+    def any_cached(name: str) -> bool:
+        """Nothing is."""
+        return False
+
 
 __all__ = ["OPTIONS", "any_cached", "entry", "inline", "inner", "statistics"]
 
@@ -16,11 +24,11 @@ __all__ = ["OPTIONS", "any_cached", "entry", "inline", "inner", "statistics"]
 OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": False}
 
 _QUICK: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-try:  # passes.py leans on Numba's inside; without it kernels compile as well, only slower
+try:
     from .passes import InnerCompiler
 
     _QUICK["pipeline_class"] = InnerCompiler
-except (ImportError, AttributeError):  # pragma: no cover - another Numba
+except (ImportError, AttributeError):  # pragma: no cover - only slower
     pass
 
 
@@ -40,12 +48,13 @@ def entry(function: Callable[..., Any]) -> Any:
     No kernel may call it: what comes from the disk cannot be linked into another function.
     """
     dispatcher = njit(**OPTIONS)(function)
-    dispatcher._cache = DiskCache(function)
-    _CACHES.append(dispatcher._cache)
+    if DiskCache is not None:
+        dispatcher._cache = DiskCache(function)
+        _CACHES.append(dispatcher._cache)
     return dispatcher
 
 
-_CACHES: list[DiskCache] = []
+_CACHES: list[Any] = []
 
 
 def statistics() -> dict[str, int]:

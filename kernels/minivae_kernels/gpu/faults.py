@@ -34,7 +34,8 @@ def import_cupy(load: Any = importlib.import_module) -> Any:
         if missing.name != "cupy":
             raise Unavailable(f"CuPy cannot be imported: {missing}; reinstall it") from missing
         raise Unavailable(
-            "CuPy is not installed: pip install cupy-cuda12x (cupy-cuda13x for a CUDA 13 driver)"
+            "CuPy is not installed: pip install 'cupy-cuda12x[ctk]' "
+            "(cupy-cuda13x[ctk] for a CUDA 13 driver)"
         ) from missing
     except ImportError as broken:
         line = (str(broken).strip().splitlines() or ["ImportError"])[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import ctypes
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,6 +152,17 @@ def test_another_numba_may_refuse(cache_folder: Path, monkeypatch: pytest.Monkey
     assert (kernel(1), kernel(1.5)) == (3, 3.5)
     assert kernel._cache.misses == 2
     assert len(list(cache_folder.iterdir())) == 1
+
+
+def test_a_numba_without_these_names_compiles_without_a_cache() -> None:
+    code = (
+        "import sys; sys.modules['minivae_kernels.cpu.cache'] = None\n"
+        "from minivae_kernels.cpu import compiler, is_cached\n"
+        "kernel = compiler.entry(lambda x: x + 2)\n"
+        "assert kernel(1) == 3 and compiler.DiskCache is None and not is_cached()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def decorators(node: ast.FunctionDef) -> set[str]:

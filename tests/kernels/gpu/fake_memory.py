@@ -6,6 +6,7 @@ import weakref
 from typing import Any
 
 import numpy as np
+from bounds import byte_bounds
 from fake_order import Log, Order, Span
 
 GUARD, CANARY, ALIGNMENT = 64, 0xA5, 512  # CuPy's pool hands out multiples of 512 bytes
@@ -41,7 +42,7 @@ class Buffer:
         """The bytes that a view of it covers, gaps included."""
         if not memory.size:
             return Span(self, 0, 0)
-        first, last = np.lib.array_utils.byte_bounds(memory)
+        first, last = byte_bounds(memory)
         return Span(self, first - self.address, last - self.address)
 
     def intact(self) -> bool:

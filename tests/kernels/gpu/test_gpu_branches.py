@@ -22,6 +22,7 @@ from minivae_kernels.gpu.passes import Update
 from minivae_kernels.gpu.step import GraphStep
 
 sys.path.insert(0, str(Path(__file__).parent))
+from bounds import byte_bounds
 from gpu_steps import MODELS, problem
 
 Span = tuple[int, int]  # bytes, from and to
@@ -43,7 +44,7 @@ class Work(NamedTuple):
 
 
 def span(a: np.ndarray) -> Span:
-    return np.lib.array_utils.byte_bounds(a)
+    return byte_bounds(a)
 
 
 class Branching(HostDevice):

@@ -66,7 +66,10 @@ def test_what_fits_passes(built_for: int) -> None:
 @pytest.mark.parametrize(
     ("problem", "words"),
     [
-        (ModuleNotFoundError("No module named 'cupy'", name="cupy"), "pip install cupy-cuda12x"),
+        (
+            ModuleNotFoundError("No module named 'cupy'", name="cupy"),
+            "pip install 'cupy-cuda12x.ctk",
+        ),
         (ModuleNotFoundError("No module named 'fastrlock'", name="fastrlock"), "reinstall it"),
         (ImportError("libcudart.so.11: cannot open\nlong story"), "does not load .libcudart.so.11"),
     ],
