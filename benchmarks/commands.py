@@ -28,12 +28,12 @@ def unavailable() -> Iterator[None]:
         raise UserError(str(error)) from None
 
 
-def backend_or_exit(name: str) -> None:
+def backend_or_exit(name: str, *, tf32: bool = False) -> None:
     """Before minutes of peers are timed for a race that ours cannot run in."""
     from minivae.backend import load_backend
 
     with unavailable():
-        load_backend(name)
+        load_backend(name, tf32=tf32)
 
 
 def show(args: argparse.Namespace, text: str) -> None:
@@ -63,7 +63,7 @@ def step(args: argparse.Namespace) -> Rows:
         cases = [parse_arch(a, b) for a in args.arch.split(",") for b in args.batch or default]
     except CaseError as error:
         raise UserError(str(error)) from None
-    backend_or_exit(args.backend)
+    backend_or_exit(args.backend, tf32=args.tf32)
     alone = (f"minivae-{args.backend}:1",) if args.scaling else ()
     options = module.Options(
         backend=args.backend, peers=peers, threads=args.threads, cold=args.cold, tf32=args.tf32,

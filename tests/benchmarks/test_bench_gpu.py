@@ -203,6 +203,38 @@ def test_versions_name_the_card(built: None) -> None:
     assert said["backend"] == "cupy, TF32" and "mean nothing" in said["card"]
 
 
+def test_no_race_begins_that_would_be_labelled_tf32_without_it(
+    built: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from fake_cublas import FakeCublas
+    from fake_cupy import FakeCupy
+
+    cupy = FakeCupy()
+    blas = FakeCublas(cupy)
+    monkeypatch.setattr("minivae_kernels.gpu.faults.import_cupy", lambda: cupy)
+    monkeypatch.setattr("minivae_kernels.gpu.cublas.find", lambda major: blas)
+    raced: list[bool] = []
+
+    def run(cases: Any, options: step.Options, store: bool) -> list[dict[str, Any]]:
+        raced.append(options.tf32)
+        return []
+
+    monkeypatch.setattr(step, "run", run)
+    command = ["step", "--backend", "cupy", "--batch", "9", "--no-store", "--json"]
+    assert main([*command, "--tf32"]) == 0 and raced == [True]
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    capsys.readouterr()
+    assert main([*command, "--tf32"]) == 2
+    err = capsys.readouterr().err
+    assert "NVIDIA_TF32_OVERRIDE=0 forbids TF32" in err and err.count("\n") == 1
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
+    volta = {**cupy.CARD, "name": b"A card of 2017", "major": 7}
+    monkeypatch.setattr(cupy.cuda.runtime, "getDeviceProperties", lambda number: volta)
+    assert main([*command, "--tf32"]) == 2
+    assert "this card has no TF32" in capsys.readouterr().err
+    assert main(command) == 0 and raced == [True, False]
+
+
 @pytest.mark.parametrize("tf32", [False, True])
 def test_the_workers_whole_conversation(
     built: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tf32: bool
