@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,13 +63,14 @@ def contenders_of(options: Options) -> list[str]:
 
 
 def caches(cold: bool, folder: Path) -> dict[str, str]:
-    """Where compiled code is kept: the user's own caches, or empty ones when timed cold."""
+    """Where compiled code is kept: the user's own caches, or ones made empty for each call."""
     if not cold:
         return {}
+    fresh = Path(tempfile.mkdtemp(prefix="cold-", dir=folder))
     names = {"NUMBA_CACHE_DIR": "numba", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
     names |= {"CUPY_CACHE_DIR": "cupy", "TRITON_CACHE_DIR": "triton"}
     names["XDG_CACHE_HOME"] = "cache"  # where minivae keeps its compiled kernels
-    return {key: str(folder / name) for key, name in names.items()}
+    return {key: str(fresh / name) for key, name in names.items()}
 
 
 def on_wrong_device(device: str, versions: dict[str, str]) -> str:

@@ -77,8 +77,11 @@ class OpRungs:
         with self.device.working():
             try:
                 play, how = bench.recorded(self.device, call), "graph"
-            except Exception:  # an array call that CUDA does not let into a graph
-                play, how = call, "eager"
+            except MemoryError:  # no reason to time it otherwise than the others
+                raise
+            except Exception as error:  # an array call that CUDA does not let into a graph
+                line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                play, how = call, f"eager: {line}"
 
         def seconds(_: int) -> float:
             with self.device.working():

@@ -73,6 +73,31 @@ def test_a_wrong_rung_is_out_and_the_others_stay(
     ]  # fmt: skip
 
 
+def test_a_rung_that_cannot_be_recorded_says_why(
+    built: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one for whose recording the memory does not suffice is out, not timed in another way."""
+    problems: list[Exception] = [
+        RuntimeError("cudaErrorStreamCaptureUnsupported: not permitted\nmore"),
+        ValueError(),
+        faults.OutOfDeviceMemory("the card's memory was full"),
+    ]
+
+    def recorded(device: Any, call: Any) -> Any:
+        if problems:
+            raise problems.pop(0)
+        return call
+
+    monkeypatch.setattr(gpu_ladders.bench, "recorded", recorded)
+    rows = gpu_ladders.race("latent", HostDevice(), SHORT, rows=9)
+    assert [row.get("timed") for row in rows] == [
+        "eager: cudaErrorStreamCaptureUnsupported: not permitted", "eager: ValueError", None,
+        "graph",
+    ]  # fmt: skip
+    assert "OutOfDeviceMemory: the card's memory was full" in rows[2]["failed"]
+    assert ["ns" in row for row in rows] == [True, True, False, True]
+
+
 def test_without_a_card_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,6 +184,30 @@ def test_failing_peers_never_lose_our_figures(
     assert "the driver was lost" in rows["jax-unrolled"]["failed"]
     text = step_text.table([{**r, "batch": 12} for r in rows.values() if "ms" not in r])
     assert "skipped: jax runs on cpu" in text
+
+
+def test_every_case_and_contender_is_cold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[dict[str, str]] = []
+
+    class Filling(Scripted):
+        def __init__(self, name: str, threads: Any, device: str, extra: dict[str, str]) -> None:
+            super().__init__(name)
+            seen.append(extra)
+            for path in map(Path, extra.values()):
+                assert not path.exists()
+                path.mkdir()  # as compiling would
+
+    monkeypatch.setattr(step, "Contender", Filling)
+    monkeypatch.setattr(gate, "reference_block_loss", lambda case, steps: 1.0)
+    for cold in (True, False):
+        options = step.Options(
+            backend="cupy", peers=(), rule=SHORT, cold=cold, say=lambda text: None, block_steps=2
+        )
+        step.run([CASE, CASE], options, store=False)
+    assert len(seen) == 8 and seen[4:] == [{}] * 4  # ours and the limit, in two cases
+    folders = [path for extra in seen for path in extra.values()]
+    assert len(set(folders)) == len(folders) == 4 * 5
+    assert not any(Path(path).exists() for path in folders)  # all gone with the run
 
 
 def test_a_worker_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
