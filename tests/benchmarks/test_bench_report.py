@@ -61,6 +61,46 @@ def test_the_readme_is_rewritten_between_its_markers_only(tmp_path: Path) -> Non
     assert readme.read_text(encoding="utf-8") == once
 
 
+def dated(day: int, made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    time = f"2026-02-{day:02}T00:00:00+00:00"
+    return [{**r, "machine": {**r["machine"], "time": time}} for r in made]
+
+
+def failing(**more: Any) -> list[dict[str, Any]]:
+    ours = row("minivae-numba", 1.0, **more)
+    del ours["ms"]
+    return [{**ours, "failed": "GateError: wrong"}, row("jax", 3.0, **more)]
+
+
+def test_a_regression_shows_until_ours_passes_again(tmp_path: Path) -> None:
+    results.append("step", dated(1, rows(2.0)), tmp_path)
+    results.append("step", dated(2, failing()), tmp_path)
+    assert "| 128 | failed | 3 ms |" in report.body(tmp_path)
+    results.append("step", dated(3, [row("minivae-numpy", 8.0, verdict="slower")]), tmp_path)
+    assert "| 128 | failed | 3 ms |" in report.body(tmp_path)  # another backend mends nothing
+    results.append("step", dated(4, [row("minivae-numba", 7.0)]), tmp_path)
+    assert "| 128 | 2 ms | 3 ms |" in report.body(tmp_path)  # it passes: the last with peers
+    results.append("step", dated(5, failing()), tmp_path)
+    results.append("step", dated(6, rows(1.5)), tmp_path)
+    assert "| 128 | 1.5 ms | 3 ms |" in report.body(tmp_path)
+
+
+def test_a_first_race_that_failed_gives_way_to_one_without_peers(tmp_path: Path) -> None:
+    results.append("step", dated(1, failing()), tmp_path)
+    assert "| 128 | failed |" in report.body(tmp_path)
+    results.append("step", dated(2, [row("minivae-numba", 7.0)]), tmp_path)
+    assert "| 128 | 7 ms | – |" in report.body(tmp_path)
+
+
+def test_every_commit_of_a_table_is_named_once_in_order(tmp_path: Path) -> None:
+    results.append("step", dated(3, rows(batch=20, commit="bbb+")), tmp_path)
+    results.append("step", dated(2, rows(batch=512)), tmp_path)
+    results.append("step", dated(1, rows(commit="old")), tmp_path)
+    assert "2026-02-03, commits old, aaa, bbb+; JAX 0.9" in report.body(tmp_path)
+    results.append("step", dated(4, [*rows(), *rows(batch=20)]), tmp_path)
+    assert "2026-02-04, commit aaa; JAX 0.9" in report.body(tmp_path)
+
+
 def test_a_readme_without_markers_or_no_results_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(report.ReportError, match="needs the markers"):
         report.between("no markers", "body", name="README.md")
