@@ -26,8 +26,8 @@ GRADIENT_TOL = 1e-4
 LOSS_TOL = 1e-5  # the loss is a mean of thousands of terms, and errors cancel
 BLOCK_TOL = 2e-3  # rounding grows along a block of up to a thousand updates
 # Of a layer's largest pre-activation: nearer to 0, float32 may see the other side of relu's kink.
-# Rounding alone reaches 1e-6 of it; an update of Adam before, which divides it by sqrt(v), 1e-5.
-KINK = 3e-5
+# Rounding reaches 1e-6 of it.
+KINK = 1e-5
 NOISE_TOL = 4e-2  # a peer draws its own noise: its block's mean loss moves by about 1 %
 
 

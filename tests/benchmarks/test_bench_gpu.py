@@ -304,7 +304,8 @@ def test_the_workers_whole_conversation(
     ready = ours.prepare(CASE.to_dict(), str(tmp_path / "data.npy"), 19)
     gate.check_block(ready["loss"], gate.reference_block_loss(CASE, 19), ready["exact_noise"])
     for number in (71, 72):
-        ours.updates(number, str(tmp_path / "seen.npz"))
-        gate.check_updates(CASE, dict(np.load(tmp_path / "seen.npz")))
+        ours.updates(number, str(tmp_path / "seen"))
+        for part in (0, 1):
+            gate.check_updates(CASE, dict(np.load(tmp_path / f"seen-{part}.npz")))
         assert ours.block(number)["steps"] == 19
     assert blas.math == (3 if tf32 else 0)

@@ -50,6 +50,7 @@ def test_a_workers_blocks_and_gates(cupy: FakeCupy, tmp_path: Path, arch: str) -
     ready = worker.prepare(case.to_dict(), str(data), 3)
     gate.check_block(ready["loss"], gate.reference_block_loss(case, 3), ready["exact_noise"])
     assert worker.block(0)["loss"] == ready["loss"]  # it started afresh
-    worker.updates(5, str(tmp_path / "updates.npz"))
-    found = np.load(tmp_path / "updates.npz")
-    assert np.isfinite(found["loss"]) and (found["theta"] != found["theta_after"]).any()
+    worker.updates(5, str(tmp_path / "updates"))
+    for part in (0, 1):
+        found = np.load(tmp_path / f"updates-{part}.npz")
+        assert np.isfinite(found["loss"]) and (found["theta"] != found["theta_after"]).any()
