@@ -156,7 +156,8 @@ def test_another_numba_may_refuse(cache_folder: Path, monkeypatch: pytest.Monkey
 
 def test_a_numba_without_these_names_compiles_without_a_cache() -> None:
     code = (
-        "import sys; sys.modules['minivae_kernels.cpu.cache'] = None\n"
+        f"import sys; sys.path.insert(0, {str(CPU.parents[1])!r})\n"
+        "sys.modules['minivae_kernels.cpu.cache'] = None\n"
         "from minivae_kernels.cpu import compiler, is_cached\n"
         "kernel = compiler.entry(lambda x: x + 2)\n"
         "assert kernel(1) == 3 and compiler.DiskCache is None and not is_cached()"
