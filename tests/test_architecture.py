@@ -79,7 +79,7 @@ def test_verify_stands_on_numpy(path):
     assert top <= {"numpy", "minivae"} | set(sys.stdlib_module_names)
 
 
-ORDER = ["ops", "models", "training", "cli"]
+ORDER = ["ops", "models", "runs", "training", "cli"]
 
 
 @pytest.mark.parametrize("path", MINIVAE, ids=place)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minivae.training.checkpoint import manifest_path
-from minivae.training.errors import CheckpointError
-from minivae.training.store import CheckpointStore, key_of, name_of
+from minivae.runs.checkpoint import manifest_path
+from minivae.runs.errors import CheckpointError
+from minivae.runs.store import CheckpointStore, key_of, name_of
 
 
 def save(store, key, best=False):
@@ -133,6 +133,6 @@ def test_without_hard_links_a_copy_is_made(store, monkeypatch):
     def refuse(source, target):
         raise OSError(1, "not here")
 
-    monkeypatch.setattr("minivae.training.store.os.link", refuse)
+    monkeypatch.setattr("minivae.runs.store.os.link", refuse)
     save(store, (1, 0), best=True)
     assert (store.directory / "best.safetensors").read_bytes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from minivae.models.config import ConfigError, ModelConfig
-from minivae.training.config import PLACE_ONLY, TrainConfig, check_together
+from minivae.runs.config import PLACE_ONLY, TrainConfig, check_together
 
 
 @pytest.mark.parametrize(

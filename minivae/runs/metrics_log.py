@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from minivae.training.checkpoint import write_atomically
-from minivae.training.errors import RunError, describe_os_error
+from minivae.runs.checkpoint import write_atomically
+from minivae.runs.errors import RunError, describe_os_error
 
 
 class MetricsLog:

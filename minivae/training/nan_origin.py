@@ -9,8 +9,8 @@ import numpy as np
 
 from minivae.backend import load_backend
 from minivae.models.vae import elbo_backward, elbo_forward, layout_of
+from minivae.runs.state import State
 from minivae.training.job import Job
-from minivae.training.state import State
 from minivae.training.step import ReferenceStep
 from minivae.types import Array
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minivae.training.errors import CheckpointError, RunError, describe_os_error
+from minivae.runs.errors import CheckpointError, RunError, describe_os_error
 
 FORMAT = 1
 MOMENTS = "optimiser.moments"

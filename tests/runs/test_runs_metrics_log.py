@@ -6,8 +6,8 @@ import errno
 
 import pytest
 
-from minivae.training.errors import RunError
-from minivae.training.metrics_log import MetricsLog
+from minivae.runs.errors import RunError
+from minivae.runs.metrics_log import MetricsLog
 
 
 @pytest.fixture
@@ -46,6 +46,6 @@ def test_a_full_disk_is_named(log, monkeypatch):
     def full(handle):
         raise OSError(errno.ENOSPC, "")
 
-    monkeypatch.setattr("minivae.training.metrics_log.os.fsync", full)
+    monkeypatch.setattr("minivae.runs.metrics_log.os.fsync", full)
     with pytest.raises(RunError, match=r"metrics\.jsonl: no space left"):
         log.append({"epoch": 4})

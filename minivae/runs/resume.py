@@ -10,10 +10,10 @@ import numpy as np
 
 from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
-from minivae.training.config import FREE_ON_RESUME, NOTED_ON_RESUME, TrainConfig
-from minivae.training.errors import CheckpointError, RunError
-from minivae.training.run import RunDirectory
-from minivae.training.state import State
+from minivae.runs.config import FREE_ON_RESUME, NOTED_ON_RESUME, TrainConfig
+from minivae.runs.directory import RunDirectory
+from minivae.runs.errors import CheckpointError, RunError
+from minivae.runs.state import State
 
 Note = Callable[[str], None]
 

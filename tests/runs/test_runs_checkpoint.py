@@ -9,9 +9,9 @@ import os
 import numpy as np
 import pytest
 
-from minivae.training import checkpoint as module
-from minivae.training.checkpoint import manifest_path, read_checkpoint, write_checkpoint
-from minivae.training.errors import CheckpointError, RunError
+from minivae.runs import checkpoint as module
+from minivae.runs.checkpoint import manifest_path, read_checkpoint, write_checkpoint
+from minivae.runs.errors import CheckpointError, RunError
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minivae.models.config import ConfigError, ModelConfig
-from minivae.training.checkpoint import Checkpoint, read_checkpoint
-from minivae.training.config import TrainConfig
-from minivae.training.errors import CheckpointError, RunError
-from minivae.training.metrics_log import MetricsLog
-from minivae.training.run import CHECKPOINTS, CONFIG, METRICS, read_config
-from minivae.training.state import theta_from
-from minivae.training.store import CheckpointStore, key_of
+from minivae.runs.checkpoint import Checkpoint, read_checkpoint
+from minivae.runs.config import TrainConfig
+from minivae.runs.directory import CHECKPOINTS, CONFIG, METRICS, read_config
+from minivae.runs.errors import CheckpointError, RunError
+from minivae.runs.metrics_log import MetricsLog
+from minivae.runs.state import theta_from
+from minivae.runs.store import CheckpointStore, key_of
 from minivae.types import Array
 
 WHICH = ("best", "last")

@@ -10,8 +10,8 @@ import numpy as np
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
 from minivae.models.vae import layout_of
-from minivae.training.checkpoint import MOMENTS, Checkpoint, Tensors
-from minivae.training.errors import CheckpointError
+from minivae.runs.checkpoint import MOMENTS, Checkpoint, Tensors
+from minivae.runs.errors import CheckpointError
 from minivae.types import Array
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from minivae.training.checkpoint import (
+from minivae.runs.checkpoint import (
     TEMPORARY,
     Checkpoint,
     Tensors,
@@ -20,7 +20,7 @@ from minivae.training.checkpoint import (
     write_atomically,
     write_checkpoint,
 )
-from minivae.training.errors import CheckpointError, RunError, describe_os_error
+from minivae.runs.errors import CheckpointError, RunError, describe_os_error
 
 NAME = re.compile(r"epoch-(\d{4,})(?:-update-(\d{6,}))?\.safetensors")
 POINTERS = ("best", "last")

@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from minivae.training import run as run_module
-from minivae.training.errors import RunError
-from minivae.training.load import load_model
+from minivae.runs import directory as run_module
+from minivae.runs.errors import RunError
+from minivae.runs.load import load_model
 from tests.training.child_run import run_here
 
 SPEC = {"train": {"epochs": 40, "lr": 1e-3}, "model": {"hidden": (300,)}}  # 0.2 MB a checkpoint

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from minivae.models.config import ConfigError
-from minivae.training.errors import CheckpointError, RunError
-from minivae.training.load import load_model, load_run
+from minivae.runs.errors import CheckpointError, RunError
+from minivae.runs.load import load_model, load_run
 from tests.training.child_run import (
     CALM,
     HARD,

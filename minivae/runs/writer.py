@@ -12,26 +12,29 @@ from typing import Any
 import numpy as np
 
 from minivae.data.dataset import Dataset
-from minivae.training.errors import CheckpointError
-from minivae.training.job import Job
-from minivae.training.resume import fingerprint, starting_state
-from minivae.training.run import RunDirectory
-from minivae.training.state import State, checkpoint_bytes, theta_from
+from minivae.models.config import ModelConfig
+from minivae.runs.config import TrainConfig
+from minivae.runs.directory import RunDirectory
+from minivae.runs.errors import CheckpointError
+from minivae.runs.resume import fingerprint, starting_state
+from minivae.runs.state import State, checkpoint_bytes, theta_from
 from minivae.types import Array
 
 
-class Keeper:
+class RunWriter:
     """Writes what a run must not lose; `state` is where the run starts or goes on."""
 
     def __init__(
         self,
         directory: RunDirectory,
-        job: Job,
+        model: ModelConfig,
+        config: TrainConfig,
         data: dict[str, Any],
         state: State,
         history: list[dict[str, Any]],
     ) -> None:
-        self.directory, self.job, self.data = directory, job, data
+        self.directory, self.data = directory, data
+        self.model, self.config = model, config
         self.state, self.history = state, history
 
     @property
@@ -43,12 +46,12 @@ class Keeper:
         """Write a checkpoint of this state; `best` points the best one at it as well."""
         p = state.progress
         facts = {
-            "model": self.job.model.to_dict(),
-            "train": self.job.config.for_checkpoint(),
+            "model": self.model.to_dict(),
+            "train": self.config.for_checkpoint(),
             "data": self.data,
             "progress": p.to_dict(),
         }
-        tensors = state.tensors(self.job.model)
+        tensors = state.tensors(self.model)
         self.directory.checkpoints.save((p.epoch, p.update), tensors, facts, best)
 
     def log(self, record: dict[str, Any]) -> None:
@@ -63,35 +66,40 @@ class Keeper:
             best = self.directory.checkpoints.load("best")
         except CheckpointError:
             return None
-        return theta_from(best.tensors, self.job.model)
+        return theta_from(best.tensors, self.model)
 
 
 @contextmanager
-def open_run(
-    path: Path, job: Job, dataset: Dataset, resume: bool, note: Callable[[str], None]
-) -> Iterator[Keeper]:
-    """Check, lock and prepare the run directory; yields its keeper, and frees the lock after.
+def open_for_writing(
+    path: Path,
+    model: ModelConfig,
+    config: TrainConfig,
+    dataset: Dataset,
+    resume: bool,
+    note: Callable[[str], None],
+) -> Iterator[RunWriter]:
+    """Check, lock and prepare the run directory; yields its writer, and frees the lock after.
 
     Raises RunError or CheckpointError, in one line, before anything in an existing run changes.
     """
-    directory = RunDirectory(path, resume=resume, keep=job.config.keep)
-    directory.check(checkpoint_bytes(job.model))
+    directory = RunDirectory(path, resume=resume, keep=config.keep)
+    directory.check(checkpoint_bytes(model))
     data = fingerprint(dataset)
     with directory:
-        state = starting_state(directory, job.model, job.config, data, note)
+        state = starting_state(directory, model, config, data, note)
         if resume:
             directory.claim()
             settle_pointers(directory, state, note)
         directory.write_config(
             {
-                "model": job.model.to_dict(),
-                "train": job.config.to_dict(),
+                "model": model.to_dict(),
+                "train": config.to_dict(),
                 "data": data,
                 "versions": versions(),
             }
         )
         history = directory.metrics.keep_until(state.progress.epoch)
-        yield Keeper(directory, job, data, state, history)
+        yield RunWriter(directory, model, config, data, state, history)
 
 
 def settle_pointers(directory: RunDirectory, state: State, note: Callable[[str], None]) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from minivae.training.checkpoint import TEMPORARY, encode_json, write_atomically
-from minivae.training.errors import RunError, describe_os_error
-from minivae.training.metrics_log import MetricsLog
-from minivae.training.store import CheckpointStore
+from minivae.runs.checkpoint import TEMPORARY, encode_json, write_atomically
+from minivae.runs.errors import RunError, describe_os_error
+from minivae.runs.metrics_log import MetricsLog
+from minivae.runs.store import CheckpointStore
 
 try:
     import fcntl

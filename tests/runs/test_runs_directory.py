@@ -10,14 +10,14 @@ import sys
 
 import pytest
 
-from minivae.training import run as module
-from minivae.training.errors import RunError
-from minivae.training.run import RunDirectory, next_run_path, read_config
+from minivae.runs import directory as module
+from minivae.runs.directory import RunDirectory, next_run_path, read_config
+from minivae.runs.errors import RunError
 from tests.training.child_run import ROOT
 
 HOLDER = """
 import sys, time
-from minivae.training.run import RunDirectory
+from minivae.runs.directory import RunDirectory
 with RunDirectory(sys.argv[1], resume=False):
     print("held", flush=True)
     time.sleep(60)

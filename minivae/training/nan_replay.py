@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+from minivae.runs.state import State
 from minivae.training.job import Job
-from minivae.training.state import State
-from minivae.training.trace import Fault, trace_update
+from minivae.training.nan_origin import Fault, trace_update
 from minivae.types import Array
 
 MOST_SAMPLES = 8  # named in a message
 
 
-def replay(job: Job, anchor: State) -> tuple[State, Array | None]:
+def replay(job: Job, last_good: State) -> tuple[State, Array | None]:
     """From a good state, go on until the first bad update: the state before it, and its rows.
 
     The rows are None if the epoch ends without a fault. Chunk by chunk first; only the chunk that
     went wrong is repeated update by update.
     """
-    good = deepcopy(anchor)
+    good = deepcopy(last_good)
     order = job.order(good.progress.epoch)
     while good.progress.update < job.updates_per_epoch:
         rows = job.next_rows(order, good.progress.update)
@@ -53,9 +53,9 @@ def advance(job: Job, state: State, rows: Array) -> State | None:
     return after
 
 
-def investigate(job: Job, anchor: State) -> tuple[str, State]:
-    """What went wrong after the good state `anchor`, in one line, and the last good state."""
-    good, rows = replay(job, anchor)
+def investigate(job: Job, last_good: State) -> tuple[str, State]:
+    """What went wrong after the good state `last_good`, in one line, and the last good state."""
+    good, rows = replay(job, last_good)
     where = f"update {good.progress.t} (epoch {good.progress.epoch + 1})"
     if rows is None:
         return (
