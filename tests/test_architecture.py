@@ -81,7 +81,7 @@ def test_verify_stands_on_numpy(path):
     assert all(n.startswith(("minivae.verify", "minivae.types")) for n in mine)
 
 
-ORDER = ["ops", "models", "training", "cli"]
+ORDER = ["ops", "models", "runs", "training", "cli"]
 
 
 @pytest.mark.parametrize("path", MINIVAE, ids=place)
