@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae import ops
+from minivae.proof.tolerances import tol
 from minivae.types import Array
-from minivae.verify.tolerances import EPS32, EPS64, STEP, tol
+from minivae.verify.derivatives import STEP
+from minivae.verify.passes import EPS32, EPS64
 
 
 class Call(NamedTuple):

@@ -15,7 +15,7 @@ from minivae.proof.cases import find
 from minivae.proof.exact_gradients import ExactGradients
 from minivae.proof.mutate import Mutant, build, mutants
 from minivae.proof.op_cases import op_cases
-from minivae.verify.evaluate import quiet
+from minivae.verify.passes import quiet
 
 # Rows that execute each pass outside ops/; several where one variant does not reach every line.
 ROWS = {
