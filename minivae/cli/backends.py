@@ -10,7 +10,7 @@ from typing import Any
 from minivae.cli.console import Console
 from minivae.cli.options import UsageError, check_least, choose
 from minivae.models.config import ModelConfig
-from minivae.training.config import TrainConfig
+from minivae.runs.config import TrainConfig
 
 SMALL_PRODUCT = 20_000_000  # operations; below, one BLAS thread is at least as fast as two
 

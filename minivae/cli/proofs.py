@@ -12,15 +12,15 @@ from minivae.backend import load_backend
 from minivae.cli.backends import choose_backend
 from minivae.cli.console import Console
 from minivae.cli.options import UsageError
-from minivae.verify import meaning, table
-from minivae.verify.budget import check_kernels, threads_agree
-from minivae.verify.corpus import run_corpus
-from minivae.verify.curves import curves
-from minivae.verify.figures import measure
-from minivae.verify.fullsize import FullSize, latent_dimension, score_plants
-from minivae.verify.html import page
+from minivae.proof import cases, meaning
+from minivae.proof.corpus import run_corpus
+from minivae.proof.curves import curves
+from minivae.proof.figures import measure
+from minivae.proof.full_size import FullSize, latent_dimension, score_plants
+from minivae.proof.html_page import page
+from minivae.proof.kernels import check_kernels, threads_agree
+from minivae.proof.mutation_score import score
 from minivae.verify.report import table_lines
-from minivae.verify.score import score
 from minivae.verify.tolerances import tol
 
 
@@ -40,7 +40,7 @@ def public(part: dict[str, Any]) -> dict[str, Any]:
 def find_cases(names: list[str] | None) -> Any:
     """The table's rows; a usage fault for a name it does not know."""
     try:
-        return table.cases(list(names or []))
+        return cases.find(list(names or []))
     except KeyError as error:
         raise UsageError(str(error.args[0])) from None
 

@@ -12,7 +12,7 @@ from minivae.cli.train_progress import Lines, reporter_for
 from minivae.cli.train_report import as_text, describe
 from minivae.cli.train_settings import TrainRequest
 from minivae.cli.trained_run import scene_of
-from minivae.training.errors import Interrupted
+from minivae.runs.errors import Interrupted
 from minivae.training.loop import TrainResult, train
 
 

@@ -1,0 +1,92 @@
+"""The team of threads: errors and interrupts, forks, cores, and who else has threads."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from minivae_kernels.cpu.threads import count, pool
+
+from tests.kernels.cpu.children import outcome
+
+
+def test_errors_in_a_member_reach_the_caller() -> None:
+    def fail(member: int, team: int, sync: Any) -> None:
+        if member == 1:
+            raise KeyError("here")
+
+    with pytest.raises(KeyError, match="here"):
+        pool.run(fail, 2)
+    seen: list[int] = []
+    pool.run(lambda member, team, sync: seen.append(member), 4)
+    assert sorted(seen) == [0, 1, 2, 3]
+
+
+def test_an_interrupt_before_the_start_lets_all_go(K: Any) -> None:
+    """Members that wait for one that never comes must not wait for ever."""
+    from minivae_kernels.cpu.ops.elementwise import unary_kernel
+
+    x = np.zeros(8, dtype=np.float32)
+    unary_kernel(0, 1, np.zeros(48, np.int64), 0, x, x)
+
+    def start(member: int, team: int, sync: Any) -> None:
+        if member == 0:
+            raise KeyboardInterrupt
+        unary_kernel(member, team, sync, 0, x, x)
+
+    with pytest.raises(KeyboardInterrupt):
+        pool.run(start, 3)
+    assert K.relu_forward(np.full((700, 700), 3, np.float32)).sum() == 3 * 700 * 700
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_has_its_own_team() -> None:
+    code = (
+        "import os, warnings, numpy as np\n"
+        "from minivae_kernels import load\n"
+        "K = load('numba', 2)\n"
+        "x = np.ones((600, 600), np.float32)\n"
+        "K['tanh_forward'](x)\n"
+        "warnings.simplefilter('ignore')  # of forking beside threads, which is the point\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    os._exit(0 if abs(K['tanh_forward'](x)[0, 0] - 0.7615942) < 1e-6 else 1)\n"
+        "print(os.waitpid(child, 0)[1])"
+    )
+    assert outcome(code) == ["0"]
+
+
+def test_blas_is_held_to_one_thread() -> None:
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    inside: list[int] = []
+
+    def look(member: int, team: int, sync: Any) -> None:
+        if member == 0:
+            found = threadpoolctl.threadpool_info()
+            inside.extend(lib["num_threads"] for lib in found if lib["user_api"] == "blas")
+
+    pool.run(look, 2)
+    assert inside
+    assert set(inside) == {1}
+
+
+def test_small_work_stays_on_one_thread(K: Any) -> None:
+    assert count.team_for(100) == 1
+    assert count.team_for(10**7) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinities here")
+def test_cores_are_free_again_after_long_work() -> None:
+    everywhere = os.sched_getaffinity(0)
+    within: list[set[int]] = []
+    look = lambda member, team, sync: within.append(os.sched_getaffinity(0))  # noqa: E731
+    pool.run(look, len(everywhere), apart=True)
+    assert os.sched_getaffinity(0) == everywhere
+    assert set().union(*within) == everywhere
+    if len(everywhere) > 1:
+        assert all(len(cores) == 1 for cores in within)
+    within.clear()
+    pool.run(look, len(everywhere) + 1, apart=True)
+    assert all(cores == everywhere for cores in within)
