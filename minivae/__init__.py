@@ -21,7 +21,7 @@ _HOME = {
     "BackendUnavailable": "minivae.backend",
     "load_data": "minivae.data",
     "ModelConfig": "minivae.models.config",
-    "TrainConfig": "minivae.training.config",
+    "TrainConfig": "minivae.runs.config",
     "train": "minivae.training.loop",
     "check": "minivae.verify",
 }

@@ -17,7 +17,7 @@ from minivae.metrics.likelihood import Evaluation, evaluate
 from minivae.models import vae
 from minivae.models.config import ModelConfig, require_int
 from minivae.ops.philox import GENERATE, normals
-from minivae.training.config import TrainConfig
+from minivae.runs.config import TrainConfig
 from minivae.training.loop import train
 from minivae.training.progress import NullReporter, PlainReporter
 from minivae.types import Array
@@ -211,7 +211,7 @@ class VAE(LatentEstimator):
 
     def save(self, path: str | Path) -> Path:
         """Write PATH.safetensors and its manifest PATH.json (sha256 sums, no pickle)."""
-        from minivae.training.checkpoint import write_checkpoint
+        from minivae.runs.checkpoint import write_checkpoint
 
         check_is_fitted(self)
         path = tensors_path(path)
@@ -232,8 +232,8 @@ class VAE(LatentEstimator):
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """The estimator that `save` wrote; CheckpointError where a file is damaged or another's."""
-        from minivae.training.checkpoint import read_checkpoint
-        from minivae.training.errors import CheckpointError
+        from minivae.runs.checkpoint import read_checkpoint
+        from minivae.runs.errors import CheckpointError
 
         checkpoint = read_checkpoint(tensors_path(path))
         facts = checkpoint.manifest

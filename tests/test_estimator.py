@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from minivae.estimator import VAE
-from minivae.training.errors import CheckpointError
+from minivae.runs.errors import CheckpointError
 
 rng = np.random.default_rng(0)
 N, D = 61, 7

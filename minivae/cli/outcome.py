@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from minivae.cli.runs import choose_split
 from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
-from minivae.training.config import TrainConfig
+from minivae.runs.config import TrainConfig
 from minivae.training.loop import TrainResult
 
 
@@ -89,9 +89,9 @@ def measure_test(order: Order, result: TrainResult) -> dict[str, Any]:
 
 def checkpoints(path: Path) -> dict[str, Any]:
     """Where `last` and `best` lie, and the sha256 of each one's tensors; None where one is lost."""
-    from minivae.training.checkpoint import read_checkpoint
-    from minivae.training.errors import CheckpointError
-    from minivae.training.store import CheckpointStore
+    from minivae.runs.checkpoint import read_checkpoint
+    from minivae.runs.errors import CheckpointError
+    from minivae.runs.store import CheckpointStore
 
     found: dict[str, Any] = {"last": None, "best": None}
     for which in found:

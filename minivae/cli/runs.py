@@ -11,8 +11,8 @@ from minivae.cli.pictures import Scene
 from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
 from minivae.models.vae import layout_of
-from minivae.training.config import TrainConfig
-from minivae.training.load import WHICH, load_model
+from minivae.runs.config import TrainConfig
+from minivae.runs.load import WHICH, load_model
 from minivae.types import Array
 
 SPLITS = ("train", "valid", "test")
@@ -61,7 +61,7 @@ def default_which(path: Path) -> str:
 
     A best checkpoint that was chosen on the test data would flatter every test figure.
     """
-    from minivae.training.load import load_run
+    from minivae.runs.load import load_run
 
     if not path.is_dir():
         return "last"
@@ -73,7 +73,7 @@ def load_data(run: Run, data_dir: Path | None, other: str | None, speaker: Speak
     """The data the run was trained on (binarised where it was), or another set of its size."""
     from minivae.data.load import load
     from minivae.data.targets import binarise_fixed
-    from minivae.training.resume import fingerprint
+    from minivae.runs.resume import fingerprint
 
     dataset = load(other or run.training.dataset, data_dir)
     if dataset.data_dim != run.model.data_dim:

@@ -12,7 +12,7 @@ from minivae.cli.common import UsageFault, parse_c, parse_sizes, suggestion
 from minivae.cli.defaults import defaults_for, likelihood_for
 from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
-from minivae.training.config import TrainConfig
+from minivae.runs.config import TrainConfig
 
 MODEL_KEYS = tuple(f.name for f in fields(ModelConfig) if f.name != "data_dim")
 TRAIN_KEYS = tuple(f.name for f in fields(TrainConfig) if f.name != "dataset")
@@ -107,7 +107,7 @@ def settings_of_run(
 
     What may not change is refused by the training loop, which names it.
     """
-    from minivae.training.load import load_run
+    from minivae.runs.load import load_run
 
     info = load_run(path)
     model = {**info.model.to_dict(), **{k: settings[k] for k in MODEL_KEYS if k in settings}}

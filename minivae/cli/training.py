@@ -16,7 +16,7 @@ from minivae.cli.pictures import draw_all
 from minivae.cli.runs import scene_of
 from minivae.cli.settings import parse_options, read_config_file, settings_of_run, settle
 from minivae.models.config import ModelConfig
-from minivae.training.errors import Interrupted
+from minivae.runs.errors import Interrupted
 from minivae.training.loop import TrainResult, train
 from minivae.training.progress import (
     NullReporter,
@@ -123,7 +123,7 @@ def record_name(name: str) -> str:
 
 def next_path(name: str) -> Path:
     """runs/NAME-1, or the first number that is free."""
-    from minivae.training.run import next_run_path
+    from minivae.runs.directory import next_run_path
 
     return next_run_path(Path(name).stem or "run")
 
