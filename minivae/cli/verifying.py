@@ -10,15 +10,15 @@ import typer
 
 from minivae.backend import load_backend
 from minivae.cli.common import Speaker, UsageFault, choose_backend
-from minivae.verify import meaning, table
-from minivae.verify.budget import check_kernels, threads_agree
-from minivae.verify.corpus import run_corpus
-from minivae.verify.curves import curves
-from minivae.verify.figures import measure
-from minivae.verify.fullsize import FullSize, latent_dimension, score_plants
-from minivae.verify.html import page
+from minivae.proof import cases, meaning
+from minivae.proof.corpus import run_corpus
+from minivae.proof.curves import curves
+from minivae.proof.figures import measure
+from minivae.proof.full_size import FullSize, latent_dimension, score_plants
+from minivae.proof.html_page import page
+from minivae.proof.kernels import check_kernels, threads_agree
+from minivae.proof.mutation_score import score
 from minivae.verify.report import table_lines
-from minivae.verify.score import score
 from minivae.verify.tolerances import tol
 
 
@@ -38,7 +38,7 @@ def public(part: dict[str, Any]) -> dict[str, Any]:
 def find_cases(names: list[str] | None) -> Any:
     """The table's rows; a usage fault for a name it does not know."""
     try:
-        return table.cases(list(names or []))
+        return cases.find(list(names or []))
     except KeyError as error:
         raise UsageFault(str(error.args[0])) from None
 

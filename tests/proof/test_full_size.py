@@ -8,7 +8,7 @@ import pytest
 
 from minivae import ops
 from minivae.models.config import ModelConfig
-from minivae.verify.fullsize import FullSize, latent_dimension, score_plants
+from minivae.proof.full_size import FullSize, latent_dimension, score_plants
 from minivae.verify.tolerances import tol
 
 

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 
 from minivae import ops
+from minivae.proof.case import DIMS, Case
+from minivae.proof.exact_gradients import ExactGradients
 from minivae.types import Array
 from minivae.verify import contract, tree
 from minivae.verify.evaluate import Pass, quiet
-from minivae.verify.table import DIMS, Case
 from minivae.verify.tolerances import EPS64
-from minivae.verify.truth import Truth
 
 Flat = list[Array | None]
 
 
 def failures(case: Case, K: Any = ops) -> list[str]:
     """One line for each exact check that the row fails under K."""
-    truth = Truth(case, K)
+    truth = ExactGradients(case, K)
     job, dy = truth.job, truth.dy
     with quiet():
         g = job.gradient(dy)
@@ -101,7 +101,7 @@ def split(job: Pass, dy: Array, g: Flat) -> list[str]:
     ]
 
 
-def repeated(truth: Truth, g: Flat) -> list[str]:
+def repeated(truth: ExactGradients, g: Flat) -> list[str]:
     """Every sample twice: the loss is a mean over the batch, so nothing changes."""
     job = truth.job
     twice = np.concatenate([np.arange(DIMS["B"])] * 2)

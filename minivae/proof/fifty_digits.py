@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from minivae import ops
+from minivae.proof.case import Case
 from minivae.types import Array
 from minivae.verify import tree
 from minivae.verify.evaluate import quiet
-from minivae.verify.table import Case
 from minivae.verify.tolerances import tol
 
 DIGITS = 80

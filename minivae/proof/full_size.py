@@ -13,8 +13,8 @@ from minivae import ops
 from minivae.models import vae
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
+from minivae.proof.first_wrong_op import Verdict, Watched, first_wrong
 from minivae.types import Array
-from minivae.verify.firstop import Verdict, Watched, first_wrong
 from minivae.verify.tolerances import STEP, tol
 
 Gradients = dict[str, Array]

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from minivae import ops
-from minivae.verify import check, corpus, judge, manners, mutate, score, table, truth
+from minivae.proof import cases, corpus, exact_gradients, mutate
+from minivae.proof import mutation_score as scoring
+from minivae.verify import check, judge, manners
 from minivae.verify.tolerances import tol
 from tests.verify.zoo_wrong import CASES as WRONG
 
 
 @pytest.fixture(scope="module")
 def board():
-    return score.score()
+    return scoring.score()
 
 
 def test_every_mutant_that_changes_something_is_killed(board):
@@ -30,8 +32,8 @@ def test_the_mutants_are_planted_quickly(board):
 
 def test_mutants_reach_every_backward_pass(board):
     planted = {o.mutant.function for o in board.outcomes}
-    passes = {n for n in table.model_passes() if n.endswith("_backward")}
-    assert planted >= set(score.derivative_ops()) | passes
+    passes = {n for n in cases.model_passes() if n.endswith("_backward")}
+    assert planted >= set(scoring.derivative_ops()) | passes
     kinds = {o.mutant.kind for o in board.outcomes}
     wanted = "sign|dropped term|dropped factor|constant|transpose|swapped operands|sum/mean|axis"
     wanted += "|wrong cache field|comparison|dropped upstream"
@@ -40,7 +42,7 @@ def test_mutants_reach_every_backward_pass(board):
 
 def test_every_survivor_has_its_reason_and_no_reason_is_idle(board):
     labels = [o.mutant.label for o in board.equivalent]
-    for function, change, why in score.EQUIVALENT:
+    for function, change, why in scoring.EQUIVALENT:
         assert why and any(label.startswith(f"{function}: {change}") for label in labels), change
 
 
@@ -59,7 +61,7 @@ def test_a_stale_corpus_says_so():
 def test_planting_leaves_nothing_behind():
     before = ops.relu_backward
     mutant = next(iter(mutate.mutants(ops.relu_backward)))
-    with score.planted("ops.relu_backward", mutate.build(mutant, ops.relu_backward)):
+    with scoring.planted("ops.relu_backward", mutate.build(mutant, ops.relu_backward)):
         assert ops.relu_backward is not before
     assert ops.relu_backward is before
 
@@ -151,8 +153,8 @@ def test_a_checker_that_visits_half_the_entries_is_caught(monkeypatch):
 
 
 def test_truth_lets_no_nan_pass():
-    case = table.cases(["relu"])[0]
-    known = truth.Truth(case)
+    case = cases.find(["relu"])[0]
+    known = exact_gradients.ExactGradients(case)
     K = SimpleNamespace(**{name: getattr(ops, name) for name in ops.OPS})
     K.relu_backward = lambda dy, x: np.full_like(dy, np.nan)
     assert known.wrong(K) == "x" and known.wrong() == ""

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae import ops
+from minivae.proof.cancellation import largest_term, ulps
+from minivae.proof.kernel_points import SIZES, arguments
 from minivae.types import Array
-from minivae.verify.kernel_points import SIZES, arguments
-from minivae.verify.terms import largest_term, ulps
 from minivae.verify.tolerances import EPS32, tol
 
 ELEMENTWISE = frozenset(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae.verify.changes import expression_changes, statement_changes
+from minivae.proof.mutations import expression_changes, statement_changes
 
 
 class Mutant(NamedTuple):

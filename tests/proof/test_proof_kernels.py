@@ -7,26 +7,26 @@ import pytest
 
 from minivae import ops
 from minivae.backend import load_backend
-from minivae.verify import budget
+from minivae.proof import kernels
 
 REFERENCE = load_backend("numpy")
 
 
-def with_kernel(**kernels):
+def with_kernel(**planted):
     K = SimpleNamespace(**{name: getattr(ops, name) for name in ops.OPS})
     K.to_device = K.to_host = np.asarray
-    vars(K).update(kernels)
+    vars(K).update(planted)
     return K
 
 
 def test_the_reference_is_within_its_own_budget():
-    rows = budget.check_kernels(REFERENCE)
+    rows = kernels.check_kernels(REFERENCE)
     assert {row.op for row in rows} == set(ops.OPS)
     assert [row for row in rows if not row.ok] == []
 
 
 def problem(op, kernel):
-    return next(r.problem for r in budget.check_kernels(with_kernel(**{op: kernel}), [op]))
+    return next(r.problem for r in kernels.check_kernels(with_kernel(**{op: kernel}), [op]))
 
 
 def test_an_output_nobody_wrote():
@@ -83,15 +83,15 @@ def test_results_that_depend_on_the_threads():
     def make(count):
         return with_kernel(dense_forward=lambda x, W, b: ops.dense_forward(x, W, b) + count)
 
-    assert budget.threads_agree(make) == ["dense_forward"]
+    assert kernels.threads_agree(make) == ["dense_forward"]
 
 
 def test_an_op_without_arguments_says_what_to_do():
     with pytest.raises(KeyError, match="add a row"):
-        budget.arguments("swish_forward", np.random.default_rng(0), budget.SIZES[0])
+        kernels.arguments("swish_forward", np.random.default_rng(0), kernels.SIZES[0])
 
 
 def test_every_op_has_arguments_at_every_size():
     for op in ops.OPS:
-        for size in budget.SIZES:
-            assert budget.arguments(op, np.random.default_rng(0), size)
+        for size in kernels.SIZES:
+            assert kernels.arguments(op, np.random.default_rng(0), size)

@@ -14,12 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae import ops
-from minivae.verify import manners, meaning, table
+from minivae.proof import meaning
+from minivae.proof.case import Case
+from minivae.proof.cases import find
+from minivae.proof.exact_gradients import ExactGradients
+from minivae.proof.first_wrong_op import Watched, first_wrong
+from minivae.proof.mutate import annotations_flag
+from minivae.proof.mutation_score import planted
+from minivae.verify import manners
 from minivae.verify.evaluate import quiet
-from minivae.verify.firstop import Watched, first_wrong
-from minivae.verify.mutate import annotations_flag
-from minivae.verify.score import planted
-from minivae.verify.truth import Truth
 
 
 class Edit(NamedTuple):
@@ -126,7 +129,7 @@ BUGS: tuple[Bug, ...] = (
 )  # fmt: skip
 
 
-class Caught(NamedTuple):
+class Outcome(NamedTuple):
     """What the checks said about one bug."""
 
     bug: Bug
@@ -141,7 +144,7 @@ class Caught(NamedTuple):
 class Board(NamedTuple):
     """The corpus's scoreboard."""
 
-    results: list[Caught]
+    results: list[Outcome]
     seconds: float
 
     @property
@@ -169,7 +172,7 @@ def edited(edit: Edit) -> Callable[..., Any]:
     return result
 
 
-def attribute(truths: list[Truth]) -> tuple[str, str]:
+def attribute(truths: list[ExactGradients]) -> tuple[str, str]:
     """(op, how it was found) for whatever is wrong now: ops first, then layers, models, meaning."""
     for truth in truths:
         case = truth.case
@@ -192,7 +195,7 @@ def attribute(truths: list[Truth]) -> tuple[str, str]:
     return "", ""
 
 
-def remaining(case: table.Case, watched: Watched) -> str:
+def remaining(case: Case, watched: Watched) -> str:
     """The backward op of a row that did not get as far as returning; the row's own otherwise."""
     done = {call.op for call in watched.calls}
     missing = [n for n in case.covers if not n.endswith("_forward") and n not in done]
@@ -200,7 +203,7 @@ def remaining(case: table.Case, watched: Watched) -> str:
     return (missing or own or list(case.covers))[0]
 
 
-def misbehaves(truth: Truth) -> str:
+def misbehaves(truth: ExactGradients) -> str:
     """Right numbers, wrong manners: mutation, views, wrong dtypes."""
     job = truth.bind(ops)
     try:
@@ -215,12 +218,12 @@ def run_corpus() -> Board:
     start = time.perf_counter()
     results = []
     with quiet():
-        rows = table.cases()
+        rows = find()
         order = {"op": 0, "layer": 1, "model": 2}
-        truths = [Truth(case) for case in sorted(rows, key=lambda c: order[c.kind])]
+        truths = [ExactGradients(case) for case in sorted(rows, key=lambda c: order[c.kind])]
         for item in BUGS:
             with ExitStack() as stack:
                 for edit in item.edits:
                     stack.enter_context(planted(edit.place, edited(edit)))
-                results.append(Caught(item, *attribute(truths)))
+                results.append(Outcome(item, *attribute(truths)))
     return Board(results, time.perf_counter() - start)

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from minivae import ops
+from minivae.proof.case import Case
+from minivae.proof.cases import find
+from minivae.proof.exact_gradients import ExactGradients
 from minivae.types import Array
 from minivae.verify.evaluate import quiet
-from minivae.verify.table import Case, cases
-from minivae.verify.truth import Truth
 
 Points = list[tuple[float, float]]
 
@@ -25,9 +26,9 @@ class Curves(NamedTuple):
     tensor: str
 
 
-def slope_setting(case: Case, tensor: str) -> tuple[Truth, int, Array, float]:
+def slope_setting(case: Case, tensor: str) -> tuple[ExactGradients, int, Array, float]:
     """The row's truth, the tensor's place, a random-sign direction and the true slope along it."""
-    truth = Truth(case, ops)
+    truth = ExactGradients(case, ops)
     place = next(i for i, leaf in enumerate(truth.job.leaves) if leaf.name == tensor)
     u = np.random.default_rng(3).choice([-1.0, 1.0], truth.true[tensor].shape)
     return truth, place, u, float((truth.true[tensor] * u).sum())
@@ -35,7 +36,7 @@ def slope_setting(case: Case, tensor: str) -> tuple[Truth, int, Array, float]:
 
 def curves(row: str = "vae bernoulli tanh", tensor: str = "p.encoder.mu.W") -> Curves:
     """Both curves for one tensor of one row of the table."""
-    truth, place, u, exact = slope_setting(cases([row])[0], tensor)
+    truth, place, u, exact = slope_setting(find([row])[0], tensor)
     job, leaf, dy = truth.job, truth.job.leaves[place], truth.dy
 
     def phi(t: float) -> float:
@@ -62,7 +63,7 @@ def curves(row: str = "vae bernoulli tanh", tensor: str = "p.encoder.mu.W") -> C
     return Curves(steps, taylor, row, tensor)
 
 
-def complex_slope(truth: Truth, place: int, u: Array, h: float) -> float:
+def complex_slope(truth: ExactGradients, place: int, u: Array, h: float) -> float:
     """The complex step with a step of one's own choice."""
     job = truth.job
     values = list(job.base)

@@ -1,4 +1,4 @@
-"""The table's rows for layers and whole models, in every variant."""
+"""One case for each layer and each variant of every whole model."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from minivae.models import autoencoder as ae
 from minivae.models import inference, linear_vae, vae
 from minivae.models.config import ModelConfig
 from minivae.params import Layout
+from minivae.proof.case import DIMS, Case, normal, rng_for
 from minivae.types import Array
-from minivae.verify.table import DIMS, Case, normal, rng_for
 
 VAE = ("elbo_forward", "elbo_backward", "nll_forward", "nll_backward")
 B, D, J = DIMS["B"], DIMS["D"], DIMS["J"]

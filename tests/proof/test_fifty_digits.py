@@ -2,31 +2,31 @@
 
 import pytest
 
-from minivae.verify import table
-from minivae.verify.corpus import BUGS, edited
-from minivae.verify.score import planted
+from minivae.proof import cases, fifty_digits
+from minivae.proof.corpus import BUGS, edited
+from minivae.proof.mutation_score import planted
 from minivae.verify.tolerances import tol
 
-highprec = pytest.importorskip("minivae.verify.highprec")
+highprec = pytest.importorskip("minivae.proof.fifty_digits")
 pytest.importorskip("mpmath")
-OPS = {case.name: case for case in table.op_cases()}
+OPS = {case.name: case for case in cases.op_cases()}
 LIGHT = ["layer linear", "layer mlp tanh", "vae no hidden layer", "vae gaussian tanh", "linear vae"]
 
 
 @pytest.mark.parametrize("name", OPS)
 def test_every_op(name):
-    errors = highprec.errors(OPS[name])
+    errors = fifty_digits.errors(OPS[name])
     assert errors and all(error <= tol("fifty_digits") for error in errors.values())
 
 
 @pytest.mark.parametrize("name", LIGHT)
 def test_models(name):
-    errors = highprec.errors(table.cases([name])[0], entries=6)
+    errors = fifty_digits.errors(cases.find([name])[0], entries=6)
     assert errors and all(error <= tol("fifty_digits") for error in errors.values())
 
 
 def test_a_wrong_factor_shows():
     bug = next(b for b in BUGS if b.label == "reparameterise_backward" and "half" in b.name)
     with planted(bug.edits[0].place, edited(bug.edits[0])):
-        errors = highprec.errors(OPS["reparameterise"])
+        errors = fifty_digits.errors(OPS["reparameterise"])
     assert errors["logvar"] > 0.1 and errors["mu"] <= tol("fifty_digits")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minivae import ops
-from minivae.verify.terms import TERMS, largest_term, ulps
+from minivae.proof.cancellation import TERMS, largest_term, ulps
 
 
 @pytest.fixture

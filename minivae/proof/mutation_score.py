@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from minivae import ops
-from minivae.verify import table
+from minivae.proof.cases import find
+from minivae.proof.exact_gradients import ExactGradients
+from minivae.proof.mutate import Mutant, build, mutants
+from minivae.proof.op_cases import op_cases
 from minivae.verify.evaluate import quiet
-from minivae.verify.mutate import Mutant, build, mutants
-from minivae.verify.truth import Truth
 
 # Rows that execute each pass outside ops/; several where one variant does not reach every line.
 ROWS = {
@@ -116,7 +117,7 @@ class Score(NamedTuple):
 
 def derivative_ops() -> list[str]:
     """The ops that compute gradients: what the table's rows cover beyond the forwards."""
-    covered = {n for case in table.op_cases() for n in case.covers}
+    covered = {n for case in op_cases() for n in case.covers}
     return [op for op in ops.OPS if op in covered and not op.endswith("_forward")]
 
 
@@ -124,7 +125,7 @@ def targets() -> list[tuple[str, Callable[..., Any], list[str]]]:
     """(place, function, rows) for every backward pass there is."""
     found = []
     for op in derivative_ops():
-        rows = [case.name for case in table.op_cases() if op in case.covers]
+        rows = [case.name for case in op_cases() if op in case.covers]
         found.append((f"ops.{op}", getattr(ops, op), rows))
     for place, rows in ROWS.items():
         module, name = place.rsplit(".", 1)
@@ -160,7 +161,7 @@ def reason_for(mutant: Mutant) -> str:
 def score(names: list[str] | None = None) -> Score:
     """Plant every mutant of every backward pass (or of the functions named) and try to kill it."""
     start = time.perf_counter()
-    truths: dict[str, Truth] = {}
+    truths: dict[str, ExactGradients] = {}
     outcomes = []
     with quiet():
         for place, function, rows in targets():
@@ -168,14 +169,16 @@ def score(names: list[str] | None = None) -> Score:
                 continue
             for row in rows:
                 if row not in truths:
-                    truths[row] = Truth(table.cases([row])[0])
+                    truths[row] = ExactGradients(find([row])[0])
             for mutant in mutants(function):
                 killed = trial(place, function, mutant, [truths[row] for row in rows])
                 outcomes.append(Outcome(mutant, killed, "" if killed else reason_for(mutant)))
     return Score(outcomes, time.perf_counter() - start)
 
 
-def trial(place: str, function: Callable[..., Any], mutant: Mutant, rows: list[Truth]) -> str:
+def trial(
+    place: str, function: Callable[..., Any], mutant: Mutant, rows: list[ExactGradients]
+) -> str:
     """What kills the mutant: a tensor, a fault's kind, or an exception; '' if nothing does."""
     with planted(place, build(mutant, function)):
         for truth in rows:

@@ -6,7 +6,7 @@ import pytest
 
 from minivae import ops
 from minivae.cli.main import run
-from minivae.verify import corpus, score
+from minivae.proof import corpus, mutation_score
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_json(verify):
 
 def test_a_wrong_op_exits_with_1_and_is_named_last(verify):
     bug = next(b for b in corpus.BUGS if b.name == "sign of the mean's pull")
-    with score.planted("ops.kl_backward", corpus.edited(bug.edits[0])):
+    with mutation_score.planted("ops.kl_backward", corpus.edited(bug.edits[0])):
         code, out, _ = verify("kl")
     assert code == 1 and "sign is flipped" in out
     worst = out.splitlines()[-2]

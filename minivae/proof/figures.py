@@ -11,7 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from minivae import ops
-from minivae.verify import corpus, fullsize, highprec, meaning, score, strategies, table
+from minivae.proof import corpus, fifty_digits, meaning, mutation_score, right_passes
+from minivae.proof import full_size as whole
+from minivae.proof.case import Case
+from minivae.proof.cases import find
+from minivae.proof.exact_gradients import ExactGradients
+from minivae.proof.op_cases import op_cases
 from minivae.verify.report import Report
 from minivae.verify.tolerances import tol
 
@@ -61,22 +66,20 @@ def ladder(reports: list[Report]) -> list[Figure]:
 def adjoint32() -> Figure:
     """<v, J u> = <J^T v, u> with backward run in float32, against J u in float64."""
     found = []
-    for case in table.op_cases():
+    for case in op_cases():
         found += float32_gaps(case)
     return Figure("adjoint identity, float32", max(found), tol("adjoint32"))
 
 
-def float32_gaps(case: table.Case) -> list[float]:
+def float32_gaps(case: Case) -> list[float]:
     """By tensor, the identity's gap over the norm of its terms."""
-    from minivae.verify.truth import Truth
-
-    truth = Truth(case)
+    truth = ExactGradients(case)
     small = {
         n: np.asarray(v, dtype=np.float32) if isinstance(v, np.ndarray) else v
         for n, v in case.inputs.items()
     }
     wide = {n: v.astype(np.float64) if isinstance(v, np.ndarray) else v for n, v in small.items()}
-    exact = Truth(case._replace(inputs=wide))
+    exact = ExactGradients(case._replace(inputs=wide))
     job = truth.bind(ops)
     job.base = [
         np.asarray(v, dtype=np.float32) if isinstance(v, np.ndarray) else v for v in job.base
@@ -94,13 +97,11 @@ def float32_gaps(case: table.Case) -> list[float]:
 
 
 def precise() -> Figure:
-    errors = [
-        max(highprec.errors(case, entries=12).values()) for case in table.cases() if light(case)
-    ]
+    errors = [max(fifty_digits.errors(case, entries=12).values()) for case in find() if light(case)]
     return Figure("50 digits, ops, layers and models", max(errors), tol("fifty_digits"))
 
 
-def light(case: table.Case) -> bool:
+def light(case: Case) -> bool:
     """Rows that do not take minutes in 80-digit arithmetic: every op, and the models' main
     variants."""
     heavy = (
@@ -117,11 +118,11 @@ def light(case: table.Case) -> bool:
 
 def full_size(plants: int) -> list[Figure]:
     """Probes and planted errors in a 784-400-20 model."""
-    model = fullsize.FullSize()
+    model = whole.FullSize()
     start = time.process_time()
     rows = model.probe_all()
     spent = time.process_time() - start
-    found = fullsize.score_plants(model, plants, tol("plant"))
+    found = whole.score_plants(model, plants, tol("plant"))
     hits = sum(hit for hit, _ in found)
     return [
         Figure("full size, worst probe over the norm", worst(r.error for r in rows), tol("probe")),
@@ -135,7 +136,7 @@ def full_size(plants: int) -> list[Figure]:
 
 def mutants() -> list[Figure]:
     """The planted bugs' scoreboard in figures."""
-    board = score.score()
+    board = mutation_score.score()
     planted = len(board.outcomes)
     share = board.killed / max(1, planted - len(board.equivalent))
     return [
@@ -162,13 +163,13 @@ def meanings() -> Figure:
 def alarms(examples: int) -> Figure:
     """False alarms on right passes at random test points."""
     return Figure(
-        f"false alarms in {examples} random right passes", strategies.false_alarms(examples), 0
+        f"false alarms in {examples} random right passes", right_passes.false_alarms(examples), 0
     )
 
 
 def measure(plants: int = 200, examples: int = 10_000) -> Iterator[Figure]:
     """Every figure in turn, as it is measured."""
-    yield from ladder([case.run() for case in table.cases()])
+    yield from ladder([case.run() for case in find()])
     yield adjoint32()
     yield precise()
     yield from full_size(plants)

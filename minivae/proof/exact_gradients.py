@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minivae import ops
+from minivae.proof.case import Case
 from minivae.types import Array
 from minivae.verify import contract
 from minivae.verify.check import noises, upstream
@@ -15,12 +16,11 @@ from minivae.verify.evaluate import Pass, quiet
 from minivae.verify.oracles import Case as Trial
 from minivae.verify.oracles import by_complex_step, tolerances
 from minivae.verify.structure import align
-from minivae.verify.table import Case
 from minivae.verify.tolerances import EPS64
 from minivae.verify.votes import Probe
 
 
-class Truth:
+class ExactGradients:
     """The true gradient of every tensor of a row at its test point, and how far a right one
     may be off.
 

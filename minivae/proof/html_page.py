@@ -7,10 +7,10 @@ from __future__ import annotations
 import math
 from html import escape
 
-from minivae.verify.curves import Curves, Points
-from minivae.verify.figures import Figure
+from minivae.proof.curves import Curves, Points
+from minivae.proof.figures import Figure
+from minivae.proof.mutation_score import Score
 from minivae.verify.report import HEADER, Report, Row, row_cells
-from minivae.verify.score import Score
 
 COLOURS = ("#b3541e", "#2f6f9f", "#3d8361", "#7a4fa3")
 STYLE = """

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from minivae import ops
-from minivae.verify import meaning, table
-from minivae.verify.truth import Truth
+from minivae.proof import cases, meaning
+from minivae.proof.exact_gradients import ExactGradients
 
 RESULTS = {m.name: m for m in meaning.checks()}
 
@@ -31,7 +31,7 @@ def test_variance_for_standard_deviation_passes_gradient_checks_and_fails_here()
             (dz * eps).sum(axis=0) * np.exp(v),
         ),
     )
-    assert table.cases(["reparameterise"])[0].run(K).ok
+    assert cases.find(["reparameterise"])[0].run(K).ok
     bad = [m for m in meaning.checks(K) if not m.ok]
     assert bad and bad[0].op == "reparameterise_forward" and "variance" in bad[0].name
 
@@ -53,5 +53,5 @@ def test_a_wrong_formula_is_blamed(op, wrong):
 
 def test_a_forward_off_by_a_constant_is_noticed_though_its_gradient_is_right():
     K = changed(kl_forward=lambda mu, v: ops.kl_forward(mu, v) + 0.5)
-    case = table.cases(["kl"])[0]
-    assert case.run(K).ok and Truth(case).wrong(K) == "y"
+    case = cases.find(["kl"])[0]
+    assert case.run(K).ok and ExactGradients(case).wrong(K) == "y"
