@@ -22,7 +22,8 @@ from minivae_kernels.cpu.ops.optimisers import OPTIMISER_CODES
 
 # Words of the configuration.
 (DATA_DIM, LATENT_DIM, DRAWS, DEPTH_, ACTIVATION, LIKELIHOOD, LEARN_C, LOGC0, DYNAMIC, OPTIMISER,
- BYTES, EPS0, SIGMA0, KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH, WORDS) = range(20)  # fmt: skip
+ BYTES, EPS0, SIGMA0,
+ KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH, WORDS) = range(20)  # fmt: skip
 # Numbers of the configuration.
 LOGC, FREE_BITS, SCALE, MOMENTUM, BETA1, BETA2, ADAM_EPS, NUMBERS = range(8)
 OBJECTIVE_CODES = {"elbo": 0}
