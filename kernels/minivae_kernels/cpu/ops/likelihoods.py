@@ -17,6 +17,8 @@ from minivae_kernels.cpu.threads.count import team_for
 from minivae_kernels.cpu.threads.pool import run
 
 f32 = np.float32
+BERNOULLI, GAUSSIAN = range(2)
+LIKELIHOOD_CODES = {"bernoulli": BERNOULLI, "gaussian": GAUSSIAN}
 LOG_2PI = math.log(2 * math.pi)
 
 

@@ -14,6 +14,8 @@ from minivae_kernels.cpu.threads.count import team_for
 from minivae_kernels.cpu.threads.pool import run
 
 f32 = np.float32
+ADAM, SGD = range(2)
+OPTIMISER_CODES = {"adam": ADAM, "sgd": SGD}
 
 
 @inner

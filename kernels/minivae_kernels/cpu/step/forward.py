@@ -14,12 +14,12 @@ from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, outlined, sum
 from minivae_kernels.cpu.gemm.matmul import forward_panel, halves_of
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.activations import LOGVAR_BOUND, activate
+from minivae_kernels.cpu.ops.likelihoods import GAUSSIAN
 from minivae_kernels.cpu.step.tables import (
     B0,
     DATA_DIM,
     DRAWS,
     EPS0,
-    GAUSSIAN,
     INPUTS,
     KL0,
     LATENT_DIM,

@@ -9,20 +9,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minivae_kernels import kernel_of
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import Arena, Place, aligned, panels, row_stride
 from minivae_kernels.cpu.ops.activations import ACTIVATION_CODES
+from minivae_kernels.cpu.ops.likelihoods import LIKELIHOOD_CODES
+from minivae_kernels.cpu.ops.optimisers import OPTIMISER_CODES
 
 # Columns of the layer table.
 (INPUTS, OUTPUTS, W0, W_PANEL, B0, X0, X_PANEL, Y0, Y_PANEL, DY0, DY_PANEL, DX0, DX_PANEL,
  DECODES, LAYER_WORDS) = range(15)  # fmt: skip
 
 # Words of the configuration.
-(DATA_DIM, LATENT_DIM, DRAWS, DEPTH_, ACTIVATION, LIKELIHOOD, LEARN_C, LOGC0, DYNAMIC, SGD, BYTES,
- EPS0, SIGMA0, KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH, WORDS) = range(20)  # fmt: skip
+(DATA_DIM, LATENT_DIM, DRAWS, DEPTH_, ACTIVATION, LIKELIHOOD, LEARN_C, LOGC0, DYNAMIC, OPTIMISER,
+ BYTES, EPS0, SIGMA0,
+ KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH, WORDS) = range(20)  # fmt: skip
 # Numbers of the configuration.
 LOGC, FREE_BITS, SCALE, MOMENTUM, BETA1, BETA2, ADAM_EPS, NUMBERS = range(8)
-BERNOULLI, GAUSSIAN = range(2)
+OBJECTIVE_CODES = {"elbo": 0}
 # Words of the running sums (float64); the sums of each dimension's KL follow.
 UPDATES, SAMPLES, NLL, KL, LOSS, KL_J = range(6)
 
@@ -44,9 +48,13 @@ class Plan(NamedTuple):
 
 
 def build(plan: Any) -> Plan:
-    """The tables of a StepPlan."""
+    """The tables of a StepPlan. Raises Unsupported where a part has no fused kernel."""
+    activation = kernel_of(plan, "activation", ACTIVATION_CODES)
+    likelihood = kernel_of(plan, "likelihood", LIKELIHOOD_CODES)
+    optimiser = kernel_of(plan, "optimiser", OPTIMISER_CODES)
+    if hasattr(plan, "objective"):
+        kernel_of(plan, "objective", OBJECTIVE_CODES)
     hidden, J, D = tuple(plan.hidden), plan.latent_dim, plan.data_dim
-    kind = ACTIVATION_CODES[plan.activation]
     depth = len(hidden)
     space, params = Arena(), Arena()
     few, many = row_stride(plan.max_batch), row_stride(plan.max_batch * plan.draws)
@@ -83,8 +91,8 @@ def build(plan: Any) -> Plan:
     learn_c = any(name == "decoder.logc" for name, _, _ in plan.layout)
     scratch = 17 * PANEL * PANEL + 2 * PANEL * max(panels(D), 8) + PANEL * panels(J) * 4
     config = np.zeros(WORDS, dtype=np.int64)
-    config[:] = (D, J, plan.draws, depth, kind, plan.likelihood == "gaussian", learn_c,
-                 params.take(PANEL), plan.binarise == "dynamic", plan.optimiser == "sgd", 0,
+    config[:] = (D, J, plan.draws, depth, activation, likelihood, learn_c,
+                 params.take(PANEL), plan.binarise == "dynamic", optimiser, 0,
                  eps.start, sigma.start, kl.start, few, many,
                  plan.seed & 0xFFFFFFFF, (plan.seed >> 32) & 0xFFFFFFFF, scratch)  # fmt: skip
     logc = 0.0 if plan.logc is None else float(plan.logc)

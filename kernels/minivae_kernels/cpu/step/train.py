@@ -12,7 +12,7 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
-from minivae_kernels.cpu.ops.likelihoods import LOG_2PI
+from minivae_kernels.cpu.ops.likelihoods import GAUSSIAN, LOG_2PI
 from minivae_kernels.cpu.step.backward import heads_backward, hidden_backward, latent_backward
 from minivae_kernels.cpu.step.batch import gather, noise
 from minivae_kernels.cpu.step.forward import (
@@ -28,7 +28,6 @@ from minivae_kernels.cpu.step.tables import (
     DEPTH_,
     DRAWS,
     FREE_BITS,
-    GAUSSIAN,
     KL,
     KL_J,
     LEARN_C,

@@ -12,7 +12,7 @@ import numpy as np
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, outlined
 from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT, TWO, halves_of, multiply, weight_blocks
-from minivae_kernels.cpu.ops.optimisers import adam, sgd
+from minivae_kernels.cpu.ops.optimisers import SGD, adam, sgd
 from minivae_kernels.cpu.step.tables import (
     ADAM_EPS,
     B0,
@@ -24,13 +24,13 @@ from minivae_kernels.cpu.step.tables import (
     DY_PANEL,
     INPUTS,
     MOMENTUM,
+    OPTIMISER,
     OUTPUTS,
     W0,
     W_PANEL,
     X0,
     X_PANEL,
 )
-from minivae_kernels.cpu.step.tables import SGD as USE_SGD
 
 f32 = np.float32
 TOGETHER = 8  # blocks under one panel of dy, whose part in the cache they share
@@ -49,7 +49,7 @@ def constants(numbers, lr, t, out):
 @inner
 def descend(c, p, grad, m, v, k):
     """One optimiser step on a stretch of parameters."""
-    if c[USE_SGD] != 0:
+    if c[OPTIMISER] == SGD:
         sgd(p, grad, m, k[7], k[8])
     else:
         adam(p, grad, m, v, k[0], k[1], k[2], k[3], k[4], k[5], k[6])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import minivae_kernels
 import numpy as np
 import pytest
 
@@ -205,3 +206,12 @@ def test_threads_not_named_are_those_of_load(K: Any) -> None:
         assert step.threads == 3
     finally:
         load_backend("numba", threads=2)
+
+
+@pytest.mark.parametrize("part", ["activation", "likelihood", "optimiser"])
+def test_a_part_without_a_kernel_is_declined_by_name(K: Any, part: str) -> None:
+    plan, *rest = problem("relu", 13)
+    plan = plan._replace(**{part: "brand-new"})
+    with pytest.raises(minivae_kernels.Unsupported, match=f"{part} 'brand-new'") as caught:
+        minivae_kernels.load("numba", 2)["make_step"](plan, *rest)
+    assert caught.value.plan is plan
