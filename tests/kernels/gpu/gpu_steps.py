@@ -71,7 +71,7 @@ def reference(plan: Any, theta: Any, moments: Any, data: Any, dtype: Any) -> Ref
 
 def check_step(K: Any, model: str, optimiser: str) -> None:
     """Three updates: at most twice as far from float64 as the float32 reference is."""
-    given = problem(MODELS[model], optimiser=optimiser, adam_eps=1e-3)
+    given = problem(MODELS[model], optimiser=optimiser, settings={"eps": 1e-3})
     exact = run(reference(*given, np.float64))
     single = run(reference(*given, np.float32))
     mine = run(K.make_step(*given))

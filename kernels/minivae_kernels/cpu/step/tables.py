@@ -96,8 +96,8 @@ def build(plan: Any) -> Plan:
                  eps.start, sigma.start, kl.start, few, many,
                  plan.seed & 0xFFFFFFFF, (plan.seed >> 32) & 0xFFFFFFFF, scratch)  # fmt: skip
     logc = 0.0 if plan.logc is None else float(plan.logc)
-    numbers = np.array([logc, plan.free_bits, plan.scale, plan.momentum, plan.beta1, plan.beta2,
-                        plan.adam_eps], dtype=np.float64)  # fmt: skip
+    numbers = np.array([logc, plan.free_bits, plan.scale, plan.setting("momentum"), plan.setting("beta1"), plan.setting("beta2"),
+                        plan.setting("eps")], dtype=np.float64)  # fmt: skip
     table = np.array(layers, dtype=np.int64)
     blocks, weights, starts = _blocks(table)
     rows = plan.max_batch * plan.draws
