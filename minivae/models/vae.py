@@ -39,12 +39,25 @@ class Cache(NamedTuple):
     mu: Array  # (B, J)
     raw_logvar: Array  # (B, J) before the bound
     logvar: Array  # (B, J)
-    z: Array  # (L, B, J)
     decoder: tuple[HiddenCache, ...]  # one of each hidden layer of the decoder ...
     hz: Array  # (L·B, H) ... and what the last one gives to the output
     out: Array  # (L, B, D) what the likelihood takes: logits, or a mean
-    nll: Array  # (L, B) nats
-    kl: Array  # (B, J) nats
+    terms: Terms  # what the objective is made of: nll (L, B), kl (B, J), z (L, B, J), …
+
+    @property
+    def nll(self) -> Array:
+        """-log p(x | z) of every draw and datum, (L, B), nats."""
+        return self.terms.nll
+
+    @property
+    def kl(self) -> Array:
+        """KL of every datum and latent dimension, (B, J), nats."""
+        return self.terms.kl
+
+    @property
+    def z(self) -> Array:
+        """The codes drawn, (L, B, J)."""
+        return self.terms.z
 
 
 def elbo_forward(
@@ -73,7 +86,7 @@ def elbo_forward(
     terms = Terms(nll, kl, mu, logvar, z, eps)
     loss = objective.forward(K, terms, beta, config.free_bits)  # ()                   E28
 
-    return loss, Cache(x, eps, beta, trunk, h, mu, raw_logvar, logvar, z, decoder, hz, out, nll, kl)
+    return loss, Cache(x, eps, beta, trunk, h, mu, raw_logvar, logvar, decoder, hz, out, terms)
 
 
 def elbo_backward(
@@ -85,14 +98,12 @@ def elbo_backward(
     """
     kind = config.activation
     objective = OBJECTIVES[config.objective]
-    x, eps, beta, trunk, h, mu, raw_logvar, logvar, z, decoder, hz, out, nll, kl = cache
+    x, eps, beta, trunk, h, _mu, raw_logvar, logvar, decoder, hz, out, terms = cache
     L, B, J = eps.shape
     g: Parameters = {}
 
-    terms = Terms(nll, kl, mu, logvar, z, eps)
-    dnll, dmu_kl, dlogvar_kl = objective.backward(  # (L, B), (B, J), (B, J)      E16, E28
-        K, dloss, terms, beta, config.free_bits
-    )
+    d = objective.backward(K, dloss, terms, beta, config.free_bits)  #          E16, E28
+    dnll, dmu_kl, dlogvar_kl = d  # (L, B), (B, J), (B, J)
     dout = nll_backward(K, p, g, dnll, out, x, config)  # (L, B, D)              E21, E24
     dout = dout.reshape(L * B, -1)
     linear_backward(K, g, "decoder.out", dout, hz)
