@@ -5,7 +5,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from minivae.ops.table import FUNCTIONS, OPS
 
 globals().update({name: record.function for name, record in FUNCTIONS.items()})
-__all__ = [*OPS, "OPS"]  # noqa: PLE0604
+__all__ = [*OPS, "OPS"]
+
+
+def __getattr__(name: str) -> Any:  # only reached for a name that the table does not have
+    raise AttributeError(f"there is no op {name!r}")

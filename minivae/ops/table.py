@@ -146,9 +146,7 @@ def random_op(function: Callable[..., Any], args: Mapping[str, Arg], gives: str,
     return Op(function, args, {"y": gives}, EXACT, cost=cost, why="held bit for bit")
 
 
-def _dense(
-    forward: Callable[..., Any], *backward: Backward, cost: float = 1.0, **more: Any
-) -> Op:
+def _dense(forward: Callable[..., Any], *backward: Backward, cost: float = 1.0, **more: Any) -> Op:
     args = {"x": Arg("B I"), "W": Arg("I O", scale=0.5), "b": Arg("O")}
     return Op(forward, args, {"y": "B O"}, PRODUCT, tuple(backward), cost, **more)
 

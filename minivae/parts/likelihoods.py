@@ -86,7 +86,7 @@ def _mean_is_output(K: Any, out: Array, *extra: Any) -> Array:
 
 
 def _sigmoid_mean(K: Any, logits: Array) -> Array:
-    return K.sigmoid_forward(logits)  # type: ignore[no-any-return]
+    return K.sigmoid_forward(logits)
 
 
 def _flip_coins(mean: Array, logits: Array, noise: Noise) -> Array:

@@ -82,4 +82,4 @@ def kernel(K: Any, function: Callable[..., Any]) -> Callable[..., Any]:
     record = FUNCTIONS.get(function.__name__)
     if record is None or record.function is not function:
         return function
-    return getattr(K, function.__name__)  # type: ignore[no-any-return]
+    return getattr(K, function.__name__)

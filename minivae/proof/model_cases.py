@@ -12,7 +12,7 @@ from minivae.models import autoencoder as ae
 from minivae.models import inference, linear_vae, vae
 from minivae.models.config import ModelConfig
 from minivae.params import Layout
-from minivae.parts import ACTIVATIONS, LIKELIHOODS, OBJECTIVES, Objective, Terms
+from minivae.parts import ACTIVATIONS, OBJECTIVES, Objective, Terms
 from minivae.proof.case import DIMS, Case, normal, rng_for
 from minivae.types import Array
 

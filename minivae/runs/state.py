@@ -10,9 +10,9 @@ import numpy as np
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
 from minivae.models.vae import layout_of
+from minivae.parts import OPTIMISERS
 from minivae.runs.checkpoint import MOMENTS, Checkpoint, Tensors
 from minivae.runs.errors import CheckpointError
-from minivae.parts import OPTIMISERS
 from minivae.types import Array
 
 

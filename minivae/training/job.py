@@ -77,7 +77,7 @@ class Job:
         return order[update * B : end * B].reshape(-1, B)
 
     def step(self, state: State, say: Callable[[str], None] = lambda line: None) -> Any:
-        """The backend's training step, holding a copy of this state; `say` hears of a slower one."""
+        """The backend's training step, a copy of this state in it; `say` hears of a slower one."""
         return make_step(self.K, self.plan, state.theta, state.moments, self.data.train, say)
 
 

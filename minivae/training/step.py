@@ -46,14 +46,17 @@ def make_step(
         return K.make_step(plan, theta, moments, data)
     except Unsupported as declined:
         if declined.reason:
-            say(f"{K.name}: {declined.reason}, so each update runs op by op on its kernels (slower)")
+            say(
+                f"{K.name}: {declined.reason}, so each update runs op by op on its kernels (slower)"
+            )
         return ReferenceStep(K, plan, theta, moments, data)
 
 
 class ReferenceStep:
     """Training steps on one set of parameters, by any backend's ops.
 
-    theta (P,), moments (M, P) as many as the optimiser has, data (N, D) uint8 or float. The copies it makes are its own.
+    theta (P,), moments (M, P) as many as the optimiser has, data (N, D) uint8 or float. The
+    copies it makes are its own.
     `bad_step` is the first update whose loss was not finite, or -1; that update and all later
     ones are not applied, so the last good state is kept.
     """

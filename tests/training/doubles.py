@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from minivae.backend import load_backend
-from minivae.training.step import ReferenceStep
 from minivae.training.progress import NullReporter
+from minivae.training.step import ReferenceStep
 
 
 class StopAt:

@@ -14,7 +14,6 @@ from minivae.training.job import make_job
 from minivae.training.nan_origin import TracingBackend, trace_update
 from minivae.training.nan_replay import investigate
 from minivae.training.step import ReferenceStep
-from minivae.training.step import ReferenceStep
 from tests.training.child_run import run_here, settings, small_data
 
 pytestmark = pytest.mark.usefixtures("swift_disk")

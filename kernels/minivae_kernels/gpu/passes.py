@@ -233,8 +233,24 @@ class Update(Launcher):
         args: tuple[Any, ...]
         vec = self.aligned(b.theta, b.grad, b.m, b.v)
         if self.descent == "adam_step":
-            betas = plan.setting("beta1"), 1 - plan.setting("beta1"), plan.setting("beta2"), 1 - plan.setting("beta2")
-            args = (b.theta, b.grad, b.m, b.v, *betas, b.rates, plan.setting("eps"), b.counters, n, vec)
+            betas = (
+                plan.setting("beta1"),
+                1 - plan.setting("beta1"),
+                plan.setting("beta2"),
+                1 - plan.setting("beta2"),
+            )
+            args = (
+                b.theta,
+                b.grad,
+                b.m,
+                b.v,
+                *betas,
+                b.rates,
+                plan.setting("eps"),
+                b.counters,
+                n,
+                vec,
+            )
         else:
             args = (b.theta, b.grad, b.m, b.rates, plan.setting("momentum"), b.counters, n, vec)
         self.device.launch(self.descent, (walk_blocks(n), 1), THREADS, args)

@@ -18,8 +18,8 @@ from minivae_kernels.cpu.threads.pool import run
 class Step:
     """Consecutive updates of one model, as the reference step computes them.
 
-    theta (P,), moments (M, P), M = 1 or 2, and data (N, D) uint8 or float32 as in the plan; theta and the
-    moments are copied, the data is not. `bad_step` is the first update whose loss was not
+    theta (P,), one or two moments (M, P) and data (N, D) uint8 or float32 as in the plan; theta
+    and the moments are copied, the data is not. `bad_step` is the first update whose loss was not
     finite, or -1; that update and all later ones change nothing.
     """
 

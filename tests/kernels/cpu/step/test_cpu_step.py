@@ -93,7 +93,9 @@ def test_a_bounded_logvar_learns_nothing(K: Any) -> None:
     plan, theta, moments, data = problem("relu", 13)
     (start,) = (offset for name, offset, _ in plan.layout if name == "encoder.logvar.b")
     theta[start : start + 5 : 2] = -50
-    fast, slow = (make_step(load_backend(n), plan, theta, moments, data) for n in ("numba", "numpy"))
+    fast, slow = (
+        make_step(load_backend(n), plan, theta, moments, data) for n in ("numba", "numpy")
+    )
     for step in (fast, slow):
         step(*schedule(13))
     (a, _), (b, _) = fast.state(), slow.state()
@@ -162,7 +164,9 @@ def test_bad_in_the_middle(K: Any) -> None:
     rows, t, lr, beta = schedule(13)
     rows = np.where(rows == 5, 6, rows)
     rows[3, 2] = 5
-    step, slow = (make_step(load_backend(n), plan, theta, moments, data) for n in ("numba", "numpy"))
+    step, slow = (
+        make_step(load_backend(n), plan, theta, moments, data) for n in ("numba", "numpy")
+    )
     for s in (step, slow):
         s(rows, t, lr, beta)
         assert s.bad_step == t + 3
