@@ -47,12 +47,12 @@ def density(data: np.ndarray) -> float:
 
 
 def new_lists(batch: int, panels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Room for the lists of `batch` rows; a list begins with its length.
+    """Room for the lists of `batch` rows, or none at all; a list begins with its length.
 
     masks (batch, panels): one bit for each feature that is not zero. by_row: the features of four
     rows; by_feature: the rows of four features.
     """
-    groups = -(-batch // TOGETHER)
+    groups, panels = -(-batch // TOGETHER), panels if batch else 0
     return (
         np.zeros((batch, panels), dtype=np.int32),
         np.zeros((groups, 1 + panels * PANEL), dtype=np.int32),
