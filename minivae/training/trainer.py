@@ -43,7 +43,7 @@ class Trainer:
         self.history = writer.history if writer else []
         self.last_good = deepcopy(state)  # what a replay starts from
         self.best_theta = writer.best_theta() if writer else None
-        self.step = job.step(state)
+        self.step = job.step(state, reporter.note)
         self.last_tick = self.last_save = self.began = time.monotonic()
         self.samples = 0  # in this process, since `began`
 

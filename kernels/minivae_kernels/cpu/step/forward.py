@@ -1,6 +1,7 @@
 """The forward phases of a training step: what each thread does between two barriers.
 
-Every function takes (member, team) and does that member's share. `w` is the workspace of all
+Every function takes a member's `crew` and the phase's pieces (threads/partition.py), and works on
+one after another. `w` is the workspace of all
 activations and their gradients, `p` the parameters; both flat, in panels (gemm/matmul.py). What a
 panel holds beyond its last column is zero and stays zero.
 """
@@ -35,8 +36,7 @@ from minivae_kernels.cpu.step.tables import (
     Y_PANEL,
     Z_PANEL,
 )
-from minivae_kernels.cpu.threads.barrier import share
-from minivae_kernels.cpu.threads.partition import group_size, pieces
+from minivae_kernels.cpu.threads.partition import group_size, next_piece
 
 f32 = np.float32
 
@@ -53,27 +53,34 @@ def dense_rows(layer, panel, first, rows, w, p):
 
 
 @inner
-def hidden_forward(member, team, layer, kind, rows, w, p, mine):
+def hidden_forward(crew, pieces, firsts, layer, kind, w, p):
     """y = act(x W + b) of a hidden layer."""
     outlined()
-    for k in range(pieces(layer[OUTPUTS], rows, member, team, mine)):
-        panel, first, count = mine[k, 0], mine[k, 1], mine[k, 2]
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         y0 = dense_rows(layer, panel, first, count, w, p)
         activate(w[y0 : y0 + count * PANEL], kind)
+        turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def latent_forward(member, team, c, mu, logvar, batch, w, p):
-    """Both heads, the bounded log-variance, z and the KL, for this member's rows."""
+def latent_forward(crew, pieces, firsts, c, mu, logvar, batch, w, p):
+    """Both heads, the bounded log-variance, z and the KL."""
     outlined()
-    low, high = share((batch + 3) // 4, member, team)
-    low, high = low * 4, min(batch, high * 4)
-    if low >= high:
-        return
-    n = (high - low) * PANEL
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        latent_rows(c, mu, logvar, pieces[k, 1], pieces[k, 2], batch, w, p)
+        turn, k = next_piece(crew, firsts, turn)
+
+
+@inner
+def latent_rows(c, mu, logvar, low, count, batch, w, p):
+    """The same for `count` rows from `low` on."""
+    n = count * PANEL
     for panel in range((c[LATENT_DIM] + PANEL - 1) // PANEL):
-        m0 = dense_rows(mu, panel, low, high - low, w, p)
-        v0 = dense_rows(logvar, panel, low, high - low, w, p)
+        m0 = dense_rows(mu, panel, low, count, w, p)
+        v0 = dense_rows(logvar, panel, low, count, w, p)
         offset = panel * c[LATENT_PANEL] + low * PANEL
         s0, k0 = c[SIGMA0] + offset, c[KL0] + offset
         _sigma_kl(w[m0 : m0 + n], w[v0 : v0 + n], w[s0 : s0 + n], w[k0 : k0 + n])
@@ -106,7 +113,7 @@ def _draw(mu, sigma, eps, z):
 
 
 @inner
-def output_forward(member, team, c, layer, batch, precision, w, p, scratch, s0, partial, mine):
+def output_forward(crew, pieces, firsts, c, layer, batch, precision, w, p, scratch, s0, partial):
     """The decoder's output, its negative log-likelihood, and its gradient in the output's place.
 
     `partial` holds 32 sums for every (panel, group of rows): nats, or squared errors (Gaussian).
@@ -115,13 +122,15 @@ def output_forward(member, team, c, layer, batch, precision, w, p, scratch, s0, 
     rows = batch * c[DRAWS]
     size = group_size(rows)
     groups = (rows + size - 1) // size
-    for k in range(pieces(layer[OUTPUTS], rows, member, team, mine)):
-        panel, first, last = mine[k, 0], mine[k, 1], mine[k, 1] + mine[k, 2]
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        panel, first, last = pieces[k, 0], pieces[k, 1], pieces[k, 1] + pieces[k, 2]
         dense_rows(layer, panel, first, last - first, w, p)
         for row in range(first, last, size):
             count = min(size, last - row)
             slot = (panel * groups + row // size) * PANEL
             score(c, layer, panel, row, count, batch, precision, w, scratch, s0, partial, slot)
+        turn, k = next_piece(crew, firsts, turn)
 
 
 @inner

@@ -38,9 +38,6 @@ class Plan(NamedTuple):
     numbers: np.ndarray  # (NUMBERS,) float64
     layers: np.ndarray  # (encoder hidden, mu, logvar, decoder hidden, out; LAYER_WORDS) int64
     names: tuple[str, ...]  # one a layer
-    blocks: np.ndarray  # (·, 2) int64: panel of outputs, panel of inputs, layer after layer
-    weights: np.ndarray  # (· + 1,) int64: work up to each block
-    starts: np.ndarray  # (layers + 1,) int64: each layer's first block
     parameters: int  # floats
     workspace: int
     scratch: int  # floats for each thread
@@ -96,28 +93,13 @@ def build(plan: Any) -> Plan:
                  eps.start, sigma.start, kl.start, few, many,
                  plan.seed & 0xFFFFFFFF, (plan.seed >> 32) & 0xFFFFFFFF, scratch)  # fmt: skip
     logc = 0.0 if plan.logc is None else float(plan.logc)
-    numbers = np.array([logc, plan.free_bits, plan.scale, plan.momentum, plan.beta1, plan.beta2,
-                        plan.adam_eps], dtype=np.float64)  # fmt: skip
+    rule = [plan.setting(name) for name in ("momentum", "beta1", "beta2", "eps")]
+    numbers = np.array([logc, plan.free_bits, plan.scale, *rule], dtype=np.float64)
     table = np.array(layers, dtype=np.int64)
-    blocks, weights, starts = _blocks(table)
     rows = plan.max_batch * plan.draws
     slots = panels(D) * (rows // 64 + 17)
-    return Plan(config, numbers, table, tuple(names), blocks, weights, starts, params.size,
-                space.size, scratch, slots * PANEL)  # fmt: skip
-
-
-def _blocks(layers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The 32 x 32 blocks of every weight matrix, the work up to each, each layer's first."""
-    blocks, weights, starts = [], [0], [0]
-    for layer in layers:
-        inputs, outputs = int(layer[INPUTS]), int(layer[OUTPUTS])
-        for o in range(panels(outputs)):
-            columns = 16 if outputs - o * PANEL <= 16 else 32
-            for i in range(panels(inputs)):
-                blocks.append((o, i))
-                weights.append(weights[-1] + columns * min(PANEL, inputs - i * PANEL))
-        starts.append(len(blocks))
-    return tuple(np.array(a, dtype=np.int64) for a in (blocks, weights, starts))
+    return Plan(config, numbers, table, tuple(names), params.size, space.size, scratch,
+                slots * PANEL)  # fmt: skip
 
 
 def pack(plan: Plan, plain: np.ndarray, layout: tuple[tuple[str, int, Any], ...]) -> np.ndarray:

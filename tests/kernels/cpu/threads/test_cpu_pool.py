@@ -30,7 +30,7 @@ def test_errors_in_a_member_reach_the_caller() -> None:
 def test_an_interrupt_before_the_start_lets_all_go(K: Any) -> None:
     """Members that wait for one that never comes must not wait for ever."""
     x = np.zeros(8, dtype=np.float32)
-    unary_kernel(0, 1, new_sync(), 0, x, x)
+    unary_kernel(0, 1, new_sync(1), 0, x, x)
 
     def start(member: int, team: int, sync: Any) -> None:
         if member == 0:
@@ -82,7 +82,7 @@ def test_small_work_stays_on_one_thread(K: Any) -> None:
 def test_a_member_that_waits_long_leaves_its_core() -> None:
     """0.3 s at a barrier must cost next to no processor time, and end when the other comes."""
     x = np.zeros(8, dtype=np.float32)
-    unary_kernel(0, 1, new_sync(), 0, x, x)
+    unary_kernel(0, 1, new_sync(1), 0, x, x)
     used: list[float] = []
 
     def wait(member: int, team: int, sync: Any) -> None:
@@ -102,7 +102,7 @@ def test_more_threads_than_cores_still_meet() -> None:
     """Every barrier of every phase has sleepers then; none may be forgotten."""
     x = np.arange(1000, dtype=np.float32)
     y = np.zeros_like(x)
-    unary_kernel(0, 1, new_sync(), 0, x, y)
+    unary_kernel(0, 1, new_sync(1), 0, x, y)
     team = 4 * pool.default_threads()
     for _ in range(200):
         y[:] = 0
