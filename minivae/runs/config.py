@@ -18,21 +18,25 @@ from minivae.settings import (
 
 BINARISE = ("none", "dynamic", "fixed")
 
-# What may differ when a run is resumed: where and how long it runs, not what it computes ...
+# What may differ when a run is resumed: where its data lie (their sha256 must be the same), where
+# and how long it runs, not what it computes ...
 FREE_ON_RESUME = frozenset(
-    "epochs backend threads tf32 patience keep checkpoint_every checkpoint_seconds".split()
+    "dataset data_dir epochs backend threads tf32 patience keep checkpoint_every "
+    "checkpoint_seconds".split()
 )
 # ... and lr, so that a run that diverged can go on at a lower rate (it is said aloud).
 NOTED_ON_RESUME = frozenset({"lr"})
 # What a checkpoint does not hold, because its bytes must not depend on it.
-PLACE_ONLY = frozenset({"threads", "keep", "checkpoint_every", "checkpoint_seconds"})
+PLACE_ONLY = frozenset({"data_dir", "threads", "keep", "checkpoint_every", "checkpoint_seconds"})
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Training settings; a wrong value raises ConfigError in one line.
 
-    dataset: its name, for the record.
+    dataset, data_dir: its name or its file's path, and the folder with copies of published data
+        where one was given: where the data are looked for again. What tells them from other data
+        is their sha256, not their place.
     epochs, batch_size: passes over the training rows, and rows in an update.
     lr, optimiser: the rate, and a name in `parts.OPTIMISERS` (E32, E33).
     momentum, beta1, beta2, adam_eps: what optimisers call momentum, beta1, beta2 and eps.
@@ -51,6 +55,7 @@ class TrainConfig:
     """
 
     dataset: str = "digits"
+    data_dir: str | None = None
     epochs: int = 50
     batch_size: int = 128
     lr: float = 1e-3

@@ -16,6 +16,18 @@ from minivae.runs.errors import CheckpointError, RunError
 from minivae.runs.state import State
 
 Note = Callable[[str], None]
+DESCRIBED_ROWS = 20_000  # tell the range of the values; data may be larger than memory
+
+
+def describe_data(dataset: Dataset) -> dict[str, Any]:
+    """What a run records of its data: the fingerprint, and what pictures of the model need."""
+    some = dataset.train[:DESCRIBED_ROWS]
+    found = {"low": some.min(), "median": np.median(some), "high": some.max()}
+    shape = None if dataset.shape is None else list(dataset.shape)
+    values = {name: float(value) * dataset.scale for name, value in found.items()}
+    if not np.isfinite([*values.values()]).all():  # training will name them
+        values = {}
+    return {**fingerprint(dataset), "shape": shape, **values}
 
 
 def fingerprint(dataset: Dataset) -> dict[str, Any]:

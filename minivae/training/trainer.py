@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minivae.runs.errors import Diverged, RunError
+from minivae.runs.hints import command_line
 from minivae.runs.state import State, Sums
 from minivae.runs.writer import RunWriter
 from minivae.training.heldout import measure
@@ -196,7 +197,8 @@ class Trainer:
             return where
         if p.t > 0:
             self._save(best=False)
-        return f"{where}; saved. Continue with: minivae train --resume {self.writer.path}"
+        again = command_line("train", "--resume", self.writer.path)
+        return f"{where}; saved. Continue with: {again}"
 
     def _diverged(self) -> None:
         """Find what made the bad number, keep the last good state, and stop."""
