@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minivae.data.errors import DataError
+from minivae.parts import LIKELIHOODS
+from minivae.parts.domains import UNIT
 
 _CHUNK = 8192  # rows looked at together, so that a check needs little memory
 _LABEL_LIMIT = 2.0**63  # what int64 holds
@@ -105,21 +107,21 @@ def to_storage(
     return {n: _to_float32(p, f"{where} ({n})") for n, p in parts.items()}, 1.0, False
 
 
-def check_unit_range(array: NDArray[Any], scale: float, where: str, purpose: str) -> None:
-    """DataError naming the first value outside [0, 1] once scaled (NaN counts as outside)."""
+def check_domain(
+    array: NDArray[Any], scale: float, where: str, likelihood: str, groups: tuple[int, ...] = ()
+) -> None:
+    """DataError naming the first value, once scaled, that the likelihood's data cannot have."""
+    domain = LIKELIHOODS[likelihood].domain
     for start in range(0, len(array), _CHUNK):
         chunk = array[start : start + _CHUNK]
-        low, high = chunk.min() * scale, chunk.max() * scale
-        if low >= 0.0 and high <= 1.0 + 1e-6:
-            continue
-        values = chunk * scale
-        bad = ~((values >= 0.0) & (values <= 1.0 + 1e-6))
-        row, column = (int(i) for i in np.argwhere(bad)[0])
-        raise DataError(
-            f"{where}: row {start + row}, column {column} (from 0) is "
-            f"{float(values[row, column]):g}, but {purpose} needs values in [0, 1]; "
-            f"{_range_fix(array, scale)}"
-        )
+        found = domain.fault(chunk if scale == 1.0 else chunk * scale, groups)
+        if found is not None:
+            row, column, value = found
+            fix = _range_fix(array, scale) if domain is UNIT else domain.fix
+            raise DataError(
+                f"{where}: row {start + row}, column {column} (from 0) is {value:g}, but the "
+                f"{likelihood} likelihood needs {domain.words}; {fix}"
+            )
 
 
 def _range_fix(array: NDArray[Any], scale: float) -> str:
