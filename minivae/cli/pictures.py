@@ -31,7 +31,7 @@ class Scene(NamedTuple):
     x: Array
     labels: Array | None
     label_names: tuple[str, ...] | None
-    shape: tuple[int, int] | None
+    shape: tuple[int, ...] | None
 
     def decode(self, z: Array) -> Array:
         """E[x|z] (N, D)."""
