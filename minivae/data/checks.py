@@ -46,8 +46,10 @@ def flat_pictures(array: NDArray[Any]) -> tuple[NDArray[Any], tuple[int, ...] | 
     Returns the rows, channels last, and the shape of a picture; other arrays come back as they
     are, with None.
     """
+    # so narrow a picture is none: (N, 3, 3, 2) is no stack of PyTorch's
+    narrow = array.ndim == 4 and min(array.shape[2:]) < 4
     if array.ndim == 4 and array.shape[3] not in CHANNELS and array.shape[1] in CHANNELS:
-        array = np.moveaxis(array, 1, 3)
+        array = array if narrow else np.moveaxis(array, 1, 3)
     if array.ndim == 4 and array.shape[3] == 1:
         array = array[..., 0]
     if array.size == 0 or not (array.ndim == 3 or (array.ndim == 4 and array.shape[3] == 3)):

@@ -17,7 +17,7 @@ from minivae.data.foreign import SPARSE_KEYS, Mat, read_sparse
 from minivae.data.idx import file_errors
 from minivae.data.idx_sets import find_idx, load_idx
 from minivae.data.names import nearest_words
-from minivae.data.npy import Npz, npy_header, read_npy
+from minivae.data.npy import Npz, fold, npy_header, read_npy
 from minivae.data.pictures import has_pictures, load_pictures
 from minivae.data.reading import Reading
 from minivae.data.sniff import FORMS, sniff
@@ -180,7 +180,7 @@ def _load_archive(archive: Archive, reading: Reading) -> Dataset:
 def _chosen(archive: Archive, label: str | None) -> tuple[dict[str, str], dict[str, str]]:
     """The keys of the rows and of the labels, by part; DataError where none fits."""
     path = archive.path
-    keys = {key.lower().replace("-", "_"): key for key in archive.keys}
+    keys = {fold(key): key for key in archive.keys}
     rows = {part: k for part, names in _ROW_KEYS.items() if (k := _first(keys, names))}
     tags = {part: k for part, names in _LABEL_KEYS.items() if (k := _first(keys, names))}
     if label is not None and label not in archive.keys:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+LIMIT = 2.0**63  # what int64 holds
 MOST_KINDS = 1000  # different words; more are names of rows, not labels
 
 
@@ -60,12 +61,13 @@ def _unusable(labels: NDArray[Any], rows: int) -> str:
         return ""
     if labels.dtype.kind not in "buif":
         return f"labels of dtype {labels.dtype}"
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        return "labels that are infinite or missing"
-    if labels.dtype.kind == "f" and not np.array_equal(labels, np.trunc(labels)):
-        return "labels that are no whole numbers"
-    if labels.size and max(abs(float(labels.min())), abs(float(labels.max()))) > 2.0**53:
-        return "labels beyond 2**53"
+    if labels.dtype.kind == "f":
+        whole = (labels == np.trunc(labels)) & np.isfinite(labels)
+        if not whole.all():
+            first = int(np.flatnonzero(~whole)[0])
+            return f"the label of row {first} (from 0) is {labels[first]}, no whole number"
+    if labels.size and not (float(labels.min()) >= -LIMIT and float(labels.max()) < LIMIT):
+        return f"labels from {labels.min()} to {labels.max()} do not fit int64"
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 
 from minivae.data.errors import DataError
@@ -104,7 +105,7 @@ def _stranger(first: bytes) -> str:
 def missing_file(path: Path) -> DataError:
     """The error for a path that is not there, naming a near one if there is any."""
     folder = path.absolute().parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # false for a name too long, where Path.is_dir raises
         return DataError(f"{path}: there is no folder {folder}; check the path")
     try:
         names = [entry.name for entry in folder.iterdir()]

@@ -22,6 +22,7 @@ X = np.random.default_rng(0).random((6, 3))
         (np.array([b"b", b"a"] * 3), [1, 0] * 3, ("a", "b")),
         (np.eye(3, dtype=int)[[0, 2, 1, 0, 2, 1]], [0, 2, 1, 0, 2, 1], None),
         ([True, False] * 3, [1, 0] * 3, None),
+        (np.full(6, 2**62, dtype=np.uint64), [2**62] * 6, None),
     ],
 )
 def test_labels_that_can_be_used(labels: Any, expected: list[int], names: Any) -> None:
@@ -33,13 +34,15 @@ def test_labels_that_can_be_used(labels: Any, expected: list[int], names: Any) -
 @pytest.mark.parametrize(
     ("labels", "word"),
     [
-        (np.linspace(0, 1, 6), "no whole numbers"),
+        (np.linspace(0, 1, 6), "row 1 (from 0) is 0.2, no whole"),
         ([1, 2, 3], "3 labels for 6 rows"),
-        ([1, np.nan, 1, 1, 1, 1], "infinite or missing"),
-        ([1, np.inf, 1, 1, 1, 1], "infinite or missing"),
+        ([1, np.nan, 1, 1, 1, 1], "row 1 (from 0) is nan"),
+        ([1, -np.inf, 1, 1, 1, 1], "row 1 (from 0) is -inf"),
         (np.ones((6, 2)), "(6, 2)"),
         (np.array([1j] * 6), "complex"),
-        ([1e300] * 6, "2**53"),
+        ([1e19] * 6, "do not fit int64"),
+        ([-(2.0**64)] * 6, "do not fit int64"),
+        (np.full(6, 2**63 + 7, dtype=np.uint64), "do not fit int64"),
     ],
 )
 def test_labels_that_cannot_are_noted(labels: Any, word: str) -> None:
