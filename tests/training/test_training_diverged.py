@@ -7,13 +7,13 @@ import pytest
 
 from minivae.backend import load_backend
 from minivae.models.vae import elbo_backward, elbo_forward, layout_of
-from minivae.training.errors import Diverged
-from minivae.training.investigate import investigate
+from minivae.runs.errors import Diverged
+from minivae.runs.load import load_model
+from minivae.runs.state import State
 from minivae.training.job import make_job
-from minivae.training.load import load_model
-from minivae.training.state import State
+from minivae.training.nan_origin import TracingBackend, trace_update
+from minivae.training.nan_replay import investigate
 from minivae.training.step import ReferenceStep
-from minivae.training.trace import TracingBackend, trace_update
 from tests.training.child_run import run_here, settings, small_data
 
 pytestmark = pytest.mark.usefixtures("swift_disk")
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("swift_disk")
 def job_and_state(spec):
     model, config = settings(spec)
     job = make_job(model, config, small_data(), load_backend("numpy"), None)
-    return job, State.fresh(model, 0)
+    return job, State.fresh(model, 0, config.optimiser)
 
 
 def poison(job, state, name, value):
@@ -141,7 +141,7 @@ def test_a_fault_of_the_backend_alone_is_said_to_be_its_own():
             return getattr(load_backend("numpy"), name)
 
         def make_step(self, *args):
-            step = load_backend("numpy").make_step(*args)
+            step = ReferenceStep(load_backend("numpy"), *args)
             step.theta[0] = np.nan
             return step
 

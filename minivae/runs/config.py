@@ -1,0 +1,147 @@
+"""How a model is trained: every setting but the model's own, checked, and written as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+from minivae.models.config import ModelConfig
+from minivae.parts import LIKELIHOODS, OPTIMISERS
+from minivae.settings import (
+    ConfigError,
+    require_choice,
+    require_int,
+    require_known,
+    require_number,
+)
+
+BINARISE = ("none", "dynamic", "fixed")
+
+# What may differ when a run is resumed: where its data lie (their sha256 must be the same), where
+# and how long it runs, not what it computes ...
+FREE_ON_RESUME = frozenset(
+    "dataset data_dir epochs backend threads tf32 patience keep checkpoint_every "
+    "checkpoint_seconds".split()
+)
+# ... and lr, so that a run that diverged can go on at a lower rate (it is said aloud).
+NOTED_ON_RESUME = frozenset({"lr"})
+# What a checkpoint does not hold, because its bytes must not depend on it.
+PLACE_ONLY = frozenset({"data_dir", "threads", "keep", "checkpoint_every", "checkpoint_seconds"})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Training settings; a wrong value raises ConfigError in one line.
+
+    dataset, data_dir: its name or its file's path, and the folder with copies of published data
+        where one was given: where the data are looked for again. What tells them from other data
+        is their sha256, not their place.
+    epochs, batch_size: passes over the training rows, and rows in an update.
+    lr, optimiser: the rate, and a name in `parts.OPTIMISERS` (E32, E33).
+    momentum, beta1, beta2, adam_eps: what optimisers call momentum, beta1, beta2 and eps.
+    optimiser_settings: their other settings by name, and values that win over these four.
+    warmup: epochs over which beta rises linearly from 0 (E30); 0 for none.
+    binarise: "none" takes the targets as they are, "dynamic" draws them anew at each
+        presentation, "fixed" draws them once (E35).
+    seed: of everything random.
+    backend, threads: who computes; threads None leaves the number to the backend.
+    tf32: let a card round the products' inputs to 10 bits of mantissa; backend "cupy" only.
+    patience: epochs without a better held-out loss after which to stop; None never stops.
+    validation: fraction of the training rows held out, below 1; None for none.
+    keep: checkpoints kept besides the best.
+    checkpoint_every: epochs between checkpoints; checkpoint_seconds: besides, the longest time
+        between two inside an epoch.
+    """
+
+    dataset: str = "digits"
+    data_dir: str | None = None
+    epochs: int = 50
+    batch_size: int = 128
+    lr: float = 1e-3
+    optimiser: str = "adam"
+    momentum: float = 0.9
+    beta1: float = 0.9
+    beta2: float = 0.999
+    adam_eps: float = 1e-8
+    warmup: float = 0.0
+    binarise: str = "none"
+    seed: int = 0
+    backend: str = "numpy"
+    threads: int | None = None
+    tf32: bool = False
+    patience: int | None = None
+    validation: float | None = None
+    keep: int = 3
+    checkpoint_every: int = 1
+    checkpoint_seconds: float = 30.0
+    optimiser_settings: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.dataset, str) or not self.dataset:
+            raise ConfigError(f"dataset = {self.dataset!r}: must be a name")
+        OPTIMISERS.require(self.optimiser)
+        require_choice("binarise", self.binarise, BINARISE)
+        for key in ("epochs", "batch_size", "keep", "checkpoint_every"):
+            require_int(key, getattr(self, key), 1)
+        require_int("seed", self.seed, 0)
+        if not isinstance(self.tf32, bool):
+            raise ConfigError(f"tf32 = {self.tf32!r}: must be true or false")
+        for key in ("threads", "patience"):
+            if getattr(self, key) is not None:
+                require_int(key, getattr(self, key), 1)
+        for key in ("lr", "adam_eps"):
+            require_number(key, getattr(self, key), 0.0, open_=True)
+        for key in ("momentum", "beta1", "beta2", "warmup", "checkpoint_seconds"):
+            require_number(key, getattr(self, key), 0.0)
+        if self.validation is not None:
+            require_number("validation", self.validation, 0.0, open_=True)
+        for key, limit in (("momentum", 1), ("beta1", 1), ("beta2", 1), ("validation", 1)):
+            self._below(key, limit)
+        self._below("seed", 2**64)
+        if not isinstance(self.optimiser_settings, dict):
+            raise ConfigError(
+                f"optimiser_settings = {self.optimiser_settings!r}: must be names with numbers"
+            )
+        OPTIMISERS[self.optimiser].settled(self.settings)
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """The optimiser's own settings, by the names in its record."""
+        known = OPTIMISERS[self.optimiser].settings
+        shared = {"momentum": self.momentum, "beta1": self.beta1, "beta2": self.beta2,
+                  "eps": self.adam_eps}  # fmt: skip
+        return {key: shared[key] for key in known if key in shared} | self.optimiser_settings
+
+    def _below(self, key: str, limit: int) -> None:
+        value = getattr(self, key)
+        if value is not None and not value < limit:
+            raise ConfigError(f"{key} = {value!r}: must be below {limit}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ConfigError on an unknown key, naming the nearest."""
+        require_known(values, cls, "the training configuration")
+        return cls(**values)
+
+    def for_checkpoint(self) -> dict[str, Any]:
+        """The settings a checkpoint records: all but those that change no bit of it."""
+        return {key: value for key, value in asdict(self).items() if key not in PLACE_ONLY}
+
+    def with_changes(self, **changes: Any) -> Self:
+        """The same settings with some replaced, and checked again."""
+        return replace(self, **changes)
+
+
+def check_together(model: ModelConfig, config: TrainConfig) -> None:
+    """Raise ConfigError for settings that are each allowed but not together."""
+    if config.binarise != "none" and not LIKELIHOODS[model.likelihood].binary:
+        able = " or ".join(name for name, part in LIKELIHOODS.items() if part.binary)
+        raise ConfigError(
+            f"binarise = {config.binarise!r}: needs the {able} likelihood, "
+            f"not {model.likelihood} (or binarise none)"
+        )
