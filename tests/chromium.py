@@ -109,6 +109,7 @@ class Page:
         text = key if len(key) == 1 else ""
         for kind in ("keyDown", "keyUp"):
             self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key,
+                      windowsVirtualKeyCode=27 if key == "Escape" else 0,
                       **({"text": text} if text and kind == "keyDown" else {}))  # fmt: skip
 
     def touch(self, x: float, y: float, to: tuple[float, float] | None = None) -> None:

@@ -49,18 +49,19 @@ class Picture {
 }
 
 // Pictures of h x w grey values in [0, 1], as ink on whatever lies beneath: an image of
-// across x down tiles, taken from the rows of x (N, h w).
-function tiles(x, [h, w], across, down) {
-  const sheet = new OffscreenCanvas(across * w, down * h);
+// across x down tiles, one pixel apart, taken from the rows of x (N, h w).
+function tiles(x, [h, w], across, down, gap = 1) {
+  const wide = across * (w + gap);
+  const sheet = new OffscreenCanvas(wide, down * (h + gap));
   const pen = sheet.getContext("2d");
-  const image = pen.createImageData(across * w, down * h);
+  const image = pen.createImageData(sheet.width, sheet.height);
   const [r, g, b] = rgb(colour("ink"));
   for (let n = 0; n < across * down && n < x.shape[0]; n++)
     for (let k = 0; k < h * w; k++) {
-      const row = Math.floor(n / across) * h + Math.floor(k / w);
-      const column = (n % across) * w + (k % w);
+      const row = Math.floor(n / across) * (h + gap) + Math.floor(k / w);
+      const column = (n % across) * (w + gap) + (k % w);
       const v = Math.min(1, Math.max(0, x.data[n * h * w + k]));
-      image.data.set([r, g, b, 255 * v], 4 * (row * across * w + column));
+      image.data.set([r, g, b, 255 * v], 4 * (row * wide + column));
     }
   pen.putImageData(image, 0, 0);
   return sheet;

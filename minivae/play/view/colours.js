@@ -32,9 +32,9 @@ function rgb(hex) {
 function placeColour(a, b) {
   const hue = (Math.atan2(b, a) / (2 * Math.PI) + 1) % 1;
   const strength = Math.min(1, Math.hypot(a, b) / 1.3);
-  const middle = theme() === "dark" ? 0.33 : 0.9;
-  const outer = theme() === "dark" ? 0.4 : 0.72;
-  return hslToRgb(hue, 0.55 * strength, middle + (outer - middle) * strength);
+  const dark = theme() === "dark";
+  const [middle, outer] = dark ? [0.17, 0.3] : [0.93, 0.75];
+  return hslToRgb(hue, (dark ? 0.34 : 0.55) * strength, middle + (outer - middle) * strength);
 }
 
 function hslToRgb(h, s, l) {

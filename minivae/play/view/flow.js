@@ -5,20 +5,20 @@ const SVG = "http://www.w3.org/2000/svg";
 
 // Where each node's middle stands, on a wide and on a narrow screen, and its size.
 const NODES = {
-  x: { wide: [52, 215], narrow: [180, 48], size: [76, 76] },
-  h: { wide: [190, 215], narrow: [180, 150], size: [92, 52] },
-  mu: { wide: [345, 105], narrow: [78, 256], size: [112, 52] },
-  logvar: { wide: [345, 325], narrow: [282, 256], size: [112, 52] },
-  eps: { wide: [540, 62], narrow: [190, 486], size: [104, 46] },
-  z: { wide: [540, 190], narrow: [72, 402], size: [108, 52] },
-  hz: { wide: [690, 190], narrow: [72, 520], size: [92, 52] },
-  f: { wide: [830, 190], narrow: [72, 632], size: [76, 76] },
-  nll: { wide: [980, 190], narrow: [72, 758], size: [128, 52] },
-  kl: { wide: [690, 350], narrow: [290, 402], size: [104, 52] },
-  loss: { wide: [980, 350], narrow: [284, 758], size: [128, 52] },
+  x: { wide: [50, 215], narrow: [180, 48], size: [76, 76] },
+  h: { wide: [185, 215], narrow: [180, 160], size: [84, 50] },
+  mu: { wide: [350, 100], narrow: [72, 274], size: [116, 50] },
+  logvar: { wide: [350, 335], narrow: [288, 274], size: [116, 50] },
+  eps: { wide: [555, 62], narrow: [178, 500], size: [110, 46] },
+  z: { wide: [555, 195], narrow: [72, 420], size: [116, 50] },
+  hz: { wide: [715, 195], narrow: [72, 535], size: [84, 50] },
+  f: { wide: [865, 195], narrow: [72, 655], size: [76, 76] },
+  nll: { wide: [1036, 195], narrow: [84, 800], size: [152, 68] },
+  kl: { wide: [715, 360], narrow: [288, 420], size: [96, 50] },
+  loss: { wide: [1036, 360], narrow: [284, 800], size: [136, 68] },
 };
-const WIDE = [0, 0, 1056, 400];
-const NARROW = [0, 0, 360, 800];
+const WIDE = [0, 0, 1116, 410];
+const NARROW = [0, 0, 360, 850];
 
 // [from, to, bend]: a bend is how far the middle is pushed aside, in parts of the length.
 const FORTH = [
@@ -29,7 +29,7 @@ const FORTH = [
 const BACK = [
   ["loss", "nll", "rec", "dnll"], ["loss", "kl", "kl", "dkl"], ["nll", "f", "rec", "dout"],
   ["f", "hz", "rec", "dhz"], ["hz", "z", "rec", "dz"], ["z", "mu", "rec", "dmuZ"],
-  ["z", "logvar", "rec", "dlogvarZ", 0, 0.45], ["kl", "mu", "kl", "dmuKl", -0.16, 0.3], ["kl", "logvar", "kl", "dlogvarKl"],
+  ["z", "logvar", "rec", "dlogvarZ", 0, 0.3], ["kl", "mu", "kl", "dmuKl", -0.16, 0.72], ["kl", "logvar", "kl", "dlogvarKl"],
   ["mu", "h", "both", "dmu"], ["logvar", "h", "both", "dlogvar"],
 ];
 
@@ -83,29 +83,31 @@ class Flow {
 
   // x also goes, unseen by the network, into the reconstruction term.
   curveOfData() {
-    const d = this.wide ? "M52,177 C52,-28 980,-28 980,162" : "M142,48 C-40,60 -4,600 10,752";
-    this.svg.append(make("path", { d, class: "forth", "stroke-dasharray": "2 5" }));
+    const d = "M50,177 C50,-32 1036,-32 1036,159";
+    if (this.wide) this.svg.append(make("path", { d, class: "forth", "stroke-dasharray": "2 5" }));
   }
 
   back(from, to, kind, name, bend = 0, at = 0.5) {
     const gradient = this.app.walk.g.path[name];
     const size = Math.hypot(...gradient.data);
-    const { path, label, end, angle } = this.curve(from, to, bend, -9, at);
+    const { path, label, end, angle, normal } = this.curve(from, to, bend, -9, at);
     const group = make("g", {});
-    if (!(size > 0)) return this.nothing(group, label, kind, size);
+    const words = gradient.data.length <= 2 ? [...gradient.data].map((v) => short(v, true)) : [`‖·‖ ${short(size)}`];
+    this.number(group, label, normal, kind, words);
+    if (!(size > 0)) return group;
     const width = Math.min(7, 2 + 1.1 * Math.log10(1 + 30 * size));
     group.append(make("path", { d: path, class: `back ${kind}`, "stroke-width": width }));
     group.append(make("path", { d: "M2,0 L-11,-7 L-11,7 Z", class: `tip ${kind}`,
       transform: `translate(${end}) rotate(${(angle * 180) / Math.PI})` }));
-    const words = gradient.data.length <= 2 ? numbersOf(gradient.data) : `‖·‖ ${short(size)}`;
-    group.append(make("text", { x: label[0], y: label[1] - 9, class: `grad ${kind}`, "text-anchor": "middle" }, words));
     return group;
   }
 
-  nothing(group, label, kind, size) {
-    const words = size === 0 ? "0" : "NaN";
-    group.append(make("text", { x: label[0], y: label[1] - 6, class: `grad ${kind}`, "text-anchor": "middle" }, words));
-    return group;
+  // A gradient's numbers, one above the other, on its own side of the arrow.
+  number(group, [x, y], [nx, ny], kind, words) {
+    const aside = 9 + Math.abs(nx) * 24 + Math.abs(ny) * 7 * words.length;
+    words.forEach((text, i) =>
+      group.append(make("text", { x: x - nx * aside, y: y - ny * aside + 4 + 13 * (i - (words.length - 1) / 2),
+        class: `grad ${kind}`, "text-anchor": "middle" }, text)));
   }
 
   node(name) {
@@ -116,12 +118,15 @@ class Flow {
     const picture = { x: this.app.x, f: this.app.shown }[name];
     if (picture && this.app.training.data.shape) {
       this.pixels(picture, x - w / 2 + 6, y - h / 2 + 6, w - 12);
-      this.svg.append(make("text", { x, y: y + h / 2 + 15, class: "name", "text-anchor": "middle" }, title));
+      const below = this.wide ? { x, y: y + h / 2 + 15, "text-anchor": "middle" } : { x: x + w / 2 + 8, y: y + 5 };
+      this.svg.append(make("text", { ...below, class: "name" }, title));
       return;
     }
-    this.svg.append(make("text", { x, y: y - 4, class: "name", "text-anchor": "middle" }, title));
-    value.split("\n").forEach((line, i) =>
-      this.svg.append(make("text", { x, y: y + 14 + 14 * i, class: "value", "text-anchor": "middle" }, line)));
+    const lines = value.split("\n");
+    const top = y + 5 - 8 * lines.length;
+    this.svg.append(make("text", { x, y: top, class: "name", "text-anchor": "middle" }, title));
+    lines.forEach((line, i) =>
+      this.svg.append(make("text", { x, y: top + 16 + 15 * i, class: "value", "text-anchor": "middle" }, line)));
   }
 
   pixels(x, left, top, side) {
@@ -149,10 +154,19 @@ class Flow {
       z: ["z = μ + σε", numbersOf(cache.z.data), ""],
       hz: ["decoder", `${settings.units} units`, ""],
       f: ["f(z)", two(this.app.shown), ""],
-      nll: ["−log p(x | z)", `${short(cache.nll.data[0])} nats`, "rec"],
+      nll: ["−log p(x | z)", this.reconstruction(cache), "rec"],
       kl: ["KL", `${short(cache.kl.sum())} nats`, "kl"],
-      loss: ["loss", `${short(cache.nll.data[0])} + ${short(training.beta)} · ${short(cache.kl.sum())}\n= ${short(loss)}`, "both"],
+      loss: ["loss", `${short(cache.nll.data[0])} + ${training.beta} · ${short(cache.kl.sum())}\n= ${short(loss)}`, "both"],
     }[name];
+  }
+
+  // With a Gaussian the article's C ‖x - f‖² is shown as well; a constant is all that differs (E20).
+  reconstruction(cache) {
+    const { likelihood, c } = this.app.settings;
+    const nats = `${short(cache.nll.data[0])} nats`;
+    if (likelihood !== "gaussian") return nats;
+    const square = cache.out.data.reduce((sum, v, i) => sum + (v - cache.x.data[i]) ** 2, 0);
+    return `C‖x − f(z)‖² = ${short(square / (2 * c))}\n${nats}`;
   }
 }
 

@@ -14,11 +14,10 @@ class LatentPlane extends Picture {
     this.onArrows((dx, dy) => app.moveEps(0.1 * dx, 0.1 * dy));
   }
 
-  // Rows spread over the data; a fresh application has fresh ones.
+  // Some rows drawn at random, always the same ones.
   start() {
     const { x, labels } = this.app.training.data;
-    const stride = Math.max(1, Math.floor(x.shape[0] / SHOWN));
-    this.rows = Array.from({ length: Math.min(SHOWN, x.shape[0]) }, (_, i) => i * stride);
+    this.rows = permutation(0, 0, x.shape[0]).slice(0, SHOWN);
     this.labels = this.rows.map((row) => labels[row]);
     this.x = rowsOf(x, this.rows);
     this.radius = 3.4;
@@ -58,7 +57,7 @@ class LatentPlane extends Picture {
     this.side = width;
     const pictures = Boolean(this.app.training.data.shape);
     pen.imageSmoothingEnabled = !pictures;
-    pen.globalAlpha = pictures ? 0.34 : 0.8;
+    pen.globalAlpha = pictures ? 0.3 : 0.8;
     if (this.backdrop) pen.drawImage(this.backdrop, 0, 0, width, width);
     pen.globalAlpha = 1;
     this.drawRings(pen);

@@ -26,7 +26,7 @@ class DatumPad extends Picture {
     const { shape } = this.app.training.data;
     if (shape) {
       pen.imageSmoothingEnabled = false;
-      pen.drawImage(tiles(this.app.x, shape, 1, 1), 0, 0, width, height);
+      pen.drawImage(tiles(this.app.x, shape, 1, 1, 0), 0, 0, width, height);
     } else {
       const at = (a, b) => [(a / HALF + 1) * (width / 2), (1 - b / HALF) * (height / 2)];
       const { x, labels } = this.app.training.data;
@@ -73,6 +73,6 @@ class NoisePad extends Picture {
     const eps = noisy ? this.app.eps : [0, 0];
     if (noisy) dot(pen, ...at(...eps), 7, colour("accent"), colour("card"));
     document.getElementById("eps-name").textContent = noisy
-      ? `(${eps.map((v) => short(v, true)).join(", ")})` : "— none here";
+      ? `= (${eps.map((v) => v.toFixed(2)).join(", ")})` : "— none here";
   }
 }

@@ -7,9 +7,9 @@ const CONTENT = JSON.parse(document.getElementById("content").textContent);
 const SETTINGS = {
   data: { choices: { digits: "digits", ring: "ring", moons: "two moons", blobs: "blobs" }, restarts: true },
   model: { choices: { ae: "autoencoder", "no-kl": "VAE without KL", vae: "VAE" } },
-  beta: { values: scale(0.01, 100, 60), start: 1 },
-  c: { values: scale(0.0005, 2, 54) },
-  lr: { values: scale(0.0001, 0.05, 40) },
+  beta: { values: between(0.01, 100), start: 1 },
+  c: { values: between(0.0005, 2) },
+  lr: { values: between(0.0001, 0.05) },
   draws: { values: [1, 2, 3, 4, 6, 8, 12, 16], start: 1 },
   speed: { values: [1, 5, 20, Infinity], start: Infinity, text: (v) => (v === Infinity ? "full" : `${v} a second`) },
   units: { values: [2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256], restarts: true },
@@ -19,10 +19,12 @@ const SETTINGS = {
   seed: { values: Array.from({ length: 100 }, (_, i) => i), start: 0, restarts: true },
 };
 
-// `steps` + 1 values from `low` to `high`, equal ratios, two significant digits.
-function scale(low, high, steps) {
-  const raw = Array.from({ length: steps + 1 }, (_, i) => low * (high / low) ** (i / steps));
-  return [...new Set(raw.map((v) => Number(v.toPrecision(2))))];
+// Round values from `low` to `high`, seven to a power of ten.
+function between(low, high) {
+  const found = [];
+  for (let power = -5; power <= 2; power++)
+    for (const digits of [1, 1.5, 2, 3, 4, 5, 7]) found.push(Number(`${digits}e${power}`));
+  return found.filter((v) => v >= low && v <= high);
 }
 
 function nearest(values, wanted) {

@@ -30,24 +30,24 @@ class Sheet extends Picture {
     const side = (width - 2 * margin) / ACROSS;
     pen.imageSmoothingEnabled = false;
     pen.fillStyle = colour("soft");
-    pen.font = "13px system-ui, sans-serif";
+    pen.font = `${width < 400 ? 11.5 : 13}px system-ui, sans-serif`;
     let y = 0;
     const line = (words) => {
-      pen.fillText(words, margin, y + 0.36 * side);
-      y += 0.46 * side;
+      pen.fillText(words, margin, y + 0.3 * side);
+      y += 0.38 * side;
     };
     const row = (x, down) => {
       pen.drawImage(tiles(x, shape, ACROSS, down), margin, y, ACROSS * side, down * side);
       y += down * side;
     };
-    line("data, and beneath each what comes back from its mean μ");
+    line("data, and beneath each: what comes back from its μ");
     for (const half of [0, 1]) {
       row(part(this.x, half), 1);
       row(part(back, half), 1);
-      y += 0.1 * side;
+      y += 0.06 * side;
     }
     line("made by the model: z drawn from the prior, decoded");
-    row(made, 4);
+    row(made, 5);
   }
 
   words() {
