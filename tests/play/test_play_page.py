@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -53,19 +52,31 @@ def test_each_bug_is_seen_by_the_checks_it_names_and_by_no_other(opened):
 def test_it_trains_at_a_hundred_updates_a_second(file, tmp_path, data):
     with open_page(file, tmp_path / "profile", fragment=f"#data={data}") as page:
         page.key("t")
-        time.sleep(1)
+        page.run(UNTIL_TRAINED)
         page.key("t")
-        t, first, last = page.run("[app.training.t, app.curves.nll.points[0], app.curves.nll.mean]")
-        milliseconds = page.run(
-            """(() => {
-            const began = performance.now();
-            for (let t = 0; t < 50; t++) app.training.update();
-            return (performance.now() - began) / 50;
-            })()"""
+        t, running, first, last = page.run(
+            "[app.training.t, app.running, app.curves.nll.points[0], app.curves.nll.mean]"
         )
+        milliseconds = page.run(FASTEST_UPDATE)
         assert page.errors == []
-    assert t > 0 and last < first
+    assert t >= 100 and not running and last < first
     assert milliseconds <= 10  # by itself; what a frame draws beside it is the browser's affair
+
+
+UNTIL_TRAINED = """new Promise((done) => {
+const look = () => (app.training.t >= 100 ? done(1) : setTimeout(look, 50));
+look();
+})"""
+
+# The kindest of ten looks: other work on the machine can only add to it.
+FASTEST_UPDATE = """(() => {
+let least = Infinity;
+for (let look = 0; look < 10; look++) {
+  const began = performance.now();
+  for (let t = 0; t < 10; t++) app.training.update();
+  least = Math.min(least, (performance.now() - began) / 10);
+}
+return least; })()"""
 
 
 @needs_chromium
