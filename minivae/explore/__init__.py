@@ -1,22 +1,14 @@
-"""The latent explorer: one HTML file with the decoder inside, to walk a latent plane by hand.
-
-The page is self-contained. Its Content-Security-Policy forbids every request and allows only the
-style and the script that stand in it, by their hashes.
-"""
+"""The latent explorer: one HTML file with the decoder inside, to walk a latent plane by hand."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
-import json
 import math
 from collections.abc import Callable
-from importlib import resources
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from minivae.explore.closed import asset, closed_page, encoded
 from minivae.layers import Parameters
 from minivae.metrics.regularity import neighbour_radii, on_manifold
 from minivae.types import Array
@@ -86,7 +78,9 @@ def page(
         },
         "models": [content_of(model, x) for model in models],
     }
-    return filled(title, content, note)
+    scripts = [asset("minivae.explore", name) for name in SCRIPTS]
+    style, template = (asset("minivae.explore", f"page.{kind}") for kind in ("css", "html"))
+    return closed_page(template, style, scripts, content, {"title": title, "note": note})
 
 
 def content_of(model: Explored, x: Array) -> dict[str, Any]:
@@ -150,45 +144,3 @@ def off_manifold(model: Explored, x: Array, low: Array, high: Array) -> Array:
     decoded = model.decode(z).astype(np.float64)
     radii = neighbour_radii(points, min(3, len(points) - 1))
     return (~on_manifold(decoded, points, radii)).astype(np.uint8)
-
-
-def filled(title: str, content: dict[str, Any], note: str) -> str:
-    """The template with everything in it, and a policy that allows exactly that."""
-    style = asset("page.css")
-    script = "\n".join(asset(name) for name in SCRIPTS)
-    # "<" inside JSON strings could close the script element early
-    data = json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    policy = (
-        f"default-src 'none'; script-src '{digest(script)}'; "
-        f"style-src '{digest(style)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    parts = {
-        "policy": html.escape(policy, quote=True).replace("&#x27;", "'"),
-        "title": html.escape(title),
-        "note": html.escape(note),
-        "style": style,
-        "script": script,
-        "content": data,
-    }
-    text = asset("page.html")
-    head, *rest = text.split("{{")
-    return head + "".join(
-        parts[name] + after for name, after in (piece.split("}}", 1) for piece in rest)
-    )
-
-
-def asset(name: str) -> str:
-    """One of the page's own files."""
-    return resources.files("minivae.explore").joinpath(name).read_text(encoding="utf-8")
-
-
-def digest(text: str) -> str:
-    """The hash by which a Content-Security-Policy knows an inline element."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def encoded(array: Array) -> str:
-    """Base64 of the array's bytes, row by row, little-endian."""
-    little = array.astype(array.dtype.newbyteorder("<"), order="C")
-    return base64.b64encode(little.tobytes()).decode()
