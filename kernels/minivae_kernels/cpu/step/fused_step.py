@@ -8,6 +8,7 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import aligned, panels
+from minivae_kernels.cpu.gemm.live import WORTH_IT, density, new_lists
 from minivae_kernels.cpu.ops.arguments import readable
 from minivae_kernels.cpu.step import tables
 from minivae_kernels.cpu.threads.count import threads
@@ -52,6 +53,8 @@ class Step:
         self.ones, self.zeros = aligned(PANEL) + np.float32(1), aligned(PANEL)
         self.sums = np.zeros(tables.KL_J + plan.latent_dim)
         self.bad = np.full(1, -1, dtype=np.int64)
+        worth = density(np.asarray(data)) < WORTH_IT
+        self.lists = new_lists(self.max_batch if worth else 0, panels(int(plan.data_dim)))
         self.own = self._own(int(plan.latent_dim))
         self.work: dict[int, Deal] = {}  # by the batch's rows
 
@@ -103,12 +106,12 @@ class Step:
 
         batch = rows.shape[1]
         if batch not in self.work:
-            self.work[batch] = update_work(self.plan, batch, self.threads)
+            self.work[batch] = update_work(self.plan, batch, self.threads, len(self.lists[0]) > 0)
         run(
             train, self.threads, rows, int(t), lr, beta, self.bytes, self.floats,
             self.plan.config, self.plan.numbers, self.plan.layers, *self.work[batch],
             self.theta, self.m, self.v, self.space, self.scratch, self.partial,
-            *self.own, self.ones, self.zeros, self.sums, self.bad,
+            *self.own, self.ones, self.zeros, self.sums, self.bad, self.lists,
         )  # fmt: skip
 
     def metrics(self) -> dict[str, Any]:
