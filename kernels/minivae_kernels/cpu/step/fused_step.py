@@ -105,7 +105,6 @@ class Step:
             self.plan.config, self.plan.numbers, self.plan.layers, self.plan.blocks,
             self.plan.weights, self.plan.starts, self.theta, self.m, self.v, self.space,
             self.scratch, self.partial, *self.own, self.ones, self.zeros, self.sums, self.bad,
-            apart=True,
         )  # fmt: skip
 
     def metrics(self) -> dict[str, Any]:

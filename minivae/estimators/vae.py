@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from minivae.backend import Backend, load_backend
 from minivae.data.dataset import Dataset
-from minivae.estimator_base import LatentEstimator, as_float32, as_plain, as_seed
+from minivae.estimators.base import LatentEstimator, as_float32, as_plain, as_seed
 from minivae.metrics.likelihood import Evaluation, evaluate
 from minivae.models import vae
 from minivae.models.config import ModelConfig, require_int

@@ -52,7 +52,7 @@ def study(
 
 
 def list_chapters() -> None:
-    """The chapters in order, and what else the command does."""
+    """The chapters in request, and what else the command does."""
     from minivae.study.runner import chapters
 
     width = max(len(c.name) for c in chapters())
@@ -87,12 +87,12 @@ def build(out: Path | None) -> None:
 
 def check(name: str | None, answers: Path | None) -> None:
     """Write the template of a chapter's exercises, or mark the answers."""
-    from minivae.cli.common import UsageFault
+    from minivae.cli.options import UsageError
     from minivae.study.check import mark, write_template
     from minivae.study.runner import chapter
 
     if name is None:
-        raise UsageFault("say which chapter: minivae study check CHAPTER [ANSWERS.py]")
+        raise UsageError("say which chapter: minivae study check CHAPTER [ANSWERS.py]")
     each = chapter(name)
     if answers is None:
         path = Path(f"{each.name.replace('-', '_')}_answers.py")
@@ -113,7 +113,7 @@ def check(name: str | None, answers: Path | None) -> None:
 
 def full(name: str | None, data_dir: str | None, out: Path | None) -> None:
     """Run the long studies (or one) and write their JSON."""
-    from minivae.cli.common import choose
+    from minivae.cli.options import choose
     from minivae.study.full import STUDIES, run_study
 
     names = list(STUDIES) if name is None else [choose("study full", name, tuple(STUDIES))]

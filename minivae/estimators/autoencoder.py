@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from minivae.backend import load_backend
-from minivae.estimator_base import LatentEstimator
+from minivae.estimators.base import LatentEstimator, check_latent_dim
 from minivae.layers import Parameters
 from minivae.models.autoencoder import (
     AutoencoderConfig,
@@ -21,7 +21,6 @@ from minivae.models.autoencoder import (
 from minivae.models.descend import descend
 from minivae.models.initialise import glorot
 from minivae.models.moments import moment_rows
-from minivae.models.pca import check_latent_dim
 from minivae.ops.philox import permutation
 from minivae.types import Array
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from minivae.cli import shared
+from minivae.cli import options
 
 
 def register(app: typer.Typer) -> None:
@@ -18,20 +18,21 @@ def register(app: typer.Typer) -> None:
 
 def explain_loss(
     target: str = typer.Argument("digits", help="A run's directory, or a data set's name."),
-    likelihood: str = shared.LIKELIHOOD,
-    c: str = shared.C,
-    beta: float = shared.BETA,
-    latent: int = shared.LATENT,
+    likelihood: str = options.LIKELIHOOD,
+    c: str = options.C,
+    beta: float = options.BETA,
+    latent: int = options.LATENT,
     data_dim: int = typer.Option(None, help="Features of a datum, where no data set says."),
-    warmup: float = shared.WARMUP,
-    free_bits: float = shared.FREE_BITS,
-    draws: int = shared.DRAWS,
-    binarise: str = shared.BINARISE,
-    as_json: bool = shared.JSON,
+    warmup: float = options.WARMUP,
+    free_bits: float = options.FREE_BITS,
+    draws: int = options.DRAWS,
+    binarise: str = options.BINARISE,
+    as_json: bool = options.JSON,
 ) -> None:
     """Print the exact loss of a configuration and its value in every convention."""
     from minivae import explain
-    from minivae.cli.common import Speaker, choose, parse_c
+    from minivae.cli.console import Console
+    from minivae.cli.options import choose, parse_c
 
     given: dict[str, Any] = {
         "likelihood": likelihood,
@@ -54,22 +55,22 @@ def explain_loss(
         values["likelihood"] = "gaussian"  # only the Gaussian has a c
     explanation = explain.explain(explain.Objective(**values))
     shown = {"target": target, **explanation}
-    Speaker(as_json=as_json).result(shown, explain.text(explanation))
+    Console(as_json=as_json).result(shown, explain.text(explanation))
 
 
 def settings_of(target: str) -> dict[str, Any]:
     """What a run's directory or a data set's name settles of the objective."""
     if Path(target).is_dir():
         return settings_of_run(Path(target))
-    from minivae.cli.common import UsageFault
     from minivae.cli.defaults import defaults_for
+    from minivae.cli.options import UsageError
     from minivae.data.registry import BY_NAME, known_name
 
     name = known_name(target)
     if name is None:
-        from minivae.cli.common import suggestion
+        from minivae.cli.options import suggestion
 
-        raise UsageFault(
+        raise UsageError(
             f"{target!r} is neither a run's directory nor a data set{suggestion(target, BY_NAME)}"
         )
     defaults = defaults_for(name)
@@ -85,7 +86,7 @@ def settings_of(target: str) -> dict[str, Any]:
 
 def settings_of_run(path: Path) -> dict[str, Any]:
     """A trained run's settings, and the value a learned c has come to."""
-    from minivae.cli.runs import open_run
+    from minivae.cli.trained_run import open_run
 
     run = open_run(path, "last")
     model, training = run.model, run.training

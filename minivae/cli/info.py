@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from minivae.cli import shared
+from minivae.cli import options
 
 
 def register(app: typer.Typer) -> None:
@@ -17,19 +17,20 @@ def register(app: typer.Typer) -> None:
 
 def info(
     backend: str = typer.Option(None, help="Only this backend: numpy, numba or cupy."),
-    threads: int = shared.THREADS,
-    as_json: bool = shared.JSON,
+    threads: int = options.THREADS,
+    as_json: bool = options.JSON,
 ) -> None:
     """Print op -> implementing file for each backend, and the machine."""
     from minivae.backend import BACKENDS
-    from minivae.cli.common import Speaker, choose
+    from minivae.cli.console import Console
+    from minivae.cli.options import choose
 
     if backend is not None:
         choose("--backend", backend, BACKENDS)
     names = BACKENDS if backend is None else (backend,)
     backends = {name: describe_backend(name, threads) for name in names}
     facts = {"machine": describe_machine(), "backends": backends}
-    Speaker(as_json=as_json).result(facts, as_text(facts))
+    Console(as_json=as_json).result(facts, as_text(facts))
 
 
 def describe_backend(name: str, threads: int | None) -> dict[str, Any]:

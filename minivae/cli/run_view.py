@@ -1,4 +1,4 @@
-"""What the commands that show a run share: an opened run, its report, and checks of numbers.
+"""A run opened for a command that shows it, and how that command reports.
 
 Like the commands' own files it imports nothing slow at the top.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 
-class Showing:
+class RunView:
     """A run opened for one of these commands, and how it reports."""
 
     def __init__(
@@ -21,13 +21,14 @@ class Showing:
         backend: str,
         as_json: bool,
     ) -> None:
-        from minivae.cli.common import Speaker, choose_backend
-        from minivae.cli.runs import load_data, open_run, scene_of
+        from minivae.cli.backends import choose_backend
+        from minivae.cli.console import Console
+        from minivae.cli.trained_run import load_data, open_run, scene_of
 
-        self.speaker = Speaker(as_json=as_json)
+        self.console = Console(as_json=as_json)
         self.run = open_run(run, checkpoint)
-        self.dataset = load_data(self.run, data_dir, None, self.speaker)
-        K = choose_backend(backend, None, self.speaker)
+        self.dataset = load_data(self.run, data_dir, None, self.console)
+        K = choose_backend(backend, None, self.console)
         self.scene = scene_of(K, self.run.model, self.run.theta, self.dataset, split)
 
     def default(self, name: str) -> Path:
@@ -38,43 +39,7 @@ class Showing:
     def done(self, path: Path, facts: dict[str, Any], text: str = "") -> None:
         """Say where the picture is."""
         result = {"run": str(self.run.path), "checkpoint": self.run.which, "path": str(path)}
-        self.speaker.result({**result, **facts}, f"{path}" + (f"\n{text}" if text else ""))
-
-
-def parse_numbers(option: str, text: str, n: int, what: str) -> Any:
-    """An option's numbers "0,5,7" as an array, each checked to be one of the n."""
-    import numpy as np
-
-    from minivae.cli.common import UsageFault
-
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise UsageFault(
-            f"{option} {text!r} is no list of numbers; write it like {option} 0,1"
-        ) from None
-    for number in numbers:
-        check_number(option, number, n, what)
-    return np.array(numbers)
-
-
-def parse_pair(text: str, latent_dim: int) -> tuple[int, int]:
-    """The two different latent dimensions of --dims "0,3"."""
-    from minivae.cli.common import UsageFault
-
-    numbers = parse_numbers("--dims", text, latent_dim, "latent dimensions")
-    pair = [int(number) for number in numbers]
-    if len(pair) != 2 or pair[0] == pair[1]:
-        raise UsageFault(f"--dims {text!r}: give two different dimensions, such as --dims 0,1")
-    return pair[0], pair[1]
-
-
-def check_number(option: str, number: int, n: int, what: str) -> None:
-    """Raise UsageFault unless 0 <= number < n; `what` says what is numbered."""
-    from minivae.cli.common import UsageFault
-
-    if not 0 <= number < n:
-        raise UsageFault(f"{option} {number} is outside 0 to {n - 1}, the {what}")
+        self.console.result({**result, **facts}, f"{path}" + (f"\n{text}" if text else ""))
 
 
 def choose_pair(labels: Any, n: int, first: int | None, last: int | None) -> tuple[int, int]:

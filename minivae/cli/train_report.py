@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from minivae.cli.runs import choose_split
-from minivae.data.dataset import Dataset
-from minivae.models.config import ModelConfig
-from minivae.runs.config import TrainConfig
+from minivae.cli.train_settings import TrainRequest
+from minivae.cli.trained_run import choose_split
 from minivae.training.loop import TrainResult
 
 
-class Order(NamedTuple):
-    """Everything settled: what is trained, on what, where, by which backend."""
-
-    model: ModelConfig
-    config: TrainConfig
-    dataset: Dataset
-    K: Any
-    path: Path
-    resumed: bool
-    data_dir: Path | None
-
-
-def describe(order: Order, result: TrainResult, seconds: float) -> dict[str, Any]:
+def describe(request: TrainRequest, result: TrainResult, seconds: float) -> dict[str, Any]:
     """What training came to, as plain values; losses in nats per datum."""
     trained = sum(record["seconds"] for record in result.history)
     speeds = [record["samples_per_second"] for record in result.history]
     last = result.history[-1] if result.history else None
     return {
-        "run": str(order.path),
-        "model": order.model.to_dict(),
-        "train_config": order.config.to_dict(),
-        "resumed": order.resumed,
+        "run": str(request.path),
+        "model": request.model.to_dict(),
+        "train_config": request.config.to_dict(),
+        "resumed": request.resumed,
         "epochs": result.epochs,
         "updates": result.updates,
         "reason": result.reason,
@@ -41,14 +27,14 @@ def describe(order: Order, result: TrainResult, seconds: float) -> dict[str, Any
         "best_epoch": result.best_epoch,
         "monitor": result.monitor,
         "train": None if last is None else losses(last["train"]),
-        **measure_test(order, result),
+        **measure_test(request, result),
         "seconds": round(seconds, 3),
         "seconds_training": round(trained, 3),
         "samples_per_second": sorted(speeds)[len(speeds) // 2] if speeds else None,
-        "backend": order.K.name,
-        "tf32": order.K.tf32,
-        "threads": order.config.threads,
-        "checkpoints": checkpoints(order.path),
+        "backend": request.K.name,
+        "tf32": request.K.tf32,
+        "threads": request.config.threads,
+        "checkpoints": checkpoints(request.path),
     }
 
 
@@ -57,7 +43,7 @@ def losses(figures: dict[str, Any]) -> dict[str, float]:
     return {key: figures[key] for key in ("reconstruction", "kl", "elbo", "loss")}
 
 
-def measure_test(order: Order, result: TrainResult) -> dict[str, Any]:
+def measure_test(request: TrainRequest, result: TrainResult) -> dict[str, Any]:
     """One draw per datum on the whole test split (the training split where there is none)."""
     from minivae.data.targets import binarise_fixed
     from minivae.metrics.latent import latent_report
@@ -65,8 +51,8 @@ def measure_test(order: Order, result: TrainResult) -> dict[str, Any]:
     from minivae.models.vae import layout_of
     from minivae.training.heldout import figures
 
-    K, model, config = order.K, order.model, order.config
-    dataset = order.dataset
+    K, model, config = request.K, request.model, request.config
+    dataset = request.dataset
     if config.binarise == "fixed":
         dataset = binarise_fixed(dataset, config.seed)
     split = choose_split(dataset, None)
@@ -108,7 +94,7 @@ def checkpoints(path: Path) -> dict[str, Any]:
     return found
 
 
-def as_text(order: Order, facts: dict[str, Any], quiet: bool) -> str:
+def as_text(request: TrainRequest, facts: dict[str, Any], quiet: bool) -> str:
     """The end of a run for a person: figures, pictures, and what to try next."""
     lines = [facts["message"] if quiet else ""]
     for part in ("train", facts["measured_on"]):
@@ -123,14 +109,14 @@ def as_text(order: Order, facts: dict[str, Any], quiet: bool) -> str:
     lines.append(
         f"time     {facts['seconds']:.1f} s"
         + (f", {speed:,.0f} samples/s" if speed else "")
-        + f" ({order.K.label})"
+        + f" ({request.K.label})"
     )
     lines += ["", facts["diagnosis"], ""]
     for name, path in facts.get("pictures", {}).items():
         lines.append(f"{name:<16} {path}")
-    run = order.path
+    run = request.path
     lines += ["", "next", f"  minivae evaluate {run}", f"  minivae generate {run} --n 64",
               f"  minivae interpolate {run}", f"  minivae explain-loss {run}"]  # fmt: skip
     if facts["reason"] == "finished":
-        lines.append(f"  minivae train --resume {run} --epochs {2 * order.config.epochs}")
+        lines.append(f"  minivae train --resume {run} --epochs {2 * request.config.epochs}")
     return "\n".join(lines)

@@ -9,10 +9,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from minivae.models.autoencoder_estimator import Autoencoder
-from minivae.models.linear_gaussian import ProbabilisticPCA
-from minivae.models.linear_vae_estimator import LinearVAE
-from minivae.models.pca import PCA
+from minivae.estimators.autoencoder import Autoencoder
+from minivae.estimators.linear_vae import LinearVAE
+from minivae.estimators.pca import PCA
+from minivae.estimators.probabilistic_pca import ProbabilisticPCA
 
 MODELS = [
     PCA(1),

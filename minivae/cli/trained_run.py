@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minivae.cli.common import Speaker, UsageFault
+from minivae.cli.console import Console
+from minivae.cli.options import UsageError
 from minivae.cli.pictures import Scene
 from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
@@ -18,7 +19,7 @@ from minivae.types import Array
 SPLITS = ("train", "valid", "test")
 
 
-class Run(NamedTuple):
+class TrainedRun(NamedTuple):
     """One checkpoint of a run, verified."""
 
     path: Path
@@ -43,17 +44,17 @@ class Run(NamedTuple):
         return self.learned_c if self.model.learns_c else float(self.model.c)
 
 
-def open_run(path: Path | str, which: str | None = None) -> Run:
+def open_run(path: Path | str, which: str | None = None) -> TrainedRun:
     """The run's `best` or `last` checkpoint; by default the one that `default_which` names.
 
     Raises RunError or CheckpointError, one line, where there is none or it is damaged.
     """
     path = Path(path)
     if which is not None and which not in WHICH:
-        raise UsageFault(f"--checkpoint {which!r} is unknown: choose best or last")
+        raise UsageError(f"--checkpoint {which!r} is unknown: choose best or last")
     which = which or default_which(path)
     model, training, theta, manifest = load_model(path, which)
-    return Run(path, which, model, training, theta, manifest)
+    return TrainedRun(path, which, model, training, theta, manifest)
 
 
 def default_which(path: Path) -> str:
@@ -69,7 +70,9 @@ def default_which(path: Path) -> str:
     return "best" if metrics and metrics[-1].get("monitor") == "valid" else "last"
 
 
-def load_data(run: Run, data_dir: Path | None, other: str | None, speaker: Speaker) -> Dataset:
+def load_data(
+    run: TrainedRun, data_dir: Path | None, other: str | None, console: Console
+) -> Dataset:
     """The data the run was trained on (binarised where it was), or another set of its size."""
     from minivae.data.load import load
     from minivae.data.targets import binarise_fixed
@@ -77,12 +80,12 @@ def load_data(run: Run, data_dir: Path | None, other: str | None, speaker: Speak
 
     dataset = load(other or run.training.dataset, data_dir)
     if dataset.data_dim != run.model.data_dim:
-        raise UsageFault(
+        raise UsageError(
             f"{dataset.name} has {dataset.data_dim} features a row, but the model of {run.path} "
             f"has {run.model.data_dim}; give data of that size with --data"
         )
     if other is None and fingerprint(dataset)["sha256"] != run.manifest["data"]["sha256"]:
-        speaker.warn(f"this {dataset.name} differs from the data that {run.path} was trained on")
+        console.warn(f"this {dataset.name} differs from the data that {run.path} was trained on")
     if run.training.binarise == "fixed":
         dataset = binarise_fixed(dataset, run.training.seed)
     return dataset
@@ -93,9 +96,9 @@ def choose_split(dataset: Dataset, split: str | None) -> str:
     if split is None:
         return next(name for name in ("test", "valid", "train") if name in dataset.parts)
     if split not in SPLITS:
-        raise UsageFault(f"--split {split!r} is unknown: choose {', '.join(SPLITS)}")
+        raise UsageError(f"--split {split!r} is unknown: choose {', '.join(SPLITS)}")
     if split not in dataset.parts:
-        raise UsageFault(f"{dataset.name} has no {split} split; it has {', '.join(dataset.parts)}")
+        raise UsageError(f"{dataset.name} has no {split} split; it has {', '.join(dataset.parts)}")
     return split
 
 

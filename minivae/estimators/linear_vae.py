@@ -7,14 +7,13 @@ from typing import Any, Self
 import numpy as np
 
 from minivae.backend import load_backend
-from minivae.estimator_base import LatentEstimator
+from minivae.estimators.base import LatentEstimator, check_latent_dim
 from minivae.layers import linear_forward
 from minivae.models.descend import descend
 from minivae.models.initialise import glorot
 from minivae.models.linear_gaussian import LinearGaussian, log_marginal
 from minivae.models.linear_vae import linear_vae_backward, linear_vae_forward, linear_vae_layout
 from minivae.models.moments import moment_rows
-from minivae.models.pca import check_latent_dim
 from minivae.types import Array
 
 

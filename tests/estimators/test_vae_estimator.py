@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from minivae.estimator import VAE
+from minivae.estimators.vae import VAE
 from minivae.runs.errors import CheckpointError
 
 rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from minivae.cli import shared
+from minivae.cli import options
 
 
 def register(app: typer.Typer) -> None:
@@ -18,24 +18,24 @@ def register(app: typer.Typer) -> None:
 def verify(
     names: list[str] = typer.Argument(None, help="Ops, layers or models; all by default."),
     backend: str = typer.Option(None, help="Hold this backend's kernels against the reference."),
-    threads: int = shared.THREADS,
-    tf32: bool = shared.TF32,
+    threads: int = options.THREADS,
+    tf32: bool = options.TF32,
     full_size: bool = typer.Option(False, "--full-size", help="A 784-400-20 model, batch 128."),
     plants: int = typer.Option(20, help="Errors to plant and locate with --full-size."),
     mutants: bool = typer.Option(False, "--mutants", help="Plant bugs; are they all found?"),
     figures: bool = typer.Option(False, "--figures", help="Measure every figure (minutes)."),
     examples: int = typer.Option(10_000, help="Random right passes tried by --figures."),
-    json_output: bool = shared.JSON,
+    json_output: bool = options.JSON,
     html: Path = typer.Option(None, help="Write one self-contained page."),
 ) -> None:
     """Check every hand-written gradient; exit status 1 if one is wrong."""
-    from minivae.cli.common import check_file, check_least
+    from minivae.cli.options import check_file, check_least
 
     check_least("--plants", plants)
     check_least("--examples", examples)
     if html is not None:
         check_file("--html", html)
-    from minivae.cli import verifying as work
+    from minivae.cli import proofs as work
 
     show = work.Show(quiet=json_output)
     result: dict[str, Any] = {}

@@ -9,7 +9,9 @@ from typing import Any
 import typer
 
 from minivae.backend import load_backend
-from minivae.cli.common import Speaker, UsageFault, choose_backend
+from minivae.cli.backends import choose_backend
+from minivae.cli.console import Console
+from minivae.cli.options import UsageError
 from minivae.proof import cases, meaning
 from minivae.proof.corpus import run_corpus
 from minivae.proof.curves import curves
@@ -22,7 +24,7 @@ from minivae.verify.report import table_lines
 from minivae.verify.tolerances import tol
 
 
-class Show(Speaker):
+class Show(Console):
     """Lines on the terminal, coloured where there is one."""
 
     def line(self, text: str, colour: str | None = None) -> None:
@@ -40,7 +42,7 @@ def find_cases(names: list[str] | None) -> Any:
     try:
         return cases.find(list(names or []))
     except KeyError as error:
-        raise UsageFault(str(error.args[0])) from None
+        raise UsageError(str(error.args[0])) from None
 
 
 def run_table(show: Show, names: list[str] | None) -> dict[str, Any]:
@@ -183,7 +185,7 @@ def run_kernels(
     K = choose_backend(backend, threads, show, tf32=tf32)
     rows = check_kernels(K, list(names) if names else None)
     if not rows:
-        raise UsageFault(f"no op called {' '.join(names or [])}: see minivae info, or leave it out")
+        raise UsageError(f"no op called {' '.join(names or [])}: see minivae info, or leave it out")
     if tf32:
         show.line("TF32: products may be off by (2u + u²) |a||b| more than float32, u = 2**-10;")
         show.line("the errors of the dense ops below are what exceeds that")

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from minivae.cli import shared
+from minivae.cli import options
 
 WORDS = {
     "bound_logvar": "bound the log-variance",
@@ -27,24 +27,24 @@ def register(app: typer.Typer) -> None:
 
 
 def trace(
-    run: Path = shared.RUN,
+    run: Path = options.RUN,
     row: int = typer.Option(0, help="Which datum of the split."),
-    split: str = shared.SPLIT,
+    split: str = options.SPLIT,
     entries: int = typer.Option(3, help="How many entries of each gradient to print."),
-    data_dir: Path = shared.DATA_DIR,
-    checkpoint: str = shared.CHECKPOINT,
-    as_json: bool = shared.JSON,
+    data_dir: Path = options.DATA_DIR,
+    checkpoint: str = options.CHECKPOINT,
+    as_json: bool = options.JSON,
 ) -> None:
     """Send one datum forward and back; print every number beside its equation."""
     import numpy as np
 
-    from minivae.cli.common import check_least
-    from minivae.cli.showing import Showing, check_number
+    from minivae.cli.options import check_least, check_number
+    from minivae.cli.run_view import RunView
     from minivae.ops.philox import EVALUATE
     from minivae.trace import walk
 
     check_least("--entries", entries)
-    show = Showing(run, checkpoint, split, data_dir, "numpy", as_json)
+    show = RunView(run, checkpoint, split, data_dir, "numpy", as_json)
     scene, model = show.scene, show.run.model
     check_number("--row", row, len(scene.x), f"rows of the {scene.split} split")
     draws = model.draws * model.latent_dim
@@ -53,7 +53,7 @@ def trace(
     walked = walk(scene.K, scene.p, scene.x[row : row + 1], eps, model.beta, model)
     label = None if scene.labels is None else int(scene.labels[row])
     head = f"{scene.name}, {scene.split} row {row}" + ("" if label is None else f", label {label}")
-    show.speaker.result(
+    show.console.result(
         {"run": str(run), "data": scene.name, "split": scene.split, "row": row, "label": label}
         | facts(walked),
         f"{head}\n\n{text(walked, scene, scene.x[row], entries)}",

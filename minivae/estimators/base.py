@@ -123,6 +123,19 @@ def refuse_pictures(X: Any, name: str) -> None:
         )
 
 
+def check_latent_dim(latent_dim: Any, shape: tuple[int, ...], at_most: int) -> None:
+    """Raise ValueError unless `latent_dim` is a whole number from 1 to `at_most`.
+
+    shape is (n_samples, n_features), named in the message so that the reader sees which one binds.
+    """
+    whole = isinstance(latent_dim, (int, np.integer)) and not isinstance(latent_dim, bool)
+    if not (whole and 1 <= latent_dim <= at_most):
+        raise ValueError(
+            f"latent_dim={latent_dim!r} must be a whole number between 1 and {at_most} "
+            f"for data with n_samples={shape[0]}, n_features={shape[1]}."
+        )
+
+
 def as_plain(value: Any) -> Any:
     """A NumPy scalar as Python's own; anything else as it is."""
     return value.item() if isinstance(value, np.generic) else value

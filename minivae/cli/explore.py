@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from minivae.cli import shared
+from minivae.cli import options
 
 AE_STEPS = 3000  # updates of the autoencoder beside; about 15 s at 784-400-2 on two cores
 
@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def explore(
-    run: Path = shared.RUN,
+    run: Path = options.RUN,
     out: Path = typer.Option(None, "--out", "-o", help="The page; by default RUN/explorer.html."),
     dims: str = typer.Option(
         None, help="Two latent dimensions, such as 0,3, or auto for the two most active."
@@ -27,31 +27,31 @@ def explore(
     beside: bool = typer.Option(
         True, help="Train a plain autoencoder of the same sizes and show it beside."
     ),
-    split: str = shared.SPLIT,
-    data_dir: Path = shared.DATA_DIR,
-    checkpoint: str = shared.CHECKPOINT,
-    as_json: bool = shared.JSON,
+    split: str = options.SPLIT,
+    data_dir: Path = options.DATA_DIR,
+    checkpoint: str = options.CHECKPOINT,
+    as_json: bool = options.JSON,
 ) -> None:
     """Write the latent explorer: move over the plane and see what each code decodes to."""
     import numpy as np
 
     from minivae import explore as explorer
-    from minivae.cli.common import UsageFault, check_least, picture_path
-    from minivae.cli.showing import Showing
+    from minivae.cli.options import UsageError, check_least, picture_path
+    from minivae.cli.run_view import RunView
     from minivae.plots.style import LABEL_COLOURS
 
     check_least("--rows", rows, 10)
-    show = Showing(run, checkpoint, split, data_dir, "numpy", as_json)
+    show = RunView(run, checkpoint, split, data_dir, "numpy", as_json)
     scene, model = show.scene, show.run.model
     if scene.shape is None:
-        raise UsageFault(f"{scene.name} has no height and width: there is no picture to decode")
+        raise UsageError(f"{scene.name} has no height and width: there is no picture to decode")
     some = np.unique(np.linspace(0, len(scene.x) - 1, min(rows, len(scene.x))).astype(int))
     x = scene.x[some]
     pair = plane(dims, model.latent_dim, scene.encode(x)[0])
     path = picture_path(out, run / "explorer.html", (".html", ".htm"))
     models = [vae_panel(scene, x, pair)]
     if beside:
-        show.speaker.say(f"training a plain autoencoder of the same sizes, {AE_STEPS} updates …")
+        show.console.say(f"training a plain autoencoder of the same sizes, {AE_STEPS} updates …")
         models.append(autoencoder_panel(model, show.dataset.values("train"), x, pair))
     text = explorer.page(
         f"The latent space of {scene.name}",
@@ -66,20 +66,19 @@ def explore(
     path.write_text(text, encoding="utf-8")
     size = len(text.encode())
     result = {"path": str(path), "bytes": size, "dims": list(pair), "data": len(some)}
-    show.speaker.result(result, f"{path}  ({size / 1e6:.1f} MB): open it in a browser")
+    show.console.result(result, f"{path}  ({size / 1e6:.1f} MB): open it in a browser")
 
 
 def plane(dims: str | None, latent_dim: int, mu: Any) -> tuple[int, int]:
-    """The two dimensions shown. Raises UsageFault where they must be chosen and were not."""
-    from minivae.cli.common import UsageFault
-    from minivae.cli.showing import parse_pair
+    """The two dimensions shown. Raises UsageError where they must be chosen and were not."""
+    from minivae.cli.options import UsageError, parse_pair
     from minivae.metrics.latent import most_active
 
     if latent_dim < 2:
-        raise UsageFault("the model has 1 latent dimension, and a plane needs 2: --latent 2")
+        raise UsageError("the model has 1 latent dimension, and a plane needs 2: --latent 2")
     if dims is None and latent_dim > 2:
         a, b = most_active(mu, 2)
-        raise UsageFault(
+        raise UsageError(
             f"the model has {latent_dim} latent dimensions: show the two most active with "
             f"--dims auto (here {a},{b}), or train with --latent 2"
         )
@@ -113,8 +112,8 @@ def vae_panel(scene: Any, x: Any, dims: tuple[int, int]) -> Any:
 
 def autoencoder_panel(model: Any, train: Any, x: Any, dims: tuple[int, int]) -> Any:
     """A plain autoencoder of the same sizes, trained here; its mean goes into the last bias."""
+    from minivae.estimators.autoencoder import Autoencoder
     from minivae.explore import Explored
-    from minivae.models.autoencoder_estimator import Autoencoder
 
     ae = Autoencoder(model.latent_dim, model.hidden, model.activation, steps=AE_STEPS).fit(train)
     p = dict(ae.params_)

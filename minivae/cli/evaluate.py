@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from minivae.cli import shared
+from minivae.cli import options
 
 
 def register(app: typer.Typer) -> None:
@@ -16,41 +16,43 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    run: Path = shared.RUN,
+    run: Path = options.RUN,
     samples: int = typer.Option(500, help="Importance samples per datum (E37)."),
-    split: str = shared.SPLIT,
+    split: str = options.SPLIT,
     data: str = typer.Option(None, help="Another data set of the same size."),
-    data_dir: Path = shared.DATA_DIR,
+    data_dir: Path = options.DATA_DIR,
     limit: int = typer.Option(None, help="Only the first so many data."),
-    checkpoint: str = shared.CHECKPOINT,
+    checkpoint: str = options.CHECKPOINT,
     seed: int = typer.Option(None, help="Seed of the draws; the run's by default."),
-    backend: str = typer.Option("auto", help=shared.BACKENDS),
-    threads: int = shared.THREADS,
-    tf32: bool = shared.TF32,
-    as_json: bool = shared.JSON,
-    quiet: bool = shared.QUIET,
+    backend: str = typer.Option("auto", help=options.BACKENDS),
+    threads: int = options.THREADS,
+    tf32: bool = options.TF32,
+    as_json: bool = options.JSON,
+    quiet: bool = options.QUIET,
 ) -> None:
     """Measure a trained run on held-out data."""
-    from minivae.cli.common import Speaker, check_least, check_seed, choose_backend, counting
-    from minivae.cli.runs import choose_split, load_data, open_run
+    from minivae.cli.backends import choose_backend
+    from minivae.cli.console import Console, counting
+    from minivae.cli.options import check_least, check_seed
+    from minivae.cli.trained_run import choose_split, load_data, open_run
 
-    speaker = Speaker(as_json=as_json, quiet=quiet)
+    console = Console(as_json=as_json, quiet=quiet)
     check_least("--samples", samples)
     check_least("--limit", limit)
     check_seed(seed)
     loaded = open_run(run, checkpoint)
-    dataset = load_data(loaded, data_dir, data, speaker)
+    dataset = load_data(loaded, data_dir, data, console)
     split = choose_split(dataset, split)
     from minivae.data.targets import check_targets
 
     check_targets(dataset, loaded.model.likelihood)
-    K = choose_backend(backend, threads, speaker, tf32=tf32)
+    K = choose_backend(backend, threads, console, tf32=tf32)
     rows = getattr(dataset, split)[:limit]
-    with counting(f"evaluating, {samples} samples", len(rows), speaker) as progress:
+    with counting(f"evaluating, {samples} samples", len(rows), console) as progress:
         result = measure(K, loaded, rows, dataset, samples, seed, progress)
     result = {"run": str(run), "checkpoint": loaded.which, "data": dataset.name, "split": split,
               **result, "backend": K.name, "tf32": K.tf32}  # fmt: skip
-    speaker.result(result, as_text(result))
+    console.result(result, as_text(result))
 
 
 def measure(
