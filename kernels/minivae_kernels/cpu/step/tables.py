@@ -12,21 +12,22 @@ import numpy as np
 from minivae_kernels import kernel_of
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import Arena, Place, aligned, panels, row_stride
-from minivae_kernels.cpu.ops.activations import ACTIVATION_CODES
-from minivae_kernels.cpu.ops.likelihoods import LIKELIHOOD_CODES
-from minivae_kernels.cpu.ops.optimisers import OPTIMISER_CODES
+from minivae_kernels.cpu.ops.activations import ACTIVATIONS
+from minivae_kernels.cpu.ops.likelihoods import LIKELIHOODS
+from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
 
-# Columns of the layer table.
-(INPUTS, OUTPUTS, W0, W_PANEL, B0, X0, X_PANEL, Y0, Y_PANEL, DY0, DY_PANEL, DX0, DX_PANEL,
- DECODES, LAYER_WORDS) = range(15)  # fmt: skip
+# Columns of the layer table. What a hidden layer's derivative is read off lies at KEPT0: its output
+# (then KEPT0 is Y0) or its input, a = x W + b.
+(INPUTS, OUTPUTS, W0, W_PANEL, B0, X0, X_PANEL, Y0, Y_PANEL, KEPT0, DY0, DY_PANEL, DX0, DX_PANEL,
+ DECODES, LAYER_WORDS) = range(16)  # fmt: skip
 
-# Words of the configuration.
-(DATA_DIM, LATENT_DIM, DRAWS, DEPTH_, ACTIVATION, LIKELIHOOD, LEARN_C, LOGC0, DYNAMIC, OPTIMISER,
- BYTES, EPS0, SIGMA0,
- KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH, WORDS) = range(20)  # fmt: skip
+# Words of the configuration. ACTIVATE, DEACTIVATE, SCORE and DESCEND are addresses of functions.
+(DATA_DIM, LATENT_DIM, DRAWS, DEPTH_, ACTIVATE, DEACTIVATE, SCORE, LOGARITHMS, DESCEND, LEARN_SCALE,
+ LOG_SCALE0, DYNAMIC, BYTES, EPS0, SIGMA0, KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH,
+ WORDS) = range(22)  # fmt: skip
 # Numbers of the configuration.
-LOGC, FREE_BITS, SCALE, MOMENTUM, BETA1, BETA2, ADAM_EPS, NUMBERS = range(8)
-OBJECTIVE_CODES = {"elbo": 0}
+LOG_SCALE, WEIGHT, CONSTANT, FREE_BITS, DATA_SCALE, NUMBERS = range(6)
+OBJECTIVES = ("elbo",)
 # Words of the running sums (float64); the sums of each dimension's KL follow.
 UPDATES, SAMPLES, NLL, KL, LOSS, KL_J = range(6)
 
@@ -49,11 +50,9 @@ class Plan(NamedTuple):
 
 def build(plan: Any) -> Plan:
     """The tables of a StepPlan. Raises Unsupported where a part has no fused kernel."""
-    activation = kernel_of(plan, "activation", ACTIVATION_CODES)
-    likelihood = kernel_of(plan, "likelihood", LIKELIHOOD_CODES)
-    optimiser = kernel_of(plan, "optimiser", OPTIMISER_CODES)
-    if hasattr(plan, "objective"):
-        kernel_of(plan, "objective", OBJECTIVE_CODES)
+    activation = kernel_of(plan, "activation", ACTIVATIONS)
+    likelihood = kernel_of(plan, "likelihood", LIKELIHOODS)
+    optimiser = kernel_of(plan, "optimiser", OPTIMISERS)
     hidden, J, D = tuple(plan.hidden), plan.latent_dim, plan.data_dim
     depth = len(hidden)
     space, params = Arena(), Arena()
