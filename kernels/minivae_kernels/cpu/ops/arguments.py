@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from minivae_kernels import Unsupported
 
+from minivae_kernels import Unsupported
 
 F32 = np.dtype(np.float32)
 

@@ -23,12 +23,16 @@ from minivae_kernels.cpu.gemm.matmul import (
     weight_blocks,
 )
 from minivae_kernels.cpu.gemm.pack import pack_rows, unpack_rows
-from minivae_kernels.cpu.ops.activations import ACTIVATIONS, relu_gradient_from_output, tanh_gradient_from_output
+from minivae_kernels.cpu.ops.activations import (
+    ACTIVATIONS,
+    relu_gradient_from_output,
+    tanh_gradient_from_output,
+)
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
 from minivae_kernels.cpu.ops.elementwise import gradient_op
 from minivae_kernels.cpu.threads.barrier import barrier, share
 from minivae_kernels.cpu.threads.count import team_for
-from minivae_kernels.cpu.threads.partition import WORDS, most_pieces, pieces
+from minivae_kernels.cpu.threads.partition import next_piece, product_deal
 from minivae_kernels.cpu.threads.pool import run
 
 SCRATCH = DEPTH * PANEL + BLOCK  # floats for each thread
@@ -36,7 +40,21 @@ SCRATCH = DEPTH * PANEL + BLOCK  # floats for each thread
 
 @entry
 def forward_kernel(
-    member, team, sync, x, W, bias, y, rows, inputs, outputs, activation, space, place, pieces_
+    member,
+    team,
+    sync,
+    x,
+    W,
+    bias,
+    y,
+    rows,
+    inputs,
+    outputs,
+    activation,
+    space,
+    place,
+    pieces,
+    firsts,
 ):
     """y = act(x W + b); place: where x, W, b and y lie in `space`, and their panels' strides."""
     if not barrier(sync, team):
@@ -49,9 +67,10 @@ def forward_kernel(
     if member == 0:
         space[b0 : b0 + outputs] = bias
     barrier(sync, team)
-    mine = pieces_[member]
-    for k in range(pieces(outputs, rows, member, team, mine)):
-        panel, first, count = mine[k, 0], mine[k, 1], mine[k, 2]
+    crew = (sync, member, team)
+    turn, k = next_piece(crew, firsts[0], 0)
+    while k >= 0:
+        panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         a, c = x0 + first * PANEL, y0 + panel * y_panel + first * PANEL
         forward_panel(
             space, a, x_panel, space, w0 + panel * w_panel, space, b0 + panel * PANEL,
@@ -60,11 +79,25 @@ def forward_kernel(
         if activation != 0:
             call(activation, (space[c : c + count * PANEL],))
         unpack_rows(space, c, count, panel, y, outputs, first)
+        turn, k = next_piece(crew, firsts[0], turn)
 
 
 @entry
 def input_kernel(
-    member, team, sync, dy, W, dx, rows, inputs, outputs, space, place, scratch, pieces_
+    member,
+    team,
+    sync,
+    dy,
+    W,
+    dx,
+    rows,
+    inputs,
+    outputs,
+    space,
+    place,
+    scratch,
+    pieces,
+    firsts,
 ):
     """dx = dy Wᵀ; place: dy, W and dx."""
     if not barrier(sync, team):
@@ -75,9 +108,10 @@ def input_kernel(
     low, high = share(inputs, member, team)
     pack_rows(W, outputs, low, high, space, w0, w_panel)
     barrier(sync, team)
-    mine = pieces_[member]
-    for k in range(pieces(inputs, rows, member, team, mine)):
-        panel, first, count = mine[k, 0], mine[k, 1], mine[k, 2]
+    crew = (sync, member, team)
+    turn, k = next_piece(crew, firsts[0], 0)
+    while k >= 0:
+        panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         c = dx0 + panel * dx_panel + first * PANEL
         backward_panel(
             space, dy0 + first * PANEL, dy_panel, space, w0, w_panel, panel, space, c, count,
@@ -85,6 +119,7 @@ def input_kernel(
             space[zeros : zeros + PANEL],
         )  # fmt: skip
         unpack_rows(space, c, count, panel, dx, inputs, first)
+        turn, k = next_piece(crew, firsts[0], turn)
 
 
 @entry
@@ -128,10 +163,6 @@ def _buffer(name: str, floats: int) -> np.ndarray:
     return held
 
 
-def _pieces(team: int, columns: int, rows: int) -> np.ndarray:
-    return np.empty((team, most_pieces(columns, rows), WORDS), dtype=np.int64)
-
-
 def _forward(op: str, x: Any, W: Any, b: Any, activation: int) -> np.ndarray:
     W = matrix(op, "W", W, (None, None))
     x, b = matrix(op, "x", x, (None, len(W))), matrix(op, "b", b, (W.shape[1],))
@@ -146,7 +177,7 @@ def _forward(op: str, x: Any, W: Any, b: Any, activation: int) -> np.ndarray:
         args = flat(x), flat(W), flat(b), y.reshape(-1), rows, inputs, outputs, activation
         team = team_for(y.size * inputs / 64)
         run(forward_kernel, team, *args, _buffer("space", space.size), place,
-            _pieces(team, outputs, rows))  # fmt: skip
+            *product_deal(outputs, rows, team))  # fmt: skip
     return y
 
 
@@ -183,7 +214,7 @@ def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
         held[place[4] : place[4] + PANEL] = 0
         args = flat(dy), flat(W), dx.reshape(-1), rows, inputs, outputs
         run(input_kernel, team, *args, held, place, _buffer("scratch", team * SCRATCH),
-            _pieces(team, inputs, rows))  # fmt: skip
+            *product_deal(inputs, rows, team))  # fmt: skip
     return dx
 
 
@@ -216,10 +247,6 @@ OPS = (
     dense_backward_input,
     dense_relu_forward,
     dense_tanh_forward,
-    gradient_op(
-        "dense_relu_backward", ACTIVATIONS["relu"].backward, relu_gradient_from_output
-    ),
-    gradient_op(
-        "dense_tanh_backward", ACTIVATIONS["tanh"].backward, tanh_gradient_from_output
-    ),
+    gradient_op("dense_relu_backward", ACTIVATIONS["relu"].backward, relu_gradient_from_output),
+    gradient_op("dense_tanh_backward", ACTIVATIONS["tanh"].backward, tanh_gradient_from_output),
 )

@@ -95,9 +95,7 @@ def _row_log(factors, f0, lines, out, o0):
 
 
 @entry
-def likelihood_kernel(
-    member, team, sync, loop, numbers, dnll, out, x, nll, dout, dscale
-):
+def likelihood_kernel(member, team, sync, loop, numbers, dnll, out, x, nll, dout, dscale):
     """Rows of outputs (R, D) against x (B, D), R a multiple of B.
 
     numbers: weight, constant, whether there are logarithms, the log-scale. dout (R, D) or nothing;
@@ -142,8 +140,13 @@ def _rows(a: Any) -> np.ndarray:
 
 
 def _evaluate(
-    likelihood: Likelihood, dnll: Any, out: Any, x: Any, log_scale: Any = 0.0,
-    *, gradient: bool = True,
+    likelihood: Likelihood,
+    dnll: Any,
+    out: Any,
+    x: Any,
+    log_scale: Any = 0.0,
+    *,
+    gradient: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, Any]:
     """nll (L, B), the outputs' gradient (L, B, D) where asked for, and the log-scale's ()."""
     shape = np.shape(out)

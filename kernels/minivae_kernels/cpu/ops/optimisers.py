@@ -88,9 +88,7 @@ def _adam(theta, grad, m, v, k):  # type: ignore[no-untyped-def]
         theta[i] = theta[i] - rate * first / below
 
 
-def _adam_constants(
-    lr: float, beta1: float, beta2: float, eps: float, t: int
-) -> tuple[float, ...]:
+def _adam_constants(lr: float, beta1: float, beta2: float, eps: float, t: int) -> tuple[float, ...]:
     rate, correction = lr / (1 - beta1**t), 1 / (1 - beta2**t)
     return rate, beta1, 1 - beta1, beta2, 1 - beta2, correction, eps
 

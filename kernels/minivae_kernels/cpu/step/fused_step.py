@@ -9,9 +9,10 @@ import numpy as np
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import aligned, panels
 from minivae_kernels.cpu.ops.arguments import readable
+from minivae_kernels.cpu.ops.optimisers import CONSTANTS, OPTIMISERS
 from minivae_kernels.cpu.step import tables
 from minivae_kernels.cpu.threads.count import threads
-from minivae_kernels.cpu.threads.partition import WORDS, most_pieces
+from minivae_kernels.cpu.threads.partition import Deal
 from minivae_kernels.cpu.threads.pool import run
 
 
@@ -39,28 +40,26 @@ class Step:
                 f"theta is {theta.dtype} and moments {moments.dtype}: the compiled step computes "
                 f"in float32; train other precisions with the numpy backend"
             )
-        self.plan = tables.build(plan)
+        self.step_plan, self.plan = plan, tables.build(plan)
+        self.optimiser = OPTIMISERS[plan.optimiser]
         self._data(np.asarray(data), int(plan.data_dim))
         self.theta = tables.pack(self.plan, theta, self.layout)
         self.m = tables.pack(self.plan, moments[0], self.layout)
         self.v = tables.pack(self.plan, moments[1], self.layout)
         self.space = aligned(self.plan.workspace)
-        self.scratch = aligned(self.plan.scratch * self.threads)
+        self.scratch = aligned(int(self.plan.config[tables.SCRATCH]) * self.threads)
         self.partial = aligned(self.plan.partials)
         self.ones, self.zeros = aligned(PANEL) + np.float32(1), aligned(PANEL)
         self.sums = np.zeros(tables.KL_J + plan.latent_dim)
         self.bad = np.full(1, -1, dtype=np.int64)
-        self.own = self._own(int(plan.latent_dim), self.max_batch * int(plan.draws))
+        self.own = self._own(int(plan.latent_dim))
+        self.work: dict[int, Deal] = {}  # by the batch's rows
 
-    def _own(self, J: int, rows: int) -> tuple[np.ndarray, ...]:
-        """What each thread keeps for itself: constants, KL weights and sums, its pieces."""
-        widest = int(self.plan.layers[:, [tables.INPUTS, tables.OUTPUTS]].max())
-        room = most_pieces(widest, rows)
+    def _own(self, J: int) -> tuple[np.ndarray, ...]:
+        """What each thread keeps for itself: KL weights and sums."""
         return (
-            np.zeros((self.threads, PANEL), dtype=np.float32),
             np.zeros((self.threads, panels(J) * PANEL), dtype=np.float32),
             np.zeros((self.threads, J), dtype=np.float64),
-            np.zeros((self.threads, room, WORDS), dtype=np.int64),
         )
 
     def _data(self, data: Any, features: int) -> None:
@@ -99,13 +98,26 @@ class Step:
         if lr.shape != (len(rows),) or beta.shape != (len(rows),):
             raise ValueError(f"lr and beta must each have {len(rows)} values, one an update")
         from minivae_kernels.cpu.step.train import train
+        from minivae_kernels.cpu.step.work import update_work
 
+        batch = rows.shape[1]
+        if batch not in self.work:
+            self.work[batch] = update_work(self.plan, batch, self.threads)
         run(
-            train, self.threads, rows, int(t), lr, beta, self.bytes, self.floats,
-            self.plan.config, self.plan.numbers, self.plan.layers, self.plan.blocks,
-            self.plan.weights, self.plan.starts, self.theta, self.m, self.v, self.space,
-            self.scratch, self.partial, *self.own, self.ones, self.zeros, self.sums, self.bad,
+            train, self.threads, rows, int(t), beta, self._constants(lr, t), self.bytes,
+            self.floats,
+            self.plan.config, self.plan.numbers, self.plan.layers, *self.work[batch],
+            self.theta, self.m, self.v, self.space, self.scratch, self.partial,
+            *self.own, self.ones, self.zeros, self.sums, self.bad,
         )  # fmt: skip
+
+    def _constants(self, lr: Any, t: int) -> np.ndarray:
+        """The optimiser's constants of each update, (n, CONSTANTS)."""
+        out = np.zeros((len(lr), CONSTANTS), dtype=np.float32)
+        for i, rate in enumerate(lr.tolist()):
+            constants = self.optimiser.constants(self.step_plan, rate, int(t) + i + 1)
+            out[i, : len(constants)] = constants
+        return out
 
     def metrics(self) -> dict[str, Any]:
         """Sums over updates and samples since the last call, in nats; they start anew."""

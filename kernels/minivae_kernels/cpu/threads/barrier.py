@@ -21,8 +21,10 @@ from numba.extending import intrinsic
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import INT32, INT64, const, pause_instruction, pointer
 
-# Words of the sync array, each on a cache line of its own.
-ARRIVED, GENERATION, ABORT, SLEEPERS, PATIENCE, WORDS = 0, 16, 32, 48, 64, 80
+# Words of the sync array, each on cache lines of its own; from TAKEN on, one for every member
+# (partition.py).
+WORD = 16  # of 8 bytes: as far apart as two lines, which some processors fetch together
+ARRIVED, GENERATION, ABORT, SLEEPERS, PATIENCE, TAKEN = range(0, 6 * WORD, WORD)
 SPINS = 4000  # about 40 µs; then the core is offered to others: more threads than cores still run
 # Linux's number of the system call `futex`, where GENERATION's low half comes first in memory.
 FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98}.get(platform.machine())
@@ -63,6 +65,18 @@ def atomic_store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.int64), emit
+
+
+@intrinsic
+def compare_exchange(typingctx: Any, array: Any, index: Any, expected: Any, value: Any) -> Any:
+    """array[index] = value if it is as expected, indivisibly -> what it was."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = pointer(context, builder, signature.args[0], args[0], args[1])
+        pair = builder.cmpxchg(address, args[2], args[3], "seq_cst", "seq_cst")
+        return builder.extract_value(pair, 0)
+
+    return types.int64(array, types.int64, types.int64, types.int64), emit
 
 
 @intrinsic
@@ -140,6 +154,7 @@ else:
 def barrier(sync, team):
     """Wait until all threads of the team are here -> False if the region was called off."""
     if team == 1:
+        atomic_add(sync, GENERATION, 1)
         return True
     generation = atomic_load(sync, GENERATION)
     if atomic_add(sync, ARRIVED, 1) == team - 1:
@@ -174,8 +189,8 @@ def linger(posted, done, spins):
         turn += 1
 
 
-def new_sync() -> np.ndarray:
+def new_sync(team: int) -> np.ndarray:
     """The words a team synchronises on."""
-    words = np.zeros(WORDS, dtype=np.int64)
+    words = np.zeros(TAKEN + team * WORD, dtype=np.int64)
     words[PATIENCE : PATIENCE + 2] = 0, NAP  # seconds, nanoseconds
     return words

@@ -83,7 +83,7 @@ def run(function: Callable[..., Any], threads: int, *args: Any) -> None:
     No member is tied to a core: one that wakes from a barrier is put where there is room.
     """
     if threads == 1:
-        function(0, 1, new_sync(), *args)
+        function(0, 1, new_sync(1), *args)
         return
     with _lock:
         if not _members:
@@ -95,7 +95,7 @@ def run(function: Callable[..., Any], threads: int, *args: Any) -> None:
 
 
 def _together(function: Callable[..., Any], threads: int, args: tuple[Any, ...]) -> None:
-    sync, team = new_sync(), _members[: threads - 1]
+    sync, team = new_sync(threads), _members[: threads - 1]
     started: list[_Member] = []
     finished = False
     try:
