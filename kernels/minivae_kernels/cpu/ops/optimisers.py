@@ -25,10 +25,10 @@ CONSTANTS = 16  # room for those of one update: a cache line
 
 
 class Optimiser(NamedTuple):
-    """The loop, and the constants of update t = 1, 2, … at a learning rate lr under a plan."""
+    """The loop, and its constants(lr, *settings, t) at update t = 1, 2, …"""
 
     loop: Loop
-    constants: Callable[[Any, float, int], tuple[float, ...]]
+    constants: Callable[..., tuple[float, ...]]
 
 
 def _loop(name: str, function: Callable[..., None]) -> Loop:
@@ -68,7 +68,7 @@ def _sgd(theta, grad, velocity, _, k):  # type: ignore[no-untyped-def]
         theta[i] = theta[i] - lr * velocity[i]
 
 
-SGD = Optimiser(_loop("sgd_loop", _sgd), lambda plan, lr, t: (lr, plan.momentum))
+SGD = Optimiser(_loop("sgd_loop", _sgd), lambda lr, momentum, t: (lr, momentum))
 
 
 def sgd_update(theta: Any, grad: Any, velocity: Any, lr: float, momentum: float) -> None:
@@ -93,10 +93,7 @@ def _adam_constants(lr: float, beta1: float, beta2: float, eps: float, t: int) -
     return rate, beta1, 1 - beta1, beta2, 1 - beta2, correction, eps
 
 
-ADAM = Optimiser(
-    _loop("adam_loop", _adam),
-    lambda plan, lr, t: _adam_constants(lr, plan.beta1, plan.beta2, plan.adam_eps, t),
-)
+ADAM = Optimiser(_loop("adam_loop", _adam), _adam_constants)
 
 
 def adam_update(

@@ -27,7 +27,7 @@ from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
  WORDS) = range(22)  # fmt: skip
 # Numbers of the configuration.
 LOG_SCALE, WEIGHT, CONSTANT, FREE_BITS, DATA_SCALE, NUMBERS = range(6)
-OBJECTIVES = ("elbo",)
+OBJECTIVES = {"elbo": 0}
 # Words of the running sums (float64); the sums of each dimension's KL follow.
 UPDATES, SAMPLES, NLL, KL, LOSS, KL_J = range(6)
 
@@ -50,6 +50,7 @@ def build(plan: Any) -> Plan:
     activation = kernel_of(plan, "activation", ACTIVATIONS)
     likelihood = kernel_of(plan, "likelihood", LIKELIHOODS)
     optimiser = kernel_of(plan, "optimiser", OPTIMISERS)
+    kernel_of(plan, "objective", OBJECTIVES)
     few, many = row_stride(plan.max_batch), row_stride(plan.max_batch * plan.draws)
     stack = _Stack(activation.reads_input)
     latent = _lay_out(stack, plan, few, many)
