@@ -131,9 +131,9 @@ def test_bernoulli_pixels() -> None:
     assert model.c_ is None
     decoded = model.reconstruct(PIXELS)
     assert (decoded > 0).all() and (decoded < 1).all()
-    with pytest.raises(ValueError, match=r"needs numbers in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"needs data in \[0, 1\]"):
         VAE(**SMALL, likelihood="bernoulli").fit(X)
-    with pytest.raises(ValueError, match=r"needs numbers in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"needs data in \[0, 1\]"):
         model.elbo(X)
 
 
