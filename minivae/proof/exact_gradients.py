@@ -12,9 +12,10 @@ from minivae.proof.case import Case
 from minivae.types import Array
 from minivae.verify import contract
 from minivae.verify.arguments import gradients, match
-from minivae.verify.check import noises, upstream
+from minivae.verify.check import upstream
 from minivae.verify.oracles import Probe, Trial, by_complex_step, tolerances
 from minivae.verify.passes import EPS64, Clock, Pass, quiet, vector
+from minivae.verify.rounding import noises
 
 
 class ExactGradients:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from minivae.types import Array
-from minivae.verify import contract, naming
+from minivae.verify import blame, contract
 from minivae.verify.arguments import fitting, gradients, read
 from minivae.verify.derivatives import Slope, taylor_rate
-from minivae.verify.judge import judge, rounding_explains, together
+from minivae.verify.judge import judge, together
 from minivae.verify.oracles import Probe, Trial, tol
 from minivae.verify.passes import (
     EPS32,
@@ -27,6 +27,7 @@ from minivae.verify.passes import (
     vector,
 )
 from minivae.verify.report import Fault, Report, Row, where
+from minivae.verify.rounding import float32_faults, noises
 
 Hands = list[Array | None]
 
@@ -210,11 +211,11 @@ def vote(
 def name_faults(trials: list[Trial], found: list[tuple[Row, Array]], report: Report) -> None:
     """One fault for each wrong tensor; if none is, one where tensors are wrong together."""
     if any(wrong.any() for _, wrong in found):
-        batch = naming.batch_of(trials[0].probe.job)
+        batch = blame.batch_of(trials[0].probe.job)
         truths = {t.leaf.name: t.true.reshape(t.leaf.value.shape) for t in trials if t.complete}
         for trial, (row, wrong) in zip(trials, found, strict=True):
             if wrong.any():
-                report.faults.append(naming.make_fault(trial, row, wrong, truths, batch))
+                report.faults.append(blame.make_fault(trial, row, wrong, truths, batch))
         return
     exact = all(t.complete and not t.reason for t in trials)
     if trials and (exact or any(t.kinks or not t.complete for t in trials)):
@@ -224,7 +225,7 @@ def name_faults(trials: list[Trial], found: list[tuple[Row, Array]], report: Rep
         if tied is not None:
             row = found[[t.leaf.name for t in trials].index(tied[0].leaf.name)][0]
             row.verdict = "wrong"
-            report.faults.append(naming.tie_fault(*tied, trials, row))
+            report.faults.append(blame.tie_fault(*tied, trials, row))
 
 
 def trial_notes(trial: Trial) -> list[str]:
@@ -253,7 +254,7 @@ def make_row(trial: Trial, slope: Slope, delta: Array, wrong: Array, dtype: str)
     """The four votes as numbers."""
     leaf, probe, safe = trial.leaf, trial.probe, not trial.reason
     error = np.abs(trial.g - trial.true)
-    worst = naming.worst_of(trial, wrong)
+    worst = blame.worst_of(trial, wrong)
     inner, size = float((trial.hand * delta).sum()), float(np.abs(trial.hand * delta).sum())
     scale = max(size, abs(slope.value))
     usable = trial.reliable(slope, scale) and not slope.kink
@@ -290,72 +291,3 @@ def make_row(trial: Trial, slope: Slope, delta: Array, wrong: Array, dtype: str)
 
 def ratio(top: float, bottom: float) -> float:
     return top / bottom if bottom > 0 else (0.0 if top == 0 else np.inf)
-
-
-def noises(job: Pass, dy: Array, hands: Hands, rng: np.random.Generator, eps: float) -> list[Array]:
-    """How much each gradient moves when inputs and upstream are nudged by a few last places: the
-    middle one of three."""
-    changes = [np.zeros((3, *leaf.value.shape)) for leaf in job.leaves]
-    for k in range(3):
-        moved = dy * (1 + 2 * eps * rng.uniform(-1, 1, dy.shape))
-        try:
-            grads = gradients(job, moved, job.nudged(rng, eps))
-        except Exception:  # a point where nothing may move: no estimate
-            break
-        for i, (g, hand) in enumerate(zip(grads, hands, strict=True)):
-            if g is not None and hand is not None:
-                change = np.abs(g - hand)
-                changes[i][k] = np.where(np.isfinite(change), change, 0.0)
-    return [np.median(three, axis=0) for three in changes]
-
-
-def float32_faults(
-    job: Pass, trial: Trial, native: Array | None, row: Row, dy: Array
-) -> list[Fault]:
-    """The gradient in the caller's own precision against the same source in float64."""
-    wide, exact = trial.probe.job, trial.hand
-    if native is None or not native.size:
-        return []
-    eps = max(eps_of(job.leaves[trial.place].value), job.y_eps)
-    match = max(tol("float32_match"), 64 * eps)
-    if not float(np.abs(job.y0 - wide.y0).max(initial=0)) <= match * np.abs(wide.y0).max(initial=0):
-        return []  # the forward itself has lost its figures: no verdict on backward's rounding
-    gap, limit = native - exact, match * np.abs(exact).max() + 0 * exact
-    picks = np.flatnonzero(~(np.abs(gap) <= limit))
-    if not len(picks):
-        return []
-    picks = picks[np.argsort(-np.abs(gap.ravel()[picks]), kind="stable")[:12]]
-
-    def errors(values: Sequence[Any]) -> tuple[Array, Array] | None:
-        small = [np.asarray(v, np.asarray(b).dtype) if kind_of(b) == "float" else v
-                 for v, b in zip(values, job.base, strict=True)]  # fmt: skip
-        try:
-            one, two = (
-                gradients(job, dy, small)[trial.place],
-                gradients(wide, dy, values)[trial.place],
-            )
-        except Exception:
-            return None
-        if one is None or two is None:
-            return None
-        return (one - two).ravel()[picks], two.ravel()[picks]
-
-    rng = np.random.default_rng(1)
-    near = [errors(wide.nudged(rng, eps)) for _ in range(6)]
-    places = {x.place: x.value.astype(np.float64) for x in wide.leaves}
-    milder = [errors(wide.moved(places, fraction - 1)) for fraction in (0.3, 0.05)]
-    explained = rounding_explains(
-        gap.ravel()[picks], exact.ravel()[picks], limit.ravel()[picks],
-        [e[0] for e in near if e is not None], [e for e in milder if e is not None],
-    )  # fmt: skip
-    if explained.all():
-        return []
-    worst = int(picks[~explained][0])
-    at = tuple(int(n) for n in np.unravel_index(worst, exact.shape))
-    name = trial.leaf.name
-    row.verdict, row.index, row.hand, row.true = "wrong", at, float(native[at]), float(exact[at])
-    text = (
-        f"the gradient of {name} is wrong in {row.dtype} only: {name}{where(at)} is "
-        f"{native[at]:.8g}, the same source in float64 gives {exact[at]:.8g}"
-    )
-    return [Fault("float32", text, name, at, hand=float(native[at]), true=float(exact[at]))]

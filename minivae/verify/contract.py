@@ -106,8 +106,8 @@ def apart(a: Array, b: Array, limit: float) -> bool:
         return True
     if not np.isfinite(a).all() or not np.isfinite(b).all():
         return not np.array_equal(a, b, equal_nan=True)
-    scale = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
-    return not float(np.abs(a - b).max(initial=0)) <= limit * scale
+    scale = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0))
+    return not np.abs(a - b).max(initial=0) <= limit * scale
 
 
 def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> Faults:
@@ -116,7 +116,7 @@ def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> Faults:
     values = [passes.copy_leaf(v) for v in job.base]
     args = passes.replace(job.args, values)
     try:
-        y, _ = unpack(job.forward(*args))
+        y = unpack(job.forward(*args))[0]
     except CannotRun as error:
         return [Fault("structure", str(error))]
     except Exception as error:
@@ -205,12 +205,11 @@ def backward_faults(job: Pass, dy: Array) -> tuple[list[Any] | None, Faults, lis
             return None, [Fault("scalar", f"{text} for an upstream of shape ()", "y")], []
         return None, [Fault("error", text)], []
     pieces, faults = match(job, grads)
-    if changed(kept, upstream) is not None:
+    if changed(kept, upstream):
         faults.append(Fault("mutates", "backward changes its upstream gradient dy in place", "dy"))
     at = changed(before, args)
-    if at is not None:
-        text = f"backward changes the input {address(job, at)} in place"
-        faults.append(Fault("mutates", text))
+    if at:
+        faults.append(Fault("mutates", f"backward changes the input {address(job, at)} in place"))
     notes = view_notes(job, pieces, args, upstream)
     saved = [passes.copy_leaf(p) for p in pieces]
     faults += [f for f in map(nan_fault, job.leaves, saved) if f]
@@ -225,13 +224,9 @@ def overwritten(job: Pass, dy: Array, pieces: list[Any], saved: list[Any]) -> Fa
         job.raw_gradient(-0.7 * dy)
     except Exception:  # `linearity_faults` says so
         return []
+    text = "the gradient of {} changes when backward is called again: return a copy"
     return [
-        Fault(
-            "view",
-            f"the gradient of {leaf.name} changes when backward is called again: "
-            "return a copy of the array it works in",
-            leaf.name,
-        )
+        Fault("view", text.format(leaf.name), leaf.name)
         for leaf, piece, old in zip(job.leaves, pieces, saved, strict=True)
         if isinstance(piece, np.ndarray) and not same_bits(piece, old)
     ]
@@ -239,10 +234,8 @@ def overwritten(job: Pass, dy: Array, pieces: list[Any], saved: list[Any]) -> Fa
 
 def address(job: Pass, at: str) -> str:
     """'[0].W' as the argument's name and the rest."""
-    if not at.startswith("["):
-        return at
-    number, rest = at[1:].split("]", 1)
-    return job.names[int(number)] + rest
+    number, _, rest = at.removeprefix("[").partition("]")
+    return job.names[int(number)] + rest if at.startswith("[") else at
 
 
 def overlap(a: Any, b: Any) -> bool:
@@ -272,9 +265,9 @@ def view_notes(job: Pass, pieces: list[Any], args: Any, upstream: Any) -> list[s
 
 def nan_fault(leaf: passes.Leaf, grad: Any) -> Fault | None:
     """A fault for the first entry of a gradient that is not finite."""
-    if grad is None or np.isfinite(np.asarray(grad, dtype=np.float64)).all():
+    bad = ~np.isfinite(np.asarray(0.0 if grad is None else grad, dtype=np.float64))
+    if not bad.any():
         return None
-    bad = ~np.isfinite(np.asarray(grad, dtype=np.float64))
     at = tuple(int(i) for i in np.argwhere(bad)[0])
     value = float(np.asarray(grad)[at])
     what = "NaN" if np.isnan(value) else "inf"

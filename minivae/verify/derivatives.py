@@ -151,6 +151,11 @@ class Slope(NamedTuple):
     step: float
 
 
+def between(value: float, a: float, b: float, margin: float) -> bool:
+    """Whether a value lies between two others, or within the margin of them."""
+    return bool(min(a, b) - margin <= value <= max(a, b) + margin)
+
+
 class Line:
     """phi(t) = sum dy * (y(x + t delta) - y(x)), and the rounding noise seen in it so far."""
 
@@ -176,11 +181,7 @@ class Line:
         moved = difference != 0
         # An output that did not move may have moved by less than it can show.
         unseen = 4 * float(self.rounding[~moved].max(initial=0))
-        many = float(np.sqrt((self.rounding[moved] ** 2).sum()))  # roundings add like a random walk
-        worst = float(self.rounding[moved].max(initial=0))
-        self.noise = max(
-            self.noise, min(4 * many, float(self.rounding[moved].sum())) + unseen, worst
-        )
+        self.noise = max(self.noise, float(self.rounding[moved].sum()) + unseen)
         return float(self.dy @ difference)
 
 
@@ -224,7 +225,7 @@ def difference(line: Line, start: float, rungs: int, grain: float) -> Slope:
 
 def taylor_rate(line: Line, slope: float, eps: float, start: float = 0.25) -> float | None:
     """The rate at which |phi(t) - t slope| falls with t: 2 for a right slope, inf where phi is
-    linear, None where no window of six halvings is clear of rounding."""
+    linear, None where no window of six halvings is clear of rounding and straight."""
     points = []
     for k in range(24):
         t = start / 2**k
@@ -235,7 +236,7 @@ def taylor_rate(line: Line, slope: float, eps: float, start: float = 0.25) -> fl
         return None
     if all(rest <= 64 * noise for rest, noise in points):
         return math.inf
-    best: tuple[float, float] = (0.5, math.nan)
+    best: tuple[float, float] = (0.05, math.nan)
     for first in range(len(points) - HALVINGS):
         window = points[first : first + HALVINGS + 1]
         if all(rest > 100 * noise for rest, noise in window):

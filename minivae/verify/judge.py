@@ -9,24 +9,21 @@ import numpy as np
 
 from minivae.types import Array
 from minivae.verify.arguments import gradients
-from minivae.verify.derivatives import Slope, bisect
+from minivae.verify.derivatives import Slope, between, bisect
 from minivae.verify.oracles import (
     Probe,
     Trial,
-    between,
     choose_entries,
-    contradicted,
     fill,
     lost,
     tol,
     tolerances,
 )
 from minivae.verify.passes import EPS64, vector
+from minivae.verify.rounding import moved_errors, rounding_explains, worst_and_random
 
-NUDGES = 6  # points a few units in the last place away
 ASIDE = 1e-12  # relative: from a point on kinks to points beside it
 MOST_EXAMINED = 32  # suspects looked at one by one
-Errors = tuple[Array, Array]  # hand - true, and true
 Point = tuple[Probe, Array]  # a point, and the hand-written gradient there
 
 
@@ -52,6 +49,17 @@ def judge(trial: Trial) -> tuple[Array, Slope, Array]:
         sure = tolerances(trial)[0]
         trial.seen = float(np.median(sure)) / biggest if biggest > 0 and sure.size else 0.0
     return wrong, slope, delta
+
+
+def contradicted(trial: Trial, slope: Slope, delta: Array) -> bool:
+    """Whether converged differences along a direction contradict the complex step."""
+    pushed = float(trial.probe.dy @ trial.probe.push({trial.leaf.place: delta}))
+    scale = max(abs(pushed), abs(slope.value), float(np.abs(trial.hand * delta).sum()))
+    if not np.isfinite(pushed) or not trial.reliable(slope, scale):
+        return False
+    return (
+        not abs(pushed - slope.value) <= 8 * slope.error + 10 * trial.difference_tolerance * scale
+    )
 
 
 # -- tensors too large to visit --------------------------------------------------------------------
@@ -126,67 +134,6 @@ def settle(trial: Trial, wrong: Array) -> Array:
     if wrong.any() and not trial.reason and has_kinks(trial):
         wrong = on_kinks(trial, wrong, error, strict)
     return wrong
-
-
-def worst_and_random(trial: Trial, among: Array, error: Array, count: int) -> Array:
-    """Up to `count` of the marked entries: largest errors, largest relative errors, random ones."""
-    places = np.flatnonzero(among)
-    if len(places) <= count:
-        return places
-    each = count // 3
-    relative = error / np.maximum(np.abs(trial.true), 1e-300)
-    first = places[np.argsort(-error[places], kind="stable")[:each]]
-    second = places[np.argsort(-np.nan_to_num(relative[places]), kind="stable")[:each]]
-    rest = np.random.default_rng(0).choice(places, each, replace=False)
-    return np.unique(np.concatenate([first, second, rest]))
-
-
-def rounding_explains(
-    gap: Array, true: Array, strict: Array, nearby: list[Array], milder: list[Errors]
-) -> Array:
-    """Which errors are rounding: those that come and go with the last bits of the inputs, or that
-    vanish where the pass is less saturated. One that only this very point has is no rounding."""
-    if len(nearby) < 3:
-        return np.ones(len(gap), dtype=bool)
-    seen = np.array(nearby)
-    middle, spread = seen.mean(axis=0), np.abs(seen - seen.mean(axis=0)).max(axis=0)
-    outlier = ~(np.abs(gap - middle) <= 16 * spread + strict)
-    steady = np.abs(middle) > 4 * seen.std(axis=0)
-    lasting = np.ones(len(gap), dtype=bool)
-    here = np.abs(gap) / np.maximum(np.abs(true), 1e-300)
-    for there, truth in milder:
-        lasting &= ~(np.abs(there) / np.maximum(np.abs(truth), 1e-300) < 0.1 * here)
-    return np.asarray(~outlier & ~(steady & lasting))
-
-
-def moved_errors(trial: Trial, picks: Array) -> tuple[list[Array], list[Errors]]:
-    """The picked entries' errors at points a few last places away, and at milder points."""
-    job, rng = trial.probe.job, np.random.default_rng(1)
-    near = [errors_at(trial, picks, job.nudged(rng, trial.eps)) for _ in range(NUDGES)]
-    milder = []
-    if not trial.reason:
-        for fraction in (0.3, 0.05):
-            deltas = {x.place: x.value.astype(np.float64) for x in job.leaves}
-            milder.append(errors_at(trial, picks, job.moved(deltas, fraction - 1)))
-    return [e[0] for e in near if e is not None], [e for e in milder if e is not None]
-
-
-def errors_at(trial: Trial, picks: Array, values: Sequence[object]) -> Errors | None:
-    """(hand - true, true) of the picked entries at other inputs; None where they cannot be had.
-    Where there is no complex step, the truth nearby is taken to be the truth here."""
-    other = trial.probe.job.at(values)
-    entries = trial.entries[picks]
-    try:
-        other.adopt(other.run(other.base)[0])
-        grad = gradients(other, trial.probe.dy)[trial.place]
-        true = trial.true[picks]
-        if not trial.reason:
-            true = trial.probe.dy @ trial.probe.columns(trial.leaf, entries, values)
-    except Exception:
-        return None
-    if grad is None or not np.isfinite(true).all():
-        return None
-    return grad.ravel()[entries] - true, np.asarray(true)
 
 
 def doubt_the_oracle(trial: Trial, wrong: Array, error: Array) -> Array:

@@ -15,7 +15,15 @@ import numpy as np
 from minivae.types import Array
 from minivae.verify import passes
 from minivae.verify.arguments import gradients
-from minivae.verify.derivatives import RUNGS, Analytic, Line, Slope, complex_step, difference
+from minivae.verify.derivatives import (
+    RUNGS,
+    Analytic,
+    Line,
+    Slope,
+    between,
+    complex_step,
+    difference,
+)
 from minivae.verify.passes import EPS64, CannotRun, Clock, Leaf, Pass, one_line
 
 BRANCH = 1e-5  # real and complex runs of one branch differ by rounding, other branches by far more
@@ -91,9 +99,8 @@ class Probe:
         """J delta for all outputs, by one complex step; CannotRun where it takes another branch."""
         base = list(self.job.base if values is None else values)
         if self.mode == "all":
-            base = [
-                v.astype(complex) if x else v for v, x in zip(base, self._moving(), strict=True)
-            ]
+            places = {leaf.place for leaf in self.job.leaves}
+            base = [v.astype(complex) if i in places else v for i, v in enumerate(base)]
         real: list[Array] = []
 
         def run(*flat: Any) -> Array:
@@ -116,10 +123,6 @@ class Probe:
         if values is None and not gap <= BRANCH * scale and np.isfinite(out).all():
             raise CannotRun("complex input takes another branch than real input")
         return np.asarray(out)
-
-    def _moving(self) -> list[bool]:
-        places = {leaf.place for leaf in self.job.leaves}
-        return [i in places for i in range(len(self.job.base))]
 
     def _handed(self, value: Array) -> Array:
         if self.mode != "analytic":
@@ -261,10 +264,8 @@ def fill(trial: Trial) -> None:
         by_complex_step(trial)
         missing = ~np.isfinite(trial.true)
         if missing.any():
-            trial.notes.append(
-                f"{trial.leaf.name}: complex numbers break down in {int(missing.sum())} entries; "
-                "differences there"
-            )
+            many = f"{trial.leaf.name}: complex numbers break down in {int(missing.sum())} entries"
+            trial.notes.append(f"{many}; differences there")
     if missing.any():
         by_differences(trial, missing)
 
@@ -301,10 +302,6 @@ def by_differences(trial: Trial, which: Array) -> None:
         trial.doubt[i] = 4 * slope.error if np.isfinite(slope.error) else np.inf
 
 
-def between(value: float, a: float, b: float, margin: float) -> bool:
-    return bool(min(a, b) - margin <= value <= max(a, b) + margin)
-
-
 def tolerances(trial: Trial) -> tuple[Array, Array]:
     """How far hand and oracle may be apart, entry by entry: surely, and if rounding explains it."""
     wide = trial.eps > EPS64
@@ -318,14 +315,3 @@ def tolerances(trial: Trial) -> tuple[Array, Array]:
     typical = float(np.median(trial.noise)) if trial.noise.size else 0.0
     lenient = strict + tol("noise") * np.maximum(noise, typical) + trial.floor
     return strict, lenient + (16 * trial.eps * np.abs(trial.hand).max(initial=0) if wide else 0.0)
-
-
-def contradicted(trial: Trial, slope: Slope, delta: Array) -> bool:
-    """Whether converged differences along a direction contradict the complex step."""
-    pushed = float(trial.probe.dy @ trial.probe.push({trial.leaf.place: delta}))
-    scale = max(abs(pushed), abs(slope.value), float(np.abs(trial.hand * delta).sum()))
-    if not np.isfinite(pushed) or not trial.reliable(slope, scale):
-        return False
-    return (
-        not abs(pushed - slope.value) <= 8 * slope.error + 10 * trial.difference_tolerance * scale
-    )

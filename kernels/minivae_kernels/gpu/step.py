@@ -12,7 +12,7 @@ import numpy as np
 
 from minivae_kernels.gpu.buffers import CALLS_HELD, COUNTER, ROWS_HELD, SUM, Buffers
 from minivae_kernels.gpu.launcher import LANES, Device
-from minivae_kernels.gpu.passes import Update
+from minivae_kernels.gpu.passes import Update, require_kernels
 
 # Updates in the longer of the two graphs of a batch size: between two graphs the card waits for the
 # next launch, within one it does not.
@@ -25,10 +25,10 @@ def _checked(theta: Any, moments: Any, data: Any) -> None:
             f"make_step: theta is {theta.dtype}, moments {moments.dtype}; "
             "this backend trains in float32"
         )
-    if moments.shape != (2, theta.size):
+    if moments.shape not in ((1, theta.size), (2, theta.size)):
         raise ValueError(
             f"make_step: moments {moments.shape} for {theta.size} parameters; "
-            f"(2, {theta.size}) is needed"
+            f"(1 or 2, {theta.size}) is needed"
         )
     if data.dtype not in (np.uint8, np.float32) or data.ndim != 2:
         raise TypeError(
@@ -44,6 +44,7 @@ class GraphStep:
     """
 
     def __init__(self, device: Device, plan: Any, theta: Any, moments: Any, data: Any) -> None:
+        require_kernels(plan)
         _checked(theta, moments, data)
         self.device, self.plan = device, plan
         self.graphs: dict[int, tuple[Callable[[], None], Callable[[], None]]] = {}
@@ -138,6 +139,6 @@ class GraphStep:
         }
 
     def state(self) -> tuple[Any, Any]:
-        """Copies of theta (P,) and moments (2, P) on the host."""
+        """Copies of theta (P,) and moments (M, P) on the host."""
         b, host = self.buffers, self.device.to_host
-        return host(b.theta), np.stack([host(b.m), host(b.v)])
+        return host(b.theta), np.stack([host(b.m), host(b.v)])[: b.moments]

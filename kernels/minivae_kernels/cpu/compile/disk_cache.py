@@ -4,7 +4,8 @@ Numba's own cache pickles; it keeps an index file per function, so that two proc
 at once can leave an index that points at the other's code; and it does not notice an edit in a
 *called* function. Here every compiled signature is one file, written under a temporary name and
 renamed, in a directory named after a hash of these sources and of the compiler. It begins with a
-checksum of the rest, and says for what it was compiled; any other file is as good as none.
+checksum of the rest, and says for what it was compiled; any other file is as good as none, and so
+is one that somebody else could have written (own_files.py).
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +27,7 @@ from numba.core.caching import _Cache
 from numba.core.registry import cpu_target
 
 from minivae_kernels.cpu.compile.object_code import Names, put_together, take_apart
+from minivae_kernels.cpu.compile.own_files import make_own_folder, read_own, write_own
 
 _MAGIC = b"minivae-kernels-2 "
 # Of Numba's settings, those that change machine code (SVML: whether Intel's library is called).
@@ -62,18 +63,18 @@ def _candidates() -> list[Path]:
 
 
 def cache_dir() -> Path | None:
-    """The first directory that can be written, or None: then nothing is kept."""
+    """The first directory that is the user's own and can be written, or None: nothing is kept."""
     for root in _candidates():
         path = root / f"kernels-{_HASH}"
         with contextlib.suppress(OSError):
-            path.mkdir(parents=True, exist_ok=True)
+            make_own_folder(path)
             if os.access(path, os.W_OK):
                 return path
     return None
 
 
 def readable_dirs() -> list[Path]:
-    """Where compiled code may lie: a read-only cache filled by someone else serves too."""
+    """Where compiled code may lie: a read-only cache that root filled serves too."""
     return [root / f"kernels-{_HASH}" for root in _candidates()]
 
 
@@ -150,9 +151,9 @@ def filename(identity: dict[str, Any]) -> str:
 
 
 def read(path: Path) -> tuple[dict[str, Any], bytes]:
-    """What the file says of itself, and its code; nothing at all if it is not whole."""
-    with contextlib.suppress(OSError, ValueError):
-        head, _, rest = path.read_bytes().partition(b"\n")
+    """What the file says of itself, and its code; nothing at all if it is not whole or not ours."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        head, _, rest = read_own(path).partition(b"\n")
         if head == _head(rest):
             about, _, code = rest.partition(b"\n")
             return json.loads(about), code
@@ -167,15 +168,7 @@ def write(path: Path, identity: dict[str, Any], names: Names, code: bytes) -> No
     """One whole file or none: other processes read and write here too."""
     about = json.dumps({"identity": identity, "names": names}).encode()
     rest = about + b"\n" + code
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as stream:
-            stream.write(_head(rest) + b"\n" + rest)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    write_own(path, _head(rest) + b"\n" + rest)
 
 
 def any_cached(name: str) -> bool:

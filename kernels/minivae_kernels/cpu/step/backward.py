@@ -1,6 +1,6 @@
 """The backward phases of a training step, from the decoder's output to the encoder's first layer.
 
-As in forward.py, each thread does its share and a barrier follows. The gradients of weights come
+As in forward.py, each thread takes pieces and a barrier follows. The gradients of weights come
 last, all at once (update.py): until then the old weights are needed.
 """
 
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, outlined
 from minivae_kernels.cpu.gemm.matmul import backward_panel, halves_of
 from minivae_kernels.cpu.ops import vector_math as m
-from minivae_kernels.cpu.ops.activations import LOGVAR_BOUND, activate_backward
+from minivae_kernels.cpu.ops.latent import LOGVAR_BOUND
 from minivae_kernels.cpu.step.tables import (
+    DEACTIVATE,
     DRAWS,
     DX0,
     DX_PANEL,
@@ -21,6 +23,7 @@ from minivae_kernels.cpu.step.tables import (
     DY_PANEL,
     EPS0,
     INPUTS,
+    KEPT0,
     LATENT_DIM,
     LATENT_PANEL,
     OUTPUTS,
@@ -31,35 +34,38 @@ from minivae_kernels.cpu.step.tables import (
     Y_PANEL,
     Z_PANEL,
 )
-from minivae_kernels.cpu.threads.barrier import share
-from minivae_kernels.cpu.threads.partition import pieces
+from minivae_kernels.cpu.threads.partition import next_piece
 
 f32 = np.float32
 
 
 @inner
-def hidden_backward(member, team, layer, before, kind, rows, w, p, scratch, s0, zeros, mine):
-    """The gradient before the activation that feeds `layer`: (dy Wᵀ) act'(x)."""
+def hidden_backward(crew, pieces, firsts, c, layer, before, w, p, scratch, s0, zeros):
+    """The gradient before the activation that feeds `layer`: (dy Wᵀ) f'(a)."""
     outlined()
-    for k in range(pieces(layer[INPUTS], rows, member, team, mine)):
-        panel, first, count = mine[k, 0], mine[k, 1], mine[k, 2]
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         dx0 = input_gradient(layer, panel, first, count, w, p, scratch, s0, zeros)
-        x0 = before[Y0] + panel * before[Y_PANEL] + first * PANEL
+        kept = before[KEPT0] + panel * before[Y_PANEL] + first * PANEL
         n = count * PANEL
-        activate_backward(w[dx0 : dx0 + n], w[x0 : x0 + n], kind)
+        call(c[DEACTIVATE], (w[dx0 : dx0 + n], w[kept : kept + n]))
+        turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def heads_backward(member, team, mu, logvar, before, kind, rows, w, p, scratch, s0, zeros, mine):
+def heads_backward(crew, pieces, firsts, c, mu, logvar, before, w, p, scratch, s0, zeros):
     """The same for the two heads, whose gradients in the trunk's output add."""
     outlined()
-    for k in range(pieces(mu[INPUTS], rows, member, team, mine)):
-        panel, first, count = mine[k, 0], mine[k, 1], mine[k, 2]
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         input_gradient(mu, panel, first, count, w, p, scratch, s0, zeros)
         dx0 = input_gradient(logvar, panel, first, count, w, p, scratch, s0, zeros[:0])
-        x0 = before[Y0] + panel * before[Y_PANEL] + first * PANEL
+        kept = before[KEPT0] + panel * before[Y_PANEL] + first * PANEL
         n = count * PANEL
-        activate_backward(w[dx0 : dx0 + n], w[x0 : x0 + n], kind)
+        call(c[DEACTIVATE], (w[dx0 : dx0 + n], w[kept : kept + n]))
+        turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
@@ -75,30 +81,40 @@ def input_gradient(layer, panel, first, count, w, p, scratch, s0, zeros):
 
 @inner
 def latent_backward(
-    member, team, c, mu, logvar, first, batch, w, p, scratch, s0, zeros, kl_weight, k0
+    crew, pieces, firsts, c, mu, logvar, first, batch, w, p, scratch, s0, zeros, kl_weight
 ):
-    """From the decoder's first layer to both heads' gradients, for this member's rows.
+    """From the decoder's first layer to both heads' gradients.
 
-    kl_weight[k0 + j] is β / B, or 0 where dimension j's KL is below its free bits.
+    kl_weight[j] is β / B, or 0 where dimension j's KL is below its free bits.
     """
     outlined()
-    low, high = share((batch + 3) // 4, member, team)
-    low, high = low * 4, min(batch, high * 4)
-    if low >= high:
-        return
-    n = (high - low) * PANEL
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        latent_rows_backward(
+            c, mu, logvar, first, pieces[k, 1], pieces[k, 2], batch, w, p, scratch, s0, zeros,
+            kl_weight,
+        )  # fmt: skip
+        turn, k = next_piece(crew, firsts, turn)
+
+
+@inner
+def latent_rows_backward(
+    c, mu, logvar, first, low, count, batch, w, p, scratch, s0, zeros, kl_weight
+):
+    """The same for `count` rows from `low` on."""
+    n = count * PANEL
     for panel in range((c[LATENT_DIM] + PANEL - 1) // PANEL):
         offset = panel * c[LATENT_PANEL] + low * PANEL
         dm0, dv0 = mu[DY0] + offset, logvar[DY0] + offset
         m0, v0, sigma0 = mu[Y0] + offset, logvar[Y0] + offset, c[SIGMA0] + offset
         for draw in range(c[DRAWS]):
             row = draw * batch + low
-            dz0 = input_gradient(first, panel, row, high - low, w, p, scratch, s0, zeros)
+            dz0 = input_gradient(first, panel, row, count, w, p, scratch, s0, zeros)
             e0 = c[EPS0] + panel * c[Z_PANEL] + row * PANEL
             _collect(
                 w[dz0 : dz0 + n], w[e0 : e0 + n], w[dm0 : dm0 + n], w[dv0 : dv0 + n], draw == 0
             )
-        at = k0 + panel * PANEL
+        at = panel * PANEL
         _heads(
             w[dm0 : dm0 + n], w[dv0 : dv0 + n], w[m0 : m0 + n], w[v0 : v0 + n],
             w[sigma0 : sigma0 + n], kl_weight[at : at + PANEL],

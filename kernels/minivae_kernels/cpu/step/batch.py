@@ -6,6 +6,7 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, copy_panel_row, outlined
+from minivae_kernels.cpu.gemm.live import list_features, nonzero_bits
 from minivae_kernels.cpu.ops.philox import block, box_muller
 from minivae_kernels.cpu.ops.random import compare, scale_bytes, uniform_row
 from minivae_kernels.cpu.step.tables import (
@@ -20,18 +21,35 @@ from minivae_kernels.cpu.step.tables import (
     LATENT_PANEL,
     Z_PANEL,
 )
-from minivae_kernels.cpu.threads.barrier import share
+from minivae_kernels.cpu.threads.partition import next_piece
 
 f32, u32 = np.float32, np.uint32
 EPS, BINARISE = 2, 3  # the streams of the contract
 SAMPLES = 64  # samples whose noise is made side by side
+GATHER, NOISE = range(2)  # kinds of pieces
 
 
 @inner
-def gather(member, team, c, rows, t, scale, bytes_, floats, w, scratch, s0):
-    """x of this member's rows, into panels; binarised where the configuration says so."""
+def prepare(crew, pieces, firsts, c, rows, t, scale, bytes_, floats, w, scratch, s0, lists):
+    """A batch and its noise."""
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        low, high = pieces[k, 1], pieces[k, 1] + pieces[k, 2]
+        if pieces[k, 0] == GATHER:
+            gather(c, rows, low, high, t, scale, bytes_, floats, w, scratch, s0, lists)
+        else:
+            noise(c, rows, low, high, t, w, scratch, s0)
+        turn, k = next_piece(crew, firsts, turn)
+
+
+@inner
+def gather(c, rows, low, high, t, scale, bytes_, floats, w, scratch, s0, lists):
+    """x of some rows, into panels; binarised where the configuration says so.
+
+    Where the lists of what is not zero (gemm/live.py) have room, those of these rows are made.
+    """
     outlined()
-    low, high = share(len(rows), member, team)
+    masks, by_row, _ = lists
     D = c[DATA_DIM]
     panels = (D + PANEL - 1) // PANEL
     line = scratch[s0 : s0 + panels * PANEL]
@@ -50,14 +68,17 @@ def gather(member, team, c, rows, t, scale, bytes_, floats, w, scratch, s0):
         for panel in range(panels):
             target = panel * c[LATENT_PANEL] + b * PANEL
             copy_panel_row(scratch, s0 + panel * PANEL, w, target)
+            if len(masks) > 0:
+                masks[b, panel] = nonzero_bits(scratch, s0 + panel * PANEL)
+    if len(masks) > 0:
+        list_features(masks, by_row, low, high)
 
 
 @inner
-def noise(member, team, c, rows, t, w, scratch, s0):
-    """ε of this member's rows: position l J + j of sample b goes to row l B + b, column j."""
+def noise(c, rows, low, high, t, w, scratch, s0):
+    """ε of some rows: position l J + j of sample b goes to row l B + b, column j."""
     outlined()
     batch, J = len(rows), c[LATENT_DIM]
-    low, high = share(batch, member, team)
     k0, k1 = u32(c[KEY0]), u32(c[KEY1])
     total = J * c[DRAWS]
     for first in range(low, high, SAMPLES):

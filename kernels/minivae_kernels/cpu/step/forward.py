@@ -1,31 +1,35 @@
 """The forward phases of a training step: what each thread does between two barriers.
 
-Every function takes (member, team) and does that member's share. `w` is the workspace of all
-activations and their gradients, `p` the parameters; both flat, in panels (gemm/matmul.py). What a
-panel holds beyond its last column is zero and stays zero.
+Every function takes a member's `crew` and the phase's pieces (threads/partition.py), and works on
+one after another. `w` is the workspace of all activations and their gradients, `p` the parameters;
+both flat, in panels (gemm/matmul.py).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, outlined, sum_rows
+from minivae_kernels.cpu.gemm.live import forward_live_panel, list_rows
 from minivae_kernels.cpu.gemm.matmul import forward_panel, halves_of
 from minivae_kernels.cpu.ops import vector_math as m
-from minivae_kernels.cpu.ops.activations import LOGVAR_BOUND, activate
+from minivae_kernels.cpu.ops.latent import LOGVAR_BOUND
 from minivae_kernels.cpu.step.tables import (
+    ACTIVATE,
     B0,
     DATA_DIM,
     DRAWS,
     EPS0,
-    GAUSSIAN,
     INPUTS,
+    KEPT0,
     KL0,
     LATENT_DIM,
     LATENT_PANEL,
-    LIKELIHOOD,
+    LOGARITHMS,
     OUTPUTS,
+    SCORE,
     SIGMA0,
     W0,
     W_PANEL,
@@ -35,10 +39,10 @@ from minivae_kernels.cpu.step.tables import (
     Y_PANEL,
     Z_PANEL,
 )
-from minivae_kernels.cpu.threads.barrier import share
-from minivae_kernels.cpu.threads.partition import group_size, pieces
+from minivae_kernels.cpu.threads.partition import group_size, next_piece
 
 f32 = np.float32
+LATENT, LISTS = range(2)  # kinds of pieces
 
 
 @inner
@@ -53,27 +57,64 @@ def dense_rows(layer, panel, first, rows, w, p):
 
 
 @inner
-def hidden_forward(member, team, layer, kind, rows, w, p, mine):
-    """y = act(x W + b) of a hidden layer."""
-    outlined()
-    for k in range(pieces(layer[OUTPUTS], rows, member, team, mine)):
-        panel, first, count = mine[k, 0], mine[k, 1], mine[k, 2]
-        y0 = dense_rows(layer, panel, first, count, w, p)
-        activate(w[y0 : y0 + count * PANEL], kind)
+def activate(c, layer, w, y0, n):
+    """h = f(a) for the n numbers at y0; a is kept where f's derivative is read off it."""
+    if layer[KEPT0] != layer[Y0]:
+        a0 = y0 + layer[KEPT0] - layer[Y0]
+        w[a0 : a0 + n] = w[y0 : y0 + n]
+    call(c[ACTIVATE], (w[y0 : y0 + n],))
 
 
 @inner
-def latent_forward(member, team, c, mu, logvar, batch, w, p):
-    """Both heads, the bounded log-variance, z and the KL, for this member's rows."""
+def hidden_forward(crew, pieces, firsts, c, layer, w, p):
+    """h = f(x W + b) of a hidden layer."""
     outlined()
-    low, high = share((batch + 3) // 4, member, team)
-    low, high = low * 4, min(batch, high * 4)
-    if low >= high:
-        return
-    n = (high - low) * PANEL
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
+        y0 = dense_rows(layer, panel, first, count, w, p)
+        activate(c, layer, w, y0, count * PANEL)
+        turn, k = next_piece(crew, firsts, turn)
+
+
+@inner
+def data_forward(crew, pieces, firsts, c, layer, w, p, by_row):
+    """The same for the layer that reads the data, whose zeros are left out."""
+    outlined()
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
+        y0 = layer[Y0] + panel * layer[Y_PANEL] + first * PANEL
+        forward_live_panel(
+            w, layer[X0], layer[X_PANEL], p, layer[W0] + panel * layer[W_PANEL],
+            p, layer[B0] + panel * PANEL, w, y0, first, count, by_row,
+            halves_of(layer[OUTPUTS], panel),
+        )  # fmt: skip
+        activate(c, layer, w, y0, count * PANEL)
+        turn, k = next_piece(crew, firsts, turn)
+
+
+@inner
+def latent_forward(crew, pieces, firsts, c, mu, logvar, batch, w, p, lists):
+    """Both heads, the bounded log-variance, z and the KL; beside them, the data's lists of rows."""
+    outlined()
+    masks, _, by_feature = lists
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        if pieces[k, 0] == LISTS:
+            list_rows(masks, by_feature, batch, pieces[k, 1])
+        else:
+            latent_rows(c, mu, logvar, pieces[k, 1], pieces[k, 2], batch, w, p)
+        turn, k = next_piece(crew, firsts, turn)
+
+
+@inner
+def latent_rows(c, mu, logvar, low, count, batch, w, p):
+    """The same for `count` rows from `low` on."""
+    n = count * PANEL
     for panel in range((c[LATENT_DIM] + PANEL - 1) // PANEL):
-        m0 = dense_rows(mu, panel, low, high - low, w, p)
-        v0 = dense_rows(logvar, panel, low, high - low, w, p)
+        m0 = dense_rows(mu, panel, low, count, w, p)
+        v0 = dense_rows(logvar, panel, low, count, w, p)
         offset = panel * c[LATENT_PANEL] + low * PANEL
         s0, k0 = c[SIGMA0] + offset, c[KL0] + offset
         _sigma_kl(w[m0 : m0 + n], w[v0 : v0 + n], w[s0 : s0 + n], w[k0 : k0 + n])
@@ -106,22 +147,24 @@ def _draw(mu, sigma, eps, z):
 
 
 @inner
-def output_forward(member, team, c, layer, batch, precision, w, p, scratch, s0, partial, mine):
+def output_forward(crew, pieces, firsts, c, layer, batch, precision, w, p, scratch, s0, partial):
     """The decoder's output, its negative log-likelihood, and its gradient in the output's place.
 
-    `partial` holds 32 sums for every (panel, group of rows): nats, or squared errors (Gaussian).
+    `partial` holds 32 sums of the likelihood's terms for every (panel, group of rows).
     """
     outlined()
     rows = batch * c[DRAWS]
     size = group_size(rows)
     groups = (rows + size - 1) // size
-    for k in range(pieces(layer[OUTPUTS], rows, member, team, mine)):
-        panel, first, last = mine[k, 0], mine[k, 1], mine[k, 1] + mine[k, 2]
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        panel, first, last = pieces[k, 0], pieces[k, 1], pieces[k, 1] + pieces[k, 2]
         dense_rows(layer, panel, first, last - first, w, p)
         for row in range(first, last, size):
             count = min(size, last - row)
             slot = (panel * groups + row // size) * PANEL
             score(c, layer, panel, row, count, batch, precision, w, scratch, s0, partial, slot)
+        turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
@@ -129,59 +172,36 @@ def score(c, layer, panel, row, count, batch, precision, w, scratch, s0, partial
     """Likelihood and gradient of one panel's group of rows; the panel's 32 sums go to `slot`."""
     y0 = layer[Y0] + panel * layer[Y_PANEL] + row * PANEL
     target = panel * c[LATENT_PANEL]
-    scale = 1.0 / (batch * c[DRAWS])
-    done = 0
+    scale = f32(1.0 / (batch * c[DRAWS]) * precision)
+    s1, done = s0 + 64 * PANEL, 0
     while done < count:  # rows of one draw at a time: each draw has the same targets
         start = (row + done) % batch
         n = min(count - done, batch - start) * PANEL
-        a, x0, k = y0 + done * PANEL, target + start * PANEL, s0 + done * PANEL
-        if c[LIKELIHOOD] == GAUSSIAN:
-            _gaussian(w[a : a + n], w[x0 : x0 + n], scratch[k : k + n], f32(scale * precision))
-        else:
-            k2 = k + 64 * PANEL
-            _bernoulli(
-                w[a : a + n], w[x0 : x0 + n], scratch[k : k + n], scratch[k2 : k2 + n], f32(scale)
-            )
+        a, x0, k, k1 = (
+            y0 + done * PANEL,
+            target + start * PANEL,
+            s0 + done * PANEL,
+            s1 + done * PANEL,
+        )
+        terms, factors = scratch[k : k + n], scratch[k1 : k1 + n]
+        call(c[SCORE], (w[a : a + n], w[x0 : x0 + n], terms, factors, scale))
         done += n // PANEL
+    n, valid = count * PANEL, c[DATA_DIM] - panel * PANEL
+    if valid < PANEL:
+        _clear_padding(w[y0 : y0 + n], scratch[s0 : s0 + n], scratch[s1 : s1 + n], valid)
     sum_rows(scratch, s0, count, partial, slot)
-    if c[LIKELIHOOD] != GAUSSIAN:
-        valid = c[DATA_DIM] - panel * PANEL
-        s1 = s0 + 64 * PANEL
-        if valid < PANEL:
-            _clear_padding(w[y0 : y0 + count * PANEL], scratch[s1 : s1 + count * PANEL], valid)
+    if c[LOGARITHMS] != 0:
         multiply_rows(scratch, s1, count, scratch, s1)
         _add_log(partial[slot : slot + PANEL], scratch[s1 : s1 + PANEL])
 
 
 @inner
-def _bernoulli(a, x, linear, factor, scale):
-    """softplus(a) - x a in two parts, `linear` + log `factor`; a becomes scale (s(a) - x).
-
-    Up to 64 factors of at most 2 are multiplied before one logarithm is taken of them.
-    """
-    for i in range(len(a)):
-        e = m.exp_negative(-m.magnitude(a[i]))
-        u = f32(1) + e
-        positive = m.kept_where_positive(a[i], a[i])
-        linear[i] = positive - x[i] * a[i]
-        factor[i] = u
-        a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / u - x[i])
-
-
-@inner
-def _gaussian(y, x, squares, scale):
-    for i in range(len(y)):
-        r = y[i] - x[i]
-        squares[i] = r * r
-        y[i] = scale * r
-
-
-@inner
-def _clear_padding(dy, factor, valid):
+def _clear_padding(dy, terms, factors, valid):
     for row in range(0, len(dy), PANEL):
         for i in range(row + valid, row + PANEL):
             dy[i] = f32(0)
-            factor[i] = f32(1)
+            terms[i] = f32(0)
+            factors[i] = f32(1)
 
 
 @inner

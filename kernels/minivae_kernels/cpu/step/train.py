@@ -12,10 +12,10 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
-from minivae_kernels.cpu.ops.likelihoods import LOG_2PI
 from minivae_kernels.cpu.step.backward import heads_backward, hidden_backward, latent_backward
-from minivae_kernels.cpu.step.batch import gather, noise
+from minivae_kernels.cpu.step.batch import prepare
 from minivae_kernels.cpu.step.forward import (
+    data_forward,
     hidden_forward,
     kl_sums,
     latent_forward,
@@ -23,26 +23,25 @@ from minivae_kernels.cpu.step.forward import (
     total_of,
 )
 from minivae_kernels.cpu.step.tables import (
-    ACTIVATION,
+    CONSTANT,
     DATA_DIM,
+    DATA_SCALE,
     DEPTH_,
     DRAWS,
     FREE_BITS,
-    GAUSSIAN,
     KL,
     KL_J,
-    LEARN_C,
-    LIKELIHOOD,
-    LOGC,
-    LOGC0,
+    LEARN_SCALE,
+    LOG_SCALE,
+    LOG_SCALE0,
     LOSS,
     NLL,
     SAMPLES,
-    SCALE,
     SCRATCH,
     UPDATES,
+    WEIGHT,
 )
-from minivae_kernels.cpu.step.update import constants, descend, update
+from minivae_kernels.cpu.step.update import descend, update
 from minivae_kernels.cpu.threads.barrier import barrier
 from minivae_kernels.cpu.threads.partition import group_size
 
@@ -75,46 +74,60 @@ def count_update(sums, batch, nll, kl_j, loss):
 
 @entry
 def train(
-    member, team, sync, rows, t0, lr, beta, bytes_, floats, c, numbers, layers, blocks, weights,
-    starts, p, m, v, w, scratches, partial, constants_, kl_weights, kl_sums_, pieces_, ones, zeros,
-    sums, bad,
+    member, team, sync, rows, t0, beta, constants, bytes_, floats, c, numbers, layers, pieces,
+    firsts, p, m, v, w, scratches, partial, kl_weights, kl_sums_, ones, zeros, sums, bad, lists,
 ):  # fmt: skip
-    """Updates t0, t0 + 1, … on rows (n, B); bad[0] becomes the first one without a finite loss."""
+    """Updates t0, t0 + 1, … on rows (n, B); bad[0] becomes the first one without a finite loss.
+
+    pieces (·, 3), firsts (phases, team + 1): what there is to do in each phase (work.py).
+    lists: where the data are not zero (gemm/live.py), empty for data where it does not pay.
+    """
     if not barrier(sync, team):
         return  # called off before it began
-    batch, depth, kind = rows.shape[1], c[DEPTH_], c[ACTIVATION]
+    crew = (sync, member, team)
+    batch, depth = rows.shape[1], c[DEPTH_]
     all_rows = batch * c[DRAWS]
     size = group_size(all_rows)
     count = (c[DATA_DIM] + PANEL - 1) // PANEL * ((all_rows + size - 1) // size)
     scratch, s0 = scratches, member * c[SCRATCH]
-    constant, kl_weight = constants_[member], kl_weights[member]
-    kl_j, mine = kl_sums_[member], pieces_[member]
+    kl_weight, kl_j = kl_weights[member], kl_sums_[member]
+    _, by_row, by_feature = lists
     mu, logvar, out = layers[depth], layers[depth + 1], layers[2 * depth + 2]
     for i in range(len(rows)):
         if bad[0] >= 0:
             return
-        t = t0 + i
-        gather(member, team, c, rows[i], t, f32(numbers[SCALE]), bytes_, floats, w, scratch, s0)
-        noise(member, team, c, rows[i], t, w, scratch, s0)
+        t, phase = t0 + i, 0
+        prepare(
+            crew, pieces, firsts[phase], c, rows[i], t, f32(numbers[DATA_SCALE]), bytes_, floats, w,
+            scratch, s0, lists,
+        )  # fmt: skip
         barrier(sync, team)
 
         for k in range(depth):
-            hidden_forward(member, team, layers[k], kind, batch, w, p, mine)
+            phase += 1
+            if k == 0 and len(by_row) > 0:
+                data_forward(crew, pieces, firsts[phase], c, layers[k], w, p, by_row)
+            else:
+                hidden_forward(crew, pieces, firsts[phase], c, layers[k], w, p)
             barrier(sync, team)
-        latent_forward(member, team, c, mu, logvar, batch, w, p)
+        phase += 1
+        latent_forward(crew, pieces, firsts[phase], c, mu, logvar, batch, w, p, lists)
         barrier(sync, team)
         for k in range(depth + 2, 2 * depth + 2):
-            hidden_forward(member, team, layers[k], kind, all_rows, w, p, mine)
+            phase += 1
+            hidden_forward(crew, pieces, firsts[phase], c, layers[k], w, p)
             barrier(sync, team)
-        logc = np.float64(p[c[LOGC0]]) if c[LEARN_C] != 0 else numbers[LOGC]
-        precision = math.exp(-logc)
-        output_forward(member, team, c, out, batch, precision, w, p, scratch, s0, partial, mine)
+        learns_scale, at = c[LEARN_SCALE] != 0, c[LOG_SCALE0]
+        log_scale = np.float64(p[at]) if learns_scale else numbers[LOG_SCALE]
+        precision = math.exp(-log_scale)
+        phase += 1
+        output_forward(
+            crew, pieces, firsts[phase], c, out, batch, precision, w, p, scratch, s0, partial
+        )
         barrier(sync, team)
 
-        squares = total_of(partial, count, scratch, s0)
-        nll = squares
-        if c[LIKELIHOOD] == GAUSSIAN:
-            nll = 0.5 * (all_rows * c[DATA_DIM] * (LOG_2PI + logc) + precision * squares)
+        terms, weight = precision * total_of(partial, count, scratch, s0), numbers[WEIGHT]
+        nll = weight * (all_rows * c[DATA_DIM] * (numbers[CONSTANT] + log_scale) + terms)
         kl_sums(c, batch, w, scratch, s0, kl_j)
         paid = price(kl_j, batch, numbers[FREE_BITS], beta[i], kl_weight)
         loss = nll / all_rows + beta[i] * paid
@@ -127,56 +140,40 @@ def train(
             count_update(sums, batch, nll / c[DRAWS], kl_j, loss)
 
         for k in range(2 * depth + 2, depth + 2, -1):
+            phase += 1
             hidden_backward(
-                member,
-                team,
-                layers[k],
-                layers[k - 1],
-                kind,
-                all_rows,
-                w,
-                p,
-                scratch,
-                s0,
+                crew, pieces, firsts[phase], c, layers[k], layers[k - 1], w, p, scratch, s0,
                 zeros,
-                mine,
-            )
+            )  # fmt: skip
             barrier(sync, team)
+        phase += 1
         latent_backward(
-            member, team, c, mu, logvar, layers[depth + 2], batch, w, p, scratch, s0, zeros,
-            kl_weight, 0,
+            crew, pieces, firsts[phase], c, mu, logvar, layers[depth + 2], batch, w, p, scratch,
+            s0, zeros, kl_weight,
         )  # fmt: skip
         barrier(sync, team)
         if depth > 0:
+            phase += 1
             heads_backward(
-                member,
-                team,
-                mu,
-                logvar,
-                layers[depth - 1],
-                kind,
-                batch,
-                w,
-                p,
-                scratch,
-                s0,
-                zeros,
-                mine,
-            )
+                crew, pieces, firsts[phase], c, mu, logvar, layers[depth - 1], w, p, scratch,
+                s0, zeros,
+            )  # fmt: skip
             barrier(sync, team)
         for k in range(depth - 1, 0, -1):
+            phase += 1
             hidden_backward(
-                member, team, layers[k], layers[k - 1], kind, batch, w, p, scratch, s0, zeros, mine
-            )
+                crew, pieces, firsts[phase], c, layers[k], layers[k - 1], w, p, scratch, s0,
+                zeros,
+            )  # fmt: skip
             barrier(sync, team)
 
-        constants(numbers, lr[i], t + 1, constant)
-        if member == 0 and c[LEARN_C] != 0:
-            scratch[s0] = f32(0.5 * (c[DATA_DIM] - precision * squares / all_rows))
-            a = c[LOGC0]
-            descend(c, p[a : a + 1], scratch[s0 : s0 + 1], m[a : a + 1], v[a : a + 1], constant)
+        if member == 0 and learns_scale:
+            scratch[s0] = f32(weight * (c[DATA_DIM] - terms / all_rows))
+            one = slice(at, at + 1)
+            descend(c, p[one], scratch[s0 : s0 + 1], m[one], v[one], constants[i])
+        phase += 1
         update(
-            member, team, c, layers, blocks, weights, starts, batch, w, p, m, v, scratch, s0,
-            constant, ones, zeros,
+            crew, pieces, firsts[phase], c, layers, batch, w, p, m, v, scratch, s0, constants[i],
+            ones, zeros, by_feature,
         )  # fmt: skip
         barrier(sync, team)

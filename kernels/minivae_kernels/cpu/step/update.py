@@ -9,129 +9,88 @@ from __future__ import annotations
 
 import numpy as np
 
+from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, outlined
+from minivae_kernels.cpu.gemm.live import weight_live_blocks
 from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT, TWO, halves_of, multiply, weight_blocks
-from minivae_kernels.cpu.ops.optimisers import adam, sgd
 from minivae_kernels.cpu.step.tables import (
-    ADAM_EPS,
     B0,
-    BETA1,
-    BETA2,
     DECODES,
+    DESCEND,
     DRAWS,
     DY0,
     DY_PANEL,
     INPUTS,
-    MOMENTUM,
     OUTPUTS,
     W0,
     W_PANEL,
     X0,
     X_PANEL,
 )
-from minivae_kernels.cpu.step.tables import SGD as USE_SGD
+from minivae_kernels.cpu.threads.partition import next_piece
 
 f32 = np.float32
-TOGETHER = 8  # blocks under one panel of dy, whose part in the cache they share
 
 
 @inner
-def constants(numbers, lr, t, out):
-    """The optimiser's float32 constants of update t = 1, 2, …, rounded as NumPy rounds them."""
-    out[0] = f32(lr / (1 - numbers[BETA1] ** t))
-    out[1], out[2] = f32(numbers[BETA1]), f32(1 - numbers[BETA1])
-    out[3], out[4] = f32(numbers[BETA2]), f32(1 - numbers[BETA2])
-    out[5], out[6] = f32(1 / (1 - numbers[BETA2] ** t)), f32(numbers[ADAM_EPS])
-    out[7], out[8] = f32(lr), f32(numbers[MOMENTUM])
-
-
-@inner
-def descend(c, p, grad, m, v, k):
+def descend(c, p, grad, m, v, constants):
     """One optimiser step on a stretch of parameters."""
-    if c[USE_SGD] != 0:
-        sgd(p, grad, m, k[7], k[8])
-    else:
-        adam(p, grad, m, v, k[0], k[1], k[2], k[3], k[4], k[5], k[6])
-
-
-@inner
-def _first_from(weights, value):
-    """The first place whose weight is at least `value`; the weights ascend."""
-    low, high = 0, len(weights) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if weights[middle] < value:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    call(c[DESCEND], (p, grad, m, v, constants))
 
 
 @inner
 def update(
-    member,
-    team,
-    c,
-    layers,
-    blocks,
-    weights,
-    starts,
-    batch,
-    w,
-    p,
-    m,
-    v,
-    scratch,
-    s0,
-    constant,
-    ones,
-    zeros,
-):
-    """This member's blocks of every layer: weight gradient, optimiser; biases with the first.
-
-    The shares are a layer's panels in order, as in the forward pass: the weights that a core has
-    just written are mostly the ones that it reads next.
-    """
+    crew, pieces, firsts, c, layers, batch, w, p, m, v, scratch, s0, constants, ones, zeros,
+    by_feature,
+):  # fmt: skip
+    """Blocks of every layer: weight gradient, optimiser; biases with a panel's first block."""
     outlined()
-    for number in range(len(layers)):
-        base, work = weights[starts[number]], weights[starts[number + 1]] - weights[starts[number]]
-        at = _first_from(weights, base + work * member // team)
-        end = _first_from(weights, base + work * (member + 1) // team)
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        layer, at, count = layers[pieces[k, 0]], pieces[k, 1], pieces[k, 2]
+        in_panels = (layer[INPUTS] + PANEL - 1) // PANEL
+        panel, i = at // in_panels, at % in_panels
+        lists = by_feature if layer[X0] == layers[0, X0] else by_feature[:0]
         update_blocks(
-            c, layers[number], blocks, at, end, batch, w, p, m, v, scratch, s0, constant, ones,
-            zeros,
-        )  # fmt: skip
+            c, layer, panel, i, count, batch, w, p, m, v, scratch, s0, constants, ones, zeros, lists
+        )
+        turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def update_blocks(c, layer, blocks, at, end, batch, w, p, m, v, scratch, s0, constant, ones, zeros):
-    """Blocks at … end of one layer."""
-    while at < end:
-        panel, i = blocks[at, 0], blocks[at, 1]
-        in_panels = (layer[INPUTS] + PANEL - 1) // PANEL
-        count = min(min(TOGETHER, end - at), in_panels - i)
-        rows = batch * c[DRAWS] if layer[DECODES] != 0 else batch
-        dy0 = layer[DY0] + panel * layer[DY_PANEL]
-        halves = halves_of(layer[OUTPUTS], panel)
-        if halves == 1:
-            scratch[s0 : s0 + count * BLOCK] = f32(0)
-        inputs = layer[INPUTS] - i * PANEL
-        x0 = layer[X0] + i * layer[X_PANEL]
+def update_blocks(
+    c, layer, panel, i, count, batch, w, p, m, v, scratch, s0, constants, ones, zeros, by_feature
+):
+    """`count` blocks of one panel of outputs, from panel i of inputs on.
+
+    by_feature: where the inputs are something else than zero, if that is listed.
+    """
+    rows = batch * c[DRAWS] if layer[DECODES] != 0 else batch
+    dy0 = layer[DY0] + panel * layer[DY_PANEL]
+    halves = halves_of(layer[OUTPUTS], panel)
+    if halves == 1:
+        scratch[s0 : s0 + count * BLOCK] = f32(0)
+    inputs = layer[INPUTS] - i * PANEL
+    x0 = layer[X0] + i * layer[X_PANEL]
+    if len(by_feature) > 0:
+        weight_live_blocks(
+            w, x0, layer[X_PANEL], i, w, dy0, inputs, count, halves, scratch, s0, zeros, by_feature
+        )
+    else:
         weight_blocks(
             w, x0, layer[X_PANEL], w, dy0, rows, inputs, count, halves, scratch, s0, zeros
         )
-        n = min(count * PANEL, inputs) * PANEL
-        a = layer[W0] + panel * layer[W_PANEL] + i * BLOCK
-        descend(c, p[a : a + n], scratch[s0 : s0 + n], m[a : a + n], v[a : a + n], constant)
-        if i == 0:
-            bias_gradient(w, dy0, rows, scratch, s0, ones, zeros)
-            b = layer[B0] + panel * PANEL
-            descend(
-                c, p[b : b + PANEL], scratch[s0 : s0 + PANEL], m[b : b + PANEL],
-                v[b : b + PANEL], constant,
-            )  # fmt: skip
-        at += count
+    n = min(count * PANEL, inputs) * PANEL
+    a = layer[W0] + panel * layer[W_PANEL] + i * BLOCK
+    descend(c, p[a : a + n], scratch[s0 : s0 + n], m[a : a + n], v[a : a + n], constants)
+    if i == 0:
+        bias_gradient(w, dy0, rows, scratch, s0, ones, zeros)
+        b = layer[B0] + panel * PANEL
+        descend(
+            c, p[b : b + PANEL], scratch[s0 : s0 + PANEL], m[b : b + PANEL], v[b : b + PANEL],
+            constants,
+        )  # fmt: skip
 
 
 @inner

@@ -77,49 +77,25 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def run(function: Callable[..., Any], threads: int, *args: Any, apart: bool = False) -> None:
+def run(function: Callable[..., Any], threads: int, *args: Any) -> None:
     """Call function(member, threads, sync, *args) on every member at once and wait for all.
 
-    apart: for long work; where the team is as large as the machine, each keeps to its own core.
+    No member is tied to a core: one that wakes from a barrier is put where there is room.
     """
     if threads == 1:
-        function(0, 1, new_sync(), *args)
+        function(0, 1, new_sync(1), *args)
         return
     with _lock:
         if not _members:
             linger(np.zeros(1, dtype=np.int64), 1, 0)  # compiled here, not in a thread
         while len(_members) < threads - 1:
             _members.append(_Member(len(_members) + 1))
-        with quiet_blas(), _own_cores(threads if apart else 0):
+        with quiet_blas():
             _together(function, threads, args)
 
 
-@contextlib.contextmanager
-def _own_cores(threads: int) -> Iterator[None]:
-    """Member i on the i-th core, if there are as many cores as members; free again afterwards.
-
-    On a busy machine the scheduler may leave two members on one core, where each waits for the
-    other at every barrier: 0.94 instead of 0.45 ms a step (784-200-200-50, batch 20, Zen 4). A
-    smaller team is left alone: another process's team could be tied to the same cores.
-    """
-    everywhere = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set()
-    if len(everywhere) != threads:
-        yield
-        return
-    ids = [0, *(member.thread.native_id or 0 for member in _members[: threads - 1])]
-    try:
-        with contextlib.suppress(OSError):  # it is a hint: where it is forbidden, go on without
-            for thread, core in zip(ids, sorted(everywhere), strict=True):
-                os.sched_setaffinity(thread, {core})
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            for thread in ids:
-                os.sched_setaffinity(thread, everywhere)
-
-
 def _together(function: Callable[..., Any], threads: int, args: tuple[Any, ...]) -> None:
-    sync, team = new_sync(), _members[: threads - 1]
+    sync, team = new_sync(threads), _members[: threads - 1]
     started: list[_Member] = []
     finished = False
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -120,16 +119,6 @@ def test_a_disk_that_fills_while_writing(cache_folder: Path) -> None:
     assert kept(cache_folder) == [], "no half-written file stays"
     assert not served()
     assert served()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no modes there")
-def test_others_may_read_a_shared_cache(cache_folder: Path) -> None:
-    before = os.umask(0o022)
-    try:
-        served()
-    finally:
-        os.umask(before)
-    assert kept(cache_folder)[0].stat().st_mode & 0o777 == 0o644
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:

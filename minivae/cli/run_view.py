@@ -1,0 +1,134 @@
+"""A run opened for a command that shows it, and how that command reports.
+
+Like the commands' own files it imports nothing slow at the top.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minivae.cli.pictures import Scene, Shown
+    from minivae.data.dataset import Dataset
+
+ACTIVITY_DRAWS = 1000
+
+
+class RunView:
+    """A run opened for one of these commands; its data are read when they are first needed."""
+
+    def __init__(
+        self,
+        run: Path,
+        checkpoint: str | None,
+        backend: str,
+        as_json: bool,
+        *,
+        data: str | None = None,
+        data_dir: Path | None = None,
+        split: str | None = None,
+    ) -> None:
+        from minivae.cli.backends import choose_backend
+        from minivae.cli.console import Console
+        from minivae.cli.trained_run import open_run
+
+        self.console = Console(as_json=as_json)
+        self.run = open_run(run, checkpoint)
+        self.K = choose_backend(backend, None, self.console)
+        self._data, self._data_dir, self._split = data, data_dir, split
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data, with the split that was asked for."""
+        from minivae.cli.run_data import load_run_data, take_split
+
+        dataset = load_run_data(self.run, self._data, self._data_dir, self.console)
+        return take_split(dataset, self._split, self.run.training)
+
+    @cached_property
+    def shown(self) -> Shown:
+        """The split that is shown."""
+        from minivae.cli.pictures import Shown
+        from minivae.cli.run_data import default_split
+
+        return Shown.of(self.dataset, self._split or default_split(self.dataset))
+
+    def shown_if_found(self) -> Shown | None:
+        """The split that is shown; None, said aloud, where the data lie no longer where they did.
+
+        Data that were asked for by an option must be there: DataError.
+        """
+        from minivae.data.errors import DataError
+
+        try:
+            return self.shown
+        except DataError as fault:
+            if (self._data, self._data_dir, self._split) != (None, None, None):
+                raise
+            self.console.warn(f"{fault}. Going on without the data")
+            return None
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The model, ready to decode. Needs no data, but for a run that did not record theirs."""
+        from minivae.cli.pictures import Scene
+        from minivae.models.vae import layout_of
+        from minivae.plots.images import look_of
+
+        run = self.run
+        shape = run.shape if run.look else self.dataset.shape
+        look = run.look or look_of(self.dataset.values("train"))
+        p = layout_of(run.model).views(self.K.to_device(run.theta))
+        return Scene(self.K, p, run.model, run.name, shape, look)
+
+    def active_dims(self) -> tuple[int, int]:
+        """The two dimensions that tell most about data like the model's own samples.
+
+        Asked of the model alone: codes from the prior, decoded and encoded again. A dimension that
+        the model does not use is encoded alike whatever the datum.
+        """
+        from minivae.cli.pictures import shown_dims
+        from minivae.sampling import prior_codes
+
+        codes = prior_codes(ACTIVITY_DRAWS, self.run.model.latent_dim, seed=0)
+        return shown_dims(self.scene.encode(self.scene.decode(codes))[0])
+
+    def default(self, name: str) -> Path:
+        """Where a picture goes that --out does not place."""
+        home = self.run.path if self.run.path.is_dir() else Path()
+        return home / "pictures" / name
+
+    def done(self, path: Path, facts: dict[str, Any], text: str = "") -> None:
+        """Say where the picture is."""
+        result = {"run": str(self.run.path), "checkpoint": self.run.which, "path": str(path)}
+        self.console.result({**result, **facts}, f"{path}" + (f"\n{text}" if text else ""))
+
+
+def choose_pair(labels: Any, n: int, first: int | None, last: int | None) -> tuple[int, int]:
+    """The two rows given, or row 0 and the first row with another label."""
+    import numpy as np
+
+    a = 0 if first is None else first
+    if last is not None:
+        return a, last
+    other = np.arange(n) != a if labels is None else labels != labels[a]
+    return a, int(np.argmax(other)) if other.any() else a
+
+
+def nearest_distance(x: Any, data: Any) -> float:
+    """Euclidean distance of x (D,) to the nearest row of data (N, D)."""
+    import numpy as np
+
+    return float(np.sqrt(((data - x.astype(data.dtype)) ** 2).sum(axis=1).min()))
+
+
+def save_array(path: Path, x: Any) -> None:
+    """Write x as .npy, whole or not at all."""
+    import numpy as np
+
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        np.save(file, x, allow_pickle=False)
+    temporary.replace(path)

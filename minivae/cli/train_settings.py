@@ -1,0 +1,160 @@
+"""How `minivae train` settles its settings: the data's defaults, then --config, then options."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from minivae.cli.backends import choose_backend
+from minivae.cli.console import Console
+from minivae.cli.defaults import defaults_for, likelihood_for
+from minivae.cli.options import UsageError
+from minivae.cli.train_options import MODEL_KEYS, TRAIN_KEYS, TrainOptions
+from minivae.data.dataset import Dataset
+from minivae.models.config import ModelConfig
+from minivae.parts import LIKELIHOODS
+from minivae.runs.config import TrainConfig
+from minivae.runs.hints import quoted
+
+
+class TrainRequest(NamedTuple):
+    """Everything settled: what is trained, on what, where, by which backend."""
+
+    model: ModelConfig
+    config: TrainConfig
+    dataset: Dataset
+    K: Any
+    path: Path
+    resumed: bool
+    pictures: bool
+
+
+def settle(
+    dataset: Dataset, name: str, settings: Mapping[str, Any], backend: str
+) -> tuple[ModelConfig, TrainConfig]:
+    """Model and training configurations for the data; `settings` win over its defaults.
+
+    Raises ConfigError, one line, where a value cannot be.
+    """
+    values = defaults_for(dataset.name) | likelihood_for(dataset) | dict(settings)
+    if "c" in settings and "likelihood" not in settings:
+        values["likelihood"] = LIKELIHOODS.first(lambda part: part.scale is not None)
+    if settings.get("binarise", "none") != "none" and "likelihood" not in settings:
+        values["likelihood"] = LIKELIHOODS.first(lambda part: part.binary)
+    if LIKELIHOODS[values["likelihood"]].scale is None:
+        if "c" in settings:
+            able = ", ".join(name for name, part in LIKELIHOODS.items() if part.scale)
+            raise UsageError(
+                f"--c is the scale of a likelihood that has one ({able}); "
+                f"{values['likelihood']} has none: weigh its two terms by --beta"
+            )
+        values["c"] = 1.0
+    elif "c" not in settings:
+        values["c"] = "learned"
+    model = {key: values[key] for key in MODEL_KEYS if key in values}
+    train = {key: values[key] for key in TRAIN_KEYS if key in values}
+    return (
+        ModelConfig(data_dim=dataset.data_dim, **model),
+        TrainConfig(dataset=name, **{**train, "backend": backend}),
+    )
+
+
+def settings_of_run(
+    path: Path, settings: Mapping[str, Any]
+) -> tuple[ModelConfig, TrainConfig, dict[str, Any]]:
+    """A run's own configurations with the settings that were given anew, to resume it.
+
+    What may not change is refused by the training loop, which names it.
+    """
+    from minivae.runs.load import load_run
+
+    info = load_run(path)
+    model = {**info.model.to_dict(), **{k: settings[k] for k in MODEL_KEYS if k in settings}}
+    changes = {k: settings[k] for k in TRAIN_KEYS if k in settings}
+    return ModelConfig.from_dict(model), info.train.with_changes(**changes), info.data
+
+
+def settle_request(asked: TrainOptions, console: Console) -> TrainRequest:
+    """Settings, data, backend and place; every fault that can be known is raised here."""
+    from minivae.data.load import load
+
+    if asked.resume is not None:
+        return settle_resume(asked, asked.resume, console)
+    name = record_name("digits" if asked.dataset is None else asked.dataset)
+    dataset = load(name, asked.data_dir)
+    # the settings are checked before a backend is loaded, which may take seconds
+    settle(dataset, name, asked.settings, "numpy")
+    tf32 = bool(asked.settings.get("tf32"))
+    threads = asked.settings.get("threads")
+    K = choose_backend(asked.backend or "auto", threads, console, tf32=tf32)
+    model, config = settle(dataset, name, asked.settings, K.name)
+    config = config.with_changes(data_dir=record_data_dir(name, asked.data_dir))
+    path = next_path(dataset.name) if asked.out is None else asked.out
+    return TrainRequest(model, config, dataset, K, path, resumed=False, pictures=asked.pictures)
+
+
+def settle_resume(asked: TrainOptions, path: Path, console: Console) -> TrainRequest:
+    """The request that goes on with the run in `path`."""
+    from minivae.cli.run_data import load_again
+
+    if asked.out is not None and asked.out != path:
+        raise UsageError(f"--resume {quoted(path)} continues in {path}; leave --out away")
+    model, config, _ = settings_of_run(path, asked.settings)
+    if asked.dataset is not None and record_name(asked.dataset) != config.dataset:
+        raise UsageError(
+            f"{path} was trained on {config.dataset}, not {asked.dataset}; leave the data set "
+            "away, or say with --data where the same data lie now"
+        )
+    done = epochs_done(path)
+    if config.epochs < done:
+        raise UsageError(
+            f"--epochs {config.epochs}: {path} has {done} epochs done already, and --epochs counts "
+            f"from its beginning; give more than {done}"
+        )
+    dataset = load_again(path, config, asked.data, asked.data_dir)
+    name = config.dataset if asked.data is None else record_name(asked.data)
+    chosen = asked.backend or config.backend
+    K = choose_backend(chosen, config.threads, console, tf32=config.tf32)
+    data_dir = record_data_dir(name, asked.data_dir) or config.data_dir
+    config = config.with_changes(backend=K.name, dataset=name, data_dir=data_dir)
+    return TrainRequest(model, config, dataset, K, path, resumed=True, pictures=asked.pictures)
+
+
+def epochs_done(path: Path) -> int:
+    """How many epochs of the run in `path` are in its log."""
+    from minivae.runs.load import load_run
+
+    metrics = load_run(path).metrics
+    return int(metrics[-1]["epoch"]) if metrics else 0
+
+
+def record_data_dir(name: str, data_dir: Path | str | None) -> str | None:
+    """The folder of published data as a run records it: whole, from --data-dir or MINIVAE_DATA."""
+    from minivae.data.locate import DATA_VARIABLE
+    from minivae.data.registry import BY_NAME, known_name
+
+    known = known_name(name)
+    if known is None or BY_NAME[known].embedded:
+        return None
+    given = data_dir or os.environ.get(DATA_VARIABLE)
+    return str(Path(given).expanduser().resolve()) if given else None
+
+
+def record_name(name: str) -> str:
+    """The data set's name as a run records it: a file by its whole path, to be found again."""
+    from minivae.data.registry import known_name
+
+    known = known_name(name)
+    if known is not None:
+        return known
+    path = Path(name).expanduser()
+    return str(path.resolve()) if name and path.exists() else name
+
+
+def next_path(name: str) -> Path:
+    """runs/NAME-1, or the first number that is free."""
+    from minivae.runs.directory import next_run_path
+
+    return next_run_path(Path(name).stem or "run")

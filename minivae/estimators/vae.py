@@ -1,0 +1,203 @@
+"""The VAE as a scikit-learn estimator: its parameters, and how it is fitted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+from minivae.data.dataset import Dataset
+from minivae.estimators.base import as_float32, as_seed
+from minivae.estimators.trained_vae import TrainedVAE
+from minivae.estimators.training import Callback, fit_in_memory, going_on
+from minivae.models.config import ModelConfig
+from minivae.runs.config import TrainConfig
+from minivae.runs.state import State
+from minivae.types import Array
+
+
+class VAE(TrainedVAE):
+    """Variational autoencoder (E10 to E33) with scikit-learn's manners.
+
+    The default likelihood is Gaussian with a learned variance, which suits any real data. For
+    pictures in [0, 1], `likelihood="bernoulli"` is the usual choice; it refuses other data.
+
+    Parameters
+    ----------
+    latent_dim : J, the number of latent dimensions.
+    hidden : sizes of the encoder's hidden layers, mirrored by the decoder; () is linear.
+    activation, likelihood : names in `minivae.parts.ACTIVATIONS` and `LIKELIHOODS`.
+    c : the likelihood's scale where it has one (the Gaussian's variance), or "learned" (E20).
+    beta, warmup, free_bits, draws : weight of the KL, epochs over which it rises from 0 (E30),
+        nats per dimension that cost nothing (E31), Monte-Carlo draws per datum (E28).
+    epochs, batch_size, lr, optimiser, momentum : training.
+    binarise : "none", or "dynamic": fresh Bernoulli targets at every presentation (E35).
+    random_state : int, RandomState or None; an int gives the same bits every time.
+    backend, threads : what computes the training step and the likelihoods.
+    patience, validation : stop after so many epochs without a better ELBO on that share of X.
+    verbose : print a line per epoch; in a notebook, a bar.
+    warm_start : a further `fit` goes on from where the last one ended, for `epochs` more.
+    objective : what is minimised, a name in `minivae.parts.OBJECTIVES`.
+
+    Attributes
+    ----------
+    config_ : the ModelConfig. theta_ : parameters (P,). history_ : the figures of each epoch, as
+    columns. loss_curve_, validation_curve_ : training and held-out loss per epoch, nats per datum.
+    n_iter_, epochs_done_ : epochs done. state_ : what a warm start goes on from.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 2,
+        hidden: tuple[int, ...] = (400,),
+        activation: str = "relu",
+        likelihood: str = "gaussian",
+        c: float | str = "learned",
+        beta: float = 1.0,
+        warmup: float = 0.0,
+        free_bits: float = 0.0,
+        draws: int = 1,
+        epochs: int = 50,
+        batch_size: int = 128,
+        lr: float = 1e-3,
+        optimiser: str = "adam",
+        momentum: float = 0.9,
+        binarise: str = "none",
+        random_state: Any = 0,
+        backend: str = "numpy",
+        threads: int | None = None,
+        patience: int | None = None,
+        validation: float = 0.1,
+        verbose: bool = False,
+        warm_start: bool = False,
+        objective: str = "elbo",
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.hidden = hidden
+        self.activation = activation
+        self.likelihood = likelihood
+        self.c = c
+        self.beta = beta
+        self.warmup = warmup
+        self.free_bits = free_bits
+        self.draws = draws
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.optimiser = optimiser
+        self.momentum = momentum
+        self.binarise = binarise
+        self.random_state = random_state
+        self.backend = backend
+        self.threads = threads
+        self.patience = patience
+        self.validation = validation
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.objective = objective
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        validation_data: Any = None,
+        callback: Callback | None = None,
+        **refused: Any,
+    ) -> Self:
+        """Train on X (N, D); y is ignored. Starts anew, but with `warm_start` goes on.
+
+        validation_data: rows (M, D) to measure on after each epoch, in place of a share of X.
+        callback(epoch, metrics): called after each epoch with its row of `history_`; where it
+        returns True, the fit ends. Ctrl-C keeps the model fitted so far, with a warning.
+
+        Raises ValueError (ConfigError) for data or settings that cannot be, Diverged where the
+        loss stops being finite, BackendUnavailable where the backend cannot run.
+        """
+        refuse_fit_parameters(type(self).__name__, refused)
+        warm = self.warm_start and hasattr(self, "config_")
+        X = self._validate(X, reset=not warm)
+        config = self._model_config(X.shape[1])
+        if warm and config != self.config_:
+            raise ValueError(
+                f"warm_start=True goes on with the fitted {self.config_}, and the parameters now "
+                f"say {config}: set warm_start=False to start anew."
+            )
+        valid = None if validation_data is None else self._validate(validation_data, reset=False)
+        settings = self._settings(own_rows=validation_data is not None)
+        return self._train(X, config, settings, valid, callback, self.state_ if warm else None)
+
+    def partial_fit(self, X: Any, y: Any = None, *, callback: Callback | None = None) -> Self:
+        """One epoch over X (N, D), from where the model stands; y is ignored.
+
+        The first call starts a model. `epochs`, `patience` and `validation` play no part.
+        """
+        fitted = hasattr(self, "config_")
+        X = self._validate(X, reset=not fitted)
+        config = self.config_ if fitted else self._model_config(X.shape[1])
+        settings = self._settings(own_rows=True).with_changes(epochs=1, patience=None)
+        return self._train(X, config, settings, None, callback, self.state_ if fitted else None)
+
+    def _train(
+        self,
+        X: Array,
+        config: ModelConfig,
+        settings: TrainConfig,
+        valid: Array | None,
+        callback: Callback | None,
+        state: State | None,
+    ) -> Self:
+        for rows in (X, valid):
+            if rows is not None:
+                self._check_range(rows, config)
+        rows = as_float32(X)
+        held_out = None if valid is None else as_float32(valid)
+        data = Dataset(name="X", train=rows, test=rows[:0], valid=held_out)
+        if state is not None:
+            state = going_on(state, math.ceil(len(rows) / settings.batch_size))
+            epochs = settings.epochs + state.progress.epoch
+            settings = settings.with_changes(epochs=epochs, seed=self.seed_)
+        result = fit_in_memory(
+            config, settings, data, self._backend(),
+            verbose=self.verbose, callback=callback, state=state,
+        )  # fmt: skip
+        before = [] if state is None else self.records_
+        self.config_, self.seed_, self.latent_dim_ = config, settings.seed, config.latent_dim
+        self.theta_ = result.theta if settings.patience is None else result.best_theta
+        self.state_, self.records_ = result.state, before + result.history
+        self.n_iter_ = self.epochs_done_ = result.epochs
+        return self
+
+    def _model_config(self, data_dim: int) -> ModelConfig:
+        given = self._given()
+        hidden = given["hidden"]
+        keys = ("latent_dim", "activation", "likelihood", "c", "beta", "free_bits", "draws",
+                "objective")  # fmt: skip
+        return ModelConfig(
+            data_dim=int(data_dim),
+            hidden=(hidden,) if isinstance(hidden, int) else hidden,
+            **{key: given[key] for key in keys},
+        )
+
+    def _settings(self, own_rows: bool) -> TrainConfig:
+        """The training's settings; `own_rows` where no share of X is to be held out."""
+        given = self._given()
+        keys = ("epochs", "batch_size", "lr", "optimiser", "momentum", "warmup", "binarise",
+                "backend", "threads", "patience")  # fmt: skip
+        return TrainConfig(
+            dataset="X",
+            seed=as_seed(self.random_state),
+            validation=None if own_rows or self.patience is None else given["validation"],
+            **{key: given[key] for key in keys},
+        )
+
+
+def refuse_fit_parameters(name: str, given: Mapping[str, Any]) -> None:
+    """Raise TypeError, saying what to do instead, for what `fit` does not take."""
+    if "sample_weight" in given:
+        raise TypeError(
+            f"{name}.fit takes no sample_weight: an update is a mean over a batch, in which every "
+            "row weighs alike. Repeat rows for whole weights: X = np.repeat(X, weights, axis=0)."
+        )
+    for key in given:
+        raise TypeError(f"{name}.fit takes no {key}: its settings are parameters of {name}(...).")

@@ -1,0 +1,153 @@
+"""The likelihoods p(x | z): what the decoder's output means, and what is learned beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minivae.ops import likelihood as ops
+from minivae.parts.domains import REAL, UNIT, Domain
+from minivae.parts.table import Table, kernel
+from minivae.types import Array
+
+
+class Scale(NamedTuple):
+    """A positive number that a likelihood has beside the decoder's output, kept as its logarithm.
+
+    tensor: the parameter's name where it is learned. symbol: what it is called in formulas.
+    words: what it is. each: one for every feature instead of one for all.
+    """
+
+    tensor: str
+    symbol: str
+    words: str
+    each: bool = False
+
+    def shape(self, data_dim: int) -> tuple[int, ...]:
+        """The shape of its logarithm."""
+        return (data_dim,) if self.each else ()
+
+
+class Noise(NamedTuple):
+    """Where a draw of data takes its random numbers from: arrays (N, D), made when asked for."""
+
+    uniforms: Callable[[], Array]
+    normals: Callable[[], Array]
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """p(x | z) of one datum given the decoder's output, and what people should know about it.
+
+    forward(out, x, *extra) -> nll (L, B) in nats, out (L, B, D), x (B, D);
+    backward(dnll, out, x, *extra) -> dout (L, B, D), and the gradient of log scale if it has one;
+    mean(K, out, *extra) -> E[x | z], of out's shape;
+    draw(mean, out, noise, *extra) -> x (N, D) from p(x | z).
+    `extra` is log scale where there is a scale, the sizes of the groups where there are groups.
+
+    domain: the data it accepts. words: what it is for. output: what the decoder's output is.
+    link: the function from that output to E[x | z], by name. formula(D, scale or None) -> its
+    -log p(x | z) in letters. term: that term's name. targets: what log p is the likelihood of.
+    binary: whether targets of 0 and 1 are what it is made for, so that binarising makes sense.
+    squared_error: whether its term is a multiple of the squared error, so that it converts.
+    remarks: sentences for `explain-loss`.
+    """
+
+    name: str
+    forward: Callable[..., Array]
+    backward: Callable[..., Any]
+    mean: Callable[..., Array]
+    draw: Callable[..., Array]
+    domain: Domain = REAL
+    scale: Scale | None = None
+    grouped: bool = False
+    words: str = ""
+    output: str = "the mean"
+    link: str = "identity"
+    formula: Callable[[int, float | None], str] = lambda D, scale: "-log p(x|z)"
+    term: str = "-log p(x|z)"
+    targets: str = "as given (a density: nats may have either sign)"
+    binary: bool = False
+    squared_error: bool = False
+    remarks: tuple[str, ...] = ()
+
+    def nll_forward(self, K: Any, out: Array, x: Array, extra: tuple[Any, ...]) -> Array:
+        """-log p(x | z) in nats by backend K: (L, B, D) -> (L, B)."""
+        return kernel(K, self.forward)(out, x, *extra)
+
+    def nll_backward(
+        self, K: Any, dnll: Array, out: Array, x: Array, extra: tuple[Any, ...]
+    ) -> tuple[Array, Any]:
+        """The gradients in the decoder's output (L, B, D) and in log scale, None without one."""
+        result = kernel(K, self.backward)(dnll, out, x, *extra)
+        return result if self.scale is not None else (result, None)
+
+
+def _mean_is_output(K: Any, out: Array, *extra: Any) -> Array:
+    return out
+
+
+def _sigmoid_mean(K: Any, logits: Array) -> Array:
+    return K.sigmoid_forward(logits)
+
+
+def _flip_coins(mean: Array, logits: Array, noise: Noise) -> Array:
+    return (noise.uniforms() < mean).astype(np.float32)
+
+
+def _add_normals(mean: Array, out: Array, noise: Noise, logc: Array) -> Array:
+    sigma = np.exp(0.5 * np.asarray(logc, dtype=np.float64)).astype(np.float32)
+    return np.asarray(mean + sigma * noise.normals())
+
+
+def _bernoulli_formula(D: int, scale: float | None) -> str:
+    return f"-log p(x|z) = sum over {D} pixels of softplus(logit) - x * logit"
+
+
+def _gaussian_formula(D: int, c: float | None) -> str:
+    if c is None:
+        return f"-log p(x|z) = |x - f(z)|^2 / (2c) + {D}/2 * log(2 pi c), c learned"
+    constant = 0.5 * D * math.log(2 * math.pi * c)
+    return f"-log p(x|z) = {1 / (2 * c):.6g} * |x - f(z)|^2 {constant:+.6g}   (sum over {D} pixels)"
+
+
+LIKELIHOODS: Table[Likelihood] = Table(
+    "likelihood",
+    [
+        Likelihood(
+            "bernoulli",
+            ops.bernoulli_nll_forward,
+            ops.bernoulli_nll_backward,
+            _sigmoid_mean,
+            _flip_coins,
+            domain=UNIT,
+            words="coin flips; for pixels of 0 and 1, and as a cross-entropy for grey ones",
+            output="logits",
+            link="sigmoid",
+            formula=_bernoulli_formula,
+            term="cross-entropy",
+            targets="as given",
+            binary=True,
+        ),
+        Likelihood(
+            "gaussian",
+            ops.gaussian_nll_forward,
+            ops.gaussian_nll_backward,
+            _mean_is_output,
+            _add_normals,
+            scale=Scale("decoder.logc", "c", "the variance"),
+            words="any real data, with one variance c",
+            formula=_gaussian_formula,
+            squared_error=True,
+        ),
+    ],
+)
+
+
+def log_scale(c: float | str) -> float | None:
+    """The logarithm of a scale that is given; None where it is learned."""
+    return None if isinstance(c, str) else math.log(float(c))
