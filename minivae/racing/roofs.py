@@ -1,17 +1,23 @@
-"""The measured limits: fused multiply-adds in registers, and bytes through each level of memory."""
+"""The measured limits: fused multiply-adds in registers, and bytes through each level of memory.
+
+Each for as many threads as the kernel beneath the roof used, and by the way it goes through
+memory: what only reads is not held to what copies.
+"""
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba import config, njit, prange, set_num_threads, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .machine import cores
 
 CHAINS = 16  # independent accumulators: more than latency times ports, fewer than the registers
 
@@ -55,6 +61,13 @@ def make_spin(width: int) -> Any:
     return spin
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def use_threads(threads: int | None) -> int:
     """As many threads as asked for (the cores by default), but no more than there are cores."""
     n = max(1, min(threads or cores(), config.NUMBA_NUM_THREADS))
@@ -95,37 +108,80 @@ class FmaPeak:
         return time.perf_counter() - start
 
 
+@njit(parallel=True, fastmath=True)
+def _read(a: np.ndarray, b: np.ndarray, repeats: int, threads: int) -> None:
+    n = len(a) // threads
+    for thread in prange(threads):
+        x, total = a[thread * n : thread * n + n], np.float32(0)
+        for _ in range(repeats):
+            for i in range(n):
+                total += x[i]
+        b[thread * 16] = total
+
+
 @njit(parallel=True, error_model="numpy")
-def _sweep(a: np.ndarray, b: np.ndarray, c: np.ndarray, repeats: int, threads: int) -> None:
-    """c = a + b, repeated, each thread on its own slice: two reads and a write."""
+def _write(a: np.ndarray, b: np.ndarray, repeats: int, threads: int) -> None:
+    n = len(b) // threads
+    for thread in prange(threads):
+        y = b[thread * n : thread * n + n]
+        for turn in range(repeats):
+            value = np.float32(turn)
+            for i in range(n):
+                y[i] = value
+
+
+@njit(parallel=True, error_model="numpy")
+def _copy(a: np.ndarray, b: np.ndarray, repeats: int, threads: int) -> None:
     n = len(a) // threads
     for thread in prange(threads):
         x, y = a[thread * n : thread * n + n], b[thread * n : thread * n + n]
-        z = c[thread * n : thread * n + n]
+        for turn in range(repeats):
+            value = np.float32(turn)
+            for i in range(n):
+                y[i] = x[i] + value
+
+
+@njit(parallel=True, error_model="numpy")
+def _update(a: np.ndarray, b: np.ndarray, repeats: int, threads: int) -> None:
+    n = len(b) // threads
+    for thread in prange(threads):
+        y = b[thread * n : thread * n + n]
         for _ in range(repeats):
             for i in range(n):
-                z[i] = x[i] + y[i]
+                y[i] = y[i] * np.float32(0.5) + np.float32(1)
 
 
-def bandwidth(total_bytes: int, threads: int | None = None, tries: int = 7) -> float:
-    """GB/s of c = a + b over `total_bytes` of working set; the median of the tries."""
+#: pattern -> the loop, bytes that move for each float, arrays it goes through
+PATTERNS: dict[str, tuple[Callable[..., None], int, int]] = {
+    "read": (_read, 4, 1),
+    "write": (_write, 4, 1),
+    "copy": (_copy, 8, 2),
+    "in place": (_update, 8, 1),
+}
+LEVELS = ("L1", "L2", "L3", "memory")
+
+
+def bandwidth(
+    total_bytes: int, threads: int | None = None, tries: int = 9, pattern: str = "copy"
+) -> float:
+    """GB/s of a pattern over `total_bytes` of working set: the best of the tries, for a limit."""
     threads = use_threads(threads)
-    n = max(threads * 16, total_bytes // 12)
-    a, b, c = (np.full(n, k, np.float32) for k in (1, 2, 0))
-    repeats = max(1, int(3e8 // (12 * n)))
-    _sweep(a, b, c, 1, threads)
+    loop, each, arrays = PATTERNS[pattern]
+    n = max(threads * 16, total_bytes // (4 * arrays)) // threads * threads
+    a, b = (np.ones(n if arrays == 2 or k == (pattern != "read") else 16 * threads, np.float32)
+            for k in (0, 1))  # fmt: skip
+    repeats = max(1, int(3e7 // (each * n)))
+    loop(a, b, 1, threads)
     seconds = []
     for _ in range(tries):
         start = time.perf_counter()
-        _sweep(a, b, c, repeats, threads)
+        loop(a, b, repeats, threads)
         seconds.append(time.perf_counter() - start)
-    return 12 * (n // threads) * threads * repeats / float(np.median(seconds)) / 1e9
+    return each * n * repeats / min(seconds) / 1e9
 
 
 def cache_sizes() -> dict[str, int]:
     """Bytes of L1d, L2 and L3 as the system reports them, with modest guesses where it does not."""
-    from pathlib import Path
-
     sizes = {"L1": 32 << 10, "L2": 512 << 10, "L3": 8 << 20}
     for entry in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         try:
@@ -139,18 +195,48 @@ def cache_sizes() -> dict[str, int]:
     return sizes
 
 
-def roofs(threads: int | None = None) -> dict[str, float]:
-    """All measured roofs: GFLOP/s of multiply-adds, GB/s of L2, L3 and memory."""
+def level_of(nbytes: float, threads: int) -> str:
+    """The nearest level that holds a working set shared out among so many cores."""
+    size = cache_sizes()
+    for level in ("L1", "L2"):
+        if nbytes <= size[level] * threads:
+            return level
+    return "L3" if nbytes <= size["L3"] else "memory"
+
+
+def roofs(threads: int | None = None) -> dict[str, Any]:
+    """All measured roofs: GFLOP/s of multiply-adds; GB/s of every level and pattern.
+
+    Each the best of many short tries: another process can only make them look lower.
+    """
     threads = use_threads(threads)
     peak = FmaPeak(threads)
-    flops = 1e10 * threads
-    gflops = flops / float(np.median([peak.run(flops) for _ in range(7)])) / 1e9
+    flops = 1e9 * threads
+    gflops = flops / min(peak.run(flops) for _ in range(25)) / 1e9
     size = cache_sizes()
-    return {
-        "fma_gflops": gflops,
-        "fma_width": peak.width,
-        "threads": threads,
-        "L2_gbs": bandwidth(size["L2"] * threads // 2, threads),
-        "L3_gbs": bandwidth(max(size["L3"] // 2, size["L2"] * threads * 2), threads),
-        "memory_gbs": bandwidth(max(8 * size["L3"], 1 << 28), threads),
+    sets = {
+        "L1": size["L1"] * threads // 2,
+        "L2": size["L2"] * threads // 2,
+        "L3": max(size["L3"] // 2, size["L2"] * threads * 2),
+        "memory": max(8 * size["L3"], 1 << 28),
     }
+    gbs = {
+        level: {p: bandwidth(sets[level], threads, pattern=p) for p in PATTERNS} for level in LEVELS
+    }
+    return {"fma_gflops": gflops, "fma_width": peak.width, "threads": threads, "gbs": gbs}
+
+
+def limit(
+    nbytes: float, instructions: float, pattern: str, roof: dict[str, Any]
+) -> tuple[float, str]:
+    """(the least seconds by the measured roofs, which of them binds).
+
+    An instruction is one lane of one vector operation; the peak counts a multiply-add as two
+    operations, so so many instructions a second are half of it.
+    """
+    level = level_of(nbytes, roof["threads"])
+    moving = nbytes / (roof["gbs"][level][pattern] * 1e9)
+    computing = 2 * instructions / (roof["fma_gflops"] * 1e9)
+    if computing > moving:
+        return computing, "arithmetic"
+    return moving, f"{level} bandwidth ({pattern})"
