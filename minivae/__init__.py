@@ -12,16 +12,16 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "VAE": "minivae.estimator",
-    "PCA": "minivae.models.pca",
-    "Autoencoder": "minivae.models.autoencoder_estimator",
-    "ProbabilisticPCA": "minivae.models.linear_gaussian",
-    "LinearVAE": "minivae.models.linear_vae_estimator",
+    "VAE": "minivae.estimators.vae",
+    "PCA": "minivae.estimators.pca",
+    "Autoencoder": "minivae.estimators.autoencoder",
+    "ProbabilisticPCA": "minivae.estimators.probabilistic_pca",
+    "LinearVAE": "minivae.estimators.linear_vae",
     "load_backend": "minivae.backend",
     "BackendUnavailable": "minivae.backend",
     "load_data": "minivae.data",
     "ModelConfig": "minivae.models.config",
-    "TrainConfig": "minivae.training.config",
+    "TrainConfig": "minivae.runs.config",
     "train": "minivae.training.loop",
     "check": "minivae.verify",
 }

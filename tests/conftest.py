@@ -18,3 +18,9 @@ def data_dir() -> Path:
     if not (folder / "mnist").is_dir():
         pytest.skip(f"needs the real data sets: {folder} is absent (set MINIVAE_TEST_DATA)")
     return folder
+
+
+@pytest.fixture
+def swift_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out fsync, which guards against power cuts only and is slow on some disks."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)

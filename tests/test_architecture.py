@@ -73,13 +73,18 @@ def test_ops_import_numpy_only(path):
     assert all(n.startswith(("minivae.ops", "minivae.types")) for n in mine)
 
 
-@pytest.mark.parametrize("path", [p for p in MINIVAE if "verify" in p.parts], ids=place)
+CHECKER = [p for p in MINIVAE if place(p).startswith("minivae/verify/")]
+
+
+@pytest.mark.parametrize("path", CHECKER, ids=place)
 def test_verify_stands_on_numpy(path):
     top = roots(imports(path, top_level=True))
     assert top <= {"numpy", "minivae"} | set(sys.stdlib_module_names)
+    mine = {n for n in imports(path) if n.startswith("minivae")}
+    assert all(n.startswith(("minivae.verify", "minivae.types")) for n in mine)
 
 
-ORDER = ["ops", "models", "training", "cli"]
+ORDER = ["ops", "models", "runs", "training", "cli"]
 
 
 @pytest.mark.parametrize("path", MINIVAE, ids=place)

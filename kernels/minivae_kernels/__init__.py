@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 NAMES = ("numba", "cupy")
 
 
 class Unavailable(RuntimeError):
     """These kernels cannot run here; the message says why and how to mend it."""
+
+
+class Unsupported(RuntimeError):
+    """No fused kernel for a part that the plan names; the reference step runs it instead."""
+
+    def __init__(self, plan: Any, reason: str) -> None:
+        super().__init__(reason)
+        self.plan, self.reason = plan, reason
+
+
+Kernel = TypeVar("Kernel")
+
+
+def kernel_of(plan: Any, part: str, kernels: Mapping[str, Kernel]) -> Kernel:
+    """The entry of `kernels` for the plan's part: "activation", "likelihood", "optimiser" or …
+
+    Raises Unsupported for a name that is not among them: there is no kernel by default.
+    """
+    name = getattr(plan, part)
+    if name not in kernels:
+        raise Unsupported(plan, f"no fused kernel for the {part} {name!r}")
+    return kernels[name]
 
 
 def load(name: str, threads: int | None = None, *, tf32: bool = False) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The command line's entry point: gathers the commands and turns every fault into one line.
 
-A command lives in `minivae/cli/<name>_cmd.py` and offers `register(app)`, which adds it (or them)
+A command lives in `minivae/cli/<name>.py` and offers `register(app)`, which adds it (or them)
 to the Typer application. Those files import only typer and the standard library at the top;
 whatever is slow (NumPy, Numba, Matplotlib, rich, safetensors) is imported inside the command, so
 that `minivae --help` answers at once.
@@ -13,7 +13,6 @@ MINIVAE_DEBUG=1 shows the traceback as well.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 import traceback
@@ -22,24 +21,27 @@ from typing import Any
 import typer
 
 # In the order in which `minivae --help` lists them.
-COMMAND_FILES = (
-    "train_cmd",
-    "evaluate_cmd",
-    "pictures_cmd",
-    "data_cmd",
-    "explain_cmd",
-    "info_cmd",
-    "verify_cmd",
-    "study_cmd",
-    "trace_cmd",
-    "explore_cmd",
+COMMANDS = (
+    "train",
+    "evaluate",
+    "generate",
+    "reconstruct",
+    "interpolate",
+    "manifold",
+    "data",
+    "explain_loss",
+    "info",
+    "verify",
+    "study",
+    "trace",
+    "explore",
 )
 
 # Faults of the user's input, by class name, so that no heavy module need be imported to know them.
 USAGE_FAULTS = (
     "ConfigError",
     "DataError",
-    "UsageFault",
+    "UsageError",
     "BackendUnavailable",
     "Unavailable",
     "OutOfDeviceMemory",
@@ -54,7 +56,7 @@ USAGE_FAULTS = (
 
 
 def build_app() -> typer.Typer:
-    """The Typer application with every command whose file is there."""
+    """The Typer application with every command."""
     app = typer.Typer(
         name="minivae",
         help="A variational autoencoder to read, verify and race.",
@@ -64,24 +66,22 @@ def build_app() -> typer.Typer:
         no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(options)
-    for name in COMMAND_FILES:
-        module = f"minivae.cli.{name}"
-        if importlib.util.find_spec(module) is not None:
-            importlib.import_module(module).register(app)
+    app.callback()(top)
+    for name in COMMANDS:
+        importlib.import_module(f"minivae.cli.{name}").register(app)
     return app
 
 
 def show_version(wanted: bool) -> None:
     """Print the version and stop, where it is wanted."""
     if wanted:
-        from minivae.cli.common import version_text
+        from minivae.cli.console import version_text
 
         typer.echo(version_text())
         raise typer.Exit
 
 
-def options(
+def top(
     version: bool = typer.Option(
         False, "--version", is_eager=True, callback=show_version, help="Print the version."
     ),
@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(argv: list[str]) -> int:
     """Run one command line and return its exit code; faults become one line on stderr."""
-    from minivae.cli.common import UNREAD
+    from minivae.cli.console import UNREAD
 
     try:
         return answer(argv)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from minivae.data.errors import DataError
 
 _CHUNK = 8192  # rows looked at together, so that a check needs little memory
+_LABEL_LIMIT = 2.0**63  # what int64 holds
 _EXACT = 2**24  # float32 holds every whole number up to here
 
 
@@ -64,8 +65,18 @@ def require_labels(labels: NDArray[Any], rows: int, where: str) -> NDArray[np.in
         )
     if len(labels) != rows:
         raise DataError(f"{where}: {len(labels)} labels for {rows} rows; there must be one a row")
-    if labels.dtype.kind == "f" and not np.array_equal(labels, np.trunc(labels)):
-        raise DataError(f"{where}: labels must be whole numbers; save y.astype('int64')")
+    whole = labels.dtype.kind != "f" or (labels == np.trunc(labels)) & np.isfinite(labels)
+    if not np.all(whole):
+        first = int(np.flatnonzero(~np.asarray(whole))[0])
+        raise DataError(
+            f"{where}: the label of row {first} (from 0) is {labels[first]}, and labels must be "
+            "whole numbers; save y.astype('int64')"
+        )
+    if rows and not (float(labels.min()) >= -_LABEL_LIMIT and float(labels.max()) < _LABEL_LIMIT):
+        raise DataError(
+            f"{where}: labels from {labels.min()} to {labels.max()} do not fit int64; number the "
+            "classes from 0"
+        )
     return labels.astype(np.int64)
 
 

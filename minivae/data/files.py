@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from minivae.data.arrays import from_arrays, merge
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.idx import GZIP_MAGIC, file_errors, read_idx
-from minivae.data.npy import NPY_MAGIC, ZIP_MAGIC, Npz, read_npy
+from minivae.data.npy import NPY_MAGIC, ZIP_MAGIC, Npz, fold, read_npy
 
 FORMS = ".npy, .npz, idx or idx.gz"
 # Keys of a .npz, in the order tried; compared without case and with - read as _.
@@ -93,7 +94,7 @@ def _stranger(first: bytes) -> str:
 def missing_file(path: Path) -> DataError:
     """The error for a path that is not there, naming a near one if there is any."""
     folder = path.absolute().parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # false for a name too long, where Path.is_dir raises
         return DataError(f"{path}: there is no folder {folder}; check the path")
     try:
         names = [entry.name for entry in folder.iterdir()]
@@ -184,7 +185,7 @@ def _idx_in(folder: Path) -> Path:
 
 def _load_npz(path: Path, split: bool, shape: tuple[int, int] | None) -> Dataset:
     archive = Npz(path)
-    keys = {key.lower().replace("-", "_"): key for key in archive.keys}
+    keys = {fold(key): key for key in archive.keys}
     rows = {part: k for part, names in _ROW_KEYS.items() if (k := _first(keys, names))}
     tags = {part: k for part, names in _LABEL_KEYS.items() if (k := _first(keys, names))}
     if "train" not in rows:

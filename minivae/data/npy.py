@@ -38,15 +38,33 @@ class Npz:
         with file_errors(self.path):
             try:
                 with zipfile.ZipFile(self.path) as archive:
-                    names = archive.namelist()
+                    members = archive.infolist()
             except OSError:
                 raise
             except Exception as error:  # zipfile lets several kinds through
                 raise DataError(
                     f"{self.path}: is not a whole .npz archive ({error}); fetch or save it again"
                 ) from None
+        names = [member.filename for member in members]
+        self._refuse_doubtful([*names], [member.orig_filename for member in members])
         self.keys = [name[:-4] for name in names if name.endswith(".npy")]
         self.other = [name for name in names if not name.endswith(".npy")]
+
+    def _refuse_doubtful(self, names: list[str], written: list[str]) -> None:
+        """DataError where a name could mean two members, or is read otherwise than written."""
+        hidden = [name for name in written if "\0" in name]
+        if hidden:
+            raise DataError(
+                f"{self.path}: has a member named {hidden[0]!r}, and what follows the NUL would "
+                "be lost; save the arrays under plain names"
+            )
+        seen: dict[str, str] = {}
+        for name in names:
+            other = seen.get(fold(name))
+            if other is not None:
+                both = f"two members named {name}" if other == name else f"{other} beside {name}"
+                raise DataError(f"{self.path}: has {both}; keep the one that is meant")
+            seen[fold(name)] = name
 
     def read(self, key: str) -> NDArray[Any]:
         """The array under ``key``. Raises DataError as :func:`read_npy` does."""
@@ -63,6 +81,11 @@ class Npz:
                 raise
             except Exception as error:  # zipfile lets several kinds through
                 raise DataError(f"{where}: is damaged ({error}); fetch or save it again") from None
+
+
+def fold(name: str) -> str:
+    """A key as it is looked up: without case, and with - read as _."""
+    return name.lower().replace("-", "_")
 
 
 def _read_npy(stream: IO[bytes], where: str, size: int) -> NDArray[Any]:

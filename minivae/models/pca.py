@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
-from minivae.estimator_base import LatentEstimator
 from minivae.types import Array
 
 
@@ -54,50 +53,3 @@ def pca_decode(z: Array, mean: Array, axes: Array) -> Array:
     """The point (N, D) of the principal subspace with the coordinates z (N, J) (E4)."""
     x: Array = mean + z @ axes.T
     return x
-
-
-class PCA(LatentEstimator):
-    """Principal component analysis as an estimator (E3, E4).
-
-    Parameters: latent_dim, the number J of axes kept, at most min(n_samples, n_features).
-    After fit: `components_` (J, D) orthonormal rows, `mean_` (D,), `eigenvalues_` of the
-    covariance divided by N (all of them, largest first), `explained_variance_` (J,) divided by
-    N - 1 and `explained_variance_ratio_` (J,), as scikit-learn has them.
-    """
-
-    def __init__(self, latent_dim: int = 2) -> None:
-        self.latent_dim = latent_dim
-
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Find the axes of X (N, D); y is ignored. Raises ValueError where J is too large."""
-        X = self._validate(X, reset=True, min_samples=2)
-        check_latent_dim(self.latent_dim, X.shape, at_most=min(X.shape))
-        mean, axes, values = principal_axes(X, self.latent_dim)
-        self.latent_dim_ = self.latent_dim
-        self.mean_ = mean.astype(X.dtype)
-        self.components_ = np.ascontiguousarray(axes.T).astype(X.dtype)
-        self.eigenvalues_ = values
-        total = values.sum()
-        self.explained_variance_ = values[: self.latent_dim] * len(X) / (len(X) - 1)
-        # Constant data have no variance to explain; 0/0 would be NaN.
-        self.explained_variance_ratio_ = values[: self.latent_dim] / (total if total > 0 else 1.0)
-        return self
-
-    def _encode(self, X: Array) -> Array:
-        return pca_encode(X, self.mean_.astype(X.dtype), self.components_.T.astype(X.dtype))
-
-    def _decode(self, Z: Array) -> Array:
-        return pca_decode(Z, self.mean_.astype(Z.dtype), self.components_.T.astype(Z.dtype))
-
-
-def check_latent_dim(latent_dim: Any, shape: tuple[int, ...], at_most: int) -> None:
-    """Raise ValueError unless `latent_dim` is a whole number from 1 to `at_most`.
-
-    shape is (n_samples, n_features), named in the message so that the reader sees which one binds.
-    """
-    whole = isinstance(latent_dim, (int, np.integer)) and not isinstance(latent_dim, bool)
-    if not (whole and 1 <= latent_dim <= at_most):
-        raise ValueError(
-            f"latent_dim={latent_dim!r} must be a whole number between 1 and {at_most} "
-            f"for data with n_samples={shape[0]}, n_features={shape[1]}."
-        )

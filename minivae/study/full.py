@@ -58,7 +58,7 @@ def regularity(data_dir: str | None, say: Say) -> dict[str, Any]:
 
 def linear_vae(data_dir: str | None, say: Say) -> dict[str, Any]:
     """The linear VAE against the exact optimum on the full-sized data (S14)."""
-    from minivae.models.linear_vae_estimator import LinearVAE
+    from minivae.estimators.linear_vae import LinearVAE
 
     rows = []
     for name, latent, c, log_p in TARGETS:
@@ -74,10 +74,10 @@ def linear_vae(data_dir: str | None, say: Say) -> dict[str, Any]:
 
 def linear_autoencoder(data_dir: str | None, say: Say) -> dict[str, Any]:
     """The linear autoencoder against PCA on MNIST, two seeds (S3)."""
+    from minivae.estimators.autoencoder import Autoencoder
+    from minivae.estimators.pca import PCA
     from minivae.metrics.reconstruction import reconstruction_error
     from minivae.metrics.subspace import largest_angle, orthonormality_error
-    from minivae.models.autoencoder_estimator import Autoencoder
-    from minivae.models.pca import PCA
 
     x = pixels("mnist", data_dir)[1]
     pca = PCA(10).fit(x)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from minivae.backend import load_backend
-from minivae.estimator import VAE
+from minivae.estimators.autoencoder import Autoencoder
+from minivae.estimators.vae import VAE
 from minivae.metrics.reconstruction import reconstruction_error
 from minivae.metrics.regularity import (
     completeness_and_coverage,
@@ -18,7 +19,6 @@ from minivae.metrics.regularity import (
     posterior_overlap,
 )
 from minivae.models import vae
-from minivae.models.autoencoder_estimator import Autoencoder
 from minivae.types import Array
 
 KINDS = ("autoencoder", "VAE without KL", "VAE")

@@ -13,7 +13,7 @@ from minivae.metrics.likelihood import noise, reconstruction_nll, targets, wides
 from minivae.models.config import ConfigError, ModelConfig
 from minivae.models.vae import encode, layout_of
 from minivae.ops.philox import permutation
-from minivae.training.config import TrainConfig
+from minivae.runs.config import TrainConfig
 from minivae.types import Array
 
 CARVE_EPOCH = 2**32 - 1  # the permutation that picks validation rows; no epoch has this number

@@ -14,12 +14,12 @@ from minivae.data.dataset import Dataset
 from minivae.data.targets import binarise_fixed, check_targets
 from minivae.models.config import ConfigError, ModelConfig
 from minivae.ops.philox import permutation
-from minivae.training.config import TrainConfig, check_together
+from minivae.runs.config import TrainConfig, check_together
+from minivae.runs.state import State
 from minivae.training.heldout import Split, settle_validation, split_rows
 from minivae.training.memory import check_memory
 from minivae.training.plan import StepPlan, make_plan
 from minivae.training.schedule import Rate, Schedule
-from minivae.training.state import State
 from minivae.types import Array
 
 # A chunk of updates is what one call of the step does, and the longest a stop has to wait: sized

@@ -8,15 +8,15 @@ from typing import Any
 
 from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
-from minivae.training.config import TrainConfig
-from minivae.training.errors import Interrupted
+from minivae.runs.config import TrainConfig
+from minivae.runs.errors import Interrupted
+from minivae.runs.state import State
+from minivae.runs.writer import open_for_writing
 from minivae.training.job import make_job
-from minivae.training.keeper import open_run
 from minivae.training.progress import NullReporter, Reporter
 from minivae.training.result import TrainResult
 from minivae.training.schedule import Rate
 from minivae.training.signals import StopSignals
-from minivae.training.state import State
 from minivae.training.trainer import Trainer
 
 __all__ = ["TrainResult", "train"]
@@ -53,12 +53,14 @@ def train(
         return Trainer(job, state, None, reporter, stop or (lambda: False)).run()
     asked = stop or (lambda: False)
     with (
-        open_run(Path(run_dir), job, dataset, resume, reporter.note) as keeper,
+        open_for_writing(
+            Path(run_dir), job.model, job.config, dataset, resume, reporter.note
+        ) as writer,
         StopSignals() as signals,
     ):
         wants_stop = lambda: signals.number is not None or asked()  # noqa: E731
-        result = Trainer(job, keeper.state, keeper, reporter, wants_stop).run()
+        result = Trainer(job, writer.state, writer, reporter, wants_stop).run()
         if result.reason == "stopped" and signals.number is not None:
             message = f"stopped by {signals.name} {result.message}"
-            raise Interrupted(message, signals.exit_code, keeper.path)
+            raise Interrupted(message, signals.exit_code, writer.path)
         return result

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minivae.models.config import ModelConfig
-from minivae.training.config import TrainConfig
+from minivae.runs.config import TrainConfig
 from minivae.types import Array
 
 

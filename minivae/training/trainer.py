@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from minivae.training.errors import Diverged, RunError
+from minivae.runs.errors import Diverged, RunError
+from minivae.runs.state import State, Sums
+from minivae.runs.writer import RunWriter
 from minivae.training.heldout import measure
-from minivae.training.investigate import investigate
 from minivae.training.job import Job
-from minivae.training.keeper import Keeper
+from minivae.training.nan_replay import investigate
 from minivae.training.progress import Reporter, Start, Tick
 from minivae.training.result import TrainResult
-from minivae.training.state import State, Sums
 
 TICK_SECONDS = 0.2
 
@@ -33,15 +33,15 @@ class Trainer:
         self,
         job: Job,
         state: State,
-        keeper: Keeper | None,
+        writer: RunWriter | None,
         reporter: Reporter,
         stop: Callable[[], bool],
     ) -> None:
-        self.job, self.state, self.keeper, self.reporter = job, state, keeper, reporter
+        self.job, self.state, self.writer, self.reporter = job, state, writer, reporter
         self.stop = stop
-        self.history = keeper.history if keeper else []
-        self.anchor = deepcopy(state)  # the last state known to be good
-        self.best_theta = keeper.best_theta() if keeper else None
+        self.history = writer.history if writer else []
+        self.last_good = deepcopy(state)  # what a replay starts from
+        self.best_theta = writer.best_theta() if writer else None
         self.step = job.step(state)
         self.last_tick = self.last_save = self.began = time.monotonic()
         self.samples = 0  # in this process, since `began`
@@ -66,7 +66,7 @@ class Trainer:
         job = self.job
         self.reporter.start(
             Start(
-                run_dir=str(self.keeper.path) if self.keeper else None,
+                run_dir=str(self.writer.path) if self.writer else None,
                 parameters=self.state.theta.size,
                 rows=job.rows,
                 epoch=self.state.progress.epoch,
@@ -110,7 +110,7 @@ class Trainer:
         with np.errstate(over="ignore", invalid="ignore"):  # the check below says it better
             held_out = self._measure()
         if held_out and not math.isfinite(held_out["loss"]):
-            raise Diverged(self._bad_measure(), self.keeper.path if self.keeper else None)
+            raise Diverged(self._bad_measure(), self.writer.path if self.writer else None)
         self._close_epoch(held_out, seconds)
 
     def _measure(self) -> dict[str, Any] | None:
@@ -124,7 +124,7 @@ class Trainer:
             raise Stopped
         every = self.job.config.checkpoint_seconds
         due = time.monotonic() - self.last_save >= every
-        if self.keeper and due and self.state.progress.update > 0:
+        if self.writer and due and self.state.progress.update > 0:
             self._save(best=False)
 
     def _pull(self) -> None:
@@ -135,9 +135,9 @@ class Trainer:
 
     def _save(self, best: bool) -> None:
         self._pull()
-        if self.keeper:
-            self.keeper.save(self.state, best)
-        self.anchor = deepcopy(self.state)
+        if self.writer:
+            self.writer.save(self.state, best)
+        self.last_good = deepcopy(self.state)
         self.last_save = time.monotonic()
 
     def _close_epoch(self, held_out: dict[str, Any] | None, seconds: float) -> None:
@@ -167,12 +167,12 @@ class Trainer:
 
     def _record(self, record: dict[str, Any], improved: bool) -> None:
         self.history.append(record)
-        if self.keeper:
-            self.keeper.log(record)
+        if self.writer:
+            self.writer.log(record)
         due = self.state.progress.epoch % self.job.config.checkpoint_every == 0
         if due or improved or self._over():
             self._save(best=improved)
-        self.anchor = deepcopy(self.state)
+        self.last_good = deepcopy(self.state)
         self.reporter.epoch(record)
 
     def _tick(self) -> None:
@@ -191,23 +191,23 @@ class Trainer:
     def _save_for_resume(self) -> str:
         p = self.state.progress
         where = f"in epoch {p.epoch + 1}, after update {p.update} of {self.job.updates_per_epoch}"
-        if self.keeper is None:
+        if self.writer is None:
             self._pull()
             return where
         if p.t > 0:
             self._save(best=False)
-        return f"{where}; saved. Continue with: minivae train --resume {self.keeper.path}"
+        return f"{where}; saved. Continue with: minivae train --resume {self.writer.path}"
 
     def _diverged(self) -> None:
         """Find what made the bad number, keep the last good state, and stop."""
-        text, good = investigate(self.job, self.anchor)
+        text, good = investigate(self.job, self.last_good)
         kept = "nothing was saved: the run has no directory"
-        if self.keeper:
+        if self.writer:
             kept = "no update came before it, so there is no checkpoint"
             if good.progress.t > 0:
-                self.keeper.save(good, best=False)
-                kept = f"the last good state is kept in {self.keeper.path}"
-        raise Diverged(f"{text}; {kept}", self.keeper.path if self.keeper else None)
+                self.writer.save(good, best=False)
+                kept = f"the last good state is kept in {self.writer.path}"
+        raise Diverged(f"{text}; {kept}", self.writer.path if self.writer else None)
 
     def _bad_measure(self) -> str:
         """The parameters are finite, yet the held-out rows are not explained by finite numbers."""
@@ -231,6 +231,6 @@ class Trainer:
             monitor=job.split.name,
             reason=reason,
             message=message,
-            run_dir=self.keeper.path if self.keeper else None,
+            run_dir=self.writer.path if self.writer else None,
             history=self.history,
         )

@@ -12,7 +12,7 @@ import pytest
 from minivae.cli.main import run
 
 
-class Outcome(NamedTuple):
+class CommandResult(NamedTuple):
     """What a command left: its exit code, stdout and stderr."""
 
     code: int
@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
         return dict(json.loads(self.out, parse_constant=refuse))
 
 
-Command = Callable[..., Outcome]
+Command = Callable[..., CommandResult]
 SMALL = ("--backend", "numpy", "--hidden", "12", "--batch-size", "100", "--epochs", "2")
 
 
@@ -42,10 +42,10 @@ def command(
     """Run `minivae ARGS` in this process, in an empty directory."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*args: object) -> Outcome:
+    def call(*args: object) -> CommandResult:
         code = run([str(a) for a in args])
         captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
+        return CommandResult(code, captured.out, captured.err)
 
     return call
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minivae.training.checkpoint import read_checkpoint
+from minivae.runs.checkpoint import read_checkpoint
 
 SMALL = ("--backend", "numpy", "--hidden", "12", "--batch-size", "100", "--epochs", "2")
 PNG = b"\x89PNG"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from minivae.estimators.pca import PCA
 from minivae.metrics.reconstruction import best_pair, reconstruction_error
-from minivae.models.pca import PCA
 
 
 def test_error_by_hand():

@@ -5,15 +5,16 @@ import pytest
 
 from minivae.backend import load_backend
 from minivae.data import load
+from minivae.estimators.autoencoder import Autoencoder
+from minivae.estimators.linear_vae import LinearVAE
+from minivae.estimators.pca import PCA
+from minivae.estimators.probabilistic_pca import ProbabilisticPCA
 from minivae.metrics.reconstruction import reconstruction_error
 from minivae.metrics.subspace import largest_angle, orthonormality_error
 from minivae.models import inference, linear_gaussian
 from minivae.models.autoencoder import AutoencoderConfig
-from minivae.models.autoencoder_estimator import Autoencoder
 from minivae.models.config import ModelConfig
-from minivae.models.linear_vae_estimator import LinearVAE
 from minivae.models.moments import moment_rows
-from minivae.models.pca import PCA
 
 K = load_backend("numpy")
 
@@ -118,7 +119,7 @@ def test_free_posteriors_reach_the_exact_optimum(digits, contrast):
 
 
 def test_the_linear_vae_reaches_probabilistic_pca(digits):
-    exact = linear_gaussian.ProbabilisticPCA(6).fit(digits)
+    exact = ProbabilisticPCA(6).fit(digits)
     model = LinearVAE(6).fit(digits)
     assert model.score(digits) == pytest.approx(exact.score(digits), abs=0.05)
     assert model.score(digits) <= exact.score(digits)
@@ -140,7 +141,7 @@ def test_the_linear_vae_reaches_probabilistic_pca(digits):
 )
 def test_exact_targets(data_dir, name, latent_dim, c, log_p):
     x = pixels(name, data_dir)
-    exact = linear_gaussian.ProbabilisticPCA(latent_dim).fit(x)
+    exact = ProbabilisticPCA(latent_dim).fit(x)
     assert exact.c_ == pytest.approx(c, abs=1e-7)
     assert exact.score(x) == pytest.approx(log_p, abs=1e-3)
     model = LinearVAE(latent_dim).fit(x)

@@ -5,7 +5,8 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA as SklearnPCA
 
-from minivae.models.pca import PCA, pca_decode, pca_encode, principal_axes
+from minivae.estimators.pca import PCA
+from minivae.models.pca import pca_decode, pca_encode, principal_axes
 
 
 @pytest.mark.parametrize(("n", "d", "j"), [(1797, 64, 10), (37, 19, 5), (13, 29, 7)])

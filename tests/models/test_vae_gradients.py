@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from minivae import ops
-from minivae.verify import exact, table
+from minivae.proof import cases, invariants
 from minivae.verify.tolerances import tol
 
-CASES = {case.name: case for case in table.cases() if case.kind != "op"}
+CASES = {case.name: case for case in cases.find() if case.kind != "op"}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -27,7 +27,7 @@ def test_gradient(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_exact_properties(name):
-    assert exact.failures(CASES[name]) == []
+    assert invariants.failures(CASES[name]) == []
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_exact_properties(name):
     [("vae free bits active", 3), ("vae free bits inactive", 0), ("vae free bits mixed", 2)],
 )
 def test_free_bits_rows_are_what_they_say(name, active):
-    from minivae.verify.table_models import MIXED_FLOOR
+    from minivae.proof.model_cases import MIXED_FLOOR
 
     _, (_, cache) = CASES[name].forward(ops, *CASES[name].inputs.values())
     floor = {"active": 5.0, "inactive": 1e-3, "mixed": MIXED_FLOOR}[name.split()[-1]]

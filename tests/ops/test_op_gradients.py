@@ -4,10 +4,11 @@ import math
 
 import pytest
 
-from minivae.verify import exact, table
+from minivae.proof import cases, invariants
+from minivae.proof.case import DIMS
 from minivae.verify.tolerances import tol
 
-CASES = {case.name: case for case in table.op_cases()}
+CASES = {case.name: case for case in cases.op_cases()}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -30,21 +31,21 @@ def test_backward_matches_forward(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_exact_properties(name):
-    assert exact.failures(CASES[name]) == []
+    assert invariants.failures(CASES[name]) == []
 
 
 def test_every_op_has_a_row():
-    assert table.uncovered() == []
-    covered = {n for case in table.cases() for n in case.covers}
-    assert not covered & set(table.NO_GRADIENT)
+    assert cases.uncovered() == []
+    covered = {n for case in cases.find() for n in case.covers}
+    assert not covered & set(cases.NO_GRADIENT)
 
 
 def test_an_op_without_a_row_is_found(monkeypatch):
-    monkeypatch.setattr(table.ops, "OPS", (*table.ops.OPS, "swish_backward"))
-    assert table.uncovered() == ["swish_backward"]
+    monkeypatch.setattr(cases.ops, "OPS", (*cases.ops.OPS, "swish_backward"))
+    assert cases.uncovered() == ["swish_backward"]
 
 
 def test_the_sizes_of_the_test_points_tell_axes_apart():
     from minivae.verify.lint import lint_dims
 
-    assert lint_dims(table.DIMS) == []
+    assert lint_dims(DIMS) == []

@@ -6,7 +6,7 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from minivae.cli import study_cmd
+from minivae.cli import study
 from minivae.study import full
 from minivae.study.display import recorded
 
@@ -16,7 +16,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     app = Typer()
     app.callback()(lambda: None)
-    study_cmd.register(app)
+    study.register(app)
     return lambda *words: CliRunner().invoke(app, ["study", *words])
 
 

@@ -16,9 +16,9 @@ import numpy as np
 from minivae.backend import load_backend
 from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
+from minivae.runs.config import TrainConfig
+from minivae.runs.errors import Interrupted, RunError
 from minivae.training import loop
-from minivae.training.config import TrainConfig
-from minivae.training.errors import Interrupted, RunError
 from minivae.training.job import make_job
 from minivae.training.loop import TrainResult, train
 from minivae.training.progress import PlainReporter

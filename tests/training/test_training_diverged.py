@@ -7,13 +7,13 @@ import pytest
 
 from minivae.backend import load_backend
 from minivae.models.vae import elbo_backward, elbo_forward, layout_of
-from minivae.training.errors import Diverged
-from minivae.training.investigate import investigate
+from minivae.runs.errors import Diverged
+from minivae.runs.load import load_model
+from minivae.runs.state import State
 from minivae.training.job import make_job
-from minivae.training.load import load_model
-from minivae.training.state import State
+from minivae.training.nan_origin import TracingBackend, trace_update
+from minivae.training.nan_replay import investigate
 from minivae.training.step import ReferenceStep
-from minivae.training.trace import TracingBackend, trace_update
 from tests.training.child_run import run_here, settings, small_data
 
 pytestmark = pytest.mark.usefixtures("swift_disk")

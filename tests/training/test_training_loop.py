@@ -10,9 +10,9 @@ import pytest
 from minivae.backend import load_backend
 from minivae.data.errors import DataError
 from minivae.models.config import ConfigError
-from minivae.training.errors import RunError
+from minivae.runs.errors import RunError
+from minivae.runs.load import load_model, load_run
 from minivae.training.job import make_job
-from minivae.training.load import load_model, load_run
 from tests.training.child_run import (
     CALM,
     HARD,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minivae.training.errors import Diverged
-from minivae.training.load import load_model
+from minivae.runs.errors import Diverged
+from minivae.runs.load import load_model
 from tests.training.child_run import (
     run_here,
     small_data,

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minivae.verify import GradientError, check, curves, html, score, table
-from minivae.verify.figures import Figure, ladder, worst
+from minivae.proof import curves, html_page, mutation_score
+from minivae.proof.figures import Figure, ladder, worst
+from minivae.proof.op_cases import op_cases
+from minivae.verify import GradientError, check
 from minivae.verify.tolerances import TABLE, tol
 from tests.verify.zoo_right import CASES as RIGHT
 from tests.verify.zoo_wrong import CASES as WRONG
@@ -59,12 +61,12 @@ def test_worst_of_nothing_is_no_success():
 
 
 def test_the_ladder_reaches_its_figures():
-    figures = ladder([case.run() for case in table.op_cases()])
+    figures = ladder([case.run() for case in op_cases()])
     assert len(figures) == 4 and all(f.ok for f in figures)
 
 
 def test_float32_adjoint():
-    from minivae.verify.figures import adjoint32
+    from minivae.proof.figures import adjoint32
 
     assert adjoint32().value <= tol("adjoint32")
 
@@ -90,9 +92,9 @@ class Balance(HTMLParser):
 
 
 def test_the_page_stands_alone_and_shows_all_three_pictures():
-    reports = [case.run() for case in table.op_cases()[:3]] + [check(*WRONG["half_W"][:3])]
-    board = score.score(["relu_backward", "kl_backward"])
-    text = html.page(reports, curves.curves(), board, [Figure("one", 1.0, 2.0)])
+    reports = [case.run() for case in op_cases()[:3]] + [check(*WRONG["half_W"][:3])]
+    board = mutation_score.score(["relu_backward", "kl_backward"])
+    text = html_page.page(reports, curves.curves(), board, [Figure("one", 1.0, 2.0)])
     parser = Balance()
     parser.feed(text)
     assert parser.open == [] and parser.outside == [] and "<script" not in text
@@ -141,9 +143,9 @@ def test_numpy_alone_suffices():
         "x = np.array([[0.3, -1.2, 2.0]])\n"
         "check(lambda x: (np.tanh(x), x), lambda dy, x: dy / np.cosh(x)**2, (x,))"
         ".raise_if_failed()\n"
-        "from minivae.verify import highprec, strategies, table\n"
+        "from minivae.proof import cases, fifty_digits\nfrom minivae.verify import strategies\n"
         "for use in (lambda: strategies.points({'x': 'B D'}),"
-        " lambda: highprec.errors(table.cases(['relu'])[0])):\n"
+        " lambda: fifty_digits.errors(cases.find(['relu'])[0])):\n"
         "    try:\n"
         "        use()\n"
         "    except ImportError as error:\n"

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from minivae.proof.right_passes import RIGHT
 from minivae.verify import check, lint
-from minivae.verify.strategies import RIGHT, draw_point, points
+from minivae.verify.strategies import draw_point, points
 
 hypothesis = pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings  # noqa: E402

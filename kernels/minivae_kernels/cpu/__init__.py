@@ -1,8 +1,12 @@
 """The Numba backend: kernels compiled for this processor, run by one team of threads.
 
-Read tile.py first (the register tile), then matmul.py (three products from one layout), then
-forward.py, backward.py, update.py and driver.py (a whole training step). The other files are the
-ops, each beside its kernel.
+Five folders, from the bottom up; each uses only those before it:
+
+    compile/  how a function becomes machine code, the disk cache, vector instructions
+    threads/  the team of threads, its barriers, how work is shared
+    gemm/     the three products of a dense layer; read register_tile.py first
+    ops/      the ops, each beside its kernel
+    step/     the fused training step: forward.py, backward.py, update.py, and train.py runs them
 """
 
 from __future__ import annotations
@@ -11,18 +15,18 @@ from collections.abc import Callable
 from typing import Any
 
 OPS = {
-    "dense": "dense_forward dense_backward_params dense_backward_input dense_relu_forward "
+    "ops.dense": "dense_forward dense_backward_params dense_backward_input dense_relu_forward "
     "dense_tanh_forward",
-    "elementwise": "relu_forward relu_backward tanh_forward tanh_backward sigmoid_forward "
+    "ops.elementwise": "relu_forward relu_backward tanh_forward tanh_backward sigmoid_forward "
     "sigmoid_backward softplus_forward softplus_backward bound_logvar_forward "
     "bound_logvar_backward dense_relu_backward dense_tanh_backward",
-    "latent": "reparameterise_forward reparameterise_backward kl_forward kl_backward "
+    "ops.latent": "reparameterise_forward reparameterise_backward kl_forward kl_backward "
     "latent_forward latent_backward free_bits_forward free_bits_backward",
-    "likelihood": "bernoulli_nll_forward bernoulli_nll_backward bernoulli_nll_grad "
+    "ops.likelihoods": "bernoulli_nll_forward bernoulli_nll_backward bernoulli_nll_grad "
     "gaussian_nll_forward gaussian_nll_backward gaussian_nll_grad",
-    "divergence": "gaussian_kl_forward gaussian_kl_backward",
-    "optimiser": "sgd_update adam_update",
-    "noise": "philox uniforms normals permutation gather binarise gather_binarise",
+    "ops.gaussian_kl": "gaussian_kl_forward gaussian_kl_backward",
+    "ops.optimisers": "sgd_update adam_update",
+    "ops.random": "philox uniforms normals permutation gather binarise gather_binarise",
 }
 
 
@@ -38,7 +42,7 @@ def load(threads: int | None = None) -> dict[str, Callable[..., Any]]:
         ) from reason
     import importlib
 
-    from .settings import set_threads
+    from minivae_kernels.cpu.threads.count import set_threads
 
     set_threads(threads)
     found: dict[str, Callable[..., Any]] = {}
@@ -50,14 +54,14 @@ def load(threads: int | None = None) -> dict[str, Callable[..., Any]]:
 
 
 def make_step(plan: Any, theta: Any, moments: Any, data: Any) -> Any:
-    """The fused training step of a StepPlan; see step.py."""
-    from .step import Step
+    """The fused training step of a StepPlan; see step/fused_step.py."""
+    from minivae_kernels.cpu.step.fused_step import Step
 
     return Step(plan, theta, moments, data)
 
 
 def is_cached() -> bool:
     """Whether the training step starts from the disk cache; if not, the first one compiles."""
-    from .compiler import any_cached
+    from minivae_kernels.cpu.compile.decorators import any_cached
 
     return any_cached("train")

@@ -15,6 +15,7 @@ from minivae_kernels.gpu.launcher import (
 )
 
 LINEAR, RELU, TANH = range(3)  # as in cuda/activation.cuh
+ACTIVATION_CODES = {"relu": RELU, "tanh": TANH}  # of those that the fused step knows
 
 
 class ModelOps(Launcher):

@@ -14,12 +14,28 @@ from typing import Any
 
 import numpy as np
 
+from minivae_kernels import kernel_of
 from minivae_kernels.gpu.buffers import Buffers, Sizes, walk_blocks
 from minivae_kernels.gpu.launcher import LANES, NARROW, THREADS, Array, Launcher, ceil_div
 from minivae_kernels.gpu.ops_data import key_words
-from minivae_kernels.gpu.ops_model import RELU, TANH
+from minivae_kernels.gpu.ops_model import ACTIVATION_CODES
 
 EPS, BINARISE = 2, 3  # Philox streams
+
+# For each likelihood its kernel; for each optimiser its kernel, and whether it corrects for a cold
+# start (Adam's rates). A name that is not here has no fused step: never a default branch.
+LIKELIHOODS = {"bernoulli": "bernoulli_pass", "gaussian": "gaussian_pass"}
+OPTIMISERS = {"adam": ("adam_step", True), "sgd": ("sgd_step", False)}
+OBJECTIVES = {"elbo": None}
+
+
+def require_kernels(plan: Any) -> None:
+    """Raise minivae_kernels.Unsupported where the plan names a part that has no kernel here."""
+    kernel_of(plan, "activation", ACTIVATION_CODES)
+    kernel_of(plan, "likelihood", LIKELIHOODS)
+    kernel_of(plan, "optimiser", OPTIMISERS)
+    if hasattr(plan, "objective"):
+        kernel_of(plan, "objective", OBJECTIVES)
 
 
 class Update(Launcher):
@@ -29,7 +45,9 @@ class Update(Launcher):
         super().__init__(buffers.device)
         self.b, self.plan = buffers, buffers.plan
         self.sizes = Sizes.of(batch, self.plan.draws)
-        self.act = RELU if self.plan.activation == "relu" else TANH
+        self.act = kernel_of(self.plan, "activation", ACTIVATION_CODES)
+        self.judge = kernel_of(self.plan, "likelihood", LIKELIHOODS)
+        self.descent, self.corrected = kernel_of(self.plan, "optimiser", OPTIMISERS)
         self.key = key_words(self.plan.seed)
         self.depth = len(self.plan.hidden)
         self.columns = len(buffers.where)
@@ -107,10 +125,8 @@ class Update(Launcher):
         given = (out, b.p["decoder.out.b"], x, None, 1.0 / R)
         sums = (None, b.total, b.part, self.columns, b.offsets["decoder.out.b"])
         shape = (R, B, D, per, self.by_fours(D, out, x))
-        if plan.likelihood == "bernoulli":
-            self.tiles("bernoulli_pass", R, D, per, (*given, out, *sums, *shape), np.float32)
-        else:
-            self.tiles("gaussian_pass", R, D, per, (*given, b.logc, out, *sums, *shape), np.float32)
+        noise = (b.logc,) if self.judge == "gaussian_pass" else ()
+        self.tiles(self.judge, R, D, per, (*given, *noise, out, *sums, *shape), np.float32)
         return out
 
     def _loss(self) -> Any:
@@ -119,8 +135,8 @@ class Update(Launcher):
         totals = ceil_div(plan.data_dim, 128) * tiles
         read = (b.total, totals, b.kl_part, tiles, b.lr, b.beta, b.logc)
         made = (b.g.get("decoder.logc"), b.factor, b.rates, b.counters, b.sums, b.kl_now)
-        shape = (plan.likelihood == "gaussian", B, plan.data_dim, plan.latent_dim, plan.draws)
-        rule = (plan.optimiser == "adam", plan.beta1, plan.beta2)
+        shape = (self.judge == "gaussian_pass", B, plan.data_dim, plan.latent_dim, plan.draws)
+        rule = (self.corrected, plan.beta1, plan.beta2)
         args = (*read, *made, *shape, plan.free_bits, *rule)
         with self.aside() as done:
             self.device.launch("loss_finish", (1, 1), THREADS, args)
@@ -216,10 +232,9 @@ class Update(Launcher):
         self.device.wait(self.all_aside)
         args: tuple[Any, ...]
         vec = self.aligned(b.theta, b.grad, b.m, b.v)
-        if plan.optimiser == "adam":
+        if self.descent == "adam_step":
             betas = plan.beta1, 1 - plan.beta1, plan.beta2, 1 - plan.beta2
             args = (b.theta, b.grad, b.m, b.v, *betas, b.rates, plan.adam_eps, b.counters, n, vec)
-            self.device.launch("adam_step", (walk_blocks(n), 1), THREADS, args)
         else:
             args = (b.theta, b.grad, b.m, b.rates, plan.momentum, b.counters, n, vec)
-            self.device.launch("sgd_step", (walk_blocks(n), 1), THREADS, args)
+        self.device.launch(self.descent, (walk_blocks(n), 1), THREADS, args)

@@ -12,7 +12,7 @@ import numpy as np
 
 from minivae_kernels.gpu.buffers import CALLS_HELD, COUNTER, ROWS_HELD, SUM, Buffers
 from minivae_kernels.gpu.launcher import LANES, Device
-from minivae_kernels.gpu.passes import Update
+from minivae_kernels.gpu.passes import Update, require_kernels
 
 # Updates in the longer of the two graphs of a batch size: between two graphs the card waits for the
 # next launch, within one it does not.
@@ -44,6 +44,7 @@ class GraphStep:
     """
 
     def __init__(self, device: Device, plan: Any, theta: Any, moments: Any, data: Any) -> None:
+        require_kernels(plan)
         _checked(theta, moments, data)
         self.device, self.plan = device, plan
         self.graphs: dict[int, tuple[Callable[[], None], Callable[[], None]]] = {}

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from minivae_kernels.cpu import mathematics
+from minivae_kernels.cpu.ops import vector_math
 from minivae_kernels.ladder.base import Ladder
 
 LADDER = Ladder(
@@ -71,7 +71,7 @@ def exp_v3(x):
 @njit
 def _apply(x, y):
     for i in range(len(x)):
-        y[i] = mathematics.exp(x[i])
+        y[i] = vector_math.exp(x[i])
 
 
 @LADDER.version()

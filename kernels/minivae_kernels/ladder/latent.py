@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from minivae_kernels.cpu import mathematics
+from minivae_kernels.cpu.ops import vector_math
 from minivae_kernels.ladder.base import Args, Ladder, chosen
 
 f32 = np.float32
@@ -77,8 +77,8 @@ def latent_v3(mu, logvar, eps):
 @njit(error_model="numpy")
 def _head(mu, logvar, sigma, kl):
     for i in range(len(mu)):
-        sigma[i] = mathematics.exp(f32(0.5) * logvar[i])
-        kl[i] = f32(0.5) * (mu[i] * mu[i] + (mathematics.expm1(logvar[i]) - logvar[i]))
+        sigma[i] = vector_math.exp(f32(0.5) * logvar[i])
+        kl[i] = f32(0.5) * (mu[i] * mu[i] + (vector_math.expm1(logvar[i]) - logvar[i]))
 
 
 @njit(error_model="numpy")

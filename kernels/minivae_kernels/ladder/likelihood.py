@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from minivae_kernels.cpu import mathematics
+from minivae_kernels.cpu.ops import vector_math
 from minivae_kernels.ladder.base import Args, Ladder, chosen
 
 f32 = np.float32
@@ -80,9 +80,9 @@ def likelihood_v3(dnll, logits, x):
 @njit(error_model="numpy")
 def _row(up, logits, x, terms, dlogits):
     for d in range(len(x)):
-        e = mathematics.exp_negative(-mathematics.magnitude(logits[d]))
+        e = vector_math.exp_negative(-vector_math.magnitude(logits[d]))
         above = logits[d] if logits[d] > f32(0) else f32(0)
-        terms[d] = above + mathematics.log1p_unit(e) - x[d] * logits[d]
+        terms[d] = above + vector_math.log1p_unit(e) - x[d] * logits[d]
         s = (f32(1) if logits[d] > f32(0) else e) / (f32(1) + e)
         dlogits[d] = up * (s - x[d])
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from minivae_kernels.cpu import compiler, matmul
-from minivae_kernels.cpu.simd import PANEL
+from minivae_kernels.cpu.compile.decorators import OPTIONS
+from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.gemm import matmul
 from minivae_kernels.ladder.base import Args, Ladder, chosen
 
 f32 = np.float32
@@ -145,7 +146,7 @@ def _unpack(y: np.ndarray, args: Args) -> np.ndarray:
     return y.reshape(-1, len(x), PANEL).transpose(1, 0, 2).reshape(len(x), -1)[:, : W.shape[1]]
 
 
-@njit(**compiler.OPTIONS)
+@njit(**OPTIONS)
 def _panels_product(x, w, bias, y, rows, inputs, outputs):
     stride = (inputs + 31) // 32 * 32 * 32
     for p in range((outputs + 31) // 32):

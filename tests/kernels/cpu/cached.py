@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from minivae_kernels.cpu import compiler
+from minivae_kernels.cpu.compile import decorators
 
 
 def plus(x):  # type: ignore[no-untyped-def]
@@ -19,7 +19,7 @@ def minus(x):  # type: ignore[no-untyped-def]
 
 def served(function: Callable[..., Any] = plus, answer: Any = 5) -> bool:
     """Whether a new dispatcher's first call came from the disk; it must be right either way."""
-    kernel = compiler.entry(function)
+    kernel = decorators.entry(function)
     assert kernel(3) == answer
     assert kernel._cache.hits + kernel._cache.misses == 1
     return kernel._cache.hits == 1

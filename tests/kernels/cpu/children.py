@@ -15,7 +15,8 @@ PATHS = os.pathsep.join([str(ROOT), str(ROOT / "kernels")])
 RUN = """
 import hashlib, sys
 import numpy as np
-from minivae_kernels.cpu import make_step, load, compiler, simd
+from minivae_kernels.cpu import make_step, load
+from minivae_kernels.cpu.compile import decorators, simd
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
 from minivae.training.plan import make_plan
@@ -31,7 +32,7 @@ for activation, likelihood in (("relu", "bernoulli"), ("tanh", "gaussian")):
     step(rng.integers(0, 99, (30, 45)), 0, np.full(30, 1e-3), np.ones(30))
     for a in step.state():
         digest.update(a.tobytes())
-print(simd.WIDTH, compiler.statistics()["misses"], digest.hexdigest())
+print(simd.WIDTH, decorators.statistics()["misses"], digest.hexdigest())
 """
 
 
@@ -43,12 +44,13 @@ unpickled = []
 sys.addaudithook(lambda event, _: event == "pickle.find_class" and unpickled.append(event))
 import hashlib
 import numpy as np
-from minivae_kernels.cpu import compiler, load
+from minivae_kernels.cpu import load
+from minivae_kernels.cpu.compile import decorators
 K, x = load(2), np.linspace(-3, 3, 1000, dtype=np.float32)
 y = K["tanh_forward"](x)
 z = K["bernoulli_nll_forward"](x.reshape(1, 10, 100), abs(y).reshape(10, 100))
 said = hashlib.sha256(y.tobytes() + z.tobytes()).hexdigest()
-print(compiler.statistics()["misses"], said, len(unpickled), "numba.np.arraymath" in sys.modules)
+print(decorators.statistics()["misses"], said, len(unpickled), "numba.np.arraymath" in sys.modules)
 """
 
 

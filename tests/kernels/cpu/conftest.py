@@ -22,12 +22,12 @@ def K() -> Any:
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
     """What kernels are to fill comes full of NaN, and so do the dense layer's buffers."""
-    from minivae_kernels.cpu import dense, elementwise, latent, likelihood, noise
+    from minivae_kernels.cpu.ops import dense, elementwise, latent, likelihoods, random
 
     def full_of_nan(shape: Any) -> np.ndarray:
         return np.full(shape, np.nan, dtype=np.float32)
 
-    for module in (dense, elementwise, latent, likelihood, noise):
+    for module in (dense, elementwise, latent, likelihoods, random):
         monkeypatch.setattr(module, "fresh", full_of_nan)
     for name in ("space", "scratch"):
         held = getattr(dense._local, name, None)
@@ -38,8 +38,8 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the kernels' cache will keep its files: empty yet, and there is no other cache."""
-    from minivae_kernels.cpu import cache
+    from minivae_kernels.cpu.compile import disk_cache
 
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
-    return tmp_path / "numba" / f"kernels-{cache._HASH}"
+    return tmp_path / "numba" / f"kernels-{disk_cache._HASH}"

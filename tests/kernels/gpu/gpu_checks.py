@@ -9,7 +9,7 @@ import numpy as np
 from gpu_cases import ELEMENTWISE, as_type, cases, parts
 
 from minivae import ops
-from minivae.verify.terms import largest_term, ulps
+from minivae.proof.cancellation import largest_term, ulps
 from minivae.verify.tolerances import tol
 
 EXACT = (

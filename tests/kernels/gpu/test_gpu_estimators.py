@@ -10,7 +10,7 @@ import pytest
 from fake_cupy import FakeCupy
 
 from minivae import VAE
-from minivae.models.autoencoder_estimator import Autoencoder
+from minivae.estimators.autoencoder import Autoencoder
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "gaussian": {},

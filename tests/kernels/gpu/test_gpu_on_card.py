@@ -18,7 +18,7 @@ from minivae_kernels.ladder import gpu as ladders
 
 from minivae import ops
 from minivae.backend import Backend, BackendUnavailable, load_backend
-from minivae.verify.budget import check_kernels
+from minivae.proof.kernels import check_kernels
 
 sys.path.insert(0, str(Path(__file__).parent))
 from gpu_cases import SHAPES, cases

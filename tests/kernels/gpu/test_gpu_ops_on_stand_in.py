@@ -15,8 +15,8 @@ import pytest
 
 from minivae import ops
 from minivae.backend import Backend
-from minivae.verify.budget import IN_PLACE
-from minivae.verify.kernel_points import arguments
+from minivae.proof.kernel_points import arguments
+from minivae.proof.kernels import IN_PLACE
 
 SIZES = {"odd": (7, 13, 5, 3), "fours": (8, 12, 4, 2), "one": (1, 1, 1, 1)}
 EMPTY = {"no rows": (0, 13, 5, 3), "no draws": (7, 13, 5, 0)}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from minivae_kernels import gpu
+from minivae_kernels import Unsupported, gpu
 from minivae_kernels.gpu.buffers import WORKSPACES, bytes_fixed, bytes_per_datum
 from minivae_kernels.gpu.host_device import HostDevice
 
@@ -165,3 +165,11 @@ def test_bad_arguments_are_named(K: Backend, device: HostDevice) -> None:
     device.memory = 1 << 20
     with pytest.raises(MemoryError, match="use fewer data"):
         K.make_step(plan, theta, moments, data)
+
+
+@pytest.mark.parametrize("part", ["activation", "likelihood", "optimiser"])
+def test_a_part_without_a_kernel_is_declined_by_name(K: Backend, part: str) -> None:
+    plan, *rest = problem(MODELS["relu bernoulli"])
+    plan = plan._replace(**{part: "brand-new"})
+    with pytest.raises(Unsupported, match=f"{part} 'brand-new'"):
+        gpu.table(HostDevice())["make_step"](plan, *rest)

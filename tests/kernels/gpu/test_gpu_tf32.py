@@ -17,7 +17,7 @@ from minivae_kernels.gpu.host_device import HostDevice
 
 from minivae.backend import Backend
 from minivae.cli.main import run
-from minivae.verify.budget import PRODUCTS, check_kernels
+from minivae.proof.kernels import PRODUCTS, check_kernels
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_cupy import FakeCupy

@@ -6,7 +6,7 @@ Shown and not shown: as in test_gpu_ops_on_host.py and test_gpu_cupy_stand_in.py
 from __future__ import annotations
 
 from minivae.backend import Backend
-from minivae.verify.budget import check_kernels
+from minivae.proof.kernels import check_kernels
 
 
 def complaints(K: Backend) -> list[str]:

@@ -18,7 +18,7 @@ from minivae.backend import Backend, load_backend
 from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
 from minivae.models.vae import decode_mean, encode, layout_of
-from minivae.training.config import TrainConfig
+from minivae.runs.config import TrainConfig
 from minivae.training.loop import train
 
 pytestmark = pytest.mark.parametrize("per_thread", [False, True], ids=["legacy", "per thread"])

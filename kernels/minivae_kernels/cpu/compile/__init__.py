@@ -1,0 +1,1 @@
+"""How kernels become machine code: Numba's options, a disk cache, and vector instructions."""

@@ -1,0 +1,62 @@
+"""How the kernels are compiled: Numba's options, and a disk cache for what Python calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+try:  # both lean on the inside of Numba; without them kernels compile all the same
+    from minivae_kernels.cpu.compile.disk_cache import DiskCache, any_cached
+except (ImportError, AttributeError):  # another Numba: every process compiles for itself
+    DiskCache = None  # type: ignore[assignment, misc]
+
+    def any_cached(name: str) -> bool:
+        """Nothing is."""
+        return False
+
+
+__all__ = ["OPTIONS", "any_cached", "entry", "inline", "inner", "statistics"]
+
+# error_model="numpy": no test for zero before each division, which would stop vectorising.
+# nogil: the team's threads run side by side. No fast-math: the order of operations is ours.
+OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": False}
+
+_QUICK: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+try:
+    from minivae_kernels.cpu.compile.lower_only import InnerCompiler
+
+    _QUICK["pipeline_class"] = InnerCompiler
+except (ImportError, AttributeError):  # pragma: no cover - only slower
+    pass
+
+
+def inner(function: Callable[..., Any]) -> Any:
+    """Compile a function that only other kernels call."""
+    return njit(**_QUICK, **OPTIONS)(function)
+
+
+def inline(function: Callable[..., Any]) -> Any:
+    """The same, copied into every caller: what stands in a loop must vectorise with it."""
+    return njit(forceinline=True, **_QUICK, **OPTIONS)(function)
+
+
+def entry(function: Callable[..., Any]) -> Any:
+    """Compile a function that only Python calls; its machine code is kept on disk.
+
+    No kernel may call it: what comes from the disk cannot be linked into another function.
+    """
+    dispatcher = njit(**OPTIONS)(function)
+    if DiskCache is not None:
+        dispatcher._cache = DiskCache(function)
+        _CACHES.append(dispatcher._cache)
+    return dispatcher
+
+
+_CACHES: list[Any] = []
+
+
+def statistics() -> dict[str, int]:
+    """How many functions came from the cache and how many were compiled, in this process."""
+    return {"hits": sum(c.hits for c in _CACHES), "misses": sum(c.misses for c in _CACHES)}

@@ -1,0 +1,193 @@
+"""Matrix products over panels: rows of activations against one panel of weights.
+
+Every matrix lies in panels of 32 columns: panel p holds columns 32 p … 32 p + 31 of all rows, 32
+floats a row. One layout serves all three products a layer needs. Weights are panels of
+(I, O), activations of (rows, features).
+
+    y  = x W    rows of x broadcast, a panel of W streamed
+    dx = dy Wᵀ  rows of dy broadcast, blocks of W transposed on the way, 32 x 32 at a time
+    dW = xᵀ dy  features of x broadcast, a panel of dy streamed
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minivae_kernels.cpu.compile.decorators import inner
+from minivae_kernels.cpu.compile.simd import PANEL, WIDTH, outlined
+from minivae_kernels.cpu.gemm.register_tile import make_tile, transpose_block
+
+BLOCK = PANEL * PANEL
+# As NumPy integers: a plain 0 or 32 in a call would be a type of its own, compiled once more.
+NOUGHT, STEP, TWO = np.int64(0), np.int64(PANEL), np.int64(2)
+DEPTH = 128  # k at a time: 128 x 32 floats, a panel's part of 16 KiB, half the first-level cache
+
+if WIDTH == 16:
+    tile_12, tile_8, tile_4, tile_2, tile_1 = (make_tile(r, 32, False) for r in (12, 8, 4, 2, 1))
+    half_12, half_8, half_4, half_2, half_1 = (make_tile(r, 16, False) for r in (12, 8, 4, 2, 1))
+    across_8, across_half_8 = make_tile(8, 32, True), make_tile(8, 16, True)
+
+    @inner
+    def multiply(a, a0, a_panel, b, b0, c, c0, s, s0, s_row, rows, depth, halves):
+        """`rows` rows of C from c0 = rows of S, s_row apart, + `depth` values of k."""
+        outlined()
+        r = 0
+        if halves == 2:
+            while rows - r >= 12:
+                tile_12(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
+                r += 12
+            if rows - r >= 8:
+                tile_8(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
+                r += 8
+            if rows - r >= 4:
+                tile_4(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
+                r += 4
+            if rows - r >= 2:
+                tile_2(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
+                r += 2
+            if rows - r >= 1:
+                tile_1(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
+        else:
+            while rows - r >= 12:
+                half_12(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
+                r += 12
+            if rows - r >= 8:
+                half_8(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
+                r += 8
+            if rows - r >= 4:
+                half_4(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
+                r += 4
+            if rows - r >= 2:
+                half_2(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
+                r += 2
+            if rows - r >= 1:
+                half_1(
+                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
+                )
+
+    @inner
+    def multiply_across(a, a0, b, b0, c, c0, s, s0, s_row, rows, depth, halves):
+        """Features a0 … a0 + rows of A's panel against B's: rows of C, eight at a time."""
+        outlined()
+        for r in range(0, rows, 8):
+            if halves == 2:
+                across_8(a, a0 + r, 0, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth)
+            else:
+                across_half_8(a, a0 + r, 0, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth)
+
+else:
+    # AVX2 has 16 registers: 6 x 16 takes 12 for sums, 2 for B, 1 for A. Four lanes: 6 x 16 too.
+    half_6, half_4, half_2, half_1 = (make_tile(r, 16, False) for r in (6, 4, 2, 1))
+    across_half_4 = make_tile(4, 16, True)
+
+    @inner
+    def multiply(a, a0, a_panel, b, b0, c, c0, s, s0, s_row, rows, depth, halves):
+        """`rows` rows of C from c0 = rows of S, s_row apart, + `depth` values of k."""
+        outlined()
+        for h in range(halves):
+            bh, ch, sh, r = b0 + 16 * h, c0 + 16 * h, s0 + 16 * h, 0
+            while rows - r >= 6:
+                half_6(
+                    a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth
+                )
+                r += 6
+            if rows - r >= 4:
+                half_4(
+                    a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth
+                )
+                r += 4
+            if rows - r >= 2:
+                half_2(
+                    a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth
+                )
+                r += 2
+            if rows - r >= 1:
+                half_1(
+                    a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth
+                )
+
+    @inner
+    def multiply_across(a, a0, b, b0, c, c0, s, s0, s_row, rows, depth, halves):
+        """Features a0 … a0 + rows of A's panel against B's: rows of C, four at a time."""
+        outlined()
+        for h in range(halves):
+            for r in range(0, rows, 4):
+                cr, sr = c0 + r * 32 + 16 * h, s0 + r * s_row + 16 * h
+                across_half_4(a, a0 + r, 0, b, b0 + 16 * h, c, cr, s, sr, s_row, depth)
+
+
+@inner
+def halves_of(columns, panel):
+    """How many groups of 16 columns panel number `panel` uses: 1 or 2."""
+    return 1 if columns - panel * PANEL <= PANEL // 2 else 2
+
+
+@inner
+def forward_panel(x, x0, x_panel, w, w0, bias, b0, y, y0, rows, inputs, halves):
+    """One panel of y = x W + b: x0 and y0 at the first row, w0 at the panel's first."""
+    depth = min(DEPTH, inputs)
+    multiply(x, x0, x_panel, w, w0, y, y0, bias, b0, NOUGHT, rows, depth, halves)
+    for k in range(DEPTH, inputs, DEPTH):
+        depth = min(DEPTH, inputs - k)
+        a0 = x0 + k // PANEL * x_panel
+        multiply(x, a0, x_panel, w, w0 + k * PANEL, y, y0, y, y0, STEP, rows, depth, halves)
+
+
+@inner
+def backward_panel(
+    dy, dy0, dy_panel, w, w0, w_panel, panel, dx, dx0, rows, outputs, halves, scratch, s0, zeros
+):
+    """One panel of dx = dy Wᵀ; `zeros` holds 32 zeros, or nothing: then it is added to dx.
+
+    w0 is the first float of W's panels, `panel` the panel of dx; scratch from s0 holds DEPTH x 32.
+    """
+    for k in range(0, outputs, DEPTH):
+        depth = min(DEPTH, outputs - k)
+        first = k // PANEL
+        for q in range((depth + PANEL - 1) // PANEL):
+            block = w0 + (first + q) * w_panel + panel * BLOCK
+            transpose_block(w, block, scratch, s0 + q * BLOCK)
+        a0 = dy0 + first * dy_panel
+        if k == 0 and len(zeros) > 0:
+            multiply(
+                dy, a0, dy_panel, scratch, s0, dx, dx0, zeros, NOUGHT, NOUGHT, rows, depth, halves
+            )
+        else:
+            multiply(dy, a0, dy_panel, scratch, s0, dx, dx0, dx, dx0, STEP, rows, depth, halves)
+
+
+@inner
+def weight_blocks(x, x0, x_panel, dy, dy0, rows, inputs, count, halves, grad, g0, zeros):
+    """`count` 32 x 32 blocks of dW = xᵀ dy, one below the other, against one panel of dy.
+
+    x0 is the first float of x's first panel of features, `inputs` how many features there are.
+    """
+    for k in range(0, rows, DEPTH):
+        depth = min(DEPTH, rows - k)
+        b0 = dy0 + k * PANEL
+        for i in range(count):
+            a0 = x0 + i * x_panel + k * PANEL
+            c0 = g0 + i * BLOCK
+            high = min(PANEL, inputs - i * PANEL)
+            if k == 0:
+                multiply_across(x, a0, dy, b0, grad, c0, zeros, NOUGHT, NOUGHT, high, depth, halves)
+            else:
+                multiply_across(x, a0, dy, b0, grad, c0, grad, c0, STEP, high, depth, halves)

@@ -1,0 +1,33 @@
+"""Between row-major matrices and panels of 32 columns."""
+
+from __future__ import annotations
+
+from minivae_kernels.cpu.compile.decorators import inner
+from minivae_kernels.cpu.compile.simd import PANEL, copy_panel_row
+
+
+@inner
+def pack_rows(plain, columns, low, high, packed, p0, stride):
+    """Rows low … high of a row-major matrix into panels; padding is left as it is."""
+    full = columns // PANEL
+    for r in range(low, high):
+        source = r * columns
+        for q in range(full):
+            copy_panel_row(plain, source + q * PANEL, packed, p0 + q * stride + r * PANEL)
+        if full * PANEL < columns:
+            a, b = source + full * PANEL, p0 + full * stride + r * PANEL
+            n = columns - full * PANEL
+            packed[b : b + n] = plain[a : a + n]
+
+
+@inner
+def unpack_rows(packed, p0, rows, panel, plain, columns, first):
+    """One panel's rows, from p0 on, into a row-major matrix from row `first` on."""
+    left = columns - panel * PANEL
+    for r in range(rows):
+        target = (first + r) * columns + panel * PANEL
+        if left >= PANEL:
+            copy_panel_row(packed, p0 + r * PANEL, plain, target)
+        else:
+            a = p0 + r * PANEL
+            plain[target : target + left] = packed[a : a + left]

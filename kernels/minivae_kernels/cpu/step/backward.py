@@ -1,0 +1,144 @@
+"""The backward phases of a training step, from the decoder's output to the encoder's first layer.
+
+As in forward.py, each thread takes pieces and a barrier follows. The gradients of weights come
+last, all at once (update.py): until then the old weights are needed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minivae_kernels.cpu.compile.decorators import inner
+from minivae_kernels.cpu.compile.simd import PANEL, outlined
+from minivae_kernels.cpu.gemm.matmul import backward_panel, halves_of
+from minivae_kernels.cpu.ops import vector_math as m
+from minivae_kernels.cpu.ops.activations import LOGVAR_BOUND, activate_backward
+from minivae_kernels.cpu.step.tables import (
+    DRAWS,
+    DX0,
+    DX_PANEL,
+    DY0,
+    DY_PANEL,
+    EPS0,
+    INPUTS,
+    LATENT_DIM,
+    LATENT_PANEL,
+    OUTPUTS,
+    SIGMA0,
+    W0,
+    W_PANEL,
+    Y0,
+    Y_PANEL,
+    Z_PANEL,
+)
+from minivae_kernels.cpu.threads.partition import next_piece
+
+f32 = np.float32
+
+
+@inner
+def hidden_backward(crew, pieces, firsts, layer, before, kind, w, p, scratch, s0, zeros):
+    """The gradient before the activation that feeds `layer`: (dy Wᵀ) act'(x)."""
+    outlined()
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
+        dx0 = input_gradient(layer, panel, first, count, w, p, scratch, s0, zeros)
+        x0 = before[Y0] + panel * before[Y_PANEL] + first * PANEL
+        n = count * PANEL
+        activate_backward(w[dx0 : dx0 + n], w[x0 : x0 + n], kind)
+        turn, k = next_piece(crew, firsts, turn)
+
+
+@inner
+def heads_backward(crew, pieces, firsts, mu, logvar, before, kind, w, p, scratch, s0, zeros):
+    """The same for the two heads, whose gradients in the trunk's output add."""
+    outlined()
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
+        input_gradient(mu, panel, first, count, w, p, scratch, s0, zeros)
+        dx0 = input_gradient(logvar, panel, first, count, w, p, scratch, s0, zeros[:0])
+        x0 = before[Y0] + panel * before[Y_PANEL] + first * PANEL
+        n = count * PANEL
+        activate_backward(w[dx0 : dx0 + n], w[x0 : x0 + n], kind)
+        turn, k = next_piece(crew, firsts, turn)
+
+
+@inner
+def input_gradient(layer, panel, first, count, w, p, scratch, s0, zeros):
+    """Rows of one panel of dy Wᵀ -> where they begin."""
+    dx0 = layer[DX0] + panel * layer[DX_PANEL] + first * PANEL
+    backward_panel(
+        w, layer[DY0] + first * PANEL, layer[DY_PANEL], p, layer[W0], layer[W_PANEL], panel,
+        w, dx0, count, layer[OUTPUTS], halves_of(layer[INPUTS], panel), scratch, s0, zeros,
+    )  # fmt: skip
+    return dx0
+
+
+@inner
+def latent_backward(
+    crew, pieces, firsts, c, mu, logvar, first, batch, w, p, scratch, s0, zeros, kl_weight
+):
+    """From the decoder's first layer to both heads' gradients.
+
+    kl_weight[j] is β / B, or 0 where dimension j's KL is below its free bits.
+    """
+    outlined()
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        latent_rows_backward(
+            c, mu, logvar, first, pieces[k, 1], pieces[k, 2], batch, w, p, scratch, s0, zeros,
+            kl_weight,
+        )  # fmt: skip
+        turn, k = next_piece(crew, firsts, turn)
+
+
+@inner
+def latent_rows_backward(
+    c, mu, logvar, first, low, count, batch, w, p, scratch, s0, zeros, kl_weight
+):
+    """The same for `count` rows from `low` on."""
+    n = count * PANEL
+    for panel in range((c[LATENT_DIM] + PANEL - 1) // PANEL):
+        offset = panel * c[LATENT_PANEL] + low * PANEL
+        dm0, dv0 = mu[DY0] + offset, logvar[DY0] + offset
+        m0, v0, sigma0 = mu[Y0] + offset, logvar[Y0] + offset, c[SIGMA0] + offset
+        for draw in range(c[DRAWS]):
+            row = draw * batch + low
+            dz0 = input_gradient(first, panel, row, count, w, p, scratch, s0, zeros)
+            e0 = c[EPS0] + panel * c[Z_PANEL] + row * PANEL
+            _collect(
+                w[dz0 : dz0 + n], w[e0 : e0 + n], w[dm0 : dm0 + n], w[dv0 : dv0 + n], draw == 0
+            )
+        at = panel * PANEL
+        _heads(
+            w[dm0 : dm0 + n], w[dv0 : dv0 + n], w[m0 : m0 + n], w[v0 : v0 + n],
+            w[sigma0 : sigma0 + n], kl_weight[at : at + PANEL],
+        )  # fmt: skip
+
+
+@inner
+def _collect(dz, eps, dmu, dlogvar, fresh):
+    """dmu = Σ_l dz and dlogvar = Σ_l dz ε, one draw at a time."""
+    if fresh:
+        for i in range(len(dz)):
+            dmu[i] = dz[i]
+            dlogvar[i] = dz[i] * eps[i]
+    else:
+        for i in range(len(dz)):
+            dmu[i] = dmu[i] + dz[i]
+            dlogvar[i] = dlogvar[i] + dz[i] * eps[i]
+
+
+@inner
+def _heads(dmu, dlogvar, mu, raw, sigma, weight):
+    """dmu += dKL μ; dlogvar = dlogvar σ / 2 + dKL (σ² - 1) / 2, and 0 outside the bound."""
+    for i in range(len(dmu)):
+        k = weight[i & (PANEL - 1)]
+        lv = raw[i]
+        outside = (lv > LOGVAR_BOUND) | (lv < -LOGVAR_BOUND)
+        dmu[i] = dmu[i] + k * mu[i]
+        own = dlogvar[i] * (f32(0.5) * sigma[i])
+        slope = f32(0.5) * m.expm1(f32(0) if outside else lv)
+        dlogvar[i] = f32(0) if outside else own + k * slope

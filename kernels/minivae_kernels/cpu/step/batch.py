@@ -1,0 +1,90 @@
+"""A batch and its noise: gather, cast and binarise in one pass; ε in the panels of z."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minivae_kernels.cpu.compile.decorators import inner
+from minivae_kernels.cpu.compile.simd import PANEL, copy_panel_row, outlined
+from minivae_kernels.cpu.ops.philox import block, box_muller
+from minivae_kernels.cpu.ops.random import compare, scale_bytes, uniform_row
+from minivae_kernels.cpu.step.tables import (
+    BYTES,
+    DATA_DIM,
+    DRAWS,
+    DYNAMIC,
+    EPS0,
+    KEY0,
+    KEY1,
+    LATENT_DIM,
+    LATENT_PANEL,
+    Z_PANEL,
+)
+from minivae_kernels.cpu.threads.partition import next_piece
+
+f32, u32 = np.float32, np.uint32
+EPS, BINARISE = 2, 3  # the streams of the contract
+SAMPLES = 64  # samples whose noise is made side by side
+GATHER, NOISE = range(2)  # kinds of pieces
+
+
+@inner
+def prepare(crew, pieces, firsts, c, rows, t, scale, bytes_, floats, w, scratch, s0):
+    """A batch and its noise."""
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        low, high = pieces[k, 1], pieces[k, 1] + pieces[k, 2]
+        if pieces[k, 0] == GATHER:
+            gather(c, rows, low, high, t, scale, bytes_, floats, w, scratch, s0)
+        else:
+            noise(c, rows, low, high, t, w, scratch, s0)
+        turn, k = next_piece(crew, firsts, turn)
+
+
+@inner
+def gather(c, rows, low, high, t, scale, bytes_, floats, w, scratch, s0):
+    """x of some rows, into panels; binarised where the configuration says so."""
+    outlined()
+    D = c[DATA_DIM]
+    panels = (D + PANEL - 1) // PANEL
+    line = scratch[s0 : s0 + panels * PANEL]
+    noise = scratch[s0 + panels * PANEL : s0 + 2 * panels * PANEL]
+    line[:] = f32(0)
+    k0, k1 = u32(c[KEY0]), u32(c[KEY1])
+    for b in range(low, high):
+        row = rows[b]
+        if c[BYTES] != 0:
+            scale_bytes(bytes_[row], scale, line[:D])
+        else:
+            scale_bytes(floats[row], scale, line[:D])
+        if c[DYNAMIC] != 0:
+            uniform_row(u32(row), u32(t), u32(BINARISE), k0, k1, noise)
+            compare(noise[:D], line[:D])
+        for panel in range(panels):
+            target = panel * c[LATENT_PANEL] + b * PANEL
+            copy_panel_row(scratch, s0 + panel * PANEL, w, target)
+
+
+@inner
+def noise(c, rows, low, high, t, w, scratch, s0):
+    """ε of some rows: position l J + j of sample b goes to row l B + b, column j."""
+    outlined()
+    batch, J = len(rows), c[LATENT_DIM]
+    k0, k1 = u32(c[KEY0]), u32(c[KEY1])
+    total = J * c[DRAWS]
+    for first in range(low, high, SAMPLES):
+        count = min(SAMPLES, high - first)
+        some = rows[first : first + count]
+        n0, n1 = scratch[s0 : s0 + 64], scratch[s0 + 64 : s0 + 128]
+        n2, n3 = scratch[s0 + 128 : s0 + 192], scratch[s0 + 192 : s0 + 256]
+        for q in range((total + 3) // 4):
+            for b in range(count):
+                a0, a1, a2, a3 = block(u32(q), u32(some[b]), u32(t), u32(EPS), k0, k1)
+                n0[b], n1[b] = box_muller(a0, a1)
+                n2[b], n3[b] = box_muller(a2, a3)
+            for i in range(min(4, total - 4 * q)):
+                draw = (4 * q + i) // J
+                j = 4 * q + i - draw * J
+                at = c[EPS0] + j // PANEL * c[Z_PANEL] + (draw * batch + first) * PANEL + j % PANEL
+                for b in range(count):
+                    w[at + b * PANEL] = scratch[s0 + 64 * i + b]

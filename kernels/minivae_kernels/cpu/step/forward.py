@@ -1,0 +1,223 @@
+"""The forward phases of a training step: what each thread does between two barriers.
+
+Every function takes a member's `crew` and the phase's pieces (threads/partition.py), and works on
+one after another. `w` is the workspace of all
+activations and their gradients, `p` the parameters; both flat, in panels (gemm/matmul.py). What a
+panel holds beyond its last column is zero and stays zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minivae_kernels.cpu.compile.decorators import inner
+from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, outlined, sum_rows
+from minivae_kernels.cpu.gemm.matmul import forward_panel, halves_of
+from minivae_kernels.cpu.ops import vector_math as m
+from minivae_kernels.cpu.ops.activations import LOGVAR_BOUND, activate
+from minivae_kernels.cpu.ops.likelihoods import GAUSSIAN
+from minivae_kernels.cpu.step.tables import (
+    B0,
+    DATA_DIM,
+    DRAWS,
+    EPS0,
+    INPUTS,
+    KL0,
+    LATENT_DIM,
+    LATENT_PANEL,
+    LIKELIHOOD,
+    OUTPUTS,
+    SIGMA0,
+    W0,
+    W_PANEL,
+    X0,
+    X_PANEL,
+    Y0,
+    Y_PANEL,
+    Z_PANEL,
+)
+from minivae_kernels.cpu.threads.partition import group_size, next_piece
+
+f32 = np.float32
+
+
+@inner
+def dense_rows(layer, panel, first, rows, w, p):
+    """Rows first … first + rows of one panel of a layer's output -> where they begin."""
+    y0 = layer[Y0] + panel * layer[Y_PANEL] + first * PANEL
+    forward_panel(
+        w, layer[X0] + first * PANEL, layer[X_PANEL], p, layer[W0] + panel * layer[W_PANEL],
+        p, layer[B0] + panel * PANEL, w, y0, rows, layer[INPUTS], halves_of(layer[OUTPUTS], panel),
+    )  # fmt: skip
+    return y0
+
+
+@inner
+def hidden_forward(crew, pieces, firsts, layer, kind, w, p):
+    """y = act(x W + b) of a hidden layer."""
+    outlined()
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
+        y0 = dense_rows(layer, panel, first, count, w, p)
+        activate(w[y0 : y0 + count * PANEL], kind)
+        turn, k = next_piece(crew, firsts, turn)
+
+
+@inner
+def latent_forward(crew, pieces, firsts, c, mu, logvar, batch, w, p):
+    """Both heads, the bounded log-variance, z and the KL."""
+    outlined()
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        latent_rows(c, mu, logvar, pieces[k, 1], pieces[k, 2], batch, w, p)
+        turn, k = next_piece(crew, firsts, turn)
+
+
+@inner
+def latent_rows(c, mu, logvar, low, count, batch, w, p):
+    """The same for `count` rows from `low` on."""
+    n = count * PANEL
+    for panel in range((c[LATENT_DIM] + PANEL - 1) // PANEL):
+        m0 = dense_rows(mu, panel, low, count, w, p)
+        v0 = dense_rows(logvar, panel, low, count, w, p)
+        offset = panel * c[LATENT_PANEL] + low * PANEL
+        s0, k0 = c[SIGMA0] + offset, c[KL0] + offset
+        _sigma_kl(w[m0 : m0 + n], w[v0 : v0 + n], w[s0 : s0 + n], w[k0 : k0 + n])
+        for draw in range(c[DRAWS]):
+            offset = panel * c[Z_PANEL] + (draw * batch + low) * PANEL
+            e0 = c[EPS0] + offset
+            z0 = e0 + z_distance(c)
+            _draw(w[m0 : m0 + n], w[s0 : s0 + n], w[e0 : e0 + n], w[z0 : z0 + n])
+
+
+@inner
+def z_distance(c):
+    """From ε to z in the workspace: they lie next to each other."""
+    return (c[LATENT_DIM] + PANEL - 1) // PANEL * c[Z_PANEL]
+
+
+@inner
+def _sigma_kl(mu, raw, sigma, kl):
+    for i in range(len(mu)):
+        high = LOGVAR_BOUND if raw[i] > LOGVAR_BOUND else raw[i]
+        lv = -LOGVAR_BOUND if high < -LOGVAR_BOUND else high
+        sigma[i] = m.exp(f32(0.5) * lv)
+        kl[i] = f32(0.5) * (mu[i] * mu[i] + (m.expm1(lv) - lv))
+
+
+@inner
+def _draw(mu, sigma, eps, z):
+    for i in range(len(mu)):
+        z[i] = mu[i] + sigma[i] * eps[i]
+
+
+@inner
+def output_forward(crew, pieces, firsts, c, layer, batch, precision, w, p, scratch, s0, partial):
+    """The decoder's output, its negative log-likelihood, and its gradient in the output's place.
+
+    `partial` holds 32 sums for every (panel, group of rows): nats, or squared errors (Gaussian).
+    """
+    outlined()
+    rows = batch * c[DRAWS]
+    size = group_size(rows)
+    groups = (rows + size - 1) // size
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        panel, first, last = pieces[k, 0], pieces[k, 1], pieces[k, 1] + pieces[k, 2]
+        dense_rows(layer, panel, first, last - first, w, p)
+        for row in range(first, last, size):
+            count = min(size, last - row)
+            slot = (panel * groups + row // size) * PANEL
+            score(c, layer, panel, row, count, batch, precision, w, scratch, s0, partial, slot)
+        turn, k = next_piece(crew, firsts, turn)
+
+
+@inner
+def score(c, layer, panel, row, count, batch, precision, w, scratch, s0, partial, slot):
+    """Likelihood and gradient of one panel's group of rows; the panel's 32 sums go to `slot`."""
+    y0 = layer[Y0] + panel * layer[Y_PANEL] + row * PANEL
+    target = panel * c[LATENT_PANEL]
+    scale = 1.0 / (batch * c[DRAWS])
+    done = 0
+    while done < count:  # rows of one draw at a time: each draw has the same targets
+        start = (row + done) % batch
+        n = min(count - done, batch - start) * PANEL
+        a, x0, k = y0 + done * PANEL, target + start * PANEL, s0 + done * PANEL
+        if c[LIKELIHOOD] == GAUSSIAN:
+            _gaussian(w[a : a + n], w[x0 : x0 + n], scratch[k : k + n], f32(scale * precision))
+        else:
+            k2 = k + 64 * PANEL
+            _bernoulli(
+                w[a : a + n], w[x0 : x0 + n], scratch[k : k + n], scratch[k2 : k2 + n], f32(scale)
+            )
+        done += n // PANEL
+    sum_rows(scratch, s0, count, partial, slot)
+    if c[LIKELIHOOD] != GAUSSIAN:
+        valid = c[DATA_DIM] - panel * PANEL
+        s1 = s0 + 64 * PANEL
+        if valid < PANEL:
+            _clear_padding(w[y0 : y0 + count * PANEL], scratch[s1 : s1 + count * PANEL], valid)
+        multiply_rows(scratch, s1, count, scratch, s1)
+        _add_log(partial[slot : slot + PANEL], scratch[s1 : s1 + PANEL])
+
+
+@inner
+def _bernoulli(a, x, linear, factor, scale):
+    """softplus(a) - x a in two parts, `linear` + log `factor`; a becomes scale (s(a) - x).
+
+    Up to 64 factors of at most 2 are multiplied before one logarithm is taken of them.
+    """
+    for i in range(len(a)):
+        e = m.exp_negative(-m.magnitude(a[i]))
+        u = f32(1) + e
+        positive = m.kept_where_positive(a[i], a[i])
+        linear[i] = positive - x[i] * a[i]
+        factor[i] = u
+        a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / u - x[i])
+
+
+@inner
+def _gaussian(y, x, squares, scale):
+    for i in range(len(y)):
+        r = y[i] - x[i]
+        squares[i] = r * r
+        y[i] = scale * r
+
+
+@inner
+def _clear_padding(dy, factor, valid):
+    for row in range(0, len(dy), PANEL):
+        for i in range(row + valid, row + PANEL):
+            dy[i] = f32(0)
+            factor[i] = f32(1)
+
+
+@inner
+def _add_log(total, factor):
+    for i in range(len(total)):
+        total[i] = total[i] + m.log(factor[i])
+
+
+@inner
+def total_of(partial, count, scratch, s0):
+    """The sum of `count` x 32 partial sums, 64 rows at a time in float32, then in float64."""
+    total = 0.0
+    for first in range(0, count, 64):
+        sum_rows(partial, first * PANEL, min(64, count - first), scratch, s0)
+        for i in range(PANEL):
+            total += np.float64(scratch[s0 + i])
+    return total
+
+
+@inner
+def kl_sums(c, batch, w, scratch, s0, sums):
+    """Σ_b KL of every latent dimension, 64 rows at a time in float32, then in float64."""
+    for panel in range((c[LATENT_DIM] + PANEL - 1) // PANEL):
+        for first in range(0, batch, 64):
+            k0 = c[KL0] + panel * c[LATENT_PANEL] + first * PANEL
+            sum_rows(w, k0, min(64, batch - first), scratch, s0)
+            for i in range(PANEL):
+                j = panel * PANEL + i
+                if j < c[LATENT_DIM]:
+                    sums[j] = (sums[j] if first > 0 else 0.0) + np.float64(scratch[s0 + i])

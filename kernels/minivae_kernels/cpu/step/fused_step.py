@@ -1,0 +1,129 @@
+"""The training step that the training loop calls: n updates for one call into compiled code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.gemm.layout import aligned, panels
+from minivae_kernels.cpu.ops.arguments import readable
+from minivae_kernels.cpu.step import tables
+from minivae_kernels.cpu.threads.count import threads
+from minivae_kernels.cpu.threads.partition import Deal
+from minivae_kernels.cpu.threads.pool import run
+
+
+class Step:
+    """Consecutive updates of one model, as the reference step computes them.
+
+    theta (P,), moments (2, P) and data (N, D) uint8 or float32 as in the plan; theta and the
+    moments are copied, the data is not. `bad_step` is the first update whose loss was not
+    finite, or -1; that update and all later ones change nothing.
+    """
+
+    def __init__(self, plan: Any, theta: Any, moments: Any, data: Any) -> None:
+        self.layout = tuple(plan.layout)
+        self.threads = int(plan.threads or threads())
+        self.max_batch = int(plan.max_batch)
+        size = sum(int(np.prod(shape, dtype=np.int64)) for _, _, shape in self.layout)
+        theta, moments = np.asarray(theta), np.asarray(moments)
+        if theta.shape != (size,) or moments.shape != (2, size):
+            raise ValueError(
+                f"theta {theta.shape} and moments {moments.shape}: the plan has {size} "
+                f"parameters, so they must be ({size},) and (2, {size})"
+            )
+        if theta.dtype != np.float32 or moments.dtype != np.float32:
+            raise TypeError(
+                f"theta is {theta.dtype} and moments {moments.dtype}: the compiled step computes "
+                f"in float32; train other precisions with the numpy backend"
+            )
+        self.plan = tables.build(plan)
+        self._data(np.asarray(data), int(plan.data_dim))
+        self.theta = tables.pack(self.plan, theta, self.layout)
+        self.m = tables.pack(self.plan, moments[0], self.layout)
+        self.v = tables.pack(self.plan, moments[1], self.layout)
+        self.space = aligned(self.plan.workspace)
+        self.scratch = aligned(self.plan.scratch * self.threads)
+        self.partial = aligned(self.plan.partials)
+        self.ones, self.zeros = aligned(PANEL) + np.float32(1), aligned(PANEL)
+        self.sums = np.zeros(tables.KL_J + plan.latent_dim)
+        self.bad = np.full(1, -1, dtype=np.int64)
+        self.own = self._own(int(plan.latent_dim))
+        self.work: dict[int, Deal] = {}  # by the batch's rows
+
+    def _own(self, J: int) -> tuple[np.ndarray, ...]:
+        """What each thread keeps for itself: constants, KL weights and sums."""
+        return (
+            np.zeros((self.threads, PANEL), dtype=np.float32),
+            np.zeros((self.threads, panels(J) * PANEL), dtype=np.float32),
+            np.zeros((self.threads, J), dtype=np.float64),
+        )
+
+    def _data(self, data: Any, features: int) -> None:
+        if data.ndim != 2 or data.shape[1] != features:
+            raise ValueError(f"data has shape {data.shape}: the plan needs (N, {features})")
+        self.count = len(data)
+        if data.dtype == np.uint8:
+            self.bytes = readable(np.ascontiguousarray(data))
+            self.floats = np.zeros((0, features), dtype=np.float32)
+            self.plan.config[tables.BYTES] = 1
+        elif np.issubdtype(data.dtype, np.floating) or data.dtype == np.bool_:
+            self.bytes = np.zeros((0, features), dtype=np.uint8)
+            self.floats = readable(np.require(data, np.float32, ["C", "A"]))
+        else:
+            raise TypeError(f"data is {data.dtype}: the compiled step takes uint8 or float32")
+
+    @property
+    def bad_step(self) -> int:
+        """The first update whose loss was not finite, or -1."""
+        return int(self.bad[0])
+
+    def __call__(self, rows: Any, t: int, lr: Any, beta: Any) -> None:
+        """n updates numbered t, t + 1, …: rows (n, B) of the data, lr and beta (n,)."""
+        rows = readable(np.ascontiguousarray(rows, dtype=np.int64))
+        if rows.ndim != 2 or not 0 < rows.shape[1] <= self.max_batch:
+            raise ValueError(
+                f"rows has shape {rows.shape}: (updates, batch) with a batch of 1 to "
+                f"{self.max_batch} is needed"
+            )
+        if rows.size == 0:
+            return
+        if rows.min() < 0 or rows.max() >= self.count:
+            raise IndexError(f"rows must lie in 0 … {self.count - 1}")
+        lr = readable(np.ascontiguousarray(lr, dtype=np.float64))
+        beta = readable(np.ascontiguousarray(beta, dtype=np.float64))
+        if lr.shape != (len(rows),) or beta.shape != (len(rows),):
+            raise ValueError(f"lr and beta must each have {len(rows)} values, one an update")
+        from minivae_kernels.cpu.step.train import train
+        from minivae_kernels.cpu.step.work import update_work
+
+        batch = rows.shape[1]
+        if batch not in self.work:
+            self.work[batch] = update_work(self.plan, batch, self.threads)
+        run(
+            train, self.threads, rows, int(t), lr, beta, self.bytes, self.floats,
+            self.plan.config, self.plan.numbers, self.plan.layers, *self.work[batch],
+            self.theta, self.m, self.v, self.space, self.scratch, self.partial,
+            *self.own, self.ones, self.zeros, self.sums, self.bad,
+        )  # fmt: skip
+
+    def metrics(self) -> dict[str, Any]:
+        """Sums over updates and samples since the last call, in nats; they start anew."""
+        s = self.sums.copy()
+        self.sums[:] = 0
+        return {
+            "updates": int(s[tables.UPDATES]),
+            "samples": int(s[tables.SAMPLES]),
+            "nll": float(s[tables.NLL]),
+            "kl": float(s[tables.KL]),
+            "kl_j": s[tables.KL_J :],
+            "loss": float(s[tables.LOSS]),
+        }
+
+    def state(self) -> tuple[np.ndarray, np.ndarray]:
+        """theta (P,) and moments (2, P), as copies."""
+        packed = (self.theta, self.m, self.v)
+        theta, m, v = (tables.unpack(self.plan, a, self.layout) for a in packed)
+        return theta, np.stack([m, v])

@@ -1,0 +1,67 @@
+"""The pieces of every phase of one update, in the order in which train.py runs the phases."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.gemm.layout import panels
+from minivae_kernels.cpu.step.batch import GATHER, NOISE, SAMPLES
+from minivae_kernels.cpu.step.tables import DEPTH_, DRAWS, INPUTS, OUTPUTS, Plan
+from minivae_kernels.cpu.threads.partition import (
+    Deal,
+    Piece,
+    deal,
+    product_pieces,
+    row_pieces,
+)
+
+ROWS = 64  # of a piece of the latent layer, or of the batch
+TOGETHER = 8  # blocks under one panel of dy, whose part in the cache they share
+
+
+def update_work(plan: Plan, batch: int, team: int) -> Deal:
+    """What is to be done in an update of `batch` rows, dealt to a team."""
+    depth, draws = int(plan.config[DEPTH_]), int(plan.config[DRAWS])
+    widths = [(int(layer[INPUTS]), int(layer[OUTPUTS])) for layer in plan.layers]
+    encoder, decoder = range(depth), range(depth + 2, 2 * depth + 3)
+    batch_, noise_ = row_pieces(GATHER, batch, ROWS, team), row_pieces(NOISE, batch, SAMPLES, team)
+    latent = row_pieces(0, batch, ROWS, team)
+    return deal([
+        [a + b for a, b in zip(batch_, noise_, strict=True)],
+        *(product_pieces(widths[k][1], batch, team) for k in encoder),
+        latent,
+        *(product_pieces(widths[k][1], batch * draws, team) for k in decoder),
+        *(product_pieces(widths[k][0], batch * draws, team) for k in reversed(decoder[1:])),
+        latent,
+        *(product_pieces(widths[k + 1][0], batch, team) for k in reversed(encoder)),
+        block_pieces(widths, team),
+    ])  # fmt: skip
+
+
+def block_pieces(widths: list[tuple[int, int]], team: int) -> list[list[Piece]]:
+    """Each member's (layer, first block, blocks) of all weight gradients, 32 x 32 each.
+
+    A share is a stretch of every layer, as in the forward pass; blocks run down the panels.
+    """
+    shares: list[list[Piece]] = [[] for _ in range(team)]
+    for number, (inputs, outputs) in enumerate(widths):
+        deep = np.minimum(PANEL, inputs - PANEL * np.arange(panels(inputs)))
+        wide = np.full(panels(outputs), PANEL)
+        if outputs % PANEL and outputs % PANEL <= PANEL // 2:
+            wide[-1] = PANEL // 2
+        ends = np.cumsum(np.outer(wide, deep))
+        cuts = [int(np.searchsorted(ends, int(ends[-1]) * k // team)) for k in range(team)]
+        for share, low, high in zip(shares, cuts, [*cuts[1:], len(ends)], strict=True):
+            share += _stretches(number, low, high, len(deep))
+    return shares
+
+
+def _stretches(number: int, low: int, high: int, down: int) -> list[Piece]:
+    """At most TOGETHER blocks in a piece, none from one panel into the next."""
+    out = []
+    while low < high:
+        count = min(TOGETHER, high - low, down - low % down)
+        out.append((number, low, count))
+        low += count
+    return out

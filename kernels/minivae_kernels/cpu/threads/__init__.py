@@ -1,0 +1,1 @@
+"""One team of threads: its members, the barriers they meet at, and how they share work."""

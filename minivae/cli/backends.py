@@ -1,0 +1,84 @@
+"""Which backend computes, and what is said about it."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import itertools
+from typing import Any
+
+from minivae.cli.console import Console
+from minivae.cli.options import UsageError, check_least, choose
+from minivae.models.config import ModelConfig
+from minivae.runs.config import TrainConfig
+
+SMALL_PRODUCT = 20_000_000  # operations; below, one BLAS thread is at least as fast as two
+
+
+def choose_backend(name: str, threads: int | None, console: Console, *, tf32: bool = False) -> Any:
+    """The backend K; "auto" takes numba where it loads, else numpy, and says which and why.
+
+    Raises UsageError for an unknown name and for TF32 where there is none, BackendUnavailable
+    where the one asked for cannot run.
+    """
+    from minivae.backend import BACKENDS, BackendUnavailable, load_backend
+
+    choose("--backend", name, ("auto", *BACKENDS))
+    check_least("--threads", threads)
+    if tf32:
+        return choose_tf32(name, threads, console)
+    if name != "auto":
+        return load_backend(name, threads)
+    try:
+        K = load_backend("numba", threads)
+    except BackendUnavailable as reason:
+        K = load_backend("numpy", threads)
+        console.say(f"backend  numpy (auto; {reason})")
+    else:
+        console.say("backend  numba (auto; --backend numpy is the reference)")
+    return K
+
+
+def choose_tf32(name: str, threads: int | None, console: Console) -> Any:
+    """The card's backend with TF32 on, said aloud; a UsageError for any other backend."""
+    from minivae.backend import load_backend
+
+    if name != "cupy":
+        raise UsageError(
+            f"--tf32 belongs to --backend cupy, and the backend is {name}: only a card rounds to "
+            "TF32; leave it away (--no-tf32 for a run that was started with it)"
+        )
+    K = load_backend(name, threads, tf32=True)
+    console.say("backend  cupy, TF32: the products' inputs keep 10 bits of mantissa, not 23")
+    return K
+
+
+def compiles_first(K: Any) -> bool:
+    """Whether the backend's training step has to be compiled before it can start."""
+    is_cached = getattr(inspect.getmodule(K.make_step), "is_cached", None)
+    return is_cached is not None and not is_cached()
+
+
+def blas_threads(
+    K: Any, model: ModelConfig, config: TrainConfig
+) -> contextlib.AbstractContextManager[Any]:
+    """Hold NumPy's BLAS to the threads asked for, or to one where its products are small.
+
+    Threads that wait for each other at every small product cost more than they bring: on a busy
+    two-core machine the default run on digits was 20 times slower with two.
+    """
+    if K.name != "numpy":
+        return contextlib.nullcontext()
+    from threadpoolctl import threadpool_limits
+
+    threads = config.threads
+    if threads is None and largest_product(model, config.batch_size) < SMALL_PRODUCT:
+        threads = 1
+    return threadpool_limits(threads, "blas")
+
+
+def largest_product(model: ModelConfig, batch: int) -> int:
+    """Operations of the largest matrix product of one update."""
+    sizes = (model.data_dim, *model.hidden, model.latent_dim)
+    widest = max(a * b for a, b in itertools.pairwise(sizes))
+    return 2 * batch * model.draws * widest

@@ -1,0 +1,151 @@
+"""`minivae evaluate`: ELBO, importance-sampled log p(x), KL per dimension, active units."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from minivae.cli import options
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    run: Path = options.RUN,
+    samples: int = typer.Option(500, help="Importance samples per datum (E37)."),
+    split: str = options.SPLIT,
+    data: str = typer.Option(None, help="Another data set of the same size."),
+    data_dir: Path = options.DATA_DIR,
+    limit: int = typer.Option(None, help="Only the first so many data."),
+    checkpoint: str = options.CHECKPOINT,
+    seed: int = typer.Option(None, help="Seed of the draws; the run's by default."),
+    backend: str = typer.Option("auto", help=options.BACKENDS),
+    threads: int = options.THREADS,
+    tf32: bool = options.TF32,
+    as_json: bool = options.JSON,
+    quiet: bool = options.QUIET,
+) -> None:
+    """Measure a trained run on held-out data."""
+    from minivae.cli.backends import choose_backend
+    from minivae.cli.console import Console, counting
+    from minivae.cli.options import check_least, check_seed
+    from minivae.cli.trained_run import choose_split, load_data, open_run
+
+    console = Console(as_json=as_json, quiet=quiet)
+    check_least("--samples", samples)
+    check_least("--limit", limit)
+    check_seed(seed)
+    loaded = open_run(run, checkpoint)
+    dataset = load_data(loaded, data_dir, data, console)
+    split = choose_split(dataset, split)
+    from minivae.data.targets import check_targets
+
+    check_targets(dataset, loaded.model.likelihood)
+    K = choose_backend(backend, threads, console, tf32=tf32)
+    rows = getattr(dataset, split)[:limit]
+    with counting(f"evaluating, {samples} samples", len(rows), console) as progress:
+        result = measure(K, loaded, rows, dataset, samples, seed, progress)
+    result = {"run": str(run), "checkpoint": loaded.which, "data": dataset.name, "split": split,
+              **result, "backend": K.name, "tf32": K.tf32}  # fmt: skip
+    console.result(result, as_text(result))
+
+
+def measure(
+    K: Any, run: Any, rows: Any, dataset: Any, samples: int, seed: int | None, progress: Any
+) -> dict[str, Any]:
+    """The figures as plain values; nats per datum."""
+    import time
+
+    import numpy as np
+
+    from minivae.metrics.latent import latent_report
+    from minivae.metrics.likelihood import evaluate, mean_and_error
+    from minivae.models.vae import layout_of
+
+    began = time.monotonic()
+    seed = run.training.seed if seed is None else seed
+    binarise = run.training.binarise == "dynamic" and not dataset.fixed_binary
+    p = layout_of(run.model).views(K.to_device(run.theta))
+    with np.errstate(over="ignore", invalid="ignore"):  # the check below says it better
+        e = evaluate(K, p, rows, run.model, samples=samples, seed=seed, scale=dataset.scale,
+                     binarise=binarise, progress=progress)  # fmt: skip
+    if not np.isfinite(e.elbo).all():
+        raise RuntimeError(
+            f"the ELBO of {(~np.isfinite(e.elbo)).sum()} of {len(rows)} data is not finite: the "
+            f"parameters of {run.path} ({run.which}) are far too large for them; "
+            "train with a lower --lr"
+        )
+    report = latent_report(e.mu, e.kl)
+    (elbo, elbo_se), (log_p, log_p_se) = mean_and_error(e.elbo), mean_and_error(e.log_p)
+    n = len(rows)
+    return {
+        "n": n,
+        "samples": samples,
+        "targets": targets_in_words(run.model.likelihood, binarise, dataset.fixed_binary),
+        "elbo": elbo,
+        "elbo_se": elbo_se,
+        "reconstruction": float(e.reconstruction.mean()),
+        "kl": float(e.kl.sum(axis=1).mean()),
+        "log_p": log_p,
+        "se": log_p_se,
+        "monte_carlo_se": float(e.log_p_variance.sum()) ** 0.5 / n,
+        "sampled_elbo": float(e.sampled_elbo.mean()),
+        "effective_samples": float(e.effective_draws.mean()),
+        "kl_per_dimension": report.kl_per_dimension,
+        "active_units": report.active_units,
+        "active": report.active,
+        "collapsed_dimensions": [j for j, active in enumerate(report.active) if not active],
+        "diagnosis": report.diagnosis,
+        "c": run.c,
+        "seconds": round(time.monotonic() - began, 3),
+    }
+
+
+def targets_in_words(likelihood: str, binarised: bool, binary: bool) -> str:
+    """What log p is the likelihood of."""
+    if likelihood == "gaussian":
+        return "as given (a density: nats may have either sign)"
+    if binarised:
+        return "binarised, one fixed draw per datum"
+    return "binary, as given" if binary else "grey, as given (a cross-entropy, not a likelihood)"
+
+
+def as_text(r: dict[str, Any]) -> str:
+    """The figures as lines."""
+    kl = " ".join(f"{value:.3f}" for value in r["kl_per_dimension"])
+    return "\n".join(
+        [
+            f"run               {r['run']} ({r['checkpoint']} checkpoint)",
+            f"data              {r['data']}, {r['split']} split, {r['n']} data",
+            f"targets           {r['targets']}",
+            *(["products          TF32, not float32"] if r["tf32"] else []),
+            "",
+            "nats per datum",
+            f"-log p(x)         {-r['log_p']:.3f} ± {r['se']:.3f} over the data "
+            f"(importance-sampled, {r['samples']} draws, {r['effective_samples']:.0f} effective; "
+            f"sampling error {r['monte_carlo_se']:.3f})",
+            f"-ELBO             {-r['elbo']:.3f} ± {r['elbo_se']:.3f}",
+            f"  reconstruction  {r['reconstruction']:.3f}",
+            f"  KL              {r['kl']:.3f}",
+            f"KL per dimension  {kl}",
+            f"active units      {r['active_units']} of {len(r['kl_per_dimension'])}",
+            "",
+            r["diagnosis"],
+            *few_effective(r),
+        ]
+    )
+
+
+def few_effective(r: dict[str, Any]) -> list[str]:
+    """A warning where a handful of draws carries the estimate of log p(x)."""
+    if r["samples"] == 1 or r["effective_samples"] > 10:
+        return []
+    return [
+        f"Only {r['effective_samples']:.1f} of {r['samples']} draws count: -log p(x) above is an "
+        "upper bound that more --samples would lower."
+    ]

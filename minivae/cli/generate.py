@@ -1,0 +1,57 @@
+"""`minivae generate`: new data, drawn and decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from minivae.cli import options
+from minivae.cli.run_view import RunView, save_array
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("generate")(generate)
+
+
+def generate(
+    run: Path = options.RUN,
+    n: int = typer.Option(100, "--n", "-n", help="How many."),
+    sampler: str = typer.Option("prior", help="prior, aggregate or mixture."),
+    draw: bool = typer.Option(False, "--draw", help="Draw x from p(x|z); else show its mean."),
+    seed: int = typer.Option(0, help="Another seed, other samples."),
+    out: Path = typer.Option(None, help="A .png for people or a .npy (N, D) for programs."),
+    data_dir: Path = options.DATA_DIR,
+    checkpoint: str = options.CHECKPOINT,
+    backend: str = options.PICTURE_BACKEND,
+    as_json: bool = options.JSON,
+) -> None:
+    """Generate new data: draw codes and decode them."""
+    from minivae import sampling
+    from minivae.cli.options import check_least, check_seed, choose, picture_path
+    from minivae.cli.pictures import draw_samples
+
+    choose("--sampler", sampler, sampling.SAMPLERS)
+    check_least("-n", n)
+    check_seed(seed)
+    show = RunView(run, checkpoint, None, data_dir, backend, as_json)
+    path = picture_path(out, show.default("generated.png"), (".png", ".npy"))
+    J = show.run.model.latent_dim
+    if sampler == "prior":
+        codes = sampling.prior_codes(n, J, seed)
+    else:
+        mu, logvar = show.scene.encode(show.dataset.values("train"))
+        codes = (
+            sampling.aggregate_codes(mu, logvar, n, seed)
+            if sampler == "aggregate"
+            else sampling.mixture_codes(mu, n, seed)
+        )
+    x = show.scene.decode(codes)
+    if draw:
+        x = sampling.draw_data(x, show.run.model, show.run.c, seed)
+    if path.suffix == ".npy":
+        save_array(path, x)
+    else:
+        draw_samples(show.scene, path, codes, sampler, x, drawn=draw)
+    show.done(path, {"n": n, "sampler": sampler, "seed": seed, "drawn": draw})

@@ -1,0 +1,42 @@
+"""`minivae manifold`: a grid over two latent dimensions, decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from minivae.cli import options
+from minivae.cli.run_view import RunView
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("manifold")(manifold)
+
+
+def manifold(
+    run: Path = options.RUN,
+    n: int = typer.Option(20, "--n", "-n", help="Pictures a side."),
+    dims: str = typer.Option(None, help="Two latent dimensions, such as 0,3; the most active."),
+    out: Path = options.PICTURE_OUT,
+    data_dir: Path = options.DATA_DIR,
+    checkpoint: str = options.CHECKPOINT,
+    backend: str = options.PICTURE_BACKEND,
+    as_json: bool = options.JSON,
+) -> None:
+    """Decode a grid over two latent dimensions."""
+    from minivae.cli.options import UsageError, check_least, picture_path
+    from minivae.cli.pictures import draw_manifold, shown_dims
+
+    check_least("-n", n)
+    show = RunView(run, checkpoint, None, data_dir, backend, as_json)
+    if show.scene.shape is None:
+        raise UsageError(f"{show.scene.name} has no height and width: there is no grid to draw")
+    if dims is None:
+        pair = shown_dims(show.scene.encode(show.scene.x)[0])
+    else:
+        pair = options.parse_pair(dims, show.run.model.latent_dim)
+    path = picture_path(out, show.default("manifold.png"))
+    draw_manifold(show.scene, path, pair, n, chosen=dims is not None)
+    show.done(path, {"n": n, "dims": list(pair)})

@@ -1,0 +1,150 @@
+"""The options that several commands take, worded once, and the checks of what was given.
+
+Typer reads the first part as defaults in a command's signature: `run: Path = options.RUN`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+# A trained run, and what of it is shown.
+RUN = typer.Argument(..., help="A run's directory.")
+SPLIT = typer.Option(None, help="train, valid or test; test by default.")
+DATA_DIR = typer.Option(None, help="Folder with copies of the published data.")
+CHECKPOINT = typer.Option(None, help="best or last.")
+
+PICTURE_OUT = typer.Option(None, help="The file to write; by default in the run's pictures.")
+
+# The objective. None leaves it to the data's defaults.
+LATENT = typer.Option(None, help="Latent dimensions.")
+LIKELIHOOD = typer.Option(None, help="bernoulli or gaussian.")
+C = typer.Option(None, help="Variance of the Gaussian likelihood, or learned.")
+BETA = typer.Option(None, help="Weight of the KL.")
+WARMUP = typer.Option(None, help="Epochs over which beta rises from 0.")
+FREE_BITS = typer.Option(None, help="Nats per latent dimension that cost nothing.")
+DRAWS = typer.Option(None, help="Monte-Carlo draws per datum.")
+BINARISE = typer.Option(None, help="none, dynamic or fixed.")
+
+# Who computes, and how the result is said.
+BACKENDS = "auto, numpy, numba or cupy."
+PICTURE_BACKEND = typer.Option("numpy", help=BACKENDS)
+THREADS = typer.Option(None, help="Threads of the backend's kernels.")
+TF32 = typer.Option(False, "--tf32", help="cupy: products' inputs as TF32.")
+JSON = typer.Option(False, "--json", help="Print one JSON object.")
+QUIET = typer.Option(False, "--quiet", "-q", help="Say nothing but the result.")
+
+
+class UsageError(ValueError):
+    """Wrong usage: one line that names the option, its value and the fix; exit code 2."""
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """ "; did you mean 'x'?" where a known word is near, else nothing."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def choose(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """The value, if it is one of those allowed; else a UsageError with the nearest."""
+    if value not in allowed:
+        raise UsageError(
+            f"{name} {value!r} is unknown: choose {', '.join(allowed)}{suggestion(value, allowed)}"
+        )
+    return value
+
+
+def check_least(option: str, value: int | None, least: int = 1) -> None:
+    """UsageError unless the option's value is at least `least`, or the option was not given."""
+    if value is not None and value < least:
+        raise UsageError(f"{option} is {value}; it must be at least {least}")
+
+
+def check_seed(seed: int | None) -> None:
+    """UsageError unless the seed fits the 64 bits of the generator's key (E34), or is None."""
+    if seed is not None and not 0 <= seed < 2**64:
+        raise UsageError(f"--seed is {seed}; it must be at least 0 and below 2**64")
+
+
+def parse_sizes(text: str) -> tuple[int, ...]:
+    """Layer sizes: "400,200" -> (400, 200); "none" -> (), the linear VAE."""
+    if text.strip().lower() in ("", "none"):
+        return ()
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--hidden {text!r} is no list of sizes; write it like 400,200") from None
+    if min(sizes) < 1:
+        raise UsageError(f"--hidden {text!r} has a size below 1; every layer needs at least 1")
+    return sizes
+
+
+def parse_c(text: str) -> float | str:
+    """The Gaussian's variance: a positive number, or "learned"."""
+    if text == "learned":
+        return text
+    try:
+        c = float(text)
+    except ValueError:
+        raise UsageError(f"--c {text!r}: give a positive number, or learned") from None
+    if not (0 < c < math.inf):
+        raise UsageError(f"--c {text!r}: the variance must be positive and finite")
+    return c
+
+
+def parse_numbers(option: str, text: str, n: int, what: str) -> Any:
+    """An option's numbers "0,5,7" as an array, each checked to be one of the n."""
+    import numpy as np
+
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(
+            f"{option} {text!r} is no list of numbers; write it like {option} 0,1"
+        ) from None
+    for number in numbers:
+        check_number(option, number, n, what)
+    return np.array(numbers)
+
+
+def parse_pair(text: str, latent_dim: int) -> tuple[int, int]:
+    """The two different latent dimensions of --dims "0,3"."""
+    numbers = parse_numbers("--dims", text, latent_dim, "latent dimensions")
+    pair = [int(number) for number in numbers]
+    if len(pair) != 2 or pair[0] == pair[1]:
+        raise UsageError(f"--dims {text!r}: give two different dimensions, such as --dims 0,1")
+    return pair[0], pair[1]
+
+
+def check_number(option: str, number: int, n: int, what: str) -> None:
+    """Raise UsageError unless 0 <= number < n; `what` says what is numbered."""
+    if not 0 <= number < n:
+        raise UsageError(f"{option} {number} is outside 0 to {n - 1}, the {what}")
+
+
+def picture_path(out: Path | None, default: Path, endings: tuple[str, ...] = (".png",)) -> Path:
+    """Where to write: `out`, checked, or the default. UsageError where that cannot be.
+
+    Nothing is made but the default's own folder.
+    """
+    if out is None:
+        default.parent.mkdir(parents=True, exist_ok=True)
+        return default
+    check_file("--out", out)
+    if out.suffix.lower() not in endings:
+        raise UsageError(f"--out {out}: the name must end in {' or '.join(endings)}")
+    return out
+
+
+def check_file(option: str, path: Path) -> None:
+    """UsageError where no file can be written: asked before the work, not after it."""
+    if path.is_dir():
+        raise UsageError(f"{option} {path} is a directory; give a file's name")
+    if not path.parent.is_dir():
+        raise UsageError(f"{option} {path}: there is no folder {path.parent}; make it first")

@@ -1,0 +1,121 @@
+"""`minivae study`: the chapters, one run, all run, the book, the exercises, the index."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import typer
+
+HELP = {
+    "all": "run every chapter, in order",
+    "build": "make the whole book as HTML that needs no network",
+    "check CHAPTER [ANSWERS.py]": "write a file of exercises to fill in, or mark it",
+    "index": "equations to code, and code to equations",
+    "full [NAME]": "the long runs behind the recorded tables",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("study")(study)
+
+
+def study(
+    what: str = typer.Argument(None, help="A chapter's name or number, or: " + ", ".join(HELP)),
+    target: str = typer.Argument(None, help="For check: the chapter. For full: the run."),
+    answers: Path = typer.Argument(None, help="For check: your file of answers."),
+    out: Path = typer.Option(None, "--out", help="Where pictures, or the book, go."),
+    data: str = typer.Option(None, "--data", help="digits, mnist or fashion-mnist."),
+    data_dir: str = typer.Option(None, "--data-dir", help="Folder with the published files."),
+) -> None:
+    """Follow the story chapter by chapter; with no argument, list the chapters."""
+    if data is not None:
+        os.environ["MINIVAE_STUDY_DATA"] = data
+    if data_dir is not None:
+        os.environ["MINIVAE_DATA"] = data_dir
+    if what is None:
+        list_chapters()
+    elif what == "build":
+        build(out)
+    elif what == "check":
+        check(target, answers)
+    elif what == "index":
+        from minivae.study.index import render
+
+        print(render(), end="")
+    elif what == "full":
+        full(target, data_dir, out)
+    else:
+        run_chapters(what, out)
+
+
+def list_chapters() -> None:
+    """The chapters in request, and what else the command does."""
+    from minivae.study.runner import chapters
+
+    width = max(len(c.name) for c in chapters())
+    for i, each in enumerate(chapters(), 1):
+        print(f"{i:3}  {each.name:{width}}  {each.title.split('. ', 1)[-1]}")
+    print("\nminivae study NAME runs a chapter and writes its pictures. Also:")
+    for word, meaning in HELP.items():
+        print(f"  minivae study {word:28} {meaning}")
+
+
+def run_chapters(name: str, out: Path | None) -> None:
+    """Run one chapter, or all; the first that fails stops the run with its line."""
+    from minivae.study.runner import chapter, chapters, run, summary
+
+    chosen = chapters() if name == "all" else [chapter(name)]
+    records: list[Any] = []
+    for each in chosen:
+        folder = (out or Path("study")) / each.name
+        print(f"== {each.title}")
+        records.append(run(each, folder))
+        print()
+    print(summary(records))
+
+
+def build(out: Path | None) -> None:
+    """Make the book and say where it is."""
+    from minivae.study.book import build_book
+
+    page = build_book(out or Path("study-book"))
+    print(f"The book is at {page}; open it in any browser, no network is needed.")
+
+
+def check(name: str | None, answers: Path | None) -> None:
+    """Write the template of a chapter's exercises, or mark the answers."""
+    from minivae.cli.options import UsageError
+    from minivae.study.check import mark, write_template
+    from minivae.study.runner import chapter
+
+    if name is None:
+        raise UsageError("say which chapter: minivae study check CHAPTER [ANSWERS.py]")
+    each = chapter(name)
+    if answers is None:
+        path = Path(f"{each.name.replace('-', '_')}_answers.py")
+        write_template(each.name, path)
+        print(f"Wrote {path}. Fill it in, then: minivae study check {each.name} {path}")
+        return
+    results = mark(each.name, answers)
+    for result in results:
+        print(
+            f"{'✓' if result.right else '✗'} {result.name}"
+            + (f": {result.hint}" if result.hint else "")
+        )
+    right = sum(r.right for r in results)
+    print(f"{right} of {len(results)} right.")
+    if right < len(results):
+        raise typer.Exit(1)
+
+
+def full(name: str | None, data_dir: str | None, out: Path | None) -> None:
+    """Run the long studies (or one) and write their JSON."""
+    from minivae.cli.options import choose
+    from minivae.study.full import STUDIES, run_study
+
+    names = list(STUDIES) if name is None else [choose("study full", name, tuple(STUDIES))]
+    for each in names:
+        print(f"Wrote {run_study(each, data_dir, folder=out)}")

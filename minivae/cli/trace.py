@@ -1,0 +1,154 @@
+"""`minivae trace`: one datum's walk through the VAE, equation by equation, with the numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from minivae.cli import options
+
+WORDS = {
+    "bound_logvar": "bound the log-variance",
+    "reparameterise": "draw z = mu + sigma * eps",
+    "kl": "KL of each latent dimension, nats",
+    "free_bits": "KL paid for, nats",
+    "bernoulli_nll": "-log p(x | z), nats",
+    "gaussian_nll": "-log p(x | z), nats",
+    "relu": "ReLU",
+    "tanh": "tanh",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("trace")(trace)
+
+
+def trace(
+    run: Path = options.RUN,
+    row: int = typer.Option(0, help="Which datum of the split."),
+    split: str = options.SPLIT,
+    entries: int = typer.Option(3, help="How many entries of each gradient to print."),
+    data_dir: Path = options.DATA_DIR,
+    checkpoint: str = options.CHECKPOINT,
+    as_json: bool = options.JSON,
+) -> None:
+    """Send one datum forward and back; print every number beside its equation."""
+    import numpy as np
+
+    from minivae.cli.options import check_least, check_number
+    from minivae.cli.run_view import RunView
+    from minivae.ops.philox import EVALUATE
+    from minivae.trace import walk
+
+    check_least("--entries", entries)
+    show = RunView(run, checkpoint, split, data_dir, "numpy", as_json)
+    scene, model = show.scene, show.run.model
+    check_number("--row", row, len(scene.x), f"rows of the {scene.split} split")
+    draws = model.draws * model.latent_dim
+    eps = scene.K.normals(show.run.training.seed, EVALUATE, 0, np.array([row]), draws)
+    eps = eps.reshape(1, model.draws, model.latent_dim).transpose(1, 0, 2)
+    walked = walk(scene.K, scene.p, scene.x[row : row + 1], eps, model.beta, model)
+    label = None if scene.labels is None else int(scene.labels[row])
+    head = f"{scene.name}, {scene.split} row {row}" + ("" if label is None else f", label {label}")
+    show.console.result(
+        {"run": str(run), "data": scene.name, "split": scene.split, "row": row, "label": label}
+        | facts(walked),
+        f"{head}\n\n{text(walked, scene, scene.x[row], entries)}",
+    )
+
+
+def text(walked: Any, scene: Any, x: Any, entries: int) -> str:
+    """The walk in plain lines: the datum, forward, the loss, and back."""
+    lines = [picture(x, scene.shape), "", "Forward"] if scene.shape else ["Forward"]
+    for call in walked.forward:
+        name = call.op.removesuffix("_forward")
+        what = call.layer or WORDS.get(name, name)
+        for result in call.results:
+            tag = ", ".join(call.equations)
+            lines.append(f"  {tag:9} {what:34} {shape(result):13} {summary(result)}")
+    lines += ["", f"Loss (E28): {walked.loss:.6f} nats", ""]
+    lines.append("Back: each gradient by hand, its complex step, and the worst difference")
+    for gradient in walked.gradients:
+        name = f"d{gradient.argument}"
+        place = gradient.layer or gradient.op.removesuffix("_backward")
+        tag = ", ".join(gradient.equations)
+        lines.append(
+            f"  {tag:9} {place + ' ' + name:34} {shape(gradient.hand):13} "
+            f"worst {gradient.worst:.1e} of the largest, {len(gradient.entries)} entries checked"
+        )
+        lines += [f"  {'':9} {line}" for line in pairs(gradient, entries)]
+    worst = max(walked.gradients, key=lambda g: g.worst if g.worst == g.worst else float("inf"))
+    lines += [
+        "",
+        f"The worst of all: {worst.worst:.1e} of the tensor's largest entry, in "
+        f"{worst.layer or worst.op} d{worst.argument}.",
+    ]
+    return "\n".join(lines)
+
+
+def pairs(gradient: Any, entries: int) -> list[str]:
+    """The largest entries of a gradient: by hand, and by complex step."""
+    order = sorted(
+        range(len(gradient.entries)), key=lambda i: -abs(gradient.hand[gradient.entries[i]])
+    )
+    return [
+        f"{list(gradient.entries[i])!s:>14}  {float(gradient.hand[gradient.entries[i]]):+.15e}  "
+        f"{gradient.complex_step[i]:+.15e}"
+        for i in order[:entries]
+    ]
+
+
+def picture(x: Any, size: tuple[int, int]) -> str:
+    """A datum as characters, dark where its values are high."""
+    import numpy as np
+
+    shades = " .:-=+*#%@"
+    low, high = float(x.min()), float(x.max())
+    level = np.round((x - low) / (high - low or 1.0) * (len(shades) - 1)).astype(int)
+    return "\n".join("  " + "".join(2 * shades[v] for v in line) for line in level.reshape(size))
+
+
+def shape(value: Any) -> str:
+    """ "(1, 256)"."""
+    import numpy as np
+
+    return str(np.shape(value))
+
+
+def summary(value: Any) -> str:
+    """All of a small array, the ends and the range of a large one."""
+    import numpy as np
+
+    flat = np.ravel(value)
+    if flat.size <= 6:
+        return " ".join(f"{v:+.6f}" for v in flat)
+    start = " ".join(f"{v:+.4f}" for v in flat[:3])
+    return f"{start} … from {flat.min():+.4f} to {flat.max():+.4f}, {np.mean(flat == 0):.0%} zero"
+
+
+def facts(walked: Any) -> dict[str, Any]:
+    """The walk as plain values."""
+    return {
+        "loss": walked.loss,
+        "forward": [
+            {"op": c.op, "layer": c.layer, "equations": c.equations, "results": c.results}
+            for c in walked.forward
+        ],
+        "gradients": [
+            {
+                "op": g.op,
+                "layer": g.layer,
+                "argument": g.argument,
+                "equations": g.equations,
+                "shape": g.hand.shape,
+                "entries": g.entries,
+                "hand": [float(g.hand[e]) for e in g.entries],
+                "complex_step": g.complex_step,
+                "worst": g.worst,
+            }
+            for g in walked.gradients
+        ],
+    }

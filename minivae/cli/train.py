@@ -1,0 +1,61 @@
+"""`minivae train`: train on a data set, and leave a run directory with pictures behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from minivae.cli import options
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("train", short_help="Train a model, on digits by default.")(train)
+
+
+def train(
+    dataset: str = typer.Argument(None, help="A name (see minivae data) or a file; digits."),
+    latent: int = options.LATENT,
+    hidden: str = typer.Option(None, help="Hidden layers, such as 400,200, or none."),
+    activation: str = typer.Option(None, help="relu or tanh."),
+    likelihood: str = options.LIKELIHOOD,
+    c: str = options.C,
+    beta: float = options.BETA,
+    free_bits: float = options.FREE_BITS,
+    draws: int = options.DRAWS,
+    epochs: int = typer.Option(None, help="Passes over the data."),
+    batch_size: int = typer.Option(None, help="Data per update."),
+    lr: float = typer.Option(None, help="Learning rate."),
+    optimiser: str = typer.Option(None, help="adam or sgd."),
+    momentum: float = typer.Option(None, help="Of sgd."),
+    warmup: float = options.WARMUP,
+    binarise: str = options.BINARISE,
+    seed: int = typer.Option(None, help="The same seed gives the same run."),
+    patience: int = typer.Option(None, help="Stop after so many epochs without improvement."),
+    validation: float = typer.Option(None, help="Share of the training data held out."),
+    keep: int = typer.Option(None, help="Checkpoints kept besides the best."),
+    checkpoint_every: int = typer.Option(None, help="Epochs between checkpoints."),
+    backend: str = typer.Option(None, help=options.BACKENDS),
+    threads: int = options.THREADS,
+    tf32: bool = typer.Option(
+        None, "--tf32/--no-tf32", help="cupy: round the products' inputs to TF32."
+    ),
+    out: Path = typer.Option(None, help="The run's directory; runs/DATASET-N by default."),
+    resume: Path = typer.Option(None, help="Continue the run in this directory."),
+    config: Path = typer.Option(None, help="A JSON file of settings; options win."),
+    data_dir: Path = options.DATA_DIR,
+    pictures: bool = typer.Option(True, help="Draw pictures at the end."),
+    as_json: bool = options.JSON,
+    quiet: bool = options.QUIET,
+) -> None:
+    """Train a variational autoencoder; without options, on handwritten digits."""
+    given = dict(locals())
+
+    from minivae.cli.console import Console
+    from minivae.cli.train_run import run_training
+    from minivae.cli.train_settings import TrainOptions, settle_request
+
+    console = Console(as_json=as_json, quiet=quiet)
+    request = settle_request(TrainOptions.of(given), console)
+    console.result(*run_training(request, console))

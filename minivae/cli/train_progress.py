@@ -1,0 +1,55 @@
+"""How `minivae train` shows where it is: lines, a bar, or notes alone."""
+
+from __future__ import annotations
+
+import sys
+
+from minivae.cli.console import Console
+from minivae.training.progress import (
+    NullReporter,
+    PlainReporter,
+    Reporter,
+    RichReporter,
+    Start,
+)
+
+
+class Lines(PlainReporter):
+    """A line per epoch, after one that says where the run is kept; as long as they are read."""
+
+    unread = False
+
+    def _line(self, text: str) -> None:
+        try:
+            if not self.unread:
+                super()._line(text)
+        except BrokenPipeError:  # the pipe's reader (head, a pager) went away
+            self.unread = True
+
+    def start(self, start: Start) -> None:
+        self._line(f"run      {start.run_dir}")
+        super().start(start)
+
+
+class Bar(RichReporter):
+    """A progress bar, after a line that says where the run is kept."""
+
+    def start(self, start: Start) -> None:
+        self.console.print(f"run      {start.run_dir}", highlight=False)
+        super().start(start)
+
+
+class Notes(NullReporter):
+    """What --quiet leaves: notes, on stderr, such as that a damaged checkpoint is passed over."""
+
+    def note(self, text: str) -> None:
+        print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+def reporter_for(console: Console) -> Reporter:
+    """A bar on a terminal, lines elsewhere, notes with --quiet; stdout kept free for --json."""
+    if console.quiet:
+        return Notes()
+    if sys.stderr.isatty() and (console.as_json or sys.stdout.isatty()):
+        return Bar()
+    return Lines(sys.stderr if console.as_json else sys.stdout)

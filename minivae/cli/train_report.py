@@ -1,0 +1,122 @@
+"""What a training run came to: its figures as plain values, and as text for a person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from minivae.cli.train_settings import TrainRequest
+from minivae.cli.trained_run import choose_split
+from minivae.training.loop import TrainResult
+
+
+def describe(request: TrainRequest, result: TrainResult, seconds: float) -> dict[str, Any]:
+    """What training came to, as plain values; losses in nats per datum."""
+    trained = sum(record["seconds"] for record in result.history)
+    speeds = [record["samples_per_second"] for record in result.history]
+    last = result.history[-1] if result.history else None
+    return {
+        "run": str(request.path),
+        "model": request.model.to_dict(),
+        "train_config": request.config.to_dict(),
+        "resumed": request.resumed,
+        "epochs": result.epochs,
+        "updates": result.updates,
+        "reason": result.reason,
+        "message": result.message,
+        "best_epoch": result.best_epoch,
+        "monitor": result.monitor,
+        "train": None if last is None else losses(last["train"]),
+        **measure_test(request, result),
+        "seconds": round(seconds, 3),
+        "seconds_training": round(trained, 3),
+        "samples_per_second": sorted(speeds)[len(speeds) // 2] if speeds else None,
+        "backend": request.K.name,
+        "tf32": request.K.tf32,
+        "threads": request.config.threads,
+        "checkpoints": checkpoints(request.path),
+    }
+
+
+def losses(figures: dict[str, Any]) -> dict[str, float]:
+    """The four figures of an epoch's record."""
+    return {key: figures[key] for key in ("reconstruction", "kl", "elbo", "loss")}
+
+
+def measure_test(request: TrainRequest, result: TrainResult) -> dict[str, Any]:
+    """One draw per datum on the whole test split (the training split where there is none)."""
+    from minivae.data.targets import binarise_fixed
+    from minivae.metrics.latent import latent_report
+    from minivae.metrics.likelihood import evaluate
+    from minivae.models.vae import layout_of
+    from minivae.training.heldout import figures
+
+    K, model, config = request.K, request.model, request.config
+    dataset = request.dataset
+    if config.binarise == "fixed":
+        dataset = binarise_fixed(dataset, config.seed)
+    split = choose_split(dataset, None)
+    dynamic = config.binarise == "dynamic"
+    p = layout_of(model).views(K.to_device(result.theta))
+    e = evaluate(K, p, getattr(dataset, split), model, seed=config.seed, scale=dataset.scale,
+                 binarise=dynamic)  # fmt: skip
+    n = len(e.reconstruction)
+    report = latent_report(e.mu, e.kl)
+    grey = model.likelihood == "bernoulli" and not dynamic and not dataset.fixed_binary
+    return {
+        split: losses(figures(float(e.reconstruction.sum()), e.kl.sum(axis=0), n, model)),
+        "measured_on": split,
+        "targets": "binarised" if dynamic else "grey" if grey else "as given",
+        "active_units": report.active_units,
+        "kl_per_dimension": report.kl_per_dimension,
+        "diagnosis": report.diagnosis,
+    }
+
+
+def checkpoints(path: Path) -> dict[str, Any]:
+    """Where `last` and `best` lie, and the sha256 of each one's tensors; None where one is lost."""
+    from minivae.runs.checkpoint import read_checkpoint
+    from minivae.runs.errors import CheckpointError
+    from minivae.runs.store import CheckpointStore
+
+    found: dict[str, Any] = {"last": None, "best": None}
+    for which in found:
+        try:
+            checkpoint = CheckpointStore(path / "checkpoints").load(which)
+        except CheckpointError:  # said when the run was resumed
+            continue
+        sums = read_checkpoint(checkpoint.path).manifest["tensors"]
+        found[which] = {
+            "path": str(checkpoint.path),
+            "sha256": checkpoint.manifest["sha256"],
+            "tensors": {name: entry["sha256"] for name, entry in sums.items()},
+        }
+    return found
+
+
+def as_text(request: TrainRequest, facts: dict[str, Any], quiet: bool) -> str:
+    """The end of a run for a person: figures, pictures, and what to try next."""
+    lines = [facts["message"] if quiet else ""]
+    for part in ("train", facts["measured_on"]):
+        f = facts.get(part)
+        if f is not None and (part != "train" or facts["measured_on"] != "train"):
+            name = f"{part:<8}"
+            lines.append(
+                f"{name} reconstruction {f['reconstruction']:.3f} + KL {f['kl']:.3f} "
+                f"= -ELBO {-f['elbo']:.3f} nats per datum"
+            )
+    speed = facts["samples_per_second"]
+    lines.append(
+        f"time     {facts['seconds']:.1f} s"
+        + (f", {speed:,.0f} samples/s" if speed else "")
+        + f" ({request.K.label})"
+    )
+    lines += ["", facts["diagnosis"], ""]
+    for name, path in facts.get("pictures", {}).items():
+        lines.append(f"{name:<16} {path}")
+    run = request.path
+    lines += ["", "next", f"  minivae evaluate {run}", f"  minivae generate {run} --n 64",
+              f"  minivae interpolate {run}", f"  minivae explain-loss {run}"]  # fmt: skip
+    if facts["reason"] == "finished":
+        lines.append(f"  minivae train --resume {run} --epochs {2 * request.config.epochs}")
+    return "\n".join(lines)

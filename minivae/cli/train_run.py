@@ -1,0 +1,58 @@
+"""The work behind `minivae train`, once everything is settled: train, measure and draw."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from minivae.cli.backends import blas_threads, compiles_first
+from minivae.cli.console import UNREAD, Console
+from minivae.cli.pictures import draw_all
+from minivae.cli.train_progress import Lines, reporter_for
+from minivae.cli.train_report import as_text, describe
+from minivae.cli.train_settings import TrainRequest
+from minivae.cli.trained_run import scene_of
+from minivae.runs.errors import Interrupted
+from minivae.training.loop import TrainResult, train
+
+
+def run_training(request: TrainRequest, console: Console) -> tuple[dict[str, Any], str]:
+    """Train as settled; the result as plain values and as text. Faults rise before disk changes.
+
+    Raises Interrupted, with the state saved, once nobody reads what is printed.
+    """
+    began = time.monotonic()
+    if compiles_first(request.K):
+        console.say("compiling the kernels for this processor (once; later runs start at once)")
+    reporter = reporter_for(console)
+    with blas_threads(request.K, request.model, request.config):
+        result = train(
+            request.model,
+            request.config,
+            request.dataset,
+            request.K,
+            request.path,
+            resume=request.resumed,
+            reporter=reporter,
+            stop=lambda: isinstance(reporter, Lines) and reporter.unread,
+        )
+    if result.reason == "stopped":
+        message = f"stopped, as nobody reads its output, {result.message}"
+        raise Interrupted(message, UNREAD, request.path)
+    facts = describe(request, result, time.monotonic() - began)
+    if request.pictures:
+        console.say("drawing pictures")
+        facts["pictures"] = draw(request, result)
+    return facts, as_text(request, facts, console.quiet)
+
+
+def draw(request: TrainRequest, result: TrainResult) -> dict[str, str]:
+    """The run's pictures, from the parameters after the last update."""
+    from minivae.data.targets import binarise_fixed
+
+    dataset = request.dataset
+    if request.config.binarise == "fixed":
+        dataset = binarise_fixed(dataset, request.config.seed)
+    scene = scene_of(request.K, request.model, result.theta, dataset, None)
+    drawn, _ = draw_all(scene, request.path / "pictures", result.history)
+    return {name: str(path) for name, path in drawn.items()}

@@ -1,0 +1,66 @@
+"""`minivae verify`: proof that every hand-written gradient is right, or the entry that is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from minivae.cli import options
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("verify")(verify)
+
+
+def verify(
+    names: list[str] = typer.Argument(None, help="Ops, layers or models; all by default."),
+    backend: str = typer.Option(None, help="Hold this backend's kernels against the reference."),
+    threads: int = options.THREADS,
+    tf32: bool = options.TF32,
+    full_size: bool = typer.Option(False, "--full-size", help="A 784-400-20 model, batch 128."),
+    plants: int = typer.Option(20, help="Errors to plant and locate with --full-size."),
+    mutants: bool = typer.Option(False, "--mutants", help="Plant bugs; are they all found?"),
+    figures: bool = typer.Option(False, "--figures", help="Measure every figure (minutes)."),
+    examples: int = typer.Option(10_000, help="Random right passes tried by --figures."),
+    json_output: bool = options.JSON,
+    html: Path = typer.Option(None, help="Write one self-contained page."),
+) -> None:
+    """Check every hand-written gradient; exit status 1 if one is wrong."""
+    from minivae.cli.options import check_file, check_least
+
+    check_least("--plants", plants)
+    check_least("--examples", examples)
+    if html is not None:
+        check_file("--html", html)
+    from minivae.cli import proofs as work
+
+    show = work.Show(quiet=json_output)
+    result: dict[str, Any] = {}
+    if tf32 or (backend is not None and backend != "numpy"):
+        result["kernels"] = work.run_kernels(show, backend or "auto", threads, names, tf32=tf32)
+    elif figures:
+        result["figures"] = work.run_figures(show, plants, examples)
+    elif full_size:
+        result["full_size"] = work.run_full_size(show, plants)
+    elif mutants:
+        result["mutants"] = work.run_mutants(show, names)
+    else:
+        result["passes"] = work.run_table(show, names)
+    if html is not None:
+        work.write_page(html, names, result)
+        show.line(f"page written to {html}")
+    ok = all(part["ok"] for part in result.values())
+    if json_output:
+        import json
+
+        from minivae.verify.report import plain
+
+        parts = {name: work.public(part) for name, part in result.items()}
+        typer.echo(json.dumps(plain({"ok": ok, **parts}), indent=2))
+    else:
+        show.line("all right" if ok else "WRONG: see above", "green" if ok else "red")
+    if not ok:
+        raise typer.Exit(1)

@@ -1,0 +1,133 @@
+"""The autoencoder as an estimator: linear ones by whole-batch descent, deep ones by minibatches."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from minivae.backend import load_backend
+from minivae.estimators.base import LatentEstimator, check_latent_dim
+from minivae.layers import Parameters
+from minivae.models.autoencoder import (
+    AutoencoderConfig,
+    as_scalar,
+    autoencoder_backward,
+    autoencoder_decode,
+    autoencoder_encode,
+    autoencoder_forward,
+    autoencoder_layout,
+)
+from minivae.models.descend import descend
+from minivae.models.initialise import glorot
+from minivae.models.moments import moment_rows
+from minivae.ops.philox import permutation
+from minivae.types import Array
+
+
+class Autoencoder(LatentEstimator):
+    """An autoencoder trained on the squared error (E9); `hidden=()` is the linear one.
+
+    Parameters
+    ----------
+    latent_dim : J, the width of the bottleneck, at most n_features.
+    hidden : sizes of the encoder's hidden layers; the decoder mirrors them.
+    activation : "relu" or "tanh"; None is for hidden=(), which has none.
+    steps : updates of Adam; its step size falls to zero along a cosine.
+    lr : the first step size; None takes 0.02 for a linear model, 0.001 for a deep one.
+    batch_size : data per update of a deep model; a linear one always sees the whole batch, through
+        `moment_rows`, which have the same loss and gradient.
+    backend : "numpy", "numba" or "cupy".
+    random_state : the seed of the first weights and of the data's order.
+
+    After fit: `params_` (named tensors), `mean_` (D,) subtracted from the data, `losses_` (steps,).
+    A linear model computes in float64; a deep one in float32.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 2,
+        hidden: tuple[int, ...] = (),
+        activation: str | None = "relu",
+        steps: int = 2000,
+        lr: float | None = None,
+        batch_size: int = 128,
+        backend: str = "numpy",
+        random_state: int = 0,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.hidden = hidden
+        self.activation = activation
+        self.steps = steps
+        self.lr = lr
+        self.batch_size = batch_size
+        self.backend = backend
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train on X (N, D); y is ignored. Raises ValueError where the settings cannot be."""
+        X = self._validate(X, reset=True)
+        check_latent_dim(self.latent_dim, X.shape, at_most=X.shape[1])
+        if self.activation is None and self.hidden:
+            raise ValueError("activation=None is for hidden=(); choose 'relu' or 'tanh'.")
+        self.config_ = AutoencoderConfig(
+            X.shape[1], int(self.latent_dim), tuple(self.hidden), self.activation or "relu"
+        )
+        self.mean_ = X.mean(axis=0, dtype=np.float64)
+        layout = autoencoder_layout(self.config_)
+        dtype = "float32" if self.hidden else "float64"
+        theta = glorot(layout, self.random_state, dtype)
+        self.latent_dim_ = self.latent_dim
+        batches = self._minibatches(X) if self.hidden else self._whole_batch(X)
+        K = load_backend(self.backend)
+        there, flat = K.to_device(theta), K.to_device(np.empty_like(theta))
+        p = layout.views(there)
+
+        def loss_and_gradient(t: int) -> tuple[float, Array]:
+            x = K.to_device(batches(t))
+            loss, cache = autoencoder_forward(K, p, x, self.config_)
+            g = autoencoder_backward(K, as_scalar(1.0, x), cache, p, self.config_)
+            return float(loss), layout.flatten(g, flat)
+
+        lr = self.lr if self.lr is not None else (0.001 if self.hidden else 0.02)
+        self.losses_ = descend(K, there, loss_and_gradient, self.steps, lr)
+        self.params_ = layout.views(K.to_host(there))
+        return self
+
+    def _whole_batch(self, X: Array) -> Any:
+        rows = moment_rows(X, self.mean_)
+        return lambda t: rows
+
+    def _minibatches(self, X: Array) -> Any:
+        """Update t's rows: an epoch is one pass, in an order drawn from its number."""
+        size = max(1, min(self.batch_size, len(X)))
+        per_epoch = len(X) // size
+        mean = self.mean_.astype(np.float32)
+        orders: dict[int, Array] = {}
+
+        def batch(t: int) -> Array:
+            epoch, k = divmod(t, per_epoch)
+            if epoch not in orders:
+                orders.clear()
+                orders[epoch] = permutation(self.random_state, epoch, len(X))
+            rows = orders[epoch][k * size : (k + 1) * size]
+            return np.asarray(X[rows], dtype=np.float32) - mean
+
+        return batch
+
+    def _parameters(self, dtype: Any) -> Parameters:
+        return {name: tensor.astype(dtype) for name, tensor in self.params_.items()}
+
+    def _encode(self, X: Array) -> Array:
+        # float64: a row's code does not depend on its neighbours, as BLAS's float32 may.
+        centred = X.astype(np.float64) - self.mean_
+        p = self._parameters(np.float64)
+        return autoencoder_encode(load_backend("numpy"), p, centred, self.config_).astype(X.dtype)
+
+    def _decode(self, Z: Array) -> Array:
+        return self.decoder(Z.astype(np.float64)).astype(Z.dtype)
+
+    def decoder(self, z: Array) -> Array:
+        """The decoder as a plain function of z (N, J) that also takes complex numbers (E39)."""
+        p = self._parameters(np.float64)
+        return autoencoder_decode(load_backend("numpy"), p, z, self.config_) + self.mean_

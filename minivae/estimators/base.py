@@ -1,0 +1,158 @@
+"""The manners that every estimator shares: input checks, names and the encode / decode words.
+
+Subclasses set `latent_dim_` in `fit` and give `_encode(X) -> Z` and `_decode(Z) -> X`; this file
+gives `transform`, `inverse_transform`, `encode`, `decode`, `reconstruct`, `reconstruction_error`,
+`score` and scikit-learn's names and messages, so that PCA, the autoencoder and the VAE can stand
+in one table.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from minivae.models.config import require_int
+from minivae.types import Array
+
+
+class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Base of every model that maps data (N, D) to codes (N, J) and back."""
+
+    latent_dim_: int
+    n_features_in_: int
+
+    def _validate(self, X: Any, *, reset: bool, min_samples: int = 1) -> Array:
+        """X as a finite (N, D) float32 or float64 array; messages as scikit-learn's.
+
+        `reset=True` (in fit) records n_features_in_ and feature names; False checks against them.
+        Raises ValueError for NaN, infinity, the wrong number of features, empty or 3-D data.
+        """
+        refuse_pictures(X, type(self).__name__)
+        if not reset:
+            check_is_fitted(self)
+        try:
+            checked: Array = validate_data(
+                self, X, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=min_samples
+            )
+        except ValueError as fault:
+            # of several lines of advice on missing values only the first is about this input
+            if "contains NaN" not in str(fault):
+                raise
+            raise ValueError(
+                f"Input X contains NaN; {type(self).__name__} takes no missing values: drop those "
+                "rows or fill them in."
+            ) from None
+        return checked
+
+    def _validate_codes(self, Z: Any) -> Array:
+        """Z as a finite (N, J) array with as many columns as the latent space has dimensions."""
+        check_is_fitted(self)
+        Z = check_array(Z, dtype=[np.float64, np.float32])
+        if Z.shape[1] != self.latent_dim_:
+            raise ValueError(
+                f"Z has {Z.shape[1]} columns, but {type(self).__name__} has "
+                f"{self.latent_dim_} latent dimensions."
+            )
+        return np.asarray(Z)
+
+    @property
+    def _n_features_out(self) -> int:  # scikit-learn builds get_feature_names_out from this
+        return self.latent_dim_
+
+    def _encode(self, X: Array) -> Array:
+        raise NotImplementedError
+
+    def _decode(self, Z: Array) -> Array:
+        raise NotImplementedError
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit the model to X (N, D); y is ignored."""
+        raise NotImplementedError
+
+    def transform(self, X: Any) -> Array:
+        """Codes (N, J) of the data X (N, D)."""
+        return self._encode(self._validate(X, reset=False))
+
+    def inverse_transform(self, Z: Any) -> Array:
+        """Data (N, D) decoded from the codes Z (N, J)."""
+        return self._decode(self._validate_codes(Z))
+
+    # `encode` and `decode` are the article's words for the same two maps; they are methods, not
+    # aliases, so that a subclass which overrides transform changes both.
+    def encode(self, X: Any) -> Array:
+        """Codes (N, J) of X (N, D): the article's word for `transform`."""
+        return np.asarray(self.transform(X))
+
+    def decode(self, Z: Any) -> Array:
+        """Data (N, D) of the codes Z (N, J): the article's word for `inverse_transform`."""
+        return self.inverse_transform(Z)
+
+    def reconstruct(self, X: Any) -> Array:
+        """X (N, D) encoded and decoded again."""
+        X = self._validate(X, reset=False)
+        return self._decode(self._encode(X))
+
+    def reconstruction_error(self, X: Any) -> float:
+        """Mean over the data of ||x - d(e(x))||², summed over features (E2)."""
+        X = self._validate(X, reset=False)
+        difference = X.astype(np.float64) - self._decode(self._encode(X))
+        return float(np.mean(np.sum(difference * difference, axis=1)))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Minus the reconstruction error (E2), so that larger is better; y is ignored."""
+        return -self.reconstruction_error(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def refuse_pictures(X: Any, name: str) -> None:
+    """Raise a ValueError that says how to flatten, where X is a stack of pictures (N, h, w)."""
+    shape = getattr(X, "shape", None)
+    if isinstance(shape, tuple) and len(shape) >= 3:
+        size = " x ".join(str(n) for n in shape[1:])
+        raise ValueError(
+            f"Found array with dim {len(shape)}, while {name} expects dim 2: flatten the "
+            f"{shape[0]} pictures of {size} first, X.reshape({shape[0]}, -1)."
+        )
+
+
+def check_latent_dim(latent_dim: Any, shape: tuple[int, ...], at_most: int) -> None:
+    """Raise ValueError unless `latent_dim` is a whole number from 1 to `at_most`.
+
+    shape is (n_samples, n_features), named in the message so that the reader sees which one binds.
+    """
+    whole = isinstance(latent_dim, (int, np.integer)) and not isinstance(latent_dim, bool)
+    if not (whole and 1 <= latent_dim <= at_most):
+        raise ValueError(
+            f"latent_dim={latent_dim!r} must be a whole number between 1 and {at_most} "
+            f"for data with n_samples={shape[0]}, n_features={shape[1]}."
+        )
+
+
+def as_plain(value: Any) -> Any:
+    """A NumPy scalar as Python's own; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def as_seed(random_state: Any) -> int:
+    """A seed from an int, a RandomState or None; ValueError for anything else."""
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
+        require_int("random_state", int(random_state), 0)
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def as_float32(X: Array) -> Array:
+    """X in float32, C-contiguous; ValueError where a value is too large for it."""
+    with np.errstate(over="ignore"):
+        cast = np.ascontiguousarray(X, dtype=np.float32)
+    if not np.isfinite(cast).all():
+        raise ValueError("X holds values beyond float32's range (3.4e38): scale the data.")
+    return cast

@@ -1,0 +1,88 @@
+"""The linear VAE as an estimator: whole-batch gradient descent on the exact ELBO."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from minivae.backend import load_backend
+from minivae.estimators.base import LatentEstimator, check_latent_dim
+from minivae.layers import linear_forward
+from minivae.models.descend import descend
+from minivae.models.initialise import glorot
+from minivae.models.linear_gaussian import LinearGaussian, log_marginal
+from minivae.models.linear_vae import linear_vae_backward, linear_vae_forward, linear_vae_layout
+from minivae.models.moments import moment_rows
+from minivae.types import Array
+
+
+class LinearVAE(LatentEstimator):
+    """A VAE whose two maps are linear, with c learned, trained on the exact ELBO (E19).
+
+    Its optimum is probabilistic PCA's (E13), which it reaches without having been told: the start
+    is random, c starts at the mean variance of a feature. Parameters: latent_dim J < n_features;
+    steps and lr of Adam, its step size falling to zero along a cosine; random_state.
+    After fit: `params_`, `mean_`, `c_`, `losses_` (steps,) in nats per datum.
+    """
+
+    def __init__(
+        self, latent_dim: int = 2, steps: int = 3000, lr: float = 0.03, random_state: int = 0
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.steps = steps
+        self.lr = lr
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train on X (N, D) by whole-batch gradient descent; y is ignored."""
+        X = self._validate(X, reset=True, min_samples=2)
+        check_latent_dim(self.latent_dim, X.shape, at_most=X.shape[1] - 1)
+        K = load_backend("numpy")
+        self.mean_ = X.mean(axis=0, dtype=np.float64)
+        rows = moment_rows(X, self.mean_)
+        if not np.any(rows):
+            raise ValueError("X is constant: there is no variance to model, and c would be 0.")
+        layout = linear_vae_layout(X.shape[1], self.latent_dim)
+        theta = glorot(layout, self.random_state, "float64")
+        p, flat = layout.views(theta), np.empty_like(theta)
+        p["decoder.logc"][...] = np.log(np.mean(rows * rows))
+
+        def loss_and_gradient(t: int) -> tuple[float, Array]:
+            loss, cache = linear_vae_forward(K, p, rows)
+            gradient = linear_vae_backward(K, np.ones(()), cache, p)
+            return float(loss), layout.flatten(gradient, flat)
+
+        self.losses_ = descend(K, theta, loss_and_gradient, self.steps, self.lr)
+        self.params_, self.latent_dim_ = p, self.latent_dim
+        self.c_ = float(np.exp(p["decoder.logc"]))
+        return self
+
+    @property
+    def model_(self) -> LinearGaussian:
+        """The trained decoder as the linear-Gaussian model it is: its log p(x) is exact."""
+        mean = self.mean_ + self.params_["decoder.out.b"]
+        return LinearGaussian(self.params_["decoder.out.W"].T, mean, self.c_)
+
+    def elbo(self, X: Any) -> float:
+        """The exact ELBO in nats per datum, with the trained encoder as q."""
+        X = self._validate(X, reset=False).astype(np.float64)
+        return -float(linear_vae_forward(load_backend("numpy"), self.params_, X - self.mean_)[0])
+
+    def score_samples(self, X: Any) -> Array:
+        """log p(x) (N,) in nats under the trained decoder (E13)."""
+        return log_marginal(self._validate(X, reset=False).astype(np.float64), self.model_)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log p(x) in nats per datum; y is ignored."""
+        return float(np.mean(self.score_samples(X)))
+
+    def _encode(self, X: Array) -> Array:
+        K = load_backend("numpy")
+        mu = linear_forward(K, self.params_, "encoder.mu", X.astype(np.float64) - self.mean_)
+        return mu.astype(X.dtype)
+
+    def _decode(self, Z: Array) -> Array:
+        K = load_backend("numpy")
+        x = linear_forward(K, self.params_, "decoder.out", Z.astype(np.float64)) + self.mean_
+        return x.astype(Z.dtype)

@@ -1,0 +1,54 @@
+"""Text for people from values of unknown size and content: bounded, on one line, printable."""
+
+from __future__ import annotations
+
+MOST = 600  # characters of a message
+MOST_OF_A_VALUE = 80
+BITS = 300  # of a whole number that is still written out
+
+
+def shown(value: object, most: int = MOST_OF_A_VALUE) -> str:
+    """`repr` of a value for a message, cut in the middle beyond `most` characters.
+
+    Whole numbers of many digits are told by their size: Python refuses to write them out.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > BITS:
+        sign = "-" if value < 0 else ""
+        return f"{sign}(a number of about {round(value.bit_length() * 0.30103):,} digits)"
+    if isinstance(value, str) and len(value) > 4 * most:
+        value = value[: 2 * most] + value[-2 * most :]
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number or a nesting that Python will not write out
+        text = f"({type(value).__name__} too large to write out)"
+    return cut(text, most)
+
+
+def printable(text: str) -> str:
+    """The text with whatever a terminal would obey or hide written as its escape (``\\x1b``)."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def one_line(text: object, most: int = MOST) -> str:
+    """A message as one printable line of at most `most` characters, cut in the middle.
+
+    Its beginning says what is wrong and its end names the fix, so both stay.
+    """
+    whole = str(text)
+    if len(whole) > 8 * most:
+        whole = whole[: 4 * most] + whole[-4 * most :]
+    return cut(printable(" ".join(whole.split())), most)
+
+
+def cut(text: str, most: int) -> str:
+    """The text, its middle replaced by an ellipsis where it is longer than `most` characters."""
+    if len(text) <= most:
+        return text
+    head = 2 * (most - 3) // 3
+    return f"{text[:head]} … {text[len(text) - (most - 3 - head) :]}"
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()

@@ -1,0 +1,2 @@
+"""The proof of our own passes: every op, layer, model and kernel, and the examination of the
+checker itself."""

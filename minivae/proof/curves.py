@@ -1,0 +1,72 @@
+"""The two curves of the lesson: error against step size, and the Taylor remainder, on the
+VAE's own loss."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minivae import ops
+from minivae.proof.case import Case
+from minivae.proof.cases import find
+from minivae.proof.exact_gradients import ExactGradients
+from minivae.types import Array
+from minivae.verify.evaluate import quiet
+
+Points = list[tuple[float, float]]
+
+
+class Curves(NamedTuple):
+    """name -> points (step, relative error) and (t, remainder)."""
+
+    steps: dict[str, Points]
+    taylor: dict[str, Points]
+    row: str
+    tensor: str
+
+
+def slope_setting(case: Case, tensor: str) -> tuple[ExactGradients, int, Array, float]:
+    """The row's truth, the tensor's place, a random-sign direction and the true slope along it."""
+    truth = ExactGradients(case, ops)
+    place = next(i for i, leaf in enumerate(truth.job.leaves) if leaf.name == tensor)
+    u = np.random.default_rng(3).choice([-1.0, 1.0], truth.true[tensor].shape)
+    return truth, place, u, float((truth.true[tensor] * u).sum())
+
+
+def curves(row: str = "vae bernoulli tanh", tensor: str = "p.encoder.mu.W") -> Curves:
+    """Both curves for one tensor of one row of the table."""
+    truth, place, u, exact = slope_setting(find([row])[0], tensor)
+    job, leaf, dy = truth.job, truth.job.leaves[place], truth.dy
+
+    def phi(t: float) -> float:
+        return float(dy @ (job.moved(leaf, u, t) - job.y0))
+
+    steps: dict[str, Points] = {"forward": [], "central": [], "4th order": [], "complex step": []}
+    with quiet():
+        for k in np.arange(-1.0, -16.01, -0.5):
+            h = 10.0**k
+            values = {
+                "forward": phi(h) / h,
+                "central": (phi(h) - phi(-h)) / (2 * h),
+                "4th order": (8 * (phi(h) - phi(-h)) - phi(2 * h) + phi(-2 * h)) / (12 * h),
+                "complex step": complex_slope(truth, place, u, h),
+            }
+            for name, value in values.items():
+                steps[name].append((h, max(abs(value - exact) / abs(exact), 1e-17)))
+        taylor: dict[str, Points] = {"right gradient": [], "gradient off by 1 %": []}
+        for k in range(2, 24):
+            t = 2.0**-k
+            value = phi(t)
+            taylor["right gradient"].append((t, abs(value - t * exact)))
+            taylor["gradient off by 1 %"].append((t, abs(value - 1.01 * t * exact)))
+    return Curves(steps, taylor, row, tensor)
+
+
+def complex_slope(truth: ExactGradients, place: int, u: Array, h: float) -> float:
+    """The complex step with a step of one's own choice."""
+    job = truth.job
+    values = list(job.base)
+    leaf = job.leaves[place]
+    values[leaf.place] = leaf.value + 1j * h * u
+    return float(truth.dy @ (job.output(values).imag / h))

@@ -1,0 +1,85 @@
+"""Exact gradients of a row, computed once: what planted bugs and other backends are held
+against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minivae import ops
+from minivae.proof.case import Case
+from minivae.types import Array
+from minivae.verify import contract
+from minivae.verify.check import noises, upstream
+from minivae.verify.evaluate import Pass, quiet
+from minivae.verify.oracles import Case as Trial
+from minivae.verify.oracles import by_complex_step, tolerances
+from minivae.verify.structure import align
+from minivae.verify.tolerances import EPS64
+from minivae.verify.votes import Probe
+
+
+class ExactGradients:
+    """The true gradient of every tensor of a row at its test point, and how far a right one
+    may be off.
+
+    The truth comes from the forward alone, so it does not change with the backward on trial.
+    """
+
+    def __init__(self, case: Case, K: Any = ops) -> None:
+        self.case = case
+        self.job = self.bind(K)
+        rng = np.random.default_rng(5)
+        with quiet():
+            self.job.adopt(contract.unpack(self.job.run(self.job.base))[0])
+            self.dy = upstream(self.job, rng)
+            hands = self.job.gradient(self.dy)
+            noise = noises(self.job, self.dy, hands, rng, EPS64)
+            probe = Probe(self.job, self.dy, rng)
+            self.true: dict[str, Array] = {}
+            self.allowed: dict[str, Array] = {}
+            for i, leaf in enumerate(self.job.leaves):
+                hand = hands[i]
+                assert hand is not None
+                trial = Trial(probe, leaf, i, hand, noise[i], EPS64, 1.0)
+                trial.entries = np.arange(leaf.value.size)
+                by_complex_step(trial)
+                self.true[leaf.name] = trial.true.reshape(leaf.value.shape)
+                self.allowed[leaf.name] = tolerances(trial).reshape(leaf.value.shape)
+
+    def bind(self, K: Any) -> Pass:
+        """The row's pass under a namespace of ops."""
+        case = self.case
+        job = Pass(
+            lambda *inputs: case.forward(K, *inputs),
+            lambda dy, cache: case.backward(K, dy, cache),
+            list(case.inputs.values()),
+            list(case.inputs),
+        )
+        if case.wrt is not None:
+            job.leaves = [x for x in job.leaves if job.names[x.arg] in case.wrt]
+        known = getattr(self, "job", None)
+        if known is not None:
+            job.y_tree, job.y_shapes, job.y0 = known.y_tree, known.y_shapes, known.y0
+        return job
+
+    def wrong(self, K: Any = ops) -> str:
+        """The first tensor whose gradient under K is wrong, or how it failed; '' when all is
+        right."""
+        job = self.bind(K)
+        try:
+            y, cache = job.run(job.base)
+            if not contract.same_bits(self.job.vector(y), self.job.y0):
+                return "y"
+            raw = job.backward(job.upstream(self.dy), cache)
+            pieces, faults = align(job, raw)
+        except Exception as error:
+            return f"raises {type(error).__name__}"
+        if faults:
+            return faults[0].kind
+        for leaf, piece in zip(job.leaves, pieces, strict=True):
+            gap = np.abs(np.asarray(piece, dtype=np.float64) - self.true[leaf.name])
+            if not (gap <= self.allowed[leaf.name]).all():
+                return leaf.name
+        return ""

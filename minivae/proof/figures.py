@@ -1,0 +1,182 @@
+"""The figures of the verification ladder, measured: each with its limit and whether it is
+reached."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from minivae import ops
+from minivae.proof import corpus, fifty_digits, meaning, mutation_score, right_passes
+from minivae.proof import full_size as whole
+from minivae.proof.case import Case
+from minivae.proof.cases import find
+from minivae.proof.exact_gradients import ExactGradients
+from minivae.proof.op_cases import op_cases
+from minivae.verify.report import Report
+from minivae.verify.tolerances import tol
+
+
+class Figure(NamedTuple):
+    """One measured figure."""
+
+    name: str
+    value: float
+    limit: float
+    unit: str = ""
+    at_least: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+def worst(values: Iterator[float | None]) -> float:
+    """The largest of the votes that were taken; NaN wins, and so does taking none."""
+    taken = [v for v in values if v is not None]
+    if not taken or any(math.isnan(v) for v in taken):
+        return math.nan
+    return max(taken)
+
+
+def ladder(reports: list[Report]) -> list[Figure]:
+    """The votes over every op and model."""
+    rows = [row for report in reports for row in report.rows]
+    slopes = [abs(r.taylor - 2) for r in rows if r.taylor is not None and math.isfinite(r.taylor)]
+    return [
+        Figure(
+            "complex step, of the tensor's largest entry",
+            worst(r.complex_step for r in rows),
+            tol("complex_step"),
+        ),
+        Figure(
+            "complex step, worst single entry",
+            worst(r.worst_entry for r in rows),
+            tol("worst_entry"),
+        ),
+        Figure("adjoint identity, float64", worst(r.adjoint for r in rows), tol("adjoint64")),
+        Figure("Taylor slope, distance from 2", worst(iter(slopes)), tol("taylor_slope")),
+    ]
+
+
+def adjoint32() -> Figure:
+    """<v, J u> = <J^T v, u> with backward run in float32, against J u in float64."""
+    found = []
+    for case in op_cases():
+        found += float32_gaps(case)
+    return Figure("adjoint identity, float32", max(found), tol("adjoint32"))
+
+
+def float32_gaps(case: Case) -> list[float]:
+    """By tensor, the identity's gap over the norm of its terms."""
+    truth = ExactGradients(case)
+    small = {
+        n: np.asarray(v, dtype=np.float32) if isinstance(v, np.ndarray) else v
+        for n, v in case.inputs.items()
+    }
+    wide = {n: v.astype(np.float64) if isinstance(v, np.ndarray) else v for n, v in small.items()}
+    exact = ExactGradients(case._replace(inputs=wide))
+    job = truth.bind(ops)
+    job.base = [
+        np.asarray(v, dtype=np.float32) if isinstance(v, np.ndarray) else v for v in job.base
+    ]
+    y = job.run(job.base)[0]
+    job.adopt(y)
+    gaps = []
+    rng = np.random.default_rng(6)
+    for leaf, grad in zip(job.leaves, job.gradient(exact.dy), strict=True):
+        assert grad is not None
+        u = rng.choice([-1.0, 1.0], grad.shape)
+        left, right = float((grad * u).sum()), float((exact.true[leaf.name] * u).sum())
+        gaps.append(abs(left - right) / float(np.abs(grad * u).sum()))
+    return gaps
+
+
+def precise() -> Figure:
+    errors = [max(fifty_digits.errors(case, entries=12).values()) for case in find() if light(case)]
+    return Figure("50 digits, ops, layers and models", max(errors), tol("fifty_digits"))
+
+
+def light(case: Case) -> bool:
+    """Rows that do not take minutes in 80-digit arithmetic: every op, and the models' main
+    variants."""
+    heavy = (
+        "vae two hidden",
+        "vae four",
+        "vae free bits i",
+        "vae free bits a",
+        "vae beta",
+        "vae warm-up",
+        "vae one",
+    )
+    return not case.name.startswith(heavy)
+
+
+def full_size(plants: int) -> list[Figure]:
+    """Probes and planted errors in a 784-400-20 model."""
+    model = whole.FullSize()
+    start = time.process_time()
+    rows = model.probe_all()
+    spent = time.process_time() - start
+    found = whole.score_plants(model, plants, tol("plant"))
+    hits = sum(hit for hit, _ in found)
+    return [
+        Figure("full size, worst probe over the norm", worst(r.error for r in rows), tol("probe")),
+        Figure("full size, all tensors", spent, tol("full_size_seconds"), "s"),
+        Figure(f"planted errors located, of {plants}", hits, plants, at_least=True),
+        Figure(
+            "locating one, slowest", max(f.seconds for _, f in found), tol("locate_seconds"), "s"
+        ),
+    ]
+
+
+def mutants() -> list[Figure]:
+    """The planted bugs' scoreboard in figures."""
+    board = mutation_score.score()
+    planted = len(board.outcomes)
+    share = board.killed / max(1, planted - len(board.equivalent))
+    return [
+        Figure("mutants planted", planted, tol("mutants"), at_least=True),
+        Figure("killed, of the non-equivalent", share, 1.0, at_least=True),
+        Figure("killing them", board.seconds, tol("mutant_seconds"), "s"),
+    ]
+
+
+def curated() -> list[Figure]:
+    board = corpus.run_corpus()
+    return [
+        Figure("curated bugs", len(board.results), tol("corpus"), at_least=True),
+        Figure("caught", board.caught / len(board.results), 1.0, at_least=True),
+        Figure("attributed to the right op", board.attributed, tol("attribution"), at_least=True),
+    ]
+
+
+def meanings() -> Figure:
+    bad = sum(not m.ok for m in meaning.checks())
+    return Figure("identities of meaning that fail", bad, 0)
+
+
+def alarms(examples: int) -> Figure:
+    """False alarms on right passes at random test points."""
+    return Figure(
+        f"false alarms in {examples} random right passes", right_passes.false_alarms(examples), 0
+    )
+
+
+def measure(plants: int = 200, examples: int = 10_000) -> Iterator[Figure]:
+    """Every figure in turn, as it is measured."""
+    yield from ladder([case.run() for case in find()])
+    yield adjoint32()
+    yield precise()
+    yield from full_size(plants)
+    yield from mutants()
+    yield from curated()
+    yield meanings()
+    yield alarms(examples)
+
+
+Measure = Callable[..., Iterator[Figure]]

@@ -1,0 +1,255 @@
+"""A backend's kernels against the reference: budgets derived from float32 itself, in units of
+last places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minivae import ops
+from minivae.proof.cancellation import largest_term, ulps
+from minivae.proof.kernel_points import SIZES, arguments
+from minivae.types import Array
+from minivae.verify.tolerances import EPS32, tol
+
+ELEMENTWISE = frozenset(
+    "relu_forward relu_backward tanh_forward tanh_backward sigmoid_forward sigmoid_backward "
+    "softplus_forward softplus_backward bound_logvar_forward bound_logvar_backward kl_forward "
+    "kl_backward reparameterise_forward latent_forward dense_relu_backward dense_tanh_backward "
+    "free_bits_forward free_bits_backward".split()
+)
+EXACT = frozenset(
+    "philox uniforms normals permutation gather binarise gather_binarise relu_forward "
+    "relu_backward bound_logvar_forward bound_logvar_backward free_bits_forward free_bits_backward "
+    "dense_relu_backward".split()
+)
+# A card's TF32 touches these products alone: op -> the two factors.
+PRODUCTS: dict[str, Callable[..., tuple[Array, Array]]] = {
+    "dense_forward": lambda x, W, b: (x, W),
+    "dense_relu_forward": lambda x, W, b: (x, W),
+    "dense_tanh_forward": lambda x, W, b: (x, W),
+    "dense_backward_params": lambda dy, x: (x.T, dy),
+    "dense_backward_input": lambda dy, W: (dy, W.T),
+}
+IN_PLACE = frozenset({"sgd_update", "adam_update"})
+
+
+class KernelRow(NamedTuple):
+    """One output of one kernel over all sizes: its error and the reference's, and its ULPs."""
+
+    op: str
+    output: int
+    error: float  # rms of |kernel - float64| over the largest entry, at the worst size
+    allowed: float  # what that error was measured against, at the same size
+    ulp_p99: float
+    ulp_worst: float
+    at: tuple[int, ...]
+    value: float
+    true: float
+    size: tuple[int, ...]
+    problem: str  # '' or what is wrong
+
+    @property
+    def ok(self) -> bool:
+        return not self.problem
+
+
+def widened(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """float32 arrays as float64 copies."""
+    return tuple(
+        a.astype(np.float64) if isinstance(a, np.ndarray) and a.dtype == np.float32 else copied(a)
+        for a in args
+    )
+
+
+def copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def run(function: Callable[..., Any], op: str, args: tuple[Any, ...], K: Any = None) -> list[Array]:
+    """The outputs as host arrays; for an op that works in place, the arguments it changes."""
+    if K is None:
+        result = function(*args)
+        outputs = args[:4] if op in IN_PLACE else result
+    else:
+        args = tuple(K.to_device(a) if isinstance(a, np.ndarray) else a for a in args)
+        result = function(*args)
+        outputs = args[:4] if op in IN_PLACE else result
+    if op in IN_PLACE:
+        outputs = tuple(a for a in outputs if getattr(a, "ndim", 0))
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    return [np.asarray(K.to_host(a) if K is not None else a) for a in outputs]
+
+
+def in_sequence(x: Array, W: Array, b: Array) -> Array:
+    """x W + b in float32 with the terms added one after another, the bias first.
+
+    The order that makes a product the same for every tile, thread and processor; BLAS may be
+    luckier, so float32's own error in a product is the worse of the two.
+    """
+    y = np.broadcast_to(b, (len(x), W.shape[1])).astype(np.float32)
+    for k in range(x.shape[1]):
+        y = y + x[:, k : k + 1] * W[k]
+    return np.asarray(y)
+
+
+# Other float32 evaluations whose error is as legitimate as the reference's.
+ALSO: dict[str, Callable[..., Array]] = {
+    "dense_forward": in_sequence,
+    "dense_relu_forward": lambda x, W, b: np.maximum(in_sequence(x, W, b), 0),
+    "dense_tanh_forward": lambda x, W, b: np.tanh(in_sequence(x, W, b)),
+}
+
+
+def tf32_bound(op: str, args: tuple[Any, ...], place: int) -> Array:
+    """The most that TF32 can move each entry of an output: (2u + u²) |a||b| of its product a b.
+
+    Every input is off by a relative u at most, sums stay in float32, and neither ReLU nor tanh
+    makes a difference larger. 0 for whatever is not made by a product.
+    """
+    if op not in PRODUCTS or place > 0:  # the second output, db, is a plain sum
+        return np.zeros(())
+    a, b = (np.abs(factor.astype(np.float64)) for factor in PRODUCTS[op](*args))
+    u = tol("tf32_input")
+    return np.asarray((2 * u + u * u) * (a @ b))
+
+
+def poison() -> None:
+    """Leave NaN in freshly freed memory, so that an output nobody wrote shows."""
+    for size in (64, 1024, 16384, 262144):
+        np.full(size, np.nan, dtype=np.float32)
+
+
+def rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(values * values))) if values.size else 0.0
+
+
+def compare(
+    op: str, K: Any, rng: np.random.Generator, size: tuple[int, int, int, int]
+) -> Iterator[KernelRow]:
+    """One op at one size: the kernel, the float32 reference and float64."""
+    args = arguments(op, rng, size)
+    reference = getattr(ops, op)
+    kept = tuple(copied(a) for a in args)
+    exact = run(reference, op, widened(args))
+    rough = run(reference, op, tuple(copied(a) for a in args))
+    poison()
+    mine = run(getattr(K, op), op, args, K)
+    touched = op not in IN_PLACE and any(
+        isinstance(a, np.ndarray) and not np.array_equal(a, b)
+        for a, b in zip(args, kept, strict=True)
+    )
+    if len(mine) != len(exact):
+        yield KernelRow(
+            op, 0, np.inf, 0, 0, 0, (), 0, 0, size, f"{len(mine)} outputs for {len(exact)}"
+        )
+        return
+    for place, (kernel, float32, true) in enumerate(zip(mine, rough, exact, strict=True)):
+        rivals = [float32] if op not in ALSO else [float32, ALSO[op](*kept)]
+        slack = tf32_bound(op, kept, place) if getattr(K, "tf32", False) else np.zeros(())
+        row = judge(op, place, kernel, rivals, true, size, slack, largest_term(op, place, kept))
+        yield row._replace(problem="changes its inputs") if touched and row.ok else row
+
+
+def judge(
+    op: str,
+    place: int,
+    kernel: Array,
+    rivals: list[Array],
+    true: Array,
+    size: tuple[int, ...],
+    slack: Array | float = 0.0,
+    term: Array | float = 0.0,
+) -> KernelRow:
+    """Bits where bits are promised, units in the last place where elementwise, a budget
+    elsewhere: what an entry's error exceeds its slack by is held to float32's budget. A last
+    place is that of the entry or of its largest term."""
+    float32 = rivals[0]
+    if kernel.shape != true.shape or kernel.dtype != float32.dtype:
+        problem = f"{kernel.dtype} {kernel.shape} for {float32.dtype} {true.shape}"
+        return KernelRow(op, place, np.inf, 0, 0, 0, (), 0, 0, size, problem)
+    wide, exact = kernel.astype(np.float64), true.astype(np.float64)
+    gap = np.maximum(np.abs(wide - exact) - slack, 0.0)  # NaN stays
+    at = tuple(
+        int(i)
+        for i in np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape)
+    )
+    biggest = float(np.abs(exact).max(initial=0)) or 1.0
+    owns = [np.abs(rival.astype(np.float64) - exact) for rival in rivals]
+    error, tail = rms(gap) / biggest, float(gap[at]) / biggest
+    # A reference that happens to be exact leaves nothing to double: one rounding is always allowed.
+    allowed = tol("budget_factor") * max(*(rms(own) / biggest for own in owns), EPS32 / 4)
+    tails = (float(own.max(initial=0)) / biggest for own in owns)
+    tail_allowed = tol("budget_tail") * max(*tails, EPS32)
+    p99 = worst = 0.0
+    problem = ""
+    if not np.isfinite(wide).all():
+        problem = "NaN or inf: an output was not written"
+    elif op in EXACT:
+        problem = "" if np.array_equal(kernel, float32) else "not the reference's bits"
+    elif op in ELEMENTWISE:
+        each, base = ulps(kernel, exact, term), ulps(float32, exact, term)
+        worst = float(each.max())
+        # of fewer than a hundred, the 99th percentile is the worst one again
+        p99 = float(np.percentile(each, 99)) if each.size >= 100 else 0.0
+        p99_limit = max(tol("ulp_p99"), tol("budget_factor") * float(np.percentile(base, 99)))
+        limit = max(tol("ulp_worst"), tol("budget_factor") * float(base.max()))
+        if not (p99 <= p99_limit and worst <= limit):
+            problem = f"{p99:.1f} ULP at the 99th percentile, {worst:.1f} at worst"
+    elif not error <= allowed:
+        problem = f"rms error {error:.2g} of the largest entry, allowed {allowed:.2g}"
+    elif not tail <= tail_allowed:
+        problem = f"worst error {tail:.2g} of the largest entry, allowed {tail_allowed:.2g}"
+    return KernelRow(
+        op, place, error, allowed, p99, worst, at, float(wide[at]), float(exact[at]), size, problem
+    )
+
+
+def check_kernels(K: Any, names: list[str] | None = None, seed: int = 1) -> list[KernelRow]:
+    """The worst row of every output of every op of backend K, over all sizes."""
+    rows: dict[tuple[str, int], KernelRow] = {}
+    for op in ops.OPS:
+        if names and op not in names and op.rsplit("_", 1)[0] not in names:
+            continue
+        for number, size in enumerate(SIZES):
+            rng = np.random.default_rng([seed, number])
+            try:
+                found = list(compare(op, K, rng, size))
+            except MemoryError:  # says nothing about the kernel
+                raise
+            except Exception as error:
+                text = f"raised {type(error).__name__}: {' '.join(str(error).split())}"
+                found = [KernelRow(op, 0, np.inf, 0, 0, 0, (), 0, 0, size, text)]
+            for row in found:
+                key = (op, row.output)
+                old = rows.get(key)
+                if old is None or rank(row) > rank(old):
+                    rows[key] = row
+    return list(rows.values())
+
+
+def rank(row: KernelRow) -> tuple[bool, float]:
+    return (not row.ok, row.error / row.allowed if row.allowed > 0 else row.error)
+
+
+def threads_agree(make: Callable[[int], Any], counts: tuple[int, ...] = (1, 2)) -> list[str]:
+    """Ops whose results depend on the number of threads; `make` loads the backend with that
+    many."""
+    backends = [make(count) for count in counts]
+    different = []
+    for op in ops.OPS:
+        for size in SIZES[-2:]:
+            results = [
+                run(getattr(K, op), op, arguments(op, np.random.default_rng(9), size), K)
+                for K in backends
+            ]
+            same = all(
+                np.array_equal(a, b)
+                for other in results[1:]
+                for a, b in zip(results[0], other, strict=True)
+            )
+            if not same and op not in different:
+                different.append(op)
+    return different

@@ -1,0 +1,1 @@
+"""A run on disk: its settings, its directory and lock, checkpoints, metrics, and how to go on."""

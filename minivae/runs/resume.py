@@ -1,0 +1,127 @@
+"""Continuing a run: is it the same run, where does it stand, and what must the user be told."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from minivae.data.dataset import Dataset
+from minivae.models.config import ModelConfig
+from minivae.runs.config import FREE_ON_RESUME, NOTED_ON_RESUME, TrainConfig
+from minivae.runs.directory import RunDirectory
+from minivae.runs.errors import CheckpointError, RunError
+from minivae.runs.state import State
+
+Note = Callable[[str], None]
+
+
+def fingerprint(dataset: Dataset) -> dict[str, Any]:
+    """What tells this data from other data: name, sizes, and a sha256 of every part."""
+    sums = hashlib.sha256(repr(float(dataset.scale)).encode())
+    sizes = {}
+    for name, rows in dataset.parts.items():
+        sums.update(f"{name} {rows.shape} {rows.dtype}".encode())
+        sums.update(np.ascontiguousarray(rows).view(np.uint8).data)
+        sizes[name] = list(rows.shape)
+    return {"name": dataset.name, "sizes": sizes, "sha256": sums.hexdigest()}
+
+
+def starting_state(
+    directory: RunDirectory,
+    model: ModelConfig,
+    config: TrainConfig,
+    data: Mapping[str, Any],
+    note: Note,
+) -> State:
+    """The newest sound checkpoint's state, checked to be this model's on this data; else a new one.
+
+    Raises CheckpointError or RunError in one line where it is another run's.
+    """
+    if not directory.resume:
+        return State.fresh(model, config.seed)
+    written = directory.read_config()
+    if written is not None:
+        require_same(directory, written, model, config, data)
+    checkpoint = directory.checkpoints.newest_sound(note)
+    if checkpoint is None:
+        note(f"{directory.path} has no checkpoint yet: starting from the beginning")
+        return State.fresh(model, config.seed)
+    require_same(directory, checkpoint.manifest, model, config, data)
+    tell_changes(checkpoint.manifest["train"], config, note)
+    return State.from_checkpoint(checkpoint, model)
+
+
+def require_same(
+    directory: RunDirectory,
+    written: Mapping[str, Any],
+    model: ModelConfig,
+    config: TrainConfig,
+    data: Mapping[str, Any],
+) -> None:
+    """Raise unless `written` (config.json or a manifest) is of this model, run and data."""
+    _require_known(directory, written, model, config)
+    for key, here in model.to_dict().items():
+        there = written["model"].get(key)
+        if there != here:
+            raise CheckpointError(
+                f"{directory.path} holds another model: its {key} is {there!r}, not {here!r}; "
+                "resume it with its own settings, or start a new run"
+            )
+    if written["data"].get("sha256") != data["sha256"]:
+        raise CheckpointError(
+            f"{directory.path} was trained on other data ({_sizes(written['data'])}; "
+            f"given: {_sizes(data)}); resume it with the same files, or start a new run"
+        )
+    _require_rows_to_judge_by(directory, written["train"], config)
+    for key, here in config.to_dict().items():
+        if key not in written["train"] or key in FREE_ON_RESUME | NOTED_ON_RESUME:
+            continue
+        there = written["train"][key]
+        if there != here:
+            raise RunError(
+                f"{directory.path} was started with {key} {there!r}, not {here!r}; "
+                "resume it with the same value, or start a new run"
+            )
+
+
+def _require_known(
+    directory: RunDirectory, written: Mapping[str, Any], model: ModelConfig, config: TrainConfig
+) -> None:
+    for part in ("model", "train", "data"):
+        if not isinstance(written.get(part), dict):
+            raise CheckpointError(f"{directory.path} has no {part!r} in its configuration")
+    type(model).from_dict(written["model"])  # an unknown key is named there
+    type(config).from_dict(written["train"])
+
+
+def _require_rows_to_judge_by(
+    directory: RunDirectory, written: Mapping[str, Any], config: TrainConfig
+) -> None:
+    """Early stopping cannot be added to a run that has seen the rows it would judge by."""
+    asked = config.patience is not None and config.validation is not None
+    if asked and written.get("validation") is None:
+        raise RunError(
+            f"{directory.path} was trained on all its rows, so --patience has none left to judge "
+            "by; resume it without --patience, or start a new run with it"
+        )
+
+
+def _sizes(data: Mapping[str, Any]) -> str:
+    sizes = data.get("sizes", {})
+    train = "x".join(str(n) for n in sizes.get("train", [])) or "?"
+    return f"{data.get('name')!r}, {train}, sha256 {str(data.get('sha256'))[:12]}"
+
+
+def tell_changes(written: Mapping[str, Any], config: TrainConfig, note: Note) -> None:
+    """Say which changes make the result differ from an uninterrupted run's."""
+    for key in ("backend", "tf32", *sorted(NOTED_ON_RESUME)):
+        here = getattr(config, key)
+        there = written.get(key, False if key == "tf32" else None)  # older runs have no tf32
+        if there != here:
+            note(
+                f"this run had {key} {there} and goes on with {here}: "
+                "its bits may differ from an uninterrupted run's"
+            )

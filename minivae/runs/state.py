@@ -1,0 +1,116 @@
+"""Where a run stands: everything a checkpoint must hold for the next update to be the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minivae.models.config import ModelConfig
+from minivae.models.initialise import initialise
+from minivae.models.vae import layout_of
+from minivae.runs.checkpoint import MOMENTS, Checkpoint, Tensors
+from minivae.runs.errors import CheckpointError
+from minivae.types import Array
+
+
+@dataclass
+class Sums:
+    """Sums over the epoch so far; they are part of the state, so a resumed epoch reports itself."""
+
+    updates: int = 0
+    samples: int = 0
+    nll: float = 0.0
+    kl: float = 0.0
+    loss: float = 0.0
+    kl_j: list[float] = field(default_factory=list)
+
+    def add(self, metrics: dict[str, Any]) -> None:
+        """Add what a step's `metrics()` returned."""
+        self.updates += int(metrics["updates"])
+        self.samples += int(metrics["samples"])
+        self.nll += float(metrics["nll"])
+        self.kl += float(metrics["kl"])
+        self.loss += float(metrics["loss"])
+        more = [float(value) for value in metrics["kl_j"]]
+        self.kl_j = [a + b for a, b in zip(self.kl_j or [0.0] * len(more), more, strict=True)]
+
+    def figures(self) -> dict[str, Any]:
+        """Means over the epoch's samples, nats per datum, as each batch saw its own parameters."""
+        n = max(self.samples, 1)
+        return {
+            "loss": self.loss / n,
+            "reconstruction": self.nll / n,
+            "kl": self.kl / n,
+            "elbo": -(self.nll + self.kl) / n,
+            "kl_j": [value / n for value in self.kl_j],
+        }
+
+
+@dataclass
+class Progress:
+    """Counters: complete epochs, updates done in the next, all updates, and the best so far."""
+
+    epoch: int = 0
+    update: int = 0
+    t: int = 0
+    best: float | None = None
+    best_epoch: int | None = None
+    waited: int = 0  # epochs since the best
+    sums: Sums = field(default_factory=Sums)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; floats come back as the same bits."""
+        return {**self.__dict__, "sums": dict(self.sums.__dict__)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Progress:
+        """The inverse of `to_dict`."""
+        return cls(**{**values, "sums": Sums(**values["sums"])})
+
+
+@dataclass
+class State:
+    """theta (P,), moments (2, P), float32 on the host, and the counters."""
+
+    theta: Array
+    moments: Array
+    progress: Progress
+
+    @classmethod
+    def fresh(cls, model: ModelConfig, seed: int) -> State:
+        """The state before the first update."""
+        theta = initialise(model, seed, "float32")
+        return cls(theta, np.zeros((2, theta.size), dtype=theta.dtype), Progress())
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint, model: ModelConfig) -> State:
+        """The state in a verified checkpoint of this model; CheckpointError where it has none."""
+        try:
+            moments = checkpoint.tensors[MOMENTS].copy()
+            progress = Progress.from_dict(checkpoint.manifest["progress"])
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{checkpoint.path} holds no state to go on from ({error}); start a new run"
+            ) from None
+        return cls(theta_from(checkpoint.tensors, model), moments, progress)
+
+    def tensors(self, model: ModelConfig) -> Tensors:
+        """The state as named tensors: the parameters by name, the optimiser's moments in one."""
+        return {**layout_of(model).views(self.theta), MOMENTS: self.moments}
+
+    def finite(self) -> bool:
+        """Whether theta and moments hold neither NaN nor infinity."""
+        return bool(np.isfinite(self.theta).all() and np.isfinite(self.moments).all())
+
+
+def theta_from(tensors: Tensors, model: ModelConfig) -> Array:
+    """theta (P,) from a checkpoint's named tensors."""
+    layout = layout_of(model)
+    return layout.flatten(tensors, np.empty(layout.size, dtype=np.float32))
+
+
+def checkpoint_bytes(model: ModelConfig) -> int:
+    """About how large a checkpoint of this model is: three float32 per parameter, and a header."""
+    return 12 * layout_of(model).size + 16384

@@ -1,0 +1,166 @@
+"""The checkpoints of one run: their names, which to keep, which is best, and which is sound."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from minivae.runs.checkpoint import (
+    TEMPORARY,
+    Checkpoint,
+    Tensors,
+    encode_json,
+    manifest_path,
+    read_checkpoint,
+    read_manifest,
+    write_atomically,
+    write_checkpoint,
+)
+from minivae.runs.errors import CheckpointError, RunError, describe_os_error
+
+NAME = re.compile(r"epoch-(\d{4,})(?:-update-(\d{6,}))?\.safetensors")
+POINTERS = ("best", "last")
+INSIDE = 2  # checkpoints kept within an epoch
+
+Key = tuple[int, int]  # (complete epochs, updates done in the next one)
+
+
+def name_of(key: Key) -> str:
+    """File name of the checkpoint at ``key``: ``epoch-0003`` or ``epoch-0003-update-000120``."""
+    epoch, update = key
+    return f"epoch-{epoch:04d}" + (f"-update-{update:06d}" if update else "") + ".safetensors"
+
+
+def key_of(path: Path) -> Key | None:
+    """The key in a checkpoint's file name, or None if it is no checkpoint's name."""
+    match = NAME.fullmatch(path.name)
+    return (int(match[1]), int(match[2] or 0)) if match else None
+
+
+class CheckpointStore:
+    """A directory of checkpoints; ``best`` and ``last`` are manifests naming one of them.
+
+    A numbered file never changes once it has its manifest, so a stop at any moment leaves every
+    older checkpoint as it was. Beside each pointer ``NAME.json`` stands ``NAME.safetensors``, a
+    hard link (or copy) for people and other tools; this program reads the file the pointer names.
+    """
+
+    def __init__(self, directory: Path, keep: int = 3) -> None:
+        self.directory = directory
+        self.keep = keep
+
+    def keys(self) -> list[Key]:
+        """All numbered checkpoints, sound or not, oldest first; one file of the two is enough."""
+        if not self.directory.is_dir():
+            return []
+        files = (p for p in self.directory.iterdir() if p.suffix in (".safetensors", ".json"))
+        found = {key_of(path.with_suffix(".safetensors")) for path in files}
+        return sorted(key for key in found if key is not None)
+
+    def save(self, key: Key, tensors: Tensors, facts: dict[str, Any], best: bool) -> None:
+        """Write the checkpoint at ``key``, point ``last`` (and ``best``) at it, drop old ones.
+
+        Raises RunError when the disk refuses; what was there before is then still whole.
+        """
+        path = self.directory / name_of(key)
+        manifest = write_checkpoint(path, tensors, facts)
+        for pointer in POINTERS if best else POINTERS[1:]:
+            self._point(pointer, manifest)
+        self._prune(key)
+
+    def settle(self, newest: Key, best: Key | None, note: Callable[[str], None]) -> None:
+        """Finish the save of ``newest``, from which a run goes on: its pointers, what to drop.
+
+        A kill may have come before either, and a finished run would never get to them again.
+        """
+        self._point("last", read_manifest(manifest_path(self.directory / name_of(newest))))
+        if best is not None:
+            try:
+                self._point("best", read_checkpoint(self.directory / name_of(best)).manifest)
+            except CheckpointError as error:
+                note(f"the best checkpoint so far, of epoch {best[0]}, is lost: {error}")
+        self._prune(newest)
+
+    def _point(self, pointer: str, manifest: dict[str, Any]) -> None:
+        write_atomically(self.directory / f"{pointer}.json", encode_json(manifest))
+        source = self.directory / manifest["file"]
+        target = self.directory / f"{pointer}.safetensors"
+        temporary = target.with_name(target.name + TEMPORARY)
+        temporary.unlink(missing_ok=True)
+        try:
+            try:
+                os.link(source, temporary)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(source, temporary)
+            os.replace(temporary, target)
+            temporary.unlink(missing_ok=True)  # two names of one file: replace leaves both
+        except OSError as error:
+            raise RunError(f"cannot write {target}: {describe_os_error(error)}") from error
+
+    def _prune(self, newest: Key) -> None:
+        """Keep the ``keep`` newest up to ``newest``, and the best; the rest is removed.
+
+        What lies beyond ``newest`` was damaged or belongs to an abandoned continuation. Those
+        inside epochs are counted apart and have served once their epoch is complete, so that
+        which files remain does not depend on when the clock asked for one.
+        """
+        candidates = [key for key in self.keys() if key <= newest]
+        ends = [key for key in candidates if key[1] == 0]
+        inside = [key for key in candidates if key[1] > 0 and newest[1] > 0]
+        kept = {name_of(key) for key in ends[-self.keep :] + inside[-INSIDE:]}
+        kept.add(self._target("best"))
+        for key in self.keys():
+            if name_of(key) not in kept:
+                path = self.directory / name_of(key)
+                manifest_path(path).unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+
+    def _target(self, pointer: str) -> str:
+        try:
+            return str(read_manifest(self.directory / f"{pointer}.json").get("file", ""))
+        except CheckpointError:
+            return ""
+
+    def clean(self) -> None:
+        """Remove what a killed run left half-written. Call it with the run's lock held."""
+        for path in self.directory.glob("*" + TEMPORARY):
+            path.unlink(missing_ok=True)
+
+    def load(self, which: str) -> Checkpoint:
+        """The verified ``best`` or ``last`` checkpoint; CheckpointError if it is not sound."""
+        pointer = self.directory / f"{which}.json"
+        if not pointer.exists():
+            raise CheckpointError(f"{self.directory} has no {which} checkpoint")
+        target = self.directory / str(read_manifest(pointer).get("file", ""))
+        if key_of(target) is None:
+            raise CheckpointError(f"{pointer.name} names no checkpoint")
+        return read_checkpoint(target)
+
+    def newest_sound(self, note: Callable[[str], None]) -> Checkpoint | None:
+        """The newest checkpoint that verifies; each damaged one passed over is noted.
+
+        Returns None when no checkpoint was ever completed; raises CheckpointError when some were
+        and every one is damaged.
+        """
+        faults: list[str] = []
+        completed = 0
+        for key in reversed(self.keys()):
+            path = self.directory / name_of(key)
+            completed += manifest_path(path).exists()
+            try:
+                checkpoint = read_checkpoint(path)
+            except CheckpointError as error:
+                faults.append(str(error))
+                continue
+            for fault in faults:
+                note(f"{fault}; using {path.stem} instead")
+            return checkpoint
+        if completed:
+            raise CheckpointError(
+                f"no sound checkpoint in {self.directory} ({'; '.join(faults)}); start a new run"
+            )
+        return None

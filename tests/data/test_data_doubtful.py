@@ -1,0 +1,91 @@
+"""Data that could be taken for something else without a word: refused, and named."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minivae.data import DataError, load
+from minivae.data.arrays import from_arrays
+from tests.data.refusals import refused
+
+ROWS = np.arange(40, dtype=np.float32).reshape(10, 4) / 40
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (np.inf, ["row 3", "inf", "whole numbers"]),
+        (-np.inf, ["row 3", "-inf"]),
+        (np.nan, ["row 3", "nan"]),
+        (0.5, ["row 3", "0.5"]),
+        (1e19, ["do not fit int64"]),
+        (2.0**63, ["do not fit int64"]),
+        (-(2.0**64), ["do not fit int64"]),
+    ],
+)
+def test_labels_that_int64_cannot_hold(value: float, words: list[str]) -> None:
+    y = np.zeros(10)
+    y[3] = value
+    with pytest.raises(DataError) as caught:
+        from_arrays(ROWS, labels={"train": y}, split=False)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_unsigned_labels_never_turn_negative() -> None:
+    y = np.full(10, 2**63 + 7, dtype=np.uint64)
+    with pytest.raises(DataError, match="do not fit int64"):
+        from_arrays(ROWS, labels={"train": y}, split=False)
+    y[:] = 2**62
+    dataset = from_arrays(ROWS, labels={"train": y}, split=False)
+    assert dataset.train_labels is not None and (dataset.train_labels == 2**62).all()
+
+
+def archive(path: Path, *names: str) -> Path:
+    """An .npz whose members have these names, each with other rows."""
+    with zipfile.ZipFile(path, "w") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile warns of a name that it has already
+        for i, name in enumerate(names):
+            with file.open(zipfile.ZipInfo(name), "w") as stream:
+                np.save(stream, ROWS + i)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["x.npy", "x.npy"], ["two members named x.npy"]),
+        (["x.npy", "X.npy"], ["x.npy beside X.npy"]),
+        (["X.npy", "y.npy", "x.npy"], ["X.npy beside x.npy"]),
+        (["x-train.npy", "x_train.npy"], ["x-train.npy beside x_train.npy"]),
+        (["x.npy", "note.txt", "note.txt"], ["two members named note.txt"]),
+    ],
+)
+def test_an_archive_in_which_a_name_means_two_things(
+    tmp_path: Path, names: list[str], words: list[str]
+) -> None:
+    refused(load, archive(tmp_path / "a.npz", *names), *words)
+
+
+def test_a_member_whose_name_goes_on_after_a_nul(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.npz", "x.npy_hidden")
+    path.write_bytes(path.read_bytes().replace(b"x.npy_hidden", b"x.npy\0hidden"))
+    refused(load, path, "NUL", r"x.npy\x00hidden")
+
+
+def test_a_path_with_a_nul_and_one_that_is_too_long() -> None:
+    for text, words in (("a/b\0c.npy", r"a/b\x00c.npy"), ("d/" * 3000 + "x.npy", "check the path")):
+        with pytest.raises(DataError) as caught:
+            load(text)
+        assert words in str(caught.value) and len(str(caught.value)) <= 600
+
+
+def test_a_damaged_header_never_floods_the_message(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.npz", "x" * 60_000 + "\x1b[31m.npy", "z.npy")
+    with pytest.raises(DataError) as caught:
+        load(path)
+    assert len(str(caught.value)) <= 600 and str(caught.value).isprintable()

@@ -1,0 +1,98 @@
+"""PCA, probabilistic PCA, the autoencoder and the linear VAE as scikit-learn estimators."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from minivae.estimators.autoencoder import Autoencoder
+from minivae.estimators.linear_vae import LinearVAE
+from minivae.estimators.pca import PCA
+from minivae.estimators.probabilistic_pca import ProbabilisticPCA
+
+MODELS = [
+    PCA(1),
+    ProbabilisticPCA(1),
+    Autoencoder(1, steps=20),
+    Autoencoder(1, hidden=(7,), activation="tanh", steps=20),
+    LinearVAE(1, steps=20),
+]
+
+
+def name_of(model):
+    return f"{type(model).__name__}-{getattr(model, 'hidden', ())}"
+
+
+@pytest.mark.estimators
+@pytest.mark.parametrize("model", MODELS, ids=name_of)
+def test_check_estimator(model):
+    """scikit-learn's own battery; no failure is expected, and none is excused."""
+    results = check_estimator(model, on_skip=None)
+    failed = [r["check_name"] for r in results if r["status"] not in ("passed", "skipped")]
+    assert failed == []
+
+
+@pytest.mark.estimators
+@pytest.mark.parametrize("model", MODELS, ids=name_of)
+def test_pipeline_grid_search_and_clone(model):
+    x = load_digits().data[:120] / 16.0
+    name = f"{type(model).__name__.lower()}__latent_dim"
+    search = GridSearchCV(make_pipeline(StandardScaler(), clone(model)), {name: [1, 3]}, cv=2)
+    search.fit(x)
+    assert search.best_estimator_.transform(x).shape == (120, search.best_estimator_[-1].latent_dim)
+    names = search.best_estimator_[-1].get_feature_names_out()
+    assert len(names) == search.best_estimator_[-1].latent_dim
+
+
+@pytest.mark.parametrize("model", MODELS, ids=name_of)
+def test_too_many_latent_dimensions(model):
+    x = np.random.default_rng(0).normal(size=(21, 5))
+    with pytest.raises(ValueError, match=r"latent_dim=6 must be .*n_features=5"):
+        clone(model).set_params(latent_dim=6).fit(x)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=name_of)
+def test_constant_features_leave_finite_numbers(model):
+    x = np.random.default_rng(0).normal(size=(31, 6))
+    x[:, 1], x[:, 4] = 0.0, 7.0
+    fitted = clone(model).set_params(latent_dim=2).fit(x)
+    assert np.isfinite(fitted.reconstruct(x)).all()
+
+
+def test_degenerate_data_are_named():
+    rng = np.random.default_rng(3)
+    flat = rng.normal(size=(40, 2)) @ rng.normal(size=(2, 6))
+    with pytest.raises(ValueError, match="choose a smaller latent_dim"):
+        ProbabilisticPCA(2).fit(flat)
+    with pytest.raises(ValueError, match="constant"):
+        LinearVAE(2, steps=3).fit(np.ones((9, 5)))
+    with pytest.raises(ValueError, match="minimum of 2"):
+        LinearVAE(2, steps=3).fit(np.ones((1, 5)))
+    one = Autoencoder(1, steps=5).fit(np.ones((1, 5)))
+    assert one.reconstruction_error(np.ones((1, 5))) < 1e-20
+
+
+def test_deep_without_an_activation_is_refused():
+    with pytest.raises(ValueError, match="activation=None is for hidden"):
+        Autoencoder(1, hidden=(4,), activation=None).fit(np.eye(5))
+
+
+def test_the_same_seed_gives_the_same_bits():
+    x = load_digits().data[:90] / 16.0
+    settings = {"latent_dim": 3, "hidden": (11,), "steps": 30, "batch_size": 17}
+    first, second = (Autoencoder(**settings).fit(x) for _ in range(2))
+    other = Autoencoder(**settings, random_state=1).fit(x)
+    assert np.array_equal(first.transform(x), second.transform(x))
+    assert not np.array_equal(first.transform(x), other.transform(x))
+
+
+def test_sampling_probabilistic_pca_gives_its_own_covariance():
+    x = load_digits().data / 16.0
+    model = ProbabilisticPCA(3).fit(x)
+    weight, _, c = model.model_
+    drawn = model.sample(40000)
+    assert np.abs(np.cov(drawn.T) - weight @ weight.T - c * np.eye(64)).max() < 0.02

@@ -1,0 +1,115 @@
+"""Compiled code is run only from files that nobody but this user (or root) can have written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from minivae_kernels.cpu.compile import disk_cache, own_files
+
+from tests.kernels.cpu.cached import kept, served
+
+pytestmark = pytest.mark.skipif(not own_files.OWNED, reason="no owners and modes here")
+STRANGER = 54321  # a user's number that nobody here has
+
+
+@pytest.fixture
+def filled(cache_folder: Path) -> tuple[Path, Path]:
+    """The cache's folder and the one file in it, from which a kernel is served."""
+    assert not served()
+    (path,) = kept(cache_folder)
+    assert served()
+    return cache_folder, path
+
+
+def test_a_new_cache_is_for_its_user_alone(filled: tuple[Path, Path]) -> None:
+    folder, path = filled
+    assert [p.stat().st_mode & 0o777 for p in (path, folder, folder.parent)] == [0o600] + [
+        0o700
+    ] * 2
+
+
+def needs_root() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+
+
+def give_away(path: Path) -> None:
+    needs_root()
+    os.chown(path, STRANGER, STRANGER)
+
+
+def as_link(path: Path) -> None:
+    real = path.with_name("real" + path.name)
+    path.rename(real)
+    path.symlink_to(real)
+
+
+def as_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path, 0o600)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        give_away,
+        lambda path: path.chmod(0o620),
+        lambda path: path.chmod(0o602),
+        lambda path: path.chmod(0o666),
+        as_link,
+        as_pipe,
+    ],
+    ids=["another's", "group", "others", "everyone", "link", "pipe"],
+)
+def test_a_file_that_others_could_have_written_is_compiled_again(
+    filled: tuple[Path, Path], spoil: Callable[[Path], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    _, path = filled
+    spoil(path)
+    assert disk_cache.read(path) == ({}, b"")
+    assert not served(), "it was run"
+    assert path.is_file() and not path.is_symlink()
+    assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (os.geteuid(), 0o600)
+    assert served(), "a file of our own in its place"
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [give_away, lambda path: path.chmod(0o777), lambda path: path.chmod(0o1777), as_link],
+    ids=["another's", "everyone", "sticky", "link"],
+)
+def test_a_folder_that_others_can_write_to_is_neither_read_nor_written(
+    filled: tuple[Path, Path], spoil: Callable[[Path], None]
+) -> None:
+    folder, path = filled
+    before = path.read_bytes()
+    spoil(folder)
+    assert disk_cache.cache_dir() not in (None, folder), "the next place is taken"
+    assert not served()
+    assert [p.read_bytes() for p in kept(folder)] == [before]
+
+
+def test_a_cache_of_root_that_all_may_read_serves(
+    filled: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_root()
+    folder, path = filled
+    folder.chmod(0o755)
+    path.chmod(0o644)
+    monkeypatch.setattr(own_files.os, "geteuid", lambda: STRANGER)
+    assert disk_cache.read(path)[0]
+
+
+def test_a_file_is_never_written_through_a_link(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    folder = tmp_path / "own"
+    own_files.make_own_folder(folder)
+    (folder / "kernel.bin").symlink_to(victim)
+    own_files.write_own(folder / "kernel.bin", b"code")
+    assert victim.read_bytes() == b"precious"
+    assert own_files.read_own(folder / "kernel.bin") == b"code"

@@ -1,0 +1,110 @@
+"""The team of threads: errors and interrupts, forks, cores, and who else has threads."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from minivae_kernels.cpu.ops.elementwise import unary_kernel
+from minivae_kernels.cpu.threads import count, pool
+from minivae_kernels.cpu.threads.barrier import SLEEPS, new_sync
+
+from tests.kernels.cpu.children import outcome
+
+
+def test_errors_in_a_member_reach_the_caller() -> None:
+    def fail(member: int, team: int, sync: Any) -> None:
+        if member == 1:
+            raise KeyError("here")
+
+    with pytest.raises(KeyError, match="here"):
+        pool.run(fail, 2)
+    seen: list[int] = []
+    pool.run(lambda member, team, sync: seen.append(member), 4)
+    assert sorted(seen) == [0, 1, 2, 3]
+
+
+def test_an_interrupt_before_the_start_lets_all_go(K: Any) -> None:
+    """Members that wait for one that never comes must not wait for ever."""
+    x = np.zeros(8, dtype=np.float32)
+    unary_kernel(0, 1, new_sync(1), 0, x, x)
+
+    def start(member: int, team: int, sync: Any) -> None:
+        if member == 0:
+            raise KeyboardInterrupt
+        unary_kernel(member, team, sync, 0, x, x)
+
+    with pytest.raises(KeyboardInterrupt):
+        pool.run(start, 3)
+    assert K.relu_forward(np.full((700, 700), 3, np.float32)).sum() == 3 * 700 * 700
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_has_its_own_team() -> None:
+    code = (
+        "import os, warnings, numpy as np\n"
+        "from minivae_kernels import load\n"
+        "K = load('numba', 2)\n"
+        "x = np.ones((600, 600), np.float32)\n"
+        "K['tanh_forward'](x)\n"
+        "warnings.simplefilter('ignore')  # of forking beside threads, which is the point\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    os._exit(0 if abs(K['tanh_forward'](x)[0, 0] - 0.7615942) < 1e-6 else 1)\n"
+        "print(os.waitpid(child, 0)[1])"
+    )
+    assert outcome(code) == ["0"]
+
+
+def test_blas_is_held_to_one_thread() -> None:
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    inside: list[int] = []
+
+    def look(member: int, team: int, sync: Any) -> None:
+        if member == 0:
+            found = threadpoolctl.threadpool_info()
+            inside.extend(lib["num_threads"] for lib in found if lib["user_api"] == "blas")
+
+    pool.run(look, 2)
+    assert inside
+    assert set(inside) == {1}
+
+
+def test_small_work_stays_on_one_thread(K: Any) -> None:
+    assert count.team_for(100) == 1
+    assert count.team_for(10**7) == 2
+
+
+@pytest.mark.skipif(not SLEEPS, reason="waiting threads yield here, they do not sleep")
+def test_a_member_that_waits_long_leaves_its_core() -> None:
+    """0.3 s at a barrier must cost next to no processor time, and end when the other comes."""
+    x = np.zeros(8, dtype=np.float32)
+    unary_kernel(0, 1, new_sync(1), 0, x, x)
+    used: list[float] = []
+
+    def wait(member: int, team: int, sync: Any) -> None:
+        if member == 1:
+            time.sleep(0.3)
+        before, begun = time.thread_time(), time.monotonic()
+        unary_kernel(member, team, sync, 0, x, x)
+        if member == 0:
+            used.extend((time.thread_time() - before, time.monotonic() - begun))
+
+    pool.run(wait, 2)
+    assert used[0] < 0.05
+    assert used[1] < 5
+
+
+def test_more_threads_than_cores_still_meet() -> None:
+    """Every barrier of every phase has sleepers then; none may be forgotten."""
+    x = np.arange(1000, dtype=np.float32)
+    y = np.zeros_like(x)
+    unary_kernel(0, 1, new_sync(1), 0, x, y)
+    team = 4 * pool.default_threads()
+    for _ in range(200):
+        y[:] = 0
+        pool.run(unary_kernel, team, 0, x, y)
+        assert (y == x).all()

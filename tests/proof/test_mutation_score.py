@@ -1,0 +1,160 @@
+"""The checker's own score, and the tester tested: faults planted in the checker show."""
+
+import sys
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from minivae import ops
+from minivae.proof import cases, corpus, exact_gradients, mutate
+from minivae.proof import mutation_score as scoring
+from minivae.verify import check, judge, manners
+from minivae.verify.tolerances import tol
+from tests.verify.zoo_wrong import CASES as WRONG
+
+
+@pytest.fixture(scope="module")
+def board():
+    return scoring.score()
+
+
+def test_every_mutant_that_changes_something_is_killed(board):
+    assert len(board.outcomes) >= tol("mutants")
+    assert [o.mutant.label for o in board.survivors] == []
+    assert board.killed + len(board.equivalent) == len(board.outcomes)
+
+
+def test_the_mutants_are_planted_quickly(board):
+    assert board.seconds <= 3 * tol("mutant_seconds")  # the figure itself is for an idle machine
+
+
+def test_mutants_reach_every_backward_pass(board):
+    planted = {o.mutant.function for o in board.outcomes}
+    passes = {n for n in cases.model_passes() if n.endswith("_backward")}
+    assert planted >= set(scoring.derivative_ops()) | passes
+    kinds = {o.mutant.kind for o in board.outcomes}
+    wanted = "sign|dropped term|dropped factor|constant|transpose|swapped operands|sum/mean|axis"
+    wanted += "|wrong cache field|comparison|dropped upstream"
+    assert kinds >= set(wanted.split("|"))
+
+
+def test_every_survivor_has_its_reason_and_no_reason_is_idle(board):
+    labels = [o.mutant.label for o in board.equivalent]
+    for function, change, why in scoring.EQUIVALENT:
+        assert why and any(label.startswith(f"{function}: {change}") for label in labels), change
+
+
+def test_the_curated_bugs_are_caught_and_named():
+    found = corpus.run_corpus()
+    assert len(found.results) >= tol("corpus")
+    assert [c.bug.name for c in found.results if not c.named] == []
+    assert found.attributed >= tol("attribution")
+
+
+def test_a_stale_corpus_says_so():
+    with pytest.raises(ValueError, match="renew the corpus"):
+        corpus.edited(corpus.Edit("ops.relu_backward", "no such text", ""))
+
+
+def test_planting_leaves_nothing_behind():
+    before = ops.relu_backward
+    mutant = next(iter(mutate.mutants(ops.relu_backward)))
+    with scoring.planted("ops.relu_backward", mutate.build(mutant, ops.relu_backward)):
+        assert ops.relu_backward is not before
+    assert ops.relu_backward is before
+
+
+# -- faults planted in the checker ---------------------------------------------------------------
+def wrong_passes_noticed():
+    """How many of some wrong passes the checker as it is now calls wrong."""
+    names = ("sign_W", "one_entry_x", "constant_1e-9", "half_W", "nan_b", "sign_x", "double_x")
+    return sum(not check(*WRONG[name][:3]).ok for name in names), len(names)
+
+
+def audit():
+    """What a checker must satisfy; a list of what it does not."""
+    from tests.verify.zoo_right import dense, dense_back
+    from tests.verify.zoo_wrong import B, W, X
+
+    problems = []
+    caught, count = wrong_passes_noticed()
+    if caught < count:
+        problems.append("misses")
+    report = check(dense, dense_back, (X, W, B))
+    if [row.tensor for row in report.rows] != ["x", "W", "b"]:
+        problems.append("tensors")
+    if any(row.checked != row.size for row in report.rows):
+        problems.append("entries")
+    return problems
+
+
+def test_the_checker_passes_its_audit():
+    assert audit() == []
+
+
+def test_a_checker_that_compares_nothing_is_caught(monkeypatch):
+    monkeypatch.setattr(judge, "tolerances", lambda case: np.full(len(case.entries), np.inf))
+    assert "misses" in audit()
+
+
+@pytest.fixture
+def vote(monkeypatch):
+    """Puts another function in place of the checker's vote, and hands it the real one first."""
+    module = sys.modules["minivae.verify.check"]  # the package's `check` is the function
+    real = module.vote
+
+    def replace(other):
+        monkeypatch.setattr(module, "vote", partial(other, real))
+
+    return replace
+
+
+def test_a_checker_that_skips_a_tensor_is_caught(vote):
+    def lazy(real, job, wide, dy, native, hands, report, *more):
+        real(job, wide, dy, native, hands, report, *more)
+        report.rows.pop()
+
+    vote(lazy)
+    assert "tensors" in audit()
+
+
+def test_a_checker_that_visits_one_tensor_twice_is_caught(vote):
+    def twice(real, job, wide, dy, native, hands, report, *more):
+        real(job, wide, dy, native, hands, report, *more)
+        report.rows[-1] = report.rows[0]
+
+    vote(twice)
+    assert "tensors" in audit()
+
+
+def test_a_checker_that_lets_nan_pass_is_caught(vote, monkeypatch):
+    monkeypatch.setattr(manners, "nan_faults", lambda job, pieces: [])
+
+    def blind(real, job, wide, dy, native, hands, report, *more):
+        native = [None if g is None else np.nan_to_num(g) for g in native]
+        hands = [None if g is None else np.nan_to_num(g) for g in hands]
+        real(job, wide, dy, native, hands, report, *more)
+        report.faults.clear()
+        for row in report.rows:
+            row.verdict = "right"
+
+    vote(blind)
+    assert "misses" in audit()
+
+
+def test_a_checker_that_visits_half_the_entries_is_caught(monkeypatch):
+    def half(case):
+        case.entries = np.arange(0, case.leaf.value.size, 2)
+
+    monkeypatch.setattr(judge, "choose_entries", half)
+    assert "entries" in audit()
+
+
+def test_truth_lets_no_nan_pass():
+    case = cases.find(["relu"])[0]
+    known = exact_gradients.ExactGradients(case)
+    K = SimpleNamespace(**{name: getattr(ops, name) for name in ops.OPS})
+    K.relu_backward = lambda dy, x: np.full_like(dy, np.nan)
+    assert known.wrong(K) == "x" and known.wrong() == ""
