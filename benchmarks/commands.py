@@ -46,7 +46,7 @@ def step(args: argparse.Namespace) -> Rows:
     """The whole training step."""
     from . import step as module
     from .step_text import table
-    from .timing import StopRule
+    from minivae.racing.statistics import StopRule
 
     on_gpu = args.backend == "cupy"
     default = [128, 512, 2048, 8192, 32768] if on_gpu else [20, 128, 512, 1024, 4096]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from . import RESULTS, results
-from .timing import verdict
+from minivae.racing.statistics import verdict
 
 
 class CompareError(ValueError):

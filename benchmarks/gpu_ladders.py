@@ -22,7 +22,7 @@ from .cases import LR, Case, make_rows, make_theta, parse_arch
 from .contenders.minivae_step import plan_of
 from .gate import check_updates, shared_data, worst
 from .ladders import TOL, LadderError
-from .timing import StopRule, interleave, percentiles
+from minivae.racing.statistics import StopRule, interleave, percentiles
 
 RULE = StopRule(least=7, most=25, seconds=10.0)
 STEP_CASE = "784-400-20:relu"

@@ -12,7 +12,7 @@ from .cases import parse_arch
 from .gate import GateError
 from .op_cases import CASES
 from .ops import gate_op
-from .timing import StopRule
+from minivae.racing.statistics import StopRule
 
 CASES_RACED = ("31-17-5:relu", "31-13-11-5:tanh:dynamic")
 

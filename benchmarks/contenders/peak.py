@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..cases import Case
-from ..limits import FmaPeak as Spin
+from minivae.racing.roofs import FmaPeak as Spin
 
 
 class FmaPeak:

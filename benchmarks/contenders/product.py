@@ -12,7 +12,7 @@ from minivae.backend import load_backend
 
 from .. import machine, op_numpy
 from ..gate import worst
-from ..timing import time_call
+from minivae.racing.statistics import time_call
 
 FORMS = {"forward": "dense_forward", "weights": "dense_backward_params",
          "input": "dense_backward_input"}  # fmt: skip

@@ -5,8 +5,6 @@ Every function runs in a process of its own, so one that crashes or hangs costs 
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,6 +15,8 @@ import numpy as np
 
 from minivae.racing import best_numpy
 from minivae.racing.contestant import FileFault, Recipe
+from minivae.racing.load import cores
+from minivae.racing.pits import Pits
 from minivae.racing.problem import (
     Problem,
     ProblemError,
@@ -26,10 +26,11 @@ from minivae.racing.problem import (
     traffic,
 )
 from minivae.racing.rounds import Options, Result, run_race
-from minivae.racing.stand import Apart, Stand, StandError
+from minivae.racing.stand import Stand, StandError
 
 OURS = "minivae"
 HERE = "minivae.racing"
+PATIENCE = 300.0  # seconds for our own, which compile
 
 
 @dataclass
@@ -53,55 +54,12 @@ class Request:
 
 def cores_for(threads: int | None) -> list[int]:
     """The cores that a contestant may use; ProblemError where there are fewer."""
-    if hasattr(os, "sched_getaffinity"):
-        mine = sorted(os.sched_getaffinity(0))
-    else:
-        mine = list(range(os.cpu_count() or 1))
+    mine = cores()
     if threads is None:
         return mine
     if threads < 1 or threads > len(mine):
         raise ProblemError(f"--threads is {threads}; this machine has 1 to {len(mine)}")
     return mine[:threads]
-
-
-class Pits:
-    """Opens contestants' stands in processes of their own, and ends them all."""
-
-    def __init__(self, cores: list[int], limit: float, stack: ExitStack) -> None:
-        self.cores, self.limit, self.stack = cores, limit, stack
-        self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="race-")))
-        self.count = 0
-
-    def apart(self, name: str, extra: dict[str, str] | None = None) -> Apart:
-        """A process with a folder of its own."""
-        self.count += 1
-        folder = self.folder / str(self.count)
-        folder.mkdir()
-        stand = Apart(name, self.cores, self.limit, folder, extra)
-        self.stack.callback(stand.close)
-        return stand
-
-    def opener(
-        self, name: str, problem: Recipe, contestant: Recipe, extra: dict[str, str] | None = None
-    ) -> Callable[[], Stand]:
-        """What opens the stand of a contestant when its race begins."""
-
-        def open_stand() -> Stand:
-            from minivae.racing.roofs import cache_sizes
-
-            stand = self.apart(name, extra)
-            stand.load(problem, contestant, cache_sizes()["L3"])
-            return stand
-
-        return open_stand
-
-    def ask(self, factory: str, **arguments: Any) -> dict[str, Any]:
-        """What a function answers in a process that is ended afterwards."""
-        stand = self.apart(factory)
-        try:
-            return stand.call(Recipe(factory, arguments))
-        finally:
-            stand.close()
 
 
 def op_recipe(op: str, shape: tuple[int, ...], dtype: str = "float32") -> Recipe:
@@ -175,7 +133,7 @@ def standing(pits: Pits, request: Request, recipe: Recipe) -> dict[str, Callable
     best = best_numpy.has(op) and request.dtype == "float32"
     numpy = ("NumPy's best", "numpy_best") if best else ("NumPy", "reference")
     return {
-        OURS: pits.opener(OURS, recipe, Recipe(f"{HERE}.contestant:kernel", kernel)),
+        OURS: pits.opener(OURS, recipe, Recipe(f"{HERE}.contestant:kernel", kernel), PATIENCE),
         numpy[0]: pits.opener(numpy[0], recipe, Recipe(f"{HERE}.contestant:{numpy[1]}",
                                                        {"op": op})),
     }  # fmt: skip
@@ -186,8 +144,8 @@ def check_pair(pits: Pits, request: Request) -> str:
     assert request.pair is not None
     forward, backward = request.pair
     try:
-        answer = pits.ask(f"{HERE}.file_race:gradient_faults", path=str(request.file), op=request.op,
-                          forward=forward, backward=backward)  # fmt: skip
+        where, file = f"{HERE}.file_race:gradient_faults", str(request.file)
+        answer = pits.ask(where, path=file, op=request.op, forward=forward, backward=backward)
     except StandError as error:
         return f"its gradient could not be checked: {error}"
     return str(answer["fault"])
@@ -230,7 +188,7 @@ def add_roof(pits: Pits, problem: Problem, result: Result, threads: int) -> None
     outputs = outputs_of(problem.reference(*args), args, problem.mutates)
     nbytes, pattern = traffic(problem, args, outputs)
     try:
-        roof = pits.ask(f"{HERE}.roofs:roofs", threads=threads)
+        roof = pits.ask(f"{HERE}.roofs:roofs", PATIENCE, threads=threads)
     except StandError as error:
         result.rows.append({"name": "the roof", "failed": f"not measured: {error}"})
         return

@@ -159,7 +159,9 @@ def _reduced(label: str, got: Array, gap: Array, own: Array, exact: Array) -> fl
     square, mine = (float(np.sqrt(np.mean(np.square(e / biggest)))) for e in (own, gap))
     allowed = tol("budget_factor") * max(square, eps / 4)
     if not mine <= allowed:
-        raise GateError(f"{label}: rms error {mine:.2g} of the largest entry, {allowed:.2g} allowed")
+        raise GateError(
+            f"{label}: rms error {mine:.2g} of the largest entry, {allowed:.2g} allowed"
+        )
     unit = _last_place(exact, 0.0, got.dtype)
     if float((own / unit).max()) <= POINTWISE:
         limit = 4 * POINTWISE

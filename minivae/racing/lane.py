@@ -6,6 +6,7 @@ moved about between any two calls, so an answer that was kept is a wrong one.
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from threading import Thread
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minivae.racing.contestant import Contestant
+from minivae.racing.load import cores
 from minivae.racing.problem import Args, Problem, outputs_of
 
 BLOCK_SECONDS = 0.008
@@ -92,7 +94,9 @@ class Buffers:
 class Lane:
     """Times one contestant on one problem. `cores` are flushed for the cold calls."""
 
-    def __init__(self, problem: Problem, contestant: Contestant, cache_bytes: int = 1 << 25) -> None:
+    def __init__(
+        self, problem: Problem, contestant: Contestant, cache_bytes: int = 1 << 25
+    ) -> None:
         self.problem, self.contestant = problem, contestant
         self.cache_bytes = cache_bytes
         self.held: Buffers | None = None  # the last round's memory is not given out again
@@ -209,27 +213,19 @@ def to_host(a: Any) -> Any:
 
 def flush(cache_bytes: int) -> None:
     """Overwrite more than all the caches hold, from every core that this process may use."""
-    import os
-
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
-    part = 2 * cache_bytes // len(cores)
+    mine = cores()
+    part = 2 * cache_bytes // len(mine)
 
     def sweep(core: int) -> None:
-        if len(cores) > 1:
+        if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {core})  # of this thread
         scratch_of(core, part).__iadd__(1)
 
-    helpers = [Thread(target=sweep, args=(core,)) for core in cores[1:]]
-    for helper in helpers:
-        helper.start()
-    if len(cores) == 1:
-        sweep(cores[0])
-    else:
-        first = Thread(target=sweep, args=(cores[0],))
-        first.start()
-        first.join()
-    for helper in helpers:
-        helper.join()
+    sweepers = [Thread(target=sweep, args=(core,)) for core in mine]
+    for sweeper in sweepers:
+        sweeper.start()
+    for sweeper in sweepers:
+        sweeper.join()
 
 
 _scratch: dict[int, np.ndarray] = {}

@@ -11,6 +11,28 @@ BUSY = 0.25  # cores used by others above which a race is flagged
 STOLEN = 0.02  # share of the time that a hypervisor gave to others
 
 
+def cores() -> list[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def cache_sizes() -> dict[str, int]:
+    """Bytes of L1d, L2 and L3 as the system reports them, with modest guesses where it does not."""
+    sizes = {"L1": 32 << 10, "L2": 512 << 10, "L3": 8 << 20}
+    for entry in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            kind = (entry / "type").read_text().strip()
+            text = (entry / "size").read_text().strip()
+            level = "L" + (entry / "level").read_text().strip()
+        except OSError:
+            continue
+        if kind != "Instruction" and text.endswith("K"):
+            sizes[level] = int(text[:-1]) << 10
+    return sizes
+
+
 def _ticks() -> tuple[float, float]:
     """(seconds that all cores were busy, seconds stolen) since the machine started."""
     words = Path("/proc/stat").read_text().splitlines()[0].split()[1:]

@@ -4,12 +4,11 @@ Each for as many threads as the kernel beneath the roof used, and by the way it 
 memory: what only reads is not held to what copies.
 """
 
+# mypy: disable-error-code="untyped-decorator"
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from numba import config, njit, prange, set_num_threads, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from minivae.racing.load import cache_sizes, cores
 
 CHAINS = 16  # independent accumulators: more than latency times ports, fewer than the registers
 
@@ -61,16 +61,9 @@ def make_spin(width: int) -> Any:
     return spin
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def use_threads(threads: int | None) -> int:
     """As many threads as asked for (the cores by default), but no more than there are cores."""
-    n = max(1, min(threads or cores(), config.NUMBA_NUM_THREADS))
+    n = max(1, min(threads or len(cores()), config.NUMBA_NUM_THREADS))
     set_num_threads(n)
     return n
 
@@ -178,21 +171,6 @@ def bandwidth(
         loop(a, b, repeats, threads)
         seconds.append(time.perf_counter() - start)
     return each * n * repeats / min(seconds) / 1e9
-
-
-def cache_sizes() -> dict[str, int]:
-    """Bytes of L1d, L2 and L3 as the system reports them, with modest guesses where it does not."""
-    sizes = {"L1": 32 << 10, "L2": 512 << 10, "L3": 8 << 20}
-    for entry in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        try:
-            kind = (entry / "type").read_text().strip()
-            text = (entry / "size").read_text().strip()
-            level = "L" + (entry / "level").read_text().strip()
-        except OSError:
-            continue
-        if kind != "Instruction" and text.endswith("K"):
-            sizes[level] = int(text[:-1]) << 10
-    return sizes
 
 
 def level_of(nbytes: float, threads: int) -> str:

@@ -30,14 +30,15 @@ RULE = StopRule(seconds=20.0)
 class Options:
     """states: how a call is met: "hot" (always), "woken" after a sleep, "cold" caches.
 
-    repeats: how often a race beside other work is run again. judged: False only where the caller
-    has a gate of its own.
+    repeats: how often a race beside other work is run again. parts: contestants too slow for the
+    whole problem: name -> (a smaller one, by how much its time is scaled up).
     """
 
     rule: StopRule = RULE
     states: tuple[str, ...] = ("hot",)
     seed: int = 0
     repeats: int = 0
+    parts: Mapping[str, tuple[Problem, float]] = field(default_factory=dict)
     say: Callable[[str], None] = lambda text: None
 
 
@@ -75,7 +76,9 @@ class Race:
         self.rows: dict[str, dict[str, Any]] = {}
         self.samples: dict[str, dict[str, list[float]]] = {}
         self.gating = 0.0
-        self.kept: tuple[int, Buffers] | None = None
+        self.kept: tuple[tuple[Problem, int], Buffers] | None = None
+        self.opened: list[Stand] = []
+        self.begin = time.perf_counter()
 
     def run(self) -> tuple[dict[str, dict[str, Any]], str]:
         """(rows by name, why it stopped)."""
@@ -87,21 +90,16 @@ class Race:
             for name in list(self.stands):  # and once more, after the last round
                 self._guard(name, self._block, name, 10**6, "hot", float(self.rng.random()), True)
         finally:
-            self.used = sum(getattr(s, "seconds_used", float)() for s in self.stands.values())
+            self.used = sum(stand.seconds_used() for stand in self.stands.values())
             for stand in self.opened:
                 stand.close()
         for name in self.stands:
             self._summarise(name)
         return self.rows, why
 
-    @property
-    def opened(self) -> list[Stand]:
-        """Every stand that was opened, whether still in the race or not."""
-        return getattr(self, "_opened", [])
-
     def _enter(self, name: str, make: Callable[[], Stand]) -> None:
         stand = make()
-        self._opened = [*self.opened, stand]
+        self.opened.append(stand)
         self.rows[name]["first_call_us"] = 1e6 * stand.warm()
         self.stands[name] = stand
         self.samples[name] = {state: [] for state in self.options.states}
@@ -135,29 +133,33 @@ class Race:
         for state in self.options.states:
             at = len(STATES) * number + STATES.index(state)
             found = self._block(name, at, state, share, number == 1)
-            self.samples[name][state].append(1e6 * found.seconds)
+            self.samples[name][state].append(1e6 * found.seconds * self._part(name)[1])
 
     def _block(self, name: str, number: int, state: str, share: float, sure: bool) -> Block:
         """One block; judged always as long as judging takes less time than racing."""
         found = self.stands[name].block(number, state, share)
         if found.fault:
             raise GateError(found.fault)
-        elapsed = time.perf_counter() - getattr(self, "begin", time.perf_counter())
+        elapsed = time.perf_counter() - self.begin
         if sure or self.gating <= GATE_SHARE * elapsed or self.rng.random() < DRAWN:
             begin = time.perf_counter()
-            error = judge(self.problem, self._arguments(number, found), found.got)
+            problem = self._part(name)[0]
+            error = judge(problem, self._arguments(problem, number, found), found.got)
             row = self.rows[name]
             row["error"] = max(error, row.get("error", 0.0))
             row["judged"] = row.get("judged", 0) + 1
             self.gating += time.perf_counter() - begin
         return found
 
-    def _arguments(self, number: int, found: Block) -> Args:
+    def _part(self, name: str) -> tuple[Problem, float]:
+        return self.options.parts.get(name, (self.problem, 1.0))
+
+    def _arguments(self, problem: Problem, number: int, found: Block) -> Args:
         """The judged call's arguments, made here; what the op changes is what it was before."""
-        if self.kept is None or self.kept[0] != number:
-            self.kept = (number, Buffers(self.problem, number))
+        if self.kept is None or self.kept[0] != (problem, number):
+            self.kept = ((problem, number), Buffers(problem, number))
         args = list(self.kept[1].expected(found.at))
-        for k, a in zip(self.problem.mutates, found.before, strict=True):
+        for k, a in zip(problem.mutates, found.before, strict=True):
             args[k] = a
         return tuple(args)
 

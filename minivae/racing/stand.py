@@ -37,6 +37,8 @@ class Stand(Protocol):
 
     def block(self, number: int, state: str, share: float) -> Block: ...
 
+    def seconds_used(self) -> float: ...
+
     def close(self) -> None: ...
 
 
@@ -53,6 +55,10 @@ class Here:
     def block(self, number: int, state: str, share: float) -> Block:
         """One block of calls."""
         return self.lane.block(number, state, share)
+
+    def seconds_used(self) -> float:
+        """None beside this process's own."""
+        return 0.0
 
     def close(self) -> None:
         """Nothing to end."""
@@ -71,12 +77,13 @@ class Apart:
     ) -> None:  # fmt: skip
         self.name, self.cores, self.limit, self.folder = name, cores, limit, folder
         pin = f"import os; os.sched_setaffinity(0, {cores}); "
-        start = (pin if hasattr(os, "sched_setaffinity") else "")
+        start = pin if hasattr(os, "sched_setaffinity") else ""
         start += "from minivae.racing.worker import main; main()"
-        group = {"process_group": 0} if os.name == "posix" else {}
+        group = 0 if os.name == "posix" else None
         self.process = subprocess.Popen(
             [sys.executable, "-c", start], env=environment(len(cores), extra or {}), text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **group,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            process_group=group,
         )  # fmt: skip
         self.tail: deque[str] = deque(maxlen=30)
         self.stopped = False

@@ -73,9 +73,7 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> np.ndarray:
     return np.asarray(theirs[:n], float) / np.asarray(ours[:n], float)
 
 
-def verdict(
-    ours: Sequence[float], theirs: Sequence[float], margin: float = SAME
-) -> dict[str, Any]:
+def verdict(ours: Sequence[float], theirs: Sequence[float], margin: float = SAME) -> dict[str, Any]:
     """Are we faster? The median of theirs / ours in the same rounds and its exact interval.
 
     faster: surely more than 1 + margin; slower: surely less than 1 / (1 + margin); same: surely

@@ -33,7 +33,9 @@ def fingerprint() -> dict[tuple[str, str], int]:
 class Worker:
     """The commands a parent may send; each returns a dict that becomes the answer."""
 
-    def load(self, problem: dict[str, Any], contestant: dict[str, Any], cache: int) -> dict[str, Any]:
+    def load(
+        self, problem: dict[str, Any], contestant: dict[str, Any], cache: int
+    ) -> dict[str, Any]:
         """Build both; a file's code runs here for the first time."""
         begin = lane.clock()
         self.problem = Recipe(**problem).build()

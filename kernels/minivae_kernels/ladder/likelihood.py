@@ -112,7 +112,7 @@ def likelihood_v4(dnll, logits, x):
     return nll, dlogits
 
 
-@LADDER.version()
+@LADDER.version(chosen=True)
 def likelihood_v5(dnll, logits, x):
     """chosen: the same pass with the rows shared out among the team of threads"""
     return chosen("bernoulli_nll_grad")(dnll, logits, x)
