@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import RESULTS, results
 from minivae.racing.statistics import verdict
+
+from . import RESULTS, results
 
 
 class CompareError(ValueError):

@@ -14,9 +14,9 @@ from minivae.ops.dense import dense_forward
 from minivae.ops.table import FUNCTIONS, PRODUCT
 from minivae.racing.contestant import Contestant, Recipe
 from minivae.racing.file_race import PATIENCE, cores_for
-from minivae.racing.gate import judge
+from minivae.racing.gate import check
 from minivae.racing.pits import Pits
-from minivae.racing.problem import Args, Problem, outputs_of
+from minivae.racing.problem import Args, Problem
 from minivae.racing.rounds import AGAIN, Options, run_race
 from minivae.racing.stand import Here
 from minivae.racing.statistics import StopRule, verdict
@@ -33,12 +33,12 @@ class LadderError(ValueError):
     """A ladder that does not exist or a README that cannot be written."""
 
 
-def problem(name: str, rows: int = 0) -> Problem:
+def problem(name: str, rows: int = 0, rough: float = 1.0) -> Problem:
     """What the rungs of a ladder compute; `rows` in place of the ladder's own."""
-    return problem_of(load(name), rows)
+    return problem_of(load(name), rows, rough)
 
 
-def problem_of(ladder: Ladder, rows: int = 0) -> Problem:
+def problem_of(ladder: Ladder, rows: int = 0, rough: float = 1.0) -> Problem:
     """The same of a ladder that is at hand."""
     record = FUNCTIONS.get(ladder.op)
     kind = record.kind if record else "elementwise"  # of NumPy's own functions: exp
@@ -47,6 +47,7 @@ def problem_of(ladder: Ladder, rows: int = 0) -> Problem:
         record.function if record else getattr(np, ladder.op), kind, ladder.mutates,
         terms=record.op.largest_terms if record else (),
         linear=dense_forward,
+        slack=rough,
         instructions=lambda args: ladder.work(args) / (2 if kind == PRODUCT else 1),
     )  # fmt: skip
 
@@ -69,12 +70,7 @@ def contestant(version: Version, threads: int | None = None) -> Contestant:
 
 def gate(ladder: Ladder, version: Version, seed: int, rows: int = 5) -> float:
     """Two fresh inputs against the reference, judged after the second call."""
-    asked, kept = problem_of(ladder, rows), []
-    for k in (0, 1):
-        args = asked.make(np.random.default_rng((seed, k)))
-        before = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in args)
-        kept.append((before, outputs_of(version(*args), args, ladder.mutates)))
-    return max(judge(asked, before, [np.asarray(g) for g in got]) for before, got in kept)
+    return check(problem_of(ladder, rows, version.rough), version, seed)
 
 
 def race(
@@ -97,8 +93,8 @@ def race(
         makers = {}
         for label, version in labels.items():
             rows = max(1, ladder.rows // version.part)
-            if version.part > 1:
-                smaller = problem(name, rows)
+            if version.part > 1 or version.rough > 1:
+                smaller = problem(name, rows, version.rough)
                 share = work / ladder.work(smaller.make(np.random.default_rng(5)))
                 parts[label] = (smaller, share)
             asked = Recipe("benchmarks.ladders:problem", {"name": name, "rows": rows})
@@ -150,8 +146,8 @@ def rows_of(
         if row["chosen"] and f"{label}{AGAIN}" in timed:
             row["a_a"] = a_a
         if peaks:
-            row |= {"gflops": 1 / ns["p50"],
-                    "peak_share": peaks[max(peaks) if row["chosen"] else 1] / ns["p50"]}  # fmt: skip
+            peak = peaks[max(peaks) if row["chosen"] else 1]
+            row |= {"gflops": 1 / ns["p50"], "peak_share": peak / ns["p50"]}
     return rows
 
 

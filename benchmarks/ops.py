@@ -127,5 +127,3 @@ def table(rows: list[dict[str, Any]]) -> str:
     notes.append("Gop/s: a multiply-add counts as two, everything else as one; error: share of "
                  "what rounding allows")  # fmt: skip
     return "\n".join([columns(lines, (0, 10, 11, 12)), *failed, *notes])
-
-

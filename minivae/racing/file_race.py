@@ -182,13 +182,14 @@ def gradient_faults(path: str, op: str, forward: str, backward: str) -> dict[str
 
 def add_roof(pits: Pits, problem: Problem, result: Result, threads: int) -> None:
     """A row for the least time that this machine's memory and arithmetic allow."""
-    from minivae.racing.roofs import limit
+    from minivae.racing.roofs import level_of, limit
 
     args = problem.make(np.random.default_rng(0))
     outputs = outputs_of(problem.reference(*args), args, problem.mutates)
     nbytes, pattern = traffic(problem, args, outputs)
     try:
-        roof = pits.ask(f"{HERE}.roofs:roofs", PATIENCE, threads=threads)
+        roof = pits.ask(f"{HERE}.roofs:roofs", PATIENCE, threads=threads,
+                        levels=[level_of(nbytes, threads)], patterns=[pattern])  # fmt: skip
     except StandError as error:
         result.rows.append({"name": "the roof", "failed": f"not measured: {error}"})
         return

@@ -52,7 +52,7 @@ def wider(args: Args) -> Any:
 
 @one_blas_thread
 def judge(problem: Problem, args: Args, got: list[Array]) -> float:
-    """The worst error, as a share of what is allowed; GateError where it is above 1, or NaN.
+    """The worst error, as a share of what rounding allows; GateError above the slack, or at NaN.
 
     args: the arguments as they were before the call that produced `got`.
     """
@@ -65,7 +65,20 @@ def judge(problem: Problem, args: Args, got: list[Array]) -> float:
             label = problem.name if len(true) == 1 else f"{problem.name}, result {place}"
             fits(label, mine, float32)
             shares.append(_share(problem, args, place, label, mine, float32, exact))
-    return max(shares)
+    return problem.slack * max(shares)
+
+
+def check(problem: Problem, call: Callable[..., Any], seed: int = 0) -> float:
+    """Two fresh inputs, both answers judged after the second call: a quick look, without a clock.
+
+    A kernel that keeps an answer, or hands out a buffer that it overwrites, fails.
+    """
+    kept = []
+    for k in (0, 1):
+        args = problem.make(np.random.default_rng((seed, k)))
+        before = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in args)
+        kept.append((before, outputs_of(call(*args), args, problem.mutates)))
+    return max(judge(problem, before, [np.asarray(g) for g in got]) for before, got in kept)
 
 
 def _answer(problem: Problem, args: Args, wide: Any) -> list[Array]:
@@ -94,7 +107,7 @@ def _share(
         same = (got == rough) | ((got != got) & (rough != rough))
         return _held(label, np.where(same, 0.0, 2.0), got, true, "the reference's bits")
     wide, exact = got.astype(true.dtype), true
-    gap, own = np.abs(wide - exact), np.abs(rough.astype(true.dtype) - exact)
+    gap, own = np.abs(wide - exact) / problem.slack, np.abs(rough.astype(true.dtype) - exact)
     if problem.kind == "elementwise":
         return _pointwise(problem, args, place, label, got, gap, own, exact)
     if problem.kind == "product" and place == 0:

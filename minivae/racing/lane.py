@@ -42,6 +42,8 @@ class Block:
     got: list[np.ndarray] = field(default_factory=list)
     before: list[np.ndarray] = field(default_factory=list)  # what the op changes in place
     fault: str = ""
+    within: int = 0  # which call of the group
+    cold: bool = False
 
 
 def placed(a: np.ndarray) -> np.ndarray:
@@ -123,8 +125,10 @@ class Lane:
         at = min(groups - 1, int(share * groups))
         # A first call, so that the round's memory is mapped; its results' sizes are poisoned later.
         first = self._results(self.contestant.bind(buffers.args)(), buffers.args, Block(0, 0, 0, 0))
-        self.sizes = [a.nbytes for a in first]
+        self.sizes = [] if self.problem.mutates else [a.nbytes for a in first]
         found = Block(0.0, groups * each, at, 0.0)
+        found.cold = state == "cold"
+        found.within = min(each - 1, int((share * groups - at) * each))
         times = self._calls(buffers, state, groups, each, at, found)
         found.seconds, found.spent = float(np.median(times)) / each, float(sum(times))
         if state == "hot":
@@ -136,7 +140,7 @@ class Lane:
     def _calls(
         self, buffers: Buffers, state: str, groups: int, each: int, at: int, found: Block
     ) -> list[float]:
-        times, results, kept = [], [], []
+        times = []
         for k in range(groups):
             if state == "woken":
                 sleep(SLEEP_SECONDS)
@@ -144,41 +148,29 @@ class Lane:
             if state == "cold":
                 flush(self.cache_bytes)
             thunk = self.contestant.bind(args)
-            if k == at and not self.problem.mutates and state != "cold":
-                poison(self.sizes)
-            if k == at and not self.problem.mutates:
-                begin = clock()
-                for _ in range(each):
-                    result = thunk()
-                times.append((clock() - begin) / 1e9)
-            elif k == at:
-                result, seconds = self._in_place(args, thunk, each, found)
-                times.append(seconds)
+            if k == at:
+                times.append(self._judged(args, thunk, each, found))
             else:
-                begin = clock()
-                for _ in range(each):
-                    thunk()
-                times.append((clock() - begin) / 1e9)
-                continue
-            results = self._results(result, args, found)
-            kept = [np.array(r) for r in results]
+                times.append(timed(thunk, each))
         if not self.contestant.reuses and not self.problem.mutates and not found.fault:
-            later = self._results(result, buffers.args, found)
-            if not all(same(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(kept, later)):
+            pairs = zip(found.got, self.returned, strict=True)
+            if not all(same(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs):
                 found.fault = "its result changed after it was returned: a buffer handed out twice"
-        found.got = kept
         return times
 
-    def _in_place(self, args: Args, thunk: Any, each: int, found: Block) -> tuple[Any, float]:
-        """All calls of a group but the last, then the last, from a state that is kept."""
-        begin = clock()
-        for _ in range(each - 1):
-            thunk()
-        middle = clock()
+    def _judged(self, args: Args, thunk: Any, each: int, found: Block) -> float:
+        """Seconds of a group of calls, one of which is judged: its results are kept and copied."""
+        seconds = timed(thunk, found.within)
         found.before = [args[k].copy() for k in self.problem.mutates]
-        again = clock()
+        if not found.cold:
+            poison(self.sizes)
+        begin = clock()
         result = thunk()
-        return result, (clock() - again + middle - begin) / 1e9
+        seconds += (clock() - begin) / 1e9
+        results = self._results(result, args, found)
+        found.got = [np.array(r) for r in results]
+        self.returned = results
+        return seconds + timed(thunk, each - 1 - found.within)
 
     def _results(self, result: Any, args: Args, found: Block) -> list[np.ndarray]:
         outputs = outputs_of(self.contestant.finish(result, args), args, self.problem.mutates)
@@ -198,10 +190,18 @@ class Lane:
         return ""
 
 
+def timed(thunk: Any, calls: int) -> float:
+    """Seconds of so many calls, one after another."""
+    begin = clock()
+    for _ in range(calls):
+        thunk()
+    return (clock() - begin) / 1e9
+
+
 def poison(sizes: list[int]) -> None:
     """Leave NaN where an output is likely to be allocated, so that a part left unwritten shows."""
     for size in sizes:
-        np.full(size // 4 + 1, np.nan, np.float32)
+        np.full(size, 255, np.uint8)  # bits all set are NaN in every floating type
 
 
 def to_host(a: Any) -> Any:

@@ -37,8 +37,9 @@ class Problem:
     kind: how an answer is judged (see gate.py). mutates: positions of arguments that it changes
     in place. fixed: positions whose numbers must not be moved about. counter: the position of an
     integer that is different in every call, or None. terms: for each output the largest term
-    of every entry. instructions(args): vector instructions an entry, a multiply-add counted as
-    one; flops(args): floating-point operations, a multiply-add counted as two.
+    of every entry. linear: a product without the activation that follows it. slack: how many
+    times what rounding allows is let pass. instructions(args): vector instructions an entry, a
+    multiply-add counted as one; flops(args): operations, a multiply-add counted as two.
     """
 
     name: str
@@ -49,7 +50,8 @@ class Problem:
     fixed: tuple[int, ...] = ()
     counter: int | None = None
     terms: tuple[Callable[..., Array], ...] = ()
-    linear: Callable[..., Any] = lambda *args: None  # a product without what follows it
+    linear: Callable[..., Any] = lambda *args: None
+    slack: float = 1.0
     instructions: Callable[[Args], float] = lambda args: 0.0
     flops: Callable[[Args], float] = lambda args: 0.0
 

@@ -8,7 +8,7 @@ memory: what only reads is not held to what copies.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -182,8 +182,10 @@ def level_of(nbytes: float, threads: int) -> str:
     return "L3" if nbytes <= size["L3"] else "memory"
 
 
-def roofs(threads: int | None = None) -> dict[str, Any]:
-    """All measured roofs: GFLOP/s of multiply-adds; GB/s of every level and pattern.
+def roofs(
+    threads: int | None = None, levels: Sequence[str] = LEVELS, patterns: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Measured roofs: GFLOP/s of multiply-adds; GB/s of these levels and patterns (all).
 
     Each the best of many short tries: another process can only make them look lower.
     """
@@ -199,7 +201,8 @@ def roofs(threads: int | None = None) -> dict[str, Any]:
         "memory": max(8 * size["L3"], 1 << 28),
     }
     gbs = {
-        level: {p: bandwidth(sets[level], threads, pattern=p) for p in PATTERNS} for level in LEVELS
+        level: {p: bandwidth(sets[level], threads, pattern=p) for p in patterns or PATTERNS}
+        for level in levels
     }
     return {"fma_gflops": gflops, "fma_width": peak.width, "threads": threads, "gbs": gbs}
 

@@ -102,6 +102,8 @@ class Apart:
         begin = time.perf_counter()
         told = self.ask("block", number=number, state=state, share=share, folder=str(self.folder))
         wall = time.perf_counter() - begin
+        if not {"elapsed", "spent", "got", "before"} <= told.keys():
+            raise StandError("something else wrote into its answers")
         if not (told["elapsed"] >= 0.5 * wall - CLOCK_SLACK and told["spent"] <= wall + 1e-3):
             raise StandError(f"its clock says {told['elapsed']:.3g} s where {wall:.3g} s went by")
         self._check_cores()

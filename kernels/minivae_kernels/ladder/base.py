@@ -15,6 +15,7 @@ Args = tuple[Any, ...]
 @dataclass(frozen=True)
 class Version:
     """One rung. `part`: a slow one is timed on 1 / part of the rows and its time scaled up.
+    rough: how many times what rounding allows it may be off, where it loses digits by design.
 
     prepare lays the op's arguments out beforehand, untimed; finish turns the result back. What a
     version needs that way, the training step has for nothing, and its docstring says so.
@@ -26,6 +27,7 @@ class Version:
     part: int
     prepare: Callable[..., Args]
     finish: Callable[[Any, Args], Any]
+    rough: float = 1.0
     kernel: str = ""  # the op, where the rung is the kernel that the product runs
 
     def bound(self, threads: int | None = None) -> Callable[..., Any]:
@@ -62,7 +64,8 @@ class Ladder:
     versions: list[Version] = field(default_factory=list)
 
     def version(
-        self, part: int = 1, *, chosen: bool = False, prepare: Callable[..., Args] = _as_is,
+        self, part: int = 1, *, rough: float = 1.0, chosen: bool = False,
+        prepare: Callable[..., Args] = _as_is,
         finish: Callable[[Any, Args], Any] = _keep,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # fmt: skip
         """Put a function on the next rung; its docstring's first line is the idea.
@@ -78,7 +81,7 @@ class Ladder:
             if not idea:
                 raise ValueError(f"{name} needs a docstring: one line on what it changes")
             kernel = self.op if chosen else ""
-            self.versions.append(Version(number, call, idea, part, prepare, finish, kernel))
+            self.versions.append(Version(number, call, idea, part, prepare, finish, rough, kernel))
             return call
 
         return add
