@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import numpy as np
 
+from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, outlined
-from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT, TWO, halves_of, multiply, weight_blocks
-from minivae_kernels.cpu.ops.optimisers import SGD, adam, sgd
+from minivae_kernels.cpu.gemm.live import weight_live_blocks
+from minivae_kernels.cpu.gemm.matmul import (
+    BLOCK,
+    NOUGHT,
+    STEP,
+    TWO,
+    halves_of,
+    multiply,
+    weight_blocks,
+)
 from minivae_kernels.cpu.step.tables import (
-    ADAM_EPS,
     B0,
-    BETA1,
-    BETA2,
     DECODES,
+    DESCEND,
     DRAWS,
     DY0,
     DY_PANEL,
     INPUTS,
-    MOMENTUM,
-    OPTIMISER,
     OUTPUTS,
     W0,
     W_PANEL,
@@ -37,63 +42,53 @@ f32 = np.float32
 
 
 @inner
-def constants(numbers, lr, t, out):
-    """The optimiser's float32 constants of update t = 1, 2, …, rounded as NumPy rounds them."""
-    out[0] = f32(lr / (1 - numbers[BETA1] ** t))
-    out[1], out[2] = f32(numbers[BETA1]), f32(1 - numbers[BETA1])
-    out[3], out[4] = f32(numbers[BETA2]), f32(1 - numbers[BETA2])
-    out[5], out[6] = f32(1 / (1 - numbers[BETA2] ** t)), f32(numbers[ADAM_EPS])
-    out[7], out[8] = f32(lr), f32(numbers[MOMENTUM])
+def descend(s, a, n, grad, constants):
+    """One optimiser step on the n parameters from a on; their gradient is grad[:n]."""
+    b = a + n
+    call(s.config[DESCEND], (s.theta[a:b], grad[:n], s.m[a:b], s.v[a:b], constants))
 
 
 @inner
-def descend(c, p, grad, m, v, k):
-    """One optimiser step on a stretch of parameters."""
-    if c[OPTIMISER] == SGD:
-        sgd(p, grad, m, k[7], k[8])
-    else:
-        adam(p, grad, m, v, k[0], k[1], k[2], k[3], k[4], k[5], k[6])
-
-
-@inner
-def update(crew, pieces, firsts, c, layers, batch, w, p, m, v, scratch, s0, constant, ones, zeros):
+def update(crew, pieces, firsts, s, own, batch, constants):
     """Blocks of every layer: weight gradient, optimiser; biases with a panel's first block."""
     outlined()
     turn, k = next_piece(crew, firsts, 0)
     while k >= 0:
-        layer, at, count = layers[pieces[k, 0]], pieces[k, 1], pieces[k, 2]
-        in_panels = (layer[INPUTS] + PANEL - 1) // PANEL
-        panel, i = at // in_panels, at % in_panels
-        update_blocks(
-            c, layer, panel, i, count, batch, w, p, m, v, scratch, s0, constant, ones, zeros
-        )
+        update_blocks(s, own, pieces[k, 0], pieces[k, 1], pieces[k, 2], batch, constants)
         turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def update_blocks(c, layer, panel, i, count, batch, w, p, m, v, scratch, s0, constant, ones, zeros):
-    """`count` blocks of one panel of outputs, from panel i of inputs on."""
-    rows = batch * c[DRAWS] if layer[DECODES] != 0 else batch
+def update_blocks(s, own, number, at, count, batch, constants):
+    """`count` blocks, from number `at` on, of one panel of a layer's outputs."""
+    w, scratch, layer = s.space, own.scratch, s.layers[number]
+    in_panels = (layer[INPUTS] + PANEL - 1) // PANEL
+    panel, i = at // in_panels, at % in_panels
+    rows = batch * s.config[DRAWS] if layer[DECODES] != 0 else batch
     dy0 = layer[DY0] + panel * layer[DY_PANEL]
     halves = halves_of(layer[OUTPUTS], panel)
     if halves == 1:
-        scratch[s0 : s0 + count * BLOCK] = f32(0)
+        scratch[: count * BLOCK] = f32(0)
     inputs = layer[INPUTS] - i * PANEL
     x0 = layer[X0] + i * layer[X_PANEL]
-    weight_blocks(w, x0, layer[X_PANEL], w, dy0, rows, inputs, count, halves, scratch, s0, zeros)
-    n = min(count * PANEL, inputs) * PANEL
-    a = layer[W0] + panel * layer[W_PANEL] + i * BLOCK
-    descend(c, p[a : a + n], scratch[s0 : s0 + n], m[a : a + n], v[a : a + n], constant)
-    if i == 0:
-        bias_gradient(w, dy0, rows, scratch, s0, ones, zeros)
-        b = layer[B0] + panel * PANEL
-        descend(
-            c, p[b : b + PANEL], scratch[s0 : s0 + PANEL], m[b : b + PANEL], v[b : b + PANEL],
-            constant,
+    if len(s.by_feature) > 0 and layer[X0] == s.layers[0, X0]:  # it reads the data
+        weight_live_blocks(
+            w, x0, layer[X_PANEL], i, w, dy0, inputs, count, halves, scratch, NOUGHT, s.zeros,
+            s.by_feature,
         )  # fmt: skip
+    else:
+        weight_blocks(
+            w, x0, layer[X_PANEL], w, dy0, rows, inputs, count, halves, scratch, NOUGHT, s.zeros
+        )
+    weights0 = layer[W0] + panel * layer[W_PANEL] + i * BLOCK
+    descend(s, weights0, min(count * PANEL, inputs) * PANEL, scratch, constants)
+    if i == 0:
+        bias_gradient(w, dy0, rows, scratch, s.ones, s.zeros)
+        descend(s, layer[B0] + panel * PANEL, STEP, scratch, constants)
 
 
 @inner
-def bias_gradient(dy, dy0, rows, out, o0, ones, zeros):
+def bias_gradient(dy, dy0, rows, out, ones, zeros):
     """db = Σ_b dy of one panel: a product with a row of ones."""
-    multiply(ones, NOUGHT, NOUGHT, dy, dy0, out, o0, zeros, NOUGHT, NOUGHT, np.int64(1), rows, TWO)
+    one = np.int64(1)
+    multiply(ones, NOUGHT, NOUGHT, dy, dy0, out, NOUGHT, zeros, NOUGHT, NOUGHT, one, rows, TWO)

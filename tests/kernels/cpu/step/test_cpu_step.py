@@ -220,3 +220,28 @@ def test_a_part_without_a_kernel_is_declined_by_name(K: Any, part: str) -> None:
     with pytest.raises(minivae_kernels.Unsupported, match=f"{part} 'brand-new'") as caught:
         minivae_kernels.load("numba", 2)["make_step"](plan, *rest)
     assert caught.value.plan is plan
+
+
+def run_on_sparse(case: str, batch: int, threads: int) -> tuple[bytes, bytes, str, int]:
+    plan, theta, moments, data = problem(case, batch, threads)
+    rng = np.random.default_rng(8)
+    data = np.where(rng.random(data.shape) < 0.1, data, 0).astype(np.uint8)
+    data[:, : data.shape[1] // 2] = 0  # features that are never anything else
+    step = load_backend("numba", threads=threads).make_step(plan, theta, moments, data)
+    rows, t, lr, beta = schedule(batch)
+    step(rows, t, lr, beta)
+    step(rows[:, : batch // 2 + 1], t + 5, lr, beta)  # a smaller batch after a larger one
+    theta, moments = step.state()
+    return theta.tobytes(), moments.tobytes(), str(step.metrics()), len(step.shared.masks)
+
+
+@pytest.mark.parametrize("case", list(CASES))
+def test_leaving_out_zeros_changes_no_bit(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for batch, threads in ((3, 1), (19, 2), (131, 3)):
+        listed = run_on_sparse(case, batch, threads)
+        assert listed[3] == batch
+        with monkeypatch.context() as patch:
+            patch.setattr("minivae_kernels.cpu.step.fused_step.WORTH_IT", 0.0)
+            dense = run_on_sparse(case, batch, threads)
+        assert dense[3] == 0
+        assert listed[:3] == dense[:3]
