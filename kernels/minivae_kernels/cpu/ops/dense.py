@@ -21,7 +21,7 @@ from minivae_kernels.cpu.gemm.matmul import (
     multiply,
     weight_blocks,
 )
-from minivae_kernels.cpu.gemm.pack import pack_rows, unpack_rows
+from minivae_kernels.cpu.gemm.pack import copy, pack_rows, unpack_rows
 from minivae_kernels.cpu.ops.activations import NONE, RELU, TANH, activate
 from minivae_kernels.cpu.ops.arguments import flat, fresh, matrix, precision
 from minivae_kernels.cpu.threads.barrier import barrier, share
@@ -59,10 +59,10 @@ def forward_kernel(
     low, high = share(inputs, member, team)
     pack_rows(W, outputs, low, high, space, w0, w_panel)
     if member == 0:
-        space[b0 : b0 + outputs] = bias
+        copy(bias, space[b0 : b0 + outputs])
     barrier(sync, team)
     crew = (sync, member, team)
-    turn, k = next_piece(crew, firsts[0], 0)
+    turn, k = next_piece(crew, firsts[0], NOUGHT)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         a, c = x0 + first * PANEL, y0 + panel * y_panel + first * PANEL
@@ -103,7 +103,7 @@ def input_kernel(
     pack_rows(W, outputs, low, high, space, w0, w_panel)
     barrier(sync, team)
     crew = (sync, member, team)
-    turn, k = next_piece(crew, firsts[0], 0)
+    turn, k = next_piece(crew, firsts[0], NOUGHT)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         c = dx0 + panel * dx_panel + first * PANEL
@@ -142,7 +142,7 @@ def params_kernel(member, team, sync, dy, x, dW, db, rows, inputs, outputs, spac
                 NOUGHT, np.int64(1), rows, TWO,
             )  # fmt: skip
             n = min(PANEL, outputs - panel * PANEL)
-            db[panel * PANEL : panel * PANEL + n] = scratch[s0 : s0 + n]
+            copy(scratch[s0 : s0 + n], db[panel * PANEL : panel * PANEL + n])
 
 
 _local = threading.local()

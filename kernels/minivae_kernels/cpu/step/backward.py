@@ -40,7 +40,7 @@ f32 = np.float32
 def hidden_backward(crew, pieces, firsts, layer, before, kind, w, p, scratch, s0, zeros):
     """The gradient before the activation that feeds `layer`: (dy Wᵀ) act'(x)."""
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, NOUGHT)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         dx0 = input_gradient(layer, panel, first, count, w, p, scratch, s0, zeros)
@@ -54,7 +54,7 @@ def hidden_backward(crew, pieces, firsts, layer, before, kind, w, p, scratch, s0
 def heads_backward(crew, pieces, firsts, mu, logvar, before, kind, w, p, scratch, s0, zeros):
     """The same for the two heads, whose gradients in the trunk's output add."""
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, NOUGHT)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         input_gradient(mu, panel, first, count, w, p, scratch, s0, zeros)
@@ -85,7 +85,7 @@ def latent_backward(
     kl_weight[j] is β / B, or 0 where dimension j's KL is below its free bits.
     """
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, NOUGHT)
     while k >= 0:
         latent_rows_backward(
             c, mu, logvar, first, pieces[k, 1], pieces[k, 2], batch, w, p, scratch, s0, zeros,

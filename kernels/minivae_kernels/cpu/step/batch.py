@@ -32,7 +32,7 @@ GATHER, NOISE = range(2)  # kinds of pieces
 @inner
 def prepare(crew, pieces, firsts, c, rows, t, scale, bytes_, floats, w, scratch, s0, lists):
     """A batch and its noise."""
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, NOUGHT)
     while k >= 0:
         low, high = pieces[k, 1], pieces[k, 1] + pieces[k, 2]
         if pieces[k, 0] == GATHER:

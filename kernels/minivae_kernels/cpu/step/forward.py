@@ -58,7 +58,7 @@ def dense_rows(layer, panel, first, rows, w, p):
 def hidden_forward(crew, pieces, firsts, layer, kind, w, p):
     """y = act(x W + b) of a hidden layer."""
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, NOUGHT)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         y0 = dense_rows(layer, panel, first, count, w, p)
@@ -70,7 +70,7 @@ def hidden_forward(crew, pieces, firsts, layer, kind, w, p):
 def data_forward(crew, pieces, firsts, layer, kind, w, p, by_row):
     """y = act(x W + b) of the layer that reads the data, whose zeros are left out."""
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, NOUGHT)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         y0 = layer[Y0] + panel * layer[Y_PANEL] + first * PANEL
@@ -88,7 +88,7 @@ def latent_forward(crew, pieces, firsts, c, mu, logvar, batch, w, p, lists):
     """Both heads, the bounded log-variance, z and the KL; beside them, the data's lists of rows."""
     outlined()
     masks, _, by_feature = lists
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, NOUGHT)
     while k >= 0:
         if pieces[k, 0] == LISTS:
             list_rows(masks, by_feature, batch, pieces[k, 1])
@@ -145,7 +145,7 @@ def output_forward(crew, pieces, firsts, c, layer, batch, precision, w, p, scrat
     rows = batch * c[DRAWS]
     size = group_size(rows)
     groups = (rows + size - 1) // size
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, NOUGHT)
     while k >= 0:
         panel, first, last = pieces[k, 0], pieces[k, 1], pieces[k, 1] + pieces[k, 2]
         dense_rows(layer, panel, first, last - first, w, p)

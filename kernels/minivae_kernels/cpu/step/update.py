@@ -63,7 +63,7 @@ def update(
 ):  # fmt: skip
     """Blocks of every layer: weight gradient, optimiser; biases with a panel's first block."""
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, NOUGHT)
     while k >= 0:
         layer, at, count = layers[pieces[k, 0]], pieces[k, 1], pieces[k, 2]
         in_panels = (layer[INPUTS] + PANEL - 1) // PANEL
