@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minivae import ops
-from minivae.models.config import nearest
+from minivae.settings import nearest
 from minivae.types import Array
 
 BACKENDS = ("numpy", "numba", "cupy")
@@ -24,6 +24,14 @@ SERVICES = ("make_step", "xp", "to_device", "to_host")
 
 class BackendUnavailable(RuntimeError):
     """The backend asked for cannot run here; the message says why and how to mend it."""
+
+
+class Unsupported(RuntimeError):
+    """A backend has no fused training step for a plan; `reason` names the part, or is empty."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason or "this backend has no fused training step")
+        self.reason = reason
 
 
 class Backend:
@@ -38,17 +46,26 @@ class Backend:
         self.xp: Any = kernels.get("xp", np)
         self.to_device: Callable[[Any], Any] = kernels.get("to_device", np.asarray)
         self.to_host: Callable[[Any], Array] = kernels.get("to_host", np.asarray)
-        self.make_step: Callable[..., Any] = kernels.get("make_step", self._reference_step)
+        self.fused_step: Callable[..., Any] | None = kernels.get("make_step")
         self.files: dict[str, str] = {}
         for op in ops.OPS:
             function = kernels.get(op, getattr(ops, op))
             setattr(self, op, function)
             self.files[op] = inspect.getsourcefile(inspect.unwrap(function)) or "?"
 
-    def _reference_step(self, plan: Any, theta: Array, moments: Array, data: Array) -> Any:
-        from minivae.training.step import ReferenceStep  # above this module, so asked for late
+    def make_step(self, plan: Any, theta: Array, moments: Array, data: Array) -> Any:
+        """The fused training step of a plan, holding copies of theta (P,) and moments (M, P).
 
-        return ReferenceStep(self, plan, theta, moments, data)
+        Raises Unsupported where there is none for it, naming the part that has no kernel.
+        """
+        if self.fused_step is None:
+            raise Unsupported("")
+        from minivae_kernels import Unsupported as Declined
+
+        try:
+            return self.fused_step(plan, theta, moments, data)
+        except Declined as declined:
+            raise Unsupported(declined.reason) from declined
 
     def __getattr__(self, op: str) -> Any:  # only reached for a name that is not there
         raise AttributeError(f"backend {self.__dict__.get('name')!r} has no op {op!r}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from minivae.parts import ACTIVATIONS
+from minivae.parts.table import kernel
 from minivae.types import Array
 
 Parameters = dict[str, Array]
@@ -27,13 +29,13 @@ def linear_backward(K: Any, g: Parameters, name: str, dy: Array, x: Array) -> No
 
 
 def activate(K: Any, kind: str, a: Array) -> Array:
-    """The activation called "relu" or "tanh"                            (E7, E8)"""
-    return K.relu_forward(a) if kind == "relu" else K.tanh_forward(a)
+    """The activation of that name, of every number of a                  (E7, E8)"""
+    return kernel(K, ACTIVATIONS[kind].forward)(a)
 
 
 def activate_backward(K: Any, kind: str, dh: Array, a: Array) -> Array:
     """Its backward pass                                                  (E7, E8)"""
-    return K.relu_backward(dh, a) if kind == "relu" else K.tanh_backward(dh, a)
+    return kernel(K, ACTIVATIONS[kind].backward)(dh, a)
 
 
 def mlp_forward(

@@ -8,6 +8,7 @@ import numpy as np
 
 from minivae.backend import load_backend
 from minivae.training.plan import make_plan
+from minivae.training.step import make_step
 
 from ..cases import ADAM_EPS, BETA1, BETA2, LR, SEED, Case
 
@@ -19,9 +20,7 @@ def plan_of(case: Case, threads: int | None = None) -> Any:
         scale=1 / 255,
         seed=SEED,
         max_batch=case.batch,
-        beta1=BETA1,
-        beta2=BETA2,
-        adam_eps=ADAM_EPS,
+        settings={"beta1": BETA1, "beta2": BETA2, "eps": ADAM_EPS},
         binarise=case.binarise,
         threads=threads or 0,
     )
@@ -56,7 +55,7 @@ class MinivaeStep:
 
     def reset(self, theta: np.ndarray) -> None:
         moments = np.zeros((2, theta.size), np.float32)
-        self.step = self.K.make_step(self.plan, theta.copy(), moments, self.data)
+        self.step = make_step(self.K, self.plan, theta.copy(), moments, self.data)
         self.t = 0
 
     def run(self, rows: np.ndarray) -> float:

@@ -55,7 +55,7 @@ def choose_tf32(name: str, threads: int | None, console: Console) -> Any:
 
 def compiles_first(K: Any) -> bool:
     """Whether the backend's training step has to be compiled before it can start."""
-    is_cached = getattr(inspect.getmodule(K.make_step), "is_cached", None)
+    is_cached = getattr(inspect.getmodule(K.fused_step), "is_cached", None)
     return is_cached is not None and not is_cached()
 
 

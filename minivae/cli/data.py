@@ -71,6 +71,7 @@ def _download(name: str, data_dir: Path | None, json_output: bool, quiet: bool) 
     from minivae.data.download import download
     from minivae.data.load import load, unknown_name
     from minivae.data.registry import BY_NAME, known_name
+    from minivae.runs.hints import command_line
 
     known = known_name(name)
     if known is None:
@@ -89,7 +90,8 @@ def _download(name: str, data_dir: Path | None, json_output: bool, quiet: bool) 
     state = "downloaded to" if fetched else "is there and whole, in"
     print(f"{known}: built in, nothing to download" if embedded else f"{known}: {state} {folder}")
     print(f"{dataset!r}")
-    print(f"next: minivae train {known}")
+    place = () if embedded or data_dir is None else ("--data-dir", data_dir)
+    print(f"next: {command_line('train', known, *place)}")
 
 
 def _whole(name: str, data_dir: Path | None) -> Dataset | None:

@@ -19,7 +19,7 @@ def evaluate(
     run: Path = options.RUN,
     samples: int = typer.Option(500, help="Importance samples per datum (E37)."),
     split: str = options.SPLIT,
-    data: str = typer.Option(None, help="Another data set of the same size."),
+    data: str = options.DATA,
     data_dir: Path = options.DATA_DIR,
     limit: int = typer.Option(None, help="Only the first so many data."),
     checkpoint: str = options.CHECKPOINT,
@@ -34,15 +34,17 @@ def evaluate(
     from minivae.cli.backends import choose_backend
     from minivae.cli.console import Console, counting
     from minivae.cli.options import check_least, check_seed
-    from minivae.cli.trained_run import choose_split, load_data, open_run
+    from minivae.cli.run_data import default_split, load_run_data, take_split
+    from minivae.cli.trained_run import open_run
 
     console = Console(as_json=as_json, quiet=quiet)
     check_least("--samples", samples)
     check_least("--limit", limit)
     check_seed(seed)
     loaded = open_run(run, checkpoint)
-    dataset = load_data(loaded, data_dir, data, console)
-    split = choose_split(dataset, split)
+    dataset = load_run_data(loaded, data, data_dir, console)
+    dataset = take_split(dataset, split, loaded.training)
+    split = split or default_split(dataset)
     from minivae.data.targets import check_targets
 
     check_targets(dataset, loaded.model.likelihood)

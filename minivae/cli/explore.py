@@ -11,6 +11,8 @@ from minivae.cli import options
 
 AE_STEPS = 3000  # updates of the autoencoder beside; about 15 s at 784-400-2 on two cores
 
+OWN_SAMPLES = "own samples"  # in place of a split's name
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -28,6 +30,7 @@ def explore(
         True, help="Train a plain autoencoder of the same sizes and show it beside."
     ),
     split: str = options.SPLIT,
+    data: str = options.DATA,
     data_dir: Path = options.DATA_DIR,
     checkpoint: str = options.CHECKPOINT,
     as_json: bool = options.JSON,
@@ -41,32 +44,35 @@ def explore(
     from minivae.plots.style import LABEL_COLOURS
 
     check_least("--rows", rows, 10)
-    show = RunView(run, checkpoint, split, data_dir, "numpy", as_json)
-    scene, model = show.scene, show.run.model
+    view = RunView(run, checkpoint, "numpy", as_json, data=data, data_dir=data_dir, split=split)
+    scene, model = view.scene, view.run.model
     if scene.shape is None:
         raise UsageError(f"{scene.name} has no height and width: there is no picture to decode")
-    some = np.unique(np.linspace(0, len(scene.x) - 1, min(rows, len(scene.x))).astype(int))
-    x = scene.x[some]
+    shown = view.shown_if_found()
+    if shown is None:
+        shown, beside = own_samples(scene, rows), False
+    some = np.unique(np.linspace(0, len(shown.x) - 1, min(rows, len(shown.x))).astype(int))
+    x = shown.x[some]
     pair = plane(dims, model.latent_dim, scene.encode(x)[0])
     path = picture_path(out, run / "explorer.html", (".html", ".htm"))
     models = [vae_panel(scene, x, pair)]
     if beside:
-        show.console.say(f"training a plain autoencoder of the same sizes, {AE_STEPS} updates …")
-        models.append(autoencoder_panel(model, show.dataset.values("train"), x, pair))
+        view.console.say(f"training a plain autoencoder of the same sizes, {AE_STEPS} updates …")
+        models.append(autoencoder_panel(model, view.dataset.values("train"), x, pair))
     text = explorer.page(
         f"The latent space of {scene.name}",
         models,
         x,
         scene.shape,
         rows=some,
-        labels=None if scene.labels is None else scene.labels[some],
+        labels=None if shown.labels is None else shown.labels[some],
         colours=LABEL_COLOURS,
-        note=note_of(scene, len(some), models),
+        note=note_of(model.latent_dim, shown, len(some)),
     )
     path.write_text(text, encoding="utf-8")
     size = len(text.encode())
     result = {"path": str(path), "bytes": size, "dims": list(pair), "data": len(some)}
-    show.console.result(result, f"{path}  ({size / 1e6:.1f} MB): open it in a browser")
+    view.console.result(result, f"{path}  ({size / 1e6:.1f} MB): open it in a browser")
 
 
 def plane(dims: str | None, latent_dim: int, mu: Any) -> tuple[int, int]:
@@ -137,11 +143,23 @@ def sizes(model: Any) -> str:
     return "-".join(str(n) for n in (model.data_dim, *model.hidden, model.latent_dim))
 
 
-def note_of(scene: Any, shown: int, models: list[Any]) -> str:
-    """What the shading means, and how much of each plane it covers."""
-    rest = "" if scene.model.latent_dim == 2 else " All other latent dimensions rest at 0."
+def own_samples(scene: Any, count: int) -> Any:
+    """Decoded codes from the prior, to stand where the data would."""
+    from minivae.cli.pictures import Shown
+    from minivae.sampling import prior_codes
+
+    x = scene.decode(prior_codes(count, scene.model.latent_dim, seed=0))
+    return Shown(scene.name, OWN_SAMPLES, x, None, None)
+
+
+def note_of(latent_dim: int, shown: Any, count: int) -> str:
+    """What is shown, what the shading means, and what the other dimensions do."""
+    what = f"data of the {shown.split} split"
+    if shown.split == OWN_SAMPLES:
+        what = "samples of the model itself, as its data were not found"
+    rest = "" if latent_dim == 2 else " All other latent dimensions rest at 0."
     return (
-        f"{shown} data of the {scene.split} split. Grey: the decoded picture lies farther from "
-        "every one of these data than that datum's third nearest neighbour does (k-nearest-"
-        f"neighbour precision, Kynkäänniemi et al. 2019).{rest}"
+        f"{count} {what}. Grey: the decoded picture lies farther from every one of these than that "
+        "one's third nearest neighbour does (k-nearest-neighbour precision, Kynkäänniemi et al. "
+        f"2019).{rest}"
     )

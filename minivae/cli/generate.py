@@ -22,6 +22,7 @@ def generate(
     draw: bool = typer.Option(False, "--draw", help="Draw x from p(x|z); else show its mean."),
     seed: int = typer.Option(0, help="Another seed, other samples."),
     out: Path = typer.Option(None, help="A .png for people or a .npy (N, D) for programs."),
+    data: str = options.DATA,
     data_dir: Path = options.DATA_DIR,
     checkpoint: str = options.CHECKPOINT,
     backend: str = options.PICTURE_BACKEND,
@@ -35,7 +36,7 @@ def generate(
     choose("--sampler", sampler, sampling.SAMPLERS)
     check_least("-n", n)
     check_seed(seed)
-    show = RunView(run, checkpoint, None, data_dir, backend, as_json)
+    show = RunView(run, checkpoint, backend, as_json, data=data, data_dir=data_dir)
     path = picture_path(out, show.default("generated.png"), (".png", ".npy"))
     J = show.run.model.latent_dim
     if sampler == "prior":

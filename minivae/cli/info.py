@@ -41,11 +41,11 @@ def describe_backend(name: str, threads: int | None) -> dict[str, Any]:
         K = load_backend(name, threads)
     except BackendUnavailable as reason:
         return {"available": False, "reason": str(reason), "ops": {}}
-    step = K.make_step
-    place = getattr(step, "__func__", step).__code__.co_filename
+    from minivae.training.step import ReferenceStep
+
+    step = K.fused_step or ReferenceStep.__call__
+    place = step.__code__.co_filename
     ops = {op: short(file) for op, file in K.files.items()}
-    if getattr(step, "__name__", "") == "_reference_step":
-        place = str(Path(place).with_name("training") / "step.py")
     return {"available": True, "reason": None, "ops": {**ops, "make_step": short(place)}}
 
 

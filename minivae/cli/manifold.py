@@ -20,21 +20,20 @@ def manifold(
     n: int = typer.Option(20, "--n", "-n", help="Pictures a side."),
     dims: str = typer.Option(None, help="Two latent dimensions, such as 0,3; the most active."),
     out: Path = options.PICTURE_OUT,
-    data_dir: Path = options.DATA_DIR,
     checkpoint: str = options.CHECKPOINT,
     backend: str = options.PICTURE_BACKEND,
     as_json: bool = options.JSON,
 ) -> None:
     """Decode a grid over two latent dimensions."""
     from minivae.cli.options import UsageError, check_least, picture_path
-    from minivae.cli.pictures import draw_manifold, shown_dims
+    from minivae.cli.pictures import draw_manifold
 
     check_least("-n", n)
-    show = RunView(run, checkpoint, None, data_dir, backend, as_json)
+    show = RunView(run, checkpoint, backend, as_json)
     if show.scene.shape is None:
         raise UsageError(f"{show.scene.name} has no height and width: there is no grid to draw")
     if dims is None:
-        pair = shown_dims(show.scene.encode(show.scene.x)[0])
+        pair = show.active_dims()
     else:
         pair = options.parse_pair(dims, show.run.model.latent_dim)
     path = picture_path(out, show.default("manifold.png"))

@@ -15,6 +15,7 @@ import typer
 # A trained run, and what of it is shown.
 RUN = typer.Argument(..., help="A run's directory.")
 SPLIT = typer.Option(None, help="train, valid or test; test by default.")
+DATA = typer.Option(None, "--data", help="The data, where they lie now; or others of their size.")
 DATA_DIR = typer.Option(None, help="Folder with copies of the published data.")
 CHECKPOINT = typer.Option(None, help="best or last.")
 
@@ -120,6 +121,23 @@ def parse_pair(text: str, latent_dim: int) -> tuple[int, int]:
     if len(pair) != 2 or pair[0] == pair[1]:
         raise UsageError(f"--dims {text!r}: give two different dimensions, such as --dims 0,1")
     return pair[0], pair[1]
+
+
+def parse_code(option: str, text: str, latent_dim: int) -> Any:
+    """A code "0.5,-1" as an array (J,), float32."""
+    import numpy as np
+
+    try:
+        code = np.array([float(part) for part in text.split(",")], dtype=np.float32)
+    except ValueError:
+        raise UsageError(
+            f"{option} {text!r} is no list of numbers; write it like {option}=0.5,-1"
+        ) from None
+    if len(code) != latent_dim or not np.isfinite(code).all():
+        raise UsageError(
+            f"{option} {text!r}: give {latent_dim} finite numbers, one a latent dimension"
+        )
+    return code
 
 
 def check_number(option: str, number: int, n: int, what: str) -> None:

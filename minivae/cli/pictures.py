@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from minivae import plots, sampling
+from minivae.data.dataset import Dataset
 from minivae.metrics.latent import LatentReport, latent_report, most_active
 from minivae.models.config import ModelConfig
-from minivae.plots.images import look_of, manifold_codes
+from minivae.plots.images import Look, Shape, manifold_codes
 from minivae.types import Array
 
 SHOWN = 24  # reconstructions, in pairs of rows of 12
@@ -21,17 +22,14 @@ PRIOR_SEED = 0
 
 
 class Scene(NamedTuple):
-    """A trained model and the data to show it with; x (N, D) is the split that is shown."""
+    """A trained model, ready to decode, and how its pictures look."""
 
     K: Any
     p: dict[str, Any]
     model: ModelConfig
     name: str
-    split: str
-    x: Array
-    labels: Array | None
-    label_names: tuple[str, ...] | None
-    shape: tuple[int, int] | None
+    shape: Shape
+    look: Look
 
     def decode(self, z: Array) -> Array:
         """E[x|z] (N, D)."""
@@ -47,21 +45,37 @@ class Scene(NamedTuple):
         return np.asarray(K.to_host(K.kl_forward(K.to_device(mu), K.to_device(logvar))))
 
 
+class Shown(NamedTuple):
+    """One split of the data, x (N, D), to show the model with."""
+
+    name: str
+    split: str
+    x: Array
+    labels: Array | None
+    label_names: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, dataset: Dataset, split: str) -> Self:
+        """A data set's split, as float32."""
+        labels = getattr(dataset, f"{split}_labels")
+        return cls(dataset.name, split, dataset.values(split), labels, dataset.label_names)
+
+
 def draw_all(
-    scene: Scene, folder: Path, records: list[dict[str, Any]]
+    scene: Scene, shown: Shown, folder: Path, records: list[dict[str, Any]]
 ) -> tuple[dict[str, Path], LatentReport]:
     """Every picture of a finished run into `folder`: name -> path, and the latent report."""
     folder.mkdir(parents=True, exist_ok=True)
-    mu, logvar = scene.encode(scene.x)
+    mu, logvar = scene.encode(shown.x)
     kl = scene.kl(mu, logvar)
     report = latent_report(mu, kl)
     dims = shown_dims(mu)
     jobs: dict[str, Callable[[Path], Path]] = {
-        "reconstructions": lambda path: draw_reconstructions(scene, path, mu),
+        "reconstructions": lambda path: draw_reconstructions(scene, shown, path, mu),
         "samples": lambda path: draw_samples(
             scene, path, sampling.prior_codes(SHEET, scene.model.latent_dim, PRIOR_SEED), "prior"
         ),
-        "latent": lambda path: draw_latent(scene, path, mu, report, dims),
+        "latent": lambda path: draw_latent(scene, shown, path, mu, report, dims),
         "curves": lambda path: draw_curves(path, records),
     }
     if scene.shape is not None:
@@ -89,18 +103,20 @@ def of_how_many(scene: Scene, more: str = "", chosen: tuple[int, int] | None = N
     return f" {which} of {J}{'' if chosen else ' dimensions'}{more}." if J > 2 else ""
 
 
-def draw_reconstructions(scene: Scene, path: Path, mu: Array, rows: Array | None = None) -> Path:
+def draw_reconstructions(
+    scene: Scene, shown: Shown, path: Path, mu: Array, rows: Array | None = None
+) -> Path:
     """Data and their reconstructions from the posterior mean."""
     everything = scene.decode(mu)
-    error = float(((everything - scene.x) ** 2).sum(axis=1).mean())
+    error = float(((everything - shown.x) ** 2).sum(axis=1).mean())
     if rows is None:
-        rows = spread_rows(scene.labels, len(scene.x), SHOWN)
+        rows = spread_rows(shown.labels, len(shown.x), SHOWN)
     caption = (
-        f"{scene.name}, {scene.split} split: {len(rows)} of {len(scene.x)} data. Decoded from the "
+        f"{shown.name}, {shown.split} split: {len(rows)} of {len(shown.x)} data. Decoded from the "
         f"posterior mean, {scene.model.latent_dim} latent dimensions; mean squared error "
         f"{error:.3f} per datum (sum over {scene.model.data_dim} features)."
     )
-    return plots.reconstructions(path, scene.x[rows], everything[rows], scene.shape, caption)
+    return plots.reconstructions(path, shown.x[rows], everything[rows], scene.shape, caption)
 
 
 def spread_rows(labels: Array | None, n: int, count: int) -> Array:
@@ -132,7 +148,7 @@ def draw_samples(
     shown = "draws from p(x|z)" if drawn else "the decoded means E[x|z]"
     caption = f"{scene.name}: {len(codes)} samples, {words}; {shown}. None was picked or left out."
     x = scene.decode(codes) if x is None else x
-    return plots.samples(path, x, scene.shape, look_of(scene.x), caption)
+    return plots.samples(path, x, scene.shape, scene.look, caption)
 
 
 def draw_manifold(
@@ -145,23 +161,23 @@ def draw_manifold(
         f"{scene.name}: E[x|z] on a {n} x {n} grid, spaced so that each cell holds 1/{n * n} of "
         f"the prior N(0, I).{which}"
     )
-    return plots.manifold(path, scene.decode(codes), scene.shape, look_of(scene.x), dims, caption)
+    return plots.manifold(path, scene.decode(codes), scene.shape, scene.look, dims, caption)
 
 
 def draw_latent(
-    scene: Scene, path: Path, mu: Array, report: LatentReport, dims: tuple[int, int]
+    scene: Scene, shown: Shown, path: Path, mu: Array, report: LatentReport, dims: tuple[int, int]
 ) -> Path:
     """The latent scatter of the shown split."""
     spread = ", ".join(
         f"z[{j}] {mu[:, j].mean():+.2f} ± {mu[:, j].std():.2f}" for j in dict.fromkeys(dims)
     )
     caption = (
-        f"{scene.name}, {scene.split} split, {len(mu)} data: posterior means, {spread}; mean KL "
+        f"{shown.name}, {shown.split} split, {len(mu)} data: posterior means, {spread}; mean KL "
         f"{report.kl_per_dimension.sum():.2f} nats. Dashed: 1 and 2 standard deviations of the "
         f"prior.{of_how_many(scene)}"
     )
     return plots.latent_scatter(
-        path, mu[:, list(dims)], scene.labels, dims, caption, scene.label_names
+        path, mu[:, list(dims)], shown.labels, dims, caption, shown.label_names
     )
 
 

@@ -21,6 +21,7 @@ def reconstruct(
     rows: str = typer.Option(None, help="These rows of the split, such as 0,5,7."),
     split: str = options.SPLIT,
     out: Path = typer.Option(None, help="A .png, or a .npy of all the split's (N, D)."),
+    data: str = options.DATA,
     data_dir: Path = options.DATA_DIR,
     checkpoint: str = options.CHECKPOINT,
     backend: str = options.PICTURE_BACKEND,
@@ -31,19 +32,19 @@ def reconstruct(
     from minivae.cli.pictures import draw_reconstructions, spread_rows
 
     check_least("-n", n)
-    show = RunView(run, checkpoint, split, data_dir, backend, as_json)
-    scene = show.scene
-    chosen = spread_rows(scene.labels, len(scene.x), n)
+    show = RunView(run, checkpoint, backend, as_json, data=data, data_dir=data_dir, split=split)
+    scene, shown = show.scene, show.shown
+    chosen = spread_rows(shown.labels, len(shown.x), n)
     if rows is not None:
         chosen = options.parse_numbers(
-            "--rows", rows, len(scene.x), f"rows of the {scene.split} split"
+            "--rows", rows, len(shown.x), f"rows of the {shown.split} split"
         )
     path = picture_path(out, show.default("reconstructed.png"), (".png", ".npy"))
-    mu, _ = scene.encode(scene.x)
+    mu, _ = scene.encode(shown.x)
     if path.suffix == ".npy":
         save_array(path, scene.decode(mu))
     else:
-        draw_reconstructions(scene, path, mu, chosen)
-    error = float(((scene.decode(mu) - scene.x) ** 2).sum(axis=1).mean())
-    facts = {"split": scene.split, "rows": chosen, "reconstruction_error": error}
-    show.done(path, facts, f"mean squared error {error:.4f} per datum, whole {scene.split} split")
+        draw_reconstructions(scene, shown, path, mu, chosen)
+    error = float(((scene.decode(mu) - shown.x) ** 2).sum(axis=1).mean())
+    facts = {"split": shown.split, "rows": chosen, "reconstruction_error": error}
+    show.done(path, facts, f"mean squared error {error:.4f} per datum, whole {shown.split} split")

@@ -5,31 +5,95 @@ Like the commands' own files it imports nothing slow at the top.
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minivae.cli.pictures import Scene, Shown
+    from minivae.data.dataset import Dataset
+
+ACTIVITY_DRAWS = 1000
 
 
 class RunView:
-    """A run opened for one of these commands, and how it reports."""
+    """A run opened for one of these commands; its data are read when they are first needed."""
 
     def __init__(
         self,
         run: Path,
         checkpoint: str | None,
-        split: str | None,
-        data_dir: Path | None,
         backend: str,
         as_json: bool,
+        *,
+        data: str | None = None,
+        data_dir: Path | None = None,
+        split: str | None = None,
     ) -> None:
         from minivae.cli.backends import choose_backend
         from minivae.cli.console import Console
-        from minivae.cli.trained_run import load_data, open_run, scene_of
+        from minivae.cli.trained_run import open_run
 
         self.console = Console(as_json=as_json)
         self.run = open_run(run, checkpoint)
-        self.dataset = load_data(self.run, data_dir, None, self.console)
-        K = choose_backend(backend, None, self.console)
-        self.scene = scene_of(K, self.run.model, self.run.theta, self.dataset, split)
+        self.K = choose_backend(backend, None, self.console)
+        self._data, self._data_dir, self._split = data, data_dir, split
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data, with the split that was asked for."""
+        from minivae.cli.run_data import load_run_data, take_split
+
+        dataset = load_run_data(self.run, self._data, self._data_dir, self.console)
+        return take_split(dataset, self._split, self.run.training)
+
+    @cached_property
+    def shown(self) -> Shown:
+        """The split that is shown."""
+        from minivae.cli.pictures import Shown
+        from minivae.cli.run_data import default_split
+
+        return Shown.of(self.dataset, self._split or default_split(self.dataset))
+
+    def shown_if_found(self) -> Shown | None:
+        """The split that is shown; None, said aloud, where the data lie no longer where they did.
+
+        Data that were asked for by an option must be there: DataError.
+        """
+        from minivae.data.errors import DataError
+
+        try:
+            return self.shown
+        except DataError as fault:
+            if (self._data, self._data_dir, self._split) != (None, None, None):
+                raise
+            self.console.warn(f"{fault}. Going on without the data")
+            return None
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The model, ready to decode. Needs no data, but for a run that did not record theirs."""
+        from minivae.cli.pictures import Scene
+        from minivae.models.vae import layout_of
+        from minivae.plots.images import look_of
+
+        run = self.run
+        shape = run.shape if run.look else self.dataset.shape
+        look = run.look or look_of(self.dataset.values("train"))
+        p = layout_of(run.model).views(self.K.to_device(run.theta))
+        return Scene(self.K, p, run.model, run.name, shape, look)
+
+    def active_dims(self) -> tuple[int, int]:
+        """The two dimensions that tell most about data like the model's own samples.
+
+        Asked of the model alone: codes from the prior, decoded and encoded again. A dimension that
+        the model does not use is encoded alike whatever the datum.
+        """
+        from minivae.cli.pictures import shown_dims
+        from minivae.sampling import prior_codes
+
+        codes = prior_codes(ACTIVITY_DRAWS, self.run.model.latent_dim, seed=0)
+        return shown_dims(self.scene.encode(self.scene.decode(codes))[0])
 
     def default(self, name: str) -> Path:
         """Where a picture goes that --out does not place."""

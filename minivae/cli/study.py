@@ -88,6 +88,7 @@ def build(out: Path | None) -> None:
 def check(name: str | None, answers: Path | None) -> None:
     """Write the template of a chapter's exercises, or mark the answers."""
     from minivae.cli.options import UsageError
+    from minivae.runs.hints import command_line
     from minivae.study.check import mark, write_template
     from minivae.study.runner import chapter
 
@@ -97,7 +98,8 @@ def check(name: str | None, answers: Path | None) -> None:
     if answers is None:
         path = Path(f"{each.name.replace('-', '_')}_answers.py")
         write_template(each.name, path)
-        print(f"Wrote {path}. Fill it in, then: minivae study check {each.name} {path}")
+        again = command_line("study", "check", each.name, path)
+        print(f"Wrote {path}. Fill it in, then: {again}")
         return
     results = mark(each.name, answers)
     for result in results:

@@ -31,6 +31,7 @@ def trace(
     row: int = typer.Option(0, help="Which datum of the split."),
     split: str = options.SPLIT,
     entries: int = typer.Option(3, help="How many entries of each gradient to print."),
+    data: str = options.DATA,
     data_dir: Path = options.DATA_DIR,
     checkpoint: str = options.CHECKPOINT,
     as_json: bool = options.JSON,
@@ -44,19 +45,19 @@ def trace(
     from minivae.trace import walk
 
     check_least("--entries", entries)
-    show = RunView(run, checkpoint, split, data_dir, "numpy", as_json)
-    scene, model = show.scene, show.run.model
-    check_number("--row", row, len(scene.x), f"rows of the {scene.split} split")
+    show = RunView(run, checkpoint, "numpy", as_json, data=data, data_dir=data_dir, split=split)
+    scene, shown, model = show.scene, show.shown, show.run.model
+    check_number("--row", row, len(shown.x), f"rows of the {shown.split} split")
     draws = model.draws * model.latent_dim
     eps = scene.K.normals(show.run.training.seed, EVALUATE, 0, np.array([row]), draws)
     eps = eps.reshape(1, model.draws, model.latent_dim).transpose(1, 0, 2)
-    walked = walk(scene.K, scene.p, scene.x[row : row + 1], eps, model.beta, model)
-    label = None if scene.labels is None else int(scene.labels[row])
-    head = f"{scene.name}, {scene.split} row {row}" + ("" if label is None else f", label {label}")
+    walked = walk(scene.K, scene.p, shown.x[row : row + 1], eps, model.beta, model)
+    label = None if shown.labels is None else int(shown.labels[row])
+    head = f"{shown.name}, {shown.split} row {row}" + ("" if label is None else f", label {label}")
     show.console.result(
-        {"run": str(run), "data": scene.name, "split": scene.split, "row": row, "label": label}
+        {"run": str(run), "data": shown.name, "split": shown.split, "row": row, "label": label}
         | facts(walked),
-        f"{head}\n\n{text(walked, scene, scene.x[row], entries)}",
+        f"{head}\n\n{text(walked, scene, shown.x[row], entries)}",
     )
 
 

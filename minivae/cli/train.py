@@ -44,6 +44,7 @@ def train(
     out: Path = typer.Option(None, help="The run's directory; runs/DATASET-N by default."),
     resume: Path = typer.Option(None, help="Continue the run in this directory."),
     config: Path = typer.Option(None, help="A JSON file of settings; options win."),
+    data: str = options.DATA,
     data_dir: Path = options.DATA_DIR,
     pictures: bool = typer.Option(True, help="Draw pictures at the end."),
     as_json: bool = options.JSON,
@@ -53,8 +54,9 @@ def train(
     given = dict(locals())
 
     from minivae.cli.console import Console
+    from minivae.cli.train_options import TrainOptions
     from minivae.cli.train_run import run_training
-    from minivae.cli.train_settings import TrainOptions, settle_request
+    from minivae.cli.train_settings import settle_request
 
     console = Console(as_json=as_json, quiet=quiet)
     request = settle_request(TrainOptions.of(given), console)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from minivae.cli.run_data import default_split
 from minivae.cli.train_settings import TrainRequest
-from minivae.cli.trained_run import choose_split
+from minivae.runs.hints import command_line
 from minivae.training.loop import TrainResult
 
 
@@ -55,7 +56,7 @@ def measure_test(request: TrainRequest, result: TrainResult) -> dict[str, Any]:
     dataset = request.dataset
     if config.binarise == "fixed":
         dataset = binarise_fixed(dataset, config.seed)
-    split = choose_split(dataset, None)
+    split = default_split(dataset)
     dynamic = config.binarise == "dynamic"
     p = layout_of(model).views(K.to_device(result.theta))
     e = evaluate(K, p, getattr(dataset, split), model, seed=config.seed, scale=dataset.scale,
@@ -114,9 +115,19 @@ def as_text(request: TrainRequest, facts: dict[str, Any], quiet: bool) -> str:
     lines += ["", facts["diagnosis"], ""]
     for name, path in facts.get("pictures", {}).items():
         lines.append(f"{name:<16} {path}")
+    return "\n".join([*lines, "", "next", *next_commands(request, facts["reason"])])
+
+
+def next_commands(request: TrainRequest, reason: str) -> list[str]:
+    """What to try next, as lines that a shell takes as they are."""
     run = request.path
-    lines += ["", "next", f"  minivae evaluate {run}", f"  minivae generate {run} --n 64",
-              f"  minivae interpolate {run}", f"  minivae explain-loss {run}"]  # fmt: skip
-    if facts["reason"] == "finished":
-        lines.append(f"  minivae train --resume {run} --epochs {2 * request.config.epochs}")
-    return "\n".join(lines)
+    commands = [
+        command_line("evaluate", run),
+        command_line("generate", run, "--n", 64),
+        command_line("interpolate", run),
+        command_line("explain-loss", run),
+    ]
+    if reason == "finished":
+        epochs = 2 * request.config.epochs
+        commands.append(command_line("train", "--resume", run, "--epochs", epochs))
+    return [f"  {command}" for command in commands]

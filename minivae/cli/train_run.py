@@ -7,11 +7,13 @@ from typing import Any
 
 from minivae.cli.backends import blas_threads, compiles_first
 from minivae.cli.console import UNREAD, Console
-from minivae.cli.pictures import draw_all
+from minivae.cli.pictures import Scene, Shown, draw_all
+from minivae.cli.run_data import default_split
 from minivae.cli.train_progress import Lines, reporter_for
 from minivae.cli.train_report import as_text, describe
 from minivae.cli.train_settings import TrainRequest
-from minivae.cli.trained_run import scene_of
+from minivae.models.vae import layout_of
+from minivae.plots.images import look_of
 from minivae.runs.errors import Interrupted
 from minivae.training.loop import TrainResult, train
 
@@ -53,6 +55,9 @@ def draw(request: TrainRequest, result: TrainResult) -> dict[str, str]:
     dataset = request.dataset
     if request.config.binarise == "fixed":
         dataset = binarise_fixed(dataset, request.config.seed)
-    scene = scene_of(request.K, request.model, result.theta, dataset, None)
-    drawn, _ = draw_all(scene, request.path / "pictures", result.history)
+    K, model = request.K, request.model
+    p = layout_of(model).views(K.to_device(result.theta))
+    shown = Shown.of(dataset, default_split(dataset))
+    scene = Scene(K, p, model, dataset.name, dataset.shape, look_of(shown.x))
+    drawn, _ = draw_all(scene, shown, request.path / "pictures", result.history)
     return {name: str(path) for name, path in drawn.items()}

@@ -2,58 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from minivae.cli.backends import choose_backend
 from minivae.cli.console import Console
 from minivae.cli.defaults import defaults_for, likelihood_for
-from minivae.cli.options import UsageError, parse_c, parse_sizes, suggestion
+from minivae.cli.options import UsageError
+from minivae.cli.train_options import MODEL_KEYS, TRAIN_KEYS, TrainOptions
 from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
 from minivae.runs.config import TrainConfig
-
-MODEL_KEYS = tuple(f.name for f in fields(ModelConfig) if f.name != "data_dim")
-TRAIN_KEYS = tuple(f.name for f in fields(TrainConfig) if f.name != "dataset")
-# The command line's words for keys whose names differ.
-ALIASES = {"latent": "latent_dim"}
-PLACE_KEYS = ("dataset", "data_dir", "out")
-TEXT_KEYS = (*PLACE_KEYS, "backend")
-NO_SETTINGS = ("config", "resume", "pictures", "as_json", "quiet")  # of the command alone
-OTHER_PARTS = ("data", "versions")  # a run's config.json has them; nothing is read from there
-
-
-class TrainOptions(NamedTuple):
-    """What was asked for: the options that were given over those in --config's file."""
-
-    settings: dict[str, Any]  # the model's and the training's, by their own names
-    dataset: str | None
-    data_dir: Path | None
-    out: Path | None
-    resume: Path | None
-    backend: str | None
-    pictures: bool
-
-    @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
-        """From the command's arguments by name. Raises UsageError where one cannot be."""
-        config = given["config"]
-        asked = {} if config is None else read_config_file(config)
-        asked |= parse_options({k: v for k, v in given.items() if k not in NO_SETTINGS})
-        places = {key: asked.pop(key, None) for key in (*PLACE_KEYS, "backend")}
-        out = places["out"]
-        return cls(
-            settings=asked,
-            dataset=places["dataset"],
-            data_dir=places["data_dir"],
-            out=None if out is None else Path(out),
-            resume=given["resume"],
-            backend=places["backend"],
-            pictures=given["pictures"],
-        )
+from minivae.runs.hints import quoted
 
 
 class TrainRequest(NamedTuple):
@@ -66,57 +28,6 @@ class TrainRequest(NamedTuple):
     path: Path
     resumed: bool
     pictures: bool
-
-
-def read_config_file(path: Path) -> dict[str, Any]:
-    """The settings in a JSON file: flat, or in the parts "model" and "train" as a run's own.
-
-    Raises UsageError for a file that is missing or no JSON object, or holds an unknown key.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        why = getattr(fault, "strerror", None) or "it is no text"
-        raise UsageError(f"--config {path}: cannot be read ({why})") from None
-    try:
-        values = json.loads(text)
-    except ValueError as fault:
-        raise UsageError(f"--config {path}: no valid JSON ({fault})") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"--config {path}: must hold an object {{...}} of settings")
-    return flatten(values, path)
-
-
-def flatten(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The settings by their own names, each known."""
-    known = (*MODEL_KEYS, *TRAIN_KEYS, *ALIASES, *PLACE_KEYS)
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        name = ALIASES.get(key.replace("-", "_"), key.replace("-", "_"))
-        if key in ("model", "train") and isinstance(value, dict):
-            flat |= flatten({k: v for k, v in value.items() if k != "data_dim"}, path)
-        elif name in known:
-            flat[name] = value
-        elif key not in OTHER_PARTS:
-            raise UsageError(f"--config {path}: unknown key {key!r}{suggestion(key, known)}")
-    for name in TEXT_KEYS:
-        if not isinstance(flat.get(name), (str, type(None))):
-            raise UsageError(f"--config {path}: {name} = {flat[name]!r}: must be text")
-    if isinstance(flat.get("hidden"), str):
-        flat["hidden"] = parse_sizes(flat["hidden"])
-    if isinstance(flat.get("hidden"), list):
-        flat["hidden"] = tuple(flat["hidden"])
-    return flat
-
-
-def parse_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given, by the settings' names."""
-    given = {ALIASES.get(k, k): v for k, v in options.items() if v is not None}
-    if "hidden" in given:
-        given["hidden"] = parse_sizes(given["hidden"])
-    if "c" in given:
-        given["c"] = parse_c(given["c"])
-    return given
 
 
 def settle(
@@ -174,26 +85,56 @@ def settle_request(asked: TrainOptions, console: Console) -> TrainRequest:
     threads = asked.settings.get("threads")
     K = choose_backend(asked.backend or "auto", threads, console, tf32=tf32)
     model, config = settle(dataset, name, asked.settings, K.name)
+    config = config.with_changes(data_dir=record_data_dir(name, asked.data_dir))
     path = next_path(dataset.name) if asked.out is None else asked.out
     return TrainRequest(model, config, dataset, K, path, resumed=False, pictures=asked.pictures)
 
 
 def settle_resume(asked: TrainOptions, path: Path, console: Console) -> TrainRequest:
     """The request that goes on with the run in `path`."""
-    from minivae.data.load import load
+    from minivae.cli.run_data import load_again
 
     if asked.out is not None and asked.out != path:
-        raise UsageError(f"--resume {path} continues in {path}; leave --out away")
+        raise UsageError(f"--resume {quoted(path)} continues in {path}; leave --out away")
     model, config, _ = settings_of_run(path, asked.settings)
     if asked.dataset is not None and record_name(asked.dataset) != config.dataset:
         raise UsageError(
-            f"{path} was trained on {config.dataset}, not {asked.dataset}; leave the data set away"
+            f"{path} was trained on {config.dataset}, not {asked.dataset}; leave the data set "
+            "away, or say with --data where the same data lie now"
         )
-    dataset = load(config.dataset, asked.data_dir)
+    done = epochs_done(path)
+    if config.epochs < done:
+        raise UsageError(
+            f"--epochs {config.epochs}: {path} has {done} epochs done already, and --epochs counts "
+            f"from its beginning; give more than {done}"
+        )
+    dataset = load_again(path, config, asked.data, asked.data_dir)
+    name = config.dataset if asked.data is None else record_name(asked.data)
     chosen = asked.backend or config.backend
     K = choose_backend(chosen, config.threads, console, tf32=config.tf32)
-    config = config.with_changes(backend=K.name)
+    data_dir = record_data_dir(name, asked.data_dir) or config.data_dir
+    config = config.with_changes(backend=K.name, dataset=name, data_dir=data_dir)
     return TrainRequest(model, config, dataset, K, path, resumed=True, pictures=asked.pictures)
+
+
+def epochs_done(path: Path) -> int:
+    """How many epochs of the run in `path` are in its log."""
+    from minivae.runs.load import load_run
+
+    metrics = load_run(path).metrics
+    return int(metrics[-1]["epoch"]) if metrics else 0
+
+
+def record_data_dir(name: str, data_dir: Path | str | None) -> str | None:
+    """The folder of published data as a run records it: whole, from --data-dir or MINIVAE_DATA."""
+    from minivae.data.locate import DATA_VARIABLE
+    from minivae.data.registry import BY_NAME, known_name
+
+    known = known_name(name)
+    if known is None or BY_NAME[known].embedded:
+        return None
+    given = data_dir or os.environ.get(DATA_VARIABLE)
+    return str(Path(given).expanduser().resolve()) if given else None
 
 
 def record_name(name: str) -> str:

@@ -1,22 +1,18 @@
-"""A trained run as the commands see it: its model, its settings, its data."""
+"""A trained run as the commands see it: its model, its settings, what it recorded of its data."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from minivae.cli.console import Console
 from minivae.cli.options import UsageError
-from minivae.cli.pictures import Scene
-from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
 from minivae.models.vae import layout_of
+from minivae.plots.images import Look, Shape, look_from
 from minivae.runs.config import TrainConfig
-from minivae.runs.load import WHICH, load_model
+from minivae.runs.load import WHICH, load_model, load_run
 from minivae.types import Array
-
-SPLITS = ("train", "valid", "test")
 
 
 class TrainedRun(NamedTuple):
@@ -28,6 +24,25 @@ class TrainedRun(NamedTuple):
     training: TrainConfig
     theta: Array
     manifest: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The data's name."""
+        return str(self.manifest["data"].get("name", self.training.dataset))
+
+    @property
+    def shape(self) -> Shape:
+        """(height, width) of a datum seen as a picture, as recorded; None where it is none."""
+        shape = self.manifest["data"].get("shape")
+        return None if shape is None else cast(Shape, tuple(shape))
+
+    @property
+    def look(self) -> Look | None:
+        """How its data's values become grey; None in a run of before this was recorded."""
+        data = self.manifest["data"]
+        if "median" not in data:
+            return None
+        return look_from(data["low"], data["median"], data["high"])
 
     @property
     def learned_c(self) -> float | None:
@@ -54,6 +69,8 @@ def open_run(path: Path | str, which: str | None = None) -> TrainedRun:
         raise UsageError(f"--checkpoint {which!r} is unknown: choose best or last")
     which = which or default_which(path)
     model, training, theta, manifest = load_model(path, which)
+    if path.is_dir():  # a run's own record knows where its data lie now
+        training = load_run(path).train
     return TrainedRun(path, which, model, training, theta, manifest)
 
 
@@ -62,59 +79,7 @@ def default_which(path: Path) -> str:
 
     A best checkpoint that was chosen on the test data would flatter every test figure.
     """
-    from minivae.runs.load import load_run
-
     if not path.is_dir():
         return "last"
     metrics = load_run(path).metrics
     return "best" if metrics and metrics[-1].get("monitor") == "valid" else "last"
-
-
-def load_data(
-    run: TrainedRun, data_dir: Path | None, other: str | None, console: Console
-) -> Dataset:
-    """The data the run was trained on (binarised where it was), or another set of its size."""
-    from minivae.data.load import load
-    from minivae.data.targets import binarise_fixed
-    from minivae.runs.resume import fingerprint
-
-    dataset = load(other or run.training.dataset, data_dir)
-    if dataset.data_dim != run.model.data_dim:
-        raise UsageError(
-            f"{dataset.name} has {dataset.data_dim} features a row, but the model of {run.path} "
-            f"has {run.model.data_dim}; give data of that size with --data"
-        )
-    if other is None and fingerprint(dataset)["sha256"] != run.manifest["data"]["sha256"]:
-        console.warn(f"this {dataset.name} differs from the data that {run.path} was trained on")
-    if run.training.binarise == "fixed":
-        dataset = binarise_fixed(dataset, run.training.seed)
-    return dataset
-
-
-def choose_split(dataset: Dataset, split: str | None) -> str:
-    """The split asked for, where the data has it; by default test, else valid, else train."""
-    if split is None:
-        return next(name for name in ("test", "valid", "train") if name in dataset.parts)
-    if split not in SPLITS:
-        raise UsageError(f"--split {split!r} is unknown: choose {', '.join(SPLITS)}")
-    if split not in dataset.parts:
-        raise UsageError(f"{dataset.name} has no {split} split; it has {', '.join(dataset.parts)}")
-    return split
-
-
-def scene_of(
-    K: Any, model: ModelConfig, theta: Array, dataset: Dataset, split: str | None
-) -> Scene:
-    """What the pictures are drawn from: the model, and one split of the data."""
-    split = choose_split(dataset, split)
-    return Scene(
-        K=K,
-        p=layout_of(model).views(K.to_device(theta)),
-        model=model,
-        name=dataset.name,
-        split=split,
-        x=dataset.values(split),
-        labels=getattr(dataset, f"{split}_labels"),
-        label_names=dataset.label_names,
-        shape=dataset.shape,
-    )

@@ -15,8 +15,9 @@ from minivae.layers import (
     mlp_backward,
     mlp_forward,
 )
-from minivae.models.config import ACTIVATIONS, require_choice, require_int
+from minivae.models.config import require_int
 from minivae.params import Layout, Shape
+from minivae.parts import ACTIVATIONS
 from minivae.types import Array
 
 
@@ -37,7 +38,7 @@ class AutoencoderConfig:
         require_int("latent_dim", self.latent_dim, 1)
         for size in self.hidden:
             require_int("hidden", size, 1)
-        require_choice("activation", self.activation, ACTIVATIONS)
+        ACTIVATIONS.require(self.activation)
 
 
 class AutoencoderCache(NamedTuple):

@@ -2,55 +2,29 @@
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-ACTIVATIONS = ("relu", "tanh")
-LIKELIHOODS = ("bernoulli", "gaussian")
+from minivae.parts import ACTIVATIONS, LIKELIHOODS, OBJECTIVES
+from minivae.settings import (
+    ConfigError,
+    nearest,
+    require_choice,
+    require_int,
+    require_known,
+    require_number,
+)
 
-
-class ConfigError(ValueError):
-    """A configuration that cannot be: the message names the key, its value and what is allowed."""
-
-
-def nearest(word: str, known: object) -> str:
-    """A hint " (did you mean 'x'?)", or nothing where no known word is near."""
-    match = difflib.get_close_matches(str(word), [str(k) for k in known], n=1)  # type: ignore[attr-defined]
-    return f" (did you mean {match[0]!r}?)" if match else ""
-
-
-def require_choice(key: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Raise ConfigError unless the value is one of those allowed."""
-    if value not in allowed:
-        raise ConfigError(
-            f"{key} = {value!r}: must be one of {', '.join(allowed)}{nearest(str(value), allowed)}"
-        )
-
-
-def require_int(key: str, value: object, least: int) -> None:
-    """Raise ConfigError unless the value is a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{key} = {value!r}: must be a whole number of at least {least}")
-
-
-def require_number(key: str, value: object, least: float, *, open_: bool = False) -> None:
-    """Raise ConfigError unless the value is a finite number ≥ least (> least if `open_`)."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    good = number and math.isfinite(value) and (value > least if open_ else value >= least)  # type: ignore[arg-type,operator]
-    if not good:
-        sign = "above" if open_ else "of at least"
-        raise ConfigError(f"{key} = {value!r}: must be a finite number {sign} {least:g}")
-
-
-def require_known(values: Mapping[str, Any], config: Any, what: str) -> None:
-    """Raise ConfigError on a key that is no field of the configuration, naming the nearest."""
-    known = [field.name for field in fields(config)]
-    for key in values:
-        if key not in known:
-            raise ConfigError(f"unknown key {key!r} in {what}{nearest(key, known)}")
+__all__ = [
+    "ConfigError",
+    "ModelConfig",
+    "nearest",
+    "require_choice",
+    "require_int",
+    "require_known",
+    "require_number",
+]
 
 
 @dataclass(frozen=True)
@@ -60,12 +34,14 @@ class ModelConfig:
     data_dim: D, the number of features (pixels) of a datum.
     latent_dim: J, the number of latent dimensions.
     hidden: the encoder trunk's layer sizes; the decoder mirrors them. () is the linear VAE.
-    activation: "relu" or "tanh", after every hidden layer.
-    likelihood: "bernoulli" (data in [0, 1]) or "gaussian" (any real data).
-    c: variance of the Gaussian likelihood, or "learned". Unused by the Bernoulli one.
+    activation: after every hidden layer, a name in `parts.ACTIVATIONS`.
+    likelihood: p(x | z), a name in `parts.LIKELIHOODS`.
+    c: the likelihood's scale (the Gaussian's variance), or "learned"; unused where it has none.
     beta: weight of the KL term.
     free_bits: nats per latent dimension below which the KL costs nothing.
     draws: L, Monte-Carlo draws per datum in training.
+    objective: what is minimised, a name in `parts.OBJECTIVES`.
+    groups: sizes of the groups of columns, for a likelihood of groups; () for all others.
     """
 
     data_dim: int
@@ -77,6 +53,8 @@ class ModelConfig:
     beta: float = 1.0
     free_bits: float = 0.0
     draws: int = 1
+    objective: str = "elbo"
+    groups: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         require_int("data_dim", self.data_dim, 1)
@@ -86,8 +64,9 @@ class ModelConfig:
         object.__setattr__(self, "hidden", tuple(self.hidden))
         for size in self.hidden:
             require_int("hidden", size, 1)
-        require_choice("activation", self.activation, ACTIVATIONS)
-        require_choice("likelihood", self.likelihood, LIKELIHOODS)
+        ACTIVATIONS.require(self.activation)
+        LIKELIHOODS.require(self.likelihood)
+        OBJECTIVES.require(self.objective)
         if self.c != "learned":
             if isinstance(self.c, str):
                 raise ConfigError(f"c = {self.c!r}: must be a number above 0 or 'learned'")
@@ -95,15 +74,48 @@ class ModelConfig:
         require_number("beta", self.beta, 0.0)
         require_number("free_bits", self.free_bits, 0.0)
         require_int("draws", self.draws, 1)
+        self._check_groups()
+        self._check_objective()
+
+    def _check_groups(self) -> None:
+        if not isinstance(self.groups, (tuple, list)):
+            raise ConfigError(f"groups = {self.groups!r}: must be a list of the groups' sizes")
+        object.__setattr__(self, "groups", tuple(self.groups))
+        for size in self.groups:
+            require_int("groups", size, 1)
+        grouped = LIKELIHOODS[self.likelihood].grouped
+        if grouped and sum(self.groups) != self.data_dim:
+            raise ConfigError(
+                f"groups = {list(self.groups)}: their sizes must add up to the {self.data_dim} "
+                f"columns that the {self.likelihood} likelihood divides among them"
+            )
+        if self.groups and not grouped:
+            raise ConfigError(
+                f"groups = {list(self.groups)}: the {self.likelihood} likelihood knows no groups "
+                "of columns; leave them out"
+            )
+
+    def _check_objective(self) -> None:
+        objective = OBJECTIVES[self.objective]
+        if self.draws < objective.least_draws:
+            raise ConfigError(
+                f"draws = {self.draws}: the objective {self.objective} needs at least "
+                f"{objective.least_draws} draws (--draws {objective.least_draws})"
+            )
+        if self.free_bits > 0 and not objective.free_bits:
+            raise ConfigError(
+                f"free_bits = {self.free_bits:g}: the objective {self.objective} has no KL term "
+                "to put a floor under; leave free bits out"
+            )
 
     @property
     def learns_c(self) -> bool:
-        """Whether log c is a parameter."""
-        return self.likelihood == "gaussian" and self.c == "learned"
+        """Whether the likelihood's scale is a parameter (its logarithm)."""
+        return LIKELIHOODS[self.likelihood].scale is not None and self.c == "learned"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, in field order."""
-        return {**asdict(self), "hidden": list(self.hidden)}
+        return {**asdict(self), "hidden": list(self.hidden), "groups": list(self.groups)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -9,7 +9,6 @@ MATHS.md's equations.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +23,8 @@ from minivae.layers import (
 )
 from minivae.models.config import ModelConfig
 from minivae.params import Layout, Shape
+from minivae.parts import LIKELIHOODS, OBJECTIVES, Terms
+from minivae.parts.likelihoods import log_scale
 from minivae.types import Array
 
 
@@ -38,25 +39,39 @@ class Cache(NamedTuple):
     mu: Array  # (B, J)
     raw_logvar: Array  # (B, J) before the bound
     logvar: Array  # (B, J)
-    z: Array  # (L, B, J)
     decoder: tuple[HiddenCache, ...]  # one of each hidden layer of the decoder ...
     hz: Array  # (L·B, H) ... and what the last one gives to the output
-    out: Array  # (L, B, D) logits (Bernoulli) or mean (Gaussian)
-    nll: Array  # (L, B) nats
-    kl: Array  # (B, J) nats
+    out: Array  # (L, B, D) what the likelihood takes: logits, or a mean
+    terms: Terms  # what the objective is made of: nll (L, B), kl (B, J), z (L, B, J), …
+
+    @property
+    def nll(self) -> Array:
+        """-log p(x | z) of every draw and datum, (L, B), nats."""
+        return self.terms.nll
+
+    @property
+    def kl(self) -> Array:
+        """KL of every datum and latent dimension, (B, J), nats."""
+        return self.terms.kl
+
+    @property
+    def z(self) -> Array:
+        """The codes drawn, (L, B, J)."""
+        return self.terms.z
 
 
 def elbo_forward(
     K: Any, p: Parameters, x: Array, eps: Array, beta: float, config: ModelConfig
 ) -> tuple[Array, Cache]:
-    """The negative ELBO of a batch, in nats per datum                   (E28)
+    """The loss of a batch, in nats per datum; for the objective "elbo" it is the negative ELBO
 
-    mean_b [ mean_l nll_lb ] + β Σ_j max(free_bits, mean_b kl_bj)
+    mean_b [ mean_l nll_lb ] + β Σ_j max(free_bits, mean_b kl_bj)                       (E28)
 
-    x (B, D), eps (L, B, J) from N(0, I) -> loss (), cache. The only place where a mean over
-    the batch is taken. Kingma & Welling 2014, equations 7 and 10.
+    x (B, D), eps (L, B, J) from N(0, I) -> loss (), cache. The objective is the only place where
+    a mean over the batch is taken. Kingma & Welling 2014, equations 7 and 10.
     """
     depth, kind = len(config.hidden), config.activation
+    objective = OBJECTIVES[config.objective]
     L, B, J = eps.shape
 
     h, trunk = mlp_forward(K, p, "encoder", x, depth, kind)  # (B, H)                  E25
@@ -68,11 +83,10 @@ def elbo_forward(
     out = linear_forward(K, p, "decoder.out", hz).reshape(L, B, -1)  # (L, B, D)
     nll = nll_forward(K, p, out, x, config)  # (L, B)                            E20, E23
     kl = K.kl_forward(mu, logvar)  # (B, J)                                            E15
-    kl_mean = kl.sum(axis=0) / B  # (J,)
-    kl_paid = K.free_bits_forward(kl_mean, config.free_bits)  # (J,)                   E31
-    loss = nll.sum() / (L * B) + beta * kl_paid.sum()  # ()                            E28
+    terms = Terms(nll, kl, mu, logvar, z, eps)
+    loss = objective.forward(K, terms, beta, config.free_bits)  # ()                   E28
 
-    return loss, Cache(x, eps, beta, trunk, h, mu, raw_logvar, logvar, z, decoder, hz, out, nll, kl)
+    return loss, Cache(x, eps, beta, trunk, h, mu, raw_logvar, logvar, decoder, hz, out, terms)
 
 
 def elbo_backward(
@@ -83,16 +97,13 @@ def elbo_backward(
     dloss () -> {name: gradient of that tensor's shape}.
     """
     kind = config.activation
-    x, eps, beta, trunk, h, mu, raw_logvar, logvar, _z, decoder, hz, out, nll, kl = cache
+    objective = OBJECTIVES[config.objective]
+    x, eps, beta, trunk, h, _mu, raw_logvar, logvar, decoder, hz, out, terms = cache
     L, B, J = eps.shape
     g: Parameters = {}
 
-    dnll = np.broadcast_to(dloss / (L * B), nll.shape)  # (L, B)                       E28
-    dkl_mean = K.free_bits_backward(  # (J,)                                           E31
-        np.broadcast_to(dloss * beta, (J,)), kl.sum(axis=0) / B, config.free_bits
-    )
-    dkl = np.broadcast_to(dkl_mean / B, kl.shape)  # (B, J)
-    dmu_kl, dlogvar_kl = K.kl_backward(dkl, mu, logvar)  #                             E16
+    d = objective.backward(K, dloss, terms, beta, config.free_bits)  #          E16, E28
+    dnll, dmu_kl, dlogvar_kl = d  # (L, B), (B, J), (B, J)
     dout = nll_backward(K, p, g, dnll, out, x, config)  # (L, B, D)              E21, E24
     dout = dout.reshape(L * B, -1)
     linear_backward(K, g, "decoder.out", dout, hz)
@@ -112,28 +123,34 @@ def elbo_backward(
 
 def nll_forward(K: Any, p: Parameters, out: Array, x: Array, config: ModelConfig) -> Array:
     """-log p(x | z) in nats from the decoder's output: (L, B, D) -> (L, B)   (E20, E23)"""
-    if config.likelihood == "bernoulli":
-        return K.bernoulli_nll_forward(out, x)
-    return K.gaussian_nll_forward(out, x, log_c(p, x, config))
+    return LIKELIHOODS[config.likelihood].nll_forward(K, out, x, beside_output(p, x, config))
 
 
 def nll_backward(
     K: Any, p: Parameters, g: Parameters, dnll: Array, out: Array, x: Array, config: ModelConfig
 ) -> Array:
     """Its gradient in the decoder's output, and in log c where c is learned   (E21, E24)"""
-    if config.likelihood == "bernoulli":
-        return K.bernoulli_nll_backward(dnll, out, x)
-    dout, dlogc = K.gaussian_nll_backward(dnll, out, x, log_c(p, x, config))
-    if config.learns_c:
-        g["decoder.logc"] = dlogc
+    likelihood = LIKELIHOODS[config.likelihood]
+    dout, dlogc = likelihood.nll_backward(K, dnll, out, x, beside_output(p, x, config))
+    if likelihood.scale is not None and dlogc is not None and config.learns_c:
+        g[likelihood.scale.tensor] = dlogc
     return dout
 
 
-def log_c(p: Parameters, x: Array, config: ModelConfig) -> Array:
-    """log c (): a parameter where c is learned, a constant in x's precision where it is given."""
+def beside_output(p: Parameters, x: Array, config: ModelConfig) -> tuple[Any, ...]:
+    """What the likelihood takes besides the decoder's output and x.
+
+    log c, a parameter where c is learned and a constant in x's precision where it is given; the
+    sizes of the groups of columns; or nothing.
+    """
+    likelihood = LIKELIHOODS[config.likelihood]
+    extra: tuple[Any, ...] = (config.groups,) if likelihood.grouped else ()
+    if likelihood.scale is None:
+        return extra
     if config.learns_c:
-        return p["decoder.logc"]
-    return np.full_like(x, math.log(float(config.c)), shape=())
+        return (p[likelihood.scale.tensor], *extra)
+    shape = likelihood.scale.shape(config.data_dim)
+    return (np.full_like(x, log_scale(config.c), shape=shape), *extra)
 
 
 def encode(K: Any, p: Parameters, x: Array, config: ModelConfig) -> tuple[Array, Array]:
@@ -144,7 +161,7 @@ def encode(K: Any, p: Parameters, x: Array, config: ModelConfig) -> tuple[Array,
 
 
 def decode(K: Any, p: Parameters, z: Array, config: ModelConfig) -> Array:
-    """The decoder's output, logits (Bernoulli) or mean (Gaussian): z (B, J) -> (B, D)   (E10)"""
+    """The decoder's output, what the likelihood takes: z (B, J) -> (B, D)   (E10)"""
     hz, _ = mlp_forward(K, p, "decoder", z, len(config.hidden), config.activation)
     return linear_forward(K, p, "decoder.out", hz)
 
@@ -152,7 +169,7 @@ def decode(K: Any, p: Parameters, z: Array, config: ModelConfig) -> Array:
 def decode_mean(K: Any, p: Parameters, z: Array, config: ModelConfig) -> Array:
     """E[x | z], the picture itself: z (B, J) -> (B, D)                  (E10, E22)"""
     out = decode(K, p, z, config)
-    return K.sigmoid_forward(out) if config.likelihood == "bernoulli" else out
+    return LIKELIHOODS[config.likelihood].mean(K, out, *beside_output(p, out, config))
 
 
 def layout_of(config: ModelConfig) -> Layout:
@@ -171,6 +188,7 @@ def layout_of(config: ModelConfig) -> Layout:
     for i in range(len(hidden)):
         dense(f"decoder.{i}", mirror[i], mirror[i + 1])
     dense("decoder.out", mirror[-1], D)
-    if config.learns_c:
-        shapes["decoder.logc"] = ()
+    scale = LIKELIHOODS[config.likelihood].scale
+    if scale is not None and config.learns_c:
+        shapes[scale.tensor] = scale.shape(D)
     return Layout.of(shapes)

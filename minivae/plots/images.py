@@ -33,12 +33,16 @@ def look_of(data: Array) -> Look:
 
     Strokes on an empty ground (most values near the bottom) print as ink on paper.
     """
-    low, high = float(np.min(data)), float(np.max(data))
+    return look_from(float(np.min(data)), float(np.median(data)), float(np.max(data)))
+
+
+def look_from(low: float, median: float, high: float) -> Look:
+    """The look for data whose least, middle and largest values are these."""
     if low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     if not high > low:
         high = low + 1.0
-    return Look(low, high, bool(np.median(data) < low + 0.2 * (high - low)))
+    return Look(low, high, median < low + 0.2 * (high - low))
 
 
 def tile(

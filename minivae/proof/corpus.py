@@ -46,6 +46,7 @@ def bug(name: str, place: str, old: str, new: str, label: str = "") -> Bug:
 
 
 ELBO = "models.vae.elbo_backward"
+OBJECTIVE = "parts.objectives.elbo_objective_backward"
 BUGS: tuple[Bug, ...] = (
     bug("bias gradient averaged over the batch", "ops.dense_backward_params", "dy.sum(axis=0)", "dy.mean(axis=0)"),
     bug("bias gradient of the first sample only", "ops.dense_backward_params", "dy.sum(axis=0)", "1 * dy[0]"),
@@ -111,15 +112,15 @@ BUGS: tuple[Bug, ...] = (
     bug("overwritten where it must be added", "ops.latent_backward", "dmu_z + dmu_kl", "1 * dmu_kl"),
     bug("one half forgotten", "ops.gaussian_kl_backward", "dcov0 = dkl * 0.5", "dcov0 = dkl"),
     bug("means swapped", "ops.gaussian_kl_backward", "return -dmu1, dcov0, dmu1, dcov1", "return dmu1, dcov0, -dmu1, dcov1"),
-    bug("1/B forgotten", ELBO, "dloss / (L * B)", "dloss / L"),
-    bug("1/L forgotten", ELBO, "dloss / (L * B)", "dloss / B"),
-    bug("beta forgotten", ELBO, "dloss * beta", "dloss"),
+    bug("1/B forgotten", OBJECTIVE, "dloss / (L * B)", "dloss / L"),
+    bug("1/L forgotten", OBJECTIVE, "dloss / (L * B)", "dloss / B"),
+    bug("beta forgotten", OBJECTIVE, "dloss * beta", "dloss"),
     bug("the heads overwrite each other", ELBO, 'dh = dh + K.dense_backward_input(dlogvar, p["encoder.logvar.W"])', 'dh = K.dense_backward_input(dlogvar, p["encoder.logvar.W"])'),
     bug("the KL's path to mu forgotten", ELBO, "dmu_z + dmu_kl", "1 * dmu_z"),
     bug("the bound forgotten", ELBO, "K.bound_logvar_backward(dlogvar_z + dlogvar_kl, raw_logvar)", "dlogvar_z + dlogvar_kl"),
-    bug("the sample for the mean", ELBO, "K.kl_backward(dkl, mu, logvar)", "K.kl_backward(dkl, _z[0], logvar)"),
-    bug("free bits forgotten", ELBO, "np.broadcast_to(dkl_mean / B, kl.shape)", "np.broadcast_to(dloss * beta / B, kl.shape)"),
-    bug("KL mean for sum", ELBO, "dkl_mean / B", "dkl_mean / (B * J)"),
+    bug("the sample for the mean", OBJECTIVE, "K.kl_backward(dkl, terms.mu, terms.logvar)", "K.kl_backward(dkl, terms.z[0], terms.logvar)"),
+    bug("free bits forgotten", OBJECTIVE, "np.broadcast_to(dkl_mean / B, terms.kl.shape)", "np.broadcast_to(dloss * beta / B, terms.kl.shape)"),
+    bug("KL mean for sum", OBJECTIVE, "dkl_mean / B", "dkl_mean / (B * J)"),
     bug("the wrong layer's input", "layers.mlp_backward", "linear_backward(K, g, f\"{name}.{i}\", da, x)", "linear_backward(K, g, f\"{name}.{i}\", da, 0.5 * x)"),
     bug("activation skipped on the way back", "layers.mlp_backward", "da = activate_backward(K, kind, dh, a)", "da = dh"),
     bug("added where it must be set", "layers.linear_backward", "K.dense_backward_params(dy, x)", "(2 * d for d in K.dense_backward_params(dy, x))"),

@@ -12,6 +12,7 @@ from minivae.models import autoencoder as ae
 from minivae.models import inference, linear_vae, vae
 from minivae.models.config import ModelConfig
 from minivae.params import Layout
+from minivae.parts import ACTIVATIONS, OBJECTIVES, Objective, Terms
 from minivae.proof.case import DIMS, Case, normal, rng_for
 from minivae.types import Array
 
@@ -71,6 +72,33 @@ def mlp_case(kind: str) -> Case:
     covers = ("mlp_forward", "mlp_backward", "activate", "activate_backward")
     x = normal("mlp", B, DIMS["I"])
     return Case(f"layer mlp {kind}", "layer", covers, forward, backward, {"p": p, "x": x})
+
+
+def objective_case(objective: Objective) -> Case:
+    """An objective as a function of the reconstruction and of the posterior."""
+    name = f"objective {objective.name}"
+    draws = max(DIMS["L"], objective.least_draws)
+    eps = normal(f"{name} eps", draws, B, J)
+    floor = MIXED_FLOOR if objective.free_bits else 0.0
+
+    def terms_of(K: Any, nll: Array, mu: Array, logvar: Array) -> Terms:
+        z = K.reparameterise_forward(mu, logvar, eps)
+        return Terms(nll, K.kl_forward(mu, logvar), mu, logvar, z, eps)
+
+    def forward(K: Any, nll: Array, mu: Array, logvar: Array) -> Any:
+        terms = terms_of(K, nll, mu, logvar)
+        return objective.forward(K, terms, 0.83, floor), terms
+
+    def backward(K: Any, dloss: Array, terms: Terms) -> Any:
+        return tuple(objective.backward(K, dloss, terms, 0.83, floor))
+
+    inputs = {
+        "nll": normal(f"{name} nll", draws, B),
+        "mu": normal(f"{name} mu", B, J),
+        "logvar": normal(f"{name} logvar", B, J),
+    }
+    covers = (objective.forward.__name__, objective.backward.__name__)
+    return Case(name, "layer", covers, forward, backward, inputs)
 
 
 def vae_case(
@@ -184,8 +212,8 @@ def model_cases() -> list[Case]:
     """Layers first, then the models that are made of them."""
     return [
         linear_case(),
-        mlp_case("relu"),
-        mlp_case("tanh"),
+        *(mlp_case(kind) for kind in ACTIVATIONS),
+        *(objective_case(objective) for objective in OBJECTIVES.values()),
         *vae_cases(),
         autoencoder_case((), "relu"),
         autoencoder_case((6,), "tanh"),

@@ -70,6 +70,7 @@ def scope(function: ast.FunctionDef) -> list[str]:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.append(node.id)
     skip = {"K", "p", "g", "config", "kind", "depth", "name", "L", "B", "J", "i", "unused"}
+    skip |= {"objective", "likelihood", "terms", "d"}  # records, no arrays
     return list(dict.fromkeys(n for n in names if n not in skip))
 
 

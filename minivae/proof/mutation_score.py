@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import sys
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from minivae import ops
+from minivae import ops, parts
 from minivae.proof.cases import find
 from minivae.proof.exact_gradients import ExactGradients
 from minivae.proof.mutate import Mutant, build, mutants
@@ -22,6 +23,7 @@ ROWS = {
     "layers.linear_backward": ["layer linear"],
     "layers.activate_backward": ["layer mlp relu", "layer mlp tanh"],
     "layers.mlp_backward": ["layer mlp tanh", "vae bounded logvar"],
+    "parts.objectives.elbo_objective_backward": ["objective elbo", "vae free bits mixed"],
     "models.vae.elbo_backward": ["vae free bits mixed", "vae bounded logvar"],
     "models.vae.nll_backward": ["vae learned c", "vae bernoulli tanh"],
     "models.autoencoder.autoencoder_backward": ["autoencoder tanh"],
@@ -32,6 +34,7 @@ ROWS = {
 # Mutants that compute the same gradients: (function, what was changed or "kind", why).
 KINK = "differs at the kink itself only, where any value between the two sides is a subgradient"
 PRICE = "the price enters a comparison with the floor and nothing else; no price is that near it"
+RECORD = "a record of functions, no number"
 EQUIVALENT: tuple[tuple[str, str, str], ...] = (
     ("relu_backward", "x.real <= 0 -> x.real < 0", KINK),
     ("bound_logvar_backward", "logvar.real > LOGVAR_BOUND -> logvar.real >= LOGVAR_BOUND", KINK),
@@ -47,10 +50,11 @@ EQUIVALENT: tuple[tuple[str, str, str], ...] = (
         "(precision1 + precision1.T) @ d -> d @ (precision1 + precision1.T)",
         "a matrix plus its transpose is symmetric",
     ),
-    ("activate_backward", "a -> _scaled", "the ReLU's backward asks for the sign of a only"),
     ("mlp_backward", "i > 0 -> i >= 0", "works out a gradient of the data that nobody reads"),
-    ("elbo_backward", "kl.sum(axis=0) / B -> 1.0", PRICE),
-    ("elbo_backward", "kl -> _scaled", PRICE),
+    ("elbo_objective_backward", "terms.kl.sum(axis=0) / B -> 1.0", PRICE),
+    ("elbo_objective_backward", "free_bits -> _scaled", PRICE),
+    ("elbo_backward", "objective -> _scaled", RECORD),
+    ("nll_backward", "likelihood -> _scaled", RECORD),
     (
         "elbo_backward",
         "raw_logvar -> _scaled",
@@ -141,13 +145,27 @@ def planted(place: str, function: Callable[..., Any]) -> Iterator[None]:
     old = getattr(module, name)
     mine = [m for key, m in list(sys.modules.items()) if key.startswith("minivae.")]
     users = [m for m in mine if m is module or vars(m).get(name) is old]
+    records = list(records_with(old))
     for user in users:
         setattr(user, name, function)
+    for part, field in records:
+        object.__setattr__(part, field, function)
     try:
         yield
     finally:
         for user in users:
             setattr(user, name, old)
+        for part, field in records:
+            object.__setattr__(part, field, old)
+
+
+def records_with(function: Callable[..., Any]) -> Iterator[tuple[Any, str]]:
+    """The records of parts that hold the function, and the field that does."""
+    for table in (parts.ACTIVATIONS, parts.LIKELIHOODS, parts.OPTIMISERS, parts.OBJECTIVES):
+        for part in table.values():
+            for field in dataclasses.fields(part):
+                if getattr(part, field.name) is function:
+                    yield part, field.name
 
 
 def reason_for(mutant: Mutant) -> str:

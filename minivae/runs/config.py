@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
-from minivae.models.config import (
+from minivae.models.config import ModelConfig
+from minivae.parts import LIKELIHOODS, OPTIMISERS
+from minivae.settings import (
     ConfigError,
-    ModelConfig,
     require_choice,
     require_int,
     require_known,
     require_number,
 )
 
-OPTIMISERS = ("adam", "sgd")
 BINARISE = ("none", "dynamic", "fixed")
 
-# What may differ when a run is resumed: where and how long it runs, not what it computes ...
+# What may differ when a run is resumed: where its data lie (their sha256 must be the same), where
+# and how long it runs, not what it computes ...
 FREE_ON_RESUME = frozenset(
-    "epochs backend threads tf32 patience keep checkpoint_every checkpoint_seconds".split()
+    "dataset data_dir epochs backend threads tf32 patience keep checkpoint_every "
+    "checkpoint_seconds".split()
 )
 # ... and lr, so that a run that diverged can go on at a lower rate (it is said aloud).
 NOTED_ON_RESUME = frozenset({"lr"})
 # What a checkpoint does not hold, because its bytes must not depend on it.
-PLACE_ONLY = frozenset({"threads", "keep", "checkpoint_every", "checkpoint_seconds"})
+PLACE_ONLY = frozenset({"data_dir", "threads", "keep", "checkpoint_every", "checkpoint_seconds"})
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Training settings; a wrong value raises ConfigError in one line.
 
-    dataset: its name, for the record.
+    dataset, data_dir: its name or its file's path, and the folder with copies of published data
+        where one was given: where the data are looked for again. What tells them from other data
+        is their sha256, not their place.
     epochs, batch_size: passes over the training rows, and rows in an update.
-    lr, optimiser: the rate, and "adam" (beta1, beta2, adam_eps; E33) or "sgd" (momentum; E32).
+    lr, optimiser: the rate, and a name in `parts.OPTIMISERS` (E32, E33).
+    momentum, beta1, beta2, adam_eps: what optimisers call momentum, beta1, beta2 and eps.
+    optimiser_settings: their other settings by name, and values that win over these four.
     warmup: epochs over which beta rises linearly from 0 (E30); 0 for none.
     binarise: "none" takes the targets as they are, "dynamic" draws them anew at each
         presentation, "fixed" draws them once (E35).
@@ -49,6 +55,7 @@ class TrainConfig:
     """
 
     dataset: str = "digits"
+    data_dir: str | None = None
     epochs: int = 50
     batch_size: int = 128
     lr: float = 1e-3
@@ -68,11 +75,12 @@ class TrainConfig:
     keep: int = 3
     checkpoint_every: int = 1
     checkpoint_seconds: float = 30.0
+    optimiser_settings: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.dataset, str) or not self.dataset:
             raise ConfigError(f"dataset = {self.dataset!r}: must be a name")
-        require_choice("optimiser", self.optimiser, OPTIMISERS)
+        OPTIMISERS.require(self.optimiser)
         require_choice("binarise", self.binarise, BINARISE)
         for key in ("epochs", "batch_size", "keep", "checkpoint_every"):
             require_int(key, getattr(self, key), 1)
@@ -91,6 +99,19 @@ class TrainConfig:
         for key, limit in (("momentum", 1), ("beta1", 1), ("beta2", 1), ("validation", 1)):
             self._below(key, limit)
         self._below("seed", 2**64)
+        if not isinstance(self.optimiser_settings, dict):
+            raise ConfigError(
+                f"optimiser_settings = {self.optimiser_settings!r}: must be names with numbers"
+            )
+        OPTIMISERS[self.optimiser].settled(self.settings)
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """The optimiser's own settings, by the names in its record."""
+        known = OPTIMISERS[self.optimiser].settings
+        shared = {"momentum": self.momentum, "beta1": self.beta1, "beta2": self.beta2,
+                  "eps": self.adam_eps}  # fmt: skip
+        return {key: shared[key] for key in known if key in shared} | self.optimiser_settings
 
     def _below(self, key: str, limit: int) -> None:
         value = getattr(self, key)
@@ -118,8 +139,9 @@ class TrainConfig:
 
 def check_together(model: ModelConfig, config: TrainConfig) -> None:
     """Raise ConfigError for settings that are each allowed but not together."""
-    if config.binarise != "none" and model.likelihood != "bernoulli":
+    if config.binarise != "none" and not LIKELIHOODS[model.likelihood].binary:
+        able = " or ".join(name for name, part in LIKELIHOODS.items() if part.binary)
         raise ConfigError(
-            f"binarise = {config.binarise!r}: needs the bernoulli likelihood, "
+            f"binarise = {config.binarise!r}: needs the {able} likelihood, "
             f"not {model.likelihood} (or binarise none)"
         )

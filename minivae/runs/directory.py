@@ -12,6 +12,7 @@ from typing import Any
 from minivae.runs import files
 from minivae.runs.checkpoint import digest, encode_json
 from minivae.runs.errors import RunError, describe_os_error
+from minivae.runs.hints import quoted
 from minivae.runs.lock import LOCK, RunLock
 from minivae.runs.metrics_log import MetricsLog
 from minivae.runs.schema import CONFIG as CONFIG_SCHEMA
@@ -78,7 +79,7 @@ class RunDirectory:
             raise RunError(f"{self.path} is a file; choose another --out directory")
         if not self.resume and not self._is_empty():
             raise RunError(
-                f"{self.path} is not empty; continue that run with --resume {self.path}, "
+                f"{self.path} is not empty; continue that run with --resume {quoted(self.path)}, "
                 "or choose another --out directory"
             )
 

@@ -16,6 +16,18 @@ from minivae.runs.errors import CheckpointError, RunError
 from minivae.runs.state import State
 
 Note = Callable[[str], None]
+DESCRIBED_ROWS = 20_000  # tell the range of the values; data may be larger than memory
+
+
+def describe_data(dataset: Dataset) -> dict[str, Any]:
+    """What a run records of its data: the fingerprint, and what pictures of the model need."""
+    some = dataset.train[:DESCRIBED_ROWS]
+    found = {"low": some.min(), "median": np.median(some), "high": some.max()}
+    shape = None if dataset.shape is None else list(dataset.shape)
+    values = {name: float(value) * dataset.scale for name, value in found.items()}
+    if not np.isfinite([*values.values()]).all():  # training will name them
+        values = {}
+    return {**fingerprint(dataset), "shape": shape, **values}
 
 
 def fingerprint(dataset: Dataset) -> dict[str, Any]:
@@ -41,17 +53,17 @@ def starting_state(
     Raises CheckpointError or RunError in one line where it is another run's.
     """
     if not directory.resume:
-        return State.fresh(model, config.seed)
+        return State.fresh(model, config.seed, config.optimiser)
     written = directory.read_config()
     if written is not None:
         require_same(directory, written, model, config, data)
     checkpoint = directory.checkpoints.newest_sound(note)
     if checkpoint is None:
         note(f"{directory.path} has no checkpoint yet: starting from the beginning")
-        return State.fresh(model, config.seed)
+        return State.fresh(model, config.seed, config.optimiser)
     require_same(directory, checkpoint.manifest, model, config, data)
     tell_changes(checkpoint.manifest["train"], config, note)
-    return State.from_checkpoint(checkpoint, model)
+    return State.from_checkpoint(checkpoint, model, config.optimiser)
 
 
 def require_same(
@@ -63,8 +75,9 @@ def require_same(
 ) -> None:
     """Raise unless `written` (config.json or a manifest) is of this model, run and data."""
     _require_known(directory, written, model, config)
+    theirs = type(model).from_dict(written["model"]).to_dict()  # older runs lack newer settings
     for key, here in model.to_dict().items():
-        there = written["model"].get(key)
+        there = theirs[key]
         if there != here:
             raise CheckpointError(
                 f"{directory.path} holds another model: its {key} is {there!r}, not {here!r}; "

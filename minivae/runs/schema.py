@@ -45,7 +45,11 @@ PROGRESS = record(
         "sums": SUMS,
     }
 )
-DATA = record({"name": text, "sizes": named(listed(whole())), "sha256": SHA256})
+DATA = record(
+    {"name": text, "sizes": named(listed(whole())), "sha256": SHA256},
+    {"shape": optional(listed(whole(1))), "low": number, "median": number, "high": number},
+    open_=True,
+)
 TENSORS = named(record({"shape": listed(whole()), "dtype": text, "sha256": SHA256}))
 
 # What every checkpoint has, a run's or an estimator's; and what those of a run have besides.

@@ -10,6 +10,7 @@ import numpy as np
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
 from minivae.models.vae import layout_of
+from minivae.parts import OPTIMISERS
 from minivae.runs.checkpoint import MOMENTS, Checkpoint, Tensors
 from minivae.runs.errors import CheckpointError
 from minivae.types import Array
@@ -72,23 +73,27 @@ class Progress:
 
 @dataclass
 class State:
-    """theta (P,), moments (2, P), float32 on the host, and the counters."""
+    """theta (P,), the optimiser's moments (M, P), float32 on the host, and the counters."""
 
     theta: Array
     moments: Array
     progress: Progress
 
     @classmethod
-    def fresh(cls, model: ModelConfig, seed: int) -> State:
+    def fresh(cls, model: ModelConfig, seed: int, optimiser: str) -> State:
         """The state before the first update."""
         theta = initialise(model, seed, "float32")
-        return cls(theta, np.zeros((2, theta.size), dtype=theta.dtype), Progress())
+        count = OPTIMISERS[optimiser].moments
+        return cls(theta, np.zeros((count, theta.size), dtype=theta.dtype), Progress())
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: Checkpoint, model: ModelConfig) -> State:
-        """The state in a verified checkpoint of this model; CheckpointError where it has none."""
+    def from_checkpoint(cls, checkpoint: Checkpoint, model: ModelConfig, optimiser: str) -> State:
+        """The state in a verified checkpoint of this model; CheckpointError where it has none.
+
+        Older runs kept two moments whatever the optimiser; those beyond its own were never used.
+        """
         try:
-            moments = checkpoint.tensors[MOMENTS].copy()
+            moments = checkpoint.tensors[MOMENTS][: OPTIMISERS[optimiser].moments].copy()
             progress = Progress.from_dict(checkpoint.manifest["progress"])
         except (KeyError, TypeError) as error:
             raise CheckpointError(

@@ -16,7 +16,7 @@ from minivae.models.config import ModelConfig
 from minivae.runs.config import TrainConfig
 from minivae.runs.directory import RunDirectory
 from minivae.runs.errors import CheckpointError
-from minivae.runs.resume import fingerprint, starting_state
+from minivae.runs.resume import describe_data, starting_state
 from minivae.runs.state import State, checkpoint_bytes, theta_from
 from minivae.types import Array
 
@@ -84,7 +84,7 @@ def open_for_writing(
     """
     directory = RunDirectory(path, resume=resume, keep=config.keep)
     directory.check(checkpoint_bytes(model))
-    data = fingerprint(dataset)
+    data = describe_data(dataset)
     with directory:
         state = starting_state(directory, model, config, data, note)
         if resume:

@@ -7,6 +7,7 @@ before, so that a resumed run and a replay see exactly what the first run saw.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from minivae.training.heldout import Split, settle_validation, split_rows
 from minivae.training.memory import check_memory
 from minivae.training.plan import StepPlan, make_plan
 from minivae.training.schedule import Rate, Schedule
+from minivae.training.step import make_step
 from minivae.types import Array
 
 # A chunk of updates is what one call of the step does, and the longest a stop has to wait: sized
@@ -74,9 +76,9 @@ class Job:
         end = min(full, (update // self.chunk + 1) * self.chunk)
         return order[update * B : end * B].reshape(-1, B)
 
-    def step(self, state: State) -> Any:
-        """The backend's training step, holding a copy of this state."""
-        return self.K.make_step(self.plan, state.theta, state.moments, self.data.train)
+    def step(self, state: State, say: Callable[[str], None] = lambda line: None) -> Any:
+        """The backend's training step, a copy of this state in it; `say` hears of a slower one."""
+        return make_step(self.K, self.plan, state.theta, state.moments, self.data.train, say)
 
 
 def make_job(
@@ -109,10 +111,7 @@ def make_job(
         seed=config.seed,
         max_batch=B,
         optimiser=config.optimiser,
-        momentum=config.momentum,
-        beta1=config.beta1,
-        beta2=config.beta2,
-        adam_eps=config.adam_eps,
+        settings=config.settings,
         binarise="dynamic" if config.binarise == "dynamic" else "none",
         threads=config.threads or 0,
     )

@@ -49,7 +49,7 @@ def train(
     if job.note:
         reporter.note(job.note)
     if run_dir is None:
-        state = State.fresh(model, config.seed)
+        state = State.fresh(model, config.seed, config.optimiser)
         return Trainer(job, state, None, reporter, stop or (lambda: False)).run()
     asked = stop or (lambda: False)
     with (

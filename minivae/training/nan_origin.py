@@ -9,12 +9,15 @@ import numpy as np
 
 from minivae.backend import load_backend
 from minivae.models.vae import elbo_backward, elbo_forward, layout_of
+from minivae.ops.table import FUNCTIONS
+from minivae.parts import LIKELIHOODS, OPTIMISERS
 from minivae.runs.state import State
 from minivae.training.job import Job
 from minivae.training.step import ReferenceStep
 from minivae.types import Array
 
-# Ops that belong to no dense layer, in the words of the model
+# Ops that belong to no dense layer, in the words of the model; a likelihood's are the
+# reconstruction.
 PLACES = {
     "gather": "the data",
     "gather_binarise": "the data",
@@ -23,22 +26,25 @@ PLACES = {
     "reparameterise": "the latent sample z",
     "kl": "the KL term",
     "free_bits": "the KL term",
-    "bernoulli_nll": "the reconstruction",
-    "gaussian_nll": "the reconstruction",
 }
 
-# Ops whose outputs have the draws first: (L, B, ...)
-DRAWS_FIRST = frozenset(
-    {
-        "reparameterise_forward",
-        "bernoulli_nll_forward",
-        "bernoulli_nll_backward",
-        "gaussian_nll_forward",
-        "gaussian_nll_backward",
-    }
-)
-# Ops whose outputs are sums over the batch
-SUMS = frozenset({"dense_backward_params", "free_bits_forward", "free_bits_backward"})
+
+def place_of(op: str) -> str | None:
+    """Where an op that belongs to no dense layer stands in the model; None for all others."""
+    if any(op in (part.forward.__name__, part.backward.__name__) for part in LIKELIHOODS.values()):
+        return "the reconstruction"
+    return PLACES.get(op.removesuffix("_forward").removesuffix("_backward"))
+
+
+def output_dims(op: str) -> list[str]:
+    """The dimensions of an op's first output by letter, "L B J" for example."""
+    record = FUNCTIONS.get(op)
+    if record is None:
+        return []
+    if record.backward is None:
+        return next(iter(record.op.gives.values()), "").split()
+    name = record.backward.gives.split()[:1]
+    return record.op.args[name[0]].shape.split() if name else ["B"]
 
 
 class Fault(NamedTuple):
@@ -87,7 +93,7 @@ class TracingBackend:
         return traced
 
     def _locate(self, op: str, args: tuple[Any, ...]) -> None:
-        base = op.removesuffix("_forward").removesuffix("_backward")
+        place = place_of(op)
         if op == "dense_backward_params":
             for i in reversed(range(len(self._inputs))):
                 if self._inputs[i][0] == id(args[1]):
@@ -97,8 +103,8 @@ class TracingBackend:
             self.place = self._weights.get(address(args[1]), self.place)
             if op == "dense_forward":
                 self._inputs.append((id(args[0]), self.place))
-        elif base in PLACES:
-            self.place = PLACES[base]
+        elif place is not None:
+            self.place = place
 
     def _check(self, op: str, output: Any, args: tuple[Any, ...]) -> None:
         for part in output if isinstance(output, tuple) else (output,):
@@ -109,8 +115,9 @@ class TracingBackend:
 
     def _culprits(self, op: str, bad: Array, args: tuple[Any, ...]) -> tuple[int, ...]:
         """The data rows of the bad entries; for a sum over the batch, of its largest term."""
-        axis = 1 if op in DRAWS_FIRST else 0
-        if op in SUMS or bad.ndim <= axis:
+        dims = output_dims(op)
+        axis = 1 if dims[:1] == ["L"] else 0
+        if "B" not in dims or bad.ndim <= axis:
             return largest_rows(self.rows, np.asarray(args[0]))
         flags = ~np.isfinite(bad)
         hit = flags.any(axis=tuple(a for a in range(bad.ndim) if a != axis))
@@ -167,9 +174,9 @@ def _trace_descent(
     step.K = load_backend("numpy")
     step.layout.flatten(gradients, step.grad)
     step._descend(job.schedule.lr(t), t)
-    for buffer in (step.moments[0], step.moments[1], step.theta):
+    for buffer in (*step.moments, step.theta):
         for name, view in step.layout.views(buffer).items():
             if not np.isfinite(view).all():
-                op = f"{job.plan.optimiser}_update"
+                op = OPTIMISERS[job.plan.optimiser].update.__name__
                 return Fault(op, name, kind(view), largest_rows(rows, nll))
     return None

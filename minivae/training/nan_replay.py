@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+from minivae.parts import LIKELIHOODS
 from minivae.runs.state import State
 from minivae.training.job import Job
 from minivae.training.nan_origin import Fault, trace_update
@@ -86,6 +87,6 @@ def advice(job: Job, fault: Fault) -> str:
     if fault.place == "the data":
         return "these rows hold values that are not numbers: clean them"
     text = f"try a lower rate (--lr {min(job.schedule.lr(0) / 10, 1e-3):g})"
-    if job.model.learns_c or job.model.likelihood == "gaussian":
+    if LIKELIHOODS[job.model.likelihood].scale is not None:
         text += " or a larger --c"
     return text

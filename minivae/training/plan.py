@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from minivae.models.config import ModelConfig
 from minivae.models.vae import layout_of
+from minivae.parts import LIKELIHOODS, OPTIMISERS
+from minivae.parts.likelihoods import log_scale
 
 
 class StepPlan(NamedTuple):
     """Architecture, objective and optimiser of one training step, in plain numbers and words.
 
     layout: (name, offset, shape) of every tensor in the flat buffer.
-    logc: log c where the Gaussian's c is given, None where it is learned or there is none.
+    logc: log c where the likelihood's scale is given, None where it is learned or there is none.
+    settings: the optimiser's (name, value) in its update's order.
     scale: factor from stored data to model inputs (1/255 for bytes).
     threads: 0 leaves the number to the backend.
     """
@@ -24,19 +28,22 @@ class StepPlan(NamedTuple):
     activation: str
     likelihood: str
     logc: float | None
+    groups: tuple[int, ...]
+    objective: str
     free_bits: float
     draws: int
     layout: tuple[tuple[str, int, tuple[int, ...]], ...]
     optimiser: str
-    momentum: float
-    beta1: float
-    beta2: float
-    adam_eps: float
+    settings: tuple[tuple[str, float], ...]
     binarise: str
     scale: float
     seed: int
     max_batch: int
     threads: int
+
+    def setting(self, name: str, default: float = 0.0) -> float:
+        """The optimiser's setting of that name; `default` where it has none."""
+        return dict(self.settings).get(name, default)
 
 
 def make_plan(
@@ -46,30 +53,26 @@ def make_plan(
     seed: int,
     max_batch: int,
     optimiser: str = "adam",
-    momentum: float = 0.9,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    adam_eps: float = 1e-8,
+    settings: Mapping[str, float] | None = None,
     binarise: str = "none",
     threads: int = 0,
 ) -> StepPlan:
-    """The plan for a model and the optimiser's settings."""
-    given = model.likelihood == "gaussian" and not model.learns_c
+    """The plan for a model and the optimiser, with the `settings` that differ from its defaults."""
+    given = LIKELIHOODS[model.likelihood].scale is not None and not model.learns_c
     return StepPlan(
         data_dim=model.data_dim,
         hidden=model.hidden,
         latent_dim=model.latent_dim,
         activation=model.activation,
         likelihood=model.likelihood,
-        logc=math.log(float(model.c)) if given else None,
+        logc=log_scale(model.c) if given else None,
+        groups=model.groups,
+        objective=model.objective,
         free_bits=model.free_bits,
         draws=model.draws,
         layout=tuple((e.name, e.offset, e.shape) for e in layout_of(model).entries),
         optimiser=optimiser,
-        momentum=momentum,
-        beta1=beta1,
-        beta2=beta2,
-        adam_eps=adam_eps,
+        settings=OPTIMISERS[optimiser].settled(settings or {}),
         binarise=binarise,
         scale=scale,
         seed=seed,
@@ -81,7 +84,7 @@ def make_plan(
 def model_of(plan: Any) -> ModelConfig:
     """The model configuration that a plan was made from (its β comes with each update)."""
     c: float | str = 1.0
-    if plan.likelihood == "gaussian":
+    if LIKELIHOODS[plan.likelihood].scale is not None:
         c = "learned" if plan.logc is None else math.exp(plan.logc)
     return ModelConfig(
         data_dim=plan.data_dim,
@@ -92,4 +95,6 @@ def model_of(plan: Any) -> ModelConfig:
         c=c,
         free_bits=plan.free_bits,
         draws=plan.draws,
+        objective=plan.objective,
+        groups=plan.groups,
     )

@@ -1,17 +1,20 @@
 """The training step in its readable form; a backend's fused step is held against this one.
 
-One update: gather a batch, replay its noise, run the ELBO forward and backward, move θ.
+One update: gather a batch, replay its noise, run the model forward and backward, move θ.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypedDict
 
 import numpy as np
 
+from minivae.backend import Unsupported
 from minivae.models.vae import Cache, elbo_backward, elbo_forward
 from minivae.ops.philox import BINARISE, EPS
 from minivae.params import Entry, Layout
+from minivae.parts import OPTIMISERS
 from minivae.training.plan import StepPlan, model_of
 from minivae.types import Array
 
@@ -27,10 +30,33 @@ class StepMetrics(TypedDict):
     loss: float
 
 
+def make_step(
+    K: Any,
+    plan: StepPlan,
+    theta: Array,
+    moments: Array,
+    data: Array,
+    say: Callable[[str], None] = lambda line: None,
+) -> Any:
+    """The backend's fused step for this plan, or the reference step on that backend's ops.
+
+    A backend without a kernel for a part of the plan declines it, and `say` is told so in a line.
+    """
+    try:
+        return K.make_step(plan, theta, moments, data)
+    except Unsupported as declined:
+        if declined.reason:
+            say(
+                f"{K.name}: {declined.reason}, so each update runs op by op on its kernels (slower)"
+            )
+        return ReferenceStep(K, plan, theta, moments, data)
+
+
 class ReferenceStep:
     """Training steps on one set of parameters, by any backend's ops.
 
-    theta (P,), moments (2, P), data (N, D) uint8 or float. The copies it makes are its own.
+    theta (P,), moments (M, P) as many as the optimiser has, data (N, D) uint8 or float. The
+    copies it makes are its own.
     `bad_step` is the first update whose loss was not finite, or -1; that update and all later
     ones are not applied, so the last good state is kept.
     """
@@ -77,13 +103,8 @@ class ReferenceStep:
         self._count(len(rows), float(loss), cache)
 
     def _descend(self, lr: float, t: int) -> None:
-        K, plan = self.K, self.plan
-        if plan.optimiser == "sgd":
-            K.sgd_update(self.theta, self.grad, self.moments[0], lr, plan.momentum)
-        else:
-            m, v = self.moments
-            betas = plan.beta1, plan.beta2
-            K.adam_update(self.theta, self.grad, m, v, lr, *betas, plan.adam_eps, t + 1)
+        rule, settings = OPTIMISERS[self.plan.optimiser], self.plan.settings
+        rule.descend(self.K, self.theta, self.grad, self.moments, lr, settings, t + 1)
 
     def _count(self, B: int, loss: float, cache: Cache) -> None:
         self._updates += 1
@@ -111,5 +132,5 @@ class ReferenceStep:
         return sums
 
     def state(self) -> tuple[Array, Array]:
-        """Copies of theta (P,) and moments (2, P) on the host."""
+        """Copies of theta (P,) and moments (M, P) on the host."""
         return self.theta.copy(), self.moments.copy()

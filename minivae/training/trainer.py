@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minivae.runs.errors import Diverged, RunError
+from minivae.runs.hints import command_line
 from minivae.runs.state import State, Sums
 from minivae.runs.writer import RunWriter
 from minivae.training.heldout import measure
@@ -42,7 +43,7 @@ class Trainer:
         self.history = writer.history if writer else []
         self.last_good = deepcopy(state)  # what a replay starts from
         self.best_theta = writer.best_theta() if writer else None
-        self.step = job.step(state)
+        self.step = job.step(state, reporter.note)
         self.last_tick = self.last_save = self.began = time.monotonic()
         self.samples = 0  # in this process, since `began`
 
@@ -196,7 +197,8 @@ class Trainer:
             return where
         if p.t > 0:
             self._save(best=False)
-        return f"{where}; saved. Continue with: minivae train --resume {self.writer.path}"
+        again = command_line("train", "--resume", self.writer.path)
+        return f"{where}; saved. Continue with: {again}"
 
     def _diverged(self) -> None:
         """Find what made the bad number, keep the last good state, and stop."""

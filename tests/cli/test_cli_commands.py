@@ -51,6 +51,31 @@ def test_evaluate_binarised_run_measures_binarised_targets(command) -> None:
     assert r["targets"].startswith("binarised") and r["c"] is None
 
 
+def test_evaluate_measures_the_rows_that_validation_held_out(command) -> None:
+    command("train", *NUMPY, "--hidden", 8, "--epochs", 2, "--validation", 0.2, "--quiet",
+            "--no-pictures", "--out", "run")  # fmt: skip
+    counts = {}
+    for split in ("train", "valid", "test"):
+        r = command("evaluate", "run", "--samples", 1, "--split", split, *NUMPY, "--json").json
+        counts[split] = r["n"]
+    assert counts == {"train": 1200, "valid": 300, "test": 297}
+    last = json.loads(Path("run/metrics.jsonl").read_text().splitlines()[-1])
+    r = command("evaluate", "run", "--samples", 1, "--split", "valid", *NUMPY, "--json").json
+    assert r["kl"] == pytest.approx(last["held_out"]["kl"], rel=1e-4)
+
+
+def test_a_walk_between_codes(command, run_copy: Path) -> None:
+    r = command("interpolate", run_copy, "--from-code", "0,0,0", "--to-code", "-1,0.5,2",
+                "--steps", 5, "--json").json  # fmt: skip
+    assert r["distance"] == pytest.approx(np.sqrt(5.25)) and "middle_distance" not in r
+    for args in (("--from-code", "0,0"), ("--from-code", "0,0", "--to-code", "0,0"),
+                 ("--from-code", "0,0,x", "--to-code", "0,0,0"),
+                 ("--from-code", "0,0,0", "--to-code", "0,0,0", "--from", "1"),
+                 ("--from-code", "0,0,nan", "--to-code", "0,0,0")):  # fmt: skip
+        done = command("interpolate", run_copy, *args)
+        assert done.code == 2 and "-code" in done.err and done.err.count("\n") == 1
+
+
 def test_generate(command, run_copy: Path) -> None:
     done = command("generate", run_copy)
     assert done.code == 0 and (run_copy / "pictures/generated.png").is_file()

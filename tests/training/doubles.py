@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from minivae.backend import load_backend
 from minivae.training.progress import NullReporter
+from minivae.training.step import ReferenceStep
 
 
 class StopAt:
@@ -37,7 +38,7 @@ class RecordingBackend:
         return getattr(self.K, name)
 
     def make_step(self, *args):
-        step, seen = self.K.make_step(*args), self.seen
+        step, seen = ReferenceStep(self.K, *args), self.seen
 
         class Step:
             def __call__(self, rows, t, lr, beta):

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("swift_disk")
 def job_and_state(spec):
     model, config = settings(spec)
     job = make_job(model, config, small_data(), load_backend("numpy"), None)
-    return job, State.fresh(model, 0)
+    return job, State.fresh(model, 0, config.optimiser)
 
 
 def poison(job, state, name, value):
@@ -141,7 +141,7 @@ def test_a_fault_of_the_backend_alone_is_said_to_be_its_own():
             return getattr(load_backend("numpy"), name)
 
         def make_step(self, *args):
-            step = load_backend("numpy").make_step(*args)
+            step = ReferenceStep(load_backend("numpy"), *args)
             step.theta[0] = np.nan
             return step
 

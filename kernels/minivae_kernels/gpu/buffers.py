@@ -95,7 +95,9 @@ class Buffers:
         device = self.device
         self.theta = device.to_device(theta.copy())
         self.grad = device.zeros(theta.shape, np.float32)
-        self.m, self.v = device.to_device(moments[0].copy()), device.to_device(moments[1].copy())
+        self.moments = len(moments)
+        second = moments[1].copy() if self.moments > 1 else np.zeros_like(moments[0])
+        self.m, self.v = device.to_device(moments[0].copy()), device.to_device(second)
         self.data = device.to_device(data)
         self.p, self.g = self._views(self.theta), self._views(self.grad)
         self._activations()

@@ -136,7 +136,7 @@ class Update(Launcher):
         read = (b.total, totals, b.kl_part, tiles, b.lr, b.beta, b.logc)
         made = (b.g.get("decoder.logc"), b.factor, b.rates, b.counters, b.sums, b.kl_now)
         shape = (self.judge == "gaussian_pass", B, plan.data_dim, plan.latent_dim, plan.draws)
-        rule = (self.corrected, plan.beta1, plan.beta2)
+        rule = (self.corrected, plan.setting("beta1"), plan.setting("beta2"))
         args = (*read, *made, *shape, plan.free_bits, *rule)
         with self.aside() as done:
             self.device.launch("loss_finish", (1, 1), THREADS, args)
@@ -233,8 +233,24 @@ class Update(Launcher):
         args: tuple[Any, ...]
         vec = self.aligned(b.theta, b.grad, b.m, b.v)
         if self.descent == "adam_step":
-            betas = plan.beta1, 1 - plan.beta1, plan.beta2, 1 - plan.beta2
-            args = (b.theta, b.grad, b.m, b.v, *betas, b.rates, plan.adam_eps, b.counters, n, vec)
+            betas = (
+                plan.setting("beta1"),
+                1 - plan.setting("beta1"),
+                plan.setting("beta2"),
+                1 - plan.setting("beta2"),
+            )
+            args = (
+                b.theta,
+                b.grad,
+                b.m,
+                b.v,
+                *betas,
+                b.rates,
+                plan.setting("eps"),
+                b.counters,
+                n,
+                vec,
+            )
         else:
-            args = (b.theta, b.grad, b.m, b.rates, plan.momentum, b.counters, n, vec)
+            args = (b.theta, b.grad, b.m, b.rates, plan.setting("momentum"), b.counters, n, vec)
         self.device.launch(self.descent, (walk_blocks(n), 1), THREADS, args)

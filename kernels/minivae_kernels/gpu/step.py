@@ -25,10 +25,10 @@ def _checked(theta: Any, moments: Any, data: Any) -> None:
             f"make_step: theta is {theta.dtype}, moments {moments.dtype}; "
             "this backend trains in float32"
         )
-    if moments.shape != (2, theta.size):
+    if moments.shape not in ((1, theta.size), (2, theta.size)):
         raise ValueError(
             f"make_step: moments {moments.shape} for {theta.size} parameters; "
-            f"(2, {theta.size}) is needed"
+            f"(1 or 2, {theta.size}) is needed"
         )
     if data.dtype not in (np.uint8, np.float32) or data.ndim != 2:
         raise TypeError(
@@ -139,6 +139,6 @@ class GraphStep:
         }
 
     def state(self) -> tuple[Any, Any]:
-        """Copies of theta (P,) and moments (2, P) on the host."""
+        """Copies of theta (P,) and moments (M, P) on the host."""
         b, host = self.buffers, self.device.to_host
-        return host(b.theta), np.stack([host(b.m), host(b.v)])
+        return host(b.theta), np.stack([host(b.m), host(b.v)])[: b.moments]

@@ -9,6 +9,7 @@ import numpy as np
 from minivae.backend import load_backend
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
+from minivae.parts import OPTIMISERS
 from minivae.training.plan import make_plan
 from minivae.training.step import ReferenceStep
 from minivae.verify.tolerances import tol
@@ -71,7 +72,8 @@ def reference(plan: Any, theta: Any, moments: Any, data: Any, dtype: Any) -> Ref
 
 def check_step(K: Any, model: str, optimiser: str) -> None:
     """Three updates: at most twice as far from float64 as the float32 reference is."""
-    given = problem(MODELS[model], optimiser=optimiser, adam_eps=1e-3)
+    settings = {"eps": 1e-3} if "eps" in OPTIMISERS[optimiser].settings else {}
+    given = problem(MODELS[model], optimiser=optimiser, settings=settings)
     exact = run(reference(*given, np.float64))
     single = run(reference(*given, np.float32))
     mine = run(K.make_step(*given))

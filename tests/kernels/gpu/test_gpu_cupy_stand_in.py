@@ -40,7 +40,7 @@ def test_ops_equal_the_host_device(C: Backend, K: Backend, op: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_captured_step_equals_the_host_device(C: Backend, K: Backend, model: str) -> None:
-    given = problem(MODELS[model], adam_eps=1e-3)
+    given = problem(MODELS[model], settings={"eps": 1e-3})
     (theta, moments), metrics = run(C.make_step(*given))
     (theirs, their_moments), their_metrics = run(K.make_step(*given))
     np.testing.assert_allclose(theta, theirs, rtol=1e-4, atol=1e-6)

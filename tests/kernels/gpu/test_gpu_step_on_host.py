@@ -69,7 +69,7 @@ def test_batches_of_all_sizes(K: Backend, batch: int) -> None:
         ModelConfig(data_dim=9, latent_dim=3, hidden=(5, 7), draws=2),
         ModelConfig(data_dim=128, hidden=(12,)),
     ):
-        given = problem(model, max_batch=2051, optimiser="sgd", momentum=0.5)
+        given = problem(model, max_batch=2051, optimiser="sgd", settings={"momentum": 0.5})
         mine, single, exact = (
             run(make, n=1, batch=batch)[0][0]
             for make in (

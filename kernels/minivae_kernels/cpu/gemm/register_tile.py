@@ -14,6 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from minivae_kernels.cpu.compile.simd import (
+    INT64,
     PANEL,
     WIDTH,
     const,
@@ -35,7 +36,6 @@ def make_tile(rows: int, columns: int, across: bool) -> Any:
     across=True: A(r, k) is feature r of row k of one panel (weight gradient: A transposed).
     Either way the rows lie at constant distances, so one register addresses all of them.
     """
-    vectors = columns // WIDTH
     row_step, k_step = (1, PANEL) if across else (PANEL, 1)
 
     @intrinsic
@@ -50,43 +50,16 @@ def make_tile(rows: int, columns: int, across: bool) -> Any:
             pb = pointer(context, builder, kinds[3], b_, b0_)
             pc = pointer(context, builder, kinds[5], c_, c0_)
             ps = pointer(context, builder, kinds[7], s_, s0_)
-            multiply_add = fma_function(builder)
-            grid = [(r, v * WIDTH) for r in range(rows) for v in range(vectors)]
-
-            def step(qa: Any, qb: Any, sums: list[Any]) -> list[Any]:
-                right = [load_vector(builder, builder.gep(qb, [const(v * WIDTH)]))
-                         for v in range(vectors)]  # fmt: skip
-                out = []
-                for r in range(rows):
-                    left = builder.load(builder.gep(qa, [const(r * row_step)]))
-                    left = splat(builder, left)
-                    for v in range(vectors):
-                        terms = (left, right[v], sums[r * vectors + v])
-                        out.append(builder.call(multiply_add, terms))
-                return out
+            step = _stepper(builder, rows, columns, row_step)
 
             def stretch(qa: Any, qb: Any, count: Any, sums: list[Any]) -> list[Any]:
-                """`count` values of k, `UNROLL` at a time and then the rest."""
+                """`count` values of k."""
 
-                def several(i: Any, sums: list[Any]) -> list[Any]:
-                    first = builder.mul(i, const(UNROLL))
-                    ra = builder.gep(qa, [builder.mul(first, const(k_step))])
-                    rb = builder.gep(qb, [builder.mul(first, const(PANEL))])
-                    for u in range(UNROLL):
-                        sums = step(builder.gep(ra, [const(u * k_step)]),
-                                    builder.gep(rb, [const(u * PANEL)]), sums)  # fmt: skip
-                    return sums
-
-                turns = builder.sdiv(count, const(UNROLL))
-                sums = loop(builder, turns, sums, several)
-                done = builder.mul(turns, const(UNROLL))
-
-                def single(i: Any, sums: list[Any]) -> list[Any]:
-                    k = builder.add(done, i)
+                def term(k: Any, sums: list[Any]) -> list[Any]:
                     return step(builder.gep(qa, [builder.mul(k, const(k_step))]),
                                 builder.gep(qb, [builder.mul(k, const(PANEL))]), sums)  # fmt: skip
 
-                return loop(builder, builder.sub(count, done), sums, single)
+                return _unrolled(builder, count, sums, term)
 
             def panel(i: Any, sums: list[Any]) -> list[Any]:
                 k = builder.mul(i, const(PANEL))
@@ -97,23 +70,111 @@ def make_tile(rows: int, columns: int, across: bool) -> Any:
                 qb = builder.gep(pb, [builder.mul(k, const(PANEL))])
                 return stretch(qa, qb, count, sums)
 
-            sums = []
-            for r, column in grid:
-                row = builder.gep(ps, [builder.mul(s_row_, const(r))])
-                sums.append(load_vector(builder, builder.gep(row, [const(column)])))
+            sums = _load_sums(builder, rows, columns, ps, s_row_)
             if across:
                 sums = stretch(pa, pb, depth_, sums)
             else:
                 panels = builder.sdiv(builder.add(depth_, const(PANEL - 1)), const(PANEL))
                 sums = loop(builder, panels, sums, panel)
-            for (r, column), value in zip(grid, sums, strict=True):
-                store_vector(builder, value, builder.gep(pc, [const(r * PANEL + column)]))
+            _store_sums(builder, rows, columns, pc, sums)
             return context.get_dummy_value()
 
         whole = types.int64
         return types.void(a, whole, whole, b, whole, c, whole, s, whole, whole, whole), emit
 
     return tile
+
+
+def make_live_tile(rows: int, columns: int, across: bool) -> Any:
+    """The same for a list of those k at which A has something: zeros add nothing to a sum."""
+    row_step = 1 if across else PANEL
+
+    @intrinsic
+    def tile(typingctx: Any, a: Any, a0: Any, a_panel: Any, b: Any, b0: Any, c: Any, c0: Any,
+             s: Any, s0: Any, s_row: Any, live: Any, live0: Any, count: Any) -> Any:  # fmt: skip
+        """The tile of C at c0 = the one of S at s0 + the terms of k = live[live0], ….."""
+
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            a_, a0_, a_panel_, b_, b0_, c_, c0_, s_, s0_, s_row_, live_, live0_, count_ = args
+            kinds = signature.args
+            pa = pointer(context, builder, kinds[0], a_, a0_)
+            pb = pointer(context, builder, kinds[3], b_, b0_)
+            pc = pointer(context, builder, kinds[5], c_, c0_)
+            ps = pointer(context, builder, kinds[7], s_, s0_)
+            pl = pointer(context, builder, kinds[10], live_, live0_)
+            step = _stepper(builder, rows, columns, row_step)
+
+            def term(i: Any, sums: list[Any]) -> list[Any]:
+                k = builder.sext(builder.load(builder.gep(pl, [i])), INT64)
+                if across:
+                    at = builder.mul(k, const(PANEL))
+                else:
+                    panel = builder.mul(builder.ashr(k, const(5)), a_panel_)
+                    at = builder.add(panel, builder.and_(k, const(PANEL - 1)))
+                qb = builder.gep(pb, [builder.mul(k, const(PANEL))])
+                return step(builder.gep(pa, [at]), qb, sums)
+
+            sums = _load_sums(builder, rows, columns, ps, s_row_)
+            sums = _unrolled(builder, count_, sums, term)
+            _store_sums(builder, rows, columns, pc, sums)
+            return context.get_dummy_value()
+
+        whole = types.int64
+        return types.void(a, whole, whole, b, whole, c, whole, s, whole, whole, live, whole,
+                          whole), emit  # fmt: skip
+
+    return tile
+
+
+def _grid(rows: int, columns: int) -> list[tuple[int, int]]:
+    """Row and first column of each accumulator."""
+    return [(r, column) for r in range(rows) for column in range(0, columns, WIDTH)]
+
+
+def _load_sums(builder: Any, rows: int, columns: int, start: Any, row_step: Any) -> list[Any]:
+    sums = []
+    for r, column in _grid(rows, columns):
+        row = builder.gep(start, [builder.mul(row_step, const(r))])
+        sums.append(load_vector(builder, builder.gep(row, [const(column)])))
+    return sums
+
+
+def _store_sums(builder: Any, rows: int, columns: int, target: Any, sums: list[Any]) -> None:
+    for (r, column), value in zip(_grid(rows, columns), sums, strict=True):
+        store_vector(builder, value, builder.gep(target, [const(r * PANEL + column)]))
+
+
+def _stepper(builder: Any, rows: int, columns: int, row_step: int) -> Any:
+    """One k: every accumulator gains A(r, k) B(k, c), with A's rows `row_step` floats apart."""
+    multiply_add = fma_function(builder)
+    vectors = range(0, columns, WIDTH)
+
+    def step(qa: Any, qb: Any, sums: list[Any]) -> list[Any]:
+        right = [load_vector(builder, builder.gep(qb, [const(c)])) for c in vectors]
+        out = []
+        for r in range(rows):
+            left = splat(builder, builder.load(builder.gep(qa, [const(r * row_step)])))
+            for vector in right:
+                out.append(builder.call(multiply_add, (left, vector, sums[len(out)])))
+        return out
+
+    return step
+
+
+def _unrolled(builder: Any, count: Any, sums: list[Any], term: Any) -> list[Any]:
+    """sums = term(k, sums) for `count` values of k, `UNROLL` at a time and then the rest."""
+
+    def several(i: Any, sums: list[Any]) -> list[Any]:
+        first = builder.mul(i, const(UNROLL))
+        for u in range(UNROLL):
+            sums = term(builder.add(first, const(u)), sums)
+        return sums
+
+    turns = builder.sdiv(count, const(UNROLL))
+    sums = loop(builder, turns, sums, several)
+    done = builder.mul(turns, const(UNROLL))
+    rest = builder.sub(count, done)
+    return loop(builder, rest, sums, lambda i, sums: term(builder.add(done, i), sums))
 
 
 @intrinsic

@@ -6,6 +6,7 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, copy_panel_row, outlined
+from minivae_kernels.cpu.gemm.live import list_features, nonzero_bits
 from minivae_kernels.cpu.ops.philox import block, box_muller
 from minivae_kernels.cpu.ops.random import compare, scale_bytes, uniform_row
 from minivae_kernels.cpu.step.tables import (
@@ -29,22 +30,26 @@ GATHER, NOISE = range(2)  # kinds of pieces
 
 
 @inner
-def prepare(crew, pieces, firsts, c, rows, t, scale, bytes_, floats, w, scratch, s0):
+def prepare(crew, pieces, firsts, c, rows, t, scale, bytes_, floats, w, scratch, s0, lists):
     """A batch and its noise."""
     turn, k = next_piece(crew, firsts, 0)
     while k >= 0:
         low, high = pieces[k, 1], pieces[k, 1] + pieces[k, 2]
         if pieces[k, 0] == GATHER:
-            gather(c, rows, low, high, t, scale, bytes_, floats, w, scratch, s0)
+            gather(c, rows, low, high, t, scale, bytes_, floats, w, scratch, s0, lists)
         else:
             noise(c, rows, low, high, t, w, scratch, s0)
         turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def gather(c, rows, low, high, t, scale, bytes_, floats, w, scratch, s0):
-    """x of some rows, into panels; binarised where the configuration says so."""
+def gather(c, rows, low, high, t, scale, bytes_, floats, w, scratch, s0, lists):
+    """x of some rows, into panels; binarised where the configuration says so.
+
+    Where the lists of what is not zero (gemm/live.py) have room, those of these rows are made.
+    """
     outlined()
+    masks, by_row, _ = lists
     D = c[DATA_DIM]
     panels = (D + PANEL - 1) // PANEL
     line = scratch[s0 : s0 + panels * PANEL]
@@ -63,6 +68,10 @@ def gather(c, rows, low, high, t, scale, bytes_, floats, w, scratch, s0):
         for panel in range(panels):
             target = panel * c[LATENT_PANEL] + b * PANEL
             copy_panel_row(scratch, s0 + panel * PANEL, w, target)
+            if len(masks) > 0:
+                masks[b, panel] = nonzero_bits(scratch, s0 + panel * PANEL)
+    if len(masks) > 0:
+        list_features(masks, by_row, low, high)
 
 
 @inner

@@ -12,6 +12,7 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, outlined, sum_rows
+from minivae_kernels.cpu.gemm.live import forward_live_panel, list_rows
 from minivae_kernels.cpu.gemm.matmul import forward_panel, halves_of
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.activations import LOGVAR_BOUND, activate
@@ -39,6 +40,7 @@ from minivae_kernels.cpu.step.tables import (
 from minivae_kernels.cpu.threads.partition import group_size, next_piece
 
 f32 = np.float32
+LATENT, LISTS = range(2)  # kinds of pieces
 
 
 @inner
@@ -65,12 +67,33 @@ def hidden_forward(crew, pieces, firsts, layer, kind, w, p):
 
 
 @inner
-def latent_forward(crew, pieces, firsts, c, mu, logvar, batch, w, p):
-    """Both heads, the bounded log-variance, z and the KL."""
+def data_forward(crew, pieces, firsts, layer, kind, w, p, by_row):
+    """y = act(x W + b) of the layer that reads the data, whose zeros are left out."""
     outlined()
     turn, k = next_piece(crew, firsts, 0)
     while k >= 0:
-        latent_rows(c, mu, logvar, pieces[k, 1], pieces[k, 2], batch, w, p)
+        panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
+        y0 = layer[Y0] + panel * layer[Y_PANEL] + first * PANEL
+        forward_live_panel(
+            w, layer[X0], layer[X_PANEL], p, layer[W0] + panel * layer[W_PANEL],
+            p, layer[B0] + panel * PANEL, w, y0, first, count, by_row,
+            halves_of(layer[OUTPUTS], panel),
+        )  # fmt: skip
+        activate(w[y0 : y0 + count * PANEL], kind)
+        turn, k = next_piece(crew, firsts, turn)
+
+
+@inner
+def latent_forward(crew, pieces, firsts, c, mu, logvar, batch, w, p, lists):
+    """Both heads, the bounded log-variance, z and the KL; beside them, the data's lists of rows."""
+    outlined()
+    masks, _, by_feature = lists
+    turn, k = next_piece(crew, firsts, 0)
+    while k >= 0:
+        if pieces[k, 0] == LISTS:
+            list_rows(masks, by_feature, batch, pieces[k, 1])
+        else:
+            latent_rows(c, mu, logvar, pieces[k, 1], pieces[k, 2], batch, w, p)
         turn, k = next_piece(crew, firsts, turn)
 
 

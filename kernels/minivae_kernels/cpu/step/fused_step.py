@@ -8,6 +8,7 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import aligned, panels
+from minivae_kernels.cpu.gemm.live import WORTH_IT, density, new_lists
 from minivae_kernels.cpu.ops.arguments import readable
 from minivae_kernels.cpu.step import tables
 from minivae_kernels.cpu.threads.count import threads
@@ -18,8 +19,8 @@ from minivae_kernels.cpu.threads.pool import run
 class Step:
     """Consecutive updates of one model, as the reference step computes them.
 
-    theta (P,), moments (2, P) and data (N, D) uint8 or float32 as in the plan; theta and the
-    moments are copied, the data is not. `bad_step` is the first update whose loss was not
+    theta (P,), one or two moments (M, P) and data (N, D) uint8 or float32 as in the plan; theta
+    and the moments are copied, the data is not. `bad_step` is the first update whose loss was not
     finite, or -1; that update and all later ones change nothing.
     """
 
@@ -29,10 +30,10 @@ class Step:
         self.max_batch = int(plan.max_batch)
         size = sum(int(np.prod(shape, dtype=np.int64)) for _, _, shape in self.layout)
         theta, moments = np.asarray(theta), np.asarray(moments)
-        if theta.shape != (size,) or moments.shape != (2, size):
+        if theta.shape != (size,) or moments.shape not in ((1, size), (2, size)):
             raise ValueError(
                 f"theta {theta.shape} and moments {moments.shape}: the plan has {size} "
-                f"parameters, so they must be ({size},) and (2, {size})"
+                f"parameters, so they must be ({size},) and (1 or 2, {size})"
             )
         if theta.dtype != np.float32 or moments.dtype != np.float32:
             raise TypeError(
@@ -43,13 +44,17 @@ class Step:
         self._data(np.asarray(data), int(plan.data_dim))
         self.theta = tables.pack(self.plan, theta, self.layout)
         self.m = tables.pack(self.plan, moments[0], self.layout)
-        self.v = tables.pack(self.plan, moments[1], self.layout)
+        self.moments = len(moments)
+        second = moments[1] if self.moments > 1 else np.zeros_like(theta)
+        self.v = tables.pack(self.plan, second, self.layout)
         self.space = aligned(self.plan.workspace)
         self.scratch = aligned(self.plan.scratch * self.threads)
         self.partial = aligned(self.plan.partials)
         self.ones, self.zeros = aligned(PANEL) + np.float32(1), aligned(PANEL)
         self.sums = np.zeros(tables.KL_J + plan.latent_dim)
         self.bad = np.full(1, -1, dtype=np.int64)
+        worth = density(np.asarray(data)) < WORTH_IT
+        self.lists = new_lists(self.max_batch if worth else 0, panels(int(plan.data_dim)))
         self.own = self._own(int(plan.latent_dim))
         self.work: dict[int, Deal] = {}  # by the batch's rows
 
@@ -101,12 +106,12 @@ class Step:
 
         batch = rows.shape[1]
         if batch not in self.work:
-            self.work[batch] = update_work(self.plan, batch, self.threads)
+            self.work[batch] = update_work(self.plan, batch, self.threads, len(self.lists[0]) > 0)
         run(
             train, self.threads, rows, int(t), lr, beta, self.bytes, self.floats,
             self.plan.config, self.plan.numbers, self.plan.layers, *self.work[batch],
             self.theta, self.m, self.v, self.space, self.scratch, self.partial,
-            *self.own, self.ones, self.zeros, self.sums, self.bad,
+            *self.own, self.ones, self.zeros, self.sums, self.bad, self.lists,
         )  # fmt: skip
 
     def metrics(self) -> dict[str, Any]:
@@ -123,7 +128,7 @@ class Step:
         }
 
     def state(self) -> tuple[np.ndarray, np.ndarray]:
-        """theta (P,) and moments (2, P), as copies."""
+        """theta (P,) and moments (M, P), as copies."""
         packed = (self.theta, self.m, self.v)
         theta, m, v = (tables.unpack(self.plan, a, self.layout) for a in packed)
-        return theta, np.stack([m, v])
+        return theta, np.stack([m, v])[: self.moments]

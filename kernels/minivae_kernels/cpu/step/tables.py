@@ -93,8 +93,8 @@ def build(plan: Any) -> Plan:
                  eps.start, sigma.start, kl.start, few, many,
                  plan.seed & 0xFFFFFFFF, (plan.seed >> 32) & 0xFFFFFFFF, scratch)  # fmt: skip
     logc = 0.0 if plan.logc is None else float(plan.logc)
-    numbers = np.array([logc, plan.free_bits, plan.scale, plan.momentum, plan.beta1, plan.beta2,
-                        plan.adam_eps], dtype=np.float64)  # fmt: skip
+    rule = [plan.setting(name) for name in ("momentum", "beta1", "beta2", "eps")]
+    numbers = np.array([logc, plan.free_bits, plan.scale, *rule], dtype=np.float64)
     table = np.array(layers, dtype=np.int64)
     rows = plan.max_batch * plan.draws
     slots = panels(D) * (rows // 64 + 17)

@@ -16,6 +16,7 @@ from minivae_kernels.cpu.ops.likelihoods import GAUSSIAN, LOG_2PI
 from minivae_kernels.cpu.step.backward import heads_backward, hidden_backward, latent_backward
 from minivae_kernels.cpu.step.batch import prepare
 from minivae_kernels.cpu.step.forward import (
+    data_forward,
     hidden_forward,
     kl_sums,
     latent_forward,
@@ -75,11 +76,12 @@ def count_update(sums, batch, nll, kl_j, loss):
 @entry
 def train(
     member, team, sync, rows, t0, lr, beta, bytes_, floats, c, numbers, layers, pieces, firsts,
-    p, m, v, w, scratches, partial, constants_, kl_weights, kl_sums_, ones, zeros, sums, bad,
+    p, m, v, w, scratches, partial, constants_, kl_weights, kl_sums_, ones, zeros, sums, bad, lists,
 ):  # fmt: skip
     """Updates t0, t0 + 1, … on rows (n, B); bad[0] becomes the first one without a finite loss.
 
     pieces (·, 3), firsts (phases, team + 1): what there is to do in each phase (work.py).
+    lists: where the data are not zero (gemm/live.py), empty for data where it does not pay.
     """
     if not barrier(sync, team):
         return  # called off before it began
@@ -90,6 +92,7 @@ def train(
     count = (c[DATA_DIM] + PANEL - 1) // PANEL * ((all_rows + size - 1) // size)
     scratch, s0 = scratches, member * c[SCRATCH]
     constant, kl_weight, kl_j = constants_[member], kl_weights[member], kl_sums_[member]
+    _, by_row, by_feature = lists
     mu, logvar, out = layers[depth], layers[depth + 1], layers[2 * depth + 2]
     for i in range(len(rows)):
         if bad[0] >= 0:
@@ -97,16 +100,19 @@ def train(
         t, phase = t0 + i, 0
         prepare(
             crew, pieces, firsts[phase], c, rows[i], t, f32(numbers[SCALE]), bytes_, floats, w,
-            scratch, s0,
+            scratch, s0, lists,
         )  # fmt: skip
         barrier(sync, team)
 
         for k in range(depth):
             phase += 1
-            hidden_forward(crew, pieces, firsts[phase], layers[k], kind, w, p)
+            if k == 0 and len(by_row) > 0:
+                data_forward(crew, pieces, firsts[phase], layers[k], kind, w, p, by_row)
+            else:
+                hidden_forward(crew, pieces, firsts[phase], layers[k], kind, w, p)
             barrier(sync, team)
         phase += 1
-        latent_forward(crew, pieces, firsts[phase], c, mu, logvar, batch, w, p)
+        latent_forward(crew, pieces, firsts[phase], c, mu, logvar, batch, w, p, lists)
         barrier(sync, team)
         for k in range(depth + 2, 2 * depth + 2):
             phase += 1
@@ -171,6 +177,6 @@ def train(
         phase += 1
         update(
             crew, pieces, firsts[phase], c, layers, batch, w, p, m, v, scratch, s0, constant, ones,
-            zeros,
+            zeros, by_feature,
         )  # fmt: skip
         barrier(sync, team)

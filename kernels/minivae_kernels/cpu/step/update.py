@@ -11,6 +11,7 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, outlined
+from minivae_kernels.cpu.gemm.live import weight_live_blocks
 from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT, TWO, halves_of, multiply, weight_blocks
 from minivae_kernels.cpu.ops.optimisers import SGD, adam, sgd
 from minivae_kernels.cpu.step.tables import (
@@ -56,7 +57,10 @@ def descend(c, p, grad, m, v, k):
 
 
 @inner
-def update(crew, pieces, firsts, c, layers, batch, w, p, m, v, scratch, s0, constant, ones, zeros):
+def update(
+    crew, pieces, firsts, c, layers, batch, w, p, m, v, scratch, s0, constant, ones, zeros,
+    by_feature,
+):  # fmt: skip
     """Blocks of every layer: weight gradient, optimiser; biases with a panel's first block."""
     outlined()
     turn, k = next_piece(crew, firsts, 0)
@@ -64,15 +68,21 @@ def update(crew, pieces, firsts, c, layers, batch, w, p, m, v, scratch, s0, cons
         layer, at, count = layers[pieces[k, 0]], pieces[k, 1], pieces[k, 2]
         in_panels = (layer[INPUTS] + PANEL - 1) // PANEL
         panel, i = at // in_panels, at % in_panels
+        lists = by_feature if layer[X0] == layers[0, X0] else by_feature[:0]
         update_blocks(
-            c, layer, panel, i, count, batch, w, p, m, v, scratch, s0, constant, ones, zeros
+            c, layer, panel, i, count, batch, w, p, m, v, scratch, s0, constant, ones, zeros, lists
         )
         turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def update_blocks(c, layer, panel, i, count, batch, w, p, m, v, scratch, s0, constant, ones, zeros):
-    """`count` blocks of one panel of outputs, from panel i of inputs on."""
+def update_blocks(
+    c, layer, panel, i, count, batch, w, p, m, v, scratch, s0, constant, ones, zeros, by_feature
+):
+    """`count` blocks of one panel of outputs, from panel i of inputs on.
+
+    by_feature: where the inputs are something else than zero, if that is listed.
+    """
     rows = batch * c[DRAWS] if layer[DECODES] != 0 else batch
     dy0 = layer[DY0] + panel * layer[DY_PANEL]
     halves = halves_of(layer[OUTPUTS], panel)
@@ -80,7 +90,14 @@ def update_blocks(c, layer, panel, i, count, batch, w, p, m, v, scratch, s0, con
         scratch[s0 : s0 + count * BLOCK] = f32(0)
     inputs = layer[INPUTS] - i * PANEL
     x0 = layer[X0] + i * layer[X_PANEL]
-    weight_blocks(w, x0, layer[X_PANEL], w, dy0, rows, inputs, count, halves, scratch, s0, zeros)
+    if len(by_feature) > 0:
+        weight_live_blocks(
+            w, x0, layer[X_PANEL], i, w, dy0, inputs, count, halves, scratch, s0, zeros, by_feature
+        )
+    else:
+        weight_blocks(
+            w, x0, layer[X_PANEL], w, dy0, rows, inputs, count, halves, scratch, s0, zeros
+        )
     n = min(count * PANEL, inputs) * PANEL
     a = layer[W0] + panel * layer[W_PANEL] + i * BLOCK
     descend(c, p[a : a + n], scratch[s0 : s0 + n], m[a : a + n], v[a : a + n], constant)

@@ -7,7 +7,8 @@ import numpy as np
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import panels
 from minivae_kernels.cpu.step.batch import GATHER, NOISE, SAMPLES
-from minivae_kernels.cpu.step.tables import DEPTH_, DRAWS, INPUTS, OUTPUTS, Plan
+from minivae_kernels.cpu.step.forward import LATENT, LISTS
+from minivae_kernels.cpu.step.tables import DATA_DIM, DEPTH_, DRAWS, INPUTS, OUTPUTS, Plan
 from minivae_kernels.cpu.threads.partition import (
     Deal,
     Piece,
@@ -20,23 +21,35 @@ ROWS = 64  # of a piece of the latent layer, or of the batch
 TOGETHER = 8  # blocks under one panel of dy, whose part in the cache they share
 
 
-def update_work(plan: Plan, batch: int, team: int) -> Deal:
-    """What is to be done in an update of `batch` rows, dealt to a team."""
+def update_work(plan: Plan, batch: int, team: int, lists: bool) -> Deal:
+    """What is to be done in an update of `batch` rows, dealt to a team.
+
+    lists: whether the data's zeros are left out (gemm/live.py).
+    """
     depth, draws = int(plan.config[DEPTH_]), int(plan.config[DRAWS])
     widths = [(int(layer[INPUTS]), int(layer[OUTPUTS])) for layer in plan.layers]
     encoder, decoder = range(depth), range(depth + 2, 2 * depth + 3)
     batch_, noise_ = row_pieces(GATHER, batch, ROWS, team), row_pieces(NOISE, batch, SAMPLES, team)
-    latent = row_pieces(0, batch, ROWS, team)
+    latent = row_pieces(LATENT, batch, ROWS, team)
+    listed = list_pieces(panels(int(plan.config[DATA_DIM])) if lists else 0, team)
     return deal([
         [a + b for a, b in zip(batch_, noise_, strict=True)],
         *(product_pieces(widths[k][1], batch, team) for k in encoder),
-        latent,
+        [a + b for a, b in zip(latent, listed, strict=True)],
         *(product_pieces(widths[k][1], batch * draws, team) for k in decoder),
         *(product_pieces(widths[k][0], batch * draws, team) for k in reversed(decoder[1:])),
         latent,
         *(product_pieces(widths[k + 1][0], batch, team) for k in reversed(encoder)),
         block_pieces(widths, team),
     ])  # fmt: skip
+
+
+def list_pieces(count: int, team: int) -> list[list[Piece]]:
+    """Each member's panels of data, whose lists of rows are made beside the latent layer."""
+    return [
+        [(LISTS, panel, 1) for panel in range(count * k // team, count * (k + 1) // team)]
+        for k in range(team)
+    ]
 
 
 def block_pieces(widths: list[tuple[int, int]], team: int) -> list[list[Piece]]:

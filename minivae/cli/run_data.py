@@ -1,0 +1,97 @@
+"""The data that a run was trained on: found again where they lay, or where they are now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from minivae.cli.console import Console
+from minivae.cli.options import UsageError
+from minivae.cli.trained_run import TrainedRun
+from minivae.data.dataset import Dataset
+from minivae.data.errors import DataError
+from minivae.runs.config import TrainConfig
+from minivae.runs.hints import quoted
+
+SPLITS = ("train", "valid", "test")
+
+
+def load_again(
+    path: Path, train: TrainConfig, data: str | None = None, data_dir: Path | None = None
+) -> Dataset:
+    """The data of the run in `path`: as --data or --data-dir say, else from where they were.
+
+    Raises DataError, in one line that names the options, where they are not to be found.
+    """
+    from minivae.data.load import load
+
+    if data is not None or data_dir is not None:
+        return load(data or train.dataset, data_dir)
+    if train.data_dir is not None and Path(train.data_dir).is_dir():
+        try:
+            return load(train.dataset, train.data_dir)
+        except DataError:  # then, as for any named data, MINIVAE_DATA and the cache
+            pass
+    try:
+        return load(train.dataset)
+    except DataError as fault:
+        raise DataError(
+            f"{fault}. {quoted(path)} was trained on {quoted(train.dataset)}: if it lies "
+            "elsewhere now, say where with --data FILE (or --data-dir FOLDER)"
+        ) from None
+
+
+def load_run_data(
+    run: TrainedRun, data: str | None, data_dir: Path | None, console: Console
+) -> Dataset:
+    """The data of a run (binarised where they were), or others of their size, which is said."""
+    from minivae.data.targets import binarise_fixed
+    from minivae.runs.resume import fingerprint
+
+    dataset = load_again(run.path, run.training, data, data_dir)
+    if dataset.data_dim != run.model.data_dim:
+        raise UsageError(
+            f"{dataset.name} has {dataset.data_dim} features a row, but the model of {run.path} "
+            f"has {run.model.data_dim}; give data of that size with --data"
+        )
+    if fingerprint(dataset)["sha256"] != run.manifest["data"]["sha256"]:
+        console.warn(f"this {dataset.name} differs from the data that {run.path} was trained on")
+    if run.training.binarise == "fixed":
+        dataset = binarise_fixed(dataset, run.training.seed)
+    return dataset
+
+
+def take_split(dataset: Dataset, split: str | None, train: TrainConfig | None = None) -> Dataset:
+    """The data with `split` as the run had it: rows held out of train stand in valid.
+
+    By default nothing is cut. Raises UsageError where the data have no such split.
+    """
+    if split not in (None, *SPLITS):
+        raise UsageError(f"--split {split!r} is unknown: choose {', '.join(SPLITS)}")
+    if split in ("train", "valid") and train is not None and train.validation is not None:
+        dataset = carve(dataset, train)
+    if split is not None and split not in dataset.parts:
+        raise UsageError(f"{dataset.name} has no {split} split; it has {', '.join(dataset.parts)}")
+    return dataset
+
+
+def carve(dataset: Dataset, train: TrainConfig) -> Dataset:
+    """The training rows cut as `--validation` cut them: into those trained on and those not."""
+    from minivae.training.heldout import split_rows
+
+    if "valid" in dataset.parts:
+        return dataset
+    cut = split_rows(dataset, train)
+    labels = dataset.train_labels
+    changes: dict[str, Any] = {
+        "train": dataset.train[cut.train_rows],
+        "valid": dataset.train[cut.rows],
+        "train_labels": None if labels is None else labels[cut.train_rows],
+        "valid_labels": None if labels is None else labels[cut.rows],
+    }
+    return dataset.with_parts(**changes)
+
+
+def default_split(dataset: Dataset) -> str:
+    """Test, where the data have it; else valid, else train."""
+    return next(name for name in ("test", "valid", "train") if name in dataset.parts)

@@ -1,0 +1,109 @@
+"""What `minivae train` was asked for: its options, over the settings in --config's file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from minivae.cli.options import UsageError, parse_c, parse_sizes, suggestion
+from minivae.models.config import ModelConfig
+from minivae.runs.config import TrainConfig
+
+MODEL_KEYS = tuple(f.name for f in fields(ModelConfig) if f.name != "data_dim")
+PLACE_KEYS = ("dataset", "data_dir", "out")
+TRAIN_KEYS = tuple(f.name for f in fields(TrainConfig) if f.name not in PLACE_KEYS)
+# The command line's words for keys whose names differ.
+ALIASES = {"latent": "latent_dim"}
+TEXT_KEYS = (*PLACE_KEYS, "backend")
+NO_SETTINGS = ("config", "data", "resume", "pictures", "as_json", "quiet")  # of the command alone
+OTHER_PARTS = ("data", "versions")  # a run's config.json has them; nothing is read from there
+
+
+class TrainOptions(NamedTuple):
+    """What was asked for: the options that were given over those in --config's file."""
+
+    settings: dict[str, Any]  # the model's and the training's, by their own names
+    dataset: str | None
+    data: str | None
+    data_dir: Path | None
+    out: Path | None
+    resume: Path | None
+    backend: str | None
+    pictures: bool
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """From the command's arguments by name. Raises UsageError where one cannot be."""
+        config = given["config"]
+        asked = {} if config is None else read_config_file(config)
+        asked |= parse_options({k: v for k, v in given.items() if k not in NO_SETTINGS})
+        places = {key: asked.pop(key, None) for key in (*PLACE_KEYS, "backend")}
+        out, data, dataset = places["out"], given["data"], places["dataset"]
+        if data is not None and given["resume"] is None:  # a new run's data, by either name
+            if given["dataset"] is not None:
+                raise UsageError(f"{given['dataset']} and --data {data}: give one data set")
+            data, dataset = None, data
+        return cls(
+            settings=asked,
+            dataset=dataset,
+            data=data,
+            data_dir=places["data_dir"],
+            out=None if out is None else Path(out),
+            resume=given["resume"],
+            backend=places["backend"],
+            pictures=given["pictures"],
+        )
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """The settings in a JSON file: flat, or in the parts "model" and "train" as a run's own.
+
+    Raises UsageError for a file that is missing or no JSON object, or holds an unknown key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        why = getattr(fault, "strerror", None) or "it is no text"
+        raise UsageError(f"--config {path}: cannot be read ({why})") from None
+    try:
+        values = json.loads(text)
+    except ValueError as fault:
+        raise UsageError(f"--config {path}: no valid JSON ({fault})") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"--config {path}: must hold an object {{...}} of settings")
+    return flatten(values, path)
+
+
+def flatten(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The settings by their own names, each known."""
+    known = (*MODEL_KEYS, *TRAIN_KEYS, *ALIASES, *PLACE_KEYS)
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = ALIASES.get(key.replace("-", "_"), key.replace("-", "_"))
+        if key in ("model", "train") and isinstance(value, dict):
+            flat |= flatten({k: v for k, v in value.items() if k != "data_dim"}, path)
+        elif name in known:
+            flat[name] = value
+        elif key not in OTHER_PARTS:
+            raise UsageError(f"--config {path}: unknown key {key!r}{suggestion(key, known)}")
+    for name in TEXT_KEYS:
+        if not isinstance(flat.get(name), (str, type(None))):
+            raise UsageError(f"--config {path}: {name} = {flat[name]!r}: must be text")
+    if isinstance(flat.get("hidden"), str):
+        flat["hidden"] = parse_sizes(flat["hidden"])
+    if isinstance(flat.get("hidden"), list):
+        flat["hidden"] = tuple(flat["hidden"])
+    return flat
+
+
+def parse_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given, by the settings' names."""
+    given = {ALIASES.get(k, k): v for k, v in options.items() if v is not None}
+    if "hidden" in given:
+        given["hidden"] = parse_sizes(given["hidden"])
+    if "c" in given:
+        given["c"] = parse_c(given["c"])
+    return given

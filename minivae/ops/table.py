@@ -1,0 +1,309 @@
+"""One record of each op; every other list of ops is derived from this table.
+
+A record says in words what an op's arguments look like, so that verification, kernel checks and
+benchmarks can make arguments of their own; what is differentiated by which function; how a kernel
+is judged; what it changes in place; what it costs at least; and which part of a model it may be.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minivae.ops import activation, batch, dense, fused, gaussian, latent, likelihood, optimiser
+from minivae.ops import philox as random
+from minivae.types import Array
+
+# How a kernel's output is compared with the reference's: bit for bit; in units of the last place;
+# or against float32's own error, where sums and products round in some order.
+EXACT, ELEMENTWISE, PRODUCT, REDUCTION = "exact", "elementwise", "product", "reduction"
+
+# Arithmetic instructions an element of straight-line code: one for each multiply-add, comparison
+# and selection, shift or division.
+EXP, LOG1P, TANH = 16, 22, 36
+SIGMOID, SOFTPLUS = EXP + 5, EXP + LOG1P + 3
+PHILOX_WORD = 25  # ten rounds of two wide multiplies and four xors, for four words
+NORMAL = PHILOX_WORD + 30  # half a logarithm, half a square root, a sine or a cosine
+
+
+class Arg(NamedTuple):
+    """One argument: its shape in words ("L B D"; "" is a scalar) and what values it takes.
+
+    The letters are the models' (B data, D numbers each, H hidden units, J latent dimensions, L
+    draws), I and O the sides of a dense layer, N rows of a data set, P parameters.
+    values: "normal", "unit" (inside 0 and 1), "positive", "covariance", "count", "one-hot", "rows",
+    "bytes", "words" or "number", which is then `scale` itself; `scale` multiplies the others.
+    """
+
+    shape: str
+    values: str = "normal"
+    scale: float = 1.0
+
+
+class Backward(NamedTuple):
+    """A backward function and the names of the arguments whose gradients it returns, in order."""
+
+    function: Callable[..., Any]
+    gives: str
+    kind: str
+    cost: float = 0.0
+
+
+@dataclass(frozen=True)
+class Op:
+    """An op: its forward function, its arguments, its outputs, its backward functions.
+
+    gives: the outputs' shapes by name. kind: how a kernel of it is judged. cost: instructions for
+    each element of the largest array, multiply-adds for each term of a product.
+    part: "activation" or "optimiser" where a model may be made of it, `words` then says what it
+    is. in_place: arguments it changes. largest_terms: for each output the largest term of
+    every entry's sum, where terms nearly cancel and set the size of a rounding. why: the reason
+    where it has no gradient. both: it returns a loss and its gradients at once.
+    """
+
+    forward: Callable[..., Any]
+    args: Mapping[str, Arg]
+    gives: Mapping[str, str]
+    kind: str
+    backward: tuple[Backward, ...] = ()
+    cost: float = 0.0
+    part: str = ""
+    words: str = ""
+    in_place: tuple[str, ...] = ()
+    largest_terms: tuple[Callable[..., Array], ...] = ()
+    why: str = ""
+    both: bool = False
+    settings: Mapping[str, float] = field(default_factory=dict)  # an optimiser's, with defaults
+
+    @property
+    def name(self) -> str:
+        """The name of the pair, "kl" for `kl_forward` and `kl_backward`."""
+        for ending in ("_forward", "_update"):
+            if self.forward.__name__.endswith(ending):
+                return self.forward.__name__.removesuffix(ending)
+        return self.forward.__name__
+
+    @property
+    def differentiable(self) -> tuple[str, ...]:
+        """The arguments that have a gradient, in forward's order."""
+        given = {name for back in self.backward for name in back.gives.split()}
+        return tuple(name for name in self.args if name in given)
+
+
+class Function(NamedTuple):
+    """One function of the table, forward or backward, as backends and checks see it."""
+
+    name: str
+    function: Callable[..., Any]
+    op: Op
+    backward: Backward | None
+    kind: str
+    cost: float
+    args: Mapping[str, Arg]
+    outputs: tuple[str, ...]  # arguments of a backward function that are the forward's outputs
+    in_place: tuple[str, ...]
+
+
+def activation_op(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    words: str,
+    *,
+    kind: str = ELEMENTWISE,
+    cost: tuple[float, float] = (1, 1),
+    **more: Any,
+) -> Op:
+    """The record of y = f(x) of every number by itself, with backward(dy, x)."""
+    back = Backward(backward, "x", kind, cost[1])
+    args, gives = {"x": Arg("B H", scale=4.0)}, {"y": "B H"}
+    return Op(forward, args, gives, kind, (back,), cost[0], "activation", words, **more)
+
+
+def optimiser_op(
+    update: Callable[..., Any], words: str, cost: float, settings: Mapping[str, float]
+) -> Op:
+    """The record of an update of theta in place: (theta, grad, moments …, lr, settings …, t)."""
+    names = list(inspect.signature(update).parameters)
+    moments = names[2 : names.index("lr")]
+    args = {"theta": Arg("P"), "grad": Arg("P")}
+    args |= {name: Arg("P", "positive", 0.1) for name in moments}
+    args |= {"lr": Arg("", "number", 1e-3)}
+    args |= {name: Arg("", "number", value) for name, value in settings.items()}
+    args |= {"t": Arg("", "number", 7)} if "t" in names else {}
+    return Op(
+        update, args, {}, REDUCTION, cost=cost, part="optimiser", words=words,
+        in_place=("theta", *moments), settings=dict(settings),
+        why="changes the parameters in place; held to its formula by its own test",
+    )  # fmt: skip
+
+
+def random_op(function: Callable[..., Any], args: Mapping[str, Arg], gives: str, cost: float) -> Op:
+    """The record of a function whose bits are promised."""
+    return Op(function, args, {"y": gives}, EXACT, cost=cost, why="held bit for bit")
+
+
+def _dense(forward: Callable[..., Any], *backward: Backward, cost: float = 1.0, **more: Any) -> Op:
+    args = {"x": Arg("B I"), "W": Arg("I O", scale=0.5), "b": Arg("O")}
+    return Op(forward, args, {"y": "B O"}, PRODUCT, tuple(backward), cost, **more)
+
+
+def _largest_of_draw(mu: Array, logvar: Array, eps: Array) -> Array:
+    size = np.stack(np.broadcast_arrays(mu * mu, np.exp(logvar) * eps * eps))
+    return np.asarray(np.sqrt(size.max(axis=0)))
+
+
+def _largest_of_kl(mu: Array, logvar: Array) -> Array:
+    return 0.5 * np.stack([mu * mu, np.sqrt(np.expm1(logvar) ** 2), np.sqrt(logvar**2)]).max(axis=0)
+
+
+_LATENT = {"mu": Arg("B J"), "logvar": Arg("B J")}
+_DRAWN = {**_LATENT, "eps": Arg("L B J")}
+_LOGITS = {"logits": Arg("L B D", scale=3.0), "x": Arg("B D", "unit")}
+_MEAN = {"mean": Arg("L B D"), "x": Arg("B D"), "logc": Arg("", scale=0.5)}
+_NLL = {"nll": "L B"}
+_GAUSSIANS = {"mu0": Arg("J"), "cov0": Arg("J J", "covariance"),
+              "mu1": Arg("J"), "cov1": Arg("J J", "covariance")}  # fmt: skip
+_SEED, _STREAM, _STEP = (Arg("", "number", value) for value in (11, 3, 5))
+_ROWS, _PIXELS, _SCALE = Arg("B", "rows"), Arg("N D", "bytes"), Arg("", "number", 1 / 255)
+
+TABLE: tuple[Op, ...] = (
+    _dense(
+        dense.dense_forward,
+        Backward(dense.dense_backward_params, "W b", PRODUCT, 1),
+        Backward(dense.dense_backward_input, "x", PRODUCT, 1),
+    ),
+    activation_op(
+        activation.relu_forward, activation.relu_backward,
+        "max(a, 0); zero for every negative input", kind=EXACT,
+    ),
+    activation_op(
+        activation.tanh_forward, activation.tanh_backward,
+        "tanh a; between -1 and 1", cost=(TANH, EXP + 6),
+    ),
+    activation_op(
+        activation.sigmoid_forward, activation.sigmoid_backward,
+        "1 / (1 + exp(-a)); between 0 and 1", cost=(SIGMOID, SIGMOID + 4),
+    ),
+    activation_op(
+        activation.softplus_forward, activation.softplus_backward,
+        "log(1 + exp a); a smooth relu", cost=(SOFTPLUS, SIGMOID + 1),
+    ),
+    Op(
+        latent.bound_logvar_forward, {"logvar": Arg("B J", scale=30.0)}, {"bounded": "B J"}, EXACT,
+        (Backward(latent.bound_logvar_backward, "logvar", EXACT, 3),), 2,
+    ),
+    Op(
+        latent.reparameterise_forward, _DRAWN, {"z": "L B J"}, ELEMENTWISE,
+        (Backward(latent.reparameterise_backward, "mu logvar", REDUCTION, EXP + 4),), EXP + 2,
+        largest_terms=(_largest_of_draw,),
+    ),
+    Op(
+        latent.kl_forward, _LATENT, {"kl": "B J"}, ELEMENTWISE,
+        (Backward(latent.kl_backward, "mu logvar", ELEMENTWISE, EXP + 6),), EXP + 6,
+        largest_terms=(_largest_of_kl,),
+    ),
+    Op(
+        latent.free_bits_forward,
+        {"kl_mean": Arg("J", "positive"), "floor": Arg("", "number", 0.5)}, {"out": "J"}, EXACT,
+        (Backward(latent.free_bits_backward, "kl_mean", EXACT, 1),), 1,
+    ),
+    Op(
+        gaussian.gaussian_kl_forward, _GAUSSIANS, {"kl": ""}, REDUCTION,
+        (Backward(gaussian.gaussian_kl_backward, "mu0 cov0 mu1 cov1", REDUCTION, 60),), 20,
+    ),
+    Op(
+        likelihood.bernoulli_nll_forward, _LOGITS, _NLL, REDUCTION,
+        (Backward(likelihood.bernoulli_nll_backward, "logits", REDUCTION, SIGMOID + 2),),
+        SOFTPLUS + 3,
+    ),
+    Op(
+        likelihood.gaussian_nll_forward, _MEAN, _NLL, REDUCTION,
+        (Backward(likelihood.gaussian_nll_backward, "mean logc", REDUCTION, 4),), 2,
+    ),
+    optimiser_op(
+        optimiser.sgd_update, "gradient descent, with momentum", 4, {"momentum": 0.9}
+    ),
+    optimiser_op(
+        optimiser.adam_update, "a rate for every parameter from two running means", 12,
+        {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+    ),
+    random_op(
+        random.philox, {"counter": Arg("B 4", "words"), "key": Arg("2", "words")}, "B 4",
+        PHILOX_WORD,
+    ),
+    random_op(
+        random.uniforms,
+        {"seed": _SEED, "stream": _STREAM, "step": _STEP, "samples": _ROWS,
+         "n": Arg("D", "size")}, "B D", PHILOX_WORD + 3,
+    ),
+    random_op(
+        random.normals,
+        {"seed": _SEED, "stream": _STREAM, "step": _STEP, "samples": _ROWS,
+         "n": Arg("J", "size")}, "B J", NORMAL,
+    ),
+    random_op(
+        random.permutation, {"seed": _SEED, "epoch": _STEP, "n": Arg("N", "size")}, "N", 17
+    ),
+    random_op(batch.gather, {"data": _PIXELS, "rows": _ROWS, "scale": _SCALE}, "B D", 2),
+    random_op(batch.binarise, {"x": Arg("B D", "unit"), "u": Arg("B D", "unit")}, "B D", 1),
+    _dense(
+        fused.dense_relu_forward,
+        Backward(fused.dense_relu_backward, "", EXACT, 1),
+    ),
+    _dense(
+        fused.dense_tanh_forward,
+        Backward(fused.dense_tanh_backward, "", ELEMENTWISE, 4),
+    ),
+    Op(
+        fused.latent_forward, _DRAWN, {"z": "L B J", "kl": "B J"}, ELEMENTWISE,
+        (Backward(fused.latent_backward, "mu logvar", REDUCTION, 2 * EXP + 10),), 2 * EXP + 8,
+        largest_terms=(_largest_of_draw, lambda mu, logvar, eps: _largest_of_kl(mu, logvar)),
+    ),
+    Op(
+        fused.bernoulli_nll_grad, {"dnll": Arg("L B"), **_LOGITS},
+        {**_NLL, "dlogits": "L B D"}, REDUCTION, cost=SOFTPLUS + 10, both=True,
+    ),
+    Op(
+        fused.gaussian_nll_grad, {"dnll": Arg("L B"), **_MEAN},
+        {**_NLL, "dmean": "L B D", "dlogc": ""}, REDUCTION, cost=5, both=True,
+    ),
+    random_op(
+        fused.gather_binarise,
+        {"data": _PIXELS, "rows": _ROWS, "scale": _SCALE, "seed": _SEED, "stream": _STREAM,
+         "step": _STEP}, "B D", PHILOX_WORD + 5,
+    ),
+)  # fmt: skip
+
+
+def _functions(table: tuple[Op, ...]) -> Iterator[Function]:
+    for op in table:
+        yield Function(
+            op.forward.__name__, op.forward, op, None, op.kind, op.cost, op.args, (), op.in_place
+        )
+        for back in op.backward:
+            args, outputs = _backward_arguments(op, back)
+            name = back.function.__name__
+            yield Function(name, back.function, op, back, back.kind, back.cost, args, outputs, ())
+
+
+def _backward_arguments(op: Op, back: Backward) -> tuple[dict[str, Arg], tuple[str, ...]]:
+    """A backward function's arguments: the upstream gradients, then what it takes of forward's."""
+    names = list(inspect.signature(back.function).parameters)
+    upstream = dict(zip(names, (Arg(shape) for shape in op.gives.values())))
+    rest = names[len(upstream) :]
+    outputs = tuple(name for name in rest if name not in op.args)
+    needs = {name: op.args.get(name) or Arg(op.gives[name]) for name in rest}
+    return {**upstream, **needs}, outputs
+
+
+FUNCTIONS: Mapping[str, Function] = {f.name: f for f in _functions(TABLE)}
+OPS: tuple[str, ...] = tuple(FUNCTIONS)
+
+
+def ops_of(part: str) -> tuple[Op, ...]:
+    """The ops that may serve as this part of a model, in the table's order."""
+    return tuple(op for op in TABLE if op.part == part)

@@ -1,0 +1,30 @@
+"""The activations: every op that the table of ops marks as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from minivae.ops.table import ops_of
+from minivae.parts.table import Table
+from minivae.types import Array
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A function of every number by itself, after each hidden layer.
+
+    forward(a) -> h and backward(dh, a) -> da, any shape; `words` say what it is.
+    """
+
+    name: str
+    forward: Callable[[Array], Array]
+    backward: Callable[[Array, Array], Array]
+    words: str = ""
+
+
+ACTIVATIONS: Table[Activation] = Table(
+    "activation",
+    [Activation(op.name, op.forward, op.backward[0].function, op.words)
+     for op in ops_of("activation")],
+)  # fmt: skip

@@ -1,0 +1,84 @@
+"""The objectives: from a batch's terms to one number to minimise, and back to their gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minivae.parts.table import Table
+from minivae.types import Array
+
+
+class Terms(NamedTuple):
+    """What a batch's forward pass hands to the objective; prices are in nats."""
+
+    nll: Array  # (L, B) -log p(x | z)
+    kl: Array  # (B, J) of each datum's posterior to the prior, in closed form
+    mu: Array  # (B, J)
+    logvar: Array  # (B, J)
+    z: Array  # (L, B, J)
+    eps: Array  # (L, B, J)
+
+
+class TermGradients(NamedTuple):
+    """The gradients of the reconstruction, and of the posterior beside its way through it."""
+
+    dnll: Array  # (L, B)
+    dmu: Array  # (B, J)
+    dlogvar: Array  # (B, J)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What training minimises, in nats per datum: the only place where a batch's mean is taken.
+
+    forward(K, terms, beta, free_bits) -> loss (); backward(K, dloss, terms, beta, free_bits) ->
+    TermGradients. least_draws: the fewest draws L that make sense. free_bits: whether it knows
+    a floor for the KL. by_draws: held-out data are measured with all its draws, not with one.
+    """
+
+    name: str
+    forward: Callable[..., Array]
+    backward: Callable[..., TermGradients]
+    words: str = ""
+    least_draws: int = 1
+    free_bits: bool = True
+    by_draws: bool = False
+
+
+def elbo_objective_forward(K: Any, terms: Terms, beta: float, free_bits: float) -> Array:
+    """mean_b [ mean_l nll_lb ] + β Σ_j max(free_bits, mean_b kl_bj)      (E28, E31)"""
+    L, B = terms.nll.shape
+    kl_mean = terms.kl.sum(axis=0) / B  # (J,)
+    kl_paid = K.free_bits_forward(kl_mean, free_bits)  # (J,)
+    return terms.nll.sum() / (L * B) + beta * kl_paid.sum()
+
+
+def elbo_objective_backward(
+    K: Any, dloss: Array, terms: Terms, beta: float, free_bits: float
+) -> TermGradients:
+    """Every draw's share of the mean; the KL's pull, where it is above its floor   (E16, E31)"""
+    L, B = terms.nll.shape
+    J = terms.kl.shape[1]
+    dnll = np.broadcast_to(dloss / (L * B), terms.nll.shape)  # (L, B)
+    dkl_mean = K.free_bits_backward(
+        np.broadcast_to(dloss * beta, (J,)), terms.kl.sum(axis=0) / B, free_bits
+    )  # (J,)
+    dkl = np.broadcast_to(dkl_mean / B, terms.kl.shape)  # (B, J)
+    return TermGradients(dnll, *K.kl_backward(dkl, terms.mu, terms.logvar))
+
+
+OBJECTIVES: Table[Objective] = Table(
+    "objective",
+    [
+        Objective(
+            "elbo",
+            elbo_objective_forward,
+            elbo_objective_backward,
+            "reconstruction + KL; the bound of Kingma and Welling",
+        ),
+    ],
+)

@@ -1,0 +1,85 @@
+"""A table of parts by name, and how a part's function finds the kernel of the backend in use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
+
+from minivae.ops.table import FUNCTIONS
+from minivae.settings import ConfigError, nearest
+
+
+class Part(Protocol):
+    """Whatever has a name and words that say to people what it is."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def words(self) -> str: ...
+
+
+P = TypeVar("P", bound=Part)
+
+
+class Table(Mapping[str, P]):
+    """The parts of one kind by name, in order; those that others register come last.
+
+    `kind` is the setting's name in configurations, "activation" for example.
+    """
+
+    def __init__(self, kind: str, parts: list[P]) -> None:
+        self.kind = kind
+        self._parts = {part.name: part for part in parts}
+
+    def __getitem__(self, name: str) -> P:
+        try:
+            return self._parts[name]
+        except (KeyError, TypeError):
+            raise ConfigError(self.unknown(name)) from None
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self._parts
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def require(self, name: object) -> None:
+        """Raise ConfigError, in one line, unless there is a part of this name."""
+        if name not in self:
+            raise ConfigError(self.unknown(name))
+
+    def unknown(self, name: object) -> str:
+        """What to say of a name that is not there."""
+        return (
+            f"{self.kind} = {name!r}: must be one of {', '.join(self)}"
+            f"{nearest(str(name), self)}; one of your own is added by minivae.parts.register, or "
+            "by --parts FILE"
+        )
+
+    def choices(self) -> str:
+        """The names for a help text: "relu, tanh or gelu"."""
+        names = list(self)
+        return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
+
+    def add(self, part: P) -> None:
+        """Put a part at the end; ConfigError where the name is taken."""
+        if part.name in self._parts:
+            raise ConfigError(
+                f"there is already a {self.kind} called {part.name!r}: choose another name"
+            )
+        self._parts[part.name] = part
+
+    def remove(self, name: str) -> None:
+        """Take a part out again."""
+        del self._parts[name]
+
+
+def kernel(K: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Backend K's kernel of an op; a function that is no op of ours is used as it is."""
+    record = FUNCTIONS.get(function.__name__)
+    if record is None or record.function is not function:
+        return function
+    return getattr(K, function.__name__)
