@@ -5,21 +5,26 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from minivae.runs import files
-from minivae.runs.checkpoint import digest, encode_json
+from minivae.runs.config_file import (
+    CONFIG,
+    encode_config,
+    read_config,
+    require_unchanged,
+    settings_in,
+)
 from minivae.runs.errors import RunError, describe_os_error
 from minivae.runs.hints import quoted
 from minivae.runs.lock import LOCK, RunLock
 from minivae.runs.metrics_log import MetricsLog
-from minivae.runs.schema import CONFIG as CONFIG_SCHEMA
 from minivae.runs.store import CheckpointStore
-from minivae.runs.strict_json import JsonFault, parse
 
-CONFIG, METRICS, CHECKPOINTS, PICTURES = "config.json", "metrics.jsonl", "checkpoints", "pictures"
+METRICS, CHECKPOINTS, PICTURES = "metrics.jsonl", "checkpoints", "pictures"
 MARGIN_BYTES = 8 * 2**20  # metrics and pictures
 
 
@@ -48,6 +53,7 @@ class RunDirectory:
         self.metrics = MetricsLog(self.path / METRICS)
         self.lock = RunLock(self.path)
         self._config = b""  # as this process wrote it
+        self._set_aside: Path | None = None  # where a damaged configuration is kept
         self._created = False
 
     def check(self, checkpoint_bytes: int) -> None:
@@ -159,7 +165,11 @@ class RunDirectory:
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write config.json (settings, data, versions, environments) and its own sha256."""
-        self._config = encode_json({**config, "sha256": digest(encode_json(config))})
+        self._config = encode_config(config)
+        if self._set_aside is not None:
+            with contextlib.suppress(OSError):
+                os.rename(self.path / CONFIG, self._set_aside)
+            self._set_aside = None
         files.write_atomically(self.path / CONFIG, self._config)
 
     def restore_config(self) -> bool:
@@ -174,13 +184,29 @@ class RunDirectory:
         """RunError where the directory was removed or replaced: nothing is written into another."""
         if not self.lock.is_ours():
             raise RunError(
-                f"{self.path} was removed or replaced while the run went on; what was trained since "
-                "its last checkpoint is lost"
+                f"{self.path} was removed or replaced while the run went on; what was trained "
+                "since its last checkpoint is lost"
             )
 
     def read_config(self) -> dict[str, Any] | None:
         """config.json, or None if the run was stopped before it was written."""
         return read_config(self.path)
+
+    def written_config(self, note: Callable[[str], None]) -> dict[str, Any] | None:
+        """config.json as it was written; None, and a note, where it is damaged or was edited.
+
+        What it said is known otherwise when a run is resumed, and the checkpoints say it again.
+        """
+        try:
+            config = self.read_config()
+            if config is not None:
+                settings_in(self.path, config)
+                require_unchanged(self.path, config)
+        except RunError as fault:
+            self._set_aside = files.damaged_name(self.path / CONFIG)
+            note(f"{fault}; it is kept as {self._set_aside.name} and written again")
+            return None
+        return config
 
 
 def is_content(entry: Path) -> bool:
@@ -196,43 +222,3 @@ def is_content(entry: Path) -> bool:
 def is_leftover(entry: Path) -> bool:
     """Whether this is a file of ours that a kill left half-written."""
     return entry.name.startswith((CONFIG, METRICS)) and entry.name.endswith(files.TEMPORARY)
-
-
-def read_config(self) -> dict[str, Any] | None:
-        """config.json, or None if the run was stopped before it was written."""
-        return read_config(self.path)
-
-
-def is_content(entry: Path) -> bool:
-    """Whether something in a run directory is more than a lock, a half-written file or an empty
-    folder."""
-    if entry.is_dir() and not entry.is_symlink():
-        return any(not inner.name.endswith(files.TEMPORARY) for inner in entry.iterdir())
-    return entry.name != LOCK and not entry.name.endswith(files.TEMPORARY)
-
-
-def read_config(path: Path | str) -> dict[str, Any] | None:
-    """A run directory's config.json; None if there is none, RunError if it is unreadable.
-
-    A configuration of an earlier version has no sha256 of its own, and is taken as it stands.
-    """
-    file = Path(path) / CONFIG
-    try:
-        config: dict[str, Any] = parse(files.read_file(file), CONFIG_SCHEMA)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise RunError(f"cannot read {file}: {describe_os_error(error)}") from error
-    except JsonFault as fault:
-        raise RunError(f"{file} is damaged ({fault})") from None
-    return config
-
-
-def require_unchanged(path: Path | str, config: dict[str, Any]) -> None:
-    """RunError where a configuration is not, to the last bit, what was written."""
-    rest = {key: value for key, value in config.items() if key != "sha256"}
-    if "sha256" in config and digest(encode_json(rest)) != config["sha256"]:
-        raise RunError(
-            f"{Path(path) / CONFIG} was damaged or edited after it was written (its sha256 differs); "
-            "settings are changed by options of minivae train --resume"
-        )

@@ -33,7 +33,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def blas_threads(facts: Mapping[str, Any]) -> int | None:
     """How many threads of a BLAS an environment had; None where it does not matter."""
     count = facts.get(BLAS_THREADS)
-    return int(count) if isinstance(count, str) and count.isdecimal() and 0 < int(count) else None
+    return int(count) if isinstance(count, str) and count.isdecimal() and int(count) > 0 else None
 
 
 @contextlib.contextmanager

@@ -17,9 +17,7 @@ TEMPORARY = ".tmp"
 MOST_OF_TEXT = 64 * 2**20  # bytes of a JSON file; a manifest has some kilobytes
 
 # O_NONBLOCK: opening a pipe would else wait for its other end. Windows has only O_BINARY.
-_SAFE = sum(
-    getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
-)
+_SAFE = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 _FOLLOW = _SAFE & ~getattr(os, "O_NOFOLLOW", 0)
 
 

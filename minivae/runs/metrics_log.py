@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from minivae.runs import files
 from minivae.runs.errors import RunError, describe_os_error
-from minivae.runs.schema import LINE
+from minivae.runs.schema import LINE, UNCHECKED_LINE
 from minivae.runs.strict_json import JsonFault, parse
 
 CLOCK = ("seconds", "samples_per_second")  # what no checksum holds
@@ -146,7 +146,9 @@ def _sort_out(lines: list[bytes]) -> Contents:
 
 def _parse_line(line: bytes) -> dict[str, Any]:
     record: dict[str, Any] = parse(line, LINE)
-    if "check" in record and record["check"] != checksum(record):
+    if "check" not in record:
+        UNCHECKED_LINE(record, "")
+    elif record["check"] != checksum(record):
         raise JsonFault("its checksum differs")
     return record
 

@@ -79,19 +79,17 @@ FIGURES = {
     "elbo": number,
     "kl_j": listed(number),
 }
-LINE = record(
-    {
-        "epoch": whole(1, 2**32 - 2),
-        "updates": whole(1),
-        "lr": number,
-        "beta": number,
-        "monitor": text,
-        "best": flag,
-        "train": record(FIGURES, open_=True),
-        "held_out": optional(record(FIGURES, open_=True)),
-        "seconds": number,
-        "samples_per_second": number,
-    },
-    {"check": hexadecimal(8)},
-    open_=True,
-)
+_LINE = {
+    "epoch": whole(1, 2**32 - 2),
+    "updates": whole(1),
+    "lr": number,
+    "beta": number,
+    "monitor": text,
+    "best": flag,
+    "train": record(FIGURES, open_=True),
+    "held_out": optional(record(FIGURES, open_=True)),
+    "seconds": number,
+    "samples_per_second": number,
+}
+LINE = record(_LINE, {"check": hexadecimal(8)}, open_=True)
+UNCHECKED_LINE = record(_LINE)  # of an earlier version: without a checksum, and without more keys
