@@ -35,6 +35,7 @@ COMMANDS = (
     "study",
     "trace",
     "explore",
+    "play",
 )
 
 # Faults of the user's input, by class name, so that no heavy module need be imported to know them.

@@ -1,21 +1,14 @@
-"""The latent explorer: one HTML file with the decoder inside, to walk a latent plane by hand.
-
-The page is self-contained. Its Content-Security-Policy forbids every request and allows only the
-style and the script that stand in it, by their hashes.
-"""
+"""The latent explorer: one HTML file with the decoder inside, to walk a latent plane by hand."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
-import json
+import math
 from collections.abc import Callable
-from importlib import resources
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from minivae.explore.closed import asset, closed_page, encoded
 from minivae.layers import Parameters
 from minivae.metrics.regularity import neighbour_radii, on_manifold
 from minivae.types import Array
@@ -49,34 +42,45 @@ def page(
     title: str,
     models: list[Explored],
     x: Array,
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     *,
     rows: Array,
     labels: Array | None,
     colours: tuple[str, ...],
+    names: tuple[str, ...] | None = None,
+    limits: tuple[float, float] = (0.0, 1.0),
     note: str = "",
 ) -> str:
     """The whole page as text.
 
-    x (N, D) the data in [0, 1] whose codes are shown, rows (N,) their numbers in the data set,
-    labels (N,) or None, shape (height, width) of a datum seen as a picture.
+    x (N, D) the data whose codes are shown, rows (N,) their numbers in the data set, labels (N,)
+    or None with their names or None, shape (height, width) or (height, width, 3) of a datum seen
+    as a picture, limits the values that are drawn darkest and lightest.
     Raises ValueError if the shape does not fit the data.
     """
-    if shape[0] * shape[1] != x.shape[1]:
-        raise ValueError(f"pictures of {shape[0]}x{shape[1]} do not fit {x.shape[1]} features")
+    if math.prod(shape) != x.shape[1]:
+        size = "x".join(str(n) for n in shape)
+        raise ValueError(f"pictures of {size} do not fit {x.shape[1]} features")
+    low, high = limits
     shown = min(len(x), ORIGINALS_BYTES // x.shape[1])
     content = {
         "data": {
             "shape": list(shape),
             "rows": rows.tolist(),
             "labels": None if labels is None else labels.tolist(),
+            "names": None if names is None else list(names),
+            "limits": [low, high],
             "colours": list(colours),
             "originals": shown,
-            "pixels": encoded(np.round(255 * np.clip(x[:shown], 0, 1)).astype(np.uint8)),
+            "pixels": encoded(
+                np.round(255 * np.clip((x[:shown] - low) / (high - low), 0, 1)).astype(np.uint8)
+            ),
         },
         "models": [content_of(model, x) for model in models],
     }
-    return filled(title, content, note)
+    scripts = [asset("minivae.explore", name) for name in SCRIPTS]
+    style, template = (asset("minivae.explore", f"page.{kind}") for kind in ("css", "html"))
+    return closed_page(template, style, scripts, content, {"title": title, "note": note})
 
 
 def content_of(model: Explored, x: Array) -> dict[str, Any]:
@@ -140,45 +144,3 @@ def off_manifold(model: Explored, x: Array, low: Array, high: Array) -> Array:
     decoded = model.decode(z).astype(np.float64)
     radii = neighbour_radii(points, min(3, len(points) - 1))
     return (~on_manifold(decoded, points, radii)).astype(np.uint8)
-
-
-def filled(title: str, content: dict[str, Any], note: str) -> str:
-    """The template with everything in it, and a policy that allows exactly that."""
-    style = asset("page.css")
-    script = "\n".join(asset(name) for name in SCRIPTS)
-    # "<" inside JSON strings could close the script element early
-    data = json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    policy = (
-        f"default-src 'none'; script-src '{digest(script)}'; "
-        f"style-src '{digest(style)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    parts = {
-        "policy": html.escape(policy, quote=True).replace("&#x27;", "'"),
-        "title": html.escape(title),
-        "note": html.escape(note),
-        "style": style,
-        "script": script,
-        "content": data,
-    }
-    text = asset("page.html")
-    head, *rest = text.split("{{")
-    return head + "".join(
-        parts[name] + after for name, after in (piece.split("}}", 1) for piece in rest)
-    )
-
-
-def asset(name: str) -> str:
-    """One of the page's own files."""
-    return resources.files("minivae.explore").joinpath(name).read_text(encoding="utf-8")
-
-
-def digest(text: str) -> str:
-    """The hash by which a Content-Security-Policy knows an inline element."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def encoded(array: Array) -> str:
-    """Base64 of the array's bytes, row by row, little-endian."""
-    little = array.astype(array.dtype.newbyteorder("<"), order="C")
-    return base64.b64encode(little.tobytes()).decode()
