@@ -67,7 +67,7 @@ class RunDirectory:
             raise RunError(f"{parent} is a file; choose another --out directory")
         if not os.access(parent, os.W_OK | os.X_OK):
             raise RunError(f"{parent} is not writable; choose another --out directory")
-        more = max(2, self.checkpoints.keep + 2 - len(self.checkpoints.keys()))
+        more = max(2, self.checkpoints.keep + 2 - len(self.checkpoints.numbered()))
         needed = checkpoint_bytes * more + MARGIN_BYTES
         free = shutil.disk_usage(parent).free
         if free < needed:
@@ -143,7 +143,7 @@ class RunDirectory:
         trace: TracebackType | None,
     ) -> None:
         self.lock.release()
-        if isinstance(error, MemoryError) and not self.checkpoints.keys():
+        if isinstance(error, MemoryError) and not self.checkpoints.numbered():
             self._undo()
 
     def _undo(self) -> None:

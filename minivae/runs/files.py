@@ -27,9 +27,9 @@ def read_file(path: Path, most: int = MOST_OF_TEXT) -> bytes:
         size = require_regular(file.fileno()).st_size
         if size > most:
             raise OSError(f"it holds {size:,} bytes, and {most:,} are the most that are read")
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise OSError(f"it grew beyond {most:,} bytes while it was read")
+        data = file.read(size + 1)
+    if len(data) > size:
+        raise OSError("it grew while it was read")
     return data
 
 

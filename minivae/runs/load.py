@@ -71,8 +71,8 @@ def _newest(path: Path, fault: str) -> Checkpoint:
         return checkpoint
     if not any(is_content(entry) for entry in path.iterdir()):
         raise RunError(
-            f"{path} was stopped before its first record, so nothing of it is lost; start it "
-            f"again, with the same options: {command_line('train', '--out', path)}"
+            f"{fault}: no run came to its first record here, so nothing is lost; start it again, "
+            f"with the same options: {command_line('train', '--out', path)}"
         )
     raise RunError(f"{fault}, and no checkpoint: it is no run directory")
 

@@ -102,3 +102,17 @@ def _lock_folder(descriptor: int) -> None:
         raise
     except OSError:
         pass
+
+
+def running_process(path: Path) -> int | None:
+    """The process that a lock file names, where one of that number runs; nothing is locked."""
+    try:
+        number = int(files.read_file(path, 64).decode("ascii").strip() or 0)
+        if number <= 0 or os.name != "posix":
+            return None
+        os.kill(number, 0)
+    except PermissionError:  # another user's
+        return number
+    except (OSError, ValueError, OverflowError):
+        return None
+    return number

@@ -76,7 +76,7 @@ def require_run_facts(checkpoint: Checkpoint) -> None:
     try:
         RUN_FACTS(checkpoint.manifest, "")
     except JsonFault as fault:
-        raise CheckpointError(f"{checkpoint.path} is no run's checkpoint: {fault}") from None
+        raise CheckpointError(f"{checkpoint.path}: it is no run's checkpoint ({fault})") from None
 
 
 def require_same(

@@ -55,7 +55,7 @@ class CheckpointStore:
         self.keep = keep
         self._best = ""  # the best one's file, known to this process whatever its pointer says
 
-    def keys(self) -> list[Key]:
+    def numbered(self) -> list[Key]:
         """All numbered checkpoints, sound or not, oldest first; one file of the two is enough."""
         if not self.directory.is_dir():
             return []
@@ -115,12 +115,12 @@ class CheckpointStore:
         inside epochs are counted apart and have served once their epoch is complete, so that
         which files remain does not depend on when the clock asked for one.
         """
-        candidates = [key for key in self.keys() if key <= newest]
+        candidates = [key for key in self.numbered() if key <= newest]
         ends = [key for key in candidates if key[1] == 0]
         inside = [key for key in candidates if key[1] > 0 and newest[1] > 0]
         kept = {name_of(key) for key in ends[-self.keep :] + inside[-INSIDE:]}
         kept |= {self._best, self._target("best")}
-        for key in self.keys():
+        for key in self.numbered():
             if name_of(key) not in kept:
                 path = self.directory / name_of(key)
                 files.remove_quietly(manifest_path(path))  # what stays goes at the next save
@@ -189,7 +189,7 @@ class CheckpointStore:
         """
         faults: list[str] = []
         completed = 0
-        for key in reversed(self.keys()):
+        for key in reversed(self.numbered()):
             path = self.directory / name_of(key)
             completed += manifest_path(path).exists()
             try:
