@@ -48,7 +48,8 @@ class TrainConfig:
     seed: of everything random.
     backend, threads: who computes; threads None leaves the number to the backend.
     tf32: let a card round the products' inputs to 10 bits of mantissa; backend "cupy" only.
-    patience: epochs without a better held-out loss after which to stop; None never stops.
+    patience: epochs without a better held-out loss after which to stop, counted once the warm-up
+        is over; None never stops.
     validation: fraction of the training rows held out, below 1; None for none.
     keep: checkpoints kept besides the best.
     checkpoint_every: epochs between checkpoints; checkpoint_seconds: besides, the longest time

@@ -77,6 +77,17 @@ def _newest(path: Path, fault: str) -> Checkpoint:
     raise RunError(f"{fault}, and no checkpoint: it is no run directory")
 
 
+def default_which(path: Path | str) -> str:
+    """`best` where it was chosen on rows kept for that; else `last`.
+
+    A best checkpoint that was chosen on the test data would flatter every test figure.
+    """
+    if not Path(path).is_dir():
+        return "last"
+    metrics = load_run(path).metrics
+    return "best" if metrics and metrics[-1].get("monitor") == "valid" else "last"
+
+
 def load_model(
     path: Path | str, which: str = "best"
 ) -> tuple[ModelConfig, TrainConfig, Array, dict[str, Any]]:

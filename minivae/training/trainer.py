@@ -151,7 +151,7 @@ class Trainer:
         if improved:
             p.best, p.best_epoch, p.waited = watched["loss"], p.epoch, 0
             self.best_theta = self.state.theta.copy()
-        else:
+        elif p.epoch > job.config.warmup:  # patience begins once β has its full weight
             p.waited += 1
         record = {
             "epoch": p.epoch,
@@ -237,5 +237,6 @@ class Trainer:
             reason=reason,
             message=message,
             run_dir=self.writer.path if self.writer else None,
+            state=self.state,
             history=self.history,
         )

@@ -232,7 +232,7 @@ def run_on_sparse(case: str, batch: int, threads: int) -> tuple[bytes, bytes, st
     step(rows, t, lr, beta)
     step(rows[:, : batch // 2 + 1], t + 5, lr, beta)  # a smaller batch after a larger one
     theta, moments = step.state()
-    return theta.tobytes(), moments.tobytes(), str(step.metrics()), len(step.lists[0])
+    return theta.tobytes(), moments.tobytes(), str(step.metrics()), len(step.shared.masks)
 
 
 @pytest.mark.parametrize("case", list(CASES))
