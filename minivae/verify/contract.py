@@ -205,10 +205,10 @@ def backward_faults(job: Pass, dy: Array) -> tuple[list[Any] | None, Faults, lis
             return None, [Fault("scalar", f"{text} for an upstream of shape ()", "y")], []
         return None, [Fault("error", text)], []
     pieces, faults = match(job, grads)
-    if changed(kept, upstream):
+    if changed(kept, upstream) is not None:
         faults.append(Fault("mutates", "backward changes its upstream gradient dy in place", "dy"))
     at = changed(before, args)
-    if at:
+    if at is not None:
         faults.append(Fault("mutates", f"backward changes the input {address(job, at)} in place"))
     notes = view_notes(job, pieces, args, upstream)
     saved = [passes.copy_leaf(p) for p in pieces]
