@@ -7,6 +7,7 @@ current backend, no environment variable and no silent fall-back: what cannot ru
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -49,7 +50,8 @@ class Backend:
         self.fused_step: Callable[..., Any] | None = kernels.get("make_step")
         self.files: dict[str, str] = {}
         for op in ops.OPS:
-            function = kernels.get(op, getattr(ops, op))
+            reference = getattr(ops, op)
+            function = or_reference(kernels[op], reference) if op in kernels else reference
             setattr(self, op, function)
             self.files[op] = inspect.getsourcefile(inspect.unwrap(function)) or "?"
 
@@ -77,6 +79,20 @@ class Backend:
 
     def __repr__(self) -> str:
         return f"<minivae backend {self.label!r}>"
+
+
+def or_reference(kernel: Callable[..., Any], reference: Callable[..., Any]) -> Callable[..., Any]:
+    """The kernel, and the reference for what it declines: numbers of another precision."""
+    from minivae_kernels import Unsupported
+
+    @functools.wraps(kernel)
+    def op(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return kernel(*args, **kwargs)
+        except Unsupported:
+            return reference(*args, **kwargs)
+
+    return op
 
 
 def check_contract(name: str, kernels: Mapping[str, Any]) -> None:

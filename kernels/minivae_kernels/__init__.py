@@ -13,11 +13,16 @@ class Unavailable(RuntimeError):
 
 
 class Unsupported(RuntimeError):
-    """No fused kernel for a part that the plan names; the reference step runs it instead."""
+    """There is no kernel for what was asked: the reference computes it instead.
 
-    def __init__(self, plan: Any, reason: str) -> None:
+    asked: a StepPlan that names a part without a fused kernel, or the name of an op that was
+    called with numbers of another precision.
+    """
+
+    def __init__(self, asked: Any, reason: str) -> None:
         super().__init__(reason)
-        self.plan, self.reason = plan, reason
+        self.plan = self.asked = asked
+        self.reason = reason
 
 
 Kernel = TypeVar("Kernel")

@@ -110,8 +110,10 @@ def measure(
 
 def targets_in_words(likelihood: str, binarised: bool, binary: bool) -> str:
     """What log p is the likelihood of."""
-    if likelihood == "gaussian":
-        return "as given (a density: nats may have either sign)"
+    from minivae.parts import LIKELIHOODS
+
+    if not LIKELIHOODS[likelihood].binary:
+        return LIKELIHOODS[likelihood].targets
     if binarised:
         return "binarised, one fixed draw per datum"
     return "binary, as given" if binary else "grey, as given (a cross-entropy, not a likelihood)"

@@ -99,6 +99,7 @@ def vae_panel(scene: Any, x: Any, dims: tuple[int, int]) -> Any:
     import numpy as np
 
     from minivae.explore import Explored
+    from minivae.parts import LIKELIHOODS
 
     model = scene.model
     mu, logvar = scene.encode(x)
@@ -109,7 +110,7 @@ def vae_panel(scene: Any, x: Any, dims: tuple[int, int]) -> Any:
         parameters=scene.p,
         depth=len(model.hidden),
         activation=model.activation,
-        output="sigmoid" if model.likelihood == "bernoulli" else "linear",
+        output=LIKELIHOODS[model.likelihood].link,
         mu=mu,
         sd=np.exp(0.5 * logvar),
         dims=dims,

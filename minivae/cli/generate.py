@@ -48,9 +48,12 @@ def generate(
             if sampler == "aggregate"
             else sampling.mixture_codes(mu, n, seed)
         )
-    x = show.scene.decode(codes)
-    if draw:
-        x = sampling.draw_data(x, show.run.model, show.run.c, seed)
+    scene = show.scene
+    x = (
+        sampling.draw_all(scene.K, scene.p, codes, scene.model, seed)
+        if draw
+        else scene.decode(codes)
+    )
     if path.suffix == ".npy":
         save_array(path, x)
     else:

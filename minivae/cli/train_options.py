@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from minivae.cli.options import UsageError, parse_c, parse_sizes, suggestion
+from minivae.cli.options import UsageError, parse_c, parse_settings, parse_sizes, suggestion
 from minivae.models.config import ModelConfig
 from minivae.runs.config import TrainConfig
 
@@ -18,7 +18,15 @@ TRAIN_KEYS = tuple(f.name for f in fields(TrainConfig) if f.name not in PLACE_KE
 # The command line's words for keys whose names differ.
 ALIASES = {"latent": "latent_dim"}
 TEXT_KEYS = (*PLACE_KEYS, "backend")
-NO_SETTINGS = ("config", "data", "resume", "pictures", "as_json", "quiet")  # of the command alone
+NO_SETTINGS = (
+    "config",
+    "data",
+    "parts",
+    "resume",
+    "pictures",
+    "as_json",
+    "quiet",
+)  # of the command
 OTHER_PARTS = ("data", "versions")  # a run's config.json has them; nothing is read from there
 
 
@@ -106,4 +114,6 @@ def parse_options(options: Mapping[str, Any]) -> dict[str, Any]:
         given["hidden"] = parse_sizes(given["hidden"])
     if "c" in given:
         given["c"] = parse_c(given["c"])
+    if "optimiser_settings" in given:
+        given["optimiser_settings"] = parse_settings(given["optimiser_settings"])
     return given

@@ -14,6 +14,7 @@ from minivae.cli.options import UsageError
 from minivae.cli.train_options import MODEL_KEYS, TRAIN_KEYS, TrainOptions
 from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
+from minivae.parts import LIKELIHOODS
 from minivae.runs.config import TrainConfig
 from minivae.runs.hints import quoted
 
@@ -39,15 +40,19 @@ def settle(
     """
     values = defaults_for(dataset.name) | likelihood_for(dataset) | dict(settings)
     if "c" in settings and "likelihood" not in settings:
-        values["likelihood"] = "gaussian"  # only the Gaussian has a c
+        values["likelihood"] = LIKELIHOODS.first(lambda part: part.scale is not None)
     if settings.get("binarise", "none") != "none" and "likelihood" not in settings:
-        values["likelihood"] = "bernoulli"  # and 0 / 1 targets are coin flips
-    if values["likelihood"] == "gaussian" and "c" not in settings:
-        values["c"] = "learned"
-    if values["likelihood"] == "bernoulli":
+        values["likelihood"] = LIKELIHOODS.first(lambda part: part.binary)
+    if LIKELIHOODS[values["likelihood"]].scale is None:
         if "c" in settings:
-            raise UsageError("--c belongs to --likelihood gaussian; the Bernoulli one has --beta")
+            able = ", ".join(name for name, part in LIKELIHOODS.items() if part.scale)
+            raise UsageError(
+                f"--c is the scale of a likelihood that has one ({able}); "
+                f"{values['likelihood']} has none: weigh its two terms by --beta"
+            )
         values["c"] = 1.0
+    elif "c" not in settings:
+        values["c"] = "learned"
     model = {key: values[key] for key in MODEL_KEYS if key in values}
     train = {key: values[key] for key in TRAIN_KEYS if key in values}
     return (

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minivae.data.checks import require_labels, require_matrix, to_storage
+from minivae.data.checks import flat_pictures, require_matrix, to_storage
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
+from minivae.data.labels import usable_labels
+from minivae.data.reading import shape_words
+from minivae.data.shape import fitting_shape, guessed_shape
+from minivae.data.standard import CHUNK, Standard
+from minivae.data.stream import FileRows, select
 from minivae.ops.philox import permutation
 
 HELD_OUT = 0.1  # of the rows, where the data comes in one piece
@@ -23,54 +27,110 @@ def from_arrays(
     test: NDArray[Any] | None = None,
     valid: NDArray[Any] | None = None,
     *,
-    labels: Mapping[str, NDArray[Any]] | None = None,
+    labels: Mapping[str, Any] | None = None,
     name: str = "X",
     split: bool = True,
-    shape: tuple[int, int] | None = None,
+    shape: tuple[int, ...] | None = None,
     source: str = "given arrays",
+    columns: tuple[str, ...] | None = None,
+    groups: tuple[tuple[int, int], ...] | None = None,
+    standardise: bool = False,
 ) -> Dataset:
     """Check arrays and make a :class:`Dataset` of them.
 
     Args:
-        train: (N, D) real numbers. Values of 0 and 1 alone stay as they are; other uint8 values
-            are pictures, scaled by 1/255; all else becomes float32.
+        train: (N, D) real numbers, or pictures (N, H, W), (N, H, W, 1) or (N, H, W, 3). Values of
+            0 and 1 alone stay as they are; other uint8 values are pictures, scaled by 1/255; grey
+            levels of pictures stored as other numbers are scaled too; all else becomes float32.
         test, valid: further parts of D features. Without ``test``, one row in ten is held out by
             a fixed permutation.
-        labels: ``{"train": y, "test": …}``, whole numbers, one a row.
+        labels: ``{"train": y, "test": …}``, of any kind; what cannot be used is noted.
         name: what messages call the data.
         split: False keeps all rows, in their order, in ``train``.
-        shape: (height, width) of a row as a picture; guessed where D is a square of at least 64.
+        shape: (height, width) or (height, width, 3) of a row as a picture; where it is not given,
+            a square is taken if the rows look like one.
+        columns: their names, for a table.
+        groups: (first column, column after the last) of columns that are one-hot together.
+        standardise: take each column's mean and deviation over ``train`` out of it.
 
     Raises:
-        DataError: wrong dimensions or dtype, no rows, NaN, infinity, parts or labels that differ
-            in size.
+        DataError: wrong dimensions or dtype, no rows, NaN, infinity, parts that differ in size.
     """
     given = {"train": train, "valid": valid, "test": test}
-    parts = {
-        part: require_matrix(np.asarray(rows), name if part == "train" else f"{name} ({part})")
-        for part, rows in given.items()
-        if rows is not None
-    }
-    stored, scale, binary = to_storage(parts, name)
-    tags = {
-        part: require_labels(np.asarray(y), len(stored[part]), f"{name} ({part})")
-        for part, y in (labels or {}).items()
-        if part in stored
-    }
+    flat, found = _rows_of({p: np.asarray(rows) for p, rows in given.items() if rows is not None},
+                           name)  # fmt: skip
+    shape = fitting_shape(flat["train"].shape[1], shape or found, name)
+    pictures = shape is not None
+    stored = to_storage(flat, name, columns=columns, pictures=pictures)
+    rows = stored.parts
+    tags = usable_labels(labels or {}, {part: len(x) for part, x in rows.items()}, name)
+    guess, doubt = (None, "") if pictures or columns else guessed_shape(rows["train"], name)
     dataset = Dataset(
         name=name,
-        train=stored["train"],
-        test=stored.get("test", stored["train"][:0]),
-        valid=stored.get("valid"),
-        train_labels=tags.get("train"),
-        test_labels=tags.get("test"),
-        valid_labels=tags.get("valid"),
-        shape=picture_shape(stored["train"].shape[1], shape, name),
-        scale=scale,
+        train=rows["train"],
+        test=rows.get("test", rows["train"][:0]),
+        valid=rows.get("valid"),
+        train_labels=tags.parts.get("train"),
+        test_labels=tags.parts.get("test"),
+        valid_labels=tags.parts.get("valid"),
+        label_names=tags.names,
+        shape=shape or guess,
+        scale=stored.scale,
         source=source,
-        fixed_binary=binary,
+        fixed_binary=stored.binary,
+        columns=None if pictures else columns,
+        groups=groups,
+        notes=tuple(note for note in (stored.note, tags.note, doubt) if note),
     )
-    return hold_out(dataset) if split and test is None else dataset
+    dataset = hold_out(dataset) if split and test is None else dataset
+    return standardised(dataset) if standardise else dataset
+
+
+def _rows_of(
+    parts: Mapping[str, NDArray[Any]], name: str
+) -> tuple[dict[str, NDArray[Any]], tuple[int, ...] | None]:
+    """Each part as a matrix, and the shape of a picture where they are pictures."""
+    flat: dict[str, NDArray[Any]] = {}
+    shapes = {}
+    for part, array in parts.items():
+        where = name if part == "train" else f"{name} ({part})"
+        array, shapes[part] = flat_pictures(array)
+        flat[part] = require_matrix(array, where)
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(
+            f"{part} {shape_words(shape) if shape else 'rows'}" for part, shape in shapes.items()
+        )
+        raise DataError(f"{name}: the parts differ in their pictures' shape: {listed}")
+    return flat, shapes["train"]
+
+
+def standardised(dataset: Dataset, standard: Standard | None = None) -> Dataset:
+    """The data set with each column's mean and deviation over ``train``, or those given, taken out.
+
+    Data that are standardised already come back as they are.
+    """
+    if dataset.standard is not None:
+        return dataset
+    if standard is None:
+        standard = Standard.of(dataset.train, dataset.scale, dataset.groups)
+    parts = {"train": dataset.train, "test": dataset.test, "valid": dataset.valid}
+    changed = {
+        part: rows if rows is None else _applied(rows, dataset.scale, standard)
+        for part, rows in parts.items()
+    }
+    return dataset.with_parts(**changed, scale=1.0, fixed_binary=False, standard=standard)
+
+
+def _applied(rows: Any, scale: float, standard: Standard) -> Any:
+    def change(x: NDArray[Any]) -> NDArray[np.float32]:
+        return standard.apply(x.astype(np.float64) * scale).astype(np.float32)
+
+    if isinstance(rows, FileRows):
+        return rows.converted(change)
+    out = np.empty(rows.shape, dtype=np.float32)
+    for start in range(0, len(rows), CHUNK):
+        out[start : start + CHUNK] = change(rows[start : start + CHUNK])
+    return out
 
 
 def hold_out(dataset: Dataset, count: int | None = None) -> Dataset:
@@ -90,8 +150,8 @@ def take(dataset: Dataset, train: NDArray[np.int64], test: NDArray[np.int64]) ->
     """Rows of ``train``, chosen twice: as the new train and as the new test part."""
     labels, factors = dataset.train_labels, dataset.factors
     return dataset.with_parts(
-        train=dataset.train[train],
-        test=dataset.train[test],
+        train=select(dataset.train, train),
+        test=select(dataset.train, test),
         train_labels=None if labels is None else labels[train],
         test_labels=None if labels is None else labels[test],
         factors=None if factors is None else {k: v[train] for k, v in factors.items()},
@@ -120,16 +180,3 @@ def merge(dataset: Dataset) -> Dataset:
         ),
         test_factors=None,
     )
-
-
-def picture_shape(width: int, given: tuple[int, int] | None, where: str) -> tuple[int, int] | None:
-    """The given (height, width), checked; else a square where one fits ``width`` features."""
-    if given is not None:
-        if given[0] * given[1] != width:
-            raise DataError(
-                f"{where}: pictures of {given[0]}x{given[1]} need {given[0] * given[1]} features, "
-                f"but rows have {width}; give a height and width whose product is {width}"
-            )
-        return given
-    side = math.isqrt(width)
-    return (side, side) if side * side == width and side >= 8 else None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minivae.data.errors import DataError
+from minivae.data.reading import CHANNELS
+from minivae.parts import LIKELIHOODS
+from minivae.parts.domains import UNIT
 
+LEVELS = (16, 255, 65535)  # whites of pictures that are stored as other numbers than bytes
 _CHUNK = 8192  # rows looked at together, so that a check needs little memory
-_LABEL_LIMIT = 2.0**63  # what int64 holds
 _EXACT = 2**24  # float32 holds every whole number up to here
 
 
@@ -24,8 +27,8 @@ def require_matrix(array: NDArray[Any], where: str) -> NDArray[Any]:
         )
     if array.ndim > 2:
         raise DataError(
-            f"{where}: holds an array of shape {array.shape}, but rows of features are needed; "
-            "flatten each picture with X.reshape(len(X), -1)"
+            f"{where}: holds an array of shape {array.shape}, but rows or pictures are needed: "
+            "(N, D), (N, H, W), (N, H, W, 1) or (N, H, W, 3); flatten with X.reshape(len(X), -1)"
         )
     if array.ndim < 2:
         raise DataError(
@@ -39,8 +42,30 @@ def require_matrix(array: NDArray[Any], where: str) -> NDArray[Any]:
     return array
 
 
-def require_finite(array: NDArray[Any], where: str) -> None:
-    """DataError that names the first row and column holding NaN or infinity."""
+def flat_pictures(array: NDArray[Any]) -> tuple[NDArray[Any], tuple[int, ...] | None]:
+    """Rows (N, D) of pictures (N, H, W), (N, H, W, 1 or 3) or, as PyTorch has them, (N, 3, H, W).
+
+    Returns the rows, channels last, and the shape of a picture; other arrays come back as they
+    are, with None.
+    """
+    # so narrow a picture is none: (N, 3, 3, 2) is no stack of PyTorch's
+    narrow = array.ndim == 4 and min(array.shape[2:]) < 4
+    if array.ndim == 4 and array.shape[3] not in CHANNELS and array.shape[1] in CHANNELS:
+        array = array if narrow else np.moveaxis(array, 1, 3)
+    if array.ndim == 4 and array.shape[3] == 1:
+        array = array[..., 0]
+    if array.size == 0 or not (array.ndim == 3 or (array.ndim == 4 and array.shape[3] == 3)):
+        return array, None
+    return array.reshape(len(array), -1), array.shape[1:]
+
+
+def require_finite(
+    array: NDArray[Any], where: str, columns: Sequence[str] | None = None, first: int = 0
+) -> None:
+    """DataError that names the first row and column holding NaN or infinity.
+
+    ``first`` is the number of the array's first row.
+    """
     if array.dtype.kind != "f":
         return
     for start in range(0, len(array), _CHUNK):
@@ -48,78 +73,97 @@ def require_finite(array: NDArray[Any], where: str) -> None:
         if not good.all():
             row, column = (int(i) for i in np.argwhere(~good)[0])
             value = array[start + row, column]
+            place = f"row {first + start + row}, column {column} (from 0)"
+            if columns is not None:
+                place = f"row {first + start + row} (from 0), column {columns[column]!r}"
             raise DataError(
-                f"{where}: row {start + row}, column {column} (from 0) is {value}; "
-                "remove such rows or fill them in before training"
+                f"{where}: {place} is {value}; remove such rows or fill them in before training"
             )
 
 
-def require_labels(labels: NDArray[Any], rows: int, where: str) -> NDArray[np.int64]:
-    """Labels as int64 (rows,); DataError when they are not whole numbers, one a row."""
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1 or labels.dtype.kind not in "buif":
-        raise DataError(
-            f"{where}: labels of shape {labels.shape} and dtype {labels.dtype} cannot be used; "
-            "they must be whole numbers, one a row"
-        )
-    if len(labels) != rows:
-        raise DataError(f"{where}: {len(labels)} labels for {rows} rows; there must be one a row")
-    whole = labels.dtype.kind != "f" or (labels == np.trunc(labels)) & np.isfinite(labels)
-    if not np.all(whole):
-        first = int(np.flatnonzero(~np.asarray(whole))[0])
-        raise DataError(
-            f"{where}: the label of row {first} (from 0) is {labels[first]}, and labels must be "
-            "whole numbers; save y.astype('int64')"
-        )
-    if rows and not (float(labels.min()) >= -_LABEL_LIMIT and float(labels.max()) < _LABEL_LIMIT):
-        raise DataError(
-            f"{where}: labels from {labels.min()} to {labels.max()} do not fit int64; number the "
-            "classes from 0"
-        )
-    return labels.astype(np.int64)
+class Stored(NamedTuple):
+    """Parts as uint8 or float32, the factor to their values, whether all are 0 or 1, a note."""
+
+    parts: dict[str, NDArray[Any]]
+    scale: float
+    binary: bool
+    note: str = ""
 
 
 def to_storage(
-    parts: Mapping[str, NDArray[Any]], where: str
-) -> tuple[dict[str, NDArray[Any]], float, bool]:
-    """Parts of one data set -> (parts as uint8 or float32, scale, whether all are 0 or 1).
+    parts: Mapping[str, NDArray[Any]],
+    where: str,
+    *,
+    columns: Sequence[str] | None = None,
+    pictures: bool = False,
+) -> Stored:
+    """Parts of one data set in the two dtypes that training reads.
 
     Whole numbers that are all 0 or 1 are binary data, scale 1. Other bytes are pictures, scale
-    1/255. Any other number becomes float32 as it stands. All parts are judged together, so that a
-    test part never gets another scale than the training part.
+    1/255. Where the rows are known to be ``pictures``, levels of grey stored as other numbers are
+    scaled as well (:func:`grey_levels`). Any other number becomes float32 as it stands. All parts
+    are judged together, so that a test part never gets another scale than the training part.
     """
     widths = {name: part.shape[1] for name, part in parts.items()}
     if len(set(widths.values())) > 1:
         listed = ", ".join(f"{name} {width}" for name, width in widths.items())
         raise DataError(f"{where}: the parts differ in their number of features: {listed}")
     for name, part in parts.items():
-        require_finite(part, f"{where} ({name})" if len(parts) > 1 else where)
+        require_finite(part, f"{where} ({name})" if len(parts) > 1 else where, columns)
     if all(_is_binary(part) for part in parts.values()):
-        return {n: np.ascontiguousarray(p, dtype=np.uint8) for n, p in parts.items()}, 1.0, True
+        binary = {n: np.ascontiguousarray(p, dtype=np.uint8) for n, p in parts.items()}
+        return Stored(binary, 1.0, True)
     if all(part.dtype == np.uint8 for part in parts.values()):
-        return {n: np.ascontiguousarray(p) for n, p in parts.items()}, 1.0 / 255.0, False
+        pixels = {n: np.ascontiguousarray(p) for n, p in parts.items()}
+        return Stored(pixels, 1.0 / 255.0, False)
     if any(part.dtype == np.uint8 for part in parts.values()):
         listed = ", ".join(f"{name} {part.dtype}" for name, part in parts.items())
         raise DataError(f"{where}: the parts differ in dtype ({listed}), so their scales would too")
-    return {n: _to_float32(p, f"{where} ({n})") for n, p in parts.items()}, 1.0, False
+    floats = {n: _to_float32(p, f"{where} ({n})") for n, p in parts.items()}
+    top = grey_levels(parts.values()) if pictures else 1
+    note = f"{where}: grey levels up to {top} are divided by {top}" if top > 1 else ""
+    return Stored(floats, 1.0 / top, False, note)
 
 
-def check_unit_range(array: NDArray[Any], scale: float, where: str, purpose: str) -> None:
-    """DataError naming the first value outside [0, 1] once scaled (NaN counts as outside)."""
+def grey_levels(parts: Iterable[NDArray[Any]]) -> int:
+    """The white of pictures stored as other numbers than bytes: 16, 255 or 65535; 1 where none.
+
+    uint16 always counts to 65535. Whole numbers from 0 count to the least of the three that holds
+    them, fractions (as resizing leaves them) to 255 where they come near to it.
+    """
+    parts = list(parts)
+    low = min(float(part.min()) for part in parts)
+    high = max(float(part.max()) for part in parts)
+    whole = all(part.dtype.kind in "ui" or (part == np.trunc(part)).all() for part in parts)
+    return white(low, high, whole, deep=all(part.dtype == np.uint16 for part in parts))
+
+
+def white(low: float, high: float, whole: bool, *, deep: bool) -> int:
+    """`grey_levels` for values from low to high, ``whole`` numbers or not, uint16 (deep) or not."""
+    if deep:
+        return LEVELS[-1]
+    if low < 0 or high <= 1 or high > LEVELS[-1]:
+        return 1
+    if whole:
+        return next(level for level in LEVELS if high <= level)
+    return 255 if 200 < high <= 255 else 1
+
+
+def check_domain(
+    array: NDArray[Any], scale: float, where: str, likelihood: str, groups: tuple[int, ...] = ()
+) -> None:
+    """DataError naming the first value, once scaled, that the likelihood's data cannot have."""
+    domain = LIKELIHOODS[likelihood].domain
     for start in range(0, len(array), _CHUNK):
         chunk = array[start : start + _CHUNK]
-        low, high = chunk.min() * scale, chunk.max() * scale
-        if low >= 0.0 and high <= 1.0 + 1e-6:
-            continue
-        values = chunk * scale
-        bad = ~((values >= 0.0) & (values <= 1.0 + 1e-6))
-        row, column = (int(i) for i in np.argwhere(bad)[0])
-        raise DataError(
-            f"{where}: row {start + row}, column {column} (from 0) is "
-            f"{float(values[row, column]):g}, but {purpose} needs values in [0, 1]; "
-            f"{_range_fix(array, scale)}"
-        )
+        found = domain.fault(chunk if scale == 1.0 else chunk * scale, groups)
+        if found is not None:
+            row, column, value = found
+            fix = _range_fix(array, scale) if domain is UNIT else domain.fix
+            raise DataError(
+                f"{where}: row {start + row}, column {column} (from 0) is {value:g}, but the "
+                f"{likelihood} likelihood needs {domain.words}; {fix}"
+            )
 
 
 def _range_fix(array: NDArray[Any], scale: float) -> str:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from minivae.data.arrays import merge
+from minivae.data.arrays import merge, standardised
 from minivae.data.dataset import Dataset
 from minivae.data.digits import load_digits
 from minivae.data.errors import DataError
-from minivae.data.files import FORMS, load_file, missing_file
+from minivae.data.files import load_file
 from minivae.data.locate import find, require
 from minivae.data.named import READERS
+from minivae.data.reading import Reading, shape_words
 from minivae.data.registry import BY_NAME, ENTRIES, NAMES, known_name
 from minivae.data.shapes import load_shapes
+from minivae.data.sniff import FORMS, missing_file
+from minivae.data.tables import load_frame
 
-_PATH_ENDINGS = (".npy", ".npz", ".gz", "ubyte", ".idx", ".csv", ".mat", ".pkl", ".txt")
+_PATH_ENDINGS = (
+    ".npy", ".npz", ".gz", "ubyte", ".idx", ".csv", ".tsv", ".parquet", ".mat", ".pkl", ".txt"
+)  # fmt: skip
 
 
 class Row(NamedTuple):
@@ -35,38 +40,66 @@ class Row(NamedTuple):
 
 
 def load(
-    name_or_path: str | os.PathLike[str],
+    name_or_path: str | os.PathLike[str] | Any,
     data_dir: str | os.PathLike[str] | None = None,
     *,
     split: bool = True,
     seed: int = 0,
-    shape: tuple[int, int] | None = None,
+    shape: tuple[int, ...] | None = None,
+    label: str | None = None,
+    resize: tuple[int, int] | None = None,
+    one_hot: bool = False,
+    standardise: bool = False,
 ) -> Dataset:
-    """A data set by name (digits, shapes, mnist, …) or a user's file by path.
+    """A data set by name (digits, shapes, mnist, …), a user's file or folder, or a data frame.
 
     Args:
-        name_or_path: a name of the catalogue, or a .npy, .npz, idx or idx.gz file, or a folder
-            with idx files. A name wins over a file of that name; write ``./mnist`` for the file.
+        name_or_path: a name of the catalogue; or a .npy, .npz, .csv, .tsv, .parquet, .mat, idx or
+            idx.gz file, or a folder of pictures or idx files; or a pandas or Polars frame. A name
+            wins over a file of that name; write ``./mnist`` for the file.
         data_dir: folder with copies of the published files; MINIVAE_DATA when not given, and the
             cache after it.
         split: False gives every row of the data set in ``train`` and none in ``test``.
         seed: of the generated ``shapes``; the split of other data never depends on it.
-        shape: (height, width) of a user's rows as pictures.
+        shape, label, resize, one_hot, standardise: how a user's data are read; see
+            :class:`minivae.data.reading.Reading`.
 
     Raises:
         DataError: one line that says what is wrong, where, and the fix.
     """
-    text = os.fspath(name_or_path)
+    reading = Reading(label, shape, resize, one_hot, standardise, split)
+    dataset = _load(name_or_path, data_dir, reading, seed)
+    return dataset.with_parts(reading=reading)
+
+
+def _load(
+    what: Any, data_dir: str | os.PathLike[str] | None, reading: Reading, seed: int
+) -> Dataset:
+    if hasattr(what, "columns"):
+        return load_frame(what, reading)
+    text = os.fspath(what)
     name = known_name(text)
+    if name is None:
+        return _load_path(text, reading)
+    dataset = _load_named(name, data_dir, reading.split, seed)
+    reading.refuse(name, "a data set known by name", "label", "resize", "one_hot")
+    if reading.shape not in (None, dataset.shape):
+        raise DataError(
+            f"{name}: its pictures are {shape_words(dataset.shape or (0, 0))}; leave --shape out"
+        )
+    return standardised(dataset) if reading.standardise else dataset
+
+
+def _load_named(
+    name: str, data_dir: str | os.PathLike[str] | None, split: bool, seed: int
+) -> Dataset:
     if name == "digits":
         return load_digits(split)
     if name == "shapes":
         shapes = load_shapes(seed)
         return shapes if split else merge(shapes)
-    if name is not None:
-        entry = BY_NAME[name]
-        return READERS[name](entry, require(entry, data_dir), split)
-    return _load_path(text, split, shape)
+    entry = BY_NAME[name]
+    return READERS[name](entry, require(entry, data_dir), split)
 
 
 def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[Row]:
@@ -90,7 +123,7 @@ def unknown_name(text: str) -> DataError:
     )
 
 
-def _load_path(text: str, split: bool, shape: tuple[int, int] | None) -> Dataset:
+def _load_path(text: str, reading: Reading) -> Dataset:
     path = Path(text).expanduser()
     try:
         there = path.exists()
@@ -101,5 +134,5 @@ def _load_path(text: str, split: bool, shape: tuple[int, int] | None) -> Dataset
         raise missing_file(path) if like_a_path else unknown_name(text)
     for entry in ENTRIES:  # a published file given by its path is read as what it is
         if path.name in {file.name for file in entry.files if entry.arrays}:
-            return READERS[entry.name](entry, path.parent, split)
-    return load_file(path, split=split, shape=shape)
+            return READERS[entry.name](entry, path.parent, reading.split)
+    return load_file(path, reading)

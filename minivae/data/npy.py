@@ -1,22 +1,41 @@
-"""Safe reading of .npy and .npz: headers held against sizes first, and never a pickle."""
+"""Safe reading of .npy and .npz: NumPy's own reader, after sizes are held against headers.
+
+Never a pickle, and nothing is allocated or unpacked that the file cannot hold.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from minivae.data.errors import DataError
-from minivae.data.idx import DEFLATE_RATIO, file_errors, read_array
+from minivae.data.idx import DEFLATE_RATIO, file_errors
+from minivae.data.reading import MOST_IN_MEMORY
 
 NPY_MAGIC = b"\x93NUMPY"
 ZIP_MAGIC = b"PK\x03\x04"
+
+
+class Header(NamedTuple):
+    """What a .npy says of its array, and where its values begin."""
+
+    shape: tuple[int, ...]
+    fortran: bool  # column by column
+    dtype: np.dtype[Any]
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of all values."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 def read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
@@ -28,6 +47,12 @@ def read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
     path = Path(path)
     with file_errors(path), path.open("rb") as stream:
         return _read_npy(stream, str(path), os.fstat(stream.fileno()).st_size)
+
+
+def npy_header(path: Path) -> Header:
+    """What the array in a .npy file is, held against the file's size; DataError as `read_npy`."""
+    with file_errors(path), path.open("rb") as stream:
+        return _read_header(stream, str(path), os.fstat(stream.fileno()).st_size)
 
 
 class Npz:
@@ -67,7 +92,10 @@ class Npz:
             seen[fold(name)] = name
 
     def read(self, key: str) -> NDArray[Any]:
-        """The array under ``key``. Raises DataError as :func:`read_npy` does."""
+        """The array under ``key``; DataError as :func:`read_npy` does, and where it is too large.
+
+        An archive is unpacked into memory: one of a few megabytes can hold gigabytes.
+        """
         where = f"{self.path} ({key})"
         with file_errors(self.path):
             try:
@@ -75,6 +103,11 @@ class Npz:
                     info = archive.getinfo(f"{key}.npy")
                     if info.file_size > (info.compress_size + 64) * DEFLATE_RATIO:
                         raise DataError(f"{where}: claims an impossible size; fetch it again")
+                    if info.file_size > MOST_IN_MEMORY:
+                        raise DataError(
+                            f"{where}: unpacks to {info.file_size / 1e9:.1f} GB, too much for "
+                            "memory; save the array with numpy.save: a .npy is read piece by piece"
+                        )
                     with archive.open(info) as stream:
                         return _read_npy(stream, where, info.file_size)
             except (DataError, OSError, EOFError):
@@ -89,6 +122,22 @@ def fold(name: str) -> str:
 
 
 def _read_npy(stream: IO[bytes], where: str, size: int) -> NDArray[Any]:
+    header = _read_header(stream, where, size)
+    stream.seek(0)
+    try:
+        array = npy_format.read_array(stream, allow_pickle=False)
+    except MemoryError:
+        raise DataError(
+            f"{where}: {header.size} bytes (shape {header.shape}) do not fit in memory; "
+            "use fewer rows"
+        ) from None
+    except ValueError as error:
+        raise DataError(f"{where}: ended while it was read ({error}); fetch it again") from None
+    stream.read(1)  # at its end an archive's member is held against its checksum
+    return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
+
+
+def _read_header(stream: IO[bytes], where: str, size: int) -> Header:
     try:
         version = npy_format.read_magic(stream)
         if version == (1, 0):
@@ -107,10 +156,24 @@ def _read_npy(stream: IO[bytes], where: str, size: int) -> NDArray[Any]:
     _require_numbers(dtype, where)
     if any(n < 0 for n in shape):
         raise DataError(f"{where}: its header has a negative size, {shape}; save it again")
-    used = stream.tell()
-    array = read_array(stream, dtype, shape[::-1] if fortran else shape, where, size - used)
-    native = array.astype(dtype.newbyteorder("="), copy=False)
-    return np.ascontiguousarray(native.T) if fortran else native
+    header = Header(shape, fortran, dtype, stream.tell())
+    _require_size(header, size - header.offset, where)
+    return header
+
+
+def _require_size(header: Header, available: int, where: str) -> None:
+    """DataError unless the file holds what its header promises, no less and no more."""
+    if header.size > available:
+        raise DataError(
+            f"{where}: its header promises {header.size} bytes (shape {header.shape}) but the file "
+            f"can hold at most {max(available, 0)}; it is truncated or not what its name says, "
+            "fetch it again"
+        )
+    if header.size < available:
+        raise DataError(
+            f"{where}: holds more than the {header.size} bytes its header promises (shape "
+            f"{header.shape}); it is damaged or not what its name says, fetch it again"
+        )
 
 
 def _require_numbers(dtype: np.dtype[Any], where: str) -> None:
@@ -119,5 +182,5 @@ def _require_numbers(dtype: np.dtype[Any], where: str) -> None:
             f"{where}: holds Python objects (a pickle), which minivae never loads; "
             "save plain numbers, as X.astype('float32')"
         )
-    if dtype.kind not in "buif":
+    if dtype.kind not in "buifUS":
         raise DataError(f"{where}: holds dtype {dtype}, not real numbers; save X.astype('float32')")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -41,30 +42,39 @@ def page(
     title: str,
     models: list[Explored],
     x: Array,
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     *,
     rows: Array,
     labels: Array | None,
     colours: tuple[str, ...],
+    names: tuple[str, ...] | None = None,
+    limits: tuple[float, float] = (0.0, 1.0),
     note: str = "",
 ) -> str:
     """The whole page as text.
 
-    x (N, D) the data in [0, 1] whose codes are shown, rows (N,) their numbers in the data set,
-    labels (N,) or None, shape (height, width) of a datum seen as a picture.
+    x (N, D) the data whose codes are shown, rows (N,) their numbers in the data set, labels (N,)
+    or None with their names or None, shape (height, width) or (height, width, 3) of a datum seen
+    as a picture, limits the values that are drawn darkest and lightest.
     Raises ValueError if the shape does not fit the data.
     """
-    if shape[0] * shape[1] != x.shape[1]:
-        raise ValueError(f"pictures of {shape[0]}x{shape[1]} do not fit {x.shape[1]} features")
+    if math.prod(shape) != x.shape[1]:
+        size = "x".join(str(n) for n in shape)
+        raise ValueError(f"pictures of {size} do not fit {x.shape[1]} features")
+    low, high = limits
     shown = min(len(x), ORIGINALS_BYTES // x.shape[1])
     content = {
         "data": {
             "shape": list(shape),
             "rows": rows.tolist(),
             "labels": None if labels is None else labels.tolist(),
+            "names": None if names is None else list(names),
+            "limits": [low, high],
             "colours": list(colours),
             "originals": shown,
-            "pixels": encoded(np.round(255 * np.clip(x[:shown], 0, 1)).astype(np.uint8)),
+            "pixels": encoded(
+                np.round(255 * np.clip((x[:shown] - low) / (high - low), 0, 1)).astype(np.uint8)
+            ),
         },
         "models": [content_of(model, x) for model in models],
     }

@@ -31,7 +31,7 @@ if (content.data.labels) {
     const item = document.createElement("li");
     const dot = document.createElement("span");
     dot.style.background = content.data.colours[label % content.data.colours.length];
-    item.append(dot, String(label));
+    item.append(dot, nameOf(content.data, label));
     document.getElementById("legend").append(item);
   }
 }

@@ -4,6 +4,8 @@
 const SIZE = 460; // CSS pixels of the plane; its canvas is twice that for sharp screens
 const SCALE = 2;
 
+const nameOf = (data, label) => (data.names ? data.names[label] : String(label));
+
 class Panel {
   constructor(root, model, data) {
     this.model = model;
@@ -148,26 +150,30 @@ class Panel {
   tell() {
     const i = this.nearest(this.at);
     const place = this.offManifold(this.at) ? "off the data manifold" : "on the data manifold";
-    const label = this.data.labels ? `, label ${this.data.labels[i]}` : "";
+    const label = this.data.labels ? `, label ${nameOf(this.data, this.data.labels[i])}` : "";
     const code = this.at.map((v) => v.toFixed(2)).join(", ");
     this.readout.textContent = `z = (${code}): ${place}. Nearest datum: row ${this.data.rows[i]}${label}.`;
     if (i < this.data.originals) {
-      const D = this.data.shape[0] * this.data.shape[1];
+      const D = this.data.shape.reduce((a, b) => a * b);
       const bytes = this.data.pictures.subarray(i * D, (i + 1) * D);
-      this.paint(this.original, Float32Array.from(bytes, (v) => v / 255));
+      const [low, high] = this.data.limits;
+      this.paint(this.original, Float32Array.from(bytes, (v) => low + (v / 255) * (high - low)));
     }
   }
 
-  // Pixels in [0, 1], dark on light as ink on paper.
+  // Pixels from low to high: grey ones dark on light as ink on paper, colours as they are.
   paint(canvas, pixels) {
-    const [h, w] = this.data.shape;
+    const [h, w, channels = 1] = this.data.shape;
+    const [low, high] = this.data.limits;
+    const unit = (v) => Math.min(1, Math.max(0, (v - low) / (high - low)));
     canvas.width = w;
     canvas.height = h;
     const pen = canvas.getContext("2d");
     const image = pen.createImageData(w, h);
     for (let k = 0; k < h * w; k++) {
-      const v = 255 * (1 - Math.min(1, Math.max(0, pixels[k])));
-      image.data.set([v, v, v, 255], 4 * k);
+      const grey = 255 * (1 - unit(pixels[k]));
+      const colour = (i) => (channels === 3 ? 255 * unit(pixels[3 * k + i]) : grey);
+      image.data.set([colour(0), colour(1), colour(2), 255], 4 * k);
     }
     pen.putImageData(image, 0, 0);
   }

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from minivae.plots.columns import columns_rebuilt, columns_sampled, columns_walked
 from minivae.plots.style import BLUE, GREY, new_figure, save, styled
 from minivae.types import Array
 
-Shape = tuple[int, int] | None
+Shape = tuple[int, ...] | None  # (height, width) or (height, width, 3) in colour
 
 
 class Look(NamedTuple):
-    """How values become grey: the range shown, and dark ink on white paper or not."""
+    """How values become grey or colour: the range shown, and dark ink on white paper or not."""
 
     low: float
     high: float
@@ -26,6 +28,10 @@ class Look(NamedTuple):
     def paper(self) -> float:
         """The value that shows as white, for the gaps between pictures."""
         return self.low if self.ink else self.high
+
+    def of_shape(self, shape: tuple[int, ...]) -> Look:
+        """The same range; colours are never turned into ink."""
+        return self._replace(ink=self.ink and len(shape) == 2)
 
 
 def look_of(data: Array) -> Look:
@@ -46,12 +52,16 @@ def look_from(low: float, median: float, high: float) -> Look:
 
 
 def tile(
-    pictures: Array, shape: tuple[int, int], columns: int, paper: float, gap: int = 1
+    pictures: Array, shape: tuple[int, ...], columns: int, paper: float, gap: int = 1
 ) -> Array:
-    """Lay pictures (N, D) out in a sheet of `columns`, row by row, with `gap` pixels between."""
-    h, w = shape
+    """Lay pictures (N, D) out in a sheet of `columns`, row by row, with `gap` pixels between.
+
+    The sheet is (height, width), or (height, width, 3) for pictures in colour.
+    """
+    h, w, *channels = shape
     rows = math.ceil(len(pictures) / columns)
-    sheet = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap), paper, dtype=np.float64)
+    size = (rows * (h + gap) - gap, columns * (w + gap) - gap, *channels)
+    sheet = np.full(size, paper, dtype=np.float64)
     for i, picture in enumerate(pictures):
         top, left = (i // columns) * (h + gap), (i % columns) * (w + gap)
         sheet[top : top + h, left : left + w] = np.reshape(picture, shape)
@@ -60,48 +70,89 @@ def tile(
 
 def show(axes: Any, sheet: Array, look: Look) -> None:
     """Draw a sheet of pictures without axes."""
+    if sheet.ndim == 3:
+        sheet = np.clip((sheet - look.low) / (look.high - look.low), 0.0, 1.0)
     colours = "gray_r" if look.ink else "gray"
     axes.imshow(sheet, cmap=colours, vmin=look.low, vmax=look.high, interpolation="nearest")
     axes.set_axis_off()
 
 
 def reconstructions(
-    path: Path | str, originals: Array, rebuilt: Array, shape: Shape, caption: str
+    path: Path | str,
+    originals: Array,
+    rebuilt: Array,
+    shape: Shape,
+    caption: str,
+    names: Sequence[str] | None = None,
 ) -> Path:
-    """Originals (N, D) above their reconstructions (N, D), in pairs of rows."""
+    """Originals (N, D) above their reconstructions (N, D), in pairs of rows.
+
+    Data without a shape are drawn column by column where `names` names them, else as lines.
+    """
     title = "Reconstructions (above: data, below: decoded from their codes)"
+    if shape is None and names is not None:
+        return columns_rebuilt(path, originals, rebuilt, names, caption)
     if shape is None:
         return profiles(path, rebuilt, caption, "Reconstructions", originals)
     columns = min(12, len(originals))
-    look = look_of(originals)
+    look = look_of(originals).of_shape(shape)
     blocks = []
-    gap_size = max(1, round(min(shape) / 9))
+    gap_size = gap_of(shape)
     for start in range(0, len(originals), columns):
         part = slice(start, start + columns)
         pair = np.concatenate([originals[part], rebuilt[part]])
         if len(originals[part]) < columns:
             break
         blocks.append(tile(pair, shape, columns, look.paper, gap_size))
-        blocks.append(np.full((gap_size * 3, blocks[0].shape[1]), look.paper))
+        blocks.append(np.full((gap_size * 3, *blocks[0].shape[1:]), look.paper))
     return save_sheet(path, np.concatenate(blocks[:-1]), look, caption, title)
 
 
-def samples(path: Path | str, pictures: Array, shape: Shape, look: Look, caption: str) -> Path:
-    """Generated data (N, D) as a sheet as square as N allows."""
+def gap_of(shape: tuple[int, ...]) -> int:
+    """Pixels between pictures of this shape on a sheet."""
+    return max(1, round(min(shape[:2]) / 9))
+
+
+def samples(
+    path: Path | str,
+    pictures: Array,
+    shape: Shape,
+    look: Look,
+    caption: str,
+    names: Sequence[str] | None = None,
+    data: Array | None = None,
+) -> Path:
+    """Generated data (N, D) as a sheet as square as N allows.
+
+    A table's columns (`names`) are drawn as histograms beside those of the `data` (M, D).
+    """
+    if shape is None and names is not None and data is not None:
+        return columns_sampled(path, pictures, data, names, caption)
     if shape is None:
         return profiles(path, pictures, caption, "Samples")
     columns = math.ceil(math.sqrt(len(pictures)))
-    sheet = tile(pictures, shape, columns, look.paper, max(1, round(min(shape) / 9)))
+    look = look.of_shape(shape)
+    sheet = tile(pictures, shape, columns, look.paper, gap_of(shape))
     return save_sheet(path, sheet, look, caption, "Samples")
 
 
 def interpolations(
-    path: Path | str, rows: list[tuple[str, Array]], shape: Shape, look: Look, caption: str
+    path: Path | str,
+    rows: list[tuple[str, Array]],
+    shape: Shape,
+    look: Look,
+    caption: str,
+    names: Sequence[str] | None = None,
 ) -> Path:
-    """Named rows of pictures (steps, D), each a walk through the latent space."""
+    """Named rows of pictures (steps, D), each a walk through the latent space.
+
+    Of a table, named by `names`, each column is drawn along the walks.
+    """
+    if shape is None and names is not None:
+        return columns_walked(path, rows, names, caption)
     if shape is None:
         return profiles(path, rows[0][1], caption, "Interpolation")
-    gap = max(1, round(min(shape) / 9))
+    look, gap = look.of_shape(shape), gap_of(shape)
     steps = len(rows[0][1])
     width = 6.4
     strip_height = (width - 0.9) * shape[0] / (shape[1] * steps)
@@ -135,7 +186,8 @@ def manifold(
     if shape is None:
         raise ValueError("a manifold grid needs pictures; this data has no height and width")
     n = math.isqrt(len(decoded))
-    gap = 1 if min(shape) <= 16 else 0  # small pictures would run into each other
+    gap = 1 if min(shape[:2]) <= 16 else 0  # small pictures would run into each other
+    look = look.of_shape(shape)
     sheet = tile(decoded, shape, n, look.paper, gap)
     with styled():
         figure = new_figure(6.4, 6.2 * sheet.shape[0] / sheet.shape[1])
@@ -157,7 +209,7 @@ def manifold(
 
 def save_sheet(path: Path | str, sheet: Array, look: Look, caption: str, title: str) -> Path:
     """A sheet on its own, as wide as the page."""
-    height, width = sheet.shape
+    height, width = sheet.shape[:2]
     with styled():
         figure = new_figure(6.4, min(9.0, 6.3 * height / width))
         show(figure.subplots(), sheet, look)

@@ -35,9 +35,9 @@ def study_data(name: str | None = None, rows: int = ROWS) -> StudyData:
 
     data = load(name or os.environ.get(VARIABLE) or "digits")
     labels, test_labels = data.train_labels, data.test_labels
-    if data.shape is None or labels is None or test_labels is None:
+    if data.shape is None or len(data.shape) != 2 or labels is None or test_labels is None:
         raise ValueError(
-            f"{data.name} has no labelled pictures; use digits, mnist or fashion-mnist."
+            f"{data.name} has no labelled grey pictures; use digits, mnist or fashion-mnist."
         )
     fewer = rows // 3
     return StudyData(
@@ -46,5 +46,5 @@ def study_data(name: str | None = None, rows: int = ROWS) -> StudyData:
         data.test[:fewer].astype(np.float64) * data.scale,
         labels[:rows],
         test_labels[:fewer],
-        data.shape,
+        (data.shape[0], data.shape[1]),
     )

@@ -14,20 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-OPS = {
-    "ops.dense": "dense_forward dense_backward_params dense_backward_input dense_relu_forward "
-    "dense_tanh_forward",
-    "ops.elementwise": "relu_forward relu_backward tanh_forward tanh_backward sigmoid_forward "
-    "sigmoid_backward softplus_forward softplus_backward bound_logvar_forward "
-    "bound_logvar_backward dense_relu_backward dense_tanh_backward",
-    "ops.latent": "reparameterise_forward reparameterise_backward kl_forward kl_backward "
-    "latent_forward latent_backward free_bits_forward free_bits_backward",
-    "ops.likelihoods": "bernoulli_nll_forward bernoulli_nll_backward bernoulli_nll_grad "
-    "gaussian_nll_forward gaussian_nll_backward gaussian_nll_grad",
-    "ops.gaussian_kl": "gaussian_kl_forward gaussian_kl_backward",
-    "ops.optimisers": "sgd_update adam_update",
-    "ops.random": "philox uniforms normals permutation gather binarise gather_binarise",
-}
+# Each holds OPS: the ops it serves.
+MODULES = ("activations", "dense", "latent", "likelihoods", "optimisers", "random")
 
 
 def load(threads: int | None = None) -> dict[str, Callable[..., Any]]:
@@ -46,9 +34,9 @@ def load(threads: int | None = None) -> dict[str, Callable[..., Any]]:
 
     set_threads(threads)
     found: dict[str, Callable[..., Any]] = {}
-    for module, names in OPS.items():
-        loaded = importlib.import_module(f"{__name__}.{module}")
-        found.update((name, getattr(loaded, name)) for name in names.split())
+    for module in MODULES:
+        served = importlib.import_module(f"{__name__}.ops.{module}").OPS
+        found.update((op.__name__, op) for op in served)
     found["make_step"] = make_step
     return found
 

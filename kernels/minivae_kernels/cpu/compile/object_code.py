@@ -82,6 +82,7 @@ def put_together(
     return compile_result(
         target_context=context,
         typing_context=context.typing_context,
+        library=LoadedLibrary(engine),
         entry_point=_callable(function, engine, environment, names),
         fndesc=_description(function, arguments, returns, names),
         signature=signature(returns, *arguments),
@@ -89,6 +90,13 @@ def put_together(
         objectmode=False,
         lifted=(),
     )
+
+
+class LoadedLibrary:
+    """What Numba calls a function's library, as far as by_address.py asks it."""
+
+    def __init__(self, engine: Any) -> None:
+        self.get_pointer_to_function: Callable[[str], int] = engine.get_function_address
 
 
 def _engine(code: bytes) -> Any:

@@ -1,35 +1,119 @@
-"""Activations of the hidden layers, in place on a stretch of a panel: forward and derivative."""
+"""The activations: each is a scalar function and its gradient, and one row of ACTIVATIONS.
+
+A gradient takes (dy, x) or (dy, y): it is read off the input x where it must be, and off the
+output y where that loses nothing, since the training step then keeps one array a layer, not two.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from minivae_kernels.cpu.compile.decorators import inner
+from minivae_kernels.cpu.compile.decorators import inline
 from minivae_kernels.cpu.ops import vector_math as m
+from minivae_kernels.cpu.ops.elementwise import (
+    Loop,
+    gradient_loop,
+    gradient_op,
+    map_loop,
+    map_op,
+)
 
 f32 = np.float32
-LOGVAR_BOUND = f32(40.0)
-NONE, RELU, TANH = range(3)
-ACTIVATION_CODES = {"relu": RELU, "tanh": TANH}
 
 
-@inner
-def activate(y, kind):
-    """y = relu(y) or tanh(y), in place."""
-    if kind == RELU:
-        for i in range(len(y)):
-            y[i] = m.kept_where_positive(y[i], y[i])
-    else:
-        for i in range(len(y)):
-            y[i] = m.tanh(y[i])
+class Activation(NamedTuple):
+    """What the training step calls: h = f(a) and da = f'(a) dh, both in place."""
+
+    forward: Loop
+    backward: Loop
+    reads_input: bool  # whether `backward` takes a; if not, h
 
 
-@inner
-def activate_backward(dy, y, kind):
-    """dy times the activation's derivative, read off its output y, in place."""
-    if kind == RELU:
-        for i in range(len(y)):
-            dy[i] = m.kept_where_positive(dy[i], y[i])
-    else:
-        for i in range(len(y)):
-            dy[i] = dy[i] * ((f32(1) - y[i]) * (f32(1) + y[i]))
+ACTIVATIONS: dict[str, Activation] = {}
+OPS: list[Callable[..., Any]] = []
+
+
+def add(name: str, forward: Any, backward: Any, from_output: Any = None) -> None:
+    """Serve f(x) and its gradient g(dy, x) as ops and in the training step, under one name.
+
+    from_output: the gradient as a function of (dy, y), for the step to use instead.
+    """
+    f = map_loop(f"{name}_forward", forward)
+    g = gradient_loop(f"{name}_backward", backward)
+    h = gradient_loop(f"{name}_backward_from_output", from_output) if from_output else g
+    ACTIVATIONS[name] = Activation(f, h, reads_input=from_output is None)
+    OPS.append(map_op(f"{name}_forward", f, forward))
+    OPS.append(gradient_op(f"{name}_backward", g, backward))
+
+
+@inline
+def relu(x):
+    """y = max(x, 0)                                                     (E7)"""
+    return m.kept_where_positive(x, x)
+
+
+@inline
+def relu_gradient(dy, x):
+    """dx = dy where x > 0, else 0                                       (E7)"""
+    return m.kept_where_positive(dy, x)
+
+
+@inline
+def relu_gradient_from_output(dy, y):
+    """The same: y > 0 where x > 0                                       (E7)"""
+    return m.kept_where_positive(dy, y)
+
+
+add("relu", relu, relu_gradient, relu_gradient_from_output)
+
+
+@inline
+def tanh_gradient(dy, x):
+    """dx = dy / cosh² x                                                 (E8)"""
+    t = m.exp(f32(-2) * m.magnitude(x))
+    u = f32(1) + t
+    return dy * (f32(4) * t / (u * u))
+
+
+@inline
+def tanh_gradient_from_output(dy, y):
+    """dx = dy (1 - y)(1 + y)                                            (E8)"""
+    return dy * ((f32(1) - y) * (f32(1) + y))
+
+
+add("tanh", m.tanh, tanh_gradient, tanh_gradient_from_output)
+
+
+@inline
+def sigmoid_gradient(dy, x):
+    """dx = dy s(x) s(-x)                                                (E22)"""
+    t = m.exp(-m.magnitude(x))
+    u = f32(1) + t
+    return dy * (t / (u * u))
+
+
+@inline
+def sigmoid_gradient_from_output(dy, y):
+    """dx = dy y (1 - y)                                                 (E22)"""
+    return dy * (y * (f32(1) - y))
+
+
+add("sigmoid", m.sigmoid, sigmoid_gradient, sigmoid_gradient_from_output)
+
+
+@inline
+def softplus_gradient(dy, x):
+    """dx = dy s(x)                                                      (E22)"""
+    return dy * m.sigmoid(x)
+
+
+@inline
+def softplus_gradient_from_output(dy, y):
+    """dx = dy (1 - exp(-y)), which is s(x) with all its digits          (E22)"""
+    return dy * -m.expm1(-y)
+
+
+add("softplus", m.softplus, softplus_gradient, softplus_gradient_from_output)

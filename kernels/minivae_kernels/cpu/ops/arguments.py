@@ -1,4 +1,4 @@
-"""What comes in: which arithmetic an op runs in, and arrays a compiled loop may walk through."""
+"""Checks of an op's arguments, and arrays in the form that a compiled loop can walk through."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ from typing import Any
 
 import numpy as np
 
+from minivae_kernels import Unsupported
 
-def precision(op: str, *arrays: Any) -> type[np.floating[Any]]:
-    """float32 (the compiled kernels) or float64 (NumPy expressions), as NumPy would promote.
+F32 = np.dtype(np.float32)
 
-    Raises TypeError for anything else: complex numbers and Python objects are the reference's.
+
+def float32_only(op: str, *arrays: Any) -> None:
+    """Decline an op whose arguments do not make float32 together, as NumPy promotes them.
+
+    Raises minivae_kernels.Unsupported, whereupon the backend calls the reference.
     """
+    for a in arrays:
+        if not (isinstance(a, np.ndarray) and a.dtype is F32):
+            break
+    else:
+        return
     kind = np.result_type(*(a if isinstance(a, (int, float)) else np.asarray(a) for a in arrays))
-    if kind in (np.float32, np.float16):
-        return np.float32
-    if kind == np.float64 or kind.kind in "iub":
-        return np.float64
-    raise TypeError(
-        f"{op}: arrays of {kind} have no kernel here; float32 or float64 is needed "
-        f"(the numpy backend takes every type)"
-    )
+    if kind not in (np.float32, np.float16):
+        raise Unsupported(op, f"{op}: the compiled kernels compute in float32, not in {kind}")
 
 
 def flat(a: Any) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import entry
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import Arena, aligned, panels, row_stride
@@ -22,8 +23,13 @@ from minivae_kernels.cpu.gemm.matmul import (
     weight_blocks,
 )
 from minivae_kernels.cpu.gemm.pack import pack_rows, unpack_rows
-from minivae_kernels.cpu.ops.activations import NONE, RELU, TANH, activate
-from minivae_kernels.cpu.ops.arguments import flat, fresh, matrix, precision
+from minivae_kernels.cpu.ops.activations import (
+    ACTIVATIONS,
+    relu_gradient_from_output,
+    tanh_gradient_from_output,
+)
+from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
+from minivae_kernels.cpu.ops.elementwise import gradient_op
 from minivae_kernels.cpu.threads.barrier import barrier, share
 from minivae_kernels.cpu.threads.count import team_for
 from minivae_kernels.cpu.threads.partition import next_piece, product_deal
@@ -44,7 +50,7 @@ def forward_kernel(
     rows,
     inputs,
     outputs,
-    kind,
+    activation,
     space,
     place,
     pieces,
@@ -70,8 +76,8 @@ def forward_kernel(
             space, a, x_panel, space, w0 + panel * w_panel, space, b0 + panel * PANEL,
             space, c, count, inputs, halves_of(outputs, panel),
         )  # fmt: skip
-        if kind != NONE:
-            activate(space[c : c + count * PANEL], kind)
+        if activation != 0:
+            call(activation, (space[c : c + count * PANEL],))
         unpack_rows(space, c, count, panel, y, outputs, first)
         turn, k = next_piece(crew, firsts[0], turn)
 
@@ -157,16 +163,10 @@ def _buffer(name: str, floats: int) -> np.ndarray:
     return held
 
 
-def _double(op: str, *arrays: Any) -> bool:
-    return precision(op, *arrays) is not np.float32
-
-
-def _forward(op: str, x: Any, W: Any, b: Any, kind: int) -> np.ndarray:
+def _forward(op: str, x: Any, W: Any, b: Any, activation: int) -> np.ndarray:
     W = matrix(op, "W", W, (None, None))
     x, b = matrix(op, "x", x, (None, len(W))), matrix(op, "b", b, (W.shape[1],))
-    if _double(op, x, W, b):
-        y = np.asarray(x, np.float64) @ W + b
-        return y if kind == NONE else np.tanh(y) if kind == TANH else np.where(y <= 0, 0, y)
+    float32_only(op, x, W, b)
     (rows, inputs), outputs = x.shape, W.shape[1]
     y = fresh((rows, outputs))
     if y.size:
@@ -174,7 +174,7 @@ def _forward(op: str, x: Any, W: Any, b: Any, kind: int) -> np.ndarray:
         wide = panels(inputs) * PANEL * PANEL
         place = (*space.matrix(inputs, stride), *space.matrix(outputs, wide),
                  space.take(panels(outputs) * PANEL), *space.matrix(outputs, stride))  # fmt: skip
-        args = flat(x), flat(W), flat(b), y.reshape(-1), rows, inputs, outputs, kind
+        args = flat(x), flat(W), flat(b), y.reshape(-1), rows, inputs, outputs, activation
         team = team_for(y.size * inputs / 64)
         run(forward_kernel, team, *args, _buffer("space", space.size), place,
             *product_deal(outputs, rows, team))  # fmt: skip
@@ -183,17 +183,17 @@ def _forward(op: str, x: Any, W: Any, b: Any, kind: int) -> np.ndarray:
 
 def dense_forward(x: Any, W: Any, b: Any) -> np.ndarray:
     """y = x W + b; x (B, I), W (I, O), b (O,) -> y (B, O)                (E5)"""
-    return _forward("dense_forward", x, W, b, NONE)
+    return _forward("dense_forward", x, W, b, 0)
 
 
 def dense_relu_forward(x: Any, W: Any, b: Any) -> np.ndarray:
     """y = relu(x W + b)                                                  (E5, E7)"""
-    return _forward("dense_relu_forward", x, W, b, RELU)
+    return _forward("dense_relu_forward", x, W, b, ACTIVATIONS["relu"].forward.address)
 
 
 def dense_tanh_forward(x: Any, W: Any, b: Any) -> np.ndarray:
     """y = tanh(x W + b)                                                  (E5, E8)"""
-    return _forward("dense_tanh_forward", x, W, b, TANH)
+    return _forward("dense_tanh_forward", x, W, b, ACTIVATIONS["tanh"].forward.address)
 
 
 def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
@@ -201,8 +201,7 @@ def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
     op = "dense_backward_input"
     W = matrix(op, "W", W, (None, None))
     dy = matrix(op, "dy", dy, (None, W.shape[1]))
-    if _double(op, dy, W):
-        return np.asarray(dy, np.float64) @ np.asarray(W).T
+    float32_only(op, dy, W)
     (rows, outputs), inputs = dy.shape, len(W)
     dx = np.zeros((rows, inputs), dtype=np.float32)
     if dx.size and outputs:
@@ -224,9 +223,7 @@ def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
     op = "dense_backward_params"
     dy = matrix(op, "dy", dy, (None, None))
     x = matrix(op, "x", x, (len(dy), None))
-    if _double(op, dy, x):
-        dy = np.asarray(dy, np.float64)
-        return np.asarray(x).T @ dy, dy.sum(axis=0)
+    float32_only(op, dy, x)
     (rows, outputs), inputs = dy.shape, x.shape[1]
     dW = np.zeros((inputs, outputs), dtype=np.float32)
     db = np.zeros(outputs, dtype=np.float32)
@@ -242,3 +239,14 @@ def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
         if not inputs:
             db[:] = dy.sum(axis=0)
     return dW, db
+
+
+OPS = (
+    dense_forward,
+    dense_backward_params,
+    dense_backward_input,
+    dense_relu_forward,
+    dense_tanh_forward,
+    gradient_op("dense_relu_backward", ACTIVATIONS["relu"].backward, relu_gradient_from_output),
+    gradient_op("dense_tanh_backward", ACTIVATIONS["tanh"].backward, tanh_gradient_from_output),
+)

@@ -1,162 +1,109 @@
-"""Elementwise ops and their derivatives: one compiled loop each, shared among the threads."""
+"""Elementwise functions: a scalar function becomes a loop, which an op and the training step share.
+
+A loop works in place on a stretch of float32 and is called by its address (compile/by_address.py),
+so that the kernels below, and the step, are compiled once for all functions.
+"""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minivae_kernels.cpu.compile.decorators import entry, inner
-from minivae_kernels.cpu.ops import generic
-from minivae_kernels.cpu.ops import vector_math as m
-from minivae_kernels.cpu.ops.activations import LOGVAR_BOUND
-from minivae_kernels.cpu.ops.arguments import flat, fresh, precision
+from minivae_kernels.cpu.compile.by_address import ARRAY, address_of, call
+from minivae_kernels.cpu.compile.decorators import entry
+from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh
 from minivae_kernels.cpu.threads.barrier import barrier, share
 from minivae_kernels.cpu.threads.count import team_for
 from minivae_kernels.cpu.threads.pool import run
 
-f32 = np.float32
-(RELU, TANH, SIGMOID, SOFTPLUS, BOUND, RELU_D, TANH_D, SIGMOID_D, SOFTPLUS_D, BOUND_D,
- TANH_OUT_D) = range(11)  # fmt: skip
+CHUNK = 2048  # elements copied and then worked on while they are in the first-level cache
 
 
-@inner
-def unary_part(op, x, y):
-    """y = op(x) over a stretch."""
-    if op == RELU:
-        for i in range(len(x)):
-            y[i] = m.kept_where_positive(x[i], x[i])
-    elif op == TANH:
-        for i in range(len(x)):
-            y[i] = m.tanh(x[i])
-    elif op == SIGMOID:
-        for i in range(len(x)):
-            y[i] = m.sigmoid(x[i])
-    elif op == SOFTPLUS:
-        for i in range(len(x)):
-            y[i] = m.softplus(x[i])
-    elif op == BOUND:
-        for i in range(len(x)):
-            high = LOGVAR_BOUND if x[i] > LOGVAR_BOUND else x[i]
-            y[i] = -LOGVAR_BOUND if high < -LOGVAR_BOUND else high
+class Loop:
+    """A function that compiled code calls by its `address`; asking for that compiles it."""
+
+    def __init__(self, name: str, function: Callable[..., None], *kinds: Any) -> None:
+        function.__name__ = function.__qualname__ = name  # its name in the disk cache
+        self.kernel, self.kinds = entry(function), kinds
+
+    @functools.cached_property
+    def address(self) -> int:
+        return address_of(self.kernel, *self.kinds)
 
 
-@inner
-def binary_part(op, dy, x, dx):
-    """dx = dy times the derivative at x (TANH_OUT_D: read off the output x)."""
-    if op == RELU_D:
-        for i in range(len(x)):
-            dx[i] = m.kept_where_positive(dy[i], x[i])
-    elif op == TANH_D:
-        for i in range(len(x)):
-            t = m.exp(f32(-2) * m.magnitude(x[i]))
-            u = f32(1) + t
-            dx[i] = dy[i] * (f32(4) * t / (u * u))
-    elif op == SIGMOID_D:
-        for i in range(len(x)):
-            t = m.exp(-m.magnitude(x[i]))
-            u = f32(1) + t
-            dx[i] = dy[i] * (t / (u * u))
-    elif op == SOFTPLUS_D:
-        for i in range(len(x)):
-            dx[i] = dy[i] * m.sigmoid(x[i])
-    elif op == BOUND_D:
-        for i in range(len(x)):
-            dx[i] = m.kept_inside(dy[i], x[i], LOGVAR_BOUND)
-    elif op == TANH_OUT_D:
-        for i in range(len(x)):
-            dx[i] = dy[i] * ((f32(1) - x[i]) * (f32(1) + x[i]))
+def map_loop(name: str, scalar: Any) -> Loop:
+    """y = f(y) over a stretch."""
+
+    def loop(y):  # type: ignore[no-untyped-def]
+        for i in range(len(y)):
+            y[i] = scalar(y[i])
+
+    return Loop(name, loop, ARRAY)
+
+
+def gradient_loop(name: str, scalar: Any) -> Loop:
+    """dy = g(dy, x) over a stretch; x is what the derivative is read off."""
+
+    def loop(dy, x):  # type: ignore[no-untyped-def]
+        for i in range(len(dy)):
+            dy[i] = scalar(dy[i], x[i])
+
+    return Loop(name, loop, ARRAY, ARRAY)
 
 
 @entry
-def unary_kernel(member, team, sync, op, x, y):
-    """One member's stretch of a function."""
+def map_kernel(member, team, sync, loop, x, y):
+    """y = f(x) on one member's share."""
     if barrier(sync, team):
         low, high = share(len(x), member, team)
-        unary_part(op, x[low:high], y[low:high])
+        for first in range(low, high, CHUNK):
+            last = min(first + CHUNK, high)
+            y[first:last] = x[first:last]
+            call(loop, (y[first:last],))
 
 
 @entry
-def binary_kernel(member, team, sync, op, dy, x, dx):
-    """One member's stretch of a derivative."""
+def gradient_kernel(member, team, sync, loop, dy, x, dx):
+    """dx = g(dy, x) on one member's share."""
     if barrier(sync, team):
         low, high = share(len(x), member, team)
-        binary_part(op, dy[low:high], x[low:high], dx[low:high])
+        for first in range(low, high, CHUNK):
+            last = min(first + CHUNK, high)
+            dx[first:last] = dy[first:last]
+            call(loop, (dx[first:last], x[first:last]))
 
 
-def _unary(op: str, code: int, x: Any) -> np.ndarray:
-    x = np.asarray(x)
-    if precision(op, x) is not np.float32:
-        return generic.unary(op, x)
-    y = fresh(x.shape)
-    run(unary_kernel, team_for(x.size), code, flat(x), y.reshape(-1))
-    return y
+def map_op(name: str, loop: Loop, scalar: Any) -> Callable[[Any], np.ndarray]:
+    """The op y = f(x) of any shape, with the scalar function's argument and docstring."""
+
+    def op(x: Any) -> np.ndarray:
+        x = np.asarray(x)
+        float32_only(name, x)
+        y = fresh(x.shape)
+        run(map_kernel, team_for(x.size), loop.address, flat(x), y.reshape(-1))
+        return y
+
+    return _named(op, name, scalar)
 
 
-def _binary(op: str, code: int, dy: Any, x: Any) -> np.ndarray:
-    if precision(op, dy, x) is not np.float32:
-        return generic.binary(op, dy, x)
-    dy, x = np.broadcast_arrays(dy, x)
-    dx = fresh(x.shape)
-    run(binary_kernel, team_for(x.size), code, flat(dy), flat(x), dx.reshape(-1))
-    return dx
+def gradient_op(name: str, loop: Loop, scalar: Any) -> Callable[[Any, Any], np.ndarray]:
+    """The op dx = g(dy, x) of any two shapes that broadcast."""
+
+    def op(dy: Any, x: Any) -> np.ndarray:
+        float32_only(name, dy, x)
+        dy, x = np.broadcast_arrays(dy, x)
+        dx = fresh(x.shape)
+        run(gradient_kernel, team_for(x.size), loop.address, flat(dy), flat(x), dx.reshape(-1))
+        return dx
+
+    return _named(op, name, scalar)
 
 
-def relu_forward(x: Any) -> np.ndarray:
-    """y = max(x, 0)                                                     (E7)"""
-    return _unary("relu_forward", RELU, x)
-
-
-def relu_backward(dy: Any, x: Any) -> np.ndarray:
-    """dx = dy where x > 0, else 0                                       (E7)"""
-    return _binary("relu_backward", RELU_D, dy, x)
-
-
-def tanh_forward(x: Any) -> np.ndarray:
-    """y = tanh x                                                        (E8)"""
-    return _unary("tanh_forward", TANH, x)
-
-
-def tanh_backward(dy: Any, x: Any) -> np.ndarray:
-    """dx = dy / cosh² x                                                 (E8)"""
-    return _binary("tanh_backward", TANH_D, dy, x)
-
-
-def sigmoid_forward(x: Any) -> np.ndarray:
-    """s(x) = 1 / (1 + exp(-x))                                          (E22)"""
-    return _unary("sigmoid_forward", SIGMOID, x)
-
-
-def sigmoid_backward(dy: Any, x: Any) -> np.ndarray:
-    """dx = dy s(x) s(-x)                                                (E22)"""
-    return _binary("sigmoid_backward", SIGMOID_D, dy, x)
-
-
-def softplus_forward(x: Any) -> np.ndarray:
-    """log(1 + exp x)                                                    (E22)"""
-    return _unary("softplus_forward", SOFTPLUS, x)
-
-
-def softplus_backward(dy: Any, x: Any) -> np.ndarray:
-    """dx = dy s(x)                                                      (E22)"""
-    return _binary("softplus_backward", SOFTPLUS_D, dy, x)
-
-
-def bound_logvar_forward(logvar: Any) -> np.ndarray:
-    """min(max(logvar, -40), 40)                                         (E25)"""
-    return _unary("bound_logvar_forward", BOUND, logvar)
-
-
-def bound_logvar_backward(dbounded: Any, logvar: Any) -> np.ndarray:
-    """The gradient inside the bound, 0 outside it                       (E25)"""
-    return _binary("bound_logvar_backward", BOUND_D, dbounded, logvar)
-
-
-def dense_relu_backward(dy: Any, y: Any) -> np.ndarray:
-    """The gradient before the ReLU, read off its output                 (E7)"""
-    return _binary("dense_relu_backward", RELU_D, dy, y)
-
-
-def dense_tanh_backward(dy: Any, y: Any) -> np.ndarray:
-    """dy (1 - y)(1 + y)                                                 (E8)"""
-    return _binary("dense_tanh_backward", TANH_OUT_D, dy, y)
+def _named(op: Any, name: str, scalar: Any) -> Any:
+    """The op under its name; its source, for people, is the scalar function's."""
+    functools.update_wrapper(op, scalar.py_func)
+    op.__name__ = op.__qualname__ = name
+    return op

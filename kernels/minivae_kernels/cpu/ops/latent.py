@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from minivae_kernels.cpu.compile.decorators import entry
-from minivae_kernels.cpu.ops import generic
+from minivae_kernels.cpu.compile.decorators import entry, inline
 from minivae_kernels.cpu.ops import vector_math as m
-from minivae_kernels.cpu.ops.arguments import flat, fresh, matrix, precision
+from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
+from minivae_kernels.cpu.ops.elementwise import gradient_loop, gradient_op, map_loop, map_op
 from minivae_kernels.cpu.threads.barrier import barrier, share
 from minivae_kernels.cpu.threads.count import team_for
 from minivae_kernels.cpu.threads.pool import run
 
 f32 = np.float32
+LOGVAR_BOUND = f32(40.0)
 
 
 @entry
@@ -78,8 +79,7 @@ def reparameterise_forward(mu: Any, logvar: Any, eps: Any) -> np.ndarray:
     """z = μ + exp(logvar / 2) ε                                         (E26)"""
     op = "reparameterise_forward"
     _shapes(op, logvar, mu=mu, eps=eps)
-    if precision(op, mu, logvar, eps) is not np.float32:
-        return generic.reparameterise(mu, logvar, eps)
+    float32_only(op, mu, logvar, eps)
     return _draw(mu, logvar, eps, NOTHING)
 
 
@@ -93,8 +93,7 @@ def _draw(mu: Any, logvar: Any, eps: Any, kl: np.ndarray) -> np.ndarray:
 def kl_forward(mu: Any, logvar: Any) -> np.ndarray:
     """(μ² + exp(logvar) - 1 - logvar) / 2, in nats                       (E15)"""
     _shapes("kl_forward", logvar, mu=mu)
-    if precision("kl_forward", mu, logvar) is not np.float32:
-        return generic.kl(mu, logvar)
+    float32_only("kl_forward", mu, logvar)
     kl = fresh(np.shape(mu))
     run(draw_kernel, team_for(4 * kl.size), flat(mu), flat(logvar), NO_DRAWS, NO_DRAWS,
         kl.reshape(-1))  # fmt: skip
@@ -105,8 +104,7 @@ def latent_forward(mu: Any, logvar: Any, eps: Any) -> tuple[np.ndarray, np.ndarr
     """z (L, B, J) and kl (B, J) in one pass                              (E26, E15)"""
     op = "latent_forward"
     _shapes(op, logvar, mu=mu, eps=eps)
-    if precision(op, mu, logvar, eps) is not np.float32:
-        return generic.reparameterise(mu, logvar, eps), generic.kl(mu, logvar)
+    float32_only(op, mu, logvar, eps)
     kl = fresh(np.shape(mu))
     return _draw(mu, logvar, eps, kl.reshape(-1)), kl
 
@@ -124,16 +122,14 @@ def reparameterise_backward(dz: Any, logvar: Any, eps: Any) -> tuple[np.ndarray,
     """dμ = Σ_l dz and dlogvar = Σ_l dz ε σ / 2                           (E27)"""
     op = "reparameterise_backward"
     _shapes(op, logvar, dz=dz, eps=eps)
-    if precision(op, dz, logvar, eps) is not np.float32:
-        return generic.reparameterise_backward(dz, logvar, eps)
+    float32_only(op, dz, logvar, eps)
     return _backward(dz, NOTHING, NOTHING, logvar, eps)
 
 
 def kl_backward(dkl: Any, mu: Any, logvar: Any) -> tuple[np.ndarray, np.ndarray]:
     """dμ = dkl μ and dlogvar = dkl (σ² - 1) / 2                          (E16)"""
     _shapes("kl_backward", logvar, dkl=dkl, mu=mu)
-    if precision("kl_backward", dkl, mu, logvar) is not np.float32:
-        return generic.kl_backward(dkl, mu, logvar)
+    float32_only("kl_backward", dkl, mu, logvar)
     return _backward(NO_DRAWS, dkl, mu, logvar, NO_DRAWS)
 
 
@@ -143,20 +139,33 @@ def latent_backward(
     """dmu, dlogvar (B, J) from both of `latent_forward`'s outputs        (E27, E16)"""
     op = "latent_backward"
     _shapes(op, logvar, dz=dz, dkl=dkl, mu=mu, eps=eps)
-    if precision(op, dz, dkl, mu, logvar, eps) is not np.float32:
-        first = generic.reparameterise_backward(dz, logvar, eps)
-        second = generic.kl_backward(dkl, mu, logvar)
-        return first[0] + second[0], first[1] + second[1]
+    float32_only(op, dz, dkl, mu, logvar, eps)
     return _backward(dz, dkl, mu, logvar, eps)
 
 
-def free_bits_forward(kl_mean: Any, floor: float) -> np.ndarray:
-    """max(floor, mean KL) of every dimension: J numbers, left to NumPy   (E31)"""
-    precision("free_bits_forward", kl_mean)
-    return np.where(np.asarray(kl_mean) < floor, floor, kl_mean)
+@inline
+def bound_logvar(logvar):
+    """min(max(logvar, -40), 40)                                         (E25)"""
+    high = LOGVAR_BOUND if logvar > LOGVAR_BOUND else logvar
+    return -LOGVAR_BOUND if high < -LOGVAR_BOUND else high
 
 
-def free_bits_backward(dout: Any, kl_mean: Any, floor: float) -> np.ndarray:
-    """The gradient where the KL is above its floor, 0 below              (E31)"""
-    precision("free_bits_backward", dout, kl_mean)
-    return np.where(np.asarray(kl_mean) < floor, 0, dout)
+@inline
+def bound_logvar_gradient(dbounded, logvar):
+    """The gradient inside the bound, 0 outside it                       (E25)"""
+    return m.kept_inside(dbounded, logvar, LOGVAR_BOUND)
+
+
+_bound = map_loop("bound_logvar_forward", bound_logvar)
+_bound_backward = gradient_loop("bound_logvar_backward", bound_logvar_gradient)
+
+OPS = (
+    reparameterise_forward,
+    reparameterise_backward,
+    kl_forward,
+    kl_backward,
+    latent_forward,
+    latent_backward,
+    map_op("bound_logvar_forward", _bound, bound_logvar),
+    gradient_op("bound_logvar_backward", _bound_backward, bound_logvar_gradient),
+)

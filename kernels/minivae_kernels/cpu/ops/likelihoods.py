@@ -1,38 +1,75 @@
-"""The likelihoods' ops: negative log-likelihood and gradient of whole rows in one pass."""
+"""The likelihoods: each is a loop over outputs and data, and one row of LIKELIHOODS.
+
+A loop turns a decoder's outputs, in place, into their gradients, and leaves what the negative
+log-likelihood is summed from. The ops call it a row at a time, the training step a panel's rows.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
 
+from minivae_kernels.cpu.compile.by_address import ARRAY, call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, sum_rows
-from minivae_kernels.cpu.ops import generic
 from minivae_kernels.cpu.ops import vector_math as m
-from minivae_kernels.cpu.ops.arguments import flat, fresh, matrix, precision
+from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
+from minivae_kernels.cpu.ops.elementwise import Loop
 from minivae_kernels.cpu.threads.barrier import barrier, share
 from minivae_kernels.cpu.threads.count import team_for
 from minivae_kernels.cpu.threads.pool import run
 
 f32 = np.float32
-BERNOULLI, GAUSSIAN = range(2)
-LIKELIHOOD_CODES = {"bernoulli": BERNOULLI, "gaussian": GAUSSIAN}
 LOG_2PI = math.log(2 * math.pi)
 
 
-@inner
-def _bernoulli_row(a, x, linear, factor, d, dnll):
-    """softplus(a) - x a as `linear` + log `factor`, and d = dnll (s(a) - x) where there is room."""
+class Likelihood(NamedTuple):
+    """A likelihood of n numbers with a log-scale s (0 where it has none), in nats:
+
+        nll = weight (n (constant + s) + exp(-s) Σ (terms + log factors))
+
+    loop(a, x, terms, factors, scale): outputs a become scale · exp(s) ∂nll/∂a; terms and factors
+    are filled. logarithms: whether there are factors at all; they must lie in [1, 2], since up to
+    64 are multiplied before one logarithm is taken of them.
+    """
+
+    loop: Loop
+    weight: float = 1.0
+    constant: float = 0.0
+    logarithms: bool = False
+
+
+def _loop(name: str, function: Callable[..., None]) -> Loop:
+    return Loop(name, function, ARRAY, ARRAY, ARRAY, ARRAY, types.float32)
+
+
+def _bernoulli(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
     for i in range(len(a)):
-        e = m.exp(-m.magnitude(a[i]))
+        e = m.exp_negative(-m.magnitude(a[i]))
+        u = f32(1) + e
         positive = m.kept_where_positive(a[i], a[i])
-        linear[i] = positive - x[i] * a[i]
-        factor[i] = f32(1) + e
-    for i in range(len(d)):
-        e = m.exp(-m.magnitude(a[i]))
-        d[i] = dnll * ((f32(1) if a[i] > f32(0) else e) / (f32(1) + e) - x[i])
+        terms[i] = positive - x[i] * a[i]
+        factors[i] = u
+        a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / u - x[i])
+
+
+BERNOULLI = Likelihood(_loop("bernoulli_loop", _bernoulli), logarithms=True)
+
+
+def _gaussian(y, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    for i in range(len(y)):
+        r = y[i] - x[i]
+        terms[i] = r * r
+        y[i] = scale * r
+
+
+GAUSSIAN = Likelihood(_loop("gaussian_loop", _gaussian), weight=0.5, constant=LOG_2PI)
+
+LIKELIHOODS = {"bernoulli": BERNOULLI, "gaussian": GAUSSIAN}
 
 
 @inner
@@ -58,49 +95,34 @@ def _row_log(factors, f0, lines, out, o0):
 
 
 @entry
-def bernoulli_kernel(member, team, sync, dnll, logits, x, nll, dlogits):
-    """Rows of logits (R, D) against x (B, D), R a multiple of B; dlogits (R, D) or nothing."""
+def likelihood_kernel(member, team, sync, loop, numbers, dnll, out, x, nll, dout, dscale):
+    """Rows of outputs (R, D) against x (B, D), R a multiple of B.
+
+    numbers: weight, constant, whether there are logarithms, the log-scale. dout (R, D) or nothing;
+    dscale[r] is row r's share of the log-scale's gradient.
+    """
     if not barrier(sync, team):
         return
-    D = logits.shape[1]
+    D = out.shape[1]
     lines = (D + PANEL - 1) // PANEL
-    linear = np.zeros((lines + 1) * PANEL, dtype=np.float32)
-    factor = np.ones((lines + 1) * PANEL, dtype=np.float32)
-    low, high = share(len(logits), member, team)
+    terms = np.zeros((lines + 1) * PANEL, dtype=np.float32)
+    factors = np.ones((lines + 1) * PANEL, dtype=np.float32)
+    line = np.empty(D, dtype=np.float32)
+    weight, constant, logarithms, log_scale = numbers
+    precision = np.exp(-log_scale)
+    low, high = share(len(out), member, team)
     for r in range(low, high):
-        d = dlogits[r] if len(dlogits) > 0 else linear[:0]
-        weight = dnll[r] if len(dnll) > 0 else f32(0)
-        _bernoulli_row(logits[r], x[r % len(x)], linear[:D], factor[:D], d, weight)
-        total = _row_sum(linear, 0, lines, linear, lines * PANEL)
-        nll[r] = f32(total + _row_log(factor, 0, lines, factor, lines * PANEL))
-
-
-@inner
-def _gaussian_row(y, x, squares, d, weight):
-    for i in range(len(y)):
-        r = y[i] - x[i]
-        squares[i] = r * r
-    for i in range(len(d)):
-        d[i] = weight * (y[i] - x[i])
-
-
-@entry
-def gaussian_kernel(member, team, sync, dnll, mean, x, logc, nll, dmean, dlogc):
-    """The same for the Gaussian; dlogc[r] is each row's share."""
-    if not barrier(sync, team):
-        return
-    D = mean.shape[1]
-    lines = (D + PANEL - 1) // PANEL
-    squares = np.zeros((lines + 1) * PANEL, dtype=np.float32)
-    precision_ = np.exp(-logc)
-    low, high = share(len(mean), member, team)
-    for r in range(low, high):
-        d = dmean[r] if len(dmean) > 0 else squares[:0]
-        weight = dnll[r] if len(dnll) > 0 else f32(0)
-        _gaussian_row(mean[r], x[r % len(x)], squares[:D], d, f32(weight * precision_))
-        total = precision_ * _row_sum(squares, 0, lines, squares, lines * PANEL)
-        nll[r] = f32(0.5 * (D * (LOG_2PI + logc) + total))
-        dlogc[r] = weight * (0.5 * (D - total))
+        upstream = dnll[r] if len(dnll) > 0 else f32(0)
+        row = dout[r] if len(dout) > 0 else line
+        row[:] = out[r]
+        scale = f32(upstream * precision)
+        call(loop, (row, x[r % len(x)], terms[:D], factors[:D], scale))
+        total = _row_sum(terms, 0, lines, terms, lines * PANEL)
+        if logarithms != 0:
+            total += _row_log(factors, 0, lines, factors, lines * PANEL)
+        total = precision * total
+        nll[r] = f32(weight * (D * (constant + log_scale) + total))
+        dscale[r] = upstream * (weight * (D - total))
 
 
 EMPTY, NO_ROWS = np.zeros(0, dtype=np.float32), np.zeros((0, 0), dtype=np.float32)
@@ -117,23 +139,34 @@ def _rows(a: Any) -> np.ndarray:
     return flat(a).reshape(-1, np.shape(a)[-1]) if np.size(a) else NO_ROWS
 
 
-def _bernoulli(dnll: Any, logits: Any, x: Any, gradient: bool) -> tuple[np.ndarray, np.ndarray]:
-    shape = np.shape(logits)
+def _evaluate(
+    likelihood: Likelihood,
+    dnll: Any,
+    out: Any,
+    x: Any,
+    log_scale: Any = 0.0,
+    *,
+    gradient: bool = True,
+) -> tuple[np.ndarray, np.ndarray, Any]:
+    """nll (L, B), the outputs' gradient (L, B, D) where asked for, and the log-scale's ()."""
+    shape = np.shape(out)
     nll = np.zeros(shape[:2], dtype=np.float32)
-    d = fresh(shape if gradient else (0, 0))
-    if np.size(logits):
-        args = flat(dnll), _rows(logits), _rows(x), nll.reshape(-1), d.reshape(-1, shape[-1])
-        run(bernoulli_kernel, team_for(8 * np.size(logits)), *args)
-    return nll, d
+    dout = fresh(shape if gradient else (0, 0))
+    shares = np.zeros(nll.size, dtype=np.float64)
+    if np.size(out):
+        of = likelihood
+        numbers = of.weight, of.constant, float(of.logarithms), float(log_scale)
+        args = flat(dnll), _rows(out), _rows(x), nll.reshape(-1), dout.reshape(-1, shape[-1])
+        run(likelihood_kernel, team_for(8 * np.size(out)), of.loop.address, numbers, *args, shares)
+    return nll, dout, np.float32(shares.sum())
 
 
 def bernoulli_nll_forward(logits: Any, x: Any) -> np.ndarray:
     """Σ_d softplus(logit) - x logit, in nats: (L, B, D) -> (L, B)        (E23)"""
     op = "bernoulli_nll_forward"
     _check(op, logits, x)
-    if precision(op, logits, x) is not np.float32:
-        return generic.bernoulli(np.zeros(np.shape(logits)[:2]), logits, x)[0]
-    return _bernoulli(EMPTY, logits, x, False)[0]
+    float32_only(op, logits, x)
+    return _evaluate(BERNOULLI, EMPTY, logits, x, gradient=False)[0]
 
 
 def bernoulli_nll_backward(dnll: Any, logits: Any, x: Any) -> np.ndarray:
@@ -145,32 +178,16 @@ def bernoulli_nll_grad(dnll: Any, logits: Any, x: Any) -> tuple[np.ndarray, np.n
     """nll (L, B) and dlogits (L, B, D) in one pass over the logits       (E23, E24)"""
     op = "bernoulli_nll_grad"
     _check(op, logits, x, dnll)
-    if precision(op, dnll, logits, x) is not np.float32:
-        return generic.bernoulli(dnll, logits, x)
-    return _bernoulli(dnll, logits, x, True)
-
-
-def _gaussian(
-    dnll: Any, mean: Any, x: Any, logc: Any, gradient: bool
-) -> tuple[np.ndarray, np.ndarray, Any]:
-    shape = np.shape(mean)
-    nll = np.zeros(shape[:2], dtype=np.float32)
-    d = fresh(shape if gradient else (0, 0))
-    shares = np.zeros(nll.size, dtype=np.float64)
-    if np.size(mean):
-        out = nll.reshape(-1), d.reshape(-1, shape[-1]), shares
-        args = flat(dnll), _rows(mean), _rows(x), float(logc)
-        run(gaussian_kernel, team_for(2 * np.size(mean)), *args, *out)
-    return nll, d, np.float32(shares.sum())
+    float32_only(op, dnll, logits, x)
+    return _evaluate(BERNOULLI, dnll, logits, x)[:2]
 
 
 def gaussian_nll_forward(mean: Any, x: Any, logc: Any) -> np.ndarray:
     """½ [D (log 2π + log c) + ‖x - mean‖² / c], in nats                  (E20)"""
     op = "gaussian_nll_forward"
     _check(op, mean, x)
-    if precision(op, mean, x, logc) is not np.float32:
-        return generic.gaussian(np.zeros(np.shape(mean)[:2]), mean, x, logc)[0]
-    return _gaussian(EMPTY, mean, x, logc, False)[0]
+    float32_only(op, mean, x, logc)
+    return _evaluate(GAUSSIAN, EMPTY, mean, x, logc, gradient=False)[0]
 
 
 def gaussian_nll_backward(dnll: Any, mean: Any, x: Any, logc: Any) -> tuple[np.ndarray, Any]:
@@ -185,6 +202,15 @@ def gaussian_nll_grad(
     """nll (L, B), dmean (L, B, D) and dlogc () in one pass               (E20, E21)"""
     op = "gaussian_nll_grad"
     _check(op, mean, x, dnll)
-    if precision(op, dnll, mean, x, logc) is not np.float32:
-        return generic.gaussian(dnll, mean, x, logc)
-    return _gaussian(dnll, mean, x, logc, True)
+    float32_only(op, dnll, mean, x, logc)
+    return _evaluate(GAUSSIAN, dnll, mean, x, logc)
+
+
+OPS = (
+    bernoulli_nll_forward,
+    bernoulli_nll_backward,
+    bernoulli_nll_grad,
+    gaussian_nll_forward,
+    gaussian_nll_backward,
+    gaussian_nll_grad,
+)

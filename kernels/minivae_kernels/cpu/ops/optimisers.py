@@ -1,34 +1,84 @@
-"""SGD with momentum and Adam, one pass over memory: 16 bytes read and 12 written a parameter."""
+"""The optimisers: one pass over parameters, gradient and moments; each is one row of OPTIMISERS.
+
+A loop takes (theta, grad, m, v, k): at most two moments, of which it may leave some alone, and the
+float32 constants k of this update, rounded as the reference rounds them.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae_kernels.cpu.compile.decorators import entry, inner
-from minivae_kernels.cpu.ops import generic
-from minivae_kernels.cpu.ops.arguments import in_place, precision
+from minivae_kernels import Unsupported
+from minivae_kernels.cpu.compile.by_address import ARRAY, call
+from minivae_kernels.cpu.compile.decorators import entry
+from minivae_kernels.cpu.ops.arguments import float32_only, in_place
+from minivae_kernels.cpu.ops.elementwise import Loop
 from minivae_kernels.cpu.threads.barrier import barrier, share
 from minivae_kernels.cpu.threads.count import team_for
 from minivae_kernels.cpu.threads.pool import run
 
 f32 = np.float32
-ADAM, SGD = range(2)
-OPTIMISER_CODES = {"adam": ADAM, "sgd": SGD}
+CONSTANTS = 16  # room for those of one update: a cache line
 
 
-@inner
-def sgd(theta, grad, velocity, lr, momentum):
-    """velocity = momentum · velocity + grad; theta -= lr · velocity                      (E32)"""
+class Optimiser(NamedTuple):
+    """The loop, and its constants(lr, *settings, t) at update t = 1, 2, …"""
+
+    loop: Loop
+    constants: Callable[..., tuple[float, ...]]
+
+
+def _loop(name: str, function: Callable[..., None]) -> Loop:
+    return Loop(name, function, ARRAY, ARRAY, ARRAY, ARRAY, ARRAY)
+
+
+@entry
+def update_kernel(member, team, sync, loop, theta, grad, m, v, k):
+    """One update of one member's share of the parameters."""
+    if barrier(sync, team):
+        a, b = share(len(theta), member, team)
+        call(loop, (theta[a:b], grad[a:b], m[a:b], v[a:b], k))
+
+
+def _update(op: str, loop: Loop, theta: Any, grad: Any, moments: Any, k: tuple[float, ...]) -> None:
+    """Run the loop on buffers that are changed where they lie."""
+    buffers = theta, grad, *moments
+    float32_only(op, *buffers)
+    if not all(_walkable(a) for a in buffers):
+        raise Unsupported(op, f"{op}: the buffers are not contiguous vectors of float32")
+    constants = np.array(k, dtype=f32)
+    run(update_kernel, team_for(theta.size), loop.address, theta, grad, moments[0], moments[-1],
+        constants)  # fmt: skip
+
+
+def _walkable(a: Any) -> bool:
+    return bool(
+        isinstance(a, np.ndarray) and a.dtype == f32 and a.ndim == 1
+        and a.flags.c_contiguous and a.flags.aligned
+    )  # fmt: skip
+
+
+def _sgd(theta, grad, velocity, _, k):  # type: ignore[no-untyped-def]
+    lr, momentum = k[0], k[1]
     for i in range(len(theta)):
         velocity[i] = velocity[i] * momentum + grad[i]
         theta[i] = theta[i] - lr * velocity[i]
 
 
-@inner
-def adam(theta, grad, m, v, rate, beta1, rest1, beta2, rest2, correction, eps):
-    """theta -= rate · m / (sqrt(v · correction) + eps), rounded as the reference rounds    (E33)"""
+SGD = Optimiser(_loop("sgd_loop", _sgd), lambda lr, momentum, t: (lr, momentum))
+
+
+def sgd_update(theta: Any, grad: Any, velocity: Any, lr: float, momentum: float) -> None:
+    """velocity ← momentum · velocity + grad;  θ ← θ - lr · velocity      (E32)"""
+    in_place("sgd_update", theta=theta, grad=grad, velocity=velocity)
+    _update("sgd_update", SGD.loop, theta, grad, (velocity,), (lr, momentum))
+
+
+def _adam(theta, grad, m, v, k):  # type: ignore[no-untyped-def]
+    rate, beta1, rest1, beta2, rest2, correction, eps = k[0], k[1], k[2], k[3], k[4], k[5], k[6]
     for i in range(len(theta)):
         g = grad[i]
         first = f32(f32(m[i] * beta1) + f32(rest1 * g))
@@ -38,39 +88,12 @@ def adam(theta, grad, m, v, rate, beta1, rest1, beta2, rest2, correction, eps):
         theta[i] = theta[i] - rate * first / below
 
 
-@entry
-def sgd_kernel(member, team, sync, theta, grad, velocity, lr, momentum):
-    """One member's stretch."""
-    if barrier(sync, team):
-        a, b = share(len(theta), member, team)
-        sgd(theta[a:b], grad[a:b], velocity[a:b], lr, momentum)
+def _adam_constants(lr: float, beta1: float, beta2: float, eps: float, t: int) -> tuple[float, ...]:
+    rate, correction = lr / (1 - beta1**t), 1 / (1 - beta2**t)
+    return rate, beta1, 1 - beta1, beta2, 1 - beta2, correction, eps
 
 
-@entry
-def adam_kernel(member, team, sync, theta, grad, m, v, k):
-    """One member's stretch; k: the seven constants of `adam`."""
-    if barrier(sync, team):
-        a, b = share(len(theta), member, team)
-        adam(theta[a:b], grad[a:b], m[a:b], v[a:b], k[0], k[1], k[2], k[3], k[4], k[5], k[6])
-
-
-def _compiled(*buffers: Any) -> bool:
-    """Whether all can be walked through, and changed, where they lie."""
-    return all(
-        isinstance(a, np.ndarray) and a.dtype == f32 and a.ndim == 1
-        and a.flags.c_contiguous and a.flags.aligned
-        for a in buffers
-    )  # fmt: skip
-
-
-def sgd_update(theta: Any, grad: Any, velocity: Any, lr: float, momentum: float) -> None:
-    """velocity ← momentum · velocity + grad;  θ ← θ - lr · velocity      (E32)"""
-    in_place("sgd_update", theta=theta, grad=grad, velocity=velocity)
-    precision("sgd_update", theta, grad, velocity)
-    if not _compiled(theta, grad, velocity):
-        generic.sgd(theta, grad, velocity, lr, momentum)
-        return
-    run(sgd_kernel, team_for(theta.size), theta, grad, velocity, f32(lr), f32(momentum))
+ADAM = Optimiser(_loop("adam_loop", _adam), _adam_constants)
 
 
 def adam_update(
@@ -78,10 +101,9 @@ def adam_update(
 ) -> None:
     """θ ← θ - lr m̂ / (√v̂ + eps)                                         (E33)"""
     in_place("adam_update", theta=theta, grad=grad, m=m, v=v)
-    precision("adam_update", theta, grad, m, v)
-    rate, correction = lr / (1 - beta1**t), 1 / (1 - beta2**t)
-    if not _compiled(theta, grad, m, v):
-        generic.adam(theta, grad, m, v, rate, beta1, beta2, correction, eps)
-        return
-    k = np.array([rate, beta1, 1 - beta1, beta2, 1 - beta2, correction, eps], dtype=f32)
-    run(adam_kernel, team_for(theta.size), theta, grad, m, v, k)
+    constants = _adam_constants(lr, beta1, beta2, eps, t)
+    _update("adam_update", ADAM.loop, theta, grad, (m, v), constants)
+
+
+OPTIMISERS = {"adam": ADAM, "sgd": SGD}
+OPS = (sgd_update, adam_update)

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from minivae_kernels import Unsupported
 from minivae_kernels.cpu.compile.decorators import entry, inner
-from minivae_kernels.cpu.ops.arguments import flat, fresh, precision, readable
+from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, readable
 from minivae_kernels.cpu.ops.philox import block, box_muller, unit
 from minivae_kernels.cpu.threads.barrier import barrier, share
 from minivae_kernels.cpu.threads.count import team_for
@@ -151,8 +152,8 @@ def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
     return np.argsort((words[:, 0] << np.uint64(32)) | words[:, 1], kind="stable")
 
 
-def _stored(op: str, data: Any) -> np.ndarray | None:
-    """The data as the kernels read it, or None for float64."""
+def _stored(op: str, data: Any) -> np.ndarray:
+    """The data as the kernels read it. Raises Unsupported for float64."""
     data = np.asarray(data)
     if data.ndim != 2:
         raise ValueError(f"{op}: data has shape {data.shape}, but (N, D) is needed")
@@ -160,7 +161,8 @@ def _stored(op: str, data: Any) -> np.ndarray | None:
         return readable(np.ascontiguousarray(data))
     if data.dtype.kind != "f":
         raise TypeError(f"{op}: data of {data.dtype} have no kernel; uint8 or float is needed")
-    return readable(np.require(data, f32, ["C", "A"])) if precision(op, data) is f32 else None
+    float32_only(op, data)
+    return readable(np.require(data, f32, ["C", "A"]))
 
 
 def _rows(op: str, rows: Any, n: int) -> np.ndarray:
@@ -176,8 +178,6 @@ def _rows(op: str, rows: Any, n: int) -> np.ndarray:
 def gather(data: Any, rows: Any, scale: float) -> np.ndarray:
     """data[rows] · scale: (N, D) uint8 or float, rows (B,) -> x (B, D)   (E35)"""
     stored = _stored("gather", data)
-    if stored is None:
-        return np.asarray(data)[rows] * np.float64(scale)
     rows = _rows("gather", rows, len(stored))
     out = fresh((len(rows), stored.shape[1]))
     where = np.where(rows < 0, rows + len(stored), rows)
@@ -189,8 +189,7 @@ def binarise(x: Any, u: Any) -> np.ndarray:
     """1 where u < x, else 0                                              (E35)"""
     x, u = np.asarray(x), np.asarray(u)
     if x.dtype != f32 or u.dtype != f32 or x.shape != u.shape:
-        precision("binarise", x, u)
-        return np.where(u < x, 1, 0).astype(x.dtype)
+        raise Unsupported("binarise", "binarise: x and u are not float32 of one shape")
     out = np.array(x, dtype=np.float32, order="C")
     binarise_kernel(flat(u), out.reshape(-1))
     return out
@@ -202,12 +201,12 @@ def gather_binarise(
     """Rows of the data as a fresh Bernoulli draw of every pixel: (B, D)  (E35)"""
     op = "gather_binarise"
     stored = _stored(op, data)
-    if stored is None:
-        x = gather(data, rows, scale)
-        return np.where(uniforms(seed, stream, step, rows, x.shape[1]) < x, 1.0, 0.0)
     rows = _rows(op, rows, len(stored))
     out = fresh((len(rows), stored.shape[1]))
     where = np.where(rows < 0, rows + len(stored), rows)
     args = stored, where, _samples(rows), f32(scale), u32(step & WORD), u32(stream), *_key(seed)
     run(gather_binarise_kernel, team_for(4 * out.size), *args, out)
     return out
+
+
+OPS = (philox, uniforms, normals, permutation, gather, binarise, gather_binarise)

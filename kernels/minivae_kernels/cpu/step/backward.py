@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, outlined
 from minivae_kernels.cpu.gemm.matmul import backward_panel, halves_of
 from minivae_kernels.cpu.ops import vector_math as m
-from minivae_kernels.cpu.ops.activations import LOGVAR_BOUND, activate_backward
+from minivae_kernels.cpu.ops.latent import LOGVAR_BOUND
 from minivae_kernels.cpu.step.tables import (
+    DEACTIVATE,
     DRAWS,
     DX0,
     DX_PANEL,
@@ -21,6 +23,7 @@ from minivae_kernels.cpu.step.tables import (
     DY_PANEL,
     EPS0,
     INPUTS,
+    KEPT0,
     LATENT_DIM,
     LATENT_PANEL,
     OUTPUTS,
@@ -37,21 +40,21 @@ f32 = np.float32
 
 
 @inner
-def hidden_backward(crew, pieces, firsts, layer, before, kind, w, p, scratch, s0, zeros):
-    """The gradient before the activation that feeds `layer`: (dy Wᵀ) act'(x)."""
+def hidden_backward(crew, pieces, firsts, c, layer, before, w, p, scratch, s0, zeros):
+    """The gradient before the activation that feeds `layer`: (dy Wᵀ) f'(a)."""
     outlined()
     turn, k = next_piece(crew, firsts, 0)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         dx0 = input_gradient(layer, panel, first, count, w, p, scratch, s0, zeros)
-        x0 = before[Y0] + panel * before[Y_PANEL] + first * PANEL
+        kept = before[KEPT0] + panel * before[Y_PANEL] + first * PANEL
         n = count * PANEL
-        activate_backward(w[dx0 : dx0 + n], w[x0 : x0 + n], kind)
+        call(c[DEACTIVATE], (w[dx0 : dx0 + n], w[kept : kept + n]))
         turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def heads_backward(crew, pieces, firsts, mu, logvar, before, kind, w, p, scratch, s0, zeros):
+def heads_backward(crew, pieces, firsts, c, mu, logvar, before, w, p, scratch, s0, zeros):
     """The same for the two heads, whose gradients in the trunk's output add."""
     outlined()
     turn, k = next_piece(crew, firsts, 0)
@@ -59,9 +62,9 @@ def heads_backward(crew, pieces, firsts, mu, logvar, before, kind, w, p, scratch
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         input_gradient(mu, panel, first, count, w, p, scratch, s0, zeros)
         dx0 = input_gradient(logvar, panel, first, count, w, p, scratch, s0, zeros[:0])
-        x0 = before[Y0] + panel * before[Y_PANEL] + first * PANEL
+        kept = before[KEPT0] + panel * before[Y_PANEL] + first * PANEL
         n = count * PANEL
-        activate_backward(w[dx0 : dx0 + n], w[x0 : x0 + n], kind)
+        call(c[DEACTIVATE], (w[dx0 : dx0 + n], w[kept : kept + n]))
         turn, k = next_piece(crew, firsts, turn)
 
 

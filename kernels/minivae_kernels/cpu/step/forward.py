@@ -1,33 +1,35 @@
 """The forward phases of a training step: what each thread does between two barriers.
 
 Every function takes a member's `crew` and the phase's pieces (threads/partition.py), and works on
-one after another. `w` is the workspace of all
-activations and their gradients, `p` the parameters; both flat, in panels (gemm/matmul.py). What a
-panel holds beyond its last column is zero and stays zero.
+one after another. `w` is the workspace of all activations and their gradients, `p` the parameters;
+both flat, in panels (gemm/matmul.py).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, outlined, sum_rows
 from minivae_kernels.cpu.gemm.live import forward_live_panel, list_rows
 from minivae_kernels.cpu.gemm.matmul import forward_panel, halves_of
 from minivae_kernels.cpu.ops import vector_math as m
-from minivae_kernels.cpu.ops.activations import LOGVAR_BOUND, activate
-from minivae_kernels.cpu.ops.likelihoods import GAUSSIAN
+from minivae_kernels.cpu.ops.latent import LOGVAR_BOUND
 from minivae_kernels.cpu.step.tables import (
+    ACTIVATE,
     B0,
     DATA_DIM,
     DRAWS,
     EPS0,
     INPUTS,
+    KEPT0,
     KL0,
     LATENT_DIM,
     LATENT_PANEL,
-    LIKELIHOOD,
+    LOGARITHMS,
     OUTPUTS,
+    SCORE,
     SIGMA0,
     W0,
     W_PANEL,
@@ -55,20 +57,29 @@ def dense_rows(layer, panel, first, rows, w, p):
 
 
 @inner
-def hidden_forward(crew, pieces, firsts, layer, kind, w, p):
-    """y = act(x W + b) of a hidden layer."""
+def activate(c, layer, w, y0, n):
+    """h = f(a) for the n numbers at y0; a is kept where f's derivative is read off it."""
+    if layer[KEPT0] != layer[Y0]:
+        a0 = y0 + layer[KEPT0] - layer[Y0]
+        w[a0 : a0 + n] = w[y0 : y0 + n]
+    call(c[ACTIVATE], (w[y0 : y0 + n],))
+
+
+@inner
+def hidden_forward(crew, pieces, firsts, c, layer, w, p):
+    """h = f(x W + b) of a hidden layer."""
     outlined()
     turn, k = next_piece(crew, firsts, 0)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         y0 = dense_rows(layer, panel, first, count, w, p)
-        activate(w[y0 : y0 + count * PANEL], kind)
+        activate(c, layer, w, y0, count * PANEL)
         turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def data_forward(crew, pieces, firsts, layer, kind, w, p, by_row):
-    """y = act(x W + b) of the layer that reads the data, whose zeros are left out."""
+def data_forward(crew, pieces, firsts, c, layer, w, p, by_row):
+    """The same for the layer that reads the data, whose zeros are left out."""
     outlined()
     turn, k = next_piece(crew, firsts, 0)
     while k >= 0:
@@ -79,7 +90,7 @@ def data_forward(crew, pieces, firsts, layer, kind, w, p, by_row):
             p, layer[B0] + panel * PANEL, w, y0, first, count, by_row,
             halves_of(layer[OUTPUTS], panel),
         )  # fmt: skip
-        activate(w[y0 : y0 + count * PANEL], kind)
+        activate(c, layer, w, y0, count * PANEL)
         turn, k = next_piece(crew, firsts, turn)
 
 
@@ -139,7 +150,7 @@ def _draw(mu, sigma, eps, z):
 def output_forward(crew, pieces, firsts, c, layer, batch, precision, w, p, scratch, s0, partial):
     """The decoder's output, its negative log-likelihood, and its gradient in the output's place.
 
-    `partial` holds 32 sums for every (panel, group of rows): nats, or squared errors (Gaussian).
+    `partial` holds 32 sums of the likelihood's terms for every (panel, group of rows).
     """
     outlined()
     rows = batch * c[DRAWS]
@@ -161,59 +172,36 @@ def score(c, layer, panel, row, count, batch, precision, w, scratch, s0, partial
     """Likelihood and gradient of one panel's group of rows; the panel's 32 sums go to `slot`."""
     y0 = layer[Y0] + panel * layer[Y_PANEL] + row * PANEL
     target = panel * c[LATENT_PANEL]
-    scale = 1.0 / (batch * c[DRAWS])
-    done = 0
+    scale = f32(1.0 / (batch * c[DRAWS]) * precision)
+    s1, done = s0 + 64 * PANEL, 0
     while done < count:  # rows of one draw at a time: each draw has the same targets
         start = (row + done) % batch
         n = min(count - done, batch - start) * PANEL
-        a, x0, k = y0 + done * PANEL, target + start * PANEL, s0 + done * PANEL
-        if c[LIKELIHOOD] == GAUSSIAN:
-            _gaussian(w[a : a + n], w[x0 : x0 + n], scratch[k : k + n], f32(scale * precision))
-        else:
-            k2 = k + 64 * PANEL
-            _bernoulli(
-                w[a : a + n], w[x0 : x0 + n], scratch[k : k + n], scratch[k2 : k2 + n], f32(scale)
-            )
+        a, x0, k, k1 = (
+            y0 + done * PANEL,
+            target + start * PANEL,
+            s0 + done * PANEL,
+            s1 + done * PANEL,
+        )
+        terms, factors = scratch[k : k + n], scratch[k1 : k1 + n]
+        call(c[SCORE], (w[a : a + n], w[x0 : x0 + n], terms, factors, scale))
         done += n // PANEL
+    n, valid = count * PANEL, c[DATA_DIM] - panel * PANEL
+    if valid < PANEL:
+        _clear_padding(w[y0 : y0 + n], scratch[s0 : s0 + n], scratch[s1 : s1 + n], valid)
     sum_rows(scratch, s0, count, partial, slot)
-    if c[LIKELIHOOD] != GAUSSIAN:
-        valid = c[DATA_DIM] - panel * PANEL
-        s1 = s0 + 64 * PANEL
-        if valid < PANEL:
-            _clear_padding(w[y0 : y0 + count * PANEL], scratch[s1 : s1 + count * PANEL], valid)
+    if c[LOGARITHMS] != 0:
         multiply_rows(scratch, s1, count, scratch, s1)
         _add_log(partial[slot : slot + PANEL], scratch[s1 : s1 + PANEL])
 
 
 @inner
-def _bernoulli(a, x, linear, factor, scale):
-    """softplus(a) - x a in two parts, `linear` + log `factor`; a becomes scale (s(a) - x).
-
-    Up to 64 factors of at most 2 are multiplied before one logarithm is taken of them.
-    """
-    for i in range(len(a)):
-        e = m.exp_negative(-m.magnitude(a[i]))
-        u = f32(1) + e
-        positive = m.kept_where_positive(a[i], a[i])
-        linear[i] = positive - x[i] * a[i]
-        factor[i] = u
-        a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / u - x[i])
-
-
-@inner
-def _gaussian(y, x, squares, scale):
-    for i in range(len(y)):
-        r = y[i] - x[i]
-        squares[i] = r * r
-        y[i] = scale * r
-
-
-@inner
-def _clear_padding(dy, factor, valid):
+def _clear_padding(dy, terms, factors, valid):
     for row in range(0, len(dy), PANEL):
         for i in range(row + valid, row + PANEL):
             dy[i] = f32(0)
-            factor[i] = f32(1)
+            terms[i] = f32(0)
+            factors[i] = f32(1)
 
 
 @inner

@@ -10,6 +10,7 @@ from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import aligned, panels
 from minivae_kernels.cpu.gemm.live import WORTH_IT, density, new_lists
 from minivae_kernels.cpu.ops.arguments import readable
+from minivae_kernels.cpu.ops.optimisers import CONSTANTS, OPTIMISERS
 from minivae_kernels.cpu.step import tables
 from minivae_kernels.cpu.threads.count import threads
 from minivae_kernels.cpu.threads.partition import Deal
@@ -41,6 +42,8 @@ class Step:
                 f"in float32; train other precisions with the numpy backend"
             )
         self.plan = tables.build(plan)
+        self.optimiser = OPTIMISERS[plan.optimiser]
+        self.settings = [value for _, value in plan.settings]
         self._data(np.asarray(data), int(plan.data_dim))
         self.theta = tables.pack(self.plan, theta, self.layout)
         self.m = tables.pack(self.plan, moments[0], self.layout)
@@ -48,7 +51,7 @@ class Step:
         second = moments[1] if self.moments > 1 else np.zeros_like(theta)
         self.v = tables.pack(self.plan, second, self.layout)
         self.space = aligned(self.plan.workspace)
-        self.scratch = aligned(self.plan.scratch * self.threads)
+        self.scratch = aligned(int(self.plan.config[tables.SCRATCH]) * self.threads)
         self.partial = aligned(self.plan.partials)
         self.ones, self.zeros = aligned(PANEL) + np.float32(1), aligned(PANEL)
         self.sums = np.zeros(tables.KL_J + plan.latent_dim)
@@ -59,9 +62,8 @@ class Step:
         self.work: dict[int, Deal] = {}  # by the batch's rows
 
     def _own(self, J: int) -> tuple[np.ndarray, ...]:
-        """What each thread keeps for itself: constants, KL weights and sums."""
+        """What each thread keeps for itself: KL weights and sums."""
         return (
-            np.zeros((self.threads, PANEL), dtype=np.float32),
             np.zeros((self.threads, panels(J) * PANEL), dtype=np.float32),
             np.zeros((self.threads, J), dtype=np.float64),
         )
@@ -108,11 +110,20 @@ class Step:
         if batch not in self.work:
             self.work[batch] = update_work(self.plan, batch, self.threads, len(self.lists[0]) > 0)
         run(
-            train, self.threads, rows, int(t), lr, beta, self.bytes, self.floats,
+            train, self.threads, rows, int(t), beta, self._constants(lr, t), self.bytes,
+            self.floats,
             self.plan.config, self.plan.numbers, self.plan.layers, *self.work[batch],
             self.theta, self.m, self.v, self.space, self.scratch, self.partial,
             *self.own, self.ones, self.zeros, self.sums, self.bad, self.lists,
         )  # fmt: skip
+
+    def _constants(self, lr: Any, t: int) -> np.ndarray:
+        """The optimiser's constants of each update, (n, CONSTANTS)."""
+        out = np.zeros((len(lr), CONSTANTS), dtype=np.float32)
+        for i, rate in enumerate(lr.tolist()):
+            constants = self.optimiser.constants(rate, *self.settings, int(t) + i + 1)
+            out[i, : len(constants)] = constants
+        return out
 
     def metrics(self) -> dict[str, Any]:
         """Sums over updates and samples since the last call, in nats; they start anew."""

@@ -9,24 +9,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae_kernels import kernel_of
+from minivae_kernels import Unsupported, kernel_of
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import Arena, Place, aligned, panels, row_stride
-from minivae_kernels.cpu.ops.activations import ACTIVATION_CODES
-from minivae_kernels.cpu.ops.likelihoods import LIKELIHOOD_CODES
-from minivae_kernels.cpu.ops.optimisers import OPTIMISER_CODES
+from minivae_kernels.cpu.ops.activations import ACTIVATIONS
+from minivae_kernels.cpu.ops.likelihoods import LIKELIHOODS
+from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
 
-# Columns of the layer table.
-(INPUTS, OUTPUTS, W0, W_PANEL, B0, X0, X_PANEL, Y0, Y_PANEL, DY0, DY_PANEL, DX0, DX_PANEL,
- DECODES, LAYER_WORDS) = range(15)  # fmt: skip
+# Columns of the layer table. What a hidden layer's derivative is read off lies at KEPT0: its output
+# (then KEPT0 is Y0) or its input, a = x W + b.
+(INPUTS, OUTPUTS, W0, W_PANEL, B0, X0, X_PANEL, Y0, Y_PANEL, KEPT0, DY0, DY_PANEL, DX0, DX_PANEL,
+ DECODES, LAYER_WORDS) = range(16)  # fmt: skip
 
-# Words of the configuration.
-(DATA_DIM, LATENT_DIM, DRAWS, DEPTH_, ACTIVATION, LIKELIHOOD, LEARN_C, LOGC0, DYNAMIC, OPTIMISER,
- BYTES, EPS0, SIGMA0,
- KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH, WORDS) = range(20)  # fmt: skip
+# Words of the configuration. ACTIVATE, DEACTIVATE, SCORE and DESCEND are addresses of functions.
+(DATA_DIM, LATENT_DIM, DRAWS, DEPTH_, ACTIVATE, DEACTIVATE, SCORE, LOGARITHMS, DESCEND, LEARN_SCALE,
+ LOG_SCALE0, DYNAMIC, BYTES, EPS0, SIGMA0, KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH,
+ WORDS) = range(22)  # fmt: skip
 # Numbers of the configuration.
-LOGC, FREE_BITS, SCALE, MOMENTUM, BETA1, BETA2, ADAM_EPS, NUMBERS = range(8)
-OBJECTIVE_CODES = {"elbo": 0}
+LOG_SCALE, WEIGHT, CONSTANT, FREE_BITS, DATA_SCALE, NUMBERS = range(6)
+OBJECTIVES = {"elbo": 0}
 # Words of the running sums (float64); the sums of each dimension's KL follow.
 UPDATES, SAMPLES, NLL, KL, LOSS, KL_J = range(6)
 
@@ -38,68 +39,119 @@ class Plan(NamedTuple):
     numbers: np.ndarray  # (NUMBERS,) float64
     layers: np.ndarray  # (encoder hidden, mu, logvar, decoder hidden, out; LAYER_WORDS) int64
     names: tuple[str, ...]  # one a layer
+    log_scale: str | None  # the name of the likelihood's learned log-scale
     parameters: int  # floats
     workspace: int
-    scratch: int  # floats for each thread
     partials: int
 
 
 def build(plan: Any) -> Plan:
     """The tables of a StepPlan. Raises Unsupported where a part has no fused kernel."""
-    activation = kernel_of(plan, "activation", ACTIVATION_CODES)
-    likelihood = kernel_of(plan, "likelihood", LIKELIHOOD_CODES)
-    optimiser = kernel_of(plan, "optimiser", OPTIMISER_CODES)
-    if hasattr(plan, "objective"):
-        kernel_of(plan, "objective", OBJECTIVE_CODES)
-    hidden, J, D = tuple(plan.hidden), plan.latent_dim, plan.data_dim
-    depth = len(hidden)
-    space, params = Arena(), Arena()
+    activation = kernel_of(plan, "activation", ACTIVATIONS)
+    likelihood = kernel_of(plan, "likelihood", LIKELIHOODS)
+    optimiser = kernel_of(plan, "optimiser", OPTIMISERS)
+    kernel_of(plan, "objective", OBJECTIVES)
     few, many = row_stride(plan.max_batch), row_stride(plan.max_batch * plan.draws)
-    place_x = space.matrix(D, few)
-    layers: list[list[int]] = []
-    names: list[str] = []
+    stack = _Stack(activation.reads_input)
+    latent = _lay_out(stack, plan, few, many)
+    log_scale = _log_scale(plan)
+    values = {
+        **latent,
+        DATA_DIM: plan.data_dim,
+        LATENT_DIM: plan.latent_dim,
+        DRAWS: plan.draws,
+        DEPTH_: len(plan.hidden),
+        ACTIVATE: activation.forward.address,
+        DEACTIVATE: activation.backward.address,
+        SCORE: likelihood.loop.address,
+        LOGARITHMS: likelihood.logarithms,
+        DESCEND: optimiser.loop.address,
+        LEARN_SCALE: log_scale is not None,
+        LOG_SCALE0: stack.params.take(PANEL),
+        DYNAMIC: plan.binarise == "dynamic",
+        LATENT_PANEL: few,
+        Z_PANEL: many,
+        KEY0: plan.seed & 0xFFFFFFFF,
+        KEY1: (plan.seed >> 32) & 0xFFFFFFFF,
+        SCRATCH: 17 * PANEL * PANEL
+        + 2 * PANEL * max(panels(plan.data_dim), 8)
+        + PANEL * panels(plan.latent_dim) * 4,
+    }
+    config = np.zeros(WORDS, dtype=np.int64)
+    config[list(values)] = list(values.values())
+    given = 0.0 if plan.logc is None else float(plan.logc)
+    numbers = given, likelihood.weight, likelihood.constant, plan.free_bits, plan.scale
+    slots = panels(plan.data_dim) * (plan.max_batch * plan.draws // 64 + 17)
+    return Plan(
+        config, np.array(numbers, dtype=np.float64), np.array(stack.layers, dtype=np.int64),
+        tuple(stack.names), log_scale, stack.params.size, stack.space.size, slots * PANEL,
+    )  # fmt: skip
 
-    def dense(name: str, inputs: int, outputs: int, x: Place, dx: Place | None, stride: int,
-              in_place: bool = False) -> tuple[Place, Place]:  # fmt: skip
-        w_panel = panels(inputs) * PANEL * PANEL
-        w0, b0 = params.take(panels(outputs) * w_panel), params.take(panels(outputs) * PANEL)
-        y = space.matrix(outputs, stride)
-        dy = y if in_place else space.matrix(outputs, stride)
-        start = (dx or Place(-1, 0)).start, (dx or Place(-1, 0)).panel
-        decodes = int(name.startswith("decoder"))
-        layers.append([inputs, outputs, w0, w_panel, b0, *x, *y, *dy, *start, decodes])
-        names.append(name)
+
+class _Stack:
+    """Dense layers, one on the other, with the places of their arrays and parameters."""
+
+    def __init__(self, keeps_input: bool) -> None:
+        self.space, self.params, self.keeps_input = Arena(), Arena(), keeps_input
+        self.layers: list[list[int]] = []
+        self.names: list[str] = []
+
+    def hidden(self, name: str, inputs: int, outputs: int, x: Place, dx: Place | None,
+               stride: int) -> tuple[Place, Place]:  # fmt: skip
+        """A layer with an activation -> where its output lies, and the output's gradient."""
+        y = self.space.matrix(outputs, stride)
+        kept = self.space.matrix(outputs, stride) if self.keeps_input else y
+        dy = self.space.matrix(outputs, stride)
+        self._add(name, inputs, outputs, x, y, kept, dy, dx)
         return y, dy
 
-    x, dx, size = place_x, None, D
-    for i, units in enumerate(hidden):
-        x, dx = dense(f"encoder.{i}", size, units, x, dx, few)
-        size = units
-    dense("encoder.mu", size, J, x, dx, few)
-    dense("encoder.logvar", size, J, x, dx, few)
-    sigma, kl = space.matrix(J, few), space.matrix(J, few)
-    eps, z, dz = (space.matrix(J, many) for _ in range(3))
-    x, dx, size = z, dz, J
-    for i, units in enumerate(reversed(hidden)):
-        x, dx = dense(f"decoder.{i}", size, units, x, dx, many)
-        size = units
-    dense("decoder.out", size, D, x, dx, many, in_place=True)
+    def linear(self, name: str, inputs: int, outputs: int, x: Place, dx: Place | None,
+               stride: int, *, in_place: bool = False) -> None:  # fmt: skip
+        """A layer without one; in_place: its output's gradient takes the output's place."""
+        y = self.space.matrix(outputs, stride)
+        dy = y if in_place else self.space.matrix(outputs, stride)
+        self._add(name, inputs, outputs, x, y, y, dy, dx)
 
-    learn_c = any(name == "decoder.logc" for name, _, _ in plan.layout)
-    scratch = 17 * PANEL * PANEL + 2 * PANEL * max(panels(D), 8) + PANEL * panels(J) * 4
-    config = np.zeros(WORDS, dtype=np.int64)
-    config[:] = (D, J, plan.draws, depth, activation, likelihood, learn_c,
-                 params.take(PANEL), plan.binarise == "dynamic", optimiser, 0,
-                 eps.start, sigma.start, kl.start, few, many,
-                 plan.seed & 0xFFFFFFFF, (plan.seed >> 32) & 0xFFFFFFFF, scratch)  # fmt: skip
-    logc = 0.0 if plan.logc is None else float(plan.logc)
-    rule = [plan.setting(name) for name in ("momentum", "beta1", "beta2", "eps")]
-    numbers = np.array([logc, plan.free_bits, plan.scale, *rule], dtype=np.float64)
-    table = np.array(layers, dtype=np.int64)
-    rows = plan.max_batch * plan.draws
-    slots = panels(D) * (rows // 64 + 17)
-    return Plan(config, numbers, table, tuple(names), params.size, space.size, scratch,
-                slots * PANEL)  # fmt: skip
+    def _add(self, name: str, inputs: int, outputs: int, x: Place, y: Place, kept: Place,
+             dy: Place, dx: Place | None) -> None:  # fmt: skip
+        w_panel = panels(inputs) * PANEL * PANEL
+        w0 = self.params.take(panels(outputs) * w_panel)
+        b0 = self.params.take(panels(outputs) * PANEL)
+        decodes = int(name.startswith("decoder"))
+        row = [inputs, outputs, w0, w_panel, b0, *x, *y, kept.start, *dy,
+               *(dx or Place(-1, 0)), decodes]  # fmt: skip
+        self.layers.append(row)
+        self.names.append(name)
+
+
+def _lay_out(stack: _Stack, plan: Any, few: int, many: int) -> dict[int, int]:
+    """Put the model's layers on the stack -> where ε, σ and the KL lie.
+
+    few, many: the strides of panels of a batch's rows, and of all draws' rows.
+    """
+    x, dx, size = stack.space.matrix(plan.data_dim, few), None, plan.data_dim
+    for i, units in enumerate(plan.hidden):
+        x, dx = stack.hidden(f"encoder.{i}", size, units, x, dx, few)
+        size = units
+    J = plan.latent_dim
+    stack.linear("encoder.mu", size, J, x, dx, few)
+    stack.linear("encoder.logvar", size, J, x, dx, few)
+    sigma, kl = stack.space.matrix(J, few), stack.space.matrix(J, few)
+    eps, z, dz = (stack.space.matrix(J, many) for _ in range(3))
+    x, dx, size = z, dz, J
+    for i, units in enumerate(reversed(plan.hidden)):
+        x, dx = stack.hidden(f"decoder.{i}", size, units, x, dx, many)
+        size = units
+    stack.linear("decoder.out", size, plan.data_dim, x, dx, many, in_place=True)
+    return {EPS0: eps.start, SIGMA0: sigma.start, KL0: kl.start}
+
+
+def _log_scale(plan: Any) -> str | None:
+    """The name of the likelihood's learned log-scale, if there is one."""
+    others = [(n, shape) for n, _, shape in plan.layout if not n.endswith((".W", ".b"))]
+    if any(int(np.prod(shape)) != 1 for _, shape in others) or len(others) > 1:
+        raise Unsupported(plan, f"no fused kernel for the parameters {', '.join(dict(others))}")
+    return others[0][0] if others else None
 
 
 def pack(plan: Plan, plain: np.ndarray, layout: tuple[tuple[str, int, Any], ...]) -> np.ndarray:
@@ -141,8 +193,8 @@ def _tensors(layout: Any) -> dict[str, tuple[int, tuple[int, ...]]]:
 
 def _view(plan: Plan, packed: np.ndarray, name: str, shape: Any) -> tuple[np.ndarray, str]:
     """Where a tensor lies in the packed buffer: panels (P, rows, 32) of a matrix, or a vector."""
-    if name == "decoder.logc":
-        start = int(plan.config[LOGC0])
+    if name == plan.log_scale:
+        start = int(plan.config[LOG_SCALE0])
         return packed[start : start + 1], "b"
     stem, kind = name.rsplit(".", 1)
     layer = plan.layers[plan.names.index(stem)]

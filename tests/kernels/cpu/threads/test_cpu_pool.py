@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from minivae_kernels.cpu.ops.elementwise import unary_kernel
+from minivae_kernels.cpu.ops.activations import ACTIVATIONS
+from minivae_kernels.cpu.ops.elementwise import map_kernel
 from minivae_kernels.cpu.threads import count, pool
 from minivae_kernels.cpu.threads.barrier import SLEEPS, new_sync
 
 from tests.kernels.cpu.children import outcome
+
+RELU = ACTIVATIONS["relu"]
 
 
 def test_errors_in_a_member_reach_the_caller() -> None:
@@ -30,12 +33,12 @@ def test_errors_in_a_member_reach_the_caller() -> None:
 def test_an_interrupt_before_the_start_lets_all_go(K: Any) -> None:
     """Members that wait for one that never comes must not wait for ever."""
     x = np.zeros(8, dtype=np.float32)
-    unary_kernel(0, 1, new_sync(1), 0, x, x)
+    map_kernel(0, 1, new_sync(1), RELU.forward.address, x, x)
 
     def start(member: int, team: int, sync: Any) -> None:
         if member == 0:
             raise KeyboardInterrupt
-        unary_kernel(member, team, sync, 0, x, x)
+        map_kernel(member, team, sync, RELU.forward.address, x, x)
 
     with pytest.raises(KeyboardInterrupt):
         pool.run(start, 3)
@@ -82,14 +85,14 @@ def test_small_work_stays_on_one_thread(K: Any) -> None:
 def test_a_member_that_waits_long_leaves_its_core() -> None:
     """0.3 s at a barrier must cost next to no processor time, and end when the other comes."""
     x = np.zeros(8, dtype=np.float32)
-    unary_kernel(0, 1, new_sync(1), 0, x, x)
+    map_kernel(0, 1, new_sync(1), RELU.forward.address, x, x)
     used: list[float] = []
 
     def wait(member: int, team: int, sync: Any) -> None:
         if member == 1:
             time.sleep(0.3)
         before, begun = time.thread_time(), time.monotonic()
-        unary_kernel(member, team, sync, 0, x, x)
+        map_kernel(member, team, sync, RELU.forward.address, x, x)
         if member == 0:
             used.extend((time.thread_time() - before, time.monotonic() - begun))
 
@@ -102,9 +105,9 @@ def test_more_threads_than_cores_still_meet() -> None:
     """Every barrier of every phase has sleepers then; none may be forgotten."""
     x = np.arange(1000, dtype=np.float32)
     y = np.zeros_like(x)
-    unary_kernel(0, 1, new_sync(1), 0, x, y)
+    map_kernel(0, 1, new_sync(1), RELU.forward.address, x, y)
     team = 4 * pool.default_threads()
     for _ in range(200):
         y[:] = 0
-        pool.run(unary_kernel, team, 0, x, y)
+        pool.run(map_kernel, team, RELU.forward.address, x, y)
         assert (y == x).all()

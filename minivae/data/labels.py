@@ -1,0 +1,85 @@
+"""Labels of any kind: whole numbers for colouring pictures, or a note on why they are not used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+LIMIT = 2.0**63  # what int64 holds
+MOST_KINDS = 1000  # different words; more are names of rows, not labels
+
+
+class Labels(NamedTuple):
+    """Labels of each part, int64, one a row; their names; what to tell the user, or nothing."""
+
+    parts: dict[str, NDArray[np.int64]]
+    names: tuple[str, ...] | None = None
+    note: str = ""
+
+
+def usable_labels(labels: Mapping[str, Any], rows: Mapping[str, int], where: str) -> Labels:
+    """Labels of each part as whole numbers; never an error, as no training needs them.
+
+    Words become the numbers of their sorted kinds, one-hot rows the number of their column.
+    Fractions, the wrong number of labels and the like are noted and left out.
+
+    labels: by part, arrays of anything; rows: by part, how many rows it has.
+    """
+    given = {part: _one_a_row(np.asarray(y)) for part, y in labels.items() if part in rows}
+    for part, y in given.items():
+        why = _unusable(y, rows[part])
+        if why:
+            at = where if len(given) == 1 else f"{where} ({part})"
+            return Labels({}, None, f"{at}: {why}: the labels are not used")
+    if any(y.dtype.kind in "OUS" for y in given.values()):
+        return _from_words(given, where)
+    return Labels({part: y.astype(np.int64) for part, y in given.items()})
+
+
+def _one_a_row(labels: NDArray[Any]) -> NDArray[Any]:
+    """A single column as a vector, one-hot rows as the number of their 1; others as they are."""
+    if labels.ndim != 2:
+        return labels
+    if labels.shape[1] == 1:
+        return labels[:, 0]
+    if labels.dtype.kind not in "buif" or labels.size == 0:
+        return labels
+    hot = np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()
+    return labels.argmax(axis=1) if hot else labels
+
+
+def _unusable(labels: NDArray[Any], rows: int) -> str:
+    """Why these labels cannot be used, or nothing."""
+    if labels.ndim != 1:
+        return f"an array of shape {labels.shape} is not one label a row"
+    if len(labels) != rows:
+        return f"{len(labels)} labels for {rows} rows"
+    if labels.dtype.kind in "OUS":
+        return ""
+    if labels.dtype.kind not in "buif":
+        return f"labels of dtype {labels.dtype}"
+    if labels.dtype.kind == "f":
+        whole = (labels == np.trunc(labels)) & np.isfinite(labels)
+        if not whole.all():
+            first = int(np.flatnonzero(~whole)[0])
+            return f"the label of row {first} (from 0) is {labels[first]}, no whole number"
+    if labels.size and not (float(labels.min()) >= -LIMIT and float(labels.max()) < LIMIT):
+        return f"labels from {labels.min()} to {labels.max()} do not fit int64"
+    return ""
+
+
+def _from_words(labels: Mapping[str, NDArray[Any]], where: str) -> Labels:
+    words = {part: np.array([_word(label) for label in y.tolist()]) for part, y in labels.items()}
+    kinds = np.unique(np.concatenate(list(words.values())))
+    if len(kinds) > MOST_KINDS:
+        note = f"{where}: {len(kinds)} different labels: they are not used"
+        return Labels({}, None, note)
+    numbers = {part: np.searchsorted(kinds, y).astype(np.int64) for part, y in words.items()}
+    return Labels(numbers, tuple(str(kind) for kind in kinds))
+
+
+def _word(label: Any) -> str:
+    return label.decode(errors="replace") if isinstance(label, bytes) else str(label)

@@ -1,0 +1,99 @@
+"""How a user's own data are to be read: what the options say, checked and kept with the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self
+
+from minivae.data.errors import DataError
+
+CHANNELS = (1, 3)  # grey, colour
+# Values that are read into memory whole take at most so many bytes; a larger .npy is streamed.
+MOST_IN_MEMORY = 2 << 30
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The options of `load` that say how a user's data are read.
+
+    label: the column (of a table or matrix) or the array (of an archive) that holds the labels.
+    shape: (height, width) or (height, width, 3) of a row seen as a picture.
+    resize: (height, width) to which pictures of a folder are brought.
+    one_hot: spread a table's text columns over columns of 0 and 1.
+    standardise: train on (x - mean) / deviation of each column.
+    split: hold a tenth of the rows out as `test`, where the data have no test part.
+    """
+
+    label: str | None = None
+    shape: tuple[int, ...] | None = None
+    resize: tuple[int, int] | None = None
+    one_hot: bool = False
+    standardise: bool = False
+    split: bool = True
+
+    def __post_init__(self) -> None:
+        if self.shape is not None:
+            object.__setattr__(self, "shape", checked_shape(self.shape))
+        if self.resize is not None:
+            object.__setattr__(self, "resize", checked_size("resize", self.resize))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What differs from the defaults, as JSON values; `split` is not a run's to choose."""
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "split"}
+        default = asdict(AS_IT_IS)
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in given.items()
+            if value != default[name]
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`; DataError for a key that a later version wrote."""
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise DataError(f"unknown key {unknown[0]!r} in how the data are read")
+        tuples: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**tuples)
+
+    def refuse(self, where: object, kind: str, *options: str) -> None:
+        """DataError where one of these options was given for data that it does not belong to."""
+        for name in options:
+            if getattr(self, name) not in (None, False):
+                raise DataError(
+                    f"{where}: --{name.replace('_', '-')} does not belong to {kind}; leave it out"
+                )
+
+    def with_changes(self, **changes: Any) -> Reading:
+        """The same reading with some options replaced."""
+        return replace(self, **changes)
+
+
+AS_IT_IS = Reading()  # no option given
+
+
+def checked_size(name: str, size: tuple[int, ...]) -> tuple[int, int]:
+    """(height, width), both at least 1; DataError otherwise."""
+    if len(size) != 2 or not all(isinstance(n, int) and n >= 1 for n in size):
+        raise DataError(f"{name} {size}: give a height and a width of at least 1, such as 32x32")
+    return size[0], size[1]
+
+
+def checked_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(height, width) or (height, width, 3); one channel is left out. DataError otherwise."""
+    good = len(shape) in (2, 3) and all(isinstance(n, int) and n >= 1 for n in shape)
+    if not good or (len(shape) == 3 and shape[2] not in CHANNELS):
+        raise DataError(
+            f"shape {','.join(str(n) for n in shape)}: give height,width or height,width,channels "
+            "with 1 channel (grey) or 3 (colour)"
+        )
+    return tuple(shape[:2]) if shape[2:] == (1,) else tuple(shape)
+
+
+def shape_words(shape: tuple[int, ...]) -> str:
+    """ "28x28" or "24x32 colour"."""
+    return f"{shape[0]}x{shape[1]}" + (" colour" if len(shape) == 3 else "")

@@ -1,0 +1,116 @@
+"""What a file is, by its first bytes, held against its name."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from minivae.data.errors import DataError
+from minivae.data.idx import GZIP_MAGIC, file_errors
+from minivae.data.npy import NPY_MAGIC, ZIP_MAGIC
+from minivae.data.tables import PARQUET_MAGIC
+
+FORMS = ".npy, .npz, .csv, .parquet, .mat, idx or idx.gz"
+# The forms that are read: what each is called, and the endings that promise it.
+_FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "npy": ("a .npy array", (".npy",)),
+    "npz": ("a zip archive (.npz)", (".npz",)),
+    "parquet": ("a Parquet table", (".parquet", ".pq")),
+    "mat": ("a MATLAB file (.mat)", (".mat",)),
+    "csv": ("a table in text (.csv)", (".csv", ".tsv", ".txt", ".tab", ".dat", ".data")),
+    "idx": ("idx or gzip data", (".gz", ".idx", "")),
+}
+_PROMISED = (".npy", ".npz", ".gz", ".parquet", ".pq", ".mat", ".csv", ".tsv")
+# What a file of another kind begins with, and what to do about it.
+_STRANGERS = (
+    (b"\x80", "a pickle, which minivae never loads; save the array with numpy.save"),
+    (b"<", "a web page or XML; the download went wrong, fetch the file again"),
+    (b"\x89PNG", "a single picture; give the folder that it lies in"),
+    (b"\xff\xd8\xff", "a single picture (JPEG); give the folder that it lies in"),
+    (b"GIF8", "a single picture (GIF); give the folder that it lies in"),
+    (b"\x89HDF", "HDF5; read it with h5py and save the array with numpy.save"),
+    (b"ARROW1", "Arrow or Feather; write it with to_parquet in pandas or Polars"),
+    (b"%PDF", "a PDF document; save the table in it as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook; save the sheet as CSV"),
+    (b"SQLite", "an SQLite database; write the table as CSV"),
+    (b"{", "JSON; read it with pandas and write it with to_csv or to_parquet"),
+)
+
+
+def sniff(path: Path) -> str:
+    """``npy``, ``npz``, ``idx``, ``parquet``, ``mat`` or ``csv`` by the file's first bytes.
+
+    Raises:
+        DataError: missing, empty, of no known form, or not what the name promises.
+    """
+    if not path.exists():
+        raise missing_file(path)
+    with file_errors(path), path.open("rb") as stream:
+        first = stream.read(4096)
+    if not first:
+        raise DataError(f"{path}: is empty (0 bytes); give a {FORMS} file with data in it")
+    found = _form_of(first, path.suffix.lower())
+    suffix = path.suffix.lower()
+    promised = next((form for form, (_, ends) in _FORMS.items() if suffix in ends), None)
+    kept = suffix not in _PROMISED or found == promised
+    if found is not None and kept:
+        return found
+    is_what = _stranger(first) if found is None else f"it is {_FORMS[found][0]}; rename it"
+    if found == "csv" and suffix != ".gz":
+        is_what = f"it is a table in text ({_header(first)}); rename it to .csv"
+    claim = f"is not a {suffix} file: " if suffix in _PROMISED else ""
+    raise DataError(f"{path}: {claim}{is_what}")
+
+
+def _form_of(first: bytes, suffix: str) -> str | None:
+    if first.startswith(NPY_MAGIC):
+        return "npy"
+    if first.startswith((ZIP_MAGIC, b"PK\x05\x06")):
+        return "npz"
+    if first.startswith(PARQUET_MAGIC):
+        return "parquet"
+    if first.startswith(b"MATLAB") or (suffix == ".mat" and first[:1] in (b"\0", b"\x0a")):
+        return "mat"
+    if first.startswith(GZIP_MAGIC) or (first[:2] == b"\0\0" and len(first) >= 4):
+        return "idx"
+    if any(first.startswith(magic) for magic, _ in _STRANGERS):
+        return None
+    return "csv" if _is_table(first, suffix) else None
+
+
+def _is_table(first: bytes, suffix: str) -> bool:
+    """Whether this is text that can be a table: named so, or numbers apart by signs."""
+    text = first.removeprefix(b"\xef\xbb\xbf")
+    if any(byte < 9 or 13 < byte < 32 for byte in text):
+        return False
+    named = suffix in _FORMS["csv"][1]
+    lines = text.splitlines()
+    apart = any(sign in lines[0] for sign in (b",", b";", b"\t", b"|")) if lines else False
+    return bool(lines) and (named or apart)
+
+
+def _header(first: bytes) -> str:
+    line = first.splitlines()[0][:60].decode("utf-8", "replace")
+    return f"CSV, whose first line is {line!r}"
+
+
+def _stranger(first: bytes) -> str:
+    for magic, words in _STRANGERS:
+        if first.startswith(magic):
+            return f"it looks like {words}"
+    return f"its first bytes ({first[:4].hex(' ')}) are of no known form; give a {FORMS} file"
+
+
+def missing_file(path: Path) -> DataError:
+    """The error for a path that is not there, naming a near one if there is any."""
+    folder = path.absolute().parent
+    if not os.path.isdir(folder):  # false for a name too long, where Path.is_dir raises
+        return DataError(f"{path}: there is no folder {folder}; check the path")
+    try:
+        names = [entry.name for entry in folder.iterdir()]
+    except OSError:
+        names = []
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]}?" if near else "check the path"
+    return DataError(f"{path}: there is no such file in {folder}; {hint}")

@@ -1,0 +1,109 @@
+"""Standardised columns: mean 0 and deviation 1 inside the model, the user's units outside it.
+
+With y = (x - m) / s for every column, log p(x) = log p(y) - sum of log s (change of variables).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+CHUNK = 8192  # rows taken together
+LOOKED_AT = 20_000  # rows that tell how the columns are scaled
+LARGE = 10.0  # a deviation from which the advice is given
+APART = 1000.0  # or the largest deviation over the smallest
+NAMED = 3  # columns in a message
+
+
+class Standard(NamedTuple):
+    """Mean and deviation of each column, float64 (D,); a column that is not scaled has 0 and 1."""
+
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, rows: Any, scale: float = 1.0, groups: Sequence[tuple[int, int]] | None = None
+    ) -> Self:
+        """From the values rows · scale (N, D); columns that never vary keep their deviation 1.
+
+        The 0s and 1s of one-hot `groups` (first column, column after the last) stay as they are.
+        """
+        mean, deviation = moments(rows)
+        mean, deviation = mean * scale, np.where(deviation > 0, deviation * scale, 1.0)
+        for first, after in groups or ():
+            mean[first:after], deviation[first:after] = 0.0, 1.0
+        return cls(mean, deviation)
+
+    @property
+    def log_volume(self) -> float:
+        """Sum of log deviations, nats: what -log p gains on the way back to the user's units."""
+        return float(np.log(self.deviation).sum())
+
+    def apply(self, x: NDArray[Any]) -> NDArray[Any]:
+        """(x - mean) / deviation, (N, D), of x's dtype, or float64 where x holds whole numbers."""
+        y = (np.asarray(x, dtype=np.float64) - self.mean) / self.deviation
+        return y.astype(x.dtype) if x.dtype.kind == "f" else y
+
+    def invert(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Back to the user's units, (N, D), of y's dtype."""
+        x = np.asarray(y, dtype=np.float64) * self.deviation + self.mean
+        return x.astype(y.dtype)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; floats come back as the same bits."""
+        return {"mean": self.mean.tolist(), "deviation": self.deviation.tolist()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(*(np.asarray(values[key], np.float64) for key in ("mean", "deviation")))
+
+
+def moments(rows: Any, chunk: int = CHUNK) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each column (D,), float64, in one pass over chunks.
+
+    The chunks' moments are joined as in Chan, Golub & LeVeque (1983), which loses no digits.
+    """
+    count, width = 0, rows.shape[1]
+    mean, squares = np.zeros(width), np.zeros(width)
+    for start in range(0, len(rows), chunk):
+        x = np.asarray(rows[start : start + chunk], dtype=np.float64)
+        own = x.mean(axis=0)
+        step = own - mean
+        total = count + len(x)
+        squares += ((x - own) ** 2).sum(axis=0) + step**2 * (count * len(x) / total)
+        mean += step * (len(x) / total)
+        count = total
+    return mean, np.sqrt(squares / max(count, 1))
+
+
+def scale_advice(rows: Any, scale: float, columns: Sequence[str] | None = None) -> str | None:
+    """One line where columns are so large or so unlike that a Gaussian's one variance fits few.
+
+    rows (N, D) as stored and the factor `scale` that makes values of them; None where all is well.
+    """
+    some = np.asarray(rows[:LOOKED_AT], dtype=np.float64) * scale
+    deviation = some.std(axis=0)
+    varying = np.flatnonzero(deviation > 0)
+    if varying.size == 0:
+        return None
+    order = varying[np.argsort(-deviation[varying], kind="stable")]
+    largest, smallest = deviation[order[0]], deviation[order[-1]]
+    if not (largest > LARGE or largest > APART * smallest):
+        return None
+
+    def said(j: int) -> str:
+        name = f"column {j}" if columns is None else repr(columns[j])
+        return f"{name} spans {some[:, j].min():g} to {some[:, j].max():g}"
+
+    named = [said(int(j)) for j in order[:NAMED]]
+    if order.size > NAMED:
+        named.append(said(int(order[-1])))
+    return (
+        f"unscaled data: {', '.join(named)}; one variance cannot fit them all, and training may "
+        "fail: standardise the columns (results stay in your units)"
+    )

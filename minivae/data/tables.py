@@ -1,0 +1,269 @@
+"""Tables: CSV and Parquet files, pandas and Polars frames, as rows with named columns."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minivae.data.arrays import from_arrays
+from minivae.data.dataset import Dataset
+from minivae.data.errors import DataError
+from minivae.data.idx import file_errors
+from minivae.data.labels import MOST_KINDS
+from minivae.data.names import nearest_words
+from minivae.data.reading import MOST_IN_MEMORY, Reading
+
+PARQUET_MAGIC = b"PAR1"
+SEPARATORS = ("\t", ";", ",", "|")
+NAMED = 3  # columns in a message
+
+
+class _Numbers(NamedTuple):
+    """A table as numbers (N, D) float64 with the columns' names and the one-hot groups."""
+
+    values: NDArray[np.float64]
+    columns: tuple[str, ...]
+    groups: tuple[tuple[int, int], ...]
+
+
+def load_csv(path: Path, reading: Reading) -> Dataset:
+    """A table in text: values apart by comma, semicolon, tab or |, with or without a header.
+
+    Raises:
+        DataError: rows of different lengths, text that is no number, missing values, no rows.
+    """
+    pandas = _pandas(path)
+    separator, decimal, header = _dialect(path)
+    with file_errors(path), warnings.catch_warnings():
+        warnings.simplefilter("error")  # pandas drops what is too long with a warning only
+        try:
+            frame = pandas.read_csv(
+                path,
+                sep=separator,
+                decimal=decimal,
+                header="infer" if header else None,
+                index_col=False,
+                skipinitialspace=True,
+                encoding="utf-8-sig",
+                low_memory=False,
+            )
+        except OSError:
+            raise
+        except Exception as error:  # pandas raises many kinds for a bad file
+            raise DataError(f"{path}: {_fault_of_text(str(error))}") from None
+    return load_frame(frame, reading, str(path), named=header)
+
+
+def _fault_of_text(said: str) -> str:
+    """What pandas says of a bad table, in words about the file."""
+    ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", said)
+    if ragged:
+        expected, line, found = ragged.groups()
+        return f"line {line} has {found} values where {expected} are expected; mend that line"
+    if "Length of header" in said:
+        return "its lines have more values than its header has names; mend the header"
+    return f"is no table that can be read ({' '.join(said.split())[:160]})"
+
+
+def load_parquet(path: Path, reading: Reading) -> Dataset:
+    """A table in a Parquet file. Raises DataError as :func:`load_csv` does."""
+    pandas = _pandas(path)
+    with file_errors(path):
+        try:
+            from pyarrow.parquet import ParquetFile
+
+            with ParquetFile(path) as file:
+                rows, width = file.metadata.num_rows, file.metadata.num_columns
+            _require_room(path, rows, width)
+            frame = pandas.read_parquet(path, engine="pyarrow")
+        except (OSError, DataError):
+            raise
+        except Exception as error:  # pyarrow raises many kinds for a bad file
+            raise DataError(f"{path}: is no whole Parquet file ({_brief(error)})") from None
+    return load_frame(frame, reading, str(path))
+
+
+def load_frame(
+    frame: Any, reading: Reading, name: str = "the frame", *, named: bool = True
+) -> Dataset:
+    """A pandas or Polars frame; text columns are refused by name, or spread by ``one_hot``.
+
+    Raises:
+        DataError: text, missing values, no rows, no such label.
+    """
+    reading.refuse(name, "a table", "resize")
+    if hasattr(frame, "to_pandas"):
+        frame = frame.to_pandas()
+    if len(frame) == 0:
+        raise DataError(f"{name}: has no rows below its header; at least one is needed")
+    frame = frame.rename(columns=str) if named else frame.set_axis(
+        [str(j) for j in range(frame.shape[1])], axis=1)  # fmt: skip
+    labels = None
+    if reading.label is not None:
+        labels = {"train": _label_column(frame, reading.label, name)}
+        frame = frame.drop(columns=_column(frame, reading.label, name))
+    table = _numbers(frame, reading.one_hot, name)
+    return from_arrays(
+        table.values,
+        labels=labels,
+        name=name,
+        split=reading.split,
+        shape=reading.shape,
+        source=name,
+        columns=table.columns if named or reading.one_hot else None,
+        groups=table.groups or None,
+        standardise=reading.standardise,
+    )
+
+
+def _pandas(path: Path) -> Any:
+    try:
+        import pandas
+    except ImportError:
+        raise DataError(
+            f'{path}: tables are read with pandas; pip install "minivae[tables]"'
+        ) from None
+    return pandas
+
+
+def _dialect(path: Path) -> tuple[str, str, bool]:
+    """The separator, the decimal sign, and whether the first line is a header."""
+    with file_errors(path), path.open("rb") as stream:
+        start = stream.read(1 << 20)
+    if path.stat().st_size > MOST_IN_MEMORY:
+        raise DataError(
+            f"{path}: {path.stat().st_size / 1e9:.1f} GB of text are too much to be read at once; "
+            "save the numbers with numpy.save, and the .npy is read piece by piece"
+        )
+    lines = [line for line in start.decode("utf-8-sig", "replace").splitlines() if line.strip()]
+    counts = {sign: lines[0].count(sign) for sign in SEPARATORS} if lines else {}
+    separator = max(counts, key=lambda sign: counts[sign]) if counts and any(
+        counts.values()) else ","  # fmt: skip
+    body = "".join(lines[1:50])
+    decimal = "," if separator != "," and "," in body and "." not in body else "."
+    fields = [field.strip(' "') for field in lines[0].split(separator)] if lines else []
+    return separator, decimal, not all(_is_number(field.replace(decimal, ".")) for field in fields)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _require_room(path: Path, rows: int, width: int) -> None:
+    size = 8 * rows * width
+    if size > MOST_IN_MEMORY:
+        raise DataError(
+            f"{path}: {rows} rows of {width} columns take {size / 1e9:.1f} GB; save the numbers "
+            "with numpy.save as float32, and the .npy is read piece by piece"
+        )
+
+
+def _column(frame: Any, label: str, name: str) -> str:
+    """The column called ``label``, or with that number; DataError naming a near one."""
+    known = list(frame.columns)
+    if label in known:
+        return label
+    if label.lstrip("-").isdigit() and -len(known) <= int(label) < len(known):
+        return str(known[int(label)])
+    raise DataError(
+        f"{name}: has no column {label!r}{nearest_words(label, known)}; it has "
+        f"{', '.join(known[:8])}{', …' if len(known) > 8 else ''}"
+    )
+
+
+def _label_column(frame: Any, label: str, name: str) -> NDArray[Any]:
+    column = frame[_column(frame, label, name)]
+    if column.dtype.kind in "biuf":
+        return np.asarray(column)
+    return np.array([str(value) for value in column.tolist()], dtype=object)
+
+
+def _numbers(frame: Any, one_hot: bool, name: str) -> _Numbers:
+    texts = [column for column in frame.columns if not _is_numeric(frame[column])]
+    if frame.shape[1] == 0:
+        raise DataError(f"{name}: has no column but the label's; at least one is needed")
+    if texts and not one_hot:
+        raise _text_refused(frame, texts, name)
+    values: list[NDArray[np.float64]] = []
+    columns: list[str] = []
+    groups: list[tuple[int, int]] = []
+    for column in frame.columns:
+        if column in texts:
+            kinds, hot = _spread(frame[column], column, name)
+            groups.append((len(columns), len(columns) + len(kinds)))
+            columns += [f"{column}={kind}" for kind in kinds]
+            values.append(hot)
+        else:
+            columns.append(column)
+            values.append(_numeric(frame[column], column, name)[:, None])
+    return _Numbers(np.concatenate(values, axis=1), tuple(columns), tuple(groups))
+
+
+def _is_numeric(column: Any) -> bool:
+    # pandas' own types (Int64, boolean, decimals of Arrow) have a kind as NumPy's have
+    return getattr(column.dtype, "kind", "O") in "biuf"
+
+
+def _numeric(column: Any, label: str, name: str) -> NDArray[np.float64]:
+    found = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    missing = np.flatnonzero(np.isnan(found))
+    if missing.size:
+        raise DataError(
+            f"{name}: row {missing[0]} (from 0), column {label!r} is missing (nan), "
+            f"{missing.size} of {len(found)} in this column; remove such rows or fill them in "
+            "before training"
+        )
+    return np.asarray(found)
+
+
+def _spread(column: Any, label: str, name: str) -> tuple[list[str], NDArray[np.float64]]:
+    """A text column's kinds and its 0s and 1s (N, kinds)."""
+    missing = np.flatnonzero(np.asarray(column.isna()))
+    if missing.size:
+        raise DataError(
+            f"{name}: row {missing[0]} (from 0), column {label!r} is missing; remove such rows or "
+            "fill them in before training"
+        )
+    words = np.array([str(value) for value in column.tolist()])
+    kinds, numbers = np.unique(words, return_inverse=True)
+    if len(kinds) > MOST_KINDS:
+        raise DataError(
+            f"{name}: column {label!r} has {len(kinds)} different texts, too many for --one-hot; "
+            f"leave it out with --label {label!r}"
+        )
+    return [str(kind) for kind in kinds], np.eye(len(kinds))[numbers.ravel()]
+
+
+def _text_refused(frame: Any, texts: Sequence[str], name: str) -> DataError:
+    """The error for columns that are no numbers: a mixed one by its cell, others by name."""
+    column = frame[texts[0]]
+    cells = [str(value) for value in column.tolist()]
+    bad = [i for i, cell in enumerate(cells) if not _is_number(cell)]
+    if bad and len(bad) * 2 < len(cells):
+        return DataError(
+            f"{name}: column {texts[0]!r} holds numbers, but row {bad[0]} (from 0) is "
+            f"{cells[bad[0]]!r}; mend or remove that row"
+        )
+    listed = ", ".join(repr(text) for text in itertools.islice(texts, NAMED))
+    more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    plural = "columns" if len(texts) > 1 else "column"
+    return DataError(
+        f"{name}: {plural} {listed}{more} hold{'' if len(texts) > 1 else 's'} text (such as "
+        f"{cells[0]!r}); name the labels' with --label COLUMN, spread text over columns of 0 and "
+        "1 with --one-hot, or remove it"
+    )
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__

@@ -1,0 +1,135 @@
+"""Folders of pictures and stacks of pictures: their shape, their scale, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minivae.data import from_arrays, load
+from minivae.data.shape import guessed_shape
+from tests.data.refusals import refused
+
+rng = np.random.default_rng(7)
+COLOUR = rng.integers(0, 256, (20, 5, 7, 3), dtype=np.uint8)
+
+
+def save(path: Path, pixels: np.ndarray, **options: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Twenty colour pictures of 5x7, ten cats and ten dogs."""
+    for i, pixels in enumerate(COLOUR):
+        save(tmp_path / ("cats" if i < 10 else "dogs") / f"{i:02}.png", pixels)
+    return tmp_path
+
+
+def test_sub_folders_are_labels_and_colours_are_kept(folder: Path) -> None:
+    found = load(folder, split=False)
+    assert found.shape == (5, 7, 3) and found.scale == 1 / 255 and found.train.dtype == np.uint8
+    np.testing.assert_array_equal(found.train.reshape(COLOUR.shape), COLOUR)
+    assert found.label_names == ("cats", "dogs")
+    np.testing.assert_array_equal(found.train_labels, np.repeat([0, 1], 10))
+
+
+def test_train_and_test_folders_are_parts(folder: Path) -> None:
+    (folder / "train").mkdir()
+    for name in ("cats", "dogs"):
+        (folder / name).rename(folder / "train" / name)
+    save(folder / "test" / "dogs" / "a.png", COLOUR[3])
+    found = load(folder)
+    assert len(found.train) == 20 and len(found.test) == 1
+    assert found.label_names == ("cats", "dogs") and found.test_labels.tolist() == [1]  # type: ignore[union-attr]
+
+
+def test_sizes_that_differ_name_the_option(folder: Path) -> None:
+    save(folder / "cats" / "odd.jpg", np.zeros((9, 7), dtype=np.uint8))
+    refused(load, folder, "2 sizes", "20 of 5x7", "odd.jpg is 9x7", "--resize 5x7")
+    found = load(folder, resize=(4, 6))
+    assert found.shape == (4, 6, 3) and len(found.train) + len(found.test) == 21
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"hello", b"\xff\xd8\xff\xe0cut"])
+def test_a_broken_picture_is_named(folder: Path, content: bytes) -> None:
+    bad = folder / "dogs" / "bad.png"
+    bad.write_bytes(content)
+    refused(lambda _: load(folder), bad, "no whole picture")
+    whole = (folder / "dogs" / "11.png").read_bytes()
+    bad.write_bytes(whole[: len(whole) // 2])
+    refused(lambda _: load(folder), bad, "no whole picture", "truncated")
+
+
+def test_folders_without_pictures(tmp_path: Path) -> None:
+    refused(load, tmp_path, "without pictures", "nothing")
+    (tmp_path / "notes.txt").write_text("hello")
+    refused(load, tmp_path, "notes.txt")
+
+
+def test_grey_deep_and_transparent_pictures(tmp_path: Path) -> None:
+    grey = save(tmp_path / "grey" / "a.png", COLOUR[0, :, :, 0]).parent
+    assert load(grey).shape == (5, 7)
+    deep = rng.integers(0, 65536, (5, 7)).astype(np.uint16)
+    found = load(save(tmp_path / "deep" / "a.png", deep).parent)
+    np.testing.assert_allclose(found.values().reshape(5, 7), deep / 65535, atol=1e-6)
+    clear = np.zeros((5, 7, 4), dtype=np.uint8)
+    on_white = load(save(tmp_path / "clear" / "a.png", clear).parent)
+    assert on_white.shape == (5, 7, 3) and on_white.values().min() == 1.0
+
+
+def test_a_photo_is_turned_as_its_camera_says(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lying on its side
+    save(tmp_path / "a.jpg", np.zeros((5, 7, 3), dtype=np.uint8), exif=exif)
+    assert load(tmp_path).shape == (7, 5, 3)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float64, np.float32])
+def test_stacks_of_pictures_are_scaled_by_their_white(kind: Any) -> None:
+    for stack, shape in (
+        (COLOUR, (5, 7, 3)),
+        (COLOUR[..., :1], (5, 7)),
+        (COLOUR[..., 0], (5, 7)),
+        (COLOUR.transpose(0, 3, 1, 2), (5, 7, 3)),
+    ):
+        found = from_arrays(stack.astype(kind), split=False)
+        assert found.shape == shape and found.scale == pytest.approx(1 / 255)
+        expected = COLOUR[..., : 3 if len(shape) == 3 else 1].reshape(20, -1) / 255
+        np.testing.assert_allclose(found.values(), expected, atol=1e-6)
+    flat = from_arrays(COLOUR.reshape(20, -1).astype(kind), shape=(5, 7, 3), split=False)
+    np.testing.assert_allclose(flat.values(), COLOUR.reshape(20, -1) / 255, atol=1e-6)
+
+
+def test_other_whites() -> None:
+    deep = (COLOUR.astype(np.uint16) * 257)[..., 0]
+    assert from_arrays(deep).scale == 1 / 65535
+    assert from_arrays(COLOUR[..., 0] % 17).scale == 1 / 255  # bytes count to 255, always
+    assert from_arrays((COLOUR[..., 0] % 17).astype(float)).scale == 1 / 16
+    assert from_arrays(COLOUR[..., 0] / 255).scale == 1.0
+    assert from_arrays(COLOUR[..., 0] / 255 - 0.5).scale == 1.0
+
+
+def test_a_square_is_guessed_only_where_the_rows_look_like_one() -> None:
+    def blurred(h: int, w: int, c: int = 1) -> np.ndarray:
+        x = rng.normal(size=(60, h, w, c))
+        for axis in (1, 2):
+            x = x + np.roll(x, 1, axis) + np.roll(x, -1, axis)
+        return x.reshape(60, -1)
+
+    assert guessed_shape(blurred(12, 12), "x")[0] == (12, 12)
+    for rows in (
+        blurred(24, 32, 3),  # 48x48 numbers
+        rng.normal(size=(50, 64)),
+        rng.normal(size=(50, 64)) * np.arange(64) ** 3,
+        np.cumsum(rng.normal(size=(50, 64)), axis=1),
+        np.ones((3, 64)),
+    ):
+        found, note = guessed_shape(rows, "x")
+        assert found is None and "--shape H,W" in note
+    assert guessed_shape(rng.normal(size=(5, 60)), "x") == (None, "")

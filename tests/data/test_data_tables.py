@@ -1,0 +1,106 @@
+"""Tables: CSV, Parquet and frames, their labels, their text, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minivae.data import DataError, load
+from tests.data.refusals import refused
+
+pandas = pytest.importorskip("pandas")
+
+rng = np.random.default_rng(2)
+FRAME = pandas.DataFrame(
+    {
+        "age": rng.normal(40, 9, 30).round(2),
+        "income": rng.normal(3e4, 9e3, 30).round(1),
+        "city": rng.choice(["Paris", "Rome"], 30),
+        "kind": rng.choice(["a", "b", "c"], 30),
+    }
+)
+
+
+def csv(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "german", "parquet", "pandas", "polars"])
+def test_the_same_table_in_every_form(tmp_path: Path, form: str) -> None:
+    what: Any = tmp_path / f"t.{form}"
+    if form == "csv":
+        FRAME.to_csv(what, index=False)
+    elif form == "tsv":
+        FRAME.to_csv(what, index=False, sep="\t")
+    elif form == "german":
+        FRAME.to_csv(what := tmp_path / "t.csv", index=False, sep=";", decimal=",")
+    elif form == "parquet":
+        pytest.importorskip("pyarrow")
+        FRAME.to_parquet(what)
+    elif form == "pandas":
+        what = FRAME
+    else:
+        pytest.importorskip("pyarrow")
+        what = pytest.importorskip("polars").from_pandas(FRAME)
+    found = load(what, label="kind", one_hot=True, split=False)
+    assert found.columns == ("age", "income", "city=Paris", "city=Rome")
+    assert found.groups == ((2, 4),) and found.label_names == ("a", "b", "c")
+    np.testing.assert_array_equal(found.train[:, 0], FRAME["age"].to_numpy(np.float32))
+    np.testing.assert_array_equal(found.train[:, 2], FRAME["city"] == "Paris")
+    np.testing.assert_array_equal(found.train_labels, FRAME["kind"].map({"a": 0, "b": 1, "c": 2}))
+
+
+def test_text_is_refused_by_name(tmp_path: Path) -> None:
+    FRAME.to_csv(tmp_path / "t.csv", index=False)
+    refused(load, tmp_path / "t.csv", "'city', 'kind'", "such as", "--label", "--one-hot")
+    refused(lambda p: load(p, label="knd"), tmp_path / "t.csv", "'knd'", "did you mean kind?")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b\n1,2\n3,4,5\n", ["line 3 has 3 values where 2"]),
+        ("a,b\n1,2\n3\n", ["row 1 (from 0), column 'b' is missing"]),
+        ("a,b\n1,2,3\n3,4,5\n", ["more values than its header"]),
+        ("a,b\n1,2\n3,oops\n4,5\n", ["column 'b' holds numbers", "row 1", "'oops'"]),
+        ("a,b\n1,2\n3,inf\n4,5\n", ["row 1", "column 'b'", "inf"]),
+        ("a,b\n", ["no rows"]),
+        ("kind\nx\n", ["'kind' holds text"]),
+    ],
+)
+def test_a_bad_table_is_one_line(tmp_path: Path, text: str, words: list[str]) -> None:
+    refused(load, csv(tmp_path / "t.csv", text), *words)
+
+
+def test_a_table_without_a_header(tmp_path: Path) -> None:
+    path = csv(tmp_path / "t.csv", "1,2,0\n3,4,1\n")
+    assert load(path).columns is None and load(path).train.shape == (2, 3)
+    found = load(path, label="2")
+    assert found.train.shape == (2, 2) and found.train_labels.tolist() == [0, 1]  # type: ignore[union-attr]
+
+
+def test_a_table_gets_no_picture_unless_it_is_asked_for() -> None:
+    columns = [f"pixel{j}" for j in range(64)]
+    frame = pandas.DataFrame(np.tile(np.arange(0, 240, 30), (5, 8)), columns=columns)
+    assert load(frame).shape is None and load(frame).columns == tuple(columns)
+    pictures = load(frame, shape=(8, 8))
+    assert pictures.shape == (8, 8) and pictures.columns is None
+    assert pictures.scale == pytest.approx(1 / 255)
+
+
+def test_a_damaged_parquet_file(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "t.parquet"
+    FRAME.to_parquet(path)
+    path.write_bytes(path.read_bytes()[:-9])
+    refused(load, path, "no whole Parquet")
+
+
+def test_one_hot_refuses_names_of_rows() -> None:
+    frame = pandas.DataFrame({"id": [f"row {i}" for i in range(1500)], "x": np.arange(1500.0)})
+    with pytest.raises(DataError, match="1500 different texts"):
+        load(frame, one_hot=True)
