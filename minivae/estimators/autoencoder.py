@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -44,6 +44,8 @@ class Autoencoder(LatentEstimator):
     After fit: `params_` (named tensors), `mean_` (D,) subtracted from the data, `losses_` (steps,).
     A linear model computes in float64; a deep one in float32.
     """
+
+    FITTED = ("mean_", "losses_")
 
     def __init__(
         self,
@@ -120,6 +122,19 @@ class Autoencoder(LatentEstimator):
             return np.asarray(X[rows], dtype=np.float32) - mean
 
         return batch
+
+    def _tensors(self) -> dict[str, Array]:
+        return {**super()._tensors(), **self.params_}
+
+    def _facts(self) -> dict[str, Any]:
+        return {"hidden": list(self.config_.hidden), "activation": self.config_.activation}
+
+    def _restore(self, facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
+        super()._restore(facts, tensors)
+        sizes = (self.n_features_in_, self.latent_dim_)
+        self.config_ = AutoencoderConfig(*sizes, tuple(facts["hidden"]), facts["activation"])
+        layout = autoencoder_layout(self.config_)
+        self.params_ = {entry.name: tensors[entry.name] for entry in layout.entries}
 
     def _parameters(self, dtype: Any) -> Parameters:
         return {name: tensor.astype(dtype) for name, tensor in self.params_.items()}
