@@ -31,15 +31,18 @@ def complex_step(
 
 
 def bisect(gap: Callable[[Array], float], size: int) -> int:
-    """The wrong one of `size` entries: halves the set, keeping the half whose `gap(mask)` is larger
-    (NaN is the largest). log2(size) rounds."""
-    low, high = 0, size
+    """The wrong one of `size` entries: halves the set, keeping the half with the larger part of
+    `gap(mask)`, which adds up over entries; log2(size) + 1 calls."""
+    low, high, whole = 0, size, gap(np.ones(size))
     while high - low > 1:
         middle = (low + high) // 2
-        masks = np.zeros((2, size))
-        masks[0, low:middle] = masks[1, middle:high] = 1.0
-        first = gap(masks[0])
-        low, high = (low, middle) if not first <= gap(masks[1]) else (middle, high)
+        mask = np.zeros(size)
+        mask[low:middle] = 1.0
+        left = gap(mask)
+        if abs(left) > abs(whole - left) or not np.isfinite(left):
+            high, whole = middle, left
+        else:
+            low, whole = middle, whole - left
     return low
 
 
