@@ -58,7 +58,7 @@ def explore(
     models = [vae_panel(scene, x, pair)]
     if beside:
         view.console.say(f"training a plain autoencoder of the same sizes, {AE_STEPS} updates …")
-        models.append(autoencoder_panel(model, view.dataset.values("train"), x, pair))
+        models.append(autoencoder_panel(model, view.dataset.user_values("train"), x, pair))
     text = explorer.page(
         f"The latent space of {scene.name}",
         models,
@@ -67,6 +67,8 @@ def explore(
         rows=some,
         labels=None if shown.labels is None else shown.labels[some],
         colours=LABEL_COLOURS,
+        names=shown.label_names,
+        limits=(scene.look.low, scene.look.high),
         note=note_of(model.latent_dim, shown, len(some)),
     )
     path.write_text(text, encoding="utf-8")

@@ -42,15 +42,17 @@ def generate(
     if sampler == "prior":
         codes = sampling.prior_codes(n, J, seed)
     else:
-        mu, logvar = show.scene.encode(show.dataset.values("train"))
+        mu, logvar = show.scene.encode(show.dataset.user_values("train"))
         codes = (
             sampling.aggregate_codes(mu, logvar, n, seed)
             if sampler == "aggregate"
             else sampling.mixture_codes(mu, n, seed)
         )
-    x = show.scene.decode(codes)
-    if draw:
-        x = sampling.draw_data(x, show.run.model, show.run.c, seed)
+    scene = show.scene
+    x = scene.decode(codes)
+    if draw:  # in the units of the model, in which its c is
+        x = sampling.draw_data(scene.to_model(x), show.run.model, show.run.c, seed)
+        x = scene.to_user(x)
     if path.suffix == ".npy":
         save_array(path, x)
     else:

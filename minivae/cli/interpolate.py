@@ -109,13 +109,13 @@ def draw_walks(view: RunView, ends: Ends, steps: int, path: Path) -> tuple[str, 
     else:
         t = np.linspace(0, 1, steps)[:, None]
         strips["pixels"] = (1 - t) * ends.x_a + t * ends.x_b
-        facts["middle_distance"] = middle = middle_distances(strips, view.dataset.values("train"))
+        facts["middle_distance"] = middle = middle_distances(strips, view.dataset.user_values("train"))
         caption += (
             ", and the pixels merely faded. Distance of the middle picture to the nearest training "
             f"datum: straight {middle['straight']:.2f}, arc {middle['arc']:.2f}, "
             f"faded {middle['pixels']:.2f}."
         )
-    plots.interpolations(path, [*strips.items()], scene.shape, scene.look, caption)
+    plots.interpolations(path, [*strips.items()], scene.shape, scene.look, caption, scene.columns)
     return caption, facts
 
 

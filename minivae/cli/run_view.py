@@ -79,9 +79,9 @@ class RunView:
 
         run = self.run
         shape = run.shape if run.look else self.dataset.shape
-        look = run.look or look_of(self.dataset.values("train"))
+        look = run.look or look_of(self.dataset.user_values("train"))
         p = layout_of(run.model).views(self.K.to_device(run.theta))
-        return Scene(self.K, p, run.model, run.name, shape, look)
+        return Scene(self.K, p, run.model, run.name, shape, look, run.columns, run.standard)
 
     def active_dims(self) -> tuple[int, int]:
         """The two dimensions that tell most about data like the model's own samples.

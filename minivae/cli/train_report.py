@@ -60,7 +60,7 @@ def measure_test(request: TrainRequest, result: TrainResult) -> dict[str, Any]:
     dynamic = config.binarise == "dynamic"
     p = layout_of(model).views(K.to_device(result.theta))
     e = evaluate(K, p, getattr(dataset, split), model, seed=config.seed, scale=dataset.scale,
-                 binarise=dynamic)  # fmt: skip
+                 binarise=dynamic).in_user_units(dataset.log_volume)  # fmt: skip
     n = len(e.reconstruction)
     report = latent_report(e.mu, e.kl)
     grey = model.likelihood == "bernoulli" and not dynamic and not dataset.fixed_binary

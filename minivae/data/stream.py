@@ -124,11 +124,11 @@ class FileRows:
 
         return FileRows(self.source, self._index, both)
 
-    def chunks(self) -> Iterator[tuple[int, NDArray[Any]]]:
-        """The rows from the first to the last, with the number of each chunk's first row."""
+    def chunks(self) -> Iterator[NDArray[Any]]:
+        """The rows from the first to the last, in pieces that are read at once."""
         step = max(1, RUN_BYTES // max(1, self.source.row_bytes))
         for start in range(0, len(self), step):
-            yield start, self._read(np.arange(start, min(start + step, len(self))))
+            yield self._read(np.arange(start, min(start + step, len(self))))
 
     def min(self) -> float:
         """A lower bound of all values: the file's least, where it was looked for."""
@@ -140,7 +140,7 @@ class FileRows:
 
     def _range(self) -> tuple[float, float]:
         if self._limits is None:
-            found = [(float(x.min()), float(x.max())) for _, x in self.chunks()]
+            found = [(float(x.min()), float(x.max())) for x in self.chunks()]
             self._limits = min(low for low, _ in found), max(high for _, high in found)
         return self._limits
 
@@ -177,3 +177,11 @@ def _as_float32(x: NDArray[Any]) -> NDArray[Any]:
 def select(rows: Any, index: NDArray[np.int64]) -> Any:
     """Rows by number: a copy of an array's, or a file's, which stay unread."""
     return rows.select(index) if isinstance(rows, FileRows) else rows[index]
+
+
+def chunks(rows: Any) -> Iterator[NDArray[Any]]:
+    """Rows in pieces, from the first to the last: an array in one, a file's as they are read."""
+    if isinstance(rows, FileRows):
+        yield from rows.chunks()
+    else:
+        yield rows

@@ -8,7 +8,6 @@ are read to their own places, and what the call before left there is given back 
 from __future__ import annotations
 
 import mmap
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,24 +97,3 @@ class Window:
         if last > first:
             self._memory.madvise(mmap.MADV_DONTNEED, first, last - first)
         self._held.remove(block)
-
-
-def windowed_step(make: Any, rows: FileRows) -> WindowedStep:
-    """The step that ``make(array)`` gives for an array, on rows that lie on disk."""
-    window = Window(rows)
-    return WindowedStep(make(window.array), window)
-
-
-class WindowedStep:
-    """A backend's training step whose rows are brought into memory before each call."""
-
-    def __init__(self, step: Any, window: Window) -> None:
-        self.step, self.window = step, window
-
-    def __call__(self, rows: NDArray[np.int64], t: int, lr: Any, beta: Any) -> None:
-        """n updates from t on: rows (n, B), lr and beta (n,)."""
-        self.window.show(rows)
-        self.step(rows, t, lr, beta)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.step, name)
