@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from minivae.parts import LIKELIHOODS, OBJECTIVES, Likelihood
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -18,13 +20,19 @@ class Objective:
     data_dim: int
     latent_dim: int = 2
     likelihood: str = "bernoulli"
-    c: float | str = 1.0  # Gaussian only; "learned" makes it a parameter
+    c: float | str = 1.0  # the likelihood's scale; "learned" makes it a parameter
     beta: float = 1.0
     free_bits: float = 0.0
     draws: int = 1
     warmup: float = 0.0
     binarise: str = "none"
     learned_c: float | None = None  # a run's present value of a learned c
+    objective: str = "elbo"
+
+    @property
+    def model(self) -> Likelihood:
+        """The likelihood's record."""
+        return LIKELIHOODS[self.likelihood]
 
 
 def explain(objective: Objective) -> dict[str, Any]:
@@ -51,8 +59,8 @@ def check(o: Objective) -> None:
     for name, size in (("data_dim", o.data_dim), ("latent", o.latent_dim), ("draws", o.draws)):
         if size < 1:
             raise ValueError(f"{name} is {size}; it must be at least 1")
-    if o.likelihood not in ("bernoulli", "gaussian"):
-        raise ValueError(f"unknown likelihood {o.likelihood!r}; there are bernoulli and gaussian")
+    LIKELIHOODS.require(o.likelihood)
+    OBJECTIVES.require(o.objective)
     if isinstance(o.c, str) and o.c != "learned":
         raise ValueError(f"c is {o.c!r}; give a positive number or learned")
     if not isinstance(o.c, str) and not 0 < o.c < math.inf:
@@ -64,13 +72,12 @@ def check(o: Objective) -> None:
 
 def loss_formula(o: Objective) -> str:
     """The loss in one line, with the configuration's numbers in it (E28, E30, E31)."""
-    draws = "" if o.draws == 1 else f" mean over {o.draws} draws of"
     kl = "sum_j KL_j"
     if o.free_bits > 0:
         kl = f"sum_j max({o.free_bits:g}, mean over batch of KL_j)"
     beta = "beta(t)" if o.warmup > 0 else f"{o.beta:g}"
     weight = "" if beta == "1" else f"{beta} * "
-    return f"loss = mean over batch of{draws} [-log p(x|z)] + {weight}{batch_mean(kl, o)}"
+    return OBJECTIVES[o.objective].formula(o.draws, weight, batch_mean(kl, o))
 
 
 def batch_mean(kl: str, o: Objective) -> str:
@@ -79,14 +86,7 @@ def batch_mean(kl: str, o: Objective) -> str:
 
 def reconstruction_formula(o: Objective) -> str:
     """-log p(x|z) of one datum (E20 or E23)."""
-    d = o.data_dim
-    if o.likelihood == "bernoulli":
-        return f"-log p(x|z) = sum over {d} pixels of softplus(logit) - x * logit"
-    if o.c == "learned":
-        return f"-log p(x|z) = |x - f(z)|^2 / (2c) + {d}/2 * log(2 pi c), c learned"
-    c = float(o.c)
-    constant = 0.5 * d * math.log(2 * math.pi * c)
-    return f"-log p(x|z) = {1 / (2 * c):.6g} * |x - f(z)|^2 {constant:+.6g}   (sum over {d} pixels)"
+    return o.model.formula(o.data_dim, None if o.c == "learned" else float(o.c))
 
 
 def kl_formula(o: Objective) -> str:
@@ -100,9 +100,10 @@ def kl_formula(o: Objective) -> str:
 def setting(o: Objective) -> dict[str, Any]:
     """The same setting under each of its names; None where a name does not apply."""
     c = present_c(o)
-    if o.likelihood == "bernoulli" or c is None:
-        return {"c": None if o.likelihood == "bernoulli" else o.c, "sigma2": None, "sigma": None,
-                "beta": o.beta, "C": None, "c_at_beta_1": None}  # fmt: skip
+    if c is None or not o.model.squared_error:
+        scale = None if o.model.scale is None else o.c if c is None else c
+        return {"c": scale, "sigma2": None, "sigma": None, "beta": o.beta, "C": None,
+                "c_at_beta_1": None}  # fmt: skip
     return {
         "c": c,
         "sigma2": c,
@@ -115,21 +116,23 @@ def setting(o: Objective) -> dict[str, Any]:
 
 
 def present_c(o: Objective) -> float | None:
-    """The Gaussian's c as a number, where there is one."""
+    """The likelihood's scale as a number, where there is one."""
+    if o.model.scale is None:
+        return None
     return o.learned_c if o.c == "learned" else float(o.c)
 
 
 def conversions(o: Objective) -> list[dict[str, Any]]:
     """The same objective as others would type it: what multiplies the KL in each convention."""
     d, j = o.data_dim, o.latent_dim
-    name = "cross-entropy" if o.likelihood == "bernoulli" else "-log p(x|z)"
+    name = o.model.term
     rows = [
         row(f"sum over pixels of {name} + w * KL (this project, E28)", o.beta),
         row(f"mean over pixels of {name} + w * KL ('kld weight')", o.beta / d),
         row(f"mean over pixels of {name} + w * mean over latent dims of KL", o.beta * j / d),
     ]
     c = present_c(o)
-    if o.likelihood == "gaussian" and c is not None:
+    if o.model.squared_error and c is not None:
         weight = 2 * c * o.beta
         rows += [
             row("sum of squared errors + w * KL", weight),
@@ -148,7 +151,11 @@ def row(convention: str, value: float, symbol: str = "w") -> dict[str, Any]:
 
 def remarks(o: Objective) -> list[str]:
     """What a reader of the figures should know about this very configuration."""
-    notes = [*bernoulli_remarks(o)] if o.likelihood == "bernoulli" else [*gaussian_remarks(o)]
+    notes = [*o.model.remarks]
+    if o.model.binary:
+        notes += binary_remarks(o)
+    if o.model.squared_error:
+        notes += squared_error_remarks(o)
     if o.beta == 0:
         notes.append(
             "beta = 0: the KL is not trained; the latent space has no reason to be regular."
@@ -172,7 +179,7 @@ def remarks(o: Objective) -> list[str]:
     return notes
 
 
-def bernoulli_remarks(o: Objective) -> list[str]:
+def binary_remarks(o: Objective) -> list[str]:
     notes = [
         "Bernoulli: there is no c or sigma^2 to set; beta alone weighs the two terms "
         "(beta = 1 is the bound on -log p(x))."
@@ -189,7 +196,7 @@ def bernoulli_remarks(o: Objective) -> list[str]:
     return notes
 
 
-def gaussian_remarks(o: Objective) -> list[str]:
+def squared_error_remarks(o: Objective) -> list[str]:
     if o.c != "learned":
         notes = ["C, c, sigma^2 and beta are one knob: only c * beta moves the optimum."]
         if o.beta not in (0, 1):

@@ -13,6 +13,8 @@ import numpy as np
 from minivae.models import vae
 from minivae.models.config import ModelConfig
 from minivae.ops.philox import GENERATE, normals, uniforms
+from minivae.parts import LIKELIHOODS
+from minivae.parts.likelihoods import Noise
 from minivae.types import Array
 
 SAMPLERS = ("prior", "aggregate", "mixture")
@@ -73,14 +75,31 @@ def mixture_codes(mu: Array, n: int, seed: int, components: int = 10) -> Array:
     return np.asarray(codes[order], dtype=np.float32)  # sample() returns them by component
 
 
-def draw_data(mean: Array, config: ModelConfig, c: float | None, seed: int) -> Array:
-    """x from p(x|z), given its mean (N, D): coin flips, or the Gaussian's noise added (E10)."""
-    rows = np.arange(len(mean))
-    if config.likelihood == "bernoulli":
-        u = uniforms(seed, GENERATE, PIXELS, rows, mean.shape[1])
-        return (u < mean).astype(np.float32)
-    noise = normals(seed, GENERATE, PIXELS, rows, mean.shape[1])
-    return np.asarray(mean + np.float32(np.sqrt(c or 1.0)) * noise)
+def draw_all(K: Any, p: dict[str, Any], z: Array, config: ModelConfig, seed: int) -> Array:
+    """x (N, D) from p(x|z) for all codes z (N, J); each is a function of (seed, its number) (E10).
+
+    Coin flips for the Bernoulli likelihood, noise added for the Gaussian one: see its record.
+    """
+    likelihood = LIKELIHOODS[config.likelihood]
+    z = np.ascontiguousarray(z, dtype=np.float32)
+    parts = []
+    for start in range(0, len(z), MAX_ROWS):
+        rows = np.arange(start, min(start + MAX_ROWS, len(z)))
+        out = vae.decode(K, p, K.to_device(z[rows]), config)
+        extra = vae.beside_output(p, out, config)
+        mean = K.to_host(likelihood.mean(K, out, *extra))
+        host = [K.to_host(e) if hasattr(e, "dtype") else e for e in extra]
+        parts.append(likelihood.draw(mean, K.to_host(out), noise_of(seed, rows, mean), *host))
+    return np.concatenate(parts)
+
+
+def noise_of(seed: int, rows: Array, like: Array) -> Noise:
+    """The random numbers for drawing the data of these rows, of the shape of `like` (N, D)."""
+    D = like.shape[1]
+    return Noise(
+        uniforms=lambda: uniforms(seed, GENERATE, PIXELS, rows, D),
+        normals=lambda: normals(seed, GENERATE, PIXELS, rows, D),
+    )
 
 
 def linear_path(a: Array, b: Array, steps: int) -> Array:

@@ -106,7 +106,7 @@ def test_words_for_grey_targets_warmup_free_bits_beta_and_learned_c() -> None:
     ("wrong", "message"),
     [
         ({"data_dim": 0}, "data_dim is 0"),
-        ({"likelihood": "poisson"}, "unknown likelihood"),
+        ({"likelihood": "fish"}, "must be one of"),
         ({"likelihood": "gaussian", "c": -1.0}, "must be positive"),
         ({"likelihood": "gaussian", "c": float("nan")}, "must be positive"),
         ({"likelihood": "gaussian", "c": "auto"}, "or learned"),

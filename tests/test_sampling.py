@@ -12,7 +12,7 @@ from minivae.models.vae import decode_mean, encode, layout_of
 from minivae.sampling import (
     aggregate_codes,
     decode_all,
-    draw_data,
+    draw_all,
     encode_all,
     linear_path,
     mixture_codes,
@@ -64,7 +64,7 @@ def test_encoding_and_decoding_in_chunks(likelihood: str) -> None:
     np.testing.assert_allclose(logvar, whole[1], rtol=1e-5, atol=1e-6)
     mean = decode_all(K, p, mu, config)
     np.testing.assert_allclose(mean, decode_mean(K, p, mu, config), rtol=1e-5, atol=1e-6)
-    drawn = draw_data(mean, config, 0.09, seed=2)
+    drawn = draw_all(K, p, mu, config, seed=2)
     if likelihood == "bernoulli":
         assert set(np.unique(drawn)) == {0.0, 1.0}
         assert abs((drawn - mean).mean()) < 0.02

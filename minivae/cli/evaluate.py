@@ -9,7 +9,6 @@ import typer
 
 from minivae.cli import options
 
-
 SHOWN_COLUMNS = 5
 
 
@@ -52,7 +51,8 @@ def evaluate(
 
     check_targets(dataset, loaded.model.likelihood)
     K = choose_backend(backend, threads, console, tf32=tf32)
-    rows = getattr(dataset, split)[:limit]
+    rows = getattr(dataset, split)
+    rows = rows if limit is None else rows[:limit]
     with counting(f"evaluating, {samples} samples", len(rows), console) as progress:
         result = measure(K, loaded, rows, dataset, samples, seed, progress)
     result = {"run": str(run), "checkpoint": loaded.which, "data": dataset.name, "split": split,
@@ -130,8 +130,10 @@ def columns_explained(
 
 def targets_in_words(likelihood: str, binarised: bool, binary: bool) -> str:
     """What log p is the likelihood of."""
-    if likelihood == "gaussian":
-        return "as given (a density: nats may have either sign)"
+    from minivae.parts import LIKELIHOODS
+
+    if not LIKELIHOODS[likelihood].binary:
+        return LIKELIHOODS[likelihood].targets
     if binarised:
         return "binarised, one fixed draw per datum"
     return "binary, as given" if binary else "grey, as given (a cross-entropy, not a likelihood)"

@@ -13,7 +13,7 @@ from minivae.cli import options
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
     short = "Print the exact loss, in every convention."
-    app.command("explain-loss", short_help=short)(explain_loss)
+    app.command("explain-loss", cls=options.PartsCommand, short_help=short)(explain_loss)
 
 
 def explain_loss(
@@ -26,6 +26,7 @@ def explain_loss(
     warmup: float = options.WARMUP,
     free_bits: float = options.FREE_BITS,
     draws: int = options.DRAWS,
+    objective: str = options.OBJECTIVE,
     binarise: str = options.BINARISE,
     as_json: bool = options.JSON,
 ) -> None:
@@ -33,6 +34,7 @@ def explain_loss(
     from minivae import explain
     from minivae.cli.console import Console
     from minivae.cli.options import choose, parse_c
+    from minivae.parts import LIKELIHOODS
 
     given: dict[str, Any] = {
         "likelihood": likelihood,
@@ -43,16 +45,17 @@ def explain_loss(
         "warmup": warmup,
         "free_bits": free_bits,
         "draws": draws,
+        "objective": objective,
         "binarise": binarise,
     }
     if likelihood is not None:
-        choose("--likelihood", likelihood, ("bernoulli", "gaussian"))
+        choose("--likelihood", likelihood, tuple(LIKELIHOODS))
     if binarise is not None:
         choose("--binarise", binarise, ("none", "dynamic", "fixed"))
     given = {key: value for key, value in given.items() if value is not None}
     values = settings_of(target) | given
     if "c" in given and "likelihood" not in given:
-        values["likelihood"] = "gaussian"  # only the Gaussian has a c
+        values["likelihood"] = LIKELIHOODS.first(lambda part: part.scale is not None)
     explanation = explain.explain(explain.Objective(**values))
     shown = {"target": target, **explanation}
     Console(as_json=as_json).result(shown, explain.text(explanation))
@@ -98,6 +101,7 @@ def settings_of_run(path: Path) -> dict[str, Any]:
         "beta": model.beta,
         "free_bits": model.free_bits,
         "draws": model.draws,
+        "objective": model.objective,
         "warmup": training.warmup,
         "binarise": training.binarise,
         "learned_c": run.learned_c,

@@ -101,6 +101,7 @@ def vae_panel(scene: Any, x: Any, dims: tuple[int, int]) -> Any:
     import numpy as np
 
     from minivae.explore import Explored
+    from minivae.parts import LIKELIHOODS
 
     model = scene.model
     mu, logvar = scene.encode(x)
@@ -108,14 +109,24 @@ def vae_panel(scene: Any, x: Any, dims: tuple[int, int]) -> Any:
         title="Variational autoencoder",
         about=f"{sizes(model)}, {model.activation}, {model.likelihood} likelihood",
         decode=scene.decode,
-        parameters=scene.p,
+        parameters=in_user_units(scene),
         depth=len(model.hidden),
         activation=model.activation,
-        output="sigmoid" if model.likelihood == "bernoulli" else "linear",
+        output=LIKELIHOODS[model.likelihood].link,
         mu=mu,
         sd=np.exp(0.5 * logvar),
         dims=dims,
     )
+
+
+def in_user_units(scene: Any) -> dict[str, Any]:
+    """The parameters, with what standardising took out of the data put into the last layer."""
+    p = dict(scene.p)
+    if scene.standard is not None:
+        mean, deviation = scene.standard
+        p["decoder.out.W"] = p["decoder.out.W"] * deviation
+        p["decoder.out.b"] = p["decoder.out.b"] * deviation + mean
+    return p
 
 
 def autoencoder_panel(model: Any, train: Any, x: Any, dims: tuple[int, int]) -> Any:

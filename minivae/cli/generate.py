@@ -49,12 +49,13 @@ def generate(
             else sampling.mixture_codes(mu, n, seed)
         )
     scene = show.scene
-    x = scene.decode(codes)
-    if draw:  # in the units of the model, in which its c is
-        x = sampling.draw_data(scene.to_model(x), show.run.model, show.run.c, seed)
-        x = scene.to_user(x)
+    x = (
+        scene.to_user(sampling.draw_all(scene.K, scene.p, codes, scene.model, seed))
+        if draw
+        else scene.decode(codes)
+    )
     if path.suffix == ".npy":
         save_array(path, x)
     else:
-        draw_samples(show.scene, path, codes, sampler, x, drawn=draw)
+        draw_samples(scene, path, codes, sampler, x, drawn=draw, data=show.data_beside())
     show.done(path, {"n": n, "sampler": sampler, "seed": seed, "drawn": draw})

@@ -20,6 +20,8 @@ from typing import Any
 
 import typer
 
+from minivae.cli import options
+
 # In the order in which `minivae --help` lists them.
 COMMANDS = (
     "train",
@@ -86,6 +88,7 @@ def top(
     version: bool = typer.Option(
         False, "--version", is_eager=True, callback=show_version, help="Print the version."
     ),
+    parts: str = options.PARTS,  # taken before Typer sees it, wherever it stands: for the help
 ) -> None:
     """A variational autoencoder to read, verify and race."""
 
@@ -110,6 +113,9 @@ def run(argv: list[str]) -> int:
 def answer(argv: list[str]) -> int:
     """The exit code of a command line; BrokenPipeError where nobody reads what it prints."""
     try:
+        argv, files = take_parts(argv)
+        for file in files:
+            register_parts(file)
         result = build_app()(args=argv, prog_name="minivae", standalone_mode=False)
         return int(result) if isinstance(result, int) else 0
     except KeyboardInterrupt:
@@ -121,6 +127,28 @@ def answer(argv: list[str]) -> int:
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as fault:
         return report_fault(fault)
+
+
+def take_parts(argv: list[str]) -> tuple[list[str], list[str]]:
+    """The command line without its `--parts FILE`, which any command takes, and those files."""
+    rest, files = [], []
+    words = iter(argv)
+    for word in words:
+        if word == "--parts":
+            files.append(next(words, ""))
+        elif word.startswith("--parts="):
+            files.append(word.removeprefix("--parts="))
+        else:
+            rest.append(word)
+    return rest, files
+
+
+def register_parts(file: str) -> None:
+    """Run a file that registers parts of the user's own, and say so."""
+    from minivae.cli.console import Console
+    from minivae.parts import load_parts
+
+    Console().warn(f"ran {file}: registered {', '.join(load_parts(file))}")
 
 
 def drop_unread() -> None:

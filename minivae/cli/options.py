@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 # A trained run, and what of it is shown.
 RUN = typer.Argument(..., help="A run's directory.")
@@ -23,13 +24,25 @@ PICTURE_OUT = typer.Option(None, help="The file to write; by default in the run'
 
 # The objective. None leaves it to the data's defaults.
 LATENT = typer.Option(None, help="Latent dimensions.")
-LIKELIHOOD = typer.Option(None, help="bernoulli or gaussian.")
-C = typer.Option(None, help="Variance of the Gaussian likelihood, or learned.")
+LIKELIHOOD = typer.Option(None, help="{LIKELIHOODS}.")
+C = typer.Option(None, help="Scale of the likelihood (the Gaussian's variance), or learned.")
+OBJECTIVE = typer.Option(None, help="{OBJECTIVES}.")
 BETA = typer.Option(None, help="Weight of the KL.")
 WARMUP = typer.Option(None, help="Epochs over which beta rises from 0.")
 FREE_BITS = typer.Option(None, help="Nats per latent dimension that cost nothing.")
 DRAWS = typer.Option(None, help="Monte-Carlo draws per datum.")
 BINARISE = typer.Option(None, help="none, dynamic or fixed.")
+
+# What a network and its training are made of.
+ACTIVATION = typer.Option(None, help="{ACTIVATIONS}.")
+OPTIMISER = typer.Option(None, help="{OPTIMISERS}.")
+SETTINGS = typer.Option(
+    None, "--set", metavar="NAME=NUMBER", help="A setting of the optimiser; may be given again."
+)
+PARTS = typer.Option(
+    None, "--parts", metavar="FILE",
+    help="Runs FILE, Python that registers parts of your own; every command takes it.",
+)  # fmt: skip
 
 # Who computes, and how the result is said.
 BACKENDS = "auto, numpy, numba or cupy."
@@ -38,6 +51,21 @@ THREADS = typer.Option(None, help="Threads of the backend's kernels.")
 TF32 = typer.Option(False, "--tf32", help="cupy: products' inputs as TF32.")
 JSON = typer.Option(False, "--json", help="Print one JSON object.")
 QUIET = typer.Option(False, "--quiet", "-q", help="Say nothing but the result.")
+
+
+class PartsCommand(TyperCommand):
+    """A command whose help lists the parts there are: read from their tables, when asked for."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, each {TABLE} in an option's words replaced by that table's names."""
+        from minivae import parts
+
+        for parameter in self.params:
+            words = getattr(parameter, "help", None) or ""
+            if words.startswith("{"):
+                table = words.strip("{}.")
+                parameter.help = getattr(parts, table).choices() + "."  # type: ignore[attr-defined]
+        super().format_help(ctx, formatter)
 
 
 class UsageError(ValueError):
@@ -87,7 +115,7 @@ def parse_sizes(text: str) -> tuple[int, ...]:
 
 
 def parse_c(text: str) -> float | str:
-    """The Gaussian's variance: a positive number, or "learned"."""
+    """The likelihood's scale: a positive number, or "learned"."""
     if text == "learned":
         return text
     try:
@@ -95,8 +123,32 @@ def parse_c(text: str) -> float | str:
     except ValueError:
         raise UsageError(f"--c {text!r}: give a positive number, or learned") from None
     if not (0 < c < math.inf):
-        raise UsageError(f"--c {text!r}: the variance must be positive and finite")
+        raise UsageError(f"--c {text!r}: it must be positive and finite")
     return c
+
+
+def parse_settings(pairs: Iterable[str]) -> dict[str, float]:
+    """The numbers of --set NAME=NUMBER, by name."""
+    found: dict[str, float] = {}
+    for pair in pairs:
+        name, sign, number = pair.partition("=")
+        try:
+            found[name.strip().replace("-", "_")] = float(number)
+        except ValueError:
+            sign = ""
+        if not sign or not name.strip():
+            raise UsageError(f"--set {pair!r}: write it like --set weight_decay=0.01")
+    return found
+
+
+def parse_lengths(option: str, text: str | None, example: str) -> tuple[int, ...] | None:
+    """Whole numbers such as "24,32,3" or "24x32"; None where the option was not given."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.lower().replace("x", ",").split(","))
+    except ValueError:
+        raise UsageError(f"{option} {text!r}: write it like {option} {example}") from None
 
 
 def parse_numbers(option: str, text: str, n: int, what: str) -> Any:

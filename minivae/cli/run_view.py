@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from minivae.cli.pictures import Scene, Shown
     from minivae.data.dataset import Dataset
+    from minivae.types import Array
 
 ACTIVITY_DRAWS = 1000
 
@@ -69,6 +70,13 @@ class RunView:
                 raise
             self.console.warn(f"{fault}. Going on without the data")
             return None
+
+    def data_beside(self) -> Array | None:
+        """A table's data, to draw samples beside; None for pictures and where they are gone."""
+        if self.scene.columns is None:
+            return None
+        shown = self.shown_if_found()
+        return None if shown is None else shown.x
 
     @cached_property
     def scene(self) -> Scene:

@@ -102,14 +102,15 @@ def pairs(gradient: Any, entries: int) -> list[str]:
     ]
 
 
-def picture(x: Any, size: tuple[int, int]) -> str:
+def picture(x: Any, size: tuple[int, ...]) -> str:
     """A datum as characters, dark where its values are high."""
     import numpy as np
 
     shades = " .:-=+*#%@"
     low, high = float(x.min()), float(x.max())
-    level = np.round((x - low) / (high - low or 1.0) * (len(shades) - 1)).astype(int)
-    return "\n".join("  " + "".join(2 * shades[v] for v in line) for line in level.reshape(size))
+    grey = x.reshape(size) if len(size) == 2 else x.reshape(size).mean(axis=2)
+    level = np.round((grey - low) / (high - low or 1.0) * (len(shades) - 1)).astype(int)
+    return "\n".join("  " + "".join(2 * shades[v] for v in line) for line in level)
 
 
 def shape(value: Any) -> str:

@@ -11,23 +11,29 @@ from minivae.cli import options
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("train", short_help="Train a model, on digits by default.")(train)
+    app.command(
+        "train", cls=options.PartsCommand, short_help="Train a model, on digits by default."
+    )(train)
 
 
 def train(
-    dataset: str = typer.Argument(None, help="A name (see minivae data) or a file; digits."),
+    dataset: str = typer.Argument(
+        None, help="A name (see minivae data), a file or a folder; digits."
+    ),
     latent: int = options.LATENT,
     hidden: str = typer.Option(None, help="Hidden layers, such as 400,200, or none."),
-    activation: str = typer.Option(None, help="relu or tanh."),
+    activation: str = options.ACTIVATION,
     likelihood: str = options.LIKELIHOOD,
     c: str = options.C,
     beta: float = options.BETA,
     free_bits: float = options.FREE_BITS,
     draws: int = options.DRAWS,
+    objective: str = options.OBJECTIVE,
     epochs: int = typer.Option(None, help="Passes over the data."),
     batch_size: int = typer.Option(None, help="Data per update."),
     lr: float = typer.Option(None, help="Learning rate."),
-    optimiser: str = typer.Option(None, help="adam or sgd."),
+    optimiser: str = options.OPTIMISER,
+    optimiser_settings: list[str] = options.SETTINGS,
     momentum: float = typer.Option(None, help="Of sgd."),
     warmup: float = options.WARMUP,
     binarise: str = options.BINARISE,
@@ -44,7 +50,17 @@ def train(
     out: Path = typer.Option(None, help="The run's directory; runs/DATASET-N by default."),
     resume: Path = typer.Option(None, help="Continue the run in this directory."),
     config: Path = typer.Option(None, help="A JSON file of settings; options win."),
+    parts: str = options.PARTS,
     data: str = options.DATA,
+    label: str = typer.Option(None, help="The column (or array) that holds the labels."),
+    standardise: bool = typer.Option(
+        False, "--standardise", help="Train on columns of mean 0 and deviation 1."
+    ),
+    shape: str = typer.Option(None, help="H,W or H,W,3 of a row seen as a picture."),
+    resize: str = typer.Option(None, help="HxW to bring a folder's pictures to."),
+    one_hot: bool = typer.Option(
+        False, "--one-hot", help="Spread text columns over columns of 0 and 1."
+    ),
     data_dir: Path = options.DATA_DIR,
     pictures: bool = typer.Option(True, help="Draw pictures at the end."),
     as_json: bool = options.JSON,

@@ -8,7 +8,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from minivae.cli.options import UsageError, parse_c, parse_sizes, suggestion
+from minivae.cli.options import (
+    UsageError,
+    parse_c,
+    parse_lengths,
+    parse_settings,
+    parse_sizes,
+    suggestion,
+)
+from minivae.data.reading import Reading
 from minivae.models.config import ModelConfig
 from minivae.runs.config import TrainConfig
 
@@ -18,7 +26,16 @@ TRAIN_KEYS = tuple(f.name for f in fields(TrainConfig) if f.name not in PLACE_KE
 # The command line's words for keys whose names differ.
 ALIASES = {"latent": "latent_dim"}
 TEXT_KEYS = (*PLACE_KEYS, "backend")
-NO_SETTINGS = ("config", "data", "resume", "pictures", "as_json", "quiet")  # of the command alone
+NO_SETTINGS = (
+    "config",
+    "data",
+    "parts",
+    "resume",
+    "pictures",
+    "as_json",
+    "quiet",
+)  # of the command
+READING_KEYS = ("label", "standardise", "shape", "resize", "one_hot")  # how the data are read
 OTHER_PARTS = ("data", "versions")  # a run's config.json has them; nothing is read from there
 
 
@@ -33,6 +50,7 @@ class TrainOptions(NamedTuple):
     resume: Path | None
     backend: str | None
     pictures: bool
+    reading: Reading
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
@@ -40,6 +58,12 @@ class TrainOptions(NamedTuple):
         config = given["config"]
         asked = {} if config is None else read_config_file(config)
         asked |= parse_options({k: v for k, v in given.items() if k not in NO_SETTINGS})
+        reading = read_options({key: asked.pop(key, None) for key in READING_KEYS})
+        if given["resume"] is not None and reading.to_dict():
+            option = next(iter(reading.to_dict())).replace("_", "-")
+            raise UsageError(
+                f"--{option}: a run goes on with the data as it read them; leave it out"
+            )
         places = {key: asked.pop(key, None) for key in (*PLACE_KEYS, "backend")}
         out, data, dataset = places["out"], given["data"], places["dataset"]
         if data is not None and given["resume"] is None:  # a new run's data, by either name
@@ -55,6 +79,7 @@ class TrainOptions(NamedTuple):
             resume=given["resume"],
             backend=places["backend"],
             pictures=given["pictures"],
+            reading=reading,
         )
 
 
@@ -79,7 +104,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
 
 def flatten(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """The settings by their own names, each known."""
-    known = (*MODEL_KEYS, *TRAIN_KEYS, *ALIASES, *PLACE_KEYS)
+    known = (*MODEL_KEYS, *TRAIN_KEYS, *ALIASES, *PLACE_KEYS, *READING_KEYS)
     flat: dict[str, Any] = {}
     for key, value in values.items():
         name = ALIASES.get(key.replace("-", "_"), key.replace("-", "_"))
@@ -99,11 +124,38 @@ def flatten(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return flat
 
 
+def read_options(given: Mapping[str, Any]) -> Reading:
+    """How the data are to be read, from the options or the file's values; UsageError where not."""
+
+    def lengths(key: str, example: str) -> tuple[int, ...] | None:
+        value = given[key]
+        if isinstance(value, list):
+            value = ",".join(str(n) for n in value)
+        return parse_lengths(f"--{key}", value, example)
+
+    size = lengths("resize", "32x32")
+    if size is not None and len(size) != 2:
+        raise UsageError(f"--resize {given['resize']}: write it like --resize 32x32")
+    return Reading(
+        label=None if given["label"] is None else str(given["label"]),
+        shape=lengths("shape", "24,32,3"),
+        resize=None if size is None else (size[0], size[1]),
+        one_hot=bool(given["one_hot"]),
+        standardise=bool(given["standardise"]),
+    )
+
+
 def parse_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given, by the settings' names."""
-    given = {ALIASES.get(k, k): v for k, v in options.items() if v is not None}
+    given = {
+        ALIASES.get(key, key): value
+        for key, value in options.items()
+        if value is not None and not (key in READING_KEYS and value is False)
+    }
     if "hidden" in given:
         given["hidden"] = parse_sizes(given["hidden"])
     if "c" in given:
         given["c"] = parse_c(given["c"])
+    if "optimiser_settings" in given:
+        given["optimiser_settings"] = parse_settings(given["optimiser_settings"])
     return given

@@ -7,6 +7,7 @@ from typing import Any
 
 from minivae.cli.run_data import default_split
 from minivae.cli.train_settings import TrainRequest
+from minivae.parts import LIKELIHOODS
 from minivae.runs.hints import command_line
 from minivae.training.loop import TrainResult
 
@@ -63,7 +64,7 @@ def measure_test(request: TrainRequest, result: TrainResult) -> dict[str, Any]:
                  binarise=dynamic).in_user_units(dataset.log_volume)  # fmt: skip
     n = len(e.reconstruction)
     report = latent_report(e.mu, e.kl)
-    grey = model.likelihood == "bernoulli" and not dynamic and not dataset.fixed_binary
+    grey = LIKELIHOODS[model.likelihood].binary and not dynamic and not dataset.fixed_binary
     return {
         split: losses(figures(float(e.reconstruction.sum()), e.kl.sum(axis=0), n, model)),
         "measured_on": split,

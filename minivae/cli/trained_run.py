@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
+
+import numpy as np
 
 from minivae.cli.options import UsageError
 from minivae.data.standard import Standard
 from minivae.models.config import ModelConfig
 from minivae.models.vae import layout_of
+from minivae.parts import LIKELIHOODS
 from minivae.plots.images import Look, Shape, look_from
 from minivae.runs.config import TrainConfig
 from minivae.runs.load import WHICH, load_model, load_run
@@ -62,12 +64,14 @@ class TrainedRun(NamedTuple):
         """The value that a learned c has come to; None where c is not learned."""
         if not self.model.learns_c:
             return None
-        return math.exp(float(layout_of(self.model).views(self.theta)["decoder.logc"]))
+        scale = LIKELIHOODS[self.model.likelihood].scale
+        assert scale is not None
+        return float(np.exp(layout_of(self.model).views(self.theta)[scale.tensor]).mean())
 
     @property
     def c(self) -> float | None:
-        """The Gaussian's variance, given or learned; None for the Bernoulli likelihood."""
-        if self.model.likelihood == "bernoulli":
+        """The likelihood's scale, given or learned (its mean, if each feature has one); or None."""
+        if LIKELIHOODS[self.model.likelihood].scale is None:
             return None
         return self.learned_c if self.model.learns_c else float(self.model.c)
 

@@ -1,7 +1,7 @@
 """Data: named sets and users' files, checked, and downloads that are verified."""
 
 from minivae.data.arrays import from_arrays
-from minivae.data.checks import check_unit_range, require_finite, require_matrix
+from minivae.data.checks import check_domain, require_finite, require_matrix
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.idx import read_idx, write_idx
@@ -19,7 +19,7 @@ __all__ = [
     "binarise_fixed",
     "catalogue",
     "check_targets",
-    "check_unit_range",
+    "check_domain",
     "from_arrays",
     "load",
     "make_shapes",

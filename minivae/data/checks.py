@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from minivae.data.errors import DataError
 from minivae.data.reading import CHANNELS
+from minivae.parts import LIKELIHOODS
+from minivae.parts.domains import UNIT
 
 LEVELS = (16, 255, 65535)  # whites of pictures that are stored as other numbers than bytes
 _CHUNK = 8192  # rows looked at together, so that a check needs little memory
@@ -147,21 +149,21 @@ def white(low: float, high: float, whole: bool, *, deep: bool) -> int:
     return 255 if 200 < high <= 255 else 1
 
 
-def check_unit_range(array: NDArray[Any], scale: float, where: str, purpose: str) -> None:
-    """DataError naming the first value outside [0, 1] once scaled (NaN counts as outside)."""
+def check_domain(
+    array: NDArray[Any], scale: float, where: str, likelihood: str, groups: tuple[int, ...] = ()
+) -> None:
+    """DataError naming the first value, once scaled, that the likelihood's data cannot have."""
+    domain = LIKELIHOODS[likelihood].domain
     for start in range(0, len(array), _CHUNK):
         chunk = array[start : start + _CHUNK]
-        low, high = chunk.min() * scale, chunk.max() * scale
-        if low >= 0.0 and high <= 1.0 + 1e-6:
-            continue
-        values = chunk * scale
-        bad = ~((values >= 0.0) & (values <= 1.0 + 1e-6))
-        row, column = (int(i) for i in np.argwhere(bad)[0])
-        raise DataError(
-            f"{where}: row {start + row}, column {column} (from 0) is "
-            f"{float(values[row, column]):g}, but {purpose} needs values in [0, 1]; "
-            f"{_range_fix(array, scale)}"
-        )
+        found = domain.fault(chunk if scale == 1.0 else chunk * scale, groups)
+        if found is not None:
+            row, column, value = found
+            fix = _range_fix(array, scale) if domain is UNIT else domain.fix
+            raise DataError(
+                f"{where}: row {start + row}, column {column} (from 0) is {value:g}, but the "
+                f"{likelihood} likelihood needs {domain.words}; {fix}"
+            )
 
 
 def _range_fix(array: NDArray[Any], scale: float) -> str:

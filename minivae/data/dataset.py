@@ -82,7 +82,7 @@ class Dataset:
         rows = {"train": self.train, "valid": self.valid, "test": self.test}[part]
         if rows is None:
             raise ValueError(f"{self.name} has no part named {part!r}")
-        some = np.asarray(rows[:most])  # a slice of all rows on disk is not read yet
+        some = np.asarray(rows[:most])
         return some.astype(np.float32) * np.float32(self.scale)
 
     def user_values(self, part: str = "train", most: int | None = None) -> NDArray[Any]:

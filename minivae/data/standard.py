@@ -104,5 +104,5 @@ def scale_advice(rows: Any, scale: float, columns: Sequence[str] | None = None) 
         named.append(said(int(order[-1])))
     return (
         f"unscaled data: {', '.join(named)}; one variance cannot fit them all, and training may "
-        "fail: standardise the columns (results stay in your units)"
+        "fail"
     )

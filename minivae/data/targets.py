@@ -7,38 +7,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minivae.data.checks import check_unit_range
+from minivae.data.checks import check_domain
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
+from minivae.data.stream import FileRows
 from minivae.ops.batch import binarise
 from minivae.ops.philox import BINARISE, uniforms
+from minivae.parts import LIKELIHOODS
+from minivae.parts.domains import REAL, UNIT
 
 BINARISE_MODES = ("none", "dynamic", "fixed")
 _CHUNK = 4096  # rows binarised together: bounds the memory that the uniforms take
 
 
-def check_targets(dataset: Dataset, likelihood: str, binarise_mode: str = "none") -> None:
+def check_targets(
+    dataset: Dataset, likelihood: str, binarise_mode: str = "none", groups: tuple[int, ...] = ()
+) -> None:
     """DataError when ``dataset`` cannot be the target of ``likelihood`` and binarisation.
 
-    A Bernoulli likelihood takes values in [0, 1]: 0 and 1 make it a likelihood, grey values a
-    cross-entropy. Binarisation draws each pixel with its grey value as the probability, so it needs
-    the same range; with a Gaussian likelihood it is refused, the density of 0s and 1s being
-    unbounded.
+    Each likelihood's record says which values it takes. Binarisation draws each pixel with its
+    grey value as the probability, so it is for likelihoods of 0s and 1s, whose data lie in [0, 1].
     """
     if binarise_mode not in BINARISE_MODES:
         raise DataError(f"binarise is {binarise_mode!r}; choose one of {', '.join(BINARISE_MODES)}")
-    if likelihood != "bernoulli":
-        if binarise_mode != "none":
-            raise DataError(
-                f"{dataset.name}: binarised targets need the Bernoulli likelihood, not "
-                f"{likelihood}; use binarise none, or the bernoulli likelihood"
-            )
-        return
-    if dataset.train.dtype == np.uint8 and 255 * dataset.scale <= 1.0 + 1e-6:
-        return  # scaled bytes cannot leave [0, 1]
+    record = LIKELIHOODS[likelihood]
+    if binarise_mode != "none" and not record.binary:
+        able = " or ".join(name for name, part in LIKELIHOODS.items() if part.binary)
+        raise DataError(
+            f"{dataset.name}: binarised targets need the {able.capitalize()} likelihood, not "
+            f"{likelihood}; use binarise none, or the {able} likelihood"
+        )
+    scaled_bytes = dataset.train.dtype == np.uint8 and 255 * dataset.scale <= 1.0 + 1e-6
+    if record.domain is REAL or (record.domain is UNIT and scaled_bytes):
+        return  # any finite number will do, or none can leave [0, 1]
     for part, rows in dataset.parts.items():
         where = dataset.name if part == "train" else f"{dataset.name} ({part})"
-        check_unit_range(rows, dataset.scale, where, "the Bernoulli likelihood")
+        check_domain(rows, dataset.scale, where, likelihood, groups)
 
 
 def binarise_fixed(dataset: Dataset, seed: int) -> Dataset:
@@ -49,7 +53,12 @@ def binarise_fixed(dataset: Dataset, seed: int) -> Dataset:
     """
     if dataset.fixed_binary:
         return dataset
-    check_targets(dataset, "bernoulli", "fixed")
+    if isinstance(dataset.train, FileRows):
+        raise DataError(
+            f"{dataset.name}: is read from disk piece by piece, and a fixed draw of it would fill "
+            "memory; use --binarise dynamic"
+        )
+    check_targets(dataset, LIKELIHOODS.first(lambda part: part.binary), "fixed")
     drawn: dict[str, NDArray[Any]] = {}
     first = 0
     for part, rows in (("train", dataset.train), ("valid", dataset.valid), ("test", dataset.test)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +16,7 @@ from minivae.metrics.likelihood import Evaluation, evaluate
 from minivae.models import vae
 from minivae.models.config import ModelConfig, require_int
 from minivae.ops.philox import GENERATE, normals
+from minivae.parts import LIKELIHOODS
 from minivae.runs.config import TrainConfig
 from minivae.training.loop import train
 from minivae.training.progress import NullReporter, PlainReporter
@@ -150,10 +150,13 @@ class VAE(LatentEstimator):
         return load_backend(self.backend, self.threads)
 
     def _check_range(self, X: Array, config: ModelConfig) -> None:
-        if config.likelihood == "bernoulli" and not (X.min() >= 0 and X.max() <= 1):
+        domain = LIKELIHOODS[config.likelihood].domain
+        found = domain.fault(X, config.groups)
+        if found is not None:
+            row, column, value = found
             raise ValueError(
-                f"X ranges from {X.min():g} to {X.max():g}, but likelihood='bernoulli' needs data "
-                "in [0, 1]: scale X (X / 255 for bytes), or use likelihood='gaussian'."
+                f"X[{row}, {column}] is {value:g} (X ranges from {X.min():g} to {X.max():g}), but "
+                f"likelihood={config.likelihood!r} needs {domain.words}: {domain.fix}."
             )
 
     # Encoding and decoding run the reference ops in the data's own precision, so that a row's
@@ -256,12 +259,14 @@ class VAE(LatentEstimator):
 
     @property
     def c_(self) -> float | None:
-        """The Gaussian's variance as fitted; None for the Bernoulli likelihood."""
+        """The likelihood's scale as fitted (its mean, if each feature has one); None without."""
         check_is_fitted(self)
-        if self.config_.likelihood == "bernoulli":
+        scale = LIKELIHOODS[self.config_.likelihood].scale
+        if scale is None:
             return None
-        views = self._views(np.float64)
-        return math.exp(views["decoder.logc"]) if self.config_.learns_c else float(self.config_.c)
+        if not self.config_.learns_c:
+            return float(self.config_.c)
+        return float(np.exp(self._views(np.float64)[scale.tensor]).mean())
 
 
 def tensors_path(path: str | Path) -> Path:

@@ -132,7 +132,7 @@ def nll_backward(
     """Its gradient in the decoder's output, and in log c where c is learned   (E21, E24)"""
     likelihood = LIKELIHOODS[config.likelihood]
     dout, dlogc = likelihood.nll_backward(K, dnll, out, x, beside_output(p, x, config))
-    if likelihood.scale is not None and dlogc is not None and config.learns_c:
+    if likelihood.scale is not None and config.learns_c:
         g[likelihood.scale.tensor] = dlogc
     return dout
 

@@ -11,6 +11,7 @@ from minivae.parts.domains import Domain
 from minivae.parts.likelihoods import LIKELIHOODS, Likelihood, Scale
 from minivae.parts.objectives import OBJECTIVES, Objective, TermGradients, Terms
 from minivae.parts.optimisers import OPTIMISERS, Optimiser
+from minivae.parts.register import PartError, load_parts, register, unregister
 
 __all__ = [
     "ACTIVATIONS",
@@ -22,7 +23,11 @@ __all__ = [
     "Likelihood",
     "Objective",
     "Optimiser",
+    "PartError",
     "Scale",
     "TermGradients",
     "Terms",
+    "load_parts",
+    "register",
+    "unregister",
 ]

@@ -31,8 +31,11 @@ class Domain:
         return row, column, float(x[row, column])
 
 
+ROUNDING = 1e-6  # a byte times 1/255 may round to a little more than 1
+
+
 def _outside_unit(x: Array, groups: tuple[int, ...]) -> Array:
-    return np.asarray(~((x >= 0) & (x <= 1)))
+    return np.asarray(~((x >= 0) & (x <= 1 + ROUNDING)))
 
 
 def _not_finite(x: Array, groups: tuple[int, ...]) -> Array:
@@ -54,7 +57,7 @@ def _no_shares(x: Array, groups: tuple[int, ...]) -> Array:
     return bad
 
 
-UNIT = Domain("numbers in [0, 1]", _outside_unit,
+UNIT = Domain("data in [0, 1]", _outside_unit,
               "scale them (X / 255 for bytes), or use the gaussian likelihood")  # fmt: skip
 REAL = Domain("any numbers", _not_finite, "remove such rows or fill them in")
 COUNTS = Domain("counts 0, 1, 2, …", _no_count,

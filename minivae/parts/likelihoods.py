@@ -48,9 +48,13 @@ class Likelihood:
     mean(K, out, *extra) -> E[x | z], of out's shape;
     draw(mean, out, noise, *extra) -> x (N, D) from p(x | z).
     `extra` is log scale where there is a scale, the sizes of the groups where there are groups.
-    output: what the decoder's output is. formula: -log p(x | z) in letters. term: its name.
-    binary: whether x of 0 and 1 make it a distribution over coin flips, so that binarised targets
-    are sensible. grey: what to say of targets between 0 and 1, or nothing.
+
+    domain: the data it accepts. words: what it is for. output: what the decoder's output is.
+    link: the function from that output to E[x | z], by name. formula(D, scale or None) -> its
+    -log p(x | z) in letters. term: that term's name. targets: what log p is the likelihood of.
+    binary: whether targets of 0 and 1 are what it is made for, so that binarising makes sense.
+    squared_error: whether its term is a multiple of the squared error, so that it converts.
+    remarks: sentences for `explain-loss`.
     """
 
     name: str
@@ -61,10 +65,12 @@ class Likelihood:
     domain: Domain = REAL
     scale: Scale | None = None
     grouped: bool = False
-    output: str = "the mean"
-    formula: str = "-log p(x|z)"
-    term: str = "-log p(x|z)"
     words: str = ""
+    output: str = "the mean"
+    link: str = "identity"
+    formula: Callable[[int, float | None], str] = lambda D, scale: "-log p(x|z)"
+    term: str = "-log p(x|z)"
+    targets: str = "as given (a density: nats may have either sign)"
     binary: bool = False
     squared_error: bool = False
     remarks: tuple[str, ...] = ()
@@ -75,7 +81,7 @@ class Likelihood:
 
     def nll_backward(
         self, K: Any, dnll: Array, out: Array, x: Array, extra: tuple[Any, ...]
-    ) -> tuple[Array, Array | None]:
+    ) -> tuple[Array, Any]:
         """The gradients in the decoder's output (L, B, D) and in log scale, None without one."""
         result = kernel(K, self.backward)(dnll, out, x, *extra)
         return result if self.scale is not None else (result, None)
@@ -94,7 +100,19 @@ def _flip_coins(mean: Array, logits: Array, noise: Noise) -> Array:
 
 
 def _add_normals(mean: Array, out: Array, noise: Noise, logc: Array) -> Array:
-    return np.asarray(mean + np.sqrt(np.exp(logc)).astype(np.float32) * noise.normals())
+    sigma = np.exp(0.5 * np.asarray(logc, dtype=np.float64)).astype(np.float32)
+    return np.asarray(mean + sigma * noise.normals())
+
+
+def _bernoulli_formula(D: int, scale: float | None) -> str:
+    return f"-log p(x|z) = sum over {D} pixels of softplus(logit) - x * logit"
+
+
+def _gaussian_formula(D: int, c: float | None) -> str:
+    if c is None:
+        return f"-log p(x|z) = |x - f(z)|^2 / (2c) + {D}/2 * log(2 pi c), c learned"
+    constant = 0.5 * D * math.log(2 * math.pi * c)
+    return f"-log p(x|z) = {1 / (2 * c):.6g} * |x - f(z)|^2 {constant:+.6g}   (sum over {D} pixels)"
 
 
 LIKELIHOODS: Table[Likelihood] = Table(
@@ -107,10 +125,12 @@ LIKELIHOODS: Table[Likelihood] = Table(
             _sigmoid_mean,
             _flip_coins,
             domain=UNIT,
-            output="logits",
-            formula="softplus(logit) - x * logit",
-            term="cross-entropy",
             words="coin flips; for pixels of 0 and 1, and as a cross-entropy for grey ones",
+            output="logits",
+            link="sigmoid",
+            formula=_bernoulli_formula,
+            term="cross-entropy",
+            targets="as given",
             binary=True,
         ),
         Likelihood(
@@ -120,8 +140,8 @@ LIKELIHOODS: Table[Likelihood] = Table(
             _mean_is_output,
             _add_normals,
             scale=Scale("decoder.logc", "c", "the variance"),
-            formula="(x - f)^2 / (2c) + log(2 pi c) / 2",
             words="any real data, with one variance c",
+            formula=_gaussian_formula,
             squared_error=True,
         ),
     ],

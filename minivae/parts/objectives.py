@@ -38,6 +38,8 @@ class Objective:
     forward(K, terms, beta, free_bits) -> loss (); backward(K, dloss, terms, beta, free_bits) ->
     TermGradients. least_draws: the fewest draws L that make sense. free_bits: whether it knows
     a floor for the KL. by_draws: held-out data are measured with all its draws, not with one.
+    formula(draws, weight, kl) -> the loss in letters: the number of draws, β as a prefix such as
+    "0.5 * ", and the KL's term.
     """
 
     name: str
@@ -47,6 +49,12 @@ class Objective:
     least_draws: int = 1
     free_bits: bool = True
     by_draws: bool = False
+    formula: Callable[[int, str, str], str] = lambda draws, weight, kl: "loss"
+
+
+def _elbo_formula(draws: int, weight: str, kl: str) -> str:
+    over = "" if draws == 1 else f" mean over {draws} draws of"
+    return f"loss = mean over batch of{over} [-log p(x|z)] + {weight}{kl}"
 
 
 def elbo_objective_forward(K: Any, terms: Terms, beta: float, free_bits: float) -> Array:
@@ -79,6 +87,7 @@ OBJECTIVES: Table[Objective] = Table(
             elbo_objective_forward,
             elbo_objective_backward,
             "reconstruction + KL; the bound of Kingma and Welling",
+            formula=_elbo_formula,
         ),
     ],
 )

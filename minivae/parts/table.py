@@ -59,6 +59,10 @@ class Table(Mapping[str, P]):
             "by --parts FILE"
         )
 
+    def first(self, fits: Callable[[P], bool]) -> str:
+        """The name of the first part that fits; StopIteration where none does."""
+        return next(name for name, part in self._parts.items() if fits(part))
+
     def choices(self) -> str:
         """The names for a help text: "relu, tanh or gelu"."""
         names = list(self)

@@ -53,7 +53,6 @@ EQUIVALENT: tuple[tuple[str, str, str], ...] = (
     ("mlp_backward", "i > 0 -> i >= 0", "works out a gradient of the data that nobody reads"),
     ("elbo_objective_backward", "terms.kl.sum(axis=0) / B -> 1.0", PRICE),
     ("elbo_objective_backward", "free_bits -> _scaled", PRICE),
-    ("elbo_backward", "objective -> _scaled", RECORD),
     ("nll_backward", "likelihood -> _scaled", RECORD),
     (
         "elbo_backward",

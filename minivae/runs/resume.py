@@ -18,12 +18,14 @@ from minivae.runs.state import State
 
 Note = Callable[[str], None]
 DESCRIBED_ROWS = 20_000  # tell the range of the values; data may be larger than memory
+DESCRIBED_VALUES = 2**24  # at most
 
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:
     """What a run records of its data: the fingerprint, what showing the model needs, and how the
     data are read and their units restored, where that was asked for."""
-    some = dataset.user_values("train", DESCRIBED_ROWS)
+    most = max(1, min(DESCRIBED_ROWS, DESCRIBED_VALUES // dataset.data_dim))
+    some = dataset.user_values("train", most)
     values = {"low": float(some.min()), "median": float(np.median(some)), "high": float(some.max())}
     if not np.isfinite([*values.values()]).all():  # training will name them
         values = {}

@@ -87,7 +87,7 @@ class Job:
         def make(rows: Array) -> Any:
             return make_step(self.K, self.plan, state.theta, state.moments, rows, say)
 
-        return step_on(self.K, self.data.train, make)
+        return step_on(self.K, self.data.train, make, local=self.config.order == "blocks")
 
 
 def make_job(

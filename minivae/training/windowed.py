@@ -27,14 +27,15 @@ class WindowedStep:
         return getattr(self.step, name)
 
 
-def step_on(K: Any, rows: Any, make: Callable[[Array], Any]) -> Any:
+def step_on(K: Any, rows: Any, make: Callable[[Array], Any], *, local: bool) -> Any:
     """The step that `make` builds on an array of the rows, wherever they lie.
 
+    local: whether rows come in blocks of neighbours.
     A backend of this machine's memory sees rows on disk through a window; a card holds them all.
     """
     if not isinstance(rows, FileRows):
         return make(rows)
     if K.xp is not np:
         return make(np.asarray(rows))
-    window = Window(rows)
+    window = Window(rows, local=local)
     return WindowedStep(make(window.array), window)

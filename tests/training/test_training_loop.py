@@ -117,7 +117,7 @@ def test_a_second_run_does_not_touch_the_first(tmp_path):
     ("spec", "data", "error", "message"),
     [
         ({"model": {"data_dim": 24}}, {}, ConfigError, "data_dim = 24.*23 features"),
-        ({}, {"scale": 1.0}, DataError, "Bernoulli"),
+        ({}, {"scale": 1.0}, DataError, "bernoulli"),
         ({"train": {"validation": 0.001}}, {}, ConfigError, "holds out 0 of 331"),
         (
             {"train": {"binarise": "fixed"}, "model": {"likelihood": "gaussian"}},
