@@ -17,6 +17,7 @@ import numpy as np
 from minivae.layers import Parameters
 from minivae.models.config import ModelConfig
 from minivae.models.vae import elbo_backward, elbo_forward
+from minivae.ops.table import FUNCTIONS
 from minivae.types import Array
 
 STEP = 1e-40  # a complex step has no cancellation, so it can be this small
@@ -146,14 +147,8 @@ def _undone(call: Call, forward: list[Call], used: set[tuple[int, str]]) -> Call
 
 def _gradients_of(call: Call, source: Call) -> list[tuple[str, Any]]:
     """The (argument, gradient) pairs that a backward call returned."""
-    returned = {
-        "dense_backward_params": ["W", "b"],
-        "dense_backward_input": ["x"],
-        "reparameterise_backward": ["mu", "logvar"],
-        "kl_backward": ["mu", "logvar"],
-        "gaussian_nll_backward": ["mean", "logc"],
-    }
-    names = returned.get(call.op, list(source.arguments)[:1])
+    backward = FUNCTIONS[call.op].backward
+    names = backward.gives.split() if backward else list(source.arguments)[:1]
     return list(zip(names, call.results, strict=True))
 
 

@@ -26,15 +26,19 @@ def load_again(
     recorded: Mapping[str, Any],
     data: str | None = None,
     data_dir: Path | None = None,
+    split: bool = True,
 ) -> Dataset:
     """The data of the run in `path`: as --data or --data-dir say, else from where they were.
 
     They are read as the run `recorded` it, and standardised by the run's means and deviations.
+    split: False gives every row in `train`, in their order.
+
     Raises DataError, in one line that names the options, where they are not to be found.
     """
     from minivae.data.arrays import standardised
 
-    reading = Reading.from_dict(recorded.get("reading", {})).with_changes(standardise=False)
+    reading = Reading.from_dict(recorded.get("reading", {}))
+    reading = reading.with_changes(standardise=False, split=split)
     dataset = _find_again(path, train, reading, data, data_dir)
     standard = recorded_standard(recorded)
     return dataset if standard is None else standardised(dataset, standard)
@@ -72,6 +76,17 @@ def load_run_data(
     from minivae.runs.resume import fingerprint
 
     dataset = load_again(run.path, run.training, run.manifest["data"], data, data_dir)
+    check_size(dataset, run)
+    known = run.manifest["data"]["sha256"]  # None of an imported model
+    if known is not None and fingerprint(dataset)["sha256"] != known:
+        console.warn(f"this {dataset.name} differs from the data that {run.path} was trained on")
+    if run.training.binarise == "fixed":
+        dataset = binarise_fixed(dataset, run.training.seed)
+    return dataset
+
+
+def check_size(dataset: Dataset, run: TrainedRun) -> None:
+    """Raise UsageError where the data's rows do not fit the run's model."""
     if run.columns is not None and dataset.columns not in (None, run.columns):
         raise UsageError(
             f"{dataset.name} has other columns than {run.path} was trained on: "
@@ -82,10 +97,15 @@ def load_run_data(
             f"{dataset.name} has {dataset.data_dim} features a row, but the model of {run.path} "
             f"has {run.model.data_dim}; give data of that size with --data"
         )
-    if fingerprint(dataset)["sha256"] != run.manifest["data"]["sha256"]:
-        console.warn(f"this {dataset.name} differs from the data that {run.path} was trained on")
-    if run.training.binarise == "fixed":
-        dataset = binarise_fixed(dataset, run.training.seed)
+
+
+def load_rows(run: TrainedRun, data: str | None, data_dir: Path | None) -> Dataset:
+    """All rows of the data, in their own order, in `train`: the run's own, or others of their size.
+
+    Raises DataError where they are not to be found, UsageError where they are of another size.
+    """
+    dataset = load_again(run.path, run.training, run.manifest["data"], data, data_dir, split=False)
+    check_size(dataset, run)
     return dataset
 
 

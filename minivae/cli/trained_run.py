@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from minivae.cli.console import Console
 from minivae.cli.options import UsageError
 from minivae.data.standard import Standard
 from minivae.models.config import ModelConfig
@@ -15,7 +16,7 @@ from minivae.models.vae import layout_of
 from minivae.parts import LIKELIHOODS
 from minivae.plots.images import Look, Shape, look_from
 from minivae.runs.config import TrainConfig
-from minivae.runs.load import WHICH, load_model, load_run
+from minivae.runs.load import WHICH, default_which, load_model, load_run
 from minivae.types import Array
 
 
@@ -93,16 +94,5 @@ def open_run(path: Path | str, which: str | None = None) -> TrainedRun:
     which = which or default_which(path)
     model, training, theta, manifest = load_model(path, which)
     if path.is_dir():  # a run's own record knows where its data lie now
-        training = load_run(path).train
+        training = load_run(path, Console().warn).train
     return TrainedRun(path, which, model, training, theta, manifest)
-
-
-def default_which(path: Path) -> str:
-    """`best` where it was chosen on rows kept for that; else `last`.
-
-    A best checkpoint that was chosen on the test data would flatter every test figure.
-    """
-    if not path.is_dir():
-        return "last"
-    metrics = load_run(path).metrics
-    return "best" if metrics and metrics[-1].get("monitor") == "valid" else "last"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -44,6 +45,8 @@ class Autoencoder(LatentEstimator):
     A linear model computes in float64; a deep one in float32.
     """
 
+    FITTED = ("mean_", "losses_")
+
     def __init__(
         self,
         latent_dim: int = 2,
@@ -64,8 +67,11 @@ class Autoencoder(LatentEstimator):
         self.backend = backend
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Train on X (N, D); y is ignored. Raises ValueError where the settings cannot be."""
+    def fit(self, X: Any, y: Any = None, *, watch: Callable[[int], None] | None = None) -> Self:
+        """Train on X (N, D); y is ignored. `watch` is told each update's number as it begins.
+
+        Raises ValueError where the settings cannot be.
+        """
         X = self._validate(X, reset=True)
         check_latent_dim(self.latent_dim, X.shape, at_most=X.shape[1])
         if self.activation is None and self.hidden:
@@ -84,6 +90,8 @@ class Autoencoder(LatentEstimator):
         p = layout.views(there)
 
         def loss_and_gradient(t: int) -> tuple[float, Array]:
+            if watch is not None:
+                watch(t)
             x = K.to_device(batches(t))
             loss, cache = autoencoder_forward(K, p, x, self.config_)
             g = autoencoder_backward(K, as_scalar(1.0, x), cache, p, self.config_)
@@ -114,6 +122,19 @@ class Autoencoder(LatentEstimator):
             return np.asarray(X[rows], dtype=np.float32) - mean
 
         return batch
+
+    def _tensors(self) -> dict[str, Array]:
+        return {**super()._tensors(), **self.params_}
+
+    def _facts(self) -> dict[str, Any]:
+        return {"hidden": list(self.config_.hidden), "activation": self.config_.activation}
+
+    def _restore(self, facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
+        super()._restore(facts, tensors)
+        sizes = (self.n_features_in_, self.latent_dim_)
+        self.config_ = AutoencoderConfig(*sizes, tuple(facts["hidden"]), facts["activation"])
+        layout = autoencoder_layout(self.config_)
+        self.params_ = {entry.name: tensors[entry.name] for entry in layout.entries}
 
     def _parameters(self, dtype: Any) -> Parameters:
         return {name: tensor.astype(dtype) for name, tensor in self.params_.items()}

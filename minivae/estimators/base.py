@@ -2,13 +2,15 @@
 
 Subclasses set `latent_dim_` in `fit` and give `_encode(X) -> Z` and `_decode(Z) -> X`; this file
 gives `transform`, `inverse_transform`, `encode`, `decode`, `reconstruct`, `reconstruction_error`,
-`score` and scikit-learn's names and messages, so that PCA, the autoencoder and the VAE can stand
-in one table.
+`score`, `save`, `load` and scikit-learn's names and messages, so that PCA, the autoencoder and the
+VAE can stand in one table.
 """
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -24,6 +26,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     latent_dim_: int
     n_features_in_: int
+    FITTED: ClassVar[tuple[str, ...]] = ()  # the attributes that `save` keeps as arrays
 
     def _validate(self, X: Any, *, reset: bool, min_samples: int = 1) -> Array:
         """X as a finite (N, D) float32 or float64 array; messages as scikit-learn's.
@@ -106,6 +109,63 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """Minus the reconstruction error (E2), so that larger is better; y is ignored."""
         return -self.reconstruction_error(X)
 
+    def save(self, path: str | Path) -> Path:
+        """Write PATH.safetensors and its manifest PATH.json (sha256 sums, no pickle).
+
+        Raises RunError, in one line, where they cannot be written.
+        """
+        from minivae.estimators.storage import write_estimator
+
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", None)
+        facts: dict[str, Any] = {
+            "class": type(self).__name__,
+            "estimator": self._given(),
+            "features": self.n_features_in_,
+            "latent_dim": int(self.latent_dim_),
+            "feature_names": None if names is None else [str(name) for name in names],
+        }
+        if not isinstance(facts["estimator"].get("random_state", 0), int):
+            facts["estimator"]["random_state"] = getattr(self, "seed_", 0)
+        return write_estimator(path, self._tensors(), facts | self._facts())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The estimator that `save` wrote; CheckpointError where a file is damaged or another's."""
+        from minivae.estimators.storage import read_estimator
+
+        _, facts, tensors = read_estimator(path, cls.__name__)
+        given = facts["estimator"]
+        if isinstance(given.get("hidden"), list):
+            given = {**given, "hidden": tuple(given["hidden"])}
+        self = cls(**given)
+        self._restore(facts, tensors)
+        if facts["feature_names"] is not None:
+            self.feature_names_in_ = np.asarray(facts["feature_names"], dtype=object)
+        return self
+
+    def _given(self) -> dict[str, Any]:
+        """The parameters as JSON values: a search over np.arange gives NumPy's."""
+        given = {key: as_plain(value) for key, value in self.get_params().items()}
+        if isinstance(given.get("hidden"), (tuple, list, np.ndarray)):
+            given["hidden"] = tuple(as_plain(size) for size in given["hidden"])
+        return given
+
+    def _tensors(self) -> dict[str, Array]:
+        """What was fitted, as arrays to be saved: attributes by their own names."""
+        return {name: np.asarray(getattr(self, name)) for name in self.FITTED}
+
+    def _facts(self) -> dict[str, Any]:
+        """What was fitted and is no array, as JSON values."""
+        return {}
+
+    def _restore(self, facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
+        """The inverse of `_tensors` and `_facts`."""
+        for name in self.FITTED:
+            setattr(self, name, tensors[name])
+        self.n_features_in_ = facts["features"]
+        self.latent_dim_ = facts["latent_dim"]
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
@@ -121,6 +181,17 @@ def refuse_pictures(X: Any, name: str) -> None:
             f"Found array with dim {len(shape)}, while {name} expects dim 2: flatten the "
             f"{shape[0]} pictures of {size} first, X.reshape({shape[0]}, -1)."
         )
+
+
+def settle_latent_dim(latent_dim: Any, shape: tuple[int, ...], at_most: int) -> int:
+    """`latent_dim`, checked; None takes two, or one where no more than one can be.
+
+    Raises ValueError as `check_latent_dim`.
+    """
+    if latent_dim is None:
+        latent_dim = max(1, min(2, at_most))
+    check_latent_dim(latent_dim, shape, at_most)
+    return int(latent_dim)
 
 
 def check_latent_dim(latent_dim: Any, shape: tuple[int, ...], at_most: int) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 
 from minivae.backend import load_backend
-from minivae.estimators.base import LatentEstimator, check_latent_dim
-from minivae.layers import linear_forward
+from minivae.estimators.base import LatentEstimator, settle_latent_dim
+from minivae.estimators.probabilistic_pca import sample_linear
+from minivae.layers import Parameters, linear_forward
 from minivae.models.descend import descend
 from minivae.models.initialise import glorot
 from minivae.models.linear_gaussian import LinearGaussian, log_marginal
@@ -21,13 +23,20 @@ class LinearVAE(LatentEstimator):
     """A VAE whose two maps are linear, with c learned, trained on the exact ELBO (E19).
 
     Its optimum is probabilistic PCA's (E13), which it reaches without having been told: the start
-    is random, c starts at the mean variance of a feature. Parameters: latent_dim J < n_features;
-    steps and lr of Adam, its step size falling to zero along a cosine; random_state.
+    is random, c starts at the mean variance of a feature. Parameters: latent_dim J < n_features
+    (None: 2, or 1 where there are but two features); steps and lr of Adam, its step size falling to
+    zero along a cosine; random_state.
     After fit: `params_`, `mean_`, `c_`, `losses_` (steps,) in nats per datum.
     """
 
+    FITTED = ("mean_", "losses_")
+
     def __init__(
-        self, latent_dim: int = 2, steps: int = 3000, lr: float = 0.03, random_state: int = 0
+        self,
+        latent_dim: int | None = None,
+        steps: int = 3000,
+        lr: float = 0.03,
+        random_state: int = 0,
     ) -> None:
         self.latent_dim = latent_dim
         self.steps = steps
@@ -37,13 +46,13 @@ class LinearVAE(LatentEstimator):
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on X (N, D) by whole-batch gradient descent; y is ignored."""
         X = self._validate(X, reset=True, min_samples=2)
-        check_latent_dim(self.latent_dim, X.shape, at_most=X.shape[1] - 1)
+        self.latent_dim_ = settle_latent_dim(self.latent_dim, X.shape, at_most=X.shape[1] - 1)
         K = load_backend("numpy")
         self.mean_ = X.mean(axis=0, dtype=np.float64)
         rows = moment_rows(X, self.mean_)
         if not np.any(rows):
             raise ValueError("X is constant: there is no variance to model, and c would be 0.")
-        layout = linear_vae_layout(X.shape[1], self.latent_dim)
+        layout = linear_vae_layout(X.shape[1], self.latent_dim_)
         theta = glorot(layout, self.random_state, "float64")
         p, flat = layout.views(theta), np.empty_like(theta)
         p["decoder.logc"][...] = np.log(np.mean(rows * rows))
@@ -54,9 +63,27 @@ class LinearVAE(LatentEstimator):
             return float(loss), layout.flatten(gradient, flat)
 
         self.losses_ = descend(K, theta, loss_and_gradient, self.steps, self.lr)
-        self.params_, self.latent_dim_ = p, self.latent_dim
-        self.c_ = float(np.exp(p["decoder.logc"]))
+        self._keep(p)
         return self
+
+    def _keep(self, p: Parameters) -> None:
+        self.params_, self.c_ = p, float(np.exp(p["decoder.logc"]))
+
+    def _tensors(self) -> dict[str, Array]:
+        return {**super()._tensors(), **self.params_}
+
+    def _restore(self, facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
+        super()._restore(facts, tensors)
+        layout = linear_vae_layout(self.n_features_in_, self.latent_dim_)
+        self._keep({entry.name: tensors[entry.name] for entry in layout.entries})
+
+    def sample(self, n_samples: int = 1, random_state: Any = None, *, mean: bool = False) -> Array:
+        """n_samples new data (n, D): z from the prior, then x drawn from p(x|z)  (E10).
+
+        mean=True gives the decoded E[x|z], without the noise. random_state: an int, a RandomState
+        or None, which takes the estimator's own.
+        """
+        return sample_linear(self, n_samples, random_state, mean=mean)
 
     @property
     def model_(self) -> LinearGaussian:

@@ -20,6 +20,14 @@ class PCA(LatentEstimator):
     N - 1 and `explained_variance_ratio_` (J,), as scikit-learn has them.
     """
 
+    FITTED = (
+        "mean_",
+        "components_",
+        "eigenvalues_",
+        "explained_variance_",
+        "explained_variance_ratio_",
+    )
+
     def __init__(self, latent_dim: int = 2) -> None:
         self.latent_dim = latent_dim
 

@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
-from minivae.estimators.base import LatentEstimator, check_latent_dim
-from minivae.models.linear_gaussian import log_marginal, posterior, ppca_solution
+from minivae.estimators.base import LatentEstimator, as_plain, as_seed, settle_latent_dim
+from minivae.models.linear_gaussian import LinearGaussian, log_marginal, posterior, ppca_solution
+from minivae.settings import require_int
 from minivae.types import Array
 
 
 class ProbabilisticPCA(LatentEstimator):
     """The linear-Gaussian model at its maximum likelihood, as an estimator (E12, E13).
 
-    Parameters: latent_dim J, at least one less than n_features so that noise is left to measure;
-    random_state seeds `sample`. After fit: `model_` (weight, mean, c), `c_`, `components_` (J, D).
+    Parameters: latent_dim J, at least one less than n_features so that noise is left to measure
+    (None: 2, or 1 where there are but two features); random_state seeds `sample`.
+    After fit: `model_` (weight, mean, c), `c_`, `mean_` (D,), `components_` (J, D).
     `transform` gives the posterior mean; `score_samples` the exact log p(x) in nats.
     """
 
-    def __init__(self, latent_dim: int = 2, random_state: int = 0) -> None:
+    FITTED = ("components_", "mean_")
+
+    def __init__(self, latent_dim: int | None = None, random_state: int = 0) -> None:
         self.latent_dim = latent_dim
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the maximum of the likelihood of X (N, D); y is ignored."""
         X = self._validate(X, reset=True, min_samples=2)
-        check_latent_dim(self.latent_dim, X.shape, at_most=min(len(X), X.shape[1] - 1))
-        self.model_ = ppca_solution(X.astype(np.float64), self.latent_dim)
-        self.latent_dim_ = self.latent_dim
-        self.c_ = self.model_.c
-        self.components_ = self.model_.weight.T
+        at_most = min(len(X), X.shape[1] - 1)
+        self.latent_dim_ = settle_latent_dim(self.latent_dim, X.shape, at_most)
+        self._keep(ppca_solution(X.astype(np.float64), self.latent_dim_))
         return self
+
+    def _keep(self, model: LinearGaussian) -> None:
+        self.model_, self.c_ = model, model.c
+        self.mean_, self.components_ = model.mean, model.weight.T
+
+    def _facts(self) -> dict[str, Any]:
+        return {"c": self.c_}
+
+    def _restore(self, facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
+        super()._restore(facts, tensors)
+        self._keep(LinearGaussian(tensors["components_"].T, tensors["mean_"], facts["c"]))
 
     def _encode(self, X: Array) -> Array:
         return posterior(X.astype(np.float64), self.model_)[0].astype(X.dtype)
@@ -48,12 +63,24 @@ class ProbabilisticPCA(LatentEstimator):
         """Mean log p(x) in nats per datum; y is ignored."""
         return float(np.mean(self.score_samples(X)))
 
-    def sample(self, n: int = 1) -> Array:
-        """n new data (n, D): a latent from the prior, then a datum around its decoding (E10)."""
-        self._validate_codes(np.zeros((1, getattr(self, "latent_dim_", 1))))
-        rng = np.random.default_rng(self.random_state)
-        weight, mean, c = self.model_
-        z = rng.standard_normal((n, weight.shape[1]))
-        noise = rng.standard_normal((n, weight.shape[0]))
-        x: Array = mean + z @ weight.T + np.sqrt(c) * noise
-        return x
+    def sample(self, n_samples: int = 1, random_state: Any = None, *, mean: bool = False) -> Array:
+        """n_samples new data (n, D): z from the prior, then x drawn from p(x|z)  (E10).
+
+        mean=True gives the decoded E[x|z], without the noise. random_state: an int, a RandomState
+        or None, which takes the estimator's own.
+        """
+        return sample_linear(self, n_samples, random_state, mean=mean)
+
+
+def sample_linear(estimator: Any, n_samples: Any, random_state: Any, *, mean: bool) -> Array:
+    """Data (n, D) from the linear-Gaussian `model_` of a fitted estimator, or their means."""
+    check_is_fitted(estimator)
+    require_int("n_samples", as_plain(n_samples), 1)
+    rng = np.random.default_rng(
+        as_seed(estimator.random_state if random_state is None else random_state)
+    )
+    weight, centre, c = estimator.model_
+    decoded = centre + rng.standard_normal((n_samples, weight.shape[1])) @ weight.T
+    if mean:
+        return np.asarray(decoded)
+    return np.asarray(decoded + np.sqrt(c) * rng.standard_normal((n_samples, weight.shape[0])))

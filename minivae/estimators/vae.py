@@ -1,29 +1,22 @@
-"""The VAE as a scikit-learn estimator: fit, transform, inverse_transform, sample, score, save."""
+"""The VAE as a scikit-learn estimator: its parameters, and how it is fitted."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-from sklearn.utils.validation import check_is_fitted
-
-from minivae.backend import Backend, load_backend
 from minivae.data.dataset import Dataset
-from minivae.estimators.base import LatentEstimator, as_float32, as_plain, as_seed
-from minivae.metrics.likelihood import Evaluation, evaluate
-from minivae.models import vae
-from minivae.models.config import ModelConfig, require_int
-from minivae.ops.philox import GENERATE, normals
-from minivae.parts import LIKELIHOODS
+from minivae.estimators.base import as_float32, as_seed
+from minivae.estimators.trained_vae import TrainedVAE
+from minivae.estimators.training import Callback, fit_in_memory, going_on
+from minivae.models.config import ModelConfig
 from minivae.runs.config import TrainConfig
-from minivae.training.loop import train
-from minivae.training.progress import NullReporter, PlainReporter
+from minivae.runs.state import State
 from minivae.types import Array
 
 
-class VAE(LatentEstimator):
+class VAE(TrainedVAE):
     """Variational autoencoder (E10 to E33) with scikit-learn's manners.
 
     The default likelihood is Gaussian with a learned variance, which suits any real data. For
@@ -33,22 +26,24 @@ class VAE(LatentEstimator):
     ----------
     latent_dim : J, the number of latent dimensions.
     hidden : sizes of the encoder's hidden layers, mirrored by the decoder; () is linear.
-    activation : "relu" or "tanh".
-    likelihood : "gaussian" or "bernoulli".
-    c : variance of the Gaussian likelihood, or "learned" (E20).
+    activation, likelihood : names in `minivae.parts.ACTIVATIONS` and `LIKELIHOODS`.
+    c : the likelihood's scale where it has one (the Gaussian's variance), or "learned" (E20).
     beta, warmup, free_bits, draws : weight of the KL, epochs over which it rises from 0 (E30),
         nats per dimension that cost nothing (E31), Monte-Carlo draws per datum (E28).
-    epochs, batch_size, lr, optimiser, momentum : training; "adam" or "sgd".
+    epochs, batch_size, lr, optimiser, momentum : training.
     binarise : "none", or "dynamic": fresh Bernoulli targets at every presentation (E35).
     random_state : int, RandomState or None; an int gives the same bits every time.
     backend, threads : what computes the training step and the likelihoods.
     patience, validation : stop after so many epochs without a better ELBO on that share of X.
-    verbose : print a line per epoch.
+    verbose : print a line per epoch; in a notebook, a bar.
+    warm_start : a further `fit` goes on from where the last one ended, for `epochs` more.
+    objective : what is minimised, a name in `minivae.parts.OBJECTIVES`.
 
     Attributes
     ----------
-    config_ : the ModelConfig. theta_ : parameters (P,). loss_curve_ : training loss per epoch,
-    nats per datum. validation_curve_ : held-out loss per epoch. n_iter_ : epochs done.
+    config_ : the ModelConfig. theta_ : parameters (P,). history_ : the figures of each epoch, as
+    columns. loss_curve_, validation_curve_ : training and held-out loss per epoch, nats per datum.
+    n_iter_, epochs_done_ : epochs done. state_ : what a warm start goes on from.
     """
 
     def __init__(
@@ -74,6 +69,8 @@ class VAE(LatentEstimator):
         patience: int | None = None,
         validation: float = 0.1,
         verbose: bool = False,
+        warm_start: bool = False,
+        objective: str = "elbo",
     ) -> None:
         self.latent_dim = latent_dim
         self.hidden = hidden
@@ -96,180 +93,111 @@ class VAE(LatentEstimator):
         self.patience = patience
         self.validation = validation
         self.verbose = verbose
+        self.warm_start = warm_start
+        self.objective = objective
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Train on X (N, D); y is ignored. Starts anew at every call.
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        validation_data: Any = None,
+        callback: Callback | None = None,
+        **refused: Any,
+    ) -> Self:
+        """Train on X (N, D); y is ignored. Starts anew, but with `warm_start` goes on.
+
+        validation_data: rows (M, D) to measure on after each epoch, in place of a share of X.
+        callback(epoch, metrics): called after each epoch with its row of `history_`; where it
+        returns True, the fit ends. Ctrl-C keeps the model fitted so far, with a warning.
 
         Raises ValueError (ConfigError) for data or settings that cannot be, Diverged where the
         loss stops being finite, BackendUnavailable where the backend cannot run.
         """
-        X = self._validate(X, reset=True)
-        config, settings = self._model_config(X.shape[1]), self._settings()
-        self._check_range(X, config)
+        refuse_fit_parameters(type(self).__name__, refused)
+        warm = self.warm_start and hasattr(self, "config_")
+        X = self._validate(X, reset=not warm)
+        config = self._model_config(X.shape[1])
+        if warm and config != self.config_:
+            raise ValueError(
+                f"warm_start=True goes on with the fitted {self.config_}, and the parameters now "
+                f"say {config}: set warm_start=False to start anew."
+            )
+        valid = None if validation_data is None else self._validate(validation_data, reset=False)
+        settings = self._settings(own_rows=validation_data is not None)
+        return self._train(X, config, settings, valid, callback, self.state_ if warm else None)
+
+    def partial_fit(self, X: Any, y: Any = None, *, callback: Callback | None = None) -> Self:
+        """One epoch over X (N, D), from where the model stands; y is ignored.
+
+        The first call starts a model. `epochs`, `patience` and `validation` play no part.
+        """
+        fitted = hasattr(self, "config_")
+        X = self._validate(X, reset=not fitted)
+        config = self.config_ if fitted else self._model_config(X.shape[1])
+        settings = self._settings(own_rows=True).with_changes(epochs=1, patience=None)
+        return self._train(X, config, settings, None, callback, self.state_ if fitted else None)
+
+    def _train(
+        self,
+        X: Array,
+        config: ModelConfig,
+        settings: TrainConfig,
+        valid: Array | None,
+        callback: Callback | None,
+        state: State | None,
+    ) -> Self:
+        for rows in (X, valid):
+            if rows is not None:
+                self._check_range(rows, config)
         rows = as_float32(X)
-        data = Dataset(name="X", train=rows, test=rows[:0])
-        reporter = PlainReporter() if self.verbose else NullReporter()
-        result = train(config, settings, data, self._backend(), reporter=reporter)
+        held_out = None if valid is None else as_float32(valid)
+        data = Dataset(name="X", train=rows, test=rows[:0], valid=held_out)
+        if state is not None:
+            state = going_on(state, math.ceil(len(rows) / settings.batch_size))
+            epochs = settings.epochs + state.progress.epoch
+            settings = settings.with_changes(epochs=epochs, seed=self.seed_)
+        result = fit_in_memory(
+            config, settings, data, self._backend(),
+            verbose=self.verbose, callback=callback, state=state,
+        )  # fmt: skip
+        before = [] if state is None else self.records_
         self.config_, self.seed_, self.latent_dim_ = config, settings.seed, config.latent_dim
-        self.theta_ = result.theta if self.patience is None else result.best_theta
-        self.loss_curve_ = [record["train"]["loss"] for record in result.history]
-        held_out = [record["held_out"] for record in result.history]
-        self.validation_curve_ = [figures["loss"] for figures in held_out if figures]
-        self.n_iter_ = result.epochs
+        self.theta_ = result.theta if settings.patience is None else result.best_theta
+        self.state_, self.records_ = result.state, before + result.history
+        self.n_iter_ = self.epochs_done_ = result.epochs
         return self
 
     def _model_config(self, data_dim: int) -> ModelConfig:
         given = self._given()
         hidden = given["hidden"]
-        keys = ("latent_dim", "activation", "likelihood", "c", "beta", "free_bits", "draws")
+        keys = ("latent_dim", "activation", "likelihood", "c", "beta", "free_bits", "draws",
+                "objective")  # fmt: skip
         return ModelConfig(
             data_dim=int(data_dim),
             hidden=(hidden,) if isinstance(hidden, int) else hidden,
             **{key: given[key] for key in keys},
         )
 
-    def _given(self) -> dict[str, Any]:
-        """The parameters in Python's own types: a search over np.arange gives NumPy's."""
-        given = {key: as_plain(value) for key, value in self.get_params().items()}
-        if isinstance(given["hidden"], (tuple, list, np.ndarray)):
-            given["hidden"] = tuple(as_plain(size) for size in given["hidden"])
-        return given
-
-    def _settings(self) -> TrainConfig:
+    def _settings(self, own_rows: bool) -> TrainConfig:
+        """The training's settings; `own_rows` where no share of X is to be held out."""
         given = self._given()
         keys = ("epochs", "batch_size", "lr", "optimiser", "momentum", "warmup", "binarise",
                 "backend", "threads", "patience")  # fmt: skip
         return TrainConfig(
             dataset="X",
             seed=as_seed(self.random_state),
-            validation=None if self.patience is None else given["validation"],
+            validation=None if own_rows or self.patience is None else given["validation"],
             **{key: given[key] for key in keys},
         )
 
-    def _backend(self) -> Backend:
-        return load_backend(self.backend, self.threads)
 
-    def _check_range(self, X: Array, config: ModelConfig) -> None:
-        domain = LIKELIHOODS[config.likelihood].domain
-        found = domain.fault(X, config.groups)
-        if found is not None:
-            row, column, value = found
-            raise ValueError(
-                f"X[{row}, {column}] is {value:g} (X ranges from {X.min():g} to {X.max():g}), but "
-                f"likelihood={config.likelihood!r} needs {domain.words}: {domain.fix}."
-            )
-
-    # Encoding and decoding run the reference ops in the data's own precision, so that a row's
-    # code does not depend, beyond float64 rounding, on which rows stand beside it.
-    def _views(self, dtype: Any) -> dict[str, Array]:
-        return vae.layout_of(self.config_).views(self.theta_.astype(dtype))
-
-    def _encode(self, X: Array) -> Array:
-        mu, _ = vae.encode(load_backend("numpy"), self._views(X.dtype), X, self.config_)
-        return mu
-
-    def _decode(self, Z: Array) -> Array:
-        return vae.decode_mean(load_backend("numpy"), self._views(Z.dtype), Z, self.config_)
-
-    def posterior(self, X: Any) -> tuple[Array, Array]:
-        """Mean and standard deviation (N, J) of q(z|x) for X (N, D)  (E25)."""
-        X = self._validate(X, reset=False)
-        K, views = load_backend("numpy"), self._views(X.dtype)
-        mu, logvar = vae.encode(K, views, X, self.config_)
-        return mu, np.exp(0.5 * logvar)
-
-    def sample(self, n_samples: int = 1, random_state: Any = 0) -> Array:
-        """n_samples new data (n, D): z from the prior, decoded to E[x|z]  (E10).
-
-        random_state: int, RandomState or None; an int gives the same data every time.
-        """
-        check_is_fitted(self)
-        require_int("n_samples", as_plain(n_samples), 1)
-        rows = np.arange(n_samples)
-        seed = as_seed(random_state)
-        return self._decode(normals(seed, GENERATE, 0, rows, self.latent_dim_))
-
-    def elbo(self, X: Any, samples: int = 1) -> Array:
-        """ELBO of each row of X, (N,), nats, by `samples` draws and the closed-form KL  (E19)."""
-        return self._evaluate(X, samples).elbo
-
-    def log_likelihood(self, X: Any, samples: int = 500) -> Array:
-        """Importance-sampled log p(x) of each row of X, (N,), nats  (E37).
-
-        A lower bound in expectation, tighter with more samples; computed in chunks, so memory
-        depends on neither N nor samples. Grey Bernoulli targets make it a score, not a likelihood.
-        """
-        return self._evaluate(X, samples).log_p
-
-    def _evaluate(self, X: Any, samples: int) -> Evaluation:
-        X = self._validate(X, reset=False)
-        self._check_range(X, self.config_)
-        K = self._backend()
-        p = vae.layout_of(self.config_).views(K.to_device(self.theta_))
-        return evaluate(K, p, as_float32(X), self.config_, samples=samples, seed=self.seed_)
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean ELBO of X, nats per datum (one draw); larger is better; y is ignored."""
-        return float(self.elbo(X).mean())
-
-    def save(self, path: str | Path) -> Path:
-        """Write PATH.safetensors and its manifest PATH.json (sha256 sums, no pickle)."""
-        from minivae.runs.checkpoint import write_checkpoint
-
-        check_is_fitted(self)
-        path = tensors_path(path)
-        names = getattr(self, "feature_names_in_", None)
-        facts: dict[str, Any] = {
-            "estimator": self._given() | {"hidden": list(self.config_.hidden)},
-            "model": self.config_.to_dict(),
-            "seed": self.seed_,
-            "loss_curve": self.loss_curve_,
-            "validation_curve": self.validation_curve_,
-            "feature_names": None if names is None else [str(name) for name in names],
-        }
-        if not isinstance(self.random_state, (int, np.integer)):
-            facts["estimator"]["random_state"] = self.seed_
-        write_checkpoint(path, vae.layout_of(self.config_).views(self.theta_), facts)
-        return path
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """The estimator that `save` wrote; CheckpointError where a file is damaged or another's."""
-        from minivae.runs.checkpoint import read_checkpoint
-        from minivae.runs.errors import CheckpointError
-
-        checkpoint = read_checkpoint(tensors_path(path))
-        facts = checkpoint.manifest
-        if "estimator" not in facts:
-            raise CheckpointError(f"{path} was not written by {cls.__name__}.save")
-        return cls._from_facts(facts, checkpoint.tensors)
-
-    @classmethod
-    def _from_facts(cls, facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> Self:
-        self = cls(**{**facts["estimator"], "hidden": tuple(facts["estimator"]["hidden"])})
-        self.config_ = ModelConfig.from_dict(facts["model"])
-        layout = vae.layout_of(self.config_)
-        self.theta_ = layout.flatten(tensors, np.empty(layout.size, dtype=np.float32))
-        self.seed_, self.latent_dim_ = facts["seed"], self.config_.latent_dim
-        self.loss_curve_, self.validation_curve_ = facts["loss_curve"], facts["validation_curve"]
-        self.n_iter_, self.n_features_in_ = len(self.loss_curve_), self.config_.data_dim
-        if facts["feature_names"] is not None:
-            self.feature_names_in_ = np.asarray(facts["feature_names"], dtype=object)
-        return self
-
-    @property
-    def c_(self) -> float | None:
-        """The likelihood's scale as fitted (its mean, if each feature has one); None without."""
-        check_is_fitted(self)
-        scale = LIKELIHOODS[self.config_.likelihood].scale
-        if scale is None:
-            return None
-        if not self.config_.learns_c:
-            return float(self.config_.c)
-        return float(np.exp(self._views(np.float64)[scale.tensor]).mean())
-
-
-def tensors_path(path: str | Path) -> Path:
-    """The path with the ending .safetensors, whether it was given or not."""
-    path = Path(path)
-    return path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
+def refuse_fit_parameters(name: str, given: Mapping[str, Any]) -> None:
+    """Raise TypeError, saying what to do instead, for what `fit` does not take."""
+    if "sample_weight" in given:
+        raise TypeError(
+            f"{name}.fit takes no sample_weight: an update is a mean over a batch, in which every "
+            "row weighs alike. Repeat rows for whole weights: X = np.repeat(X, weights, axis=0)."
+        )
+    for key in given:
+        raise TypeError(f"{name}.fit takes no {key}: its settings are parameters of {name}(...).")

@@ -35,8 +35,10 @@ class Arg(NamedTuple):
 
     The letters are the models' (B data, D numbers each, H hidden units, J latent dimensions, L
     draws), I and O the sides of a dense layer, N rows of a data set, P parameters.
-    values: "normal", "unit" (inside 0 and 1), "positive", "covariance", "count", "one-hot", "rows",
-    "bytes", "words" or "number", which is then `scale` itself; `scale` multiplies the others.
+    values: "normal", "weights" (normal, over the root of the inputs), "positive", "unit" (inside 0
+    and 1), "count", "covariance", "shares" and "groups" (columns that sum to 1, and the groups'
+    sizes), "rows", "bytes", "words", "size" (the letter's own), or "number": `scale` itself.
+    `scale` multiplies normal numbers, and is the mean of counts.
     """
 
     shape: str
@@ -51,6 +53,11 @@ class Backward(NamedTuple):
     gives: str
     kind: str
     cost: float = 0.0
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Its arguments by name: the upstream gradients, then what it takes of forward's."""
+        return tuple(inspect.signature(self.function).parameters)
 
 
 @dataclass(frozen=True)
@@ -88,9 +95,13 @@ class Op:
         return self.forward.__name__
 
     @property
-    def differentiable(self) -> tuple[str, ...]:
+    def variables(self) -> tuple[str, ...]:
         """The arguments that have a gradient, in forward's order."""
+        if self.both:  # the upstream first, then the loss's own arguments; d… is its gradient
+            return tuple(name for name in self.args if f"d{name}" in self.gives)
         given = {name for back in self.backward for name in back.gives.split()}
+        if any(not back.gives for back in self.backward):  # up to the activation: all of dense's
+            given |= set(self.args)
         return tuple(name for name in self.args if name in given)
 
 
@@ -147,7 +158,7 @@ def random_op(function: Callable[..., Any], args: Mapping[str, Arg], gives: str,
 
 
 def _dense(forward: Callable[..., Any], *backward: Backward, cost: float = 1.0, **more: Any) -> Op:
-    args = {"x": Arg("B I"), "W": Arg("I O", scale=0.5), "b": Arg("O")}
+    args = {"x": Arg("B I"), "W": Arg("I O", "weights"), "b": Arg("O")}
     return Op(forward, args, {"y": "B O"}, PRODUCT, tuple(backward), cost, **more)
 
 
@@ -208,7 +219,7 @@ TABLE: tuple[Op, ...] = (
     ),
     Op(
         latent.free_bits_forward,
-        {"kl_mean": Arg("J", "positive"), "floor": Arg("", "number", 0.5)}, {"out": "J"}, EXACT,
+        {"kl_mean": Arg("J", "positive"), "floor": Arg("", "number", 1.2)}, {"out": "J"}, EXACT,
         (Backward(latent.free_bits_backward, "kl_mean", EXACT, 1),), 1,
     ),
     Op(
@@ -292,7 +303,7 @@ def _functions(table: tuple[Op, ...]) -> Iterator[Function]:
 
 def _backward_arguments(op: Op, back: Backward) -> tuple[dict[str, Arg], tuple[str, ...]]:
     """A backward function's arguments: the upstream gradients, then what it takes of forward's."""
-    names = list(inspect.signature(back.function).parameters)
+    names = list(back.arguments)
     upstream = dict(zip(names, (Arg(shape) for shape in op.gives.values())))
     rest = names[len(upstream) :]
     outputs = tuple(name for name in rest if name not in op.args)

@@ -7,37 +7,21 @@ card's or a processor's may be, is then hundreds off. Counted at the largest ter
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from minivae.ops.table import FUNCTIONS
 from minivae.types import Array
-
-
-def _draw(mu: Array, logvar: Array, eps: Array) -> Array:
-    return np.maximum(np.abs(mu), np.exp(0.5 * logvar) * np.abs(eps))
-
-
-def _kl(mu: Array, logvar: Array) -> Array:
-    both = np.maximum(np.abs(np.expm1(logvar)), np.abs(logvar))
-    return np.asarray(0.5 * np.maximum(mu * mu, both))
-
-
-# op -> for each output, its largest term in float64
-TERMS: dict[str, tuple[Callable[..., Array], ...]] = {
-    "kl_forward": (_kl,),
-    "reparameterise_forward": (_draw,),
-    "latent_forward": (_draw, lambda mu, logvar, eps: _kl(mu, logvar)),
-}
 
 
 def largest_term(op: str, place: int, args: tuple[Any, ...]) -> Array | float:
     """The largest term of every entry of output `place`; 0 where nothing can cancel."""
-    if op not in TERMS:
+    terms = FUNCTIONS[op].op.largest_terms if FUNCTIONS[op].backward is None else ()
+    if place >= len(terms):
         return 0.0
     wide = (np.asarray(a, dtype=np.float64) for a in args)
-    return np.asarray(TERMS[op][place](*wide))
+    return np.asarray(terms[place](*wide))
 
 
 def ulps(got: Array, exact: Array, term: Array | float = 0.0) -> Array:

@@ -1,7 +1,7 @@
 """Every case of the proof: tests, the command line, kernels' checks and planted bugs read it here.
 
-A new op needs a case, or a line in NO_GRADIENT saying why it has none: `uncovered()` finds what
-was forgotten.
+Ops get theirs from the table of ops; one without a gradient says there why. `uncovered()` finds
+what was forgotten.
 """
 
 from __future__ import annotations
@@ -11,21 +11,12 @@ import inspect
 import pkgutil
 
 from minivae import layers, models, ops
+from minivae.ops.table import TABLE
 from minivae.proof.case import Case
 from minivae.proof.model_cases import model_cases
 from minivae.proof.op_cases import op_cases
 
-NO_GRADIENT = {
-    "sgd_update": "changes the parameters in place; held to its formula by its own test",
-    "adam_update": "changes the parameters in place; held to its formula by its own test",
-    "philox": "integers; held to published known answers",
-    "uniforms": "drawn bits have no gradient; held bit for bit",
-    "normals": "drawn bits have no gradient; held bit for bit",
-    "permutation": "integers; held bit for bit",
-    "gather": "data have no gradient; held bit for bit",
-    "binarise": "a step function; held bit for bit",
-    "gather_binarise": "a step function; held bit for bit",
-}
+NO_GRADIENT = {op.forward.__name__: op.why for op in TABLE if op.why}
 
 
 def find(names: list[str] | None = None) -> list[Case]:

@@ -9,8 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae import ops
+from minivae.ops.table import FUNCTIONS
+from minivae.proof import points
+from minivae.proof.tolerances import tol
 from minivae.types import Array
-from minivae.verify.tolerances import EPS32, EPS64, STEP, tol
+from minivae.verify.derivatives import STEP
+from minivae.verify.passes import EPS32, EPS64
 
 
 class Call(NamedTuple):
@@ -44,49 +48,37 @@ class Watched:
         return watched
 
 
-# For each backward op: the forward as a function of what is differentiated, from the backward's
-# arguments after the upstream(s), and those arguments' places. Inputs a linear op's backward does
-# not see are zero.
-Maker = Callable[..., tuple[Callable[..., Any], tuple[Any, ...]]]
+def forward_of(op: str, args: tuple[Any, ...]) -> tuple[Callable[..., Any], tuple[Any, ...]] | None:
+    """The forward as a function of what a backward call differentiates, and the point it is at.
+
+    What the call does not see of the forward's arguments is zero: the op is linear in it, or its
+    gradient would need it. None for a function that has no forward of its own.
+    """
+    record = FUNCTIONS.get(op)
+    if record is None or record.backward is None or not record.backward.gives:
+        return None
+    known = dict(zip(record.args, args, strict=True))
+    sizes = {
+        letter: size
+        for name, value in known.items()
+        for letter, size in zip(record.args[name].shape.split(), np.shape(value))
+    }
+    inputs = {
+        name: known[name] if name in known else np.zeros(points.shape_of(arg.shape, sizes))
+        for name, arg in record.op.args.items()
+        if name in known or all(letter in sizes for letter in arg.shape.split())
+    }
+    if len(inputs) < len(record.op.args):
+        return None
+    names = record.backward.gives.split()
+
+    def forward(*values: Any) -> Any:
+        given = inputs | dict(zip(names, values, strict=True))
+        return record.op.forward(*given.values())
+
+    return forward, tuple(inputs[name] for name in names)
 
 
-def _like(dy: Array, other: Array) -> Array:
-    return np.zeros((other.shape[1], dy.shape[1]))
-
-
-FORWARDS: dict[str, Maker] = {
-    "dense_backward_params": lambda dy, x: (
-        lambda W, b: ops.dense_forward(x, W, b),
-        (_like(dy, x), np.zeros(dy.shape[1])),
-    ),
-    "dense_backward_input": lambda dy, W: (
-        lambda x: ops.dense_forward(x, W, np.zeros(W.shape[1])),
-        (np.zeros((len(dy), len(W))),),
-    ),
-    "relu_backward": lambda dy, x: (ops.relu_forward, (x,)),
-    "tanh_backward": lambda dy, x: (ops.tanh_forward, (x,)),
-    "sigmoid_backward": lambda dy, x: (ops.sigmoid_forward, (x,)),
-    "softplus_backward": lambda dy, x: (ops.softplus_forward, (x,)),
-    "bound_logvar_backward": lambda dy, x: (ops.bound_logvar_forward, (x,)),
-    "reparameterise_backward": lambda dz, logvar, eps: (
-        lambda mu, v: ops.reparameterise_forward(mu, v, eps),
-        (np.zeros_like(logvar), logvar),
-    ),
-    "kl_backward": lambda dkl, mu, logvar: (ops.kl_forward, (mu, logvar)),
-    "free_bits_backward": lambda dout, price, floor: (
-        lambda k: ops.free_bits_forward(k, floor),
-        (price,),
-    ),
-    "gaussian_kl_backward": lambda dkl, *args: (ops.gaussian_kl_forward, args),
-    "bernoulli_nll_backward": lambda dnll, logits, x: (
-        lambda a: ops.bernoulli_nll_forward(a, x),
-        (logits,),
-    ),
-    "gaussian_nll_backward": lambda dnll, mean, x, logc: (
-        lambda m, c: ops.gaussian_nll_forward(m, x, c),
-        (mean, logc),
-    ),
-}
 FORWARD_OPS = frozenset(name for name in ops.OPS if name.endswith("_forward"))
 
 
@@ -167,12 +159,12 @@ def off(mine: Array, true: Array, eps: float) -> tuple[int, ...] | None:
 
 def try_backward(call: Call, number: int) -> Verdict | None:
     """A backward op by its adjoint identity along random signs; on failure, down to the entry."""
-    maker = FORWARDS.get(call.op)
-    if maker is None:
-        return None
     args = tuple(wide(a) for a in call.args)
-    forward, variables = maker(*args)
-    upstream = args[0]
+    found = forward_of(call.op, args)
+    if found is None:
+        return None
+    forward, variables = found
+    upstream = args[: len(FUNCTIONS[call.op].op.gives)]
     rng = np.random.default_rng(11)
     results = call.result if isinstance(call.result, tuple) else (call.result,)
     for place, (hand, variable) in enumerate(zip(results, variables, strict=True)):
@@ -192,7 +184,11 @@ def push(
 ) -> float:
     moved = list(variables)
     moved[place] = variables[place] + 1j * STEP * u
-    return float((upstream * np.imag(forward(*moved))).sum() / STEP)
+    outputs = forward(*moved)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    return sum(
+        float((dy * np.imag(y)).sum() / STEP) for dy, y in zip(upstream, outputs, strict=True)
+    )
 
 
 def entry_gap(

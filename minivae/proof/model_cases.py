@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae import layers
+from minivae import layers, ops
 from minivae.models import autoencoder as ae
 from minivae.models import inference, linear_vae, vae
 from minivae.models.config import ModelConfig
@@ -79,7 +79,11 @@ def objective_case(objective: Objective) -> Case:
     name = f"objective {objective.name}"
     draws = max(DIMS["L"], objective.least_draws)
     eps = normal(f"{name} eps", draws, B, J)
-    floor = MIXED_FLOOR if objective.free_bits else 0.0
+    mu, logvar = normal(f"{name} mu", B, J), normal(f"{name} logvar", B, J)
+    prices = np.sort(
+        ops.kl_forward(mu, logvar).mean(axis=0)
+    )  # the floor parts the first from the rest
+    floor = float(prices[:2].mean()) if objective.free_bits else 0.0
 
     def terms_of(K: Any, nll: Array, mu: Array, logvar: Array) -> Terms:
         z = K.reparameterise_forward(mu, logvar, eps)
@@ -94,8 +98,8 @@ def objective_case(objective: Objective) -> Case:
 
     inputs = {
         "nll": normal(f"{name} nll", draws, B),
-        "mu": normal(f"{name} mu", B, J),
-        "logvar": normal(f"{name} logvar", B, J),
+        "mu": mu,
+        "logvar": logvar,
     }
     covers = (objective.forward.__name__, objective.backward.__name__)
     return Case(name, "layer", covers, forward, backward, inputs)

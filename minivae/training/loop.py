@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,14 @@ def train(
     reporter: Reporter | None = None,
     stop: Callable[[], bool] | None = None,
     lr: Rate | None = None,
+    state: State | None = None,
 ) -> TrainResult:
     """Train `model` on `dataset` with backend K; losses are in nats per datum (E28, E30, E31).
 
     run_dir: where checkpoints and metrics go; None keeps everything in memory. resume: go on from
     the newest sound checkpoint there. stop: asked between chunks of updates; True saves and
-    returns. lr: the rate as a function of the update's number t, in place of config.lr.
+    returns. lr: the rate as a function of the update's number t, in place of config.lr. state: a
+    result's, to go on from in memory; it stays as it is, and config.epochs counts its epochs too.
 
     Raises ConfigError or DataError (nothing is written), RunError or CheckpointError (the
     directory cannot be used, or is another run's), Diverged (NaN or infinity: the last good state
@@ -49,7 +52,7 @@ def train(
     if job.note:
         reporter.note(job.note)
     if run_dir is None:
-        state = State.fresh(model, config.seed, config.optimiser)
+        state = deepcopy(state) or State.fresh(model, config.seed, config.optimiser)
         return Trainer(job, state, None, reporter, stop or (lambda: False)).run()
     asked = stop or (lambda: False)
     with (

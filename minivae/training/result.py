@@ -8,6 +8,7 @@ from typing import Any
 
 from minivae.models.config import ModelConfig
 from minivae.runs.config import TrainConfig
+from minivae.runs.state import State
 from minivae.types import Array
 
 
@@ -15,7 +16,8 @@ from minivae.types import Array
 class TrainResult:
     """What training made: theta (P,) after the last update and at the best epoch, and the record.
 
-    history: the lines of metrics.jsonl. monitor: the part that `best` is judged by ("valid",
+    state: where training stands, for `train(..., state=...)` to go on from. history: the lines of
+    metrics.jsonl. monitor: the part that `best` is judged by ("valid",
     "test" or "train"). reason: "finished", "patience" or "stopped"; message says it in words.
     """
 
@@ -31,4 +33,5 @@ class TrainResult:
     reason: str
     message: str
     run_dir: Path | None
+    state: State
     history: list[dict[str, Any]] = field(default_factory=list)

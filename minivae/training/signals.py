@@ -16,16 +16,21 @@ WATCHED = tuple(
 class StopSignals:
     """Within ``with StopSignals() as stop``, ``stop.number`` is the signal that came, or None.
 
+    watched: the signals; again: what a second one raises, SystemExit where None.
+
     Outside the main thread Python allows no handlers; there the block changes nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, watched: tuple[int, ...] = WATCHED, again: BaseException | None = None
+    ) -> None:
+        self.watched, self.again = watched, again
         self.number: int | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
-            for number in WATCHED:
+            for number in self.watched:
                 before = signal.getsignal(number)
                 # nohup has SIGHUP ignored: then a closed terminal is to change nothing
                 if number == getattr(signal, "SIGHUP", None) and before == signal.SIG_IGN:
@@ -46,7 +51,7 @@ class StopSignals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:  # asked twice: leave now; the last checkpoint is whole
-            raise SystemExit(128 + number)
+            raise self.again or SystemExit(128 + number)
         self.number = number
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 
 from minivae.runs.errors import Diverged, RunError
 from minivae.runs.hints import command_line
+from minivae.runs.metrics_log import with_checksum
 from minivae.runs.state import State, Sums
 from minivae.runs.writer import RunWriter
 from minivae.training.heldout import in_user_units, measure
@@ -151,7 +152,7 @@ class Trainer:
         if improved:
             p.best, p.best_epoch, p.waited = watched["loss"], p.epoch, 0
             self.best_theta = self.state.theta.copy()
-        else:
+        elif p.epoch > job.config.warmup:  # patience begins once β has its full weight
             p.waited += 1
         record = {
             "epoch": p.epoch,
@@ -165,7 +166,7 @@ class Trainer:
             "seconds": round(seconds, 4),
             "samples_per_second": round(self.samples / max(seconds, 1e-9), 1),
         }
-        self._record(record, improved)
+        self._record(with_checksum(record), improved)
 
     def _record(self, record: dict[str, Any], improved: bool) -> None:
         self.history.append(record)
@@ -182,6 +183,8 @@ class Trainer:
         if now - self.last_tick < TICK_SECONDS:
             return
         self.last_tick = now
+        if self.writer:
+            self.writer.watch()
         job, p = self.job, self.state.progress
         speed = self.samples / max(now - self.began, 1e-9)
         left = (job.config.epochs - p.epoch) * job.rows - p.sums.samples
@@ -235,5 +238,6 @@ class Trainer:
             reason=reason,
             message=message,
             run_dir=self.writer.path if self.writer else None,
+            state=self.state,
             history=self.history,
         )

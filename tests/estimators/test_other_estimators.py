@@ -16,10 +16,10 @@ from minivae.estimators.probabilistic_pca import ProbabilisticPCA
 
 MODELS = [
     PCA(1),
-    ProbabilisticPCA(1),
+    ProbabilisticPCA(),
     Autoencoder(1, steps=20),
     Autoencoder(1, hidden=(7,), activation="tanh", steps=20),
-    LinearVAE(1, steps=20),
+    LinearVAE(steps=20),
 ]
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from minivae import ops
-from minivae.proof.cancellation import TERMS, largest_term, ulps
+from minivae.ops.table import TABLE
+from minivae.proof.cancellation import largest_term, ulps
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_terms_are_never_smaller_than_what_they_make() -> None:
     """But for a sum of two, which may be as large as twice the larger."""
     rng = np.random.default_rng(4)
     mu, logvar, eps = rng.normal(size=(7, 3)), rng.normal(size=(7, 3)), rng.normal(size=(2, 7, 3))
-    for op in TERMS:
+    for op in (op.forward.__name__ for op in TABLE if op.largest_terms and "mu" in op.args):
         args = (mu, logvar) if op == "kl_forward" else (mu, logvar, eps)
         made = getattr(ops, op)(*args)
         for place, out in enumerate(made if isinstance(made, tuple) else (made,)):

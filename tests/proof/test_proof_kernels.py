@@ -87,7 +87,7 @@ def test_results_that_depend_on_the_threads():
 
 
 def test_an_op_without_arguments_says_what_to_do():
-    with pytest.raises(KeyError, match="add a row"):
+    with pytest.raises(KeyError, match="add a record"):
         kernels.arguments("swish_forward", np.random.default_rng(0), kernels.SIZES[0])
 
 

@@ -11,11 +11,12 @@ import numpy as np
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, outlined
-from minivae_kernels.cpu.gemm.matmul import backward_panel, halves_of
+from minivae_kernels.cpu.gemm.matmul import NOUGHT, backward_panel, halves_of
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.latent import LOGVAR_BOUND
 from minivae_kernels.cpu.step.tables import (
     DEACTIVATE,
+    DEPTH,
     DRAWS,
     DX0,
     DX_PANEL,
@@ -34,82 +35,80 @@ from minivae_kernels.cpu.step.tables import (
     Y_PANEL,
     Z_PANEL,
 )
-from minivae_kernels.cpu.threads.partition import next_piece
+from minivae_kernels.cpu.threads.partition import OWN, next_piece
 
 f32 = np.float32
 
 
 @inner
-def hidden_backward(crew, pieces, firsts, c, layer, before, w, p, scratch, s0, zeros):
+def hidden_backward(crew, pieces, firsts, s, own, layer, before):
     """The gradient before the activation that feeds `layer`: (dy Wᵀ) f'(a)."""
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
-        dx0 = input_gradient(layer, panel, first, count, w, p, scratch, s0, zeros)
-        kept = before[KEPT0] + panel * before[Y_PANEL] + first * PANEL
-        n = count * PANEL
-        call(c[DEACTIVATE], (w[dx0 : dx0 + n], w[kept : kept + n]))
+        dx0 = input_gradient(s, own, layer, panel, first, count, s.zeros)
+        deactivate(s, before, panel, first, count, dx0)
         turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def heads_backward(crew, pieces, firsts, c, mu, logvar, before, w, p, scratch, s0, zeros):
+def heads_backward(crew, pieces, firsts, s, own):
     """The same for the two heads, whose gradients in the trunk's output add."""
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    depth = s.config[DEPTH]
+    mu, logvar, before = s.layers[depth], s.layers[depth + 1], s.layers[depth - 1]
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
-        input_gradient(mu, panel, first, count, w, p, scratch, s0, zeros)
-        dx0 = input_gradient(logvar, panel, first, count, w, p, scratch, s0, zeros[:0])
-        kept = before[KEPT0] + panel * before[Y_PANEL] + first * PANEL
-        n = count * PANEL
-        call(c[DEACTIVATE], (w[dx0 : dx0 + n], w[kept : kept + n]))
+        input_gradient(s, own, mu, panel, first, count, s.zeros)
+        dx0 = input_gradient(s, own, logvar, panel, first, count, s.zeros[:0])
+        deactivate(s, before, panel, first, count, dx0)
         turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def input_gradient(layer, panel, first, count, w, p, scratch, s0, zeros):
-    """Rows of one panel of dy Wᵀ -> where they begin."""
+def input_gradient(s, own, layer, panel, first, count, zeros):
+    """Rows of one panel of dy Wᵀ -> where they begin; without `zeros` they are added to."""
+    w = s.space
     dx0 = layer[DX0] + panel * layer[DX_PANEL] + first * PANEL
     backward_panel(
-        w, layer[DY0] + first * PANEL, layer[DY_PANEL], p, layer[W0], layer[W_PANEL], panel,
-        w, dx0, count, layer[OUTPUTS], halves_of(layer[INPUTS], panel), scratch, s0, zeros,
+        w, layer[DY0] + first * PANEL, layer[DY_PANEL], s.theta, layer[W0], layer[W_PANEL], panel,
+        w, dx0, count, layer[OUTPUTS], halves_of(layer[INPUTS], panel), own.scratch, NOUGHT, zeros,
     )  # fmt: skip
     return dx0
 
 
 @inner
-def latent_backward(
-    crew, pieces, firsts, c, mu, logvar, first, batch, w, p, scratch, s0, zeros, kl_weight
-):
-    """From the decoder's first layer to both heads' gradients.
+def deactivate(s, before, panel, first, count, dx0):
+    """The gradient at dx0 through the activation of the layer `before`, in place."""
+    w, n = s.space, count * PANEL
+    kept = before[KEPT0] + panel * before[Y_PANEL] + first * PANEL
+    call(s.config[DEACTIVATE], (w[dx0 : dx0 + n], w[kept : kept + n]))
 
-    kl_weight[j] is β / B, or 0 where dimension j's KL is below its free bits.
-    """
+
+@inner
+def latent_backward(crew, pieces, firsts, s, own, batch):
+    """From the decoder's first layer to both heads' gradients."""
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
-        latent_rows_backward(
-            c, mu, logvar, first, pieces[k, 1], pieces[k, 2], batch, w, p, scratch, s0, zeros,
-            kl_weight,
-        )  # fmt: skip
+        latent_rows_backward(s, own, pieces[k, 1], pieces[k, 2], batch)
         turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def latent_rows_backward(
-    c, mu, logvar, first, low, count, batch, w, p, scratch, s0, zeros, kl_weight
-):
+def latent_rows_backward(s, own, low, count, batch):
     """The same for `count` rows from `low` on."""
-    n = count * PANEL
+    c, w, n = s.config, s.space, count * PANEL
+    mu, logvar, first = s.layers[c[DEPTH]], s.layers[c[DEPTH] + 1], s.layers[c[DEPTH] + 2]
     for panel in range((c[LATENT_DIM] + PANEL - 1) // PANEL):
         offset = panel * c[LATENT_PANEL] + low * PANEL
         dm0, dv0 = mu[DY0] + offset, logvar[DY0] + offset
         m0, v0, sigma0 = mu[Y0] + offset, logvar[Y0] + offset, c[SIGMA0] + offset
         for draw in range(c[DRAWS]):
             row = draw * batch + low
-            dz0 = input_gradient(first, panel, row, count, w, p, scratch, s0, zeros)
+            dz0 = input_gradient(s, own, first, panel, row, count, s.zeros)
             e0 = c[EPS0] + panel * c[Z_PANEL] + row * PANEL
             _collect(
                 w[dz0 : dz0 + n], w[e0 : e0 + n], w[dm0 : dm0 + n], w[dv0 : dv0 + n], draw == 0
@@ -117,7 +116,7 @@ def latent_rows_backward(
         at = panel * PANEL
         _heads(
             w[dm0 : dm0 + n], w[dv0 : dv0 + n], w[m0 : m0 + n], w[v0 : v0 + n],
-            w[sigma0 : sigma0 + n], kl_weight[at : at + PANEL],
+            w[sigma0 : sigma0 + n], own.kl_weight[at : at + PANEL],
         )  # fmt: skip
 
 

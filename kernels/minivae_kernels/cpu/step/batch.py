@@ -12,6 +12,7 @@ from minivae_kernels.cpu.ops.random import compare, scale_bytes, uniform_row
 from minivae_kernels.cpu.step.tables import (
     BYTES,
     DATA_DIM,
+    DATA_SCALE,
     DRAWS,
     DYNAMIC,
     EPS0,
@@ -21,7 +22,7 @@ from minivae_kernels.cpu.step.tables import (
     LATENT_PANEL,
     Z_PANEL,
 )
-from minivae_kernels.cpu.threads.partition import next_piece
+from minivae_kernels.cpu.threads.partition import OWN, next_piece
 
 f32, u32 = np.float32, np.uint32
 EPS, BINARISE = 2, 3  # the streams of the contract
@@ -30,62 +31,62 @@ GATHER, NOISE = range(2)  # kinds of pieces
 
 
 @inner
-def prepare(crew, pieces, firsts, c, rows, t, scale, bytes_, floats, w, scratch, s0, lists):
+def prepare(crew, pieces, firsts, s, own, batches, update):
     """A batch and its noise."""
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         low, high = pieces[k, 1], pieces[k, 1] + pieces[k, 2]
         if pieces[k, 0] == GATHER:
-            gather(c, rows, low, high, t, scale, bytes_, floats, w, scratch, s0, lists)
+            gather(s, own, batches, update, low, high)
         else:
-            noise(c, rows, low, high, t, w, scratch, s0)
+            noise(s, own, batches, update, low, high)
         turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def gather(c, rows, low, high, t, scale, bytes_, floats, w, scratch, s0, lists):
-    """x of some rows, into panels; binarised where the configuration says so.
+def gather(s, own, batches, update, low, high):
+    """x of rows low … high, into panels; binarised where the configuration says so.
 
     Where the lists of what is not zero (gemm/live.py) have room, those of these rows are made.
     """
     outlined()
-    masks, by_row, _ = lists
-    D = c[DATA_DIM]
+    c, rows, t = s.config, batches.rows[update], batches.first + update
+    D, scale = c[DATA_DIM], f32(s.numbers[DATA_SCALE])
     panels = (D + PANEL - 1) // PANEL
-    line = scratch[s0 : s0 + panels * PANEL]
-    noise = scratch[s0 + panels * PANEL : s0 + 2 * panels * PANEL]
+    line = own.scratch[: panels * PANEL]
+    noise = own.scratch[panels * PANEL : 2 * panels * PANEL]
     line[:] = f32(0)
-    k0, k1 = u32(c[KEY0]), u32(c[KEY1])
     for b in range(low, high):
         row = rows[b]
         if c[BYTES] != 0:
-            scale_bytes(bytes_[row], scale, line[:D])
+            scale_bytes(batches.stored_bytes[row], scale, line[:D])
         else:
-            scale_bytes(floats[row], scale, line[:D])
+            scale_bytes(batches.stored_floats[row], scale, line[:D])
         if c[DYNAMIC] != 0:
-            uniform_row(u32(row), u32(t), u32(BINARISE), k0, k1, noise)
+            uniform_row(u32(row), u32(t), u32(BINARISE), u32(c[KEY0]), u32(c[KEY1]), noise)
             compare(noise[:D], line[:D])
         for panel in range(panels):
             target = panel * c[LATENT_PANEL] + b * PANEL
-            copy_panel_row(scratch, s0 + panel * PANEL, w, target)
-            if len(masks) > 0:
-                masks[b, panel] = nonzero_bits(scratch, s0 + panel * PANEL)
-    if len(masks) > 0:
-        list_features(masks, by_row, low, high)
+            copy_panel_row(line, panel * PANEL, s.space, target)
+            if len(s.masks) > 0:
+                s.masks[b, panel] = nonzero_bits(line, panel * PANEL)
+    if len(s.masks) > 0:
+        list_features(s.masks, s.by_row, low, high)
 
 
 @inner
-def noise(c, rows, low, high, t, w, scratch, s0):
-    """ε of some rows: position l J + j of sample b goes to row l B + b, column j."""
+def noise(s, own, batches, update, low, high):
+    """ε of rows low … high: position l J + j of sample b goes to row l B + b, column j."""
     outlined()
+    c, w, four = s.config, s.space, own.scratch
+    rows, t = batches.rows[update], batches.first + update
     batch, J = len(rows), c[LATENT_DIM]
     k0, k1 = u32(c[KEY0]), u32(c[KEY1])
+    n0, n1, n2, n3 = four[:64], four[64:128], four[128:192], four[192:256]
     total = J * c[DRAWS]
     for first in range(low, high, SAMPLES):
         count = min(SAMPLES, high - first)
         some = rows[first : first + count]
-        n0, n1 = scratch[s0 : s0 + 64], scratch[s0 + 64 : s0 + 128]
-        n2, n3 = scratch[s0 + 128 : s0 + 192], scratch[s0 + 192 : s0 + 256]
         for q in range((total + 3) // 4):
             for b in range(count):
                 a0, a1, a2, a3 = block(u32(q), u32(some[b]), u32(t), u32(EPS), k0, k1)
@@ -96,4 +97,4 @@ def noise(c, rows, low, high, t, w, scratch, s0):
                 j = 4 * q + i - draw * J
                 at = c[EPS0] + j // PANEL * c[Z_PANEL] + (draw * batch + first) * PANEL + j % PANEL
                 for b in range(count):
-                    w[at + b * PANEL] = scratch[s0 + 64 * i + b]
+                    w[at + b * PANEL] = four[64 * i + b]

@@ -1,8 +1,8 @@
 """The forward phases of a training step: what each thread does between two barriers.
 
-Every function takes a member's `crew` and the phase's pieces (threads/partition.py), and works on
-one after another. `w` is the workspace of all activations and their gradients, `p` the parameters;
-both flat, in panels (gemm/matmul.py).
+Every function takes a member's `crew` and the phase's pieces (threads/partition.py), works on one
+after another, and finds everything else in the records `s` and `own` (records.py). Matrices lie in
+panels (gemm/matmul.py).
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, outlined, sum_rows
 from minivae_kernels.cpu.gemm.live import forward_live_panel, list_rows
-from minivae_kernels.cpu.gemm.matmul import forward_panel, halves_of
+from minivae_kernels.cpu.gemm.matmul import NOUGHT, forward_panel, halves_of
+from minivae_kernels.cpu.gemm.pack import copy
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.latent import LOGVAR_BOUND
 from minivae_kernels.cpu.step.tables import (
     ACTIVATE,
     B0,
     DATA_DIM,
+    DEPTH,
     DRAWS,
     EPS0,
     INPUTS,
@@ -39,15 +41,16 @@ from minivae_kernels.cpu.step.tables import (
     Y_PANEL,
     Z_PANEL,
 )
-from minivae_kernels.cpu.threads.partition import group_size, next_piece
+from minivae_kernels.cpu.threads.partition import OWN, group_size, next_piece
 
 f32 = np.float32
 LATENT, LISTS = range(2)  # kinds of pieces
 
 
 @inner
-def dense_rows(layer, panel, first, rows, w, p):
+def dense_rows(s, layer, panel, first, rows):
     """Rows first … first + rows of one panel of a layer's output -> where they begin."""
+    w, p = s.space, s.theta
     y0 = layer[Y0] + panel * layer[Y_PANEL] + first * PANEL
     forward_panel(
         w, layer[X0] + first * PANEL, layer[X_PANEL], p, layer[W0] + panel * layer[W_PANEL],
@@ -57,64 +60,65 @@ def dense_rows(layer, panel, first, rows, w, p):
 
 
 @inner
-def activate(c, layer, w, y0, n):
+def activate(s, layer, y0, n):
     """h = f(a) for the n numbers at y0; a is kept where f's derivative is read off it."""
+    w = s.space
     if layer[KEPT0] != layer[Y0]:
         a0 = y0 + layer[KEPT0] - layer[Y0]
-        w[a0 : a0 + n] = w[y0 : y0 + n]
-    call(c[ACTIVATE], (w[y0 : y0 + n],))
+        copy(w[y0 : y0 + n], w[a0 : a0 + n])
+    call(s.config[ACTIVATE], (w[y0 : y0 + n],))
 
 
 @inner
-def hidden_forward(crew, pieces, firsts, c, layer, w, p):
+def hidden_forward(crew, pieces, firsts, s, layer):
     """h = f(x W + b) of a hidden layer."""
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
-        y0 = dense_rows(layer, panel, first, count, w, p)
-        activate(c, layer, w, y0, count * PANEL)
+        activate(s, layer, dense_rows(s, layer, panel, first, count), count * PANEL)
         turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def data_forward(crew, pieces, firsts, c, layer, w, p, by_row):
+def data_forward(crew, pieces, firsts, s, layer):
     """The same for the layer that reads the data, whose zeros are left out."""
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    w, p = s.space, s.theta
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         y0 = layer[Y0] + panel * layer[Y_PANEL] + first * PANEL
         forward_live_panel(
             w, layer[X0], layer[X_PANEL], p, layer[W0] + panel * layer[W_PANEL],
-            p, layer[B0] + panel * PANEL, w, y0, first, count, by_row,
+            p, layer[B0] + panel * PANEL, w, y0, first, count, s.by_row,
             halves_of(layer[OUTPUTS], panel),
         )  # fmt: skip
-        activate(c, layer, w, y0, count * PANEL)
+        activate(s, layer, y0, count * PANEL)
         turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def latent_forward(crew, pieces, firsts, c, mu, logvar, batch, w, p, lists):
+def latent_forward(crew, pieces, firsts, s, batch):
     """Both heads, the bounded log-variance, z and the KL; beside them, the data's lists of rows."""
     outlined()
-    masks, _, by_feature = lists
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         if pieces[k, 0] == LISTS:
-            list_rows(masks, by_feature, batch, pieces[k, 1])
+            list_rows(s.masks, s.by_feature, batch, pieces[k, 1])
         else:
-            latent_rows(c, mu, logvar, pieces[k, 1], pieces[k, 2], batch, w, p)
+            latent_rows(s, pieces[k, 1], pieces[k, 2], batch)
         turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def latent_rows(c, mu, logvar, low, count, batch, w, p):
-    """The same for `count` rows from `low` on."""
-    n = count * PANEL
+def latent_rows(s, low, count, batch):
+    """The latent layer of `count` rows from `low` on."""
+    c, w, n = s.config, s.space, count * PANEL
+    mu, logvar = s.layers[c[DEPTH]], s.layers[c[DEPTH] + 1]
     for panel in range((c[LATENT_DIM] + PANEL - 1) // PANEL):
-        m0 = dense_rows(mu, panel, low, count, w, p)
-        v0 = dense_rows(logvar, panel, low, count, w, p)
+        m0 = dense_rows(s, mu, panel, low, count)
+        v0 = dense_rows(s, logvar, panel, low, count)
         offset = panel * c[LATENT_PANEL] + low * PANEL
         s0, k0 = c[SIGMA0] + offset, c[KL0] + offset
         _sigma_kl(w[m0 : m0 + n], w[v0 : v0 + n], w[s0 : s0 + n], w[k0 : k0 + n])
@@ -147,52 +151,51 @@ def _draw(mu, sigma, eps, z):
 
 
 @inner
-def output_forward(crew, pieces, firsts, c, layer, batch, precision, w, p, scratch, s0, partial):
+def output_forward(crew, pieces, firsts, s, own, batch, precision):
     """The decoder's output, its negative log-likelihood, and its gradient in the output's place.
 
-    `partial` holds 32 sums of the likelihood's terms for every (panel, group of rows).
+    precision: exp(-log scale). s.partial gets 32 sums of the likelihood's terms for every (panel,
+    group of rows).
     """
     outlined()
-    rows = batch * c[DRAWS]
+    rows = batch * s.config[DRAWS]
+    layer = s.layers[2 * s.config[DEPTH] + 2]
     size = group_size(rows)
     groups = (rows + size - 1) // size
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, last = pieces[k, 0], pieces[k, 1], pieces[k, 1] + pieces[k, 2]
-        dense_rows(layer, panel, first, last - first, w, p)
+        dense_rows(s, layer, panel, first, last - first)
         for row in range(first, last, size):
-            count = min(size, last - row)
             slot = (panel * groups + row // size) * PANEL
-            score(c, layer, panel, row, count, batch, precision, w, scratch, s0, partial, slot)
+            score(s, own, panel, row, min(size, last - row), batch, precision, slot)
         turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def score(c, layer, panel, row, count, batch, precision, w, scratch, s0, partial, slot):
+def score(s, own, panel, row, count, batch, precision, slot):
     """Likelihood and gradient of one panel's group of rows; the panel's 32 sums go to `slot`."""
+    c, w, scratch = s.config, s.space, own.scratch
+    layer = s.layers[2 * c[DEPTH] + 2]
     y0 = layer[Y0] + panel * layer[Y_PANEL] + row * PANEL
     target = panel * c[LATENT_PANEL]
     scale = f32(1.0 / (batch * c[DRAWS]) * precision)
-    s1, done = s0 + 64 * PANEL, 0
+    factors0, done = 64 * PANEL, 0
     while done < count:  # rows of one draw at a time: each draw has the same targets
         start = (row + done) % batch
         n = min(count - done, batch - start) * PANEL
-        a, x0, k, k1 = (
-            y0 + done * PANEL,
-            target + start * PANEL,
-            s0 + done * PANEL,
-            s1 + done * PANEL,
-        )
-        terms, factors = scratch[k : k + n], scratch[k1 : k1 + n]
+        a, x0, k = y0 + done * PANEL, target + start * PANEL, done * PANEL
+        terms, factors = scratch[k : k + n], scratch[factors0 + k : factors0 + k + n]
         call(c[SCORE], (w[a : a + n], w[x0 : x0 + n], terms, factors, scale))
         done += n // PANEL
     n, valid = count * PANEL, c[DATA_DIM] - panel * PANEL
     if valid < PANEL:
-        _clear_padding(w[y0 : y0 + n], scratch[s0 : s0 + n], scratch[s1 : s1 + n], valid)
-    sum_rows(scratch, s0, count, partial, slot)
+        factors = scratch[factors0 : factors0 + n]
+        _clear_padding(w[y0 : y0 + n], scratch[:n], factors, valid)
+    sum_rows(scratch, NOUGHT, count, s.partial, slot)
     if c[LOGARITHMS] != 0:
-        multiply_rows(scratch, s1, count, scratch, s1)
-        _add_log(partial[slot : slot + PANEL], scratch[s1 : s1 + PANEL])
+        multiply_rows(scratch, factors0, count, scratch, factors0)
+        _add_log(s.partial[slot : slot + PANEL], scratch[factors0 : factors0 + PANEL])
 
 
 @inner
@@ -211,24 +214,25 @@ def _add_log(total, factor):
 
 
 @inner
-def total_of(partial, count, scratch, s0):
+def total_of(partial, count, scratch):
     """The sum of `count` x 32 partial sums, 64 rows at a time in float32, then in float64."""
     total = 0.0
     for first in range(0, count, 64):
-        sum_rows(partial, first * PANEL, min(64, count - first), scratch, s0)
+        sum_rows(partial, first * PANEL, min(64, count - first), scratch, NOUGHT)
         for i in range(PANEL):
-            total += np.float64(scratch[s0 + i])
+            total += np.float64(scratch[i])
     return total
 
 
 @inner
-def kl_sums(c, batch, w, scratch, s0, sums):
+def kl_sums(s, own, batch):
     """Σ_b KL of every latent dimension, 64 rows at a time in float32, then in float64."""
+    c, sums = s.config, own.kl_sums
     for panel in range((c[LATENT_DIM] + PANEL - 1) // PANEL):
         for first in range(0, batch, 64):
             k0 = c[KL0] + panel * c[LATENT_PANEL] + first * PANEL
-            sum_rows(w, k0, min(64, batch - first), scratch, s0)
+            sum_rows(s.space, k0, min(64, batch - first), own.scratch, NOUGHT)
             for i in range(PANEL):
                 j = panel * PANEL + i
                 if j < c[LATENT_DIM]:
-                    sums[j] = (sums[j] if first > 0 else 0.0) + np.float64(scratch[s0 + i])
+                    sums[j] = (sums[j] if first > 0 else 0.0) + np.float64(own.scratch[i])

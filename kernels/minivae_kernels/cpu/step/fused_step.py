@@ -12,6 +12,7 @@ from minivae_kernels.cpu.gemm.live import WORTH_IT, density, new_lists
 from minivae_kernels.cpu.ops.arguments import readable
 from minivae_kernels.cpu.ops.optimisers import CONSTANTS, OPTIMISERS
 from minivae_kernels.cpu.step import tables
+from minivae_kernels.cpu.step.records import Batches, Own, Shared
 from minivae_kernels.cpu.threads.count import threads
 from minivae_kernels.cpu.threads.partition import Deal
 from minivae_kernels.cpu.threads.pool import run
@@ -45,25 +46,30 @@ class Step:
         self.optimiser = OPTIMISERS[plan.optimiser]
         self.settings = [value for _, value in plan.settings]
         self._data(np.asarray(data), int(plan.data_dim))
-        self.theta = tables.pack(self.plan, theta, self.layout)
-        self.m = tables.pack(self.plan, moments[0], self.layout)
         self.moments = len(moments)
-        second = moments[1] if self.moments > 1 else np.zeros_like(theta)
-        self.v = tables.pack(self.plan, second, self.layout)
-        self.space = aligned(self.plan.workspace)
-        self.scratch = aligned(int(self.plan.config[tables.SCRATCH]) * self.threads)
-        self.partial = aligned(self.plan.partials)
-        self.ones, self.zeros = aligned(PANEL) + np.float32(1), aligned(PANEL)
+        self.shared = self._shared(theta, moments, np.asarray(data))
+        self.own = self._own(int(plan.latent_dim))
         self.sums = np.zeros(tables.KL_J + plan.latent_dim)
         self.bad = np.full(1, -1, dtype=np.int64)
-        worth = density(np.asarray(data)) < WORTH_IT
-        self.lists = new_lists(self.max_batch if worth else 0, panels(int(plan.data_dim)))
-        self.own = self._own(int(plan.latent_dim))
         self.work: dict[int, Deal] = {}  # by the batch's rows
 
-    def _own(self, J: int) -> tuple[np.ndarray, ...]:
-        """What each thread keeps for itself: KL weights and sums."""
-        return (
+    def _shared(self, theta: Any, moments: Any, data: Any) -> Shared:
+        """The buffers of the team, with the parameters and moments in panels."""
+        plan = self.plan
+        second = moments[1] if len(moments) > 1 else np.zeros_like(theta)
+        packed = (tables.pack(plan, a, self.layout) for a in (theta, moments[0], second))
+        worth = density(data) < WORTH_IT
+        lists = new_lists(self.max_batch if worth else 0, panels(data.shape[1]))
+        return Shared(
+            plan.config, plan.numbers, plan.layers, *packed, aligned(plan.workspace),
+            aligned(plan.partials), aligned(PANEL) + np.float32(1), aligned(PANEL), *lists,
+        )  # fmt: skip
+
+    def _own(self, J: int) -> Own:
+        """One row for each thread."""
+        scratch = aligned(int(self.plan.config[tables.SCRATCH]) * self.threads)
+        return Own(
+            scratch.reshape(self.threads, -1),
             np.zeros((self.threads, panels(J) * PANEL), dtype=np.float32),
             np.zeros((self.threads, J), dtype=np.float64),
         )
@@ -108,13 +114,13 @@ class Step:
 
         batch = rows.shape[1]
         if batch not in self.work:
-            self.work[batch] = update_work(self.plan, batch, self.threads, len(self.lists[0]) > 0)
+            lists = len(self.shared.masks) > 0
+            self.work[batch] = update_work(self.plan, batch, self.threads, lists)
+        constants = self._constants(lr, t)
+        batches = Batches(rows, int(t), beta, constants, self.bytes, self.floats)
         run(
-            train, self.threads, rows, int(t), beta, self._constants(lr, t), self.bytes,
-            self.floats,
-            self.plan.config, self.plan.numbers, self.plan.layers, *self.work[batch],
-            self.theta, self.m, self.v, self.space, self.scratch, self.partial,
-            *self.own, self.ones, self.zeros, self.sums, self.bad, self.lists,
+            train, self.threads, batches, *self.work[batch], self.shared, self.own, self.sums,
+            self.bad,
         )  # fmt: skip
 
     def _constants(self, lr: Any, t: int) -> np.ndarray:
@@ -140,6 +146,6 @@ class Step:
 
     def state(self) -> tuple[np.ndarray, np.ndarray]:
         """theta (P,) and moments (M, P), as copies."""
-        packed = (self.theta, self.m, self.v)
+        packed = (self.shared.theta, self.shared.m, self.shared.v)
         theta, m, v = (tables.unpack(self.plan, a, self.layout) for a in packed)
         return theta, np.stack([m, v])[: self.moments]

@@ -22,7 +22,7 @@ from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
  DECODES, LAYER_WORDS) = range(16)  # fmt: skip
 
 # Words of the configuration. ACTIVATE, DEACTIVATE, SCORE and DESCEND are addresses of functions.
-(DATA_DIM, LATENT_DIM, DRAWS, DEPTH_, ACTIVATE, DEACTIVATE, SCORE, LOGARITHMS, DESCEND, LEARN_SCALE,
+(DATA_DIM, LATENT_DIM, DRAWS, DEPTH, ACTIVATE, DEACTIVATE, SCORE, LOGARITHMS, DESCEND, LEARN_SCALE,
  LOG_SCALE0, DYNAMIC, BYTES, EPS0, SIGMA0, KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH,
  WORDS) = range(22)  # fmt: skip
 # Numbers of the configuration.
@@ -60,7 +60,7 @@ def build(plan: Any) -> Plan:
         DATA_DIM: plan.data_dim,
         LATENT_DIM: plan.latent_dim,
         DRAWS: plan.draws,
-        DEPTH_: len(plan.hidden),
+        DEPTH: len(plan.hidden),
         ACTIVATE: activation.forward.address,
         DEACTIVATE: activation.backward.address,
         SCORE: likelihood.loop.address,

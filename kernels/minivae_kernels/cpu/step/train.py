@@ -1,7 +1,8 @@
 """The compiled heart of training: whole updates, one after another, in one call.
 
-Every thread of the team runs `train`; barriers part the phases. What decides anything (the loss,
-the free bits) is computed by every thread for itself from the same numbers, so they agree.
+Every thread of the team runs `train`; barriers part the phases, which count up from 0 in the order
+of work.py. What decides anything (the loss, the free bits) is computed by every thread for itself
+from the same numbers, so they agree.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from minivae_kernels.cpu.step.forward import (
     output_forward,
     total_of,
 )
+from minivae_kernels.cpu.step.records import Loss, Own
 from minivae_kernels.cpu.step.tables import (
     CONSTANT,
     DATA_DIM,
-    DATA_SCALE,
-    DEPTH_,
+    DEPTH,
     DRAWS,
     FREE_BITS,
     KL,
@@ -37,7 +38,6 @@ from minivae_kernels.cpu.step.tables import (
     LOSS,
     NLL,
     SAMPLES,
-    SCRATCH,
     UPDATES,
     WEIGHT,
 )
@@ -61,119 +61,125 @@ def price(kl_j, batch, floor, beta, weight):
 
 
 @inner
-def count_update(sums, batch, nll, kl_j, loss):
+def count_update(sums, batch, draws, kl_j, loss):
     """Add one update to the running sums."""
     sums[UPDATES] += 1
     sums[SAMPLES] += batch
-    sums[NLL] += nll
-    sums[LOSS] += loss * batch
+    sums[NLL] += loss.nll / draws
+    sums[LOSS] += loss.value * batch
     for j in range(len(kl_j)):
         sums[KL_J + j] += kl_j[j]
         sums[KL] += kl_j[j]
 
 
-@entry
-def train(
-    member, team, sync, rows, t0, beta, constants, bytes_, floats, c, numbers, layers, pieces,
-    firsts, p, m, v, w, scratches, partial, kl_weights, kl_sums_, ones, zeros, sums, bad, lists,
-):  # fmt: skip
-    """Updates t0, t0 + 1, … on rows (n, B); bad[0] becomes the first one without a finite loss.
+@inner
+def forward_pass(crew, pieces, firsts, s, own, batches, i):
+    """A batch, its noise, both networks and the loss of update i -> the Loss, the phases done."""
+    sync, _, team = crew
+    c, layers = s.config, s.layers
+    depth, batch, phase = c[DEPTH], batches.rows.shape[1], 0
+    prepare(crew, pieces, firsts[phase], s, own, batches, i)
+    barrier(sync, team)
+    for k in range(depth):
+        phase += 1
+        if k == 0 and len(s.by_row) > 0:
+            data_forward(crew, pieces, firsts[phase], s, layers[k])
+        else:
+            hidden_forward(crew, pieces, firsts[phase], s, layers[k])
+        barrier(sync, team)
+    phase += 1
+    latent_forward(crew, pieces, firsts[phase], s, batch)
+    barrier(sync, team)
+    for k in range(depth + 2, 2 * depth + 2):
+        phase += 1
+        hidden_forward(crew, pieces, firsts[phase], s, layers[k])
+        barrier(sync, team)
+    phase += 1
+    log_scale = log_scale_of(s)
+    output_forward(crew, pieces, firsts[phase], s, own, batch, math.exp(-log_scale))
+    barrier(sync, team)
+    return loss_of(s, own, batch, log_scale, batches.beta[i]), phase
 
-    pieces (·, 3), firsts (phases, team + 1): what there is to do in each phase (work.py).
-    lists: where the data are not zero (gemm/live.py), empty for data where it does not pay.
+
+@inner
+def log_scale_of(s):
+    """The logarithm of the likelihood's scale, learned or given."""
+    if s.config[LEARN_SCALE] != 0:
+        return np.float64(s.theta[s.config[LOG_SCALE0]])
+    return s.numbers[LOG_SCALE]
+
+
+@inner
+def loss_of(s, own, batch, log_scale, beta):
+    """The negative ELBO of a batch, from the sums that the forward pass left    (E28, E31)"""
+    c, numbers = s.config, s.numbers
+    rows = batch * c[DRAWS]
+    size = group_size(rows)
+    count = (c[DATA_DIM] + PANEL - 1) // PANEL * ((rows + size - 1) // size)
+    terms = math.exp(-log_scale) * total_of(s.partial, count, own.scratch)
+    nll = numbers[WEIGHT] * (rows * c[DATA_DIM] * (numbers[CONSTANT] + log_scale) + terms)
+    kl_sums(s, own, batch)
+    paid = price(own.kl_sums, batch, numbers[FREE_BITS], beta, own.kl_weight)
+    return Loss(nll / rows + beta * paid, nll, terms)
+
+
+@inner
+def backward_pass(crew, pieces, firsts, s, own, batch, phase):
+    """The gradients of all activations -> the phases done."""
+    sync, _, team = crew
+    depth, layers = s.config[DEPTH], s.layers
+    for k in range(2 * depth + 2, depth + 2, -1):
+        phase += 1
+        hidden_backward(crew, pieces, firsts[phase], s, own, layers[k], layers[k - 1])
+        barrier(sync, team)
+    phase += 1
+    latent_backward(crew, pieces, firsts[phase], s, own, batch)
+    barrier(sync, team)
+    if depth > 0:
+        phase += 1
+        heads_backward(crew, pieces, firsts[phase], s, own)
+        barrier(sync, team)
+    for k in range(depth - 1, 0, -1):
+        phase += 1
+        hidden_backward(crew, pieces, firsts[phase], s, own, layers[k], layers[k - 1])
+        barrier(sync, team)
+    return phase
+
+
+@inner
+def learn_scale(s, own, batch, loss, constants):
+    """One optimiser step on the likelihood's log-scale    (E21)"""
+    c, at = s.config, s.config[LOG_SCALE0]
+    rows = batch * c[DRAWS]
+    own.scratch[0] = f32(s.numbers[WEIGHT] * (c[DATA_DIM] - loss.terms / rows))
+    descend(s, at, np.int64(1), own.scratch, constants)
+
+
+@entry
+def train(member, team, sync, batches, pieces, firsts, s, owns, sums, bad):
+    """One update for each of batches.rows; bad[0] becomes the first one without a finite loss.
+
+    pieces (·, 3), firsts (phases, team + 1): what there is to do in each phase (work.py). owns:
+    an Own whose arrays have one row for each member.
     """
     if not barrier(sync, team):
         return  # called off before it began
-    crew = (sync, member, team)
-    batch, depth = rows.shape[1], c[DEPTH_]
-    all_rows = batch * c[DRAWS]
-    size = group_size(all_rows)
-    count = (c[DATA_DIM] + PANEL - 1) // PANEL * ((all_rows + size - 1) // size)
-    scratch, s0 = scratches, member * c[SCRATCH]
-    kl_weight, kl_j = kl_weights[member], kl_sums_[member]
-    _, by_row, by_feature = lists
-    mu, logvar, out = layers[depth], layers[depth + 1], layers[2 * depth + 2]
-    for i in range(len(rows)):
+    crew, c = (sync, member, team), s.config
+    own = Own(owns.scratch[member], owns.kl_weight[member], owns.kl_sums[member])
+    n, batch = batches.rows.shape
+    for i in range(n):
         if bad[0] >= 0:
             return
-        t, phase = t0 + i, 0
-        prepare(
-            crew, pieces, firsts[phase], c, rows[i], t, f32(numbers[DATA_SCALE]), bytes_, floats, w,
-            scratch, s0, lists,
-        )  # fmt: skip
-        barrier(sync, team)
-
-        for k in range(depth):
-            phase += 1
-            if k == 0 and len(by_row) > 0:
-                data_forward(crew, pieces, firsts[phase], c, layers[k], w, p, by_row)
-            else:
-                hidden_forward(crew, pieces, firsts[phase], c, layers[k], w, p)
-            barrier(sync, team)
-        phase += 1
-        latent_forward(crew, pieces, firsts[phase], c, mu, logvar, batch, w, p, lists)
-        barrier(sync, team)
-        for k in range(depth + 2, 2 * depth + 2):
-            phase += 1
-            hidden_forward(crew, pieces, firsts[phase], c, layers[k], w, p)
-            barrier(sync, team)
-        learns_scale, at = c[LEARN_SCALE] != 0, c[LOG_SCALE0]
-        log_scale = np.float64(p[at]) if learns_scale else numbers[LOG_SCALE]
-        precision = math.exp(-log_scale)
-        phase += 1
-        output_forward(
-            crew, pieces, firsts[phase], c, out, batch, precision, w, p, scratch, s0, partial
-        )
-        barrier(sync, team)
-
-        terms, weight = precision * total_of(partial, count, scratch, s0), numbers[WEIGHT]
-        nll = weight * (all_rows * c[DATA_DIM] * (numbers[CONSTANT] + log_scale) + terms)
-        kl_sums(c, batch, w, scratch, s0, kl_j)
-        paid = price(kl_j, batch, numbers[FREE_BITS], beta[i], kl_weight)
-        loss = nll / all_rows + beta[i] * paid
-        if not abs(f32(loss)) < np.inf:
+        loss, phase = forward_pass(crew, pieces, firsts, s, own, batches, i)
+        if not abs(f32(loss.value)) < np.inf:
             barrier(sync, team)  # nobody may see bad[0] before all have looked
             if member == 0:
-                bad[0] = t
+                bad[0] = batches.first + i
             return
         if member == 0:
-            count_update(sums, batch, nll / c[DRAWS], kl_j, loss)
-
-        for k in range(2 * depth + 2, depth + 2, -1):
-            phase += 1
-            hidden_backward(
-                crew, pieces, firsts[phase], c, layers[k], layers[k - 1], w, p, scratch, s0,
-                zeros,
-            )  # fmt: skip
-            barrier(sync, team)
-        phase += 1
-        latent_backward(
-            crew, pieces, firsts[phase], c, mu, logvar, layers[depth + 2], batch, w, p, scratch,
-            s0, zeros, kl_weight,
-        )  # fmt: skip
-        barrier(sync, team)
-        if depth > 0:
-            phase += 1
-            heads_backward(
-                crew, pieces, firsts[phase], c, mu, logvar, layers[depth - 1], w, p, scratch,
-                s0, zeros,
-            )  # fmt: skip
-            barrier(sync, team)
-        for k in range(depth - 1, 0, -1):
-            phase += 1
-            hidden_backward(
-                crew, pieces, firsts[phase], c, layers[k], layers[k - 1], w, p, scratch, s0,
-                zeros,
-            )  # fmt: skip
-            barrier(sync, team)
-
-        if member == 0 and learns_scale:
-            scratch[s0] = f32(weight * (c[DATA_DIM] - terms / all_rows))
-            one = slice(at, at + 1)
-            descend(c, p[one], scratch[s0 : s0 + 1], m[one], v[one], constants[i])
-        phase += 1
-        update(
-            crew, pieces, firsts[phase], c, layers, batch, w, p, m, v, scratch, s0, constants[i],
-            ones, zeros, by_feature,
-        )  # fmt: skip
+            count_update(sums, batch, c[DRAWS], own.kl_sums, loss)
+        phase = backward_pass(crew, pieces, firsts, s, own, batch, phase)
+        if member == 0 and c[LEARN_SCALE] != 0:
+            learn_scale(s, own, batch, loss, batches.constants[i])
+        update(crew, pieces, firsts[phase + 1], s, own, batch, batches.constants[i])
         barrier(sync, team)

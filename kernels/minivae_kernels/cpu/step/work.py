@@ -8,7 +8,7 @@ from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import panels
 from minivae_kernels.cpu.step.batch import GATHER, NOISE, SAMPLES
 from minivae_kernels.cpu.step.forward import LATENT, LISTS
-from minivae_kernels.cpu.step.tables import DATA_DIM, DEPTH_, DRAWS, INPUTS, OUTPUTS, Plan
+from minivae_kernels.cpu.step.tables import DATA_DIM, DEPTH, DRAWS, INPUTS, OUTPUTS, Plan
 from minivae_kernels.cpu.threads.partition import (
     Deal,
     Piece,
@@ -26,7 +26,7 @@ def update_work(plan: Plan, batch: int, team: int, lists: bool) -> Deal:
 
     lists: whether the data's zeros are left out (gemm/live.py).
     """
-    depth, draws = int(plan.config[DEPTH_]), int(plan.config[DRAWS])
+    depth, draws = int(plan.config[DEPTH]), int(plan.config[DRAWS])
     widths = [(int(layer[INPUTS]), int(layer[OUTPUTS])) for layer in plan.layers]
     encoder, decoder = range(depth), range(depth + 2, 2 * depth + 3)
     batch_, noise_ = row_pieces(GATHER, batch, ROWS, team), row_pieces(NOISE, batch, SAMPLES, team)

@@ -76,7 +76,8 @@ def test_blas_is_held_to_one_thread() -> None:
     assert set(inside) == {1}
 
 
-def test_small_work_stays_on_one_thread(K: Any) -> None:
+def test_small_work_stays_on_one_thread() -> None:
+    count.set_threads(2)
     assert count.team_for(100) == 1
     assert count.team_for(10**7) == 2
 

@@ -1,0 +1,50 @@
+"""What the compiled functions of a step are handed, in records instead of long argument lists."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Batches(NamedTuple):
+    """What differs from one call to the next: n updates and the data they draw from."""
+
+    rows: Any  # (n, B) int64
+    first: Any  # number of the first update, from 0
+    beta: Any  # (n,) float64
+    constants: Any  # (n, CONSTANTS) float32, the optimiser's
+    stored_bytes: Any  # (N, D) uint8, or none
+    stored_floats: Any  # (N, D) float32, or none
+
+
+class Shared(NamedTuple):
+    """What all members of the team read and write: each writes where no other does."""
+
+    config: Any  # (WORDS,) int64, see tables.py
+    numbers: Any  # (NUMBERS,) float64
+    layers: Any  # (layers, LAYER_WORDS) int64
+    theta: Any  # parameters and their moments, flat, in panels
+    m: Any
+    v: Any
+    space: Any  # all activations and their gradients, flat, in panels
+    partial: Any  # sums of the likelihood's terms, 32 for each panel and group of rows
+    ones: Any  # (32,)
+    zeros: Any  # (32,)
+    masks: Any  # where the data are not zero (gemm/live.py); empty where it does not pay
+    by_row: Any
+    by_feature: Any
+
+
+class Own(NamedTuple):
+    """What each member of the team has for itself."""
+
+    scratch: Any  # flat float32
+    kl_weight: Any  # (J,) padded to panels: β / B, or 0 where a dimension's KL is free
+    kl_sums: Any  # (J,) float64
+
+
+class Loss(NamedTuple):
+    """What the forward pass leaves for the backward pass and the metrics."""
+
+    value: Any  # in nats per datum
+    nll: Any  # the sum over rows, all draws
+    terms: Any  # exp(-log scale) times the sum of the likelihood's terms

@@ -1,0 +1,78 @@
+"""Fitted estimators on disk: safetensors and a manifest of sha256 sums, never a pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from minivae.models.config import ModelConfig
+from minivae.runs.checkpoint import Checkpoint, Tensors, read_checkpoint, write_checkpoint
+from minivae.runs.config import TrainConfig
+from minivae.runs.errors import CheckpointError, RunError
+from minivae.runs.load import default_which, load_model, load_run
+
+
+def write_estimator(path: str | Path, tensors: Tensors, facts: Mapping[str, Any]) -> Path:
+    """Write PATH.safetensors and its manifest PATH.json; the first one's path.
+
+    Raises RunError, in one line, where the place cannot be written; nothing is left half-written.
+    """
+    path = tensors_path(path)
+    write_checkpoint(path, tensors, dict(facts))
+    return path
+
+
+def read_estimator(path: str | Path, name: str) -> Checkpoint:
+    """What the `save` of an estimator called `name` wrote, verified by its sha256 sums.
+
+    Raises CheckpointError where a file is missing, damaged, or another estimator's.
+    """
+    checkpoint = read_checkpoint(tensors_path(path))
+    facts = checkpoint.manifest
+    if "estimator" not in facts:
+        raise CheckpointError(f"{path} was not written by {name}.save")
+    writer = facts.get("class", "VAE")  # the only one that could be saved before this was noted
+    if writer != name:
+        raise CheckpointError(f"{path} holds a {writer}: load it with {writer}.load")
+    return checkpoint
+
+
+def tensors_path(path: str | Path) -> Path:
+    """The path with the ending .safetensors, whether it was given or not."""
+    path = Path(path)
+    return path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
+
+
+class StoredRun:
+    """A run directory, or one checkpoint of a run, as an estimator takes it over."""
+
+    def __init__(self, path: Path, which: str | None) -> None:
+        which = which or default_which(path)
+        self.model, self.train, self.theta, self.manifest = load_model(path, which)
+        self.history: list[dict[str, Any]] = []
+        if path.is_dir():
+            done = self.manifest["progress"]["epoch"]
+            self.history = [r for r in load_run(path).metrics if r["epoch"] <= done]
+
+    def parameters(self, names: list[str]) -> dict[str, Any]:
+        """The values of an estimator's parameters that the run's settings have by the same name."""
+        found: dict[str, Any] = {}
+        settings: tuple[ModelConfig | TrainConfig, ...] = (self.model, self.train)
+        for name in names:
+            for part in settings:
+                value = getattr(part, name, None)
+                if value is not None:
+                    found[name] = value
+        return {**found, "random_state": self.train.seed}
+
+
+def is_run(path: str | Path) -> bool:
+    """Whether the path is a run's directory, or a run's checkpoint, and no saved estimator."""
+    path = Path(path)
+    if path.is_dir():
+        return True
+    try:
+        return "train" in read_checkpoint(tensors_path(path)).manifest
+    except RunError:
+        return False
