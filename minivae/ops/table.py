@@ -125,11 +125,15 @@ def activation_op(
     words: str,
     *,
     kind: str = ELEMENTWISE,
+    backward_kind: str = "",
     cost: tuple[float, float] = (1, 1),
     **more: Any,
 ) -> Op:
-    """The record of y = f(x) of every number by itself, with backward(dy, x)."""
-    back = Backward(backward, "x", kind, cost[1])
+    """The record of y = f(x) of every number by itself, with backward(dy, x).
+
+    backward_kind: REDUCTION where the derivative crosses zero, so that last places mean nothing.
+    """
+    back = Backward(backward, "x", backward_kind or kind, cost[1])
     args, gives = {"x": Arg("B H", scale=4.0)}, {"y": "B H"}
     return Op(forward, args, gives, kind, (back,), cost[0], "activation", words, **more)
 
