@@ -10,6 +10,8 @@ import numpy as np
 
 from minivae.types import Array
 
+LEAK = 0.01  # of a negative input, through the leaky ReLU
+
 
 def _minus_abs(x: Array) -> Array:
     """-|x|, written so that an analytic function stays analytic on either side of zero."""
@@ -61,3 +63,13 @@ def softplus_forward(x: Array) -> Array:
 def softplus_backward(dy: Array, x: Array) -> Array:
     """dx = dy s(x), with the two-sided sigmoid                          (E22)"""
     return dy * sigmoid_forward(x)
+
+
+def leaky_relu_forward(x: Array) -> Array:
+    """y = x where x > 0, else x / 100, any shape                        (E47)"""
+    return np.where(x.real <= 0, LEAK * x, x)
+
+
+def leaky_relu_backward(dy: Array, x: Array) -> Array:
+    """dx = dy where x > 0, else dy / 100; at the kink itself the latter   (E47)"""
+    return np.where(x.real <= 0, LEAK * dy, dy)

@@ -207,6 +207,10 @@ TABLE: tuple[Op, ...] = (
         activation.softplus_forward, activation.softplus_backward,
         "log(1 + exp a); a smooth relu", cost=(SOFTPLUS, SIGMOID + 1),
     ),
+    activation_op(
+        activation.leaky_relu_forward, activation.leaky_relu_backward,
+        "a where positive, else a / 100; no unit falls silent", cost=(2, 2),
+    ),
     Op(
         latent.bound_logvar_forward, {"logvar": Arg("B J", scale=30.0)}, {"bounded": "B J"}, EXACT,
         (Backward(latent.bound_logvar_backward, "logvar", EXACT, 3),), 2,
