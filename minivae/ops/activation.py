@@ -73,3 +73,18 @@ def leaky_relu_forward(x: Array) -> Array:
 def leaky_relu_backward(dy: Array, x: Array) -> Array:
     """dx = dy where x > 0, else dy / 100; at the kink itself the latter   (E47)"""
     return np.where(x.real <= 0, LEAK * dy, dy)
+
+
+def elu_forward(x: Array) -> Array:
+    """y = x where x > 0, else exp(x) - 1, any shape                     (E48)"""
+    return np.where(x.real <= 0, np.expm1(_below_zero(x)), x)
+
+
+def elu_backward(dy: Array, x: Array) -> Array:
+    """dx = dy where x > 0, else dy exp(x)                               (E48)"""
+    return np.where(x.real <= 0, dy * np.exp(_below_zero(x)), dy)
+
+
+def _below_zero(x: Array) -> Array:
+    """min(x, 0), so that the branch that is not taken cannot overflow."""
+    return np.where(x.real <= 0, x, 0)

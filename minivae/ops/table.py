@@ -211,6 +211,10 @@ TABLE: tuple[Op, ...] = (
         activation.leaky_relu_forward, activation.leaky_relu_backward,
         "a where positive, else a / 100; no unit falls silent", cost=(2, 2),
     ),
+    activation_op(
+        activation.elu_forward, activation.elu_backward,
+        "a where positive, else exp(a) - 1; smooth, down to -1", cost=(EXP + 8, EXP + 3),
+    ),
     Op(
         latent.bound_logvar_forward, {"logvar": Arg("B J", scale=30.0)}, {"bounded": "B J"}, EXACT,
         (Backward(latent.bound_logvar_backward, "logvar", EXACT, 3),), 2,
