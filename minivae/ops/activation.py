@@ -88,3 +88,13 @@ def elu_backward(dy: Array, x: Array) -> Array:
 def _below_zero(x: Array) -> Array:
     """min(x, 0), so that the branch that is not taken cannot overflow."""
     return np.where(x.real <= 0, x, 0)
+
+
+def silu_forward(x: Array) -> Array:
+    """y = x s(x), any shape; s is the sigmoid                           (E49)"""
+    return x * sigmoid_forward(x)
+
+
+def silu_backward(dy: Array, x: Array) -> Array:
+    """dx = dy s(x) (1 + x s(-x))                                        (E49)"""
+    return dy * (sigmoid_forward(x) * (1 + x * sigmoid_forward(-x)))

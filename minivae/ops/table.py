@@ -215,6 +215,11 @@ TABLE: tuple[Op, ...] = (
         activation.elu_forward, activation.elu_backward,
         "a where positive, else exp(a) - 1; smooth, down to -1", cost=(EXP + 8, EXP + 3),
     ),
+    activation_op(
+        activation.silu_forward, activation.silu_backward,
+        "a / (1 + exp(-a)), also called swish", cost=(SIGMOID + 1, 2 * SIGMOID + 3),
+        backward_kind=REDUCTION,
+    ),
     Op(
         latent.bound_logvar_forward, {"logvar": Arg("B J", scale=30.0)}, {"bounded": "B J"}, EXACT,
         (Backward(latent.bound_logvar_backward, "logvar", EXACT, 3),), 2,
