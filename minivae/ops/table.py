@@ -166,6 +166,10 @@ def _dense(forward: Callable[..., Any], *backward: Backward, cost: float = 1.0, 
     return Op(forward, args, {"y": "B O"}, PRODUCT, tuple(backward), cost, **more)
 
 
+def _half_size(x: Array) -> Array:
+    return np.asarray(0.5 * np.sqrt(x * x))
+
+
 def _largest_of_draw(mu: Array, logvar: Array, eps: Array) -> Array:
     size = np.stack(np.broadcast_arrays(mu * mu, np.exp(logvar) * eps * eps))
     return np.asarray(np.sqrt(size.max(axis=0)))
@@ -219,6 +223,11 @@ TABLE: tuple[Op, ...] = (
         activation.silu_forward, activation.silu_backward,
         "a / (1 + exp(-a)), also called swish", cost=(SIGMOID + 1, 2 * SIGMOID + 3),
         backward_kind=REDUCTION,
+    ),
+    activation_op(
+        activation.gelu_forward, activation.gelu_backward,
+        "a times the normal distribution function of a (by erf)", cost=(EXP + 20, 2 * EXP + 24),
+        backward_kind=REDUCTION, largest_terms=(_half_size,),
     ),
     Op(
         latent.bound_logvar_forward, {"logvar": Arg("B J", scale=30.0)}, {"bounded": "B J"}, EXACT,
