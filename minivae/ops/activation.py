@@ -12,6 +12,7 @@ import numpy as np
 
 from minivae.types import Array
 
+ROOT_OF_TWO_OVER_PI, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
 ROOT_OF_TWO_PI = math.sqrt(2 * math.pi)
 LEAK = 0.01  # of a negative input, through the leaky ReLU
 
@@ -135,3 +136,20 @@ def _normal_cdf(x: Array) -> Array:
             break
         total = total + term
     return 0.5 + _normal_pdf(x) * total
+
+
+def gelu_tanh_forward(x: Array) -> Array:
+    """y = x s(2u), u = √(2/π) (x + 0.044715 x³), any shape: ½ (1 + tanh u) is s(2u)   (E51)"""
+    return x * sigmoid_forward(2 * _gelu_slope(x))
+
+
+def gelu_tanh_backward(dy: Array, x: Array) -> Array:
+    """dx = dy (s(2u) + 2 x s(2u) s(-2u) du/dx)                          (E51)"""
+    u = 2 * _gelu_slope(x)
+    du = 2 * ROOT_OF_TWO_OVER_PI * (1 + 3 * GELU_CUBIC * (x * x))
+    s = sigmoid_forward(u)
+    return dy * (s + x * (s * sigmoid_forward(-u)) * du)
+
+
+def _gelu_slope(x: Array) -> Array:
+    return ROOT_OF_TWO_OVER_PI * (x + GELU_CUBIC * (x * x * x))

@@ -229,6 +229,11 @@ TABLE: tuple[Op, ...] = (
         "a times the normal distribution function of a (by erf)", cost=(EXP + 20, 2 * EXP + 24),
         backward_kind=REDUCTION, largest_terms=(_half_size,),
     ),
+    activation_op(
+        activation.gelu_tanh_forward, activation.gelu_tanh_backward,
+        "gelu by its tanh approximation", cost=(SIGMOID + 6, 2 * SIGMOID + 14),
+        backward_kind=REDUCTION,
+    ),
     Op(
         latent.bound_logvar_forward, {"logvar": Arg("B J", scale=30.0)}, {"bounded": "B J"}, EXACT,
         (Backward(latent.bound_logvar_backward, "logvar", EXACT, 3),), 2,
