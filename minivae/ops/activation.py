@@ -14,6 +14,8 @@ from minivae.types import Array
 
 ROOT_OF_TWO_OVER_PI, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
 ROOT_OF_TWO_PI = math.sqrt(2 * math.pi)
+# Terms of the continued fraction at 3: for double precision, and for 50 digits.
+TERMS, TERMS_50 = 60, 700
 LEAK = 0.01  # of a negative input, through the leaky ReLU
 
 
@@ -91,7 +93,7 @@ def elu_backward(dy: Array, x: Array) -> Array:
 
 def _below_zero(x: Array) -> Array:
     """min(x, 0), so that the branch that is not taken cannot overflow."""
-    return np.where(x.real <= 0, x, 0)
+    return np.where(x.real <= 0, x, 0 * x)
 
 
 def silu_forward(x: Array) -> Array:
@@ -122,20 +124,26 @@ def _normal_pdf(x: Array) -> Array:
 
 
 def _normal_cdf(x: Array) -> Array:
-    """Φ(x) = ½ + φ(x) Σ_n x^(2n+1) / (2n+1)!!, added until its terms no longer count.
+    """Φ(x), for every kind of number: a series inside ±3, a continued fraction outside.
 
-    All terms have one sign, so nothing cancels inside the sum. Beyond ±13, Φ is 0 or 1 in double
-    precision. Complex and 50-digit numbers go the same way (Abramowitz & Stegun 1964, 26.2.11).
+    Φ(x) = ½ + φ(x) Σ_n x^(2n+1) / (2n+1)!!, whose terms have one sign, so that nothing cancels;
+    and 1 - Φ(x) = φ(x) / (x + 1 / (x + 2 / (x + 3 / …))), which keeps the digits of a tail
+    (Abramowitz & Stegun 1964, 26.2.11 and 26.2.14).
     """
-    inside = (x.real < 13) & (x.real > -13)
-    x = np.where(inside, x, np.where(x.real > 0, 13, -13)).astype(x.dtype)
-    term = total = x
-    for n in range(3, 1500, 2):
-        term = term * (x * x) / n
+    size = -_minus_abs(x)
+    near = size.real < 3
+    inner, outer = np.where(near, x, 0 * x), np.where(near, 3 + 0 * x, size)
+    term = total = inner
+    for n in range(3, 600, 2):
+        term = term * (inner * inner) / n
         if not (total + term != total).any():
             break
         total = total + term
-    return 0.5 + _normal_pdf(x) * total
+    fraction = outer
+    for n in range(TERMS_50 if x.dtype == object else TERMS, 0, -1):
+        fraction = outer + n / fraction
+    tail = _normal_pdf(outer) / fraction
+    return np.where(near, 0.5 + _normal_pdf(inner) * total, np.where(x.real > 0, 1 - tail, tail))
 
 
 def gelu_tanh_forward(x: Array) -> Array:
@@ -146,7 +154,7 @@ def gelu_tanh_forward(x: Array) -> Array:
 def gelu_tanh_backward(dy: Array, x: Array) -> Array:
     """dx = dy (s(2u) + 2 x s(2u) s(-2u) du/dx)                          (E51)"""
     u = 2 * _gelu_slope(x)
-    du = 2 * ROOT_OF_TWO_OVER_PI * (1 + 3 * GELU_CUBIC * (x * x))
+    du = 2 * ROOT_OF_TWO_OVER_PI * (1 + 3 * (GELU_CUBIC * (x * x)))
     s = sigmoid_forward(u)
     return dy * (s + x * (s * sigmoid_forward(-u)) * du)
 
