@@ -49,3 +49,26 @@ def gaussian_nll_backward(dnll: Array, mean: Array, x: Array, logc: Array) -> tu
     dmean = dnll[..., None] * (precision * r)
     dlogc = (dnll * (0.5 * (x.shape[-1] - precision * (r * r).sum(axis=-1)))).sum()
     return dmean, dlogc
+
+
+def gaussian_diagonal_nll_forward(mean: Array, x: Array, logc: Array) -> Array:
+    """-log N(x; mean, diag c) = ½ Σ_d [log 2π + log c_d + (x_d - mean_d)² / c_d], in nats   (E52)
+
+    mean (L, B, D), x (B, D), logc (D,) = log c -> nll (L, B).
+    """
+    r = mean - x
+    return 0.5 * (LOG_2PI + logc + np.exp(-logc) * (r * r)).sum(axis=-1)
+
+
+def gaussian_diagonal_nll_backward(
+    dnll: Array, mean: Array, x: Array, logc: Array
+) -> tuple[Array, Array]:
+    """dmean = dnll (mean - x) / c and dlogc_d = Σ dnll ½ [1 - (x_d - mean_d)² / c_d]   (E52)
+
+    dnll (L, B), mean (L, B, D), x (B, D), logc (D,) -> dmean (L, B, D), dlogc (D,).
+    """
+    r = mean - x
+    precision = np.exp(-logc)
+    dmean = dnll[..., None] * (precision * r)
+    dlogc = (dnll[..., None] * (0.5 * (1 - precision * (r * r)))).sum(axis=(0, 1))
+    return dmean, dlogc

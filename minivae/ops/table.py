@@ -266,6 +266,11 @@ TABLE: tuple[Op, ...] = (
         likelihood.gaussian_nll_forward, _MEAN, _NLL, REDUCTION,
         (Backward(likelihood.gaussian_nll_backward, "mean logc", REDUCTION, 4),), 2,
     ),
+    Op(
+        likelihood.gaussian_diagonal_nll_forward,
+        {"mean": Arg("L B D"), "x": Arg("B D"), "logc": Arg("D", scale=0.5)}, _NLL, REDUCTION,
+        (Backward(likelihood.gaussian_diagonal_nll_backward, "mean logc", REDUCTION, 5),), 4,
+    ),
     optimiser_op(
         optimiser.sgd_update, "gradient descent, with momentum", 4, {"momentum": 0.9}
     ),

@@ -144,6 +144,18 @@ LIKELIHOODS: Table[Likelihood] = Table(
             formula=_gaussian_formula,
             squared_error=True,
         ),
+        Likelihood(
+            "gaussian-diagonal",
+            ops.gaussian_diagonal_nll_forward,
+            ops.gaussian_diagonal_nll_backward,
+            _mean_is_output,
+            _add_normals,
+            scale=Scale("decoder.logc", "c", "the variance of each feature", each=True),
+            words="any real data, with a variance for every feature",
+            formula=lambda D, c: (
+                f"-log p(x|z) = sum over {D} features of (x - f(z))^2 / (2 c_d) + log(2 pi c_d) / 2"
+            ),
+        ),
     ],
 )
 
