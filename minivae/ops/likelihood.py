@@ -9,7 +9,7 @@ import numpy as np
 from minivae.ops.activation import sigmoid_forward, softplus_forward
 from minivae.types import Array
 
-LOG_2PI = math.log(2 * math.pi)
+LOG_2PI, LOG_2 = math.log(2 * math.pi), math.log(2)
 
 
 def bernoulli_nll_forward(logits: Array, x: Array) -> Array:
@@ -72,3 +72,27 @@ def gaussian_diagonal_nll_backward(
     dmean = dnll[..., None] * (precision * r)
     dlogc = (dnll[..., None] * (0.5 * (1 - precision * (r * r)))).sum(axis=(0, 1))
     return dmean, dlogc
+
+
+def laplace_nll_forward(mean: Array, x: Array, logb: Array) -> Array:
+    """-log p(x | z) = D (log 2 + log b) + Σ_d |x_d - mean_d| / b, in nats   (E53)
+
+    mean (L, B, D) is also the median, x (B, D), logb () = log b -> nll (L, B).
+    """
+    r = mean - x
+    size = np.where(r.real > 0, r, -r)
+    return x.shape[-1] * (LOG_2 + logb) + np.exp(-logb) * size.sum(axis=-1)
+
+
+def laplace_nll_backward(dnll: Array, mean: Array, x: Array, logb: Array) -> tuple[Array, Array]:
+    """dmean = dnll sign(mean - x) / b and dlogb = Σ dnll [D - Σ_d |x_d - mean_d| / b]   (E53)
+
+    dnll (L, B), mean (L, B, D), x (B, D), logb () -> dmean (L, B, D), dlogb (). Where a mean
+    hits its datum exactly the derivative is taken as 0.
+    """
+    r = mean - x
+    side = np.where(r.real > 0, 1, np.where(r.real < 0, -1, 0))
+    rate = np.exp(-logb)
+    dmean = dnll[..., None] * (rate * side)
+    dlogb = (dnll * (x.shape[-1] - rate * (side * r).sum(axis=-1))).sum()
+    return dmean, dlogb

@@ -271,6 +271,11 @@ TABLE: tuple[Op, ...] = (
         {"mean": Arg("L B D"), "x": Arg("B D"), "logc": Arg("D", scale=0.5)}, _NLL, REDUCTION,
         (Backward(likelihood.gaussian_diagonal_nll_backward, "mean logc", REDUCTION, 5),), 4,
     ),
+    Op(
+        likelihood.laplace_nll_forward,
+        {"mean": Arg("L B D"), "x": Arg("B D"), "logb": Arg("", scale=0.5)}, _NLL, REDUCTION,
+        (Backward(likelihood.laplace_nll_backward, "mean logb", REDUCTION, 5),), 3,
+    ),
     optimiser_op(
         optimiser.sgd_update, "gradient descent, with momentum", 4, {"momentum": 0.9}
     ),

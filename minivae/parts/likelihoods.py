@@ -115,6 +115,12 @@ def _gaussian_formula(D: int, c: float | None) -> str:
     return f"-log p(x|z) = {1 / (2 * c):.6g} * |x - f(z)|^2 {constant:+.6g}   (sum over {D} pixels)"
 
 
+def _add_laplace(mean: Array, out: Array, noise: Noise, logb: Array) -> Array:
+    u = noise.uniforms().astype(np.float64) - 0.5
+    away = -np.exp(float(logb)) * np.sign(u) * np.log1p(-2 * np.abs(u))
+    return np.asarray((mean + away).astype(np.float32))
+
+
 LIKELIHOODS: Table[Likelihood] = Table(
     "likelihood",
     [
@@ -155,6 +161,19 @@ LIKELIHOODS: Table[Likelihood] = Table(
             formula=lambda D, c: (
                 f"-log p(x|z) = sum over {D} features of (x - f(z))^2 / (2 c_d) + log(2 pi c_d) / 2"
             ),
+        ),
+        Likelihood(
+            "laplace",
+            ops.laplace_nll_forward,
+            ops.laplace_nll_backward,
+            _mean_is_output,
+            _add_laplace,
+            scale=Scale("decoder.logb", "b", "the mean absolute deviation"),
+            words="real data with outliers, by absolute error",
+            formula=lambda D, b: (
+                f"-log p(x|z) = |x - f(z)| / b + {D} log(2 b), summed over {D} features"
+            ),
+            output="the median",
         ),
     ],
 )
