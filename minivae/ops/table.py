@@ -276,6 +276,11 @@ TABLE: tuple[Op, ...] = (
         {"mean": Arg("L B D"), "x": Arg("B D"), "logb": Arg("", scale=0.5)}, _NLL, REDUCTION,
         (Backward(likelihood.laplace_nll_backward, "mean logb", REDUCTION, 5),), 3,
     ),
+    Op(
+        likelihood.continuous_bernoulli_nll_forward, _LOGITS, _NLL, REDUCTION,
+        (Backward(likelihood.continuous_bernoulli_nll_backward, "logits", REDUCTION, EXP + 20),),
+        EXP + LOG1P + 40,
+    ),
     optimiser_op(
         optimiser.sgd_update, "gradient descent, with momentum", 4, {"momentum": 0.9}
     ),

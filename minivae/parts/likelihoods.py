@@ -121,6 +121,19 @@ def _add_laplace(mean: Array, out: Array, noise: Noise, logb: Array) -> Array:
     return np.asarray((mean + away).astype(np.float32))
 
 
+def _continuous_bernoulli_mean(K: Any, logits: Array) -> Array:
+    return ops.continuous_bernoulli_mean(logits)
+
+
+def _continuous_bernoulli_draw(mean: Array, logits: Array, noise: Noise) -> Array:
+    """The quantile of a uniform number: log(1 + u (exp a - 1)) / a, and u itself at a = 0."""
+    u, a = noise.uniforms().astype(np.float64), logits.astype(np.float64)
+    size = np.maximum(np.abs(a), 1e-6)  # by symmetry x at -a is 1 - x at a with 1 - u
+    v = np.where(a > 0, u, 1 - u)
+    x = 1 + np.log(v + (1 - v) * np.exp(-size)) / size
+    return np.clip(np.where(a > 0, x, 1 - x), 0.0, 1.0).astype(np.float32)
+
+
 LIKELIHOODS: Table[Likelihood] = Table(
     "likelihood",
     [
@@ -174,6 +187,24 @@ LIKELIHOODS: Table[Likelihood] = Table(
                 f"-log p(x|z) = |x - f(z)| / b + {D} log(2 b), summed over {D} features"
             ),
             output="the median",
+        ),
+        Likelihood(
+            "continuous-bernoulli",
+            ops.continuous_bernoulli_nll_forward,
+            ops.continuous_bernoulli_nll_backward,
+            _continuous_bernoulli_mean,
+            _continuous_bernoulli_draw,
+            domain=UNIT,
+            words="grey pixels: a density on [0, 1]",
+            output="logits",
+            link="continuous-bernoulli",
+            formula=lambda D, scale: (
+                f"-log p(x|z) = sum over {D} pixels of log((exp(logit) - 1) / logit) - x * logit"
+            ),
+            remarks=(
+                "Continuous Bernoulli: a density over grey values in [0, 1], so nats may have "
+                "either sign and do not compare with the Bernoulli's cross-entropy.",
+            ),
         ),
     ],
 )
