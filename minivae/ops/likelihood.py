@@ -143,3 +143,37 @@ def continuous_bernoulli_mean(a: Array) -> Array:
     t, rest = np.exp(-large), -np.expm1(-large)
     far = np.where(a.real > 0, 1 / rest - 1 / large, 1 / large - t / rest)
     return np.where(near, 0.5 + small * series, far)
+
+
+def poisson_nll_forward(lograte: Array, x: Array) -> Array:
+    """-log p(x | z) = Σ_d exp(lograte) - x lograte + log x!, in nats     (E55)
+
+    lograte (L, B, D), x (B, D) counts -> nll (L, B).
+    """
+    return (np.exp(lograte) - x * lograte + log_gamma(x + 1)).sum(axis=-1)
+
+
+def poisson_nll_backward(dnll: Array, lograte: Array, x: Array) -> Array:
+    """dlograte = dnll (exp(lograte) - x)                                (E55)
+
+    dnll (L, B), lograte (L, B, D), x (B, D) -> dlograte (L, B, D).
+    """
+    return dnll[..., None] * (np.exp(lograte) - x)
+
+
+# Stirling's series: log Γ(y) = (y - ½) log y - y + ½ log 2π + Σ_k STIRLING[k] / y^(2k+1).
+STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+SHIFT = 10  # where seven terms give double precision
+
+
+def log_gamma(y: Array) -> Array:
+    """log Γ(y) for y > 0, any shape, by Stirling's series at y + 10 (Abramowitz & Stegun 6.1.40)"""
+    product = y
+    for k in range(1, SHIFT):
+        product = product * (y + k)
+    y = y + SHIFT
+    inverse = 1 / y
+    square, series = inverse * inverse, 0 * inverse
+    for coefficient in STIRLING[::-1]:
+        series = series * square + coefficient
+    return (y - 0.5) * np.log(y) - y + 0.5 * LOG_2PI + series * inverse - np.log(product)

@@ -281,6 +281,11 @@ TABLE: tuple[Op, ...] = (
         (Backward(likelihood.continuous_bernoulli_nll_backward, "logits", REDUCTION, EXP + 20),),
         EXP + LOG1P + 40,
     ),
+    Op(
+        likelihood.poisson_nll_forward,
+        {"lograte": Arg("L B D"), "x": Arg("B D", "count", 3.0)}, _NLL, REDUCTION,
+        (Backward(likelihood.poisson_nll_backward, "lograte", REDUCTION, EXP + 2),), EXP + 60,
+    ),
     optimiser_op(
         optimiser.sgd_update, "gradient descent, with momentum", 4, {"momentum": 0.9}
     ),

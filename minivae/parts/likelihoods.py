@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae.ops import likelihood as ops
-from minivae.parts.domains import REAL, UNIT, Domain
+from minivae.parts.domains import COUNTS, REAL, UNIT, Domain
 from minivae.parts.table import Table, kernel
 from minivae.types import Array
 
@@ -134,6 +134,16 @@ def _continuous_bernoulli_draw(mean: Array, logits: Array, noise: Noise) -> Arra
     return np.clip(np.where(a > 0, x, 1 - x), 0.0, 1.0).astype(np.float32)
 
 
+def _exponential(K: Any, out: Array, *extra: Any) -> Array:
+    return np.exp(out)
+
+
+def _poisson_draw(mean: Array, lograte: Array, noise: Noise) -> Array:
+    from scipy.stats import poisson
+
+    return np.asarray(poisson.ppf(noise.uniforms(), mean.astype(np.float64)), dtype=np.float32)
+
+
 LIKELIHOODS: Table[Likelihood] = Table(
     "likelihood",
     [
@@ -205,6 +215,21 @@ LIKELIHOODS: Table[Likelihood] = Table(
                 "Continuous Bernoulli: a density over grey values in [0, 1], so nats may have "
                 "either sign and do not compare with the Bernoulli's cross-entropy.",
             ),
+        ),
+        Likelihood(
+            "poisson",
+            ops.poisson_nll_forward,
+            ops.poisson_nll_backward,
+            _exponential,
+            _poisson_draw,
+            domain=COUNTS,
+            words="counts",
+            output="the logarithm of the rate",
+            link="exp",
+            formula=lambda D, scale: (
+                f"-log p(x|z) = sum over {D} counts of rate - x * log(rate) + log(x!)"
+            ),
+            targets="counts, as given",
         ),
     ],
 )
