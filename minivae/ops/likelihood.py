@@ -177,3 +177,42 @@ def log_gamma(y: Array) -> Array:
     for coefficient in STIRLING[::-1]:
         series = series * square + coefficient
     return (y - 0.5) * np.log(y) - y + 0.5 * LOG_2PI + series * inverse - np.log(product)
+
+
+def negative_binomial_nll_forward(logmean: Array, x: Array, logr: Array) -> Array:
+    """-log p(x | z) of counts with mean m and variance m + m² / r, in nats   (E56)
+
+    Σ_d log Γ(r) + log x! - log Γ(x + r) + (x + r) softplus(t) - x t,  t = logmean - logr
+
+    logmean (L, B, D), x (B, D) counts, logr () = log r -> nll (L, B).
+    """
+    r, t = np.exp(logr), logmean - logr
+    counts = log_gamma(x + 1) - log_gamma(x + r) + log_gamma(r + 0 * x)  # (B, D)
+    return (counts + (x + r) * softplus_forward(t) - x * t).sum(axis=-1)
+
+
+def negative_binomial_nll_backward(
+    dnll: Array, logmean: Array, x: Array, logr: Array
+) -> tuple[Array, Array]:
+    """dlogmean = dnll e with e = (x + r) s(t) - x;                      (E56)
+    dlogr = Σ dnll (r [ψ(r) - ψ(x + r) + softplus(t)] - e), ψ the derivative of log Γ
+
+    dnll (L, B), logmean (L, B, D), x (B, D), logr () -> dlogmean (L, B, D), dlogr ().
+    """
+    r, t = np.exp(logr), logmean - logr
+    e = (x + r) * sigmoid_forward(t) - x
+    inner = r * (digamma(r + 0 * x) - digamma(x + r) + softplus_forward(t)) - e
+    return dnll[..., None] * e, (dnll * inner.sum(axis=-1)).sum()
+
+
+def digamma(y: Array) -> Array:
+    """ψ(y), the derivative of `log_gamma` term by term; y > 0, any shape"""
+    shift = 1 / y
+    for k in range(1, SHIFT):
+        shift = shift + 1 / (y + k)
+    y = y + SHIFT
+    inverse = 1 / y
+    square, series = inverse * inverse, 0 * inverse
+    for k in range(len(STIRLING), 0, -1):
+        series = series * square + (2 * k - 1) * STIRLING[k - 1]
+    return np.log(y) - 0.5 * inverse - series * square - shift

@@ -286,6 +286,13 @@ TABLE: tuple[Op, ...] = (
         {"lograte": Arg("L B D"), "x": Arg("B D", "count", 3.0)}, _NLL, REDUCTION,
         (Backward(likelihood.poisson_nll_backward, "lograte", REDUCTION, EXP + 2),), EXP + 60,
     ),
+    Op(
+        likelihood.negative_binomial_nll_forward,
+        {"logmean": Arg("L B D"), "x": Arg("B D", "count", 3.0), "logr": Arg("", scale=0.5)},
+        _NLL, REDUCTION,
+        (Backward(likelihood.negative_binomial_nll_backward, "logmean logr", REDUCTION, 150),),
+        150 + SOFTPLUS,
+    ),
     optimiser_op(
         optimiser.sgd_update, "gradient descent, with momentum", 4, {"momentum": 0.9}
     ),

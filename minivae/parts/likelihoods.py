@@ -144,6 +144,14 @@ def _poisson_draw(mean: Array, lograte: Array, noise: Noise) -> Array:
     return np.asarray(poisson.ppf(noise.uniforms(), mean.astype(np.float64)), dtype=np.float32)
 
 
+def _negative_binomial_draw(mean: Array, logmean: Array, noise: Noise, logr: Array) -> Array:
+    from scipy.stats import nbinom
+
+    r = np.exp(float(logr))
+    chance = r / (r + mean.astype(np.float64))
+    return np.asarray(nbinom.ppf(noise.uniforms(), r, chance), dtype=np.float32)
+
+
 LIKELIHOODS: Table[Likelihood] = Table(
     "likelihood",
     [
@@ -228,6 +236,23 @@ LIKELIHOODS: Table[Likelihood] = Table(
             link="exp",
             formula=lambda D, scale: (
                 f"-log p(x|z) = sum over {D} counts of rate - x * log(rate) + log(x!)"
+            ),
+            targets="counts, as given",
+        ),
+        Likelihood(
+            "negative-binomial",
+            ops.negative_binomial_nll_forward,
+            ops.negative_binomial_nll_backward,
+            _exponential,
+            _negative_binomial_draw,
+            domain=COUNTS,
+            scale=Scale("decoder.logr", "r", "the dispersion: variance m + m^2 / r"),
+            words="counts that vary more than a Poisson's",
+            output="the logarithm of the mean",
+            link="exp",
+            formula=lambda D, r: (
+                f"-log p(x|z) = sum over {D} counts of log Gamma(r) + log(x!) "
+                "- log Gamma(x + r) + (x + r) * softplus(t) - x * t,  t = log m - log r"
             ),
             targets="counts, as given",
         ),
