@@ -216,3 +216,54 @@ def digamma(y: Array) -> Array:
     for k in range(len(STIRLING), 0, -1):
         series = series * square + (2 * k - 1) * STIRLING[k - 1]
     return np.log(y) - 0.5 * inverse - series * square - shift
+
+
+def categorical_nll_forward(logits: Array, x: Array, groups: tuple[int, ...]) -> Array:
+    """-log p(x | z) = Σ_g [ log Σ_{d in g} exp(logit_d) - Σ_{d in g} x_d logit_d ], in nats   (E57)
+
+    logits (L, B, D), x (B, D) one-hot in each group of columns, groups the groups' sizes -> nll
+    (L, B). Where a group's x sums to another number than 1, so do its weights.
+    """
+    nll = 0 * logits[..., 0]
+    for columns in group_slices(groups):
+        a, share = logits[..., columns], x[..., columns]
+        nll = nll + _log_sum_exp(a) * share.sum(axis=-1) - (share * a).sum(axis=-1)
+    return nll
+
+
+def categorical_nll_backward(
+    dnll: Array, logits: Array, x: Array, groups: tuple[int, ...]
+) -> Array:
+    """dlogits = dnll (softmax(logits) - x), group by group              (E57)
+
+    dnll (L, B), logits (L, B, D), x (B, D), groups -> dlogits (L, B, D).
+    """
+    weights = 0 * logits
+    for columns in group_slices(groups):
+        weights[..., columns] = x[..., columns].sum(axis=-1)[..., None]
+    return dnll[..., None] * (weights * softmax(logits, groups) - x)
+
+
+def group_slices(groups: tuple[int, ...]) -> list[slice]:
+    """Each group's columns, from the groups' sizes"""
+    ends = [sum(groups[: g + 1]) for g in range(len(groups))]
+    return [slice(end - size, end) for size, end in zip(groups, ends)]
+
+
+def softmax(logits: Array, groups: tuple[int, ...]) -> Array:
+    """The probabilities exp(a_d) / Σ_{d in g} exp(a_d) of every group of columns: (…, D)   (E57)"""
+    p = 0 * logits
+    for columns in group_slices(groups):
+        e = np.exp(logits[..., columns] - _largest(logits[..., columns]))
+        p[..., columns] = e / e.sum(axis=-1)[..., None]
+    return p
+
+
+def _largest(a: Array) -> Array:
+    """The largest entry of the last axis as a plain number: (…, 1), with no derivative"""
+    return a.real.max(axis=-1)[..., None]
+
+
+def _log_sum_exp(a: Array) -> Array:
+    top = _largest(a)
+    return np.log(np.exp(a - top).sum(axis=-1)) + top[..., 0]

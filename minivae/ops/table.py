@@ -293,6 +293,12 @@ TABLE: tuple[Op, ...] = (
         (Backward(likelihood.negative_binomial_nll_backward, "logmean logr", REDUCTION, 150),),
         150 + SOFTPLUS,
     ),
+    Op(
+        likelihood.categorical_nll_forward,
+        {"logits": Arg("L B D", scale=2.0), "x": Arg("B D", "shares"), "groups": Arg("", "groups")},
+        _NLL, REDUCTION,
+        (Backward(likelihood.categorical_nll_backward, "logits", REDUCTION, EXP + 6),), EXP + 8,
+    ),
     optimiser_op(
         optimiser.sgd_update, "gradient descent, with momentum", 4, {"momentum": 0.9}
     ),

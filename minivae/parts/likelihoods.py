@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae.ops import likelihood as ops
-from minivae.parts.domains import COUNTS, REAL, UNIT, Domain
+from minivae.parts.domains import COUNTS, REAL, SHARES, UNIT, Domain
 from minivae.parts.table import Table, kernel
 from minivae.types import Array
 
@@ -152,6 +152,19 @@ def _negative_binomial_draw(mean: Array, logmean: Array, noise: Noise, logr: Arr
     return np.asarray(nbinom.ppf(noise.uniforms(), r, chance), dtype=np.float32)
 
 
+def _group_softmax(K: Any, logits: Array, groups: tuple[int, ...]) -> Array:
+    return ops.softmax(logits, groups)
+
+
+def _categorical_draw(mean: Array, logits: Array, noise: Noise, groups: tuple[int, ...]) -> Array:
+    u, x = noise.uniforms(), np.zeros_like(mean)
+    for columns in ops.group_slices(groups):
+        steps = mean[:, columns].cumsum(axis=1)
+        kind = (u[:, columns.start, None] * steps[:, -1:] > steps).sum(axis=1)
+        x[np.arange(len(x)), columns.start + kind] = 1
+    return x
+
+
 LIKELIHOODS: Table[Likelihood] = Table(
     "likelihood",
     [
@@ -255,6 +268,23 @@ LIKELIHOODS: Table[Likelihood] = Table(
                 "- log Gamma(x + r) + (x + r) * softplus(t) - x * t,  t = log m - log r"
             ),
             targets="counts, as given",
+        ),
+        Likelihood(
+            "categorical",
+            ops.categorical_nll_forward,
+            ops.categorical_nll_backward,
+            _group_softmax,
+            _categorical_draw,
+            domain=SHARES,
+            grouped=True,
+            words="one-hot groups of columns: which of several kinds",
+            output="logits",
+            link="softmax",
+            formula=lambda D, scale: (
+                f"-log p(x|z) = sum over groups of the {D} columns of "
+                "log sum exp(logits) - logit of the kind"
+            ),
+            targets="kinds, as given",
         ),
     ],
 )
