@@ -39,3 +39,12 @@ def adam_update(
     v += (1 - beta2) * (grad * grad)
     rate = lr / (1 - beta1**t)
     theta -= rate * m / (np.sqrt(v * (1 / (1 - beta2**t))) + eps)
+
+
+def adagrad_update(theta: Array, grad: Array, total: Array, lr: float, eps: float) -> None:
+    """total ← total + grad²;  θ ← θ - lr · grad / (√total + eps)         (E58)
+
+    theta, grad, total (P,); theta and total are changed in place. Duchi, Hazan & Singer 2011.
+    """
+    total += grad * grad
+    theta -= lr * (grad / (np.sqrt(total) + eps))

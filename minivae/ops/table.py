@@ -306,6 +306,10 @@ TABLE: tuple[Op, ...] = (
         optimiser.adam_update, "a rate for every parameter from two running means", 12,
         {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
     ),
+    optimiser_op(
+        optimiser.adagrad_update, "a rate that falls with all squared gradients so far", 8,
+        {"eps": 1e-8},
+    ),
     random_op(
         random.philox, {"counter": Arg("B 4", "words"), "key": Arg("2", "words")}, "B 4",
         PHILOX_WORD,
