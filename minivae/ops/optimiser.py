@@ -48,3 +48,24 @@ def adagrad_update(theta: Array, grad: Array, total: Array, lr: float, eps: floa
     """
     total += grad * grad
     theta -= lr * (grad / (np.sqrt(total) + eps))
+
+
+def adamw_update(
+    theta: Array,
+    grad: Array,
+    m: Array,
+    v: Array,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    t: int,
+) -> None:
+    """θ ← (1 - lr · weight_decay) θ, then Adam's update (E33)           (E59)
+
+    theta, grad, m, v (P,); theta, m and v are changed in place. Loshchilov & Hutter 2019: the
+    decay acts on the parameters themselves, not through the gradient's running means.
+    """
+    theta *= 1 - lr * weight_decay
+    adam_update(theta, grad, m, v, lr, beta1, beta2, eps, t)

@@ -310,6 +310,10 @@ TABLE: tuple[Op, ...] = (
         optimiser.adagrad_update, "a rate that falls with all squared gradients so far", 8,
         {"eps": 1e-8},
     ),
+    optimiser_op(
+        optimiser.adamw_update, "adam, and the parameters shrink beside it", 13,
+        {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01},
+    ),
     random_op(
         random.philox, {"counter": Arg("B 4", "words"), "key": Arg("2", "words")}, "B 4",
         PHILOX_WORD,
