@@ -69,3 +69,15 @@ def adamw_update(
     """
     theta *= 1 - lr * weight_decay
     adam_update(theta, grad, m, v, lr, beta1, beta2, eps, t)
+
+
+def rmsprop_update(
+    theta: Array, grad: Array, v: Array, lr: float, decay: float, eps: float
+) -> None:
+    """v ← decay · v + (1 - decay) grad²;  θ ← θ - lr · grad / (√v + eps)   (E60)
+
+    theta, grad, v (P,); theta and v are changed in place. Tieleman & Hinton 2012.
+    """
+    v *= decay
+    v += (1 - decay) * (grad * grad)
+    theta -= lr * (grad / (np.sqrt(v) + eps))

@@ -314,6 +314,10 @@ TABLE: tuple[Op, ...] = (
         optimiser.adamw_update, "adam, and the parameters shrink beside it", 13,
         {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01},
     ),
+    optimiser_op(
+        optimiser.rmsprop_update, "a rate for every parameter from the running mean square", 9,
+        {"decay": 0.99, "eps": 1e-8},
+    ),
     random_op(
         random.philox, {"counter": Arg("B 4", "words"), "key": Arg("2", "words")}, "B 4",
         PHILOX_WORD,
