@@ -17,23 +17,29 @@ SPLITS = ("train", "valid", "test")
 
 
 def load_again(
-    path: Path, train: TrainConfig, data: str | None = None, data_dir: Path | None = None
+    path: Path,
+    train: TrainConfig,
+    data: str | None = None,
+    data_dir: Path | None = None,
+    split: bool = True,
 ) -> Dataset:
     """The data of the run in `path`: as --data or --data-dir say, else from where they were.
+
+    split: False gives every row in `train`, in their order.
 
     Raises DataError, in one line that names the options, where they are not to be found.
     """
     from minivae.data.load import load
 
     if data is not None or data_dir is not None:
-        return load(data or train.dataset, data_dir)
+        return load(data or train.dataset, data_dir, split=split)
     if train.data_dir is not None and Path(train.data_dir).is_dir():
         try:
-            return load(train.dataset, train.data_dir)
+            return load(train.dataset, train.data_dir, split=split)
         except DataError:  # then, as for any named data, MINIVAE_DATA and the cache
             pass
     try:
-        return load(train.dataset)
+        return load(train.dataset, split=split)
     except DataError as fault:
         raise DataError(
             f"{fault}. {quoted(path)} was trained on {quoted(train.dataset)}: if it lies "
@@ -49,15 +55,31 @@ def load_run_data(
     from minivae.runs.resume import fingerprint
 
     dataset = load_again(run.path, run.training, data, data_dir)
+    check_size(dataset, run)
+    known = run.manifest["data"]["sha256"]  # None of an imported model
+    if known is not None and fingerprint(dataset)["sha256"] != known:
+        console.warn(f"this {dataset.name} differs from the data that {run.path} was trained on")
+    if run.training.binarise == "fixed":
+        dataset = binarise_fixed(dataset, run.training.seed)
+    return dataset
+
+
+def check_size(dataset: Dataset, run: TrainedRun) -> None:
+    """Raise UsageError where the data's rows do not fit the run's model."""
     if dataset.data_dim != run.model.data_dim:
         raise UsageError(
             f"{dataset.name} has {dataset.data_dim} features a row, but the model of {run.path} "
             f"has {run.model.data_dim}; give data of that size with --data"
         )
-    if fingerprint(dataset)["sha256"] != run.manifest["data"]["sha256"]:
-        console.warn(f"this {dataset.name} differs from the data that {run.path} was trained on")
-    if run.training.binarise == "fixed":
-        dataset = binarise_fixed(dataset, run.training.seed)
+
+
+def load_rows(run: TrainedRun, data: str | None, data_dir: Path | None) -> Dataset:
+    """All rows of the data, in their own order, in `train`: the run's own, or others of their size.
+
+    Raises DataError where they are not to be found, UsageError where they are of another size.
+    """
+    dataset = load_again(run.path, run.training, data, data_dir, split=False)
+    check_size(dataset, run)
     return dataset
 
 

@@ -5,6 +5,7 @@ Like the commands' own files it imports nothing slow at the top.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,7 +129,22 @@ def save_array(path: Path, x: Any) -> None:
     """Write x as .npy, whole or not at all."""
     import numpy as np
 
+    save_whole(path, lambda file: np.save(file, x, allow_pickle=False))
+
+
+def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """Write named arrays as .npz, whole or not at all."""
+    import numpy as np
+
+    save_whole(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
+
+
+def save_whole(path: Path, write: Callable[[Any], None]) -> None:
+    """Write a file under another name, then give it its own."""
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        np.save(file, x, allow_pickle=False)
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

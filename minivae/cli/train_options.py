@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from minivae.cli.options import UsageError, parse_c, parse_settings, parse_sizes, suggestion
+from minivae.messages import shown
 from minivae.models.config import ModelConfig
 from minivae.runs.config import TrainConfig
+from minivae.runs.errors import describe_os_error
+from minivae.runs.files import read_file
+from minivae.runs.strict_json import JsonFault, parse
 
 MODEL_KEYS = tuple(f.name for f in fields(ModelConfig) if f.name != "data_dim")
 PLACE_KEYS = ("dataset", "data_dir", "out")
@@ -18,7 +21,7 @@ TRAIN_KEYS = tuple(f.name for f in fields(TrainConfig) if f.name not in PLACE_KE
 # The command line's words for keys whose names differ.
 ALIASES = {"latent": "latent_dim"}
 TEXT_KEYS = (*PLACE_KEYS, "backend")
-NO_SETTINGS = (
+NO_SETTINGS = (  # of the command alone
     "config",
     "data",
     "parts",
@@ -26,8 +29,9 @@ NO_SETTINGS = (
     "pictures",
     "as_json",
     "quiet",
-)  # of the command
-OTHER_PARTS = ("data", "versions")  # a run's config.json has them; nothing is read from there
+)
+# A run's config.json has these parts too; nothing is read from them.
+OTHER_PARTS = ("data", "versions", "environments", "sha256")
 
 
 class TrainOptions(NamedTuple):
@@ -72,13 +76,10 @@ def read_config_file(path: Path) -> dict[str, Any]:
     Raises UsageError for a file that is missing or no JSON object, or holds an unknown key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        why = getattr(fault, "strerror", None) or "it is no text"
-        raise UsageError(f"--config {path}: cannot be read ({why})") from None
-    try:
-        values = json.loads(text)
-    except ValueError as fault:
+        values = parse(read_file(path))
+    except OSError as fault:
+        raise UsageError(f"--config {path}: cannot be read ({describe_os_error(fault)})") from None
+    except JsonFault as fault:
         raise UsageError(f"--config {path}: no valid JSON ({fault})") from None
     if not isinstance(values, dict):
         raise UsageError(f"--config {path}: must hold an object {{...}} of settings")
@@ -96,10 +97,10 @@ def flatten(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
         elif name in known:
             flat[name] = value
         elif key not in OTHER_PARTS:
-            raise UsageError(f"--config {path}: unknown key {key!r}{suggestion(key, known)}")
+            raise UsageError(f"--config {path}: unknown key {shown(key)}{suggestion(key, known)}")
     for name in TEXT_KEYS:
         if not isinstance(flat.get(name), (str, type(None))):
-            raise UsageError(f"--config {path}: {name} = {flat[name]!r}: must be text")
+            raise UsageError(f"--config {path}: {name} = {shown(flat[name])}: must be text")
     if isinstance(flat.get("hidden"), str):
         flat["hidden"] = parse_sizes(flat["hidden"])
     if isinstance(flat.get("hidden"), list):

@@ -36,10 +36,11 @@ def run_training(request: TrainRequest, console: Console) -> tuple[dict[str, Any
             request.path,
             resume=request.resumed,
             reporter=reporter,
-            stop=lambda: isinstance(reporter, Lines) and reporter.unread,
+            stop=lambda: isinstance(reporter, Lines) and reporter.unread is not None,
         )
     if result.reason == "stopped":
-        message = f"stopped, as nobody reads its output, {result.message}"
+        why = reporter.why_unread if isinstance(reporter, Lines) else "it was asked to"
+        message = f"stopped, as {why}, {result.message}"
         raise Interrupted(message, UNREAD, request.path)
     facts = describe(request, result, time.monotonic() - began)
     if request.pictures:

@@ -62,7 +62,7 @@ def settle(
 
 
 def settings_of_run(
-    path: Path, settings: Mapping[str, Any]
+    path: Path, settings: Mapping[str, Any], console: Console
 ) -> tuple[ModelConfig, TrainConfig, dict[str, Any]]:
     """A run's own configurations with the settings that were given anew, to resume it.
 
@@ -70,7 +70,7 @@ def settings_of_run(
     """
     from minivae.runs.load import load_run
 
-    info = load_run(path)
+    info = load_run(path, console.warn)
     model = {**info.model.to_dict(), **{k: settings[k] for k in MODEL_KEYS if k in settings}}
     changes = {k: settings[k] for k in TRAIN_KEYS if k in settings}
     return ModelConfig.from_dict(model), info.train.with_changes(**changes), info.data
@@ -101,7 +101,7 @@ def settle_resume(asked: TrainOptions, path: Path, console: Console) -> TrainReq
 
     if asked.out is not None and asked.out != path:
         raise UsageError(f"--resume {quoted(path)} continues in {path}; leave --out away")
-    model, config, _ = settings_of_run(path, asked.settings)
+    model, config, _ = settings_of_run(path, asked.settings, console)
     if asked.dataset is not None and record_name(asked.dataset) != config.dataset:
         raise UsageError(
             f"{path} was trained on {config.dataset}, not {asked.dataset}; leave the data set "

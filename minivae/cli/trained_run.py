@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from minivae.cli.console import Console
 from minivae.cli.options import UsageError
 from minivae.models.config import ModelConfig
 from minivae.models.vae import layout_of
@@ -74,5 +75,5 @@ def open_run(path: Path | str, which: str | None = None) -> TrainedRun:
     which = which or default_which(path)
     model, training, theta, manifest = load_model(path, which)
     if path.is_dir():  # a run's own record knows where its data lie now
-        training = load_run(path).train
+        training = load_run(path, Console().warn).train
     return TrainedRun(path, which, model, training, theta, manifest)

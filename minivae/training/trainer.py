@@ -12,6 +12,7 @@ import numpy as np
 
 from minivae.runs.errors import Diverged, RunError
 from minivae.runs.hints import command_line
+from minivae.runs.metrics_log import with_checksum
 from minivae.runs.state import State, Sums
 from minivae.runs.writer import RunWriter
 from minivae.training.heldout import measure
@@ -164,7 +165,7 @@ class Trainer:
             "seconds": round(seconds, 4),
             "samples_per_second": round(self.samples / max(seconds, 1e-9), 1),
         }
-        self._record(record, improved)
+        self._record(with_checksum(record), improved)
 
     def _record(self, record: dict[str, Any], improved: bool) -> None:
         self.history.append(record)
@@ -181,6 +182,8 @@ class Trainer:
         if now - self.last_tick < TICK_SECONDS:
             return
         self.last_tick = now
+        if self.writer:
+            self.writer.watch()
         job, p = self.job, self.state.progress
         speed = self.samples / max(now - self.began, 1e-9)
         left = (job.config.epochs - p.epoch) * job.rows - p.sums.samples

@@ -1,0 +1,59 @@
+"""`minivae encode`: the codes of data, as arrays for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from minivae.cli import options
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("encode")(encode)
+
+
+def encode(
+    run: Path = options.RUN,
+    data: str = typer.Argument(None, help="A file or a name; the run's own data by default."),
+    out: Path = typer.Option(..., "--out", "-o", help="A .npz, or a .npy for the codes."),
+    data_option: str = options.DATA,
+    data_dir: Path = options.DATA_DIR,
+    checkpoint: str = options.CHECKPOINT,
+    backend: str = options.PICTURE_BACKEND,
+    as_json: bool = options.JSON,
+) -> None:
+    """Encode data: the mean and the variance of each row's posterior q(z|x)."""
+    import numpy as np
+
+    from minivae.cli.options import UsageError, picture_path
+    from minivae.cli.run_data import load_rows
+    from minivae.cli.run_view import RunView
+
+    if data is not None and data_option is not None:
+        raise UsageError(f"{data} and --data {data_option}: give one data set")
+    path = picture_path(out, out, (".npz", ".npy"))
+    view = RunView(run, checkpoint, backend, as_json)
+    rows = load_rows(view.run, data or data_option, data_dir)
+    mu, logvar = view.scene.encode(rows.values("train"))
+    arrays = {"codes": mu, "variances": np.exp(logvar)}
+    if rows.train_labels is not None:
+        arrays["labels"] = rows.train_labels
+    written = save_codes(path, arrays)
+    facts = {"data": rows.name, "n": len(mu), "paths": written}
+    view.done(path, facts, f"{len(mu)} codes of {rows.name}, {mu.shape[1]} numbers each")
+
+
+def save_codes(path: Path, arrays: dict[str, Any]) -> list[Path]:
+    """All in one .npz; of a .npy, the codes there and the variances in another one beside it."""
+    from minivae.cli.run_view import save_array, save_arrays
+
+    if path.suffix == ".npz":
+        save_arrays(path, arrays)
+        return [path]
+    beside = path.with_name(f"{path.stem}-variances.npy")
+    save_array(path, arrays["codes"])
+    save_array(beside, arrays["variances"])
+    return [path, beside]

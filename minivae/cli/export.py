@@ -1,0 +1,50 @@
+"""`minivae export`: a trained model for other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from minivae.cli import options
+
+FORMS = ("onnx", "torch", "npz")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("export")(export)
+
+
+def export(
+    run: Path = options.RUN,
+    to: str = typer.Option(..., "--to", help="onnx, torch or npz."),
+    out: Path = typer.Option(..., "--out", "-o", help="The folder for the files."),
+    opset: int = typer.Option(None, help="onnx: the version of its operators; 17."),
+    checkpoint: str = options.CHECKPOINT,
+    as_json: bool = options.JSON,
+) -> None:
+    """Write a trained model for other tools: ONNX, PyTorch, or plain arrays."""
+    from minivae.cli.console import Console
+    from minivae.cli.options import UsageError, choose
+    from minivae.cli.trained_run import open_run
+    from minivae.exports.files import write_all
+    from minivae.exports.network import network_of
+    from minivae.exports.npz_files import npz_files
+    from minivae.exports.onnx_files import OPSET, onnx_files
+    from minivae.exports.torch_files import torch_files
+
+    choose("--to", to, FORMS)
+    if opset is not None and to != "onnx":
+        raise UsageError(f"--opset belongs to --to onnx; leave it out with --to {to}")
+    opened = open_run(run, checkpoint)
+    network = network_of(opened.model, opened.theta)
+    if to == "onnx":
+        files = onnx_files(network, OPSET if opset is None else opset)
+    elif to == "torch":
+        files = torch_files(network)
+    else:
+        files = npz_files(opened.model, opened.theta)
+    paths = write_all(out, files)
+    facts = {"run": str(run), "checkpoint": opened.which, "to": to, "paths": paths}
+    Console(as_json=as_json).result(facts, "\n".join(str(path) for path in paths))
