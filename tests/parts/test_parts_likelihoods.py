@@ -121,7 +121,7 @@ def test_data_that_a_likelihood_cannot_have(likelihood, value, says):
 
 def test_groups_have_to_fit():
     rows = np.float32([[1, 0, 0, 1], [0, 1, 0.5, 0.2]])
-    with pytest.raises(DataError, match="row 1, column 2.*sum to 1"):
+    with pytest.raises(DataError, match=r"row 1, column 2.*sum to 1"):
         check_targets(Dataset("mine", rows, rows[:0]), "categorical", groups=(2, 2))
     with pytest.raises(ConfigError, match="add up to the 4 columns"):
         ModelConfig(4, likelihood="categorical", groups=(2, 3))
