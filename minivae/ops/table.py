@@ -125,11 +125,15 @@ def activation_op(
     words: str,
     *,
     kind: str = ELEMENTWISE,
+    backward_kind: str = "",
     cost: tuple[float, float] = (1, 1),
     **more: Any,
 ) -> Op:
-    """The record of y = f(x) of every number by itself, with backward(dy, x)."""
-    back = Backward(backward, "x", kind, cost[1])
+    """The record of y = f(x) of every number by itself, with backward(dy, x).
+
+    backward_kind: REDUCTION where the derivative crosses zero, so that last places mean nothing.
+    """
+    back = Backward(backward, "x", backward_kind or kind, cost[1])
     args, gives = {"x": Arg("B H", scale=4.0)}, {"y": "B H"}
     return Op(forward, args, gives, kind, (back,), cost[0], "activation", words, **more)
 
@@ -160,6 +164,10 @@ def random_op(function: Callable[..., Any], args: Mapping[str, Arg], gives: str,
 def _dense(forward: Callable[..., Any], *backward: Backward, cost: float = 1.0, **more: Any) -> Op:
     args = {"x": Arg("B I"), "W": Arg("I O", "weights"), "b": Arg("O")}
     return Op(forward, args, {"y": "B O"}, PRODUCT, tuple(backward), cost, **more)
+
+
+def _half_size(x: Array) -> Array:
+    return np.asarray(0.5 * np.sqrt(x * x))
 
 
 def _largest_of_draw(mu: Array, logvar: Array, eps: Array) -> Array:
@@ -203,6 +211,29 @@ TABLE: tuple[Op, ...] = (
         activation.softplus_forward, activation.softplus_backward,
         "log(1 + exp a); a smooth relu", cost=(SOFTPLUS, SIGMOID + 1),
     ),
+    activation_op(
+        activation.leaky_relu_forward, activation.leaky_relu_backward,
+        "a where positive, else a / 100; no unit falls silent", cost=(2, 2),
+    ),
+    activation_op(
+        activation.elu_forward, activation.elu_backward,
+        "a where positive, else exp(a) - 1; smooth, down to -1", cost=(EXP + 8, EXP + 3),
+    ),
+    activation_op(
+        activation.silu_forward, activation.silu_backward,
+        "a / (1 + exp(-a)), also called swish", cost=(SIGMOID + 1, 2 * SIGMOID + 3),
+        backward_kind=REDUCTION,
+    ),
+    activation_op(
+        activation.gelu_forward, activation.gelu_backward,
+        "a times the normal distribution function of a (by erf)", cost=(EXP + 20, 2 * EXP + 24),
+        backward_kind=REDUCTION, largest_terms=(_half_size,),
+    ),
+    activation_op(
+        activation.gelu_tanh_forward, activation.gelu_tanh_backward,
+        "gelu by its tanh approximation", cost=(SIGMOID + 6, 2 * SIGMOID + 14),
+        backward_kind=REDUCTION,
+    ),
     Op(
         latent.bound_logvar_forward, {"logvar": Arg("B J", scale=30.0)}, {"bounded": "B J"}, EXACT,
         (Backward(latent.bound_logvar_backward, "logvar", EXACT, 3),), 2,
@@ -235,12 +266,57 @@ TABLE: tuple[Op, ...] = (
         likelihood.gaussian_nll_forward, _MEAN, _NLL, REDUCTION,
         (Backward(likelihood.gaussian_nll_backward, "mean logc", REDUCTION, 4),), 2,
     ),
+    Op(
+        likelihood.gaussian_diagonal_nll_forward,
+        {"mean": Arg("L B D"), "x": Arg("B D"), "logc": Arg("D", scale=0.5)}, _NLL, REDUCTION,
+        (Backward(likelihood.gaussian_diagonal_nll_backward, "mean logc", REDUCTION, 5),), 4,
+    ),
+    Op(
+        likelihood.laplace_nll_forward,
+        {"mean": Arg("L B D"), "x": Arg("B D"), "logb": Arg("", scale=0.5)}, _NLL, REDUCTION,
+        (Backward(likelihood.laplace_nll_backward, "mean logb", REDUCTION, 5),), 3,
+    ),
+    Op(
+        likelihood.continuous_bernoulli_nll_forward, _LOGITS, _NLL, REDUCTION,
+        (Backward(likelihood.continuous_bernoulli_nll_backward, "logits", REDUCTION, EXP + 20),),
+        EXP + LOG1P + 40,
+    ),
+    Op(
+        likelihood.poisson_nll_forward,
+        {"lograte": Arg("L B D"), "x": Arg("B D", "count", 3.0)}, _NLL, REDUCTION,
+        (Backward(likelihood.poisson_nll_backward, "lograte", REDUCTION, EXP + 2),), EXP + 60,
+    ),
+    Op(
+        likelihood.negative_binomial_nll_forward,
+        {"logmean": Arg("L B D"), "x": Arg("B D", "count", 3.0), "logr": Arg("", scale=0.5)},
+        _NLL, REDUCTION,
+        (Backward(likelihood.negative_binomial_nll_backward, "logmean logr", REDUCTION, 150),),
+        150 + SOFTPLUS,
+    ),
+    Op(
+        likelihood.categorical_nll_forward,
+        {"logits": Arg("L B D", scale=2.0), "x": Arg("B D", "shares"), "groups": Arg("", "groups")},
+        _NLL, REDUCTION,
+        (Backward(likelihood.categorical_nll_backward, "logits", REDUCTION, EXP + 6),), EXP + 8,
+    ),
     optimiser_op(
         optimiser.sgd_update, "gradient descent, with momentum", 4, {"momentum": 0.9}
     ),
     optimiser_op(
         optimiser.adam_update, "a rate for every parameter from two running means", 12,
         {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+    ),
+    optimiser_op(
+        optimiser.adagrad_update, "a rate that falls with all squared gradients so far", 8,
+        {"eps": 1e-8},
+    ),
+    optimiser_op(
+        optimiser.adamw_update, "adam, and the parameters shrink beside it", 13,
+        {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01},
+    ),
+    optimiser_op(
+        optimiser.rmsprop_update, "a rate for every parameter from the running mean square", 9,
+        {"decay": 0.99, "eps": 1e-8},
     ),
     random_op(
         random.philox, {"counter": Arg("B 4", "words"), "key": Arg("2", "words")}, "B 4",
