@@ -117,3 +117,27 @@ def softplus_gradient_from_output(dy, y):
 
 
 add("softplus", m.softplus, softplus_gradient, softplus_gradient_from_output)
+
+
+LEAK = f32(0.01)
+
+
+@inline
+def leaky_relu(x):
+    """y = x where x > 0, else x / 100                                   (E47)"""
+    return LEAK * x if x <= f32(0) else x
+
+
+@inline
+def leaky_relu_gradient(dy, x):
+    """dx = dy where x > 0, else dy / 100                                (E47)"""
+    return LEAK * dy if x <= f32(0) else dy
+
+
+@inline
+def leaky_relu_gradient_from_output(dy, y):
+    """The same: y > 0 where x > 0                                       (E47)"""
+    return LEAK * dy if y <= f32(0) else dy
+
+
+add("leaky_relu", leaky_relu, leaky_relu_gradient, leaky_relu_gradient_from_output)
