@@ -141,3 +141,26 @@ def leaky_relu_gradient_from_output(dy, y):
 
 
 add("leaky_relu", leaky_relu, leaky_relu_gradient, leaky_relu_gradient_from_output)
+
+
+@inline
+def elu(x):
+    """y = x where x > 0, else exp(x) - 1                                (E48)"""
+    below = m.expm1(f32(0) if x > f32(0) else x)
+    return x if x > f32(0) else below
+
+
+@inline
+def elu_gradient(dy, x):
+    """dx = dy where x > 0, else dy exp(x)                               (E48)"""
+    below = m.exp(f32(0) if x > f32(0) else x)
+    return dy if x > f32(0) else dy * below
+
+
+@inline
+def elu_gradient_from_output(dy, y):
+    """dx = dy where y > 0, else dy (y + 1)                              (E48)"""
+    return dy if y > f32(0) else dy * (y + f32(1))
+
+
+add("elu", elu, elu_gradient, elu_gradient_from_output)
