@@ -164,3 +164,21 @@ def elu_gradient_from_output(dy, y):
 
 
 add("elu", elu, elu_gradient, elu_gradient_from_output)
+
+
+@inline
+def silu(x):
+    """y = x s(x)                                                        (E49)"""
+    return x * m.sigmoid(x)
+
+
+@inline
+def silu_gradient(dy, x):
+    """dx = dy s(x) (1 + x s(-x))                                        (E49)"""
+    t = m.exp(-m.magnitude(x))
+    u = f32(1) + t
+    s, rest = (f32(1) if x > f32(0) else t) / u, (t if x > f32(0) else f32(1)) / u
+    return dy * (s * (f32(1) + x * rest))
+
+
+add("silu", silu, silu_gradient)
