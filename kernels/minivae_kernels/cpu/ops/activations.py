@@ -226,3 +226,35 @@ def gelu_gradient(dy, x):
 
 
 add("gelu", gelu, gelu_gradient)
+
+
+TWICE_ROOT_OF_TWO_OVER_PI, GELU_CUBIC = f32(1.5957691216057308), f32(0.044715)
+
+
+@inline
+def _bounded(x):
+    """x within ±15, where its cube does not overflow and s(2u) is 0 or 1 already."""
+    low = -FAR if x < -FAR else x
+    return FAR if low > FAR else low
+
+
+@inline
+def gelu_tanh(x):
+    """y = x s(2u), u = √(2/π) (x + 0.044715 x³)                         (E51)"""
+    b = _bounded(x)
+    return x * m.sigmoid(TWICE_ROOT_OF_TWO_OVER_PI * (b + GELU_CUBIC * (b * b * b)))
+
+
+@inline
+def gelu_tanh_gradient(dy, x):
+    """dx = dy (s(2u) + 2 x s(2u) s(-2u) du/dx)                          (E51)"""
+    b = _bounded(x)
+    u = TWICE_ROOT_OF_TWO_OVER_PI * (b + GELU_CUBIC * (b * b * b))
+    slope = TWICE_ROOT_OF_TWO_OVER_PI * (f32(1) + f32(3) * (GELU_CUBIC * (b * b)))
+    t = m.exp(-m.magnitude(u))
+    v = f32(1) + t
+    s = (f32(1) if u > f32(0) else t) / v
+    return dy * (s + b * (t / (v * v)) * slope)
+
+
+add("gelu_tanh", gelu_tanh, gelu_tanh_gradient)
