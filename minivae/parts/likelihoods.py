@@ -101,7 +101,7 @@ def _flip_coins(mean: Array, logits: Array, noise: Noise) -> Array:
 
 def _add_normals(mean: Array, out: Array, noise: Noise, logc: Array) -> Array:
     sigma = np.exp(0.5 * np.asarray(logc, dtype=np.float64)).astype(np.float32)
-    return np.asarray(mean + sigma * noise.normals())
+    return np.asarray(mean + sigma * noise.normals()).astype(np.float32)
 
 
 def _bernoulli_formula(D: int, scale: float | None) -> str:

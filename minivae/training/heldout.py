@@ -93,10 +93,10 @@ def measure(
 ) -> dict[str, Any] | None:
     """The held-out figures, nats per datum; None where nothing is held out.
 
-    The noise (one draw a row, or all of an objective's that is by draws) and the binarised targets are the same at every epoch, and those
-    of `metrics.likelihood.evaluate`, so that the curve moves with the model alone. `between` is
-    called from chunk to chunk and may raise to stop. Memory is bounded by the chunk and by the
-    posterior means (m, J).
+    The noise (one draw a row, or all draws where the objective is by draws) and the binarised
+    targets are the same at every epoch, and those of `metrics.likelihood.evaluate`, so that the
+    curve moves with the model alone. `between` is called from chunk to chunk and may raise to
+    stop. Memory is bounded by the chunk and by the posterior means (m, J).
     """
     if split.held_out is None:
         return None
