@@ -157,4 +157,4 @@ def dense_op(
 ) -> Op:
     """The record of y = x W + b, alone or fused with what follows."""
     args = {"x": Arg("B I"), "W": Arg("I O", "weights"), "b": Arg("O")}
-    return Op(forward, args, {"y": "B O"}, PRODUCT, tuple(backward), cost, **more)
+    return Op(forward, args, {"y": "B O"}, PRODUCT, tuple(backward), cost)
