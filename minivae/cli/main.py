@@ -43,6 +43,7 @@ COMMANDS = (
     "study",
     "trace",
     "explore",
+    "race",
     "play",
 )
 

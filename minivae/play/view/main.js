@@ -234,9 +234,7 @@ function setUp(app) {
 }
 
 function setTheme(app, name) {
-  document.documentElement.dataset.theme = name;
-  document.getElementById("theme").textContent = name === "dark" ? "light" : "dark";
-  if (!app) return;
+  wearTheme(name);
   app.legend();
   app.everything();
 }
@@ -253,7 +251,7 @@ async function copyLink(app) {
   setTimeout(() => (button.textContent = "copy link"), 2500);
 }
 
-setTheme(null, matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+wearTheme(preferredTheme());
 setUpWords();
 const app = new App();
 setUp(app);

@@ -1,6 +1,6 @@
-"""Each kernel's share of the card's memory bandwidth, against a copy measured in the same run.
+"""`bandwidth`: each kernel's share of the card's bandwidth, against a copy in the same run.
 
-    python -m minivae_kernels.gpu.bench [--rows 65536] [--json]
+    python -m benchmarks bandwidth [--rows 65536] [--json]
 
 Every op's launches are recorded as a graph, so that Python's own time does not count, and timed by
 the card's clock (events around a row of replays) with the copy in between, so that a card that
@@ -12,18 +12,13 @@ STATUS: has never run on a card. The tests run it on the host, where its figures
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-
-from minivae_kernels import Unavailable
-from minivae_kernels.gpu import table
+from minivae_kernels import gpu
 from minivae_kernels.gpu.launcher import Device
 
 COLUMNS, LATENT = 784, 20
@@ -39,7 +34,7 @@ class Kernel(NamedTuple):
 
 def kernels(device: Device, rows: int) -> list[Kernel]:
     """The elementwise and one-pass kernels at 784 columns (20 for the latent layer)."""
-    K, rng = table(device), np.random.default_rng(3)
+    K, rng = gpu.table(device), np.random.default_rng(3)
 
     def floats(*shape: int) -> Any:
         return device.to_device(rng.standard_normal(shape, dtype=np.float32))
@@ -156,28 +151,20 @@ def header(device: Any) -> dict[str, Any]:
     }
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Measure on this machine's card and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rows", type=int, default=65536, help="of 784 columns; 205 MB an array")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(argv)
+def run(rows: int) -> list[dict[str, Any]]:
+    """One row for this machine's card; raises Unavailable or MemoryError, one line each."""
     from minivae_kernels.gpu.cupy_device import CupyDevice
 
-    try:
-        device = CupyDevice()
-        rows = measure(device, options.rows)
-    except (Unavailable, MemoryError) as reason:
-        print(reason, file=sys.stderr)
-        return 1
-    if options.json:
-        print(json.dumps({**header(device), "kernels": rows}))
-        return 0
-    print(header(device))
-    for row in rows:
-        print(f"{row['kernel']:22}{row['gb_per_s']:9.0f} GB/s{row['share']:8.0%} of a copy's")
-    return 0
+    device = CupyDevice()
+    return [{**header(device), "kernels": measure(device, rows)}]
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+def table(rows: list[dict[str, Any]]) -> str:
+    """The kernels for people."""
+    (found,) = rows
+    lines = [", ".join(f"{k} {v}" for k, v in found.items() if k != "kernels")]
+    lines += [
+        f"{row['kernel']:22}{row['gb_per_s']:9.0f} GB/s{row['share']:8.0%} of a copy's"
+        for row in found["kernels"]
+    ]
+    return "\n".join(lines)

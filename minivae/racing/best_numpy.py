@@ -188,7 +188,11 @@ def gather(data: Any, rows: Any, scale: float) -> Callable[[], Any]:
     return call
 
 
+def has(name: str) -> bool:
+    """Whether there is a better NumPy for an op than its reference."""
+    return name in globals() and name not in ("best", "has") and not name.startswith("_")
+
+
 def best(name: str, args: tuple[Any, ...]) -> Callable[[], Any] | None:
     """The best NumPy call for an op on these arguments, or None where there is no better one."""
-    maker = globals().get(name)
-    return None if maker is None or name == "best" else maker(*args)
+    return globals()[name](*args) if has(name) else None
