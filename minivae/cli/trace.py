@@ -51,7 +51,7 @@ def trace(
     draws = model.draws * model.latent_dim
     eps = scene.K.normals(show.run.training.seed, EVALUATE, 0, np.array([row]), draws)
     eps = eps.reshape(1, model.draws, model.latent_dim).transpose(1, 0, 2)
-    walked = walk(scene.K, scene.p, shown.x[row : row + 1], eps, model.beta, model)
+    walked = walk(scene.K, scene.p, scene.to_model(shown.x[row : row + 1]), eps, model.beta, model)
     label = None if shown.labels is None else int(shown.labels[row])
     head = f"{shown.name}, {shown.split} row {row}" + ("" if label is None else f", label {label}")
     show.console.result(

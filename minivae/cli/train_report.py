@@ -63,6 +63,7 @@ def measure_test(request: TrainRequest, result: TrainResult) -> dict[str, Any]:
     draws = model.draws if OBJECTIVES[model.objective].by_draws else 1
     e = evaluate(K, p, getattr(dataset, split), model, samples=draws, seed=config.seed,
                  scale=dataset.scale, binarise=dynamic)  # fmt: skip
+    e = e.in_user_units(dataset.log_volume)
     n = len(e.reconstruction)
     bound = {"loss": -float(e.log_p.mean())} if OBJECTIVES[model.objective].by_draws else {}
     report = latent_report(e.mu, e.kl)

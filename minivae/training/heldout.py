@@ -128,6 +128,12 @@ def measure(
     return found | {"loss": by_draws / n} if objective.by_draws else found
 
 
+def in_user_units(found: dict[str, Any], log_volume: float) -> dict[str, Any]:
+    """An epoch's figures for data in the user's units: -log p gains `log_volume` nats a datum."""
+    changed = {key: found[key] + log_volume for key in ("loss", "reconstruction")}
+    return {**found, **changed, "elbo": found["elbo"] - log_volume}
+
+
 def figures(nll: float, kl_j: Array, n: int, model: ModelConfig) -> dict[str, Any]:
     """Means in nats per datum from sums over n data.
 
