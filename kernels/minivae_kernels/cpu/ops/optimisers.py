@@ -105,5 +105,22 @@ def adam_update(
     _update("adam_update", ADAM.loop, theta, grad, (m, v), constants)
 
 
-OPTIMISERS = {"adam": ADAM, "sgd": SGD}
-OPS = (sgd_update, adam_update)
+def _adagrad(theta, grad, total, _, k):  # type: ignore[no-untyped-def]
+    lr, eps = k[0], k[1]
+    for i in range(len(theta)):
+        g = grad[i]
+        total[i] = f32(total[i] + f32(g * g))
+        theta[i] = theta[i] - lr * f32(g / f32(np.sqrt(total[i]) + eps))
+
+
+ADAGRAD = Optimiser(_loop("adagrad_loop", _adagrad), lambda lr, eps, t: (lr, eps))
+
+
+def adagrad_update(theta: Any, grad: Any, total: Any, lr: float, eps: float) -> None:
+    """total ← total + grad²;  θ ← θ - lr · grad / (√total + eps)         (E58)"""
+    in_place("adagrad_update", theta=theta, grad=grad, total=total)
+    _update("adagrad_update", ADAGRAD.loop, theta, grad, (total,), (lr, eps))
+
+
+OPTIMISERS = {"adam": ADAM, "sgd": SGD, "adagrad": ADAGRAD}
+OPS = (adam_update, sgd_update, adagrad_update)
