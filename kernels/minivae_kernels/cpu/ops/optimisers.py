@@ -122,5 +122,36 @@ def adagrad_update(theta: Any, grad: Any, total: Any, lr: float, eps: float) -> 
     _update("adagrad_update", ADAGRAD.loop, theta, grad, (total,), (lr, eps))
 
 
-OPTIMISERS = {"adam": ADAM, "sgd": SGD, "adagrad": ADAGRAD}
-OPS = (adam_update, sgd_update, adagrad_update)
+def _adamw(theta, grad, m, v, k):  # type: ignore[no-untyped-def]
+    rate, beta1, rest1, beta2, rest2, correction, eps = k[0], k[1], k[2], k[3], k[4], k[5], k[6]
+    kept = k[7]
+    for i in range(len(theta)):
+        g = grad[i]
+        first = f32(f32(m[i] * beta1) + f32(rest1 * g))
+        second = f32(f32(v[i] * beta2) + f32(rest2 * f32(g * g)))
+        m[i], v[i] = first, second
+        below = np.sqrt(second * correction) + eps
+        theta[i] = f32(theta[i] * kept) - rate * first / below
+
+
+def _adamw_constants(
+    lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, t: int
+) -> tuple[float, ...]:
+    return (*_adam_constants(lr, beta1, beta2, eps, t), 1 - lr * weight_decay)
+
+
+ADAMW = Optimiser(_loop("adamw_loop", _adamw), _adamw_constants)
+
+
+def adamw_update(
+    theta: Any, grad: Any, m: Any, v: Any, lr: float, beta1: float, beta2: float, eps: float,
+    weight_decay: float, t: int,
+) -> None:  # fmt: skip
+    """θ ← (1 - lr · weight_decay) θ, then Adam's update (E33)           (E59)"""
+    in_place("adamw_update", theta=theta, grad=grad, m=m, v=v)
+    constants = _adamw_constants(lr, beta1, beta2, eps, weight_decay, t)
+    _update("adamw_update", ADAMW.loop, theta, grad, (m, v), constants)
+
+
+OPTIMISERS = {"adam": ADAM, "sgd": SGD, "adagrad": ADAGRAD, "adamw": ADAMW}
+OPS = (adam_update, sgd_update, adagrad_update, adamw_update)
