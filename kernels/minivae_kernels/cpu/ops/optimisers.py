@@ -153,5 +153,27 @@ def adamw_update(
     _update("adamw_update", ADAMW.loop, theta, grad, (m, v), constants)
 
 
-OPTIMISERS = {"adam": ADAM, "sgd": SGD, "adagrad": ADAGRAD, "adamw": ADAMW}
-OPS = (adam_update, sgd_update, adagrad_update, adamw_update)
+def _rmsprop(theta, grad, v, _, k):  # type: ignore[no-untyped-def]
+    lr, decay, rest, eps = k[0], k[1], k[2], k[3]
+    for i in range(len(theta)):
+        g = grad[i]
+        v[i] = f32(f32(v[i] * decay) + f32(rest * f32(g * g)))
+        theta[i] = theta[i] - lr * f32(g / f32(np.sqrt(v[i]) + eps))
+
+
+def _rmsprop_constants(lr: float, decay: float, eps: float, t: int = 0) -> tuple[float, ...]:
+    return lr, decay, 1 - decay, eps
+
+
+RMSPROP = Optimiser(_loop("rmsprop_loop", _rmsprop), _rmsprop_constants)
+
+
+def rmsprop_update(theta: Any, grad: Any, v: Any, lr: float, decay: float, eps: float) -> None:
+    """v ← decay · v + (1 - decay) grad²;  θ ← θ - lr · grad / (√v + eps)   (E60)"""
+    in_place("rmsprop_update", theta=theta, grad=grad, v=v)
+    constants = _rmsprop_constants(lr, decay, eps)
+    _update("rmsprop_update", RMSPROP.loop, theta, grad, (v,), constants)
+
+
+OPTIMISERS = {"adam": ADAM, "sgd": SGD, "adagrad": ADAGRAD, "adamw": ADAMW, "rmsprop": RMSPROP}
+OPS = (adam_update, sgd_update, adagrad_update, adamw_update, rmsprop_update)
