@@ -78,19 +78,21 @@ def sgd_update(theta: Any, grad: Any, velocity: Any, lr: float, momentum: float)
 
 
 def _adam(theta, grad, m, v, k):  # type: ignore[no-untyped-def]
+    """Adam after weight decay; `kept` is what the decay leaves, 1 where there is none."""
     rate, beta1, rest1, beta2, rest2, correction, eps = k[0], k[1], k[2], k[3], k[4], k[5], k[6]
+    kept = k[7]
     for i in range(len(theta)):
         g = grad[i]
         first = f32(f32(m[i] * beta1) + f32(rest1 * g))
         second = f32(f32(v[i] * beta2) + f32(rest2 * f32(g * g)))
         m[i], v[i] = first, second
         below = np.sqrt(second * correction) + eps
-        theta[i] = theta[i] - rate * first / below
+        theta[i] = f32(theta[i] * kept) - rate * first / below
 
 
 def _adam_constants(lr: float, beta1: float, beta2: float, eps: float, t: int) -> tuple[float, ...]:
     rate, correction = lr / (1 - beta1**t), 1 / (1 - beta2**t)
-    return rate, beta1, 1 - beta1, beta2, 1 - beta2, correction, eps
+    return rate, beta1, 1 - beta1, beta2, 1 - beta2, correction, eps, 1.0
 
 
 ADAM = Optimiser(_loop("adam_loop", _adam), _adam_constants)
@@ -122,25 +124,13 @@ def adagrad_update(theta: Any, grad: Any, total: Any, lr: float, eps: float) -> 
     _update("adagrad_update", ADAGRAD.loop, theta, grad, (total,), (lr, eps))
 
 
-def _adamw(theta, grad, m, v, k):  # type: ignore[no-untyped-def]
-    rate, beta1, rest1, beta2, rest2, correction, eps = k[0], k[1], k[2], k[3], k[4], k[5], k[6]
-    kept = k[7]
-    for i in range(len(theta)):
-        g = grad[i]
-        first = f32(f32(m[i] * beta1) + f32(rest1 * g))
-        second = f32(f32(v[i] * beta2) + f32(rest2 * f32(g * g)))
-        m[i], v[i] = first, second
-        below = np.sqrt(second * correction) + eps
-        theta[i] = f32(theta[i] * kept) - rate * first / below
-
-
 def _adamw_constants(
     lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, t: int
 ) -> tuple[float, ...]:
-    return (*_adam_constants(lr, beta1, beta2, eps, t), 1 - lr * weight_decay)
+    return (*_adam_constants(lr, beta1, beta2, eps, t)[:-1], 1 - lr * weight_decay)
 
 
-ADAMW = Optimiser(_loop("adamw_loop", _adamw), _adamw_constants)
+ADAMW = Optimiser(ADAM.loop, _adamw_constants)
 
 
 def adamw_update(
@@ -150,7 +140,7 @@ def adamw_update(
     """θ ← (1 - lr · weight_decay) θ, then Adam's update (E33)           (E59)"""
     in_place("adamw_update", theta=theta, grad=grad, m=m, v=v)
     constants = _adamw_constants(lr, beta1, beta2, eps, weight_decay, t)
-    _update("adamw_update", ADAMW.loop, theta, grad, (m, v), constants)
+    _update("adamw_update", ADAM.loop, theta, grad, (m, v), constants)
 
 
 def _rmsprop(theta, grad, v, _, k):  # type: ignore[no-untyped-def]
