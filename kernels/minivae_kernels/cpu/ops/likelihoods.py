@@ -88,3 +88,27 @@ def gaussian_nll_backward(dnll: Any, mean: Any, x: Any, logc: Any) -> tuple[np.n
 
 
 add("gaussian", GAUSSIAN, gaussian_nll_forward, gaussian_nll_backward, gaussian_nll_grad)
+
+
+def _laplace(y, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    for i in range(len(y)):
+        r = y[i] - x[i]
+        terms[i] = m.magnitude(r)
+        side = f32(1) if r > f32(0) else r * f32(0)  # a NaN stays one
+        y[i] = scale * (f32(-1) if r < f32(0) else side)
+
+
+LAPLACE = Likelihood(loop("laplace_loop", _laplace), constant=math.log(2))
+
+
+def laplace_nll_forward(mean: Any, x: Any, logb: Any) -> np.ndarray:
+    """D (log 2 + log b) + Σ_d |x_d - mean_d| / b, in nats                (E53)"""
+    return nll("laplace_nll_forward", LAPLACE, mean, x, logb)
+
+
+def laplace_nll_backward(dnll: Any, mean: Any, x: Any, logb: Any) -> tuple[np.ndarray, Any]:
+    """dmean = dnll sign(mean - x) / b, and dlogb ()                      (E53)"""
+    return nll_gradients("laplace_nll_backward", LAPLACE, dnll, mean, x, logb)[1:]
+
+
+add("laplace", LAPLACE, laplace_nll_forward, laplace_nll_backward)
