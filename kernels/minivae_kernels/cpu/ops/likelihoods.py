@@ -112,3 +112,47 @@ def laplace_nll_backward(dnll: Any, mean: Any, x: Any, logb: Any) -> tuple[np.nd
 
 
 add("laplace", LAPLACE, laplace_nll_forward, laplace_nll_backward)
+
+
+# A(a) = a/2 + a²/24 - a⁴/2880 + … near 0, and its derivative
+A0, A1, A2, A3 = f32(1 / 24), f32(-1 / 2880), f32(1 / 181440), f32(-1 / 9676800)
+
+
+def _continuous_bernoulli(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    for i in range(len(a)):
+        b = a[i]
+        size = m.magnitude(b)
+        near = size < f32(0.5)
+        far = f32(1) if near else size
+        y = b * b if near else f32(0)
+        t = m.exp_negative(-far)
+        rest = f32(1) - t
+        above = m.kept_where_positive(b, b) + m.log(rest / far)
+        around = m.fma(m.fma(m.fma(m.fma(A3, y, A2), y, A1), y, A0), y, f32(0.5) * b)
+        slope = m.fma(m.fma(m.fma(f32(8) * A3, y, f32(6) * A2), y, f32(4) * A1), y, f32(2) * A0)
+        upper, lower = f32(1) / rest - f32(1) / far, f32(1) / far - t / rest
+        mean = upper if b > f32(0) else lower
+        terms[i] = (around if near else above) - x[i] * b
+        a[i] = scale * ((m.fma(slope, b, f32(0.5)) if near else mean) - x[i])
+
+
+CONTINUOUS_BERNOULLI = Likelihood(loop("continuous_bernoulli_loop", _continuous_bernoulli))
+
+
+def continuous_bernoulli_nll_forward(logits: Any, x: Any) -> np.ndarray:
+    """Σ_d A(logit) - x logit with A(a) = log((exp a - 1) / a), in nats   (E54)"""
+    return nll("continuous_bernoulli_nll_forward", CONTINUOUS_BERNOULLI, logits, x)
+
+
+def continuous_bernoulli_nll_backward(dnll: Any, logits: Any, x: Any) -> np.ndarray:
+    """dlogits = dnll (A'(logit) - x)                                     (E54)"""
+    op = "continuous_bernoulli_nll_backward"
+    return nll_gradients(op, CONTINUOUS_BERNOULLI, dnll, logits, x)[1]
+
+
+add(
+    "continuous-bernoulli",
+    CONTINUOUS_BERNOULLI,
+    continuous_bernoulli_nll_forward,
+    continuous_bernoulli_nll_backward,
+)
