@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minivae_kernels.cpu.compile.decorators import inline
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.likelihood_kernel import Likelihood, loop, nll, nll_gradients
 
@@ -156,3 +157,41 @@ add(
     continuous_bernoulli_nll_forward,
     continuous_bernoulli_nll_backward,
 )
+
+
+@inline
+def _log_factorial(x):
+    """log x! of a count, by Stirling's series at x + 9, or at x + 1 where that is large."""
+    large = x > f32(15)
+    y = f32(1) if large else x + f32(1)
+    product = y * (y + f32(1)) * (y + f32(2)) * (y + f32(3))
+    product = product * ((y + f32(4)) * (y + f32(5)) * (y + f32(6)) * (y + f32(7)))
+    z = x + (f32(1) if large else f32(9))
+    inverse = f32(1) / z
+    square = inverse * inverse
+    series = m.fma(m.fma(f32(1 / 1260), square, f32(-1 / 360)), square, f32(1 / 12)) * inverse
+    whole = (z - f32(0.5)) * m.log(z) - z + (f32(0.5 * LOG_2PI) + series)
+    return whole - (f32(0) if large else m.log(product))
+
+
+def _poisson(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    for i in range(len(a)):
+        rate = m.exp(a[i])
+        terms[i] = rate - x[i] * a[i] + _log_factorial(x[i])
+        a[i] = scale * (rate - x[i])
+
+
+POISSON = Likelihood(loop("poisson_loop", _poisson))
+
+
+def poisson_nll_forward(lograte: Any, x: Any) -> np.ndarray:
+    """Σ_d exp(lograte) - x lograte + log x!, in nats                     (E55)"""
+    return nll("poisson_nll_forward", POISSON, lograte, x)
+
+
+def poisson_nll_backward(dnll: Any, lograte: Any, x: Any) -> np.ndarray:
+    """dlograte = dnll (exp(lograte) - x)                                 (E55)"""
+    return nll_gradients("poisson_nll_backward", POISSON, dnll, lograte, x)[1]
+
+
+add("poisson", POISSON, poisson_nll_forward, poisson_nll_backward)
