@@ -53,6 +53,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("names", nargs="*", help="ops to time (default: all)")
     p.add_argument("--backend", choices=("numba", "numpy", "cupy"), default="numba")
     p.add_argument("--size", choices=("cache", "memory"), default="cache")
+    p = command("bandwidth", "a card's kernels against a copy, by the card's own clock")
+    p.add_argument("--rows", type=int, default=65536, help="of 784 columns; 205 MB an array")
+    p = command("selftest", "cheats tried and refused, intervals checked, A raced against A")
+    p.add_argument("--races", type=int, default=200, help="races of a kernel against itself")
+    command("race", "your own kernels: minivae race (python -m benchmarks race --help)")
     p = command("products", "the matrix product at the model's shapes against NumPy's BLAS")
     p.add_argument("--batch", type=_numbers, default=[20, 128, 512])
     p = command("ladder", "the numbered versions of one op, slow to fast")
@@ -77,7 +82,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it did what it was asked, 1 otherwise, 2 for bad arguments."""
-    args = parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["race"]:  # its options are those of `minivae race`
+        from minivae.cli.main import run
+
+        return run(given)
+    args = parser().parse_args(given)
     from . import commands
 
     try:

@@ -44,9 +44,10 @@ def show(args: argparse.Namespace, text: str) -> None:
 
 def step(args: argparse.Namespace) -> Rows:
     """The whole training step."""
+    from minivae.racing.statistics import StopRule
+
     from . import step as module
     from .step_text import table
-    from .timing import StopRule
 
     on_gpu = args.backend == "cupy"
     default = [128, 512, 2048, 8192, 32768] if on_gpu else [20, 128, 512, 1024, 4096]
@@ -76,20 +77,46 @@ def step(args: argparse.Namespace) -> Rows:
 
 def ops(args: argparse.Namespace) -> Rows:
     """Every kernel, or the named ones."""
+    from minivae.ops.table import FUNCTIONS
+
     from . import ops as module
-    from .op_cases import CASES
 
     for name in args.names:
-        if name not in CASES:
-            raise UserError(f"unknown op {name!r}; known: {', '.join(CASES)}")
+        if name not in FUNCTIONS:
+            raise UserError(f"unknown op {name!r}; known: {', '.join(FUNCTIONS)}")
     backend_or_exit(args.backend)
     if args.backend == "cupy":  # these clocks and roofs are a processor's
         raise UserError(
             "a card's kernels are timed by its own clock, against a copy: "
-            "python -m minivae_kernels.gpu.bench"
+            "python -m benchmarks bandwidth"
         )
     with unavailable():
-        return module.run(args.names, args.backend, args.size, args.threads, not args.no_store)
+        rows = module.run(args.names, args.backend, args.size, args.threads, not args.no_store)
+    show(args, module.table(rows))
+    return rows
+
+
+def bandwidth(args: argparse.Namespace) -> Rows:
+    """A card's kernels against a copy."""
+    from minivae_kernels import Unavailable
+
+    from . import bandwidth as module
+
+    try:
+        rows = module.run(args.rows)
+    except (Unavailable, MemoryError) as error:
+        raise UserError(str(error)) from None
+    show(args, module.table(rows))
+    return rows
+
+
+def selftest(args: argparse.Namespace) -> Rows:
+    """The benchmark itself."""
+    from . import selftest as module
+
+    rows = module.run(args.races)
+    show(args, module.table(rows))
+    return rows
 
 
 def products(args: argparse.Namespace) -> Rows:

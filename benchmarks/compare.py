@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from minivae.racing.statistics import verdict
+
 from . import RESULTS, results
-from .timing import verdict
 
 
 class CompareError(ValueError):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .timing import StopRule
+from minivae.racing.statistics import StopRule
 
 #: peer -> the package that it needs
 PEERS = {"jax": "jax", "torch-compile": "torch", "torch-eager": "torch"}

@@ -6,8 +6,7 @@ contender handed over. Every comparison is written so that NaN fails.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache, partial, wraps
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from minivae import ops
 from minivae.backend import Backend, load_backend
 from minivae.models.vae import elbo_backward, elbo_forward
 from minivae.params import Entry, Layout
+from minivae.racing.gate import GateError, one_blas_thread
 from minivae.training.step import ReferenceStep
 
 from .cases import LR, SEED, Case, make_data, make_rows, make_theta
@@ -48,10 +48,6 @@ FLOAT32 = Limits(GRADIENT_TOL, GRADIENT_TOL * 10, LOSS_TOL, BLOCK_TOL, 3e-2, 2e-
 # its share of the largest.
 _INPUT = 2.0**-10
 TF32 = Limits(20 * _INPUT, 40 * _INPUT, 8 * _INPUT, 8 * _INPUT, 0.3, 20 * _INPUT / 0.3)
-
-
-class GateError(AssertionError):
-    """A contender whose numbers are wrong; the message says which number, and by how much."""
 
 
 def worst(name: str, got: Any, want: Any, tol: float, slack: Any = 0.0) -> float:
@@ -108,21 +104,6 @@ def apart(exact: np.ndarray, *shifted: np.ndarray) -> np.ndarray:
 
 def _shifted_relu_backward(side: float, dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     return ops.relu_backward(dy, x + side * np.abs(x).max())
-
-
-def one_blas_thread(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Run the reference on one BLAS thread: on a busy machine several wait for each other."""
-
-    @wraps(function)
-    def run(*args: Any) -> Any:
-        try:
-            import threadpoolctl
-        except ImportError:
-            return function(*args)
-        with threadpoolctl.threadpool_limits(1, user_api="blas"):
-            return function(*args)
-
-    return run
 
 
 @lru_cache(maxsize=2)

@@ -11,18 +11,17 @@ from typing import Any
 
 import numpy as np
 from minivae_kernels import Unavailable
-from minivae_kernels.gpu import bench
 from minivae_kernels.ladder.base import Ladder, Version
 from minivae_kernels.ladder.gpu import NAMES, load
 
-from minivae import ops as reference
+from minivae.racing.gate import check
+from minivae.racing.statistics import StopRule, interleave, percentiles
 
-from . import machine, results
+from . import bandwidth, machine, results
 from .cases import LR, Case, make_rows, make_theta, parse_arch
 from .contenders.minivae_step import plan_of
-from .gate import check_updates, shared_data, worst
-from .ladders import TOL, LadderError
-from .timing import StopRule, interleave, percentiles
+from .gate import check_updates, shared_data
+from .ladders import LadderError, problem_of
 
 RULE = StopRule(least=7, most=25, seconds=10.0)
 STEP_CASE = "784-400-20:relu"
@@ -54,19 +53,15 @@ class OpRungs:
 
     def gate(self, version: Version, seed: int) -> float:
         """Two fresh inputs against the reference in float64, judged after the second call."""
-        kept = []
-        for k in (0, 1):
-            args = self.ladder.inputs(np.random.default_rng((seed, k)), 33)
-            want = getattr(reference, self.ladder.op)(*(a.astype(np.float64) for a in args))
+
+        def call(*args: Any) -> tuple[Any, ...]:
             with self.device.working():
-                got = version(*map(self.device.to_device, args))
-            kept.append((got, want))
-        name = version.call.__name__
-        return max(
-            worst(f"{name}, result {n} ", self.device.to_host(g), w, TOL)
-            for got, want in kept
-            for n, (g, w) in enumerate(zip(got, want, strict=True))
-        )
+                return tuple(self.device.to_host(a) for a in version(*self._there(args)))
+
+        return check(problem_of(self.ladder, 33, version.rough), call, seed)
+
+    def _there(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(map(self.device.to_device, args))
 
     def block(self, version: Version) -> tuple[Block, str]:
         """Seconds of one call by the card's clock, and how it was made."""
@@ -76,7 +71,7 @@ class OpRungs:
 
         with self.device.working():
             try:
-                play, how = bench.recorded(self.device, call), "graph"
+                play, how = bandwidth.recorded(self.device, call), "graph"
             except MemoryError:  # no reason to time it otherwise than the others
                 raise
             except Exception as error:  # an array call that CUDA does not let into a graph
@@ -85,7 +80,7 @@ class OpRungs:
 
         def seconds(_: int) -> float:
             with self.device.working():
-                return bench.seconds(self.device, play, REPEATS)
+                return bandwidth.seconds(self.device, play, REPEATS)
 
         return seconds, how
 
@@ -134,7 +129,7 @@ class StepRungs:
 
         def seconds(number: int) -> float:
             rows = make_rows(self.case, number, n)
-            return bench.wall_seconds(lambda: call(rows)) / n
+            return bandwidth.wall_seconds(lambda: call(rows)) / n
 
         seconds(0)  # records the graph
         return seconds, "as called"
@@ -182,7 +177,7 @@ def run(name: str, store: bool, device: Any = None, **how: Any) -> list[dict[str
     if name and name not in NAMES:
         raise LadderError(f"unknown GPU ladder {name!r}: choose {', '.join(NAMES)}")
     device = device or the_card()
-    common = {"machine": machine.header(), "backend": "cupy", **bench.header(device)}
+    common = {"machine": machine.header(), "backend": "cupy", **bandwidth.header(device)}
     rows: list[dict[str, Any]] = []
     for ladder in [name] if name else NAMES:
         raced = [{**common, **row} for row in race(ladder, device, **how)]

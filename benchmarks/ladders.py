@@ -1,101 +1,155 @@
-"""`ladder`: every numbered version of an op, gated and timed; writes the tables of the lesson."""
+"""`ladder`: every numbered version of an op, judged and timed; writes the tables of the lesson."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 from minivae_kernels import Unavailable
 from minivae_kernels.ladder import NAMES, Ladder, Version, load
 
-from minivae import ops as reference
+from minivae.ops.dense import dense_forward
+from minivae.ops.record import PRODUCT
+from minivae.ops.table import FUNCTIONS
+from minivae.racing.contestant import Contestant, Recipe
+from minivae.racing.file_race import PATIENCE, cores_for
+from minivae.racing.gate import check
+from minivae.racing.pits import Pits
+from minivae.racing.problem import Args, Problem
+from minivae.racing.rounds import AGAIN, Options, run_race
+from minivae.racing.stand import Here
+from minivae.racing.statistics import StopRule, verdict
+from minivae.racing.text import ratio
 
 from . import ROOT, machine, results
-from .gate import GateError, worst
-from .limits import FmaPeak
 from .report import ReportError, between
-from .timing import StopRule, interleave, percentiles, time_call
 
 README = ROOT / "kernels" / "README.md"
-TOL = 2e-5
-RULE = StopRule(least=7, most=15, seconds=6.0)
+RULE = StopRule(least=15, most=15, seconds=30.0)
 
 
 class LadderError(ValueError):
     """A ladder that does not exist or a README that cannot be written."""
 
 
-def outcome(ladder: Ladder, call: Callable[..., Any], args: tuple[Any, ...]) -> list[np.ndarray]:
-    """All results of a version: returned, or left in the arguments it changes."""
-    result = call(*args)
-    if ladder.mutates:
-        return [args[k] for k in ladder.mutates]
-    return list(result) if isinstance(result, tuple) else [result]
+def problem(name: str, rows: int = 0, rough: float = 1.0) -> Problem:
+    """What the rungs of a ladder compute; `rows` in place of the ladder's own."""
+    return problem_of(load(name), rows, rough)
+
+
+def problem_of(ladder: Ladder, rows: int = 0, rough: float = 1.0) -> Problem:
+    """The same of a ladder that is at hand."""
+    record = FUNCTIONS.get(ladder.op)
+    kind = record.kind if record else "elementwise"  # of NumPy's own functions: exp
+    return Problem(
+        ladder.op, lambda rng: ladder.inputs(rng, rows or ladder.rows),
+        record.function if record else getattr(np, ladder.op), kind, ladder.mutates,
+        terms=record.op.largest_terms if record else (),
+        linear=dense_forward,
+        slack=rough,
+        instructions=lambda args: ladder.work(args) / (2 if kind == PRODUCT else 1),
+    )  # fmt: skip
+
+
+def rung(name: str, number: int, threads: int | None = None) -> Contestant:
+    """One version, in the layout that it asks for; the chosen kernel itself at the top."""
+    return contestant(load(name).versions[number], threads)
+
+
+def contestant(version: Version, threads: int | None = None) -> Contestant:
+    """A version as something to race: what it prepares is not timed."""
+    call = version.bound(threads)
+
+    def bind(args: Args) -> Any:
+        ready = version.prepare(*args)
+        return lambda: call(*ready)
+
+    return Contestant(bind, version.finish)
 
 
 def gate(ladder: Ladder, version: Version, seed: int, rows: int = 5) -> float:
-    """Two fresh inputs against the reference in float64, judged after the second call."""
-    op = getattr(reference, ladder.op, None) or getattr(np, ladder.op)
-    kept = []
-    for k in (0, 1):
-        args = ladder.inputs(np.random.default_rng((seed, k)), rows)
-        wide = tuple(a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in args)
-        kept.append((outcome(ladder, version, args), outcome(ladder, op, wide)))
-    errors = []
-    for got, want in kept:
-        for n, (g, w) in enumerate(zip(got, want, strict=True)):
-            errors.append(worst(f"{version.call.__name__}, result {n} ", g, w, TOL))
-    return max(errors)
+    """Two fresh inputs against the reference, judged after the second call."""
+    return check(problem_of(ladder, rows, version.rough), version, seed)
 
 
-def timed(ladder: Ladder, version: Version) -> tuple[Callable[[int], float], float]:
-    """(a block: seconds per call at `part` of the rows, the work of one such call)."""
-    args = ladder.inputs(np.random.default_rng(5), max(1, ladder.rows // version.part))
-    work = ladder.work(args)
-    ready = version.prepare(*args)
-    version.call(*ready)  # compiles
-    return lambda _: time_call(lambda: version.call(*ready), 0.01), work
+def race(
+    name: str, threads: int | None, rule: StopRule = RULE, *, apart: bool = True
+) -> list[dict[str, Any]]:
+    """All versions of one ladder, interleaved; ns per unit of work.
 
-
-def race(name: str, threads: int | None) -> list[dict[str, Any]]:
-    """All versions of one ladder, interleaved; ns per unit of work."""
+    apart: each in a process of its own, as it should be; not so in quick tests.
+    """
     try:
         ladder = load(name)
     except (ValueError, Unavailable) as error:
         raise LadderError(str(error)) from None
-    blocks, works, rows = {}, {}, {}
+    whole = problem(name)
+    work = ladder.work(whole.make(np.random.default_rng(5)))
+    labels = {f"v{v.number}": v for v in ladder.versions}
+    parts = {}
+    with ExitStack() as stack:
+        pits = Pits(cores_for(threads), PATIENCE, stack)
+        makers = {}
+        for label, version in labels.items():
+            rows = max(1, ladder.rows // version.part)
+            if version.part > 1 or version.rough > 1:
+                smaller = problem(name, rows, version.rough)
+                share = work / ladder.work(smaller.make(np.random.default_rng(5)))
+                parts[label] = (smaller, share)
+            asked = Recipe("benchmarks.ladders:problem", {"name": name, "rows": rows})
+            given = {"name": name, "number": version.number, "threads": len(pits.cores)}
+            makers[label] = pits.opener(label, asked, Recipe("benchmarks.ladders:rung", given))
+            if not apart:
+                small = parts.get(label, (whole, 1.0))[0]
+                makers[label] = lambda s=small, v=version: Here(s, contestant(v, threads))  # type: ignore[misc]
+        options = Options(rule, parts=parts)
+        found = run_race(whole, makers, baseline=list(labels)[-1], options=options)
+        peaks = peaks_of(pits, name)
+    return rows_of(name, ladder, found.rows, work, peaks, found.load, found.a_a)
+
+
+def peaks_of(pits: Pits, name: str) -> dict[int, float]:
+    """ns per operation of multiply-adds in registers: on one core and on all of them."""
+    if name != "product":
+        return {}
+    asked = ((n, pits.ask("minivae.racing.roofs:roofs", threads=n)) for n in {1, len(pits.cores)})
+    return {n: 1 / roof["fma_gflops"] for n, roof in asked}
+
+
+def rows_of(
+    name: str, ladder: Ladder, found: list[dict[str, Any]], work: float, peaks: dict[int, float],
+    load: dict[str, Any], a_a: dict[str, Any] | None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The stored rows: ns per unit, the gain over v0, the verdict against the rung below."""
+    rows, per = [], 1e3 / work  # µs a call -> ns a unit
+    timed = {r["name"]: r for r in found if "us" in r and "failed" not in r}
     for version in ladder.versions:
         label = f"v{version.number}"
-        rows[label] = {"ladder": name, "version": version.number, "idea": version.idea,
-                       "unit": ladder.unit, "chosen": version is ladder.versions[-1]}  # fmt: skip
-        try:
-            rows[label]["error"] = gate(ladder, version, 1)
-            blocks[label], works[label] = timed(ladder, version)
-        except GateError as error:
-            rows[label]["failed"] = str(error)
-    most = threads or machine.cores()
-    for n in {1, most} if name == "product" else ():
-        blocks[f"peak{n}"] = _peak_block(FmaPeak(n))
-    with np.errstate(all="ignore"):  # the timed optimiser runs on far past any sense
-        samples, why = interleave(blocks, RULE)
-    for label in works:
-        version = ladder.versions[rows[label]["version"]]
-        ns = percentiles([1e9 * s / works[label] for s in samples[label]])
-        rows[label] |= {"ns": ns, "n": len(samples[label]), "stop": why, "part": version.part}
-        rows[label]["error_after"] = gate(ladder, version, 2)
-        rows[label]["gain"] = rows["v0"].get("ns", ns)["p50"] / ns["p50"]
-        if name == "product":  # the share of one core's peak, or of all for the threaded rung
-            peak = samples[f"peak{most if rows[label]['chosen'] else 1}"]
-            share = float(np.median(peak)) * 1e9 / ns["p50"]
-            rows[label] |= {"gflops": 1 / ns["p50"], "peak_share": share}
-    return list(rows.values())
-
-
-def _peak_block(peak: FmaPeak) -> Callable[[int], float]:
-    """Seconds per floating-point operation of multiply-adds in registers."""
-    return lambda _: peak.run(2e9) / 2e9
+        row: dict[str, Any] = {
+            "ladder": name, "version": version.number, "idea": version.idea, "unit": ladder.unit,
+            "chosen": version is ladder.versions[-1], "part": version.part, "load": load,
+        }  # fmt: skip
+        rows.append(row)
+        if label not in timed:
+            row["failed"] = next(r.get("failed", "not timed") for r in found if r["name"] == label)
+            continue
+        mine = timed[label]
+        ns = {q: per * value for q, value in mine["us"]["hot"].items()}
+        first = timed.get("v0", mine)["us"]["hot"]["p50"] * per
+        row |= {"ns": ns, "n": mine["n"], "error": mine["error"], "judged": mine["judged"],
+                "gain": first / ns["p50"],
+                "samples_ns": [per * s for s in mine["samples_us"]]}  # fmt: skip
+        below = timed.get(f"v{version.number - 1}")
+        if below:
+            row["below"] = verdict(mine["samples_us"], below["samples_us"])
+        if row["chosen"] and f"{label}{AGAIN}" in timed:
+            row["a_a"] = a_a
+        if peaks:
+            peak = peaks[max(peaks) if row["chosen"] else 1]
+            row |= {"gflops": 1 / ns["p50"], "peak_share": peak / ns["p50"]}
+    return rows
 
 
 def run(name: str, threads: int | None, store: bool, write: bool) -> list[dict[str, Any]]:
@@ -107,7 +161,8 @@ def run(name: str, threads: int | None, store: bool, write: bool) -> list[dict[s
     if store:
         results.append("ladder", rows)
     if write:
-        write_readme(results.latest("ladder", ("ladder", "version")))
+        kept = results.latest("ladder", ("ladder", "version")) if store else rows
+        write_readme(kept)
     return rows
 
 
@@ -122,8 +177,13 @@ def table(rows: list[dict[str, Any]]) -> str:
             lines.append(f"{title:15} FAILED: {row['failed']}")
             continue
         share = f"{row['peak_share']:5.0%} of peak" if "peak_share" in row else ""
+        below = f"{row['below']['ratio']:.2f} × the rung below, " if "below" in row else ""
         lines.append(f"{title:15} {row['ns']['p50']:10.3f} ns/{row['unit']} {row['gain']:8.1f} × "
-                     f"{share}  {row['idea']}")  # fmt: skip
+                     f"{share}  {below}{row['idea']}")  # fmt: skip
+        if row.get("a_a"):
+            lines.append(f"{'':15} A against A: {ratio(row['a_a'])}")
+        if row["chosen"] and row.get("load", {}).get("busy"):
+            lines.append(f"{'':15} BUSY MACHINE: {row['load']['busy']}")
     return "\n".join(lines)
 
 

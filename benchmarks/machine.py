@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from minivae.racing.load import cores
+
 from . import ROOT
 
 PACKAGES = (
@@ -17,13 +19,6 @@ PACKAGES = (
     *("jax-cuda12-plugin", "jax-cuda13-plugin", "cupy-cuda12x", "cupy-cuda13x"),
     *("nvidia-cublas-cu12", "nvidia-cublas", "nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc"),
 )
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def processor() -> str:
@@ -102,8 +97,8 @@ def header(threads: int | None = None) -> dict[str, Any]:
     """Everything a reader needs to judge a figure."""
     return {
         "processor": processor(),
-        "cores": cores(),
-        "threads": threads or cores(),
+        "cores": len(cores()),
+        "threads": threads or len(cores()),
         "vectors": vector_extensions(),
         "gpu": gpu(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -1,129 +1,89 @@
-"""`ops`: every kernel against naive NumPy, the best NumPy and the limit, gated before and after."""
+"""`ops`: every kernel against plain NumPy, the best NumPy and the limit; hot, woken and cold."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
-from minivae import ops as reference
-from minivae.backend import Backend, load_backend
+from minivae.ops.table import FUNCTIONS
+from minivae.racing import best_numpy
+from minivae.racing.contestant import Recipe
+from minivae.racing.file_race import PATIENCE, cores_for, op_recipe
+from minivae.racing.lane import STATES
+from minivae.racing.pits import Pits
+from minivae.racing.problem import letters_of, op_problem, outputs_of, traffic
+from minivae.racing.roofs import limit
+from minivae.racing.rounds import Options, Result, run_race
+from minivae.racing.statistics import StopRule
+from minivae.racing.text import columns, microseconds, ratio
 
-from . import machine, op_numpy, results
-from .gate import GateError, worst
-from .limits import cache_sizes, roofs
-from .op_cases import CASES, PRODUCTS, SIZES, Inputs, OpCase
-from .timing import StopRule, interleave, percentiles, time_call, verdict
+from . import machine, results
 
-# A float32 elementwise result errs by a few units in the last place of its own size; against the
-# array's largest entry that is far below 1e-6 except where a sum over a row or a batch adds up.
-TOL = 2e-5
-RULE = StopRule(least=7, most=25, seconds=4.0)
-
-
-def arrays_of(result: Any, args: Inputs, case: OpCase) -> list[np.ndarray]:
-    """All arrays an op produced: what it returned, and what it changed in place."""
-    returned = result if isinstance(result, tuple) else () if result is None else (result,)
-    return [*(np.asarray(r) for r in returned), *(np.asarray(args[k]) for k in case.mutates)]
-
-
-def widened(args: Inputs) -> Inputs:
-    """The arguments in float64; integers and bytes stay what they are."""
-    return tuple(
-        a.astype(np.float64)
-        if isinstance(a, (np.ndarray, np.floating)) and a.dtype == np.float32
-        else a.copy()
-        if isinstance(a, np.ndarray)
-        else a
-        for a in args
-    )
+KERNEL, PLAIN, BEST = "kernel", "plain NumPy", "best NumPy"
+#: batch sizes: working sets that stay in the caches, and working sets far past them
+SIZES = {"cache": 128, "memory": 16_384}
+MODEL = {"D": 784, "I": 784, "O": 400, "H": 400, "J": 20, "P": 653_624}  # of 784-400-20
+EPOCH = 60_000  # rows of a permutation
+RULE = StopRule(least=15, most=25, seconds=12.0)
 
 
-def gate_op(name: str, kernel: Callable[..., Any], seed: int, B: int, to: Any = None) -> float:
-    """Run a kernel twice on fresh inputs and judge both, also after the second call.
-
-    A kernel that hands out a buffer it later overwrites fails, as does one that keeps an answer.
-    Freed NaNs lie where the outputs are likely to be allocated.
-    """
-    case = CASES[name]
-    to_device, to_host = to or (lambda a: a, np.asarray)
-    kept, errors = [], [0.0]
-    for k in (0, 1):
-        args = case.build(np.random.default_rng((seed, k)), B)
-        exact = args if case.exact else widened(args)
-        want_args = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in exact)
-        want = arrays_of(getattr(reference, name)(*want_args), want_args, case)
-        poison = [np.full(w.shape, np.nan, np.float32) for w in want]
-        del poison
-        given = tuple(to_device(a) if isinstance(a, np.ndarray) else a for a in args)
-        got = arrays_of(kernel(*given), given, case)
-        kept.append((got, want))
-    for got, want in kept:
-        if len(got) != len(want):
-            raise GateError(f"{name}: {len(got)} results, expected {len(want)}")
-        for n, (g, w) in enumerate(zip(got, want, strict=True)):
-            label = f"{name}, result {n} "
-            errors.append(worst(label, to_host(g), w, 0.0 if case.exact else TOL))
-    return max(errors)
+def shape_of(op: str, batch: int) -> tuple[int, ...]:
+    """The sizes of an op in a step of 784-400-20 at a batch size."""
+    letters = letters_of(FUNCTIONS[op])
+    needed = letters.replace("L", "").replace("N", "")
+    return tuple({**MODEL, "B": batch}[letter] for letter in needed) or (EPOCH,)
 
 
-def traffic(args: Inputs, outputs: list[np.ndarray], case: OpCase) -> int:
-    """Bytes that must cross at least once: inputs read, results written."""
-    read = sum(a.nbytes for a in args if isinstance(a, np.ndarray))
-    if args and isinstance(args[0], np.ndarray) and args[0].dtype == np.uint8:
-        read += outputs[0].size - args[0].nbytes  # of the data set only the rows asked for
-    return read + sum(o.nbytes for o in outputs)
-
-
-def limit_seconds(
-    nbytes: int, work: float, product: bool, roof: dict[str, float]
-) -> dict[str, Any]:
-    """The least time by the measured roofs, and which of them binds."""
-    size, threads = cache_sizes(), roof["threads"]
-    level = "memory"
-    if nbytes <= size["L2"] * threads:
-        level = "L2"
-    elif nbytes <= size["L3"]:
-        level = "L3"
-    moving = nbytes / (roof[f"{level}_gbs"] * 1e9)
-    computing = 2 * work / (roof["fma_gflops"] * 1e9)
-    binds = "arithmetic" if computing > moving else f"{level} bandwidth"
-    return {"limit_us": 1e6 * max(moving, computing), "binds": binds, "product": product}
-
-
-def time_op(name: str, K: Backend, B: int, roof: dict[str, float]) -> dict[str, Any]:
-    """One row: gates, interleaved times, rates and the share of the roof."""
-    case, kernel = CASES[name], getattr(K, name)
-    device = (K.to_device, K.to_host)
-    gated = min(B, 1999)  # enough rows for every path, few enough for float64
-    before = gate_op(name, kernel, 1, gated, device)
-    args = case.build(np.random.default_rng(9), B)
-    outputs = arrays_of(getattr(reference, name)(*args), args, case)
-    given = tuple(K.to_device(a) if isinstance(a, np.ndarray) else a for a in args)
-    calls: dict[str, Callable[[], Any]] = {
-        "kernel": lambda: kernel(*given),
-        "naive": lambda: getattr(reference, name)(*args),
+def race_op(
+    pits: Pits, op: str, batch: int, backend: str, rule: StopRule = RULE,
+    states: tuple[str, ...] = STATES,
+) -> Result:  # fmt: skip
+    """The kernel, twice, and NumPy, at one size."""
+    recipe, pits.taken = op_recipe(op, shape_of(op, batch)), set()
+    threads = len(pits.cores)
+    who = {
+        KERNEL: ("kernel", {"op": op, "backend": backend, "threads": threads}),
+        PLAIN: ("reference", {"op": op}),
     }
-    better = op_numpy.best(name, args)
-    if better is not None:
-        calls["numpy"] = better
-    with np.errstate(all="ignore"):  # the timed optimiser runs on far past any sense
-        blocks = {n: (lambda _, c=c: 1e6 * time_call(c, 0.01)) for n, c in calls.items()}
-        samples, why = interleave(blocks, RULE)  # type: ignore[arg-type]
-    nbytes, work = traffic(args, outputs, case), case.work(B)
-    us = {n: percentiles(s) for n, s in samples.items()}
-    middle = us["kernel"]["p50"]
-    limit = limit_seconds(nbytes, work, name in PRODUCTS, roof)
-    against = "numpy" if "numpy" in us else "naive"
-    after = gate_op(name, kernel, 2, gated, device)
-    return {
-        "op": name, "B": B, "us": us, "n": len(samples["kernel"]), "stop": why, "bytes": nbytes,
-        "gbs": nbytes / middle / 1e3, "gflops": 2 * work / middle / 1e3, **limit,
-        "roof_share": limit["limit_us"] / middle, "file": K.files.get(name, "").split("/")[-1],
-        "gate_before": before, "gate_after": after, "against": against,
-        **verdict(samples["kernel"], samples[against]),
+    if best_numpy.has(op):
+        who[BEST] = ("numpy_best", {"op": op})
+    makers = {
+        name: pits.keeper(name, recipe, Recipe(f"minivae.racing.contestant:{factory}", given))
+        for name, (factory, given) in who.items()
+    }
+    rivals = (BEST if BEST in makers else PLAIN,)
+    options = Options(rule, states)
+    return run_race(recipe.build(), makers, baseline=KERNEL, options=options, against=rivals)
+
+
+def row_of(op: str, batch: int, result: Result, roof: dict[str, Any]) -> dict[str, Any]:
+    """One stored row: times, rates, the share of the roof, the verdict against NumPy."""
+    problem = op_problem(op, shape_of(op, batch))
+    args = problem.make(np.random.default_rng(0))
+    nbytes, pattern = traffic(
+        problem, args, outputs_of(problem.reference(*args), args, problem.mutates)
+    )
+    seconds, binds = limit(nbytes, problem.instructions(args), pattern, roof)
+    row: dict[str, Any] = {"op": op, "B": batch, "bytes": nbytes, "limit_us": 1e6 * seconds,
+                           "binds": binds, "stop": result.stop, "load": result.load}  # fmt: skip
+    out = {r["name"]: r["failed"] for r in result.rows if "failed" in r}
+    kernel = result.row(KERNEL)
+    if "us" not in kernel or KERNEL in out:
+        return {**row, "failed": out.get(KERNEL, "not timed")}
+    timed = [r for r in result.rows if "us" in r and "failed" not in r]
+    middle = kernel["us"]["hot"]["p50"]
+    (against, judged), *_ = [*kernel["against"].items(), ("", None)]
+    return row | {
+        "us": {r["name"]: r["us"]["hot"] for r in timed},
+        "states": {r["name"]: {s: p["p50"] for s, p in r["us"].items()} for r in timed},
+        "samples_us": {r["name"]: r["samples_us"] for r in timed},
+        "out": out, "n": kernel["n"], "interval_us": kernel["interval_us"],
+        "error": kernel["error"], "judged": kernel["judged"], "a_a": result.a_a,
+        "gbs": nbytes / middle / 1e3, "gflops": problem.flops(args) / middle / 1e3,
+        "roof_share": 1e6 * seconds / middle, "against": against, **(judged or {}),
     }  # fmt: skip
 
 
@@ -131,31 +91,39 @@ def run(
     names: list[str], backend: str, size: str, threads: int | None = None, store: bool = True
 ) -> list[dict[str, Any]]:
     """Time the named ops (all when none is named)."""
-    K = load_backend(backend, threads)
-    head, roof = machine.header(threads), roofs(threads)
-    rows = []
-    for name in names or list(CASES):
-        try:
-            row = time_op(name, K, SIZES[size], roof)
-        except GateError as error:
-            row = {"op": name, "failed": str(error)}
-        rows.append({"machine": head, "backend": backend, "size": size, "roofs": roof, **row})
-        print(line(rows[-1]), file=sys.stderr, flush=True)
+    head, rows = machine.header(threads), []
+    with ExitStack() as stack:
+        pits = Pits(cores_for(threads), PATIENCE, stack)
+        roof = pits.ask("minivae.racing.roofs:roofs", threads=len(pits.cores))
+        for op in names or list(FUNCTIONS):
+            print(op, file=sys.stderr, flush=True)
+            result = race_op(pits, op, SIZES[size], backend)
+            row = row_of(op, SIZES[size], result, roof)
+            rows.append({"machine": head, "backend": backend, "size": size, "roofs": roof, **row})
     if store:
         results.append("ops", rows)
     return rows
 
 
-def line(row: dict[str, Any]) -> str:
-    """One op for people."""
-    if "failed" in row:
-        return f"{row['op']:24} FAILED: {row['failed']}"
-    us = row["us"]
-    columns = "  ".join(
-        f"{n} {us[n]['p50']:10.1f}" for n in ("naive", "numpy", "kernel") if n in us
-    )
-    return (
-        f"{row['op']:24} {columns} µs  {row['gbs']:6.1f} GB/s {row['gflops']:6.1f} Gop/s  "
-        f"{row['roof_share']:5.0%} of {row['binds']}  {row['ratio']:6.2f} × {row['against']}, "
-        f"{row['verdict']}"
-    )
+def table(rows: list[dict[str, Any]]) -> str:
+    """Every op for people, under a header that says what the columns are."""
+    head = ["op", *(f"{state} µs" for state in STATES), "95 % of hot", "n", BEST, "error", "GB/s",
+            "Gop/s", "of the roof", "which binds", "A against A", "against NumPy"]  # fmt: skip
+    lines, failed = [head], []
+    for row in rows:
+        if "failed" in row:
+            failed.append(f"{row['op']}: OUT, {row['failed']}")
+            continue
+        states, (low, high) = row["states"][KERNEL], row["interval_us"]
+        cells = [microseconds(states[s]) if s in states else "" for s in STATES]
+        cells.append("–" if low is None else f"{microseconds(low)} … {microseconds(high)}")
+        cells += [str(row["n"]), microseconds(row["us"].get(BEST, row["us"].get(PLAIN))["p50"])]
+        cells += [f"{row['error']:.2f}", f"{row['gbs']:.1f}", f"{row['gflops']:.1f}"]
+        cells += [f"{row['roof_share']:.0%}", row["binds"], ratio(row["a_a"])]
+        cells += [ratio(row) if row["against"] else ""]
+        lines.append([row["op"], *cells])
+    busy = sorted({row["load"]["busy"] for row in rows if row["load"].get("busy")})
+    notes = [f"BUSY MACHINE: {busy[0]}; do not trust these figures"] if busy else []
+    notes.append("Gop/s: a multiply-add counts as two, everything else as one; error: share of "
+                 "what rounding allows")  # fmt: skip
+    return "\n".join([columns(lines, (0, 10, 11, 12)), *failed, *notes])

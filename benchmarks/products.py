@@ -9,10 +9,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from minivae.racing.statistics import StopRule, interleave, percentiles, verdict
+
 from . import machine, results
 from .cases import parse_arch
-from .parent import Contender, WorkerError
-from .timing import REST_SECONDS, StopRule, interleave, percentiles, verdict
+from .parent import REST_SECONDS, Contender, WorkerError
 
 #: what OPENBLAS_CORETYPE may say; the empty word leaves NumPy as installed
 CORE_TYPES = ("", "Haswell", "SkylakeX", "Zen", "Cooperlake", "Sapphirerapids")

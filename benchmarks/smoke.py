@@ -6,13 +6,14 @@ import sys
 from typing import Any
 
 from minivae.backend import BackendUnavailable, load_backend
+from minivae.ops.table import FUNCTIONS
+from minivae.racing.gate import GateError, check
+from minivae.racing.problem import op_problem
+from minivae.racing.statistics import StopRule
 
 from . import step
 from .cases import parse_arch
-from .gate import GateError
-from .op_cases import CASES
-from .ops import gate_op
-from .timing import StopRule
+from .ops import shape_of
 
 CASES_RACED = ("31-17-5:relu", "31-13-11-5:tanh:dynamic")
 
@@ -27,9 +28,10 @@ def run(threads: int | None) -> list[dict[str, Any]]:
         name = "numpy"
         K = load_backend(name)
     rows: list[dict[str, Any]] = []
-    for op in CASES:
+    for op in FUNCTIONS:
         try:
-            rows.append({"op": op, "error": gate_op(op, getattr(K, op), 3, 13)})
+            problem = op_problem(op, shape_of(op, 13))
+            rows.append({"op": op, "error": check(problem, getattr(K, op), 3)})
         except GateError as error:
             rows.append({"op": op, "failed": str(error)})
     rule = StopRule(least=3, most=3, seconds=60)

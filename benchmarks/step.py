@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from minivae.racing.statistics import interleave, percentiles, verdict
+
 from . import gate, machine, results
 from .cases import Case
 from .entrants import PEERS, Options, caches, contenders_of, known_peers, on_wrong_device
 from .parent import Contender, WorkerError
-from .timing import interleave, percentiles, verdict
 
 __all__ = ["PEERS", "Options", "Race", "contenders_of", "known_peers", "on_wrong_device", "run"]
 GATE_BEFORE, GATE_AFTER = 100_001, 100_002  # numbers of batches that no timed block uses

@@ -24,6 +24,7 @@ _HOME = {
     "TrainConfig": "minivae.runs.config",
     "train": "minivae.training.loop",
     "check": "minivae.verify",
+    "race": "minivae.racing",
 }
 _RENAMED = {"load_data": "load"}
 

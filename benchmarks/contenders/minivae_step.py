@@ -43,7 +43,7 @@ class MinivaeStep:
     def versions(self) -> dict[str, str]:
         if self.K.name != "cupy":
             return {"backend": self.K.name}
-        from minivae_kernels.gpu.bench import header
+        from ..bandwidth import header
 
         card = {k: str(v) for k, v in header(self.K.to_device.__self__).items()}
         return {"backend": self.K.label, "device": f"cuda, {card['card']}", **card}

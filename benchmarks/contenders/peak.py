@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from minivae.racing.roofs import FmaPeak as Spin
+
 from ..cases import Case
-from ..limits import FmaPeak as Spin
 
 
 class FmaPeak:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,10 @@ import numpy as np
 
 from minivae import ops as reference
 from minivae.backend import load_backend
+from minivae.racing import best_numpy
 
-from .. import machine, op_numpy
+from .. import machine
 from ..gate import worst
-from ..timing import time_call
 
 FORMS = {"forward": "dense_forward", "weights": "dense_backward_params",
          "input": "dense_backward_input"}  # fmt: skip
@@ -43,7 +44,7 @@ class Product:
         if self.K is not None:
             kernel = getattr(self.K, op)
             return lambda: kernel(*args)
-        call = op_numpy.best(op, args)
+        call = best_numpy.best(op, args)
         assert call is not None
         return call
 
@@ -61,3 +62,15 @@ class Product:
         if getattr(self, "key", None) != key:
             self.key, self.call = key, self.bound(form, arguments(form, shape, 1))
         return {"seconds": time_call(self.call, seconds)}
+
+
+def time_call(call: Callable[[], Any], seconds: float) -> float:
+    """Seconds of one call, averaged over as many calls as fill `seconds`."""
+    start = time.perf_counter()
+    call()
+    once = max(time.perf_counter() - start, 1e-7)
+    n = max(1, int(seconds / once))
+    start = time.perf_counter()
+    for _ in range(n):
+        call()
+    return (time.perf_counter() - start) / n

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from minivae.messages import one_line, printable
+
 UNREAD = 141  # the exit code where nobody reads the output: 128 + SIGPIPE, as shells count
 
 
@@ -21,18 +23,23 @@ class Console:
     def say(self, text: str = "") -> None:
         """A message that --quiet leaves out."""
         if not self.quiet:
-            print(text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+            print(lines(text), file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
     def warn(self, text: str) -> None:
         """A message that is always shown, on stderr."""
-        print(f"note: {text}", file=sys.stderr, flush=True)
+        print(f"note: {one_line(text)}", file=sys.stderr, flush=True)
 
     def result(self, value: Mapping[str, Any], text: str) -> None:
         """The command's result: one JSON object, or its text."""
         if self.as_json:
             print(to_json(value), flush=True)
         else:
-            print(text, flush=True)
+            print(lines(text), flush=True)
+
+
+def lines(text: str) -> str:
+    """The text with its lines kept, and what a terminal would obey (in a file's name) escaped."""
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def to_json(value: Any) -> str:

@@ -12,6 +12,7 @@ MINIVAE_DEBUG=1 shows the traceback as well.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -21,6 +22,7 @@ from typing import Any
 import typer
 
 from minivae.cli import options
+from minivae.messages import one_line
 
 # In the order in which `minivae --help` lists them.
 COMMANDS = (
@@ -35,11 +37,13 @@ COMMANDS = (
     "import_model",
     "data",
     "explain_loss",
+    "fsck",
     "info",
     "verify",
     "study",
     "trace",
     "explore",
+    "race",
     "play",
 )
 
@@ -105,6 +109,7 @@ def run(argv: list[str]) -> int:
     """Run one command line and return its exit code; faults become one line on stderr."""
     from minivae.cli.console import UNREAD
 
+    open_closed_streams()
     try:
         return answer(argv)
     except BrokenPipeError:  # the reader (head, less) went away: end quietly, as other tools do
@@ -122,7 +127,7 @@ def answer(argv: list[str]) -> int:
         result = build_app()(args=argv, prog_name="minivae", standalone_mode=False)
         return int(result) if isinstance(result, int) else 0
     except KeyboardInterrupt:
-        print("stopped by Ctrl-C", file=sys.stderr)
+        complain("stopped by Ctrl-C")
         return 130
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):  # Typer turns it into an exit
@@ -130,6 +135,22 @@ def answer(argv: list[str]) -> int:
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as fault:
         return report_fault(fault)
+
+
+def open_closed_streams() -> None:
+    """Give a process that came without some of its three streams the null device for them.
+
+    Daemons and cron close them, as ``2>&-`` does. Python then has None, and the next file that is
+    opened, a checkpoint say, takes the stream's number: what a library prints would land in it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, this one
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - kept
 
 
 def take_parts(argv: list[str]) -> tuple[list[str], list[str]]:
@@ -156,42 +177,51 @@ def register_parts(file: str) -> None:
 
 def drop_unread() -> None:
     """Let go of what can no longer be printed, of which Python would complain as it ends."""
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where they came closed
+    for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def complain(text: str) -> None:
+    """Print a line on stderr, where that can be written."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def report_fault(fault: Exception) -> int:
     """Print a fault as one line on stderr and return its exit code."""
     if type(fault).__name__ == "NoArgsIsHelpError":  # Typer's way to show the help
-        print(getattr(fault, "message", fault), file=sys.stderr)
+        complain(str(getattr(fault, "message", fault)))
         return 2
     if type(fault).__name__ == "Abort":
-        print("stopped", file=sys.stderr)
+        complain("stopped")
         return 130
     if type(fault).__name__ == "Interrupted":  # no fault: the state is saved, and it says where
-        print(one_line(fault), file=sys.stderr)
+        complain(describe(fault))
         return exit_code(fault)
     if os.environ.get("MINIVAE_DEBUG"):
         traceback.print_exception(fault)
-    print(f"error: {one_line(fault)}", file=sys.stderr)
+    complain(f"error: {describe(fault)}")
     return exit_code(fault)
 
 
-def one_line(fault: Any) -> str:
-    """The fault's message on one line; its class's name where it carries no message."""
-    text = fault.format_message() if hasattr(fault, "format_message") else str(fault)
-    text = " ".join(text.split())
-    if not text:
+def describe(fault: Any) -> str:
+    """The fault's message on one printable line; its class's name where it carries no message."""
+    text = one_line(fault.format_message() if hasattr(fault, "format_message") else fault)
+    if not text and not isinstance(fault, MemoryError):
         return f"{type(fault).__name__} without a message; MINIVAE_DEBUG=1 shows where"
     if type(fault).__name__ == "OutOfDeviceMemory":  # names its own fix
         return text
     if isinstance(fault, MemoryError):
-        return f"not enough memory ({text}); ask for smaller sizes, a smaller batch or fewer draws"
-    if isinstance(fault, OSError) and fault.filename and fault.strerror:  # without its number
-        return f"{fault.filename}: {fault.strerror.lower()}"
+        of_what = f" ({text})" if text else ""
+        return f"not enough memory{of_what}; ask for smaller sizes, a smaller batch or fewer draws"
+    if isinstance(fault, OSError) and fault.strerror:  # without its number
+        why = fault.strerror.lower()
+        if fault.filename is None:
+            return f"{why}, while reading or writing"
+        return f"{one_line(os.fsdecode(fault.filename), 400)}: {why}"
     if isinstance(fault, (ValueError, OSError, RuntimeError)) or hasattr(fault, "format_message"):
         return text
     return f"{type(fault).__name__}: {text} (MINIVAE_DEBUG=1 shows where)"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from minivae.cli.console import Console
+from minivae.messages import one_line, printable
+from minivae.runs.errors import describe_os_error
 from minivae.training.progress import (
     NullReporter,
     PlainReporter,
@@ -17,14 +20,21 @@ from minivae.training.progress import (
 class Lines(PlainReporter):
     """A line per epoch, after one that says where the run is kept; as long as they are read."""
 
-    unread = False
+    unread: OSError | None = None  # what kept a line from being written
 
     def _line(self, text: str) -> None:
         try:
-            if not self.unread:
+            if self.unread is None:
                 super()._line(text)
-        except BrokenPipeError:  # the pipe's reader (head, a pager) went away
-            self.unread = True
+        except OSError as error:  # the pipe's reader (head, a pager) went away, or a full disk
+            self.unread = error
+
+    @property
+    def why_unread(self) -> str:
+        """What kept a line from being written, in words."""
+        if isinstance(self.unread, BrokenPipeError):
+            return "nobody reads its output"
+        return f"its output cannot be written ({describe_os_error(self.unread or OSError())})"
 
     def start(self, start: Start) -> None:
         self._line(f"run      {start.run_dir}")
@@ -35,7 +45,9 @@ class Bar(RichReporter):
     """A progress bar, after a line that says where the run is kept."""
 
     def start(self, start: Start) -> None:
-        self.console.print(f"run      {start.run_dir}", highlight=False)
+        self.console.print(
+            f"run      {printable(str(start.run_dir))}", highlight=False, markup=False
+        )
         super().start(start)
 
 
@@ -43,7 +55,8 @@ class Notes(NullReporter):
     """What --quiet leaves: notes, on stderr, such as that a damaged checkpoint is passed over."""
 
     def note(self, text: str) -> None:
-        print(f"note: {text}", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # a run goes on without its notes
+            print(f"note: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 def reporter_for(console: Console) -> Reporter:

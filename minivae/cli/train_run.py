@@ -36,10 +36,11 @@ def run_training(request: TrainRequest, console: Console) -> tuple[dict[str, Any
             request.path,
             resume=request.resumed,
             reporter=reporter,
-            stop=lambda: isinstance(reporter, Lines) and reporter.unread,
+            stop=lambda: isinstance(reporter, Lines) and reporter.unread is not None,
         )
     if result.reason == "stopped":
-        message = f"stopped, as nobody reads its output, {result.message}"
+        why = reporter.why_unread if isinstance(reporter, Lines) else "it was asked to"
+        message = f"stopped, as {why}, {result.message}"
         raise Interrupted(message, UNREAD, request.path)
     facts = describe(request, result, time.monotonic() - began)
     if request.pictures:
@@ -58,6 +59,7 @@ def draw(request: TrainRequest, result: TrainResult) -> dict[str, str]:
     K, model = request.K, request.model
     p = layout_of(model).views(K.to_device(result.theta))
     shown = Shown.of(dataset, default_split(dataset))
-    scene = Scene(K, p, model, dataset.name, dataset.shape, look_of(shown.x))
+    look, names = look_of(shown.x), dataset.columns
+    scene = Scene(K, p, model, dataset.name, dataset.shape, look, names, dataset.standard)
     drawn, _ = draw_all(scene, shown, request.path / "pictures", result.history)
     return {name: str(path) for name, path in drawn.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -67,8 +67,11 @@ class Autoencoder(LatentEstimator):
         self.backend = backend
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Train on X (N, D); y is ignored. Raises ValueError where the settings cannot be."""
+    def fit(self, X: Any, y: Any = None, *, watch: Callable[[int], None] | None = None) -> Self:
+        """Train on X (N, D); y is ignored. `watch` is told each update's number as it begins.
+
+        Raises ValueError where the settings cannot be.
+        """
         X = self._validate(X, reset=True)
         check_latent_dim(self.latent_dim, X.shape, at_most=X.shape[1])
         if self.activation is None and self.hidden:
@@ -87,6 +90,8 @@ class Autoencoder(LatentEstimator):
         p = layout.views(there)
 
         def loss_and_gradient(t: int) -> tuple[float, Array]:
+            if watch is not None:
+                watch(t)
             x = K.to_device(batches(t))
             loss, cache = autoencoder_forward(K, p, x, self.config_)
             g = autoencoder_backward(K, as_scalar(1.0, x), cache, p, self.config_)

@@ -9,17 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae import ops
-from minivae.ops import table
+from minivae.ops import record
 from minivae.ops.table import FUNCTIONS
 from minivae.proof.cancellation import largest_term, ulps
 from minivae.proof.kernel_points import SIZES, arguments
+from minivae.proof.tolerances import tol
 from minivae.types import Array
-from minivae.verify.tolerances import EPS32, tol
+from minivae.verify.passes import EPS32
 
-ELEMENTWISE = frozenset(name for name, f in FUNCTIONS.items() if f.kind == table.ELEMENTWISE)
-EXACT = frozenset(name for name, f in FUNCTIONS.items() if f.kind == table.EXACT)
+ELEMENTWISE = frozenset(name for name, f in FUNCTIONS.items() if f.kind == record.ELEMENTWISE)
+EXACT = frozenset(name for name, f in FUNCTIONS.items() if f.kind == record.EXACT)
 # A card's TF32 touches these alone.
-PRODUCTS = tuple(name for name, f in FUNCTIONS.items() if f.kind == table.PRODUCT)
+PRODUCTS = tuple(name for name, f in FUNCTIONS.items() if f.kind == record.PRODUCT)
 IN_PLACE = frozenset(name for name, f in FUNCTIONS.items() if f.in_place)
 
 

@@ -3,11 +3,13 @@
 Both are written under a temporary name, flushed to the disk, read back and compared, and only
 then renamed; the manifest goes last, so a checkpoint without one never counts. Nothing in either
 file depends on the clock, the threads or the place, so the same command writes the same bytes.
+
+The manifest is for people and tools. What it says stands in the safetensors file as well, under
+that file's own sha256, and the two must agree: no number of a run lies outside a checksum.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -17,11 +19,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from minivae.messages import shown
+from minivae.runs import files
 from minivae.runs.errors import CheckpointError, RunError, describe_os_error
+from minivae.runs.schema import MANIFEST
+from minivae.runs.strict_json import JsonFault, parse
 
 FORMAT = 1
 MOMENTS = "optimiser.moments"
-TEMPORARY = ".tmp"
+OUTSIDE = ("file", "bytes", "sha256")  # of a manifest: what is said of the tensors file itself
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -47,47 +53,6 @@ def tensor_digest(tensor: NDArray[Any]) -> str:
 def encode_json(value: Any) -> bytes:
     """JSON with sorted keys, so that equal contents are equal bytes; NaN is refused."""
     return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace ``path`` by ``data`` in one step: temporary file, fsync, rename, fsync directory.
-
-    Raises RunError when the disk refuses; the old file is then still there, whole.
-    """
-    try:
-        _write_synced(_temporary(path), data)
-        os.replace(_temporary(path), path)
-        sync_directory(path.parent)
-    except OSError as error:
-        _remove_quietly(_temporary(path))
-        raise RunError(f"cannot write {path}: {describe_os_error(error)}") from error
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(path.name + TEMPORARY)
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames in ``directory`` survive a power cut (where the system can)."""
-    if os.name != "posix":
-        return
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _remove_quietly(path: Path) -> None:
-    with contextlib.suppress(OSError):  # a leftover is harmless; the next run removes it
-        path.unlink(missing_ok=True)
 
 
 def contiguous(tensor: NDArray[Any]) -> NDArray[Any]:
@@ -119,20 +84,19 @@ def write_checkpoint(path: Path, tensors: Tensors, facts: dict[str, Any]) -> dic
     # One metadata key: the library writes several in no fixed order, and bytes must not vary.
     data = safetensors.save(tensors, metadata={"minivae": encode_json(manifest).decode()})
     manifest = {**manifest, "file": path.name, "bytes": len(data), "sha256": digest(data)}
-    sums_path = manifest_path(path)
-    pairs = [(path, data), (sums_path, encode_json(manifest))]
+    pairs = [(path, data), (manifest_path(path), encode_json(manifest))]
     try:
         for target, content in pairs:
-            _write_synced(_temporary(target), content)
-        _compare(_temporary(path), manifest, tensors)
+            files.write_synced(files.temporary(target), content)
+        _compare(files.temporary(path), manifest, tensors)
         for target, _ in pairs:  # tensors first: a manifest never vouches for what is not there
-            os.replace(_temporary(target), target)
-        sync_directory(path.parent)
+            os.replace(files.temporary(target), target)
+        files.sync_directory(path.parent)
     except OSError as error:
         raise RunError(f"cannot write {path}: {describe_os_error(error)}") from error
     finally:
         for target, _ in pairs:
-            _remove_quietly(_temporary(target))
+            files.remove_quietly(files.temporary(target))
     return manifest
 
 
@@ -156,39 +120,79 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Read a manifest; CheckpointError if it is missing, half-written or of a later format."""
+    """Read a manifest; CheckpointError if it is missing, damaged or of a later format."""
     try:
-        manifest = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise CheckpointError(f"{path.name} is missing") from None
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {describe_os_error(error)}") from error
-    except ValueError:
-        raise CheckpointError(f"{path.name} is damaged (not JSON)") from None
-    known = isinstance(manifest, dict) and {"format", "tensors", "sha256"} <= set(manifest)
-    if not known or not isinstance(manifest["tensors"], dict):
-        raise CheckpointError(f"{path.name} is no checkpoint manifest")
-    if manifest["format"] != FORMAT:
-        raise CheckpointError(
-            f"{path.name} has format {manifest['format']!r}; this version reads {FORMAT}"
-        )
+        manifest: dict[str, Any] = parse(_read(path, files.MOST_OF_TEXT))
+        if isinstance(manifest, dict) and manifest.get("format", FORMAT) != FORMAT:
+            raise CheckpointError(
+                f"{path.name} has format {shown(manifest['format'])}; this version reads {FORMAT}"
+            )
+        MANIFEST(manifest, "")
+    except JsonFault as fault:
+        raise CheckpointError(f"{path.name} is damaged ({fault})") from None
     return manifest
 
 
-def _verified(path: Path, manifest: dict[str, Any]) -> Tensors:
+def _read(path: Path, most: int) -> bytes:
     try:
-        data = path.read_bytes()
+        return files.read_file(path, most)
     except FileNotFoundError:
         raise CheckpointError(f"{path.name} is missing") from None
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {describe_os_error(error)}") from error
-    if len(data) != manifest.get("bytes"):
+
+
+def _verified(path: Path, manifest: dict[str, Any]) -> Tensors:
+    """The tensors of a file that is, to the last bit, the one of which the manifest speaks."""
+    try:
+        size = path.stat().st_size  # asked first: what is far too large is not read
+    except OSError:
+        size = manifest["bytes"]  # _read says what is wrong
+    if size != manifest["bytes"]:
         raise CheckpointError(
-            f"{path.name} is damaged: {len(data)} bytes, its manifest says {manifest.get('bytes')}"
+            f"{path.name} is damaged: {size} bytes, its manifest says {manifest['bytes']}"
         )
+    data = _read(path, size)
     if digest(data) != manifest["sha256"]:
         raise CheckpointError(f"{path.name} is damaged: its sha256 differs from its manifest's")
+    _require_agreement(path, manifest, data)
     return _tensors_of(path, data, manifest["tensors"])
+
+
+def _require_agreement(path: Path, manifest: dict[str, Any], data: bytes) -> None:
+    """CheckpointError where the manifest says anything else than the tensors file does."""
+    there = embedded_facts(path, data)
+    here = {key: value for key, value in manifest.items() if key not in OUTSIDE}
+    if encode_json(here) != encode_json(there):
+        raise CheckpointError(
+            f"{manifest_path(path).name} is damaged: {first_difference(here, there)} in "
+            f"{path.name}, which is whole"
+        )
+
+
+def embedded_facts(path: Path, data: bytes) -> dict[str, Any]:
+    """What a tensors file says of itself: the manifest without the sums of the file."""
+    size = int.from_bytes(data[:8], "little")  # the format: a length, then so much JSON
+    try:
+        header = parse(data[8 : 8 + size])
+        facts = parse(header["__metadata__"]["minivae"])
+    except (JsonFault, KeyError, TypeError):
+        raise CheckpointError(f"{path.name} was not written by minivae") from None
+    if not isinstance(facts, dict):
+        raise CheckpointError(f"{path.name} was not written by minivae")
+    return facts
+
+
+def first_difference(here: Any, there: Any, place: str = "") -> str:
+    """Where two JSON values first differ, in words: "progress.t is 147, but 141"."""
+    if isinstance(here, dict) and isinstance(there, dict):
+        for key in sorted({*here, *there}):
+            name = f"{place}.{key}" if place else key
+            if key not in here or key not in there:
+                return f"{name} is {'there, but not' if key in here else 'missing, but'}"
+            if encode_json(here[key]) != encode_json(there[key]):
+                return first_difference(here[key], there[key], name)
+    return f"{place or 'it'} is {shown(here, 40)}, but {shown(there, 40)}"
 
 
 def _tensors_of(path: Path, data: bytes, sums: dict[str, Any]) -> Tensors:
@@ -196,8 +200,15 @@ def _tensors_of(path: Path, data: bytes, sums: dict[str, Any]) -> Tensors:
         tensors: Tensors = _import_safetensors().load(data)
     except Exception as error:  # the library has its own exception class; importing it is lazy
         raise CheckpointError(f"{path.name} is no safetensors file: {error}") from None
-    for name, expected in sums.items():
-        if name not in tensors or tensor_digest(tensors[name]) != expected["sha256"]:
+    for name in sorted({*sums, *tensors}):
+        expected, tensor = sums.get(name), tensors.get(name)
+        if (
+            expected is None
+            or tensor is None
+            or expected["shape"] != list(tensor.shape)
+            or expected["dtype"] != str(tensor.dtype)
+            or expected["sha256"] != tensor_digest(tensor)
+        ):
             raise CheckpointError(f"{path.name} is damaged: tensor {name}")
     return tensors
 

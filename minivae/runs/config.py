@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
+from minivae.messages import shown
 from minivae.models.config import ModelConfig
 from minivae.parts import LIKELIHOODS, OPTIMISERS
 from minivae.settings import (
@@ -17,6 +18,7 @@ from minivae.settings import (
 )
 
 BINARISE = ("none", "dynamic", "fixed")
+ORDERS = ("rows", "blocks")
 
 # What may differ when a run is resumed: where its data lie (their sha256 must be the same), where
 # and how long it runs, not what it computes ...
@@ -44,6 +46,8 @@ class TrainConfig:
     warmup: epochs over which beta rises linearly from 0 (E30); 0 for none.
     binarise: "none" takes the targets as they are, "dynamic" draws them anew at each
         presentation, "fixed" draws them once (E35).
+    order: "rows" shuffles all rows together; "blocks" shuffles blocks of neighbouring rows and
+        rows within some of them at a time, which a disk can serve.
     seed: of everything random.
     backend, threads: who computes; threads None leaves the number to the backend.
     tf32: let a card round the products' inputs to 10 bits of mantissa; backend "cupy" only.
@@ -67,6 +71,7 @@ class TrainConfig:
     adam_eps: float = 1e-8
     warmup: float = 0.0
     binarise: str = "none"
+    order: str = "rows"
     seed: int = 0
     backend: str = "numpy"
     threads: int | None = None
@@ -80,14 +85,15 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if not isinstance(self.dataset, str) or not self.dataset:
-            raise ConfigError(f"dataset = {self.dataset!r}: must be a name")
+            raise ConfigError(f"dataset = {shown(self.dataset)}: must be a name")
         OPTIMISERS.require(self.optimiser)
         require_choice("binarise", self.binarise, BINARISE)
+        require_choice("order", self.order, ORDERS)
         for key in ("epochs", "batch_size", "keep", "checkpoint_every"):
             require_int(key, getattr(self, key), 1)
         require_int("seed", self.seed, 0)
         if not isinstance(self.tf32, bool):
-            raise ConfigError(f"tf32 = {self.tf32!r}: must be true or false")
+            raise ConfigError(f"tf32 = {shown(self.tf32)}: must be true or false")
         for key in ("threads", "patience"):
             if getattr(self, key) is not None:
                 require_int(key, getattr(self, key), 1)
@@ -102,7 +108,7 @@ class TrainConfig:
         self._below("seed", 2**64)
         if not isinstance(self.optimiser_settings, dict):
             raise ConfigError(
-                f"optimiser_settings = {self.optimiser_settings!r}: must be names with numbers"
+                f"optimiser_settings = {shown(self.optimiser_settings)}: must be names with numbers"
             )
         OPTIMISERS[self.optimiser].settled(self.settings)
 
@@ -117,7 +123,7 @@ class TrainConfig:
     def _below(self, key: str, limit: int) -> None:
         value = getattr(self, key)
         if value is not None and not value < limit:
-            raise ConfigError(f"{key} = {value!r}: must be below {limit}")
+            raise ConfigError(f"{key} = {shown(value)}: must be below {limit}")
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as JSON values."""

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from minivae.runs.checkpoint import TEMPORARY, encode_json, write_atomically
+from minivae.runs import files
+from minivae.runs.config_file import (
+    CONFIG,
+    encode_config,
+    read_config,
+    require_unchanged,
+    settings_in,
+)
 from minivae.runs.errors import RunError, describe_os_error
 from minivae.runs.hints import quoted
+from minivae.runs.lock import LOCK, RunLock
 from minivae.runs.metrics_log import MetricsLog
 from minivae.runs.store import CheckpointStore
 
-try:
-    import fcntl
-except ImportError:  # Windows has none: there two writers are not told apart
-    fcntl = None  # type: ignore[assignment]
-
-CONFIG, METRICS, CHECKPOINTS, PICTURES, LOCK = (
-    "config.json",
-    "metrics.jsonl",
-    "checkpoints",
-    "pictures",
-    "lock",
-)
+METRICS, CHECKPOINTS, PICTURES = "metrics.jsonl", "checkpoints", "pictures"
 MARGIN_BYTES = 8 * 2**20  # metrics and pictures
 
 
@@ -43,9 +40,9 @@ def next_run_path(dataset: str, root: Path | str = "runs") -> Path:
 class RunDirectory:
     """A run's directory, held under its lock from ``with RunDirectory(...)`` to the end.
 
-    The lock is the kernel's (``flock``): it vanishes with the process, ``kill -9`` included, so
-    no stale lock ever needs removing by hand. A new run's directory is claimed on entering; one to
-    resume only by `claim`, so that a resume refused in between changes nothing in it.
+    The lock vanishes with the process, ``kill -9`` included, so no stale lock ever needs removing
+    by hand. A new run's directory is claimed on entering; one to resume only by `claim`, so that a
+    resume refused in between changes nothing in it.
     """
 
     def __init__(self, path: Path | str, *, resume: bool, keep: int = 3) -> None:
@@ -54,7 +51,9 @@ class RunDirectory:
         self.checkpoints = CheckpointStore(self.path / CHECKPOINTS, keep)
         self.pictures = self.path / PICTURES
         self.metrics = MetricsLog(self.path / METRICS)
-        self._lock: int | None = None
+        self.lock = RunLock(self.path)
+        self._config = b""  # as this process wrote it
+        self._set_aside: Path | None = None  # where a damaged configuration is kept
         self._created = False
 
     def check(self, checkpoint_bytes: int) -> None:
@@ -68,7 +67,7 @@ class RunDirectory:
             raise RunError(f"{parent} is a file; choose another --out directory")
         if not os.access(parent, os.W_OK | os.X_OK):
             raise RunError(f"{parent} is not writable; choose another --out directory")
-        more = max(2, self.checkpoints.keep + 2 - len(self.checkpoints.keys()))
+        more = max(2, self.checkpoints.keep + 2 - len(self.checkpoints.numbered()))
         needed = checkpoint_bytes * more + MARGIN_BYTES
         free = shutil.disk_usage(parent).free
         if free < needed:
@@ -91,13 +90,8 @@ class RunDirectory:
             )
 
     def _is_empty(self) -> bool:
-        """No file but a lock, and no folder with something in it: nothing to lose."""
-        for entry in self.path.iterdir():
-            if entry.is_dir() and not any(entry.iterdir()):
-                continue
-            if entry.name != LOCK:
-                return False
-        return True
+        """Nothing to lose: what a process leaves that is killed before its first record."""
+        return not any(is_content(entry) for entry in self.path.iterdir())
 
     def _existing_parent(self) -> Path:
         parent = self.path
@@ -109,16 +103,16 @@ class RunDirectory:
         self._created = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._take_lock()
+            self.lock.take()
             self._check_occupied()  # again, now that nobody else can fill it
             if not self.resume:
                 self._prepare()
         except OSError as error:
-            self._release()
+            self.lock.release()
             self._undo()
             raise self._unusable(error) from error
         except RunError:
-            self._release()
+            self.lock.release()
             raise
         return self
 
@@ -131,16 +125,16 @@ class RunDirectory:
 
     def _prepare(self) -> None:
         """Write this process's number into the lock, make the folders, and try the disk."""
-        assert self._lock is not None
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+        self.lock.sign()
         self.checkpoints.directory.mkdir(exist_ok=True)
         self.pictures.mkdir(exist_ok=True)
         self._probe()
 
     def _unusable(self, error: OSError) -> RunError:
-        why = describe_os_error(error)
-        return RunError(f"cannot use {self.path}: {why}; choose another --out directory")
+        why, name = describe_os_error(error), error.filename
+        which = name if name and Path(os.fsdecode(name)) != self.path else ""
+        fix = f"look at {which}, or " if which else ""
+        return RunError(f"cannot use {self.path}: {why}; {fix}choose another --out directory")
 
     def __exit__(
         self,
@@ -148,8 +142,8 @@ class RunDirectory:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._release()
-        if isinstance(error, MemoryError) and not self.checkpoints.keys():
+        self.lock.release()
+        if isinstance(error, MemoryError) and not self.checkpoints.numbered():
             self._undo()
 
     def _undo(self) -> None:
@@ -157,61 +151,74 @@ class RunDirectory:
         if self._created:
             shutil.rmtree(self.path, ignore_errors=True)
 
-    def _take_lock(self) -> None:
-        self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.read(self._lock, 32).decode(errors="replace").strip() or "unknown"
-            os.close(self._lock)
-            self._lock = None
-            raise RunError(
-                f"{self.path} is in use by process {pid}; wait for it, stop it, "
-                "or choose another --out directory"
-            ) from None
-
     def _probe(self) -> None:
         """Write a little and remove it: a read-only or full disk shows before training."""
         self.checkpoints.clean()
-        for leftover in self.path.glob("*" + TEMPORARY):
-            leftover.unlink()
-        probe = self.checkpoints.directory / ("probe" + TEMPORARY)
+        for leftover in self.path.iterdir():
+            if is_leftover(leftover):
+                leftover.unlink()
+        probe = self.checkpoints.directory / ("probe" + files.TEMPORARY)
         try:
-            with open(probe, "wb") as file:
-                file.write(b"\0" * 4096)
-                file.flush()
-                os.fsync(file.fileno())
+            files.write_synced(probe, b"\0" * 4096)
         finally:
-            with contextlib.suppress(OSError):
-                probe.unlink(missing_ok=True)
-
-    def _release(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+            files.remove_quietly(probe)
 
     def write_config(self, config: dict[str, Any]) -> None:
-        """Write config.json (configurations, data, versions, threads)."""
-        write_atomically(self.path / CONFIG, encode_json(config))
+        """Write config.json (settings, data, versions, environments) and its own sha256."""
+        self._config = encode_config(config)
+        if self._set_aside is not None:
+            with contextlib.suppress(OSError):
+                os.rename(self.path / CONFIG, self._set_aside)
+            self._set_aside = None
+        files.write_atomically(self.path / CONFIG, self._config)
+
+    def restore_config(self) -> bool:
+        """Write config.json again from memory where it is not as this process left it."""
+        with contextlib.suppress(OSError):
+            if files.read_file(self.path / CONFIG) == self._config:
+                return False
+        files.write_atomically(self.path / CONFIG, self._config)
+        return True
+
+    def require_ours(self) -> None:
+        """RunError where the directory was removed or replaced: nothing is written into another."""
+        if not self.lock.is_ours():
+            raise RunError(
+                f"{self.path} was removed or replaced while the run went on; what was trained "
+                "since its last checkpoint is lost"
+            )
 
     def read_config(self) -> dict[str, Any] | None:
         """config.json, or None if the run was stopped before it was written."""
         return read_config(self.path)
 
+    def written_config(self, note: Callable[[str], None]) -> dict[str, Any] | None:
+        """config.json as it was written; None, and a note, where it is damaged or was edited.
 
-def read_config(path: Path | str) -> dict[str, Any] | None:
-    """A run directory's config.json; None if there is none, RunError if it is unreadable."""
-    file = Path(path) / CONFIG
-    try:
-        config = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise RunError(f"cannot read {file}: {describe_os_error(error)}") from error
-    except ValueError:
-        raise RunError(f"{file} is damaged (not JSON); it cannot be used") from None
-    if not isinstance(config, dict):
-        raise RunError(f"{file} is no run configuration")
-    return config
+        What it said is known otherwise when a run is resumed, and the checkpoints say it again.
+        """
+        try:
+            config = self.read_config()
+            if config is not None:
+                settings_in(self.path, config)
+                require_unchanged(self.path, config)
+        except RunError as fault:
+            self._set_aside = files.damaged_name(self.path / CONFIG)
+            note(f"{fault}; it is kept as {self._set_aside.name} and written again")
+            return None
+        return config
+
+
+def is_content(entry: Path) -> bool:
+    """Whether an entry of a run directory is more than a kill leaves before the first record.
+
+    That is a lock, half-written files, and folders that hold nothing else.
+    """
+    if entry.is_dir() and not entry.is_symlink():
+        return any(not inner.name.endswith(files.TEMPORARY) for inner in entry.iterdir())
+    return entry.name != LOCK and not is_leftover(entry)
+
+
+def is_leftover(entry: Path) -> bool:
+    """Whether this is a file of ours that a kill left half-written."""
+    return entry.name.startswith((CONFIG, METRICS)) and entry.name.endswith(files.TEMPORARY)

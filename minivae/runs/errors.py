@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+from minivae.messages import one_line
 
 
 class RunError(RuntimeError):
     """A run cannot start, go on or be read: what, where, and what to do about it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))  # names and values in it come from files
 
 
 class CheckpointError(RunError):
@@ -40,4 +46,6 @@ class Interrupted(RunError):
 
 def describe_os_error(error: OSError) -> str:
     """The system's own words for ``error``, without the number and the path."""
+    if error.errno == errno.ELOOP:
+        return "it is a symbolic link; remove it"
     return os.strerror(error.errno).lower() if error.errno else str(error)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minivae.models.config import ConfigError, ModelConfig
+from minivae.messages import shown
+from minivae.models.config import ModelConfig
 from minivae.runs.checkpoint import Checkpoint, read_checkpoint
 from minivae.runs.config import TrainConfig
-from minivae.runs.directory import CHECKPOINTS, CONFIG, METRICS, read_config
+from minivae.runs.config_file import CONFIG, read_config, require_unchanged, settings_in
+from minivae.runs.directory import CHECKPOINTS, METRICS, is_content
 from minivae.runs.errors import CheckpointError, RunError
+from minivae.runs.hints import command_line
 from minivae.runs.metrics_log import MetricsLog
+from minivae.runs.resume import other_model, other_settings, require_run_facts
 from minivae.runs.state import theta_from
 from minivae.runs.store import CheckpointStore, key_of
+from minivae.settings import ConfigError
 from minivae.types import Array
 
 WHICH = ("best", "last")
@@ -28,32 +34,47 @@ class RunInfo(NamedTuple):
     metrics: list[dict[str, Any]]
 
 
-def load_run(path: Path | str) -> RunInfo:
+def load_run(path: Path | str, note: Callable[[str], None] | None = None) -> RunInfo:
     """Read a run directory's config.json and metrics.jsonl.
 
-    Raises RunError if it is no run directory, ConfigError on an unknown key.
+    Where the configuration is lost or damaged, the newest sound checkpoint says the same, and
+    `note` is told. Raises RunError if it is no run directory, ConfigError on an unknown key.
     """
     path = Path(path)
     if not path.is_dir():
         raise RunError(f"{path} is no run directory; list them with: ls runs")
-    config = read_config(path)
-    if config is None:
-        raise RunError(f"{path} has no {CONFIG}: it is no run directory")
-    for part in ("model", "train", "data"):
-        if not isinstance(config.get(part), dict):
-            raise RunError(f"{path / CONFIG} has no {part!r}: it is no run configuration")
+    fault = f"{path} has no {CONFIG}"
     try:
-        model = ModelConfig.from_dict(config["model"])
-        train = TrainConfig.from_dict(config["train"])
-    except ConfigError as error:
-        raise ConfigError(f"{path / CONFIG}: {error}") from None
-    return RunInfo(
-        path,
-        model,
-        train,
-        config["data"],
-        MetricsLog(path / METRICS).read(),
-    )
+        config = read_config(path)
+        if config is not None:
+            model, train = settings_in(path, config)
+            require_unchanged(path, config)
+    except RunError as error:
+        config, fault = None, str(error)
+    if config is None:
+        checkpoint = _newest(path, fault)
+        config = checkpoint.manifest
+        model, train = settings_in(path, config)
+        if note is not None:
+            note(f"{fault}; its settings are taken from {checkpoint.path.name}")
+    return RunInfo(path, model, train, config["data"], MetricsLog(path / METRICS).read())
+
+
+def _newest(path: Path, fault: str) -> Checkpoint:
+    """The newest sound checkpoint of a run without a configuration; RunError where it has none."""
+    try:
+        checkpoint = CheckpointStore(path / CHECKPOINTS).newest_sound(lambda text: None)
+    except CheckpointError as error:
+        raise CheckpointError(f"{fault}; {error}") from None
+    if checkpoint is not None:
+        require_run_facts(checkpoint)
+        return checkpoint
+    if not any(is_content(entry) for entry in path.iterdir()):
+        raise RunError(
+            f"{fault}: no run came to its first record here, so nothing is lost; start it again, "
+            f"with the same options: {command_line('train', '--out', path)}"
+        )
+    raise RunError(f"{fault}, and no checkpoint: it is no run directory")
 
 
 def default_which(path: Path | str) -> str:
@@ -79,13 +100,37 @@ def load_model(
     if which not in WHICH:
         raise CheckpointError(f"which = {which!r}: must be one of {', '.join(WHICH)}")
     checkpoint = _from_file(path) if path.is_file() else _from_run(path, which)
+    require_run_facts(checkpoint)
     manifest = checkpoint.manifest
-    for part in ("model", "train", "data"):
-        if not isinstance(manifest.get(part), dict):
-            raise CheckpointError(f"{checkpoint.path} has no {part!r}: it is no run's checkpoint")
-    model = ModelConfig.from_dict(manifest["model"])
-    train = TrainConfig.from_dict(manifest["train"])
-    return model, train, theta_from(checkpoint.tensors, model), manifest
+    try:
+        model = ModelConfig.from_dict(manifest["model"])
+        train = TrainConfig.from_dict(manifest["train"])
+    except ConfigError as error:
+        raise CheckpointError(f"{checkpoint.path}: {error}") from None
+    if path.is_dir():
+        _require_own(path, checkpoint, model)
+    return model, train, theta_from(checkpoint, model), manifest
+
+
+def _require_own(path: Path, checkpoint: Checkpoint, model: ModelConfig) -> None:
+    """CheckpointError where a run's configuration speaks of another run than its checkpoint."""
+    try:
+        config = read_config(path)
+        if config is None:
+            return
+        require_unchanged(path, config)
+        fault = other_model(config["model"], model)
+    except (RunError, ConfigError):  # then the checkpoint alone says what it is
+        return
+    here = checkpoint.manifest
+    if fault is None and config["data"]["sha256"] != here["data"]["sha256"]:
+        fault = f"it was trained on other data ({shown(here['data']['name'])})"
+    fault = fault or other_settings(config["train"], here["train"])
+    if fault is not None:
+        raise CheckpointError(
+            f"{checkpoint.path} is another run's: {fault}, by {path / CONFIG}; "
+            f"look at it with {command_line('fsck', path)}"
+        )
 
 
 def _from_run(path: Path, which: str) -> Checkpoint:
@@ -98,7 +143,9 @@ def _from_run(path: Path, which: str) -> Checkpoint:
         other = WHICH[1 - WHICH.index(which)]
         there = (store.directory / f"{other}.json").exists()
         fix = f"try the {other} checkpoint" if there else "give the directory of a run"
-        raise CheckpointError(f"{path}: {error}; {fix}") from None
+        raise CheckpointError(
+            f"{path}: {error}; {fix}, or see what {command_line('fsck', path)} can tell"
+        ) from None
 
 
 def _from_file(path: Path) -> Checkpoint:

@@ -4,58 +4,164 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from minivae.runs.checkpoint import write_atomically
+from minivae.runs import files
 from minivae.runs.errors import RunError, describe_os_error
+from minivae.runs.schema import LINE, UNCHECKED_LINE
+from minivae.runs.strict_json import JsonFault, parse
+
+CLOCK = ("seconds", "samples_per_second")  # what no checksum holds
+MOST_OF_LOG = 2**30  # bytes
+
+
+class BadLine(NamedTuple):
+    """A line that is no record: its number from 1, its bytes, and what is wrong with it."""
+
+    number: int
+    content: bytes
+    fault: str
+    torn: bool  # the last one, without an end: a process was killed while it wrote
+
+
+class Contents(NamedTuple):
+    """What a log holds: its records, oldest first, and the lines that are none."""
+
+    records: list[dict[str, Any]]
+    bad: list[BadLine]
 
 
 class MetricsLog:
     """The run's metrics file.
 
     A line is ``{"epoch", "updates", "lr", "beta", "train": {...}, "held_out": {...} | null,
-    "best", "seconds", "samples_per_second"}``; losses are in nats per datum. Only the last two
-    fields depend on the clock. A process killed while writing leaves at most one half line, which
-    readers pass over and the next run removes.
+    "best", "monitor", "seconds", "samples_per_second", "check"}``; losses are in nats per datum.
+    Only the two fields before the last depend on the clock; "check" is a checksum of the others.
+    A process killed while writing leaves at most one half line, which readers pass over and the
+    next run removes.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._end = 0  # bytes, as this process left it
 
     def read(self) -> list[dict[str, Any]]:
-        """All whole records, oldest first; a half-written last line is left out."""
+        """All whole records, oldest first. Raises RunError where the file cannot be read."""
+        return self.contents().records
+
+    def contents(self) -> Contents:
+        """The records and the bad lines. Raises RunError where the file cannot be read."""
         try:
-            lines = self.path.read_bytes().splitlines()
+            data = files.read_file(self.path, MOST_OF_LOG)
         except FileNotFoundError:
-            return []
+            return Contents([], [])
         except OSError as error:
             raise RunError(f"cannot read {self.path}: {describe_os_error(error)}") from error
-        records = []
-        for line in lines:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(record, dict) and isinstance(record.get("epoch"), int):
-                records.append(record)
-        return records
+        return _sort_out(data.split(b"\n"))
 
-    def keep_until(self, epoch: int) -> list[dict[str, Any]]:
-        """Drop the lines after ``epoch`` (they will be written again); returns what stays."""
-        kept = [record for record in self.read() if record["epoch"] <= epoch]
-        write_atomically(self.path, b"".join(map(encode_line, kept)))
-        return kept
+    def keep_until(self, epoch: int) -> tuple[list[dict[str, Any]], str]:
+        """Drop the lines after ``epoch`` (they will be written again).
+
+        Returns what stays, and what to say: a bad line never stops a run, and is kept in a file
+        of its own. Half a line that a kill left is dropped where its epoch is still to come.
+        """
+        records, bad = self.contents()
+        kept = [record for record in records if record["epoch"] <= epoch]
+        if len(kept) == epoch:
+            bad = [line for line in bad if not line.torn]
+        said = ""
+        if bad:
+            aside = files.damaged_name(self.path)
+            files.write_atomically(aside, b"".join(line.content + b"\n" for line in bad))
+            said = (
+                f"line {bad[0].number} of {self.path} is damaged ({bad[0].fault})"
+                f"{f' and {len(bad) - 1} more' if len(bad) > 1 else ''}; kept in {aside.name}"
+            )
+        elif len(kept) < epoch:
+            said = f"{self.path} lacks the figures of {epoch - len(kept)} of {epoch} epochs"
+        self.rewrite(kept)
+        return kept, said
+
+    def rewrite(self, records: list[dict[str, Any]]) -> None:
+        """Write the whole file again, from memory. Raises RunError when the disk refuses."""
+        data = b"".join(map(encode_line, records))
+        files.write_atomically(self.path, data)
+        self._end = len(data)
 
     def append(self, record: dict[str, Any]) -> None:
-        """Add one line and flush it to the disk. Raises RunError when the disk refuses."""
+        """Add one line and flush it to the disk.
+
+        Raises RunError when the disk refuses, and its subclass LogChanged where the file is gone
+        or not as this process left it.
+        """
+        line = encode_line(record)
         try:
-            with open(self.path, "ab") as file:
-                file.write(encode_line(record))
-                file.flush()
-                os.fsync(file.fileno())
+            files.append_synced(self.path, line, self._end)
+        except (FileNotFoundError, files.ChangedFile):
+            raise LogChanged(f"{self.path} was removed or changed while the run goes on") from None
         except OSError as error:
             raise RunError(f"cannot write {self.path}: {describe_os_error(error)}") from error
+        self._end += len(line)
+
+    def unchanged(self) -> bool:
+        """Whether the file is there and as long as this process left it."""
+        try:
+            return os.lstat(self.path).st_size == self._end
+        except OSError:
+            return False
+
+
+class LogChanged(RunError):
+    """Something else removed or changed the log of a run that goes on."""
+
+
+def _sort_out(lines: list[bytes]) -> Contents:
+    """The records among a file's lines, and the lines that are none or cannot follow the others."""
+    found: list[tuple[int, dict[str, Any]]] = []
+    faults: dict[int, str] = {}
+    for number, line in enumerate(lines, 1):
+        if line or number < len(lines):  # a whole file ends in a line's end
+            try:
+                found.append((number, _parse_line(line)))
+            except JsonFault as fault:
+                faults[number] = str(fault)
+    counts = Counter(record["updates"] / record["epoch"] for _, record in found)
+    per_epoch = counts.most_common(1)[0][0] if counts else 0.0
+    records: list[dict[str, Any]] = []
+    for number, record in found:
+        epoch = record["epoch"]
+        if "check" not in record and record["updates"] / epoch != per_epoch:
+            faults[number] = f"{record['updates']} updates do not fit epoch {epoch}"
+        elif records and epoch <= records[-1]["epoch"]:
+            faults[number] = f"epoch {epoch} comes after epoch {records[-1]['epoch']}"
+        else:
+            records.append(record)
+    last = len(lines)
+    bad = [BadLine(n, lines[n - 1], why, n == last) for n, why in sorted(faults.items())]
+    return Contents(records, bad)
+
+
+def _parse_line(line: bytes) -> dict[str, Any]:
+    record: dict[str, Any] = parse(line, LINE)
+    if "check" not in record:
+        UNCHECKED_LINE(record, "")
+    elif record["check"] != checksum(record):
+        raise JsonFault("its checksum differs")
+    return record
+
+
+def with_checksum(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with its "check" as the last field."""
+    return {**record, "check": checksum(record)}
+
+
+def checksum(record: dict[str, Any]) -> str:
+    """crc32 of what does not depend on the clock, 8 hexadecimal digits."""
+    lasting = {k: v for k, v in record.items() if k not in (*CLOCK, "check")}
+    return f"{zlib.crc32(json.dumps(lasting, sort_keys=True).encode()):08x}"
 
 
 def encode_line(record: dict[str, Any]) -> bytes:

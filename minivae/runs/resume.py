@@ -9,25 +9,39 @@ from typing import Any
 import numpy as np
 
 from minivae.data.dataset import Dataset
+from minivae.data.stream import chunks
+from minivae.messages import shown
 from minivae.models.config import ModelConfig
+from minivae.runs.checkpoint import Checkpoint
 from minivae.runs.config import FREE_ON_RESUME, NOTED_ON_RESUME, TrainConfig
 from minivae.runs.directory import RunDirectory
 from minivae.runs.errors import CheckpointError, RunError
+from minivae.runs.schema import RUN_FACTS
 from minivae.runs.state import State
+from minivae.runs.strict_json import JsonFault
 
 Note = Callable[[str], None]
 DESCRIBED_ROWS = 20_000  # tell the range of the values; data may be larger than memory
+DESCRIBED_VALUES = 2**24  # at most
 
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:
-    """What a run records of its data: the fingerprint, and what pictures of the model need."""
-    some = dataset.train[:DESCRIBED_ROWS]
-    found = {"low": some.min(), "median": np.median(some), "high": some.max()}
-    shape = None if dataset.shape is None else list(dataset.shape)
-    values = {name: float(value) * dataset.scale for name, value in found.items()}
+    """What a run records of its data: the fingerprint, what showing the model needs, and how the
+    data are read and their units restored, where that was asked for."""
+    most = max(1, min(DESCRIBED_ROWS, DESCRIBED_VALUES // dataset.data_dim))
+    some = dataset.user_values("train", most)
+    values = {"low": float(some.min()), "median": float(np.median(some)), "high": float(some.max())}
     if not np.isfinite([*values.values()]).all():  # training will name them
         values = {}
-    return {**fingerprint(dataset), "shape": shape, **values}
+    shape = None if dataset.shape is None else list(dataset.shape)
+    more = {
+        "columns": dataset.columns and list(dataset.columns),
+        "groups": dataset.groups and [list(group) for group in dataset.groups],
+        "standard": dataset.standard and dataset.standard.to_dict(),
+        "reading": dataset.reading.to_dict(),
+    }
+    given = {key: value for key, value in more.items() if value}
+    return {**fingerprint(dataset), "shape": shape, **values, **given}
 
 
 def fingerprint(dataset: Dataset) -> dict[str, Any]:
@@ -36,7 +50,8 @@ def fingerprint(dataset: Dataset) -> dict[str, Any]:
     sizes = {}
     for name, rows in dataset.parts.items():
         sums.update(f"{name} {rows.shape} {rows.dtype}".encode())
-        sums.update(np.ascontiguousarray(rows).view(np.uint8).data)
+        for chunk in chunks(rows):
+            sums.update(np.ascontiguousarray(chunk).view(np.uint8).data)
         sizes[name] = list(rows.shape)
     return {"name": dataset.name, "sizes": sizes, "sha256": sums.hexdigest()}
 
@@ -54,16 +69,25 @@ def starting_state(
     """
     if not directory.resume:
         return State.fresh(model, config.seed, config.optimiser)
-    written = directory.read_config()
+    written = directory.written_config(note)
     if written is not None:
         require_same(directory, written, model, config, data)
     checkpoint = directory.checkpoints.newest_sound(note)
     if checkpoint is None:
         note(f"{directory.path} has no checkpoint yet: starting from the beginning")
         return State.fresh(model, config.seed, config.optimiser)
+    require_run_facts(checkpoint)
     require_same(directory, checkpoint.manifest, model, config, data)
     tell_changes(checkpoint.manifest["train"], config, note)
     return State.from_checkpoint(checkpoint, model, config.optimiser)
+
+
+def require_run_facts(checkpoint: Checkpoint) -> None:
+    """Raise CheckpointError unless a checkpoint says all that a run's must say."""
+    try:
+        RUN_FACTS(checkpoint.manifest, "")
+    except JsonFault as fault:
+        raise CheckpointError(f"{checkpoint.path}: it is no run's checkpoint ({fault})") from None
 
 
 def require_same(
@@ -74,40 +98,43 @@ def require_same(
     data: Mapping[str, Any],
 ) -> None:
     """Raise unless `written` (config.json or a manifest) is of this model, run and data."""
-    _require_known(directory, written, model, config)
-    theirs = type(model).from_dict(written["model"]).to_dict()  # older runs lack newer settings
-    for key, here in model.to_dict().items():
-        there = theirs[key]
-        if there != here:
-            raise CheckpointError(
-                f"{directory.path} holds another model: its {key} is {there!r}, not {here!r}; "
-                "resume it with its own settings, or start a new run"
-            )
-    if written["data"].get("sha256") != data["sha256"]:
+    type(config).from_dict(written["train"])  # an unknown key is named there
+    found = other_model(written["model"], model)
+    if found is not None:
+        raise CheckpointError(
+            f"{directory.path} holds another model: {found}; "
+            "resume it with its own settings, or start a new run"
+        )
+    if written["data"]["sha256"] != data["sha256"]:
         raise CheckpointError(
             f"{directory.path} was trained on other data ({_sizes(written['data'])}; "
             f"given: {_sizes(data)}); resume it with the same files, or start a new run"
         )
     _require_rows_to_judge_by(directory, written["train"], config)
-    for key, here in config.to_dict().items():
-        if key not in written["train"] or key in FREE_ON_RESUME | NOTED_ON_RESUME:
-            continue
-        there = written["train"][key]
-        if there != here:
-            raise RunError(
-                f"{directory.path} was started with {key} {there!r}, not {here!r}; "
-                "resume it with the same value, or start a new run"
-            )
+    found = other_settings(written["train"], config.to_dict())
+    if found is not None:
+        raise RunError(
+            f"{directory.path} was started with {found}; "
+            "resume it with the same value, or start a new run"
+        )
 
 
-def _require_known(
-    directory: RunDirectory, written: Mapping[str, Any], model: ModelConfig, config: TrainConfig
-) -> None:
-    for part in ("model", "train", "data"):
-        if not isinstance(written.get(part), dict):
-            raise CheckpointError(f"{directory.path} has no {part!r} in its configuration")
-    type(model).from_dict(written["model"])  # an unknown key is named there
-    type(config).from_dict(written["train"])
+def other_model(written: Mapping[str, Any], model: ModelConfig) -> str | None:
+    """What makes the model in `written` another than this one; None where they are the same."""
+    theirs = type(model).from_dict(written).to_dict()  # older runs lack newer settings
+    for key, here in model.to_dict().items():
+        if theirs[key] != here:
+            return f"its {key} is {shown(theirs[key])}, not {shown(here)}"
+    return None
+
+
+def other_settings(written: Mapping[str, Any], here: Mapping[str, Any]) -> str | None:
+    """The first setting of training that may not differ within a run and does."""
+    for key, value in here.items():
+        may_differ = key not in written or key in FREE_ON_RESUME | NOTED_ON_RESUME
+        if not may_differ and written[key] != value:
+            return f"{key} {shown(written[key])}, not {shown(value)}"
+    return None
 
 
 def _require_rows_to_judge_by(
@@ -123,9 +150,8 @@ def _require_rows_to_judge_by(
 
 
 def _sizes(data: Mapping[str, Any]) -> str:
-    sizes = data.get("sizes", {})
-    train = "x".join(str(n) for n in sizes.get("train", [])) or "?"
-    return f"{data.get('name')!r}, {train}, sha256 {str(data.get('sha256'))[:12]}"
+    train = "x".join(str(n) for n in data["sizes"].get("train", [])) or "?"
+    return f"{shown(data['name'])}, {train}, sha256 {data['sha256'][:12]}"
 
 
 def tell_changes(written: Mapping[str, Any], config: TrainConfig, note: Note) -> None:
@@ -135,6 +161,6 @@ def tell_changes(written: Mapping[str, Any], config: TrainConfig, note: Note) ->
         there = written.get(key, False if key == "tf32" else None)  # older runs have no tf32
         if there != here:
             note(
-                f"this run had {key} {there} and goes on with {here}: "
+                f"this run had {key} {shown(there)} and goes on with {shown(here)}: "
                 "its bits may differ from an uninterrupted run's"
             )

@@ -92,14 +92,21 @@ class State:
 
         Older runs kept two moments whatever the optimiser; those beyond its own were never used.
         """
-        try:
-            moments = checkpoint.tensors[MOMENTS][: OPTIMISERS[optimiser].moments].copy()
-            progress = Progress.from_dict(checkpoint.manifest["progress"])
-        except (KeyError, TypeError) as error:
+        theta = theta_from(checkpoint, model)
+        count = OPTIMISERS[optimiser].moments
+        moments = checkpoint.tensors.get(MOMENTS)
+        if (
+            moments is None
+            or moments.dtype != theta.dtype
+            or moments.shape not in ((count, theta.size), (2, theta.size))
+            or len(moments) < count
+        ):
             raise CheckpointError(
-                f"{checkpoint.path} holds no state to go on from ({error}); start a new run"
-            ) from None
-        return cls(theta_from(checkpoint.tensors, model), moments, progress)
+                f"{checkpoint.path} holds no state to go on from: it lacks the {count} moments of "
+                f"{optimiser} for {theta.size} parameters; start a new run"
+            )
+        progress = Progress.from_dict(checkpoint.manifest["progress"])
+        return cls(theta, moments[:count].copy(), progress)
 
     def tensors(self, model: ModelConfig) -> Tensors:
         """The state as named tensors: the parameters by name, the optimiser's moments in one."""
@@ -110,10 +117,21 @@ class State:
         return bool(np.isfinite(self.theta).all() and np.isfinite(self.moments).all())
 
 
-def theta_from(tensors: Tensors, model: ModelConfig) -> Array:
-    """theta (P,) from a checkpoint's named tensors."""
+def theta_from(checkpoint: Checkpoint, model: ModelConfig) -> Array:
+    """theta (P,) from a checkpoint's named tensors; CheckpointError where they are not the model's.
+
+    Every shape is compared before anything is allocated: the model's sizes come from a file too.
+    """
     layout = layout_of(model)
-    return layout.flatten(tensors, np.empty(layout.size, dtype=np.float32))
+    for entry in layout.entries:
+        tensor = checkpoint.tensors.get(entry.name)
+        if tensor is None or tensor.shape != entry.shape or tensor.dtype != np.float32:
+            found = "missing" if tensor is None else f"{tensor.dtype} {tensor.shape}"
+            raise CheckpointError(
+                f"{checkpoint.path} does not fit its own model: {entry.name} is {found}, and "
+                f"must be float32 {entry.shape}"
+            )
+    return layout.flatten(checkpoint.tensors, np.empty(layout.size, dtype=np.float32))
 
 
 def checkpoint_bytes(model: ModelConfig) -> int:

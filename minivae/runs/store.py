@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from minivae.messages import shown
+from minivae.runs import files
 from minivae.runs.checkpoint import (
-    TEMPORARY,
     Checkpoint,
     Tensors,
     encode_json,
     manifest_path,
     read_checkpoint,
     read_manifest,
-    write_atomically,
     write_checkpoint,
 )
 from minivae.runs.errors import CheckpointError, RunError, describe_os_error
@@ -25,6 +25,7 @@ from minivae.runs.errors import CheckpointError, RunError, describe_os_error
 NAME = re.compile(r"epoch-(\d{4,})(?:-update-(\d{6,}))?\.safetensors")
 POINTERS = ("best", "last")
 INSIDE = 2  # checkpoints kept within an epoch
+READ_AGAIN = 100  # times that a pointer may move on while what it named is read
 
 Key = tuple[int, int]  # (complete epochs, updates done in the next one)
 
@@ -52,8 +53,9 @@ class CheckpointStore:
     def __init__(self, directory: Path, keep: int = 3) -> None:
         self.directory = directory
         self.keep = keep
+        self._best = ""  # the best one's file, known to this process whatever its pointer says
 
-    def keys(self) -> list[Key]:
+    def numbered(self) -> list[Key]:
         """All numbered checkpoints, sound or not, oldest first; one file of the two is enough."""
         if not self.directory.is_dir():
             return []
@@ -68,6 +70,8 @@ class CheckpointStore:
         """
         path = self.directory / name_of(key)
         manifest = write_checkpoint(path, tensors, facts)
+        if best:
+            self._best = path.name
         for pointer in POINTERS if best else POINTERS[1:]:
             self._point(pointer, manifest)
         self._prune(key)
@@ -79,25 +83,28 @@ class CheckpointStore:
         """
         self._point("last", read_manifest(manifest_path(self.directory / name_of(newest))))
         if best is not None:
+            self._best = name_of(best)
             try:
-                self._point("best", read_checkpoint(self.directory / name_of(best)).manifest)
+                self._point("best", self.read(self.directory / self._best).manifest)
             except CheckpointError as error:
                 note(f"the best checkpoint so far, of epoch {best[0]}, is lost: {error}")
         self._prune(newest)
 
     def _point(self, pointer: str, manifest: dict[str, Any]) -> None:
-        write_atomically(self.directory / f"{pointer}.json", encode_json(manifest))
+        files.write_atomically(self.directory / f"{pointer}.json", encode_json(manifest))
         source = self.directory / manifest["file"]
         target = self.directory / f"{pointer}.safetensors"
-        temporary = target.with_name(target.name + TEMPORARY)
-        temporary.unlink(missing_ok=True)
+        half = files.temporary(target)
         try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(half)
             try:
-                os.link(source, temporary)
+                os.link(source, half)
             except OSError:  # a file system without hard links
-                shutil.copyfile(source, temporary)
-            os.replace(temporary, target)
-            temporary.unlink(missing_ok=True)  # two names of one file: replace leaves both
+                files.write_synced(half, files.read_file(source, manifest["bytes"]))
+            os.replace(half, target)
+            files.remove_quietly(half)  # two names of one file: replace leaves both
+            files.sync_directory(self.directory)
         except OSError as error:
             raise RunError(f"cannot write {target}: {describe_os_error(error)}") from error
 
@@ -108,37 +115,71 @@ class CheckpointStore:
         inside epochs are counted apart and have served once their epoch is complete, so that
         which files remain does not depend on when the clock asked for one.
         """
-        candidates = [key for key in self.keys() if key <= newest]
+        candidates = [key for key in self.numbered() if key <= newest]
         ends = [key for key in candidates if key[1] == 0]
         inside = [key for key in candidates if key[1] > 0 and newest[1] > 0]
         kept = {name_of(key) for key in ends[-self.keep :] + inside[-INSIDE:]}
-        kept.add(self._target("best"))
-        for key in self.keys():
+        kept |= {self._best, self._target("best")}
+        for key in self.numbered():
             if name_of(key) not in kept:
                 path = self.directory / name_of(key)
-                manifest_path(path).unlink(missing_ok=True)
-                path.unlink(missing_ok=True)
+                files.remove_quietly(manifest_path(path))  # what stays goes at the next save
+                files.remove_quietly(path)
 
     def _target(self, pointer: str) -> str:
         try:
-            return str(read_manifest(self.directory / f"{pointer}.json").get("file", ""))
+            return str(read_manifest(self.directory / f"{pointer}.json")["file"])
         except CheckpointError:
             return ""
 
     def clean(self) -> None:
         """Remove what a killed run left half-written. Call it with the run's lock held."""
-        for path in self.directory.glob("*" + TEMPORARY):
+        for path in self.directory.glob("*" + files.TEMPORARY):
             path.unlink(missing_ok=True)
 
     def load(self, which: str) -> Checkpoint:
-        """The verified ``best`` or ``last`` checkpoint; CheckpointError if it is not sound."""
-        pointer = self.directory / f"{which}.json"
-        if not pointer.exists():
+        """The verified ``best`` or ``last`` checkpoint; CheckpointError if it is not sound.
+
+        A run beside it may move the pointer on and drop what it named: then it is read again.
+        """
+        for _ in range(READ_AGAIN):
+            manifest = self.pointer(which)
+            try:
+                return self._named(which, manifest)
+            except CheckpointError:
+                if self.pointer(which) == manifest:
+                    raise
+        raise CheckpointError(f"{self.directory}: {which}.json never stays as it is; read it later")
+
+    def pointer(self, which: str) -> dict[str, Any]:
+        """The manifest that a pointer holds. Raises CheckpointError where there is no sound one."""
+        if not (self.directory / f"{which}.json").exists():
             raise CheckpointError(f"{self.directory} has no {which} checkpoint")
-        target = self.directory / str(read_manifest(pointer).get("file", ""))
-        if key_of(target) is None:
-            raise CheckpointError(f"{pointer.name} names no checkpoint")
-        return read_checkpoint(target)
+        return read_manifest(self.directory / f"{which}.json")
+
+    def _named(self, which: str, manifest: dict[str, Any]) -> Checkpoint:
+        name = manifest["file"]
+        if NAME.fullmatch(name) is None:  # a path that leads elsewhere, say
+            raise CheckpointError(f"{which}.json names no checkpoint ({shown(name, 40)})")
+        checkpoint = self.read(self.directory / name)
+        if checkpoint.manifest != manifest:
+            raise CheckpointError(
+                f"{which}.json is damaged or another run's: it is not the manifest of {name}"
+            )
+        return checkpoint
+
+    def read(self, path: Path) -> Checkpoint:
+        """One numbered checkpoint, verified, and its name held against its contents."""
+        checkpoint = read_checkpoint(path)
+        manifest = checkpoint.manifest
+        written = manifest["file"]
+        if isinstance(manifest.get("progress"), dict):
+            written = name_of((manifest["progress"]["epoch"], manifest["progress"]["update"]))
+        if not path.name == written == manifest["file"]:
+            raise CheckpointError(
+                f"{path.name} is another checkpoint: it was written as {shown(written, 60)}"
+            )
+        return checkpoint
 
     def newest_sound(self, note: Callable[[str], None]) -> Checkpoint | None:
         """The newest checkpoint that verifies; each damaged one passed over is noted.
@@ -148,11 +189,11 @@ class CheckpointStore:
         """
         faults: list[str] = []
         completed = 0
-        for key in reversed(self.keys()):
+        for key in reversed(self.numbered()):
             path = self.directory / name_of(key)
             completed += manifest_path(path).exists()
             try:
-                checkpoint = read_checkpoint(path)
+                checkpoint = self.read(path)
             except CheckpointError as error:
                 faults.append(str(error))
                 continue

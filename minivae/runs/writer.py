@@ -14,11 +14,16 @@ import numpy as np
 from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
 from minivae.runs.config import TrainConfig
+from minivae.runs.config_file import CONFIG
 from minivae.runs.directory import RunDirectory
-from minivae.runs.errors import CheckpointError
+from minivae.runs.environment import blas_threads, changes, environment, held_blas_threads
+from minivae.runs.errors import CheckpointError, RunError
+from minivae.runs.metrics_log import LogChanged
 from minivae.runs.resume import describe_data, starting_state
 from minivae.runs.state import State, checkpoint_bytes, theta_from
 from minivae.types import Array
+
+Note = Callable[[str], None]
 
 
 class RunWriter:
@@ -31,11 +36,14 @@ class RunWriter:
         config: TrainConfig,
         data: dict[str, Any],
         state: State,
-        history: list[dict[str, Any]],
+        note: Note,
     ) -> None:
         self.directory, self.data = directory, data
         self.model, self.config = model, config
-        self.state, self.history = state, history
+        self.state, self.note = state, note
+        self.history, said = directory.metrics.keep_until(state.progress.epoch)
+        if said:
+            note(said)
 
     @property
     def path(self) -> Path:
@@ -44,6 +52,7 @@ class RunWriter:
 
     def save(self, state: State, best: bool) -> None:
         """Write a checkpoint of this state; `best` points the best one at it as well."""
+        self.watch()
         p = state.progress
         facts = {
             "model": self.model.to_dict(),
@@ -55,18 +64,39 @@ class RunWriter:
         self.directory.checkpoints.save((p.epoch, p.update), tensors, facts, best)
 
     def log(self, record: dict[str, Any]) -> None:
-        """Append an epoch's line to metrics.jsonl."""
-        self.directory.metrics.append(record)
+        """Append an epoch's line to metrics.jsonl; `history` has it already."""
+        self.directory.require_ours()
+        try:
+            self.directory.metrics.append(record)
+        except LogChanged as fault:
+            self.note(f"{fault}; written again from memory")
+            self.directory.metrics.rewrite(self.history)
+
+    def watch(self) -> None:
+        """Write again, and say, what something else removed or changed since the run began.
+
+        Raises RunError where the whole directory is gone, or the disk refuses.
+        """
+        self.directory.require_ours()
+        folder = self.directory.checkpoints.directory
+        again = "was removed or changed while the run goes on; written again from memory"
+        if not self.directory.metrics.unchanged():
+            self.note(f"{self.directory.metrics.path} {again}")
+            self.directory.metrics.rewrite(self.history)
+        if self.directory.restore_config():
+            self.note(f"{self.path / CONFIG} {again}")
+        if not folder.is_dir():
+            self.note(f"{folder} was removed while the run goes on; the next checkpoint goes there")
+            folder.mkdir(exist_ok=True)
 
     def best_theta(self) -> Array | None:
         """theta (P,) of the best epoch so far, where a resumed run has one."""
         if self.state.progress.best is None:
             return None
         try:
-            best = self.directory.checkpoints.load("best")
+            return theta_from(self.directory.checkpoints.load("best"), self.model)
         except CheckpointError:
             return None
-        return theta_from(best.tensors, self.model)
 
 
 @contextmanager
@@ -76,33 +106,87 @@ def open_for_writing(
     config: TrainConfig,
     dataset: Dataset,
     resume: bool,
-    note: Callable[[str], None],
+    note: Note,
 ) -> Iterator[RunWriter]:
     """Check, lock and prepare the run directory; yields its writer, and frees the lock after.
 
-    Raises RunError or CheckpointError, in one line, before anything in an existing run changes.
+    Within the block NumPy's BLAS has the threads that a resumed run had before, unless others are
+    asked for. Raises RunError or CheckpointError, in one line, before anything in an existing run
+    changes.
     """
     directory = RunDirectory(path, resume=resume, keep=config.keep)
     directory.check(checkpoint_bytes(model))
     data = describe_data(dataset)
     with directory:
         state = starting_state(directory, model, config, data, note)
-        if resume:
-            directory.claim()
-            settle_pointers(directory, state, note)
-        directory.write_config(
-            {
-                "model": model.to_dict(),
-                "train": config.to_dict(),
-                "data": data,
-                "versions": versions(),
-            }
+        earlier = earlier_environments(directory, state) if resume else []
+        with held_blas_threads(threads_to_hold(directory, config, earlier)):
+            environments = with_this_environment(earlier, state, config, note)
+            if resume:
+                directory.claim()
+                settle_pointers(directory, state, note)
+            directory.write_config(
+                {
+                    "model": model.to_dict(),
+                    "train": config.to_dict(),
+                    "data": data,
+                    "versions": versions(),
+                    "environments": environments,
+                }
+            )
+            yield RunWriter(directory, model, config, data, state, note)
+
+
+def earlier_environments(directory: RunDirectory, state: State) -> list[dict[str, Any]]:
+    """What the run records of where it was computed up to this state, oldest first."""
+    try:
+        config = directory.read_config() or {}
+    except RunError:  # said already
+        return []
+    found = config.get("environments", [])
+    return [one for one in found if one["from_update"] < max(state.progress.t, 1)]
+
+
+def threads_to_hold(
+    directory: RunDirectory, config: TrainConfig, earlier: list[dict[str, Any]]
+) -> int | None:
+    """The BLAS threads that a run goes on with; None leaves them as they are.
+
+    A number that was asked for anew wins over the record, and so does another backend.
+    """
+    if not earlier or earlier[-1]["facts"].get("backend") != config.backend:
+        return None
+    try:
+        written = (directory.read_config() or {}).get("train", {})
+    except RunError:
+        return None
+    if written.get("threads") != config.threads:
+        return None
+    return blas_threads(earlier[-1]["facts"])
+
+
+def with_this_environment(
+    earlier: list[dict[str, Any]], state: State, config: TrainConfig, note: Note
+) -> list[dict[str, Any]]:
+    """The record with the environment of this process, which is told where the bits may differ."""
+    now = environment(config.backend)
+    before = earlier[-1]["facts"] if earlier else None
+    if before == now:
+        return earlier
+    if before is not None and before.get("backend") == config.backend:  # else said by `resume`
+        note(
+            f"this run was computed with {'; '.join(changes(before, now))}: "
+            "its bits may differ from an uninterrupted run's"
         )
-        history = directory.metrics.keep_until(state.progress.epoch)
-        yield RunWriter(directory, model, config, data, state, history)
+    elif before is None and state.progress.t > 0 and blas_threads(now) is not None:
+        note(
+            "this run does not record the BLAS and the threads that computed it: "
+            "its bits may differ from an uninterrupted run's"
+        )
+    return [*earlier, {"from_update": state.progress.t, "facts": now}]
 
 
-def settle_pointers(directory: RunDirectory, state: State, note: Callable[[str], None]) -> None:
+def settle_pointers(directory: RunDirectory, state: State, note: Note) -> None:
     """`last` and `best` as of this state, whatever a kill left them at."""
     p = state.progress
     if p.t > 0:

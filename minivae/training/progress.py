@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any, NamedTuple, Protocol, TextIO
 
+from minivae.messages import one_line, printable
+
 
 class Start(NamedTuple):
     """What is known before the first update."""
@@ -75,7 +77,7 @@ class PlainReporter(NullReporter):
         self.stream = stream
 
     def _line(self, text: str) -> None:
-        print(text, file=self.stream or sys.stdout, flush=True)
+        print(printable(text), file=self.stream or sys.stdout, flush=True)
 
     def start(self, start: Start) -> None:
         self._line(start_line(start))
@@ -84,7 +86,7 @@ class PlainReporter(NullReporter):
         self._line(epoch_line(record))
 
     def note(self, text: str) -> None:
-        self._line(f"note: {text}")
+        self._line(f"note: {one_line(text)}")
 
     def finish(self, text: str) -> None:
         self._line(text)
@@ -163,7 +165,7 @@ class RichReporter(NullReporter):
         self.console.print(epoch_line(record), highlight=False)
 
     def note(self, text: str) -> None:
-        self.console.print(f"note: {text}", highlight=False, markup=False)
+        self.console.print(f"note: {one_line(text)}", highlight=False, markup=False)
 
     def finish(self, text: str) -> None:
         if self.bar is not None:

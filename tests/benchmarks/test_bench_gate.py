@@ -10,11 +10,11 @@ import pytest
 from benchmarks import gate, step, step_text
 from benchmarks.cases import make_rows, make_theta, parse_arch
 from benchmarks.contenders.cheats import CHEATS, Cheat
-from benchmarks.timing import StopRule
 from minivae import ops
 from minivae.backend import load_backend
 from minivae.models.vae import elbo_backward, elbo_forward
 from minivae.params import Entry, Layout
+from minivae.racing.statistics import StopRule
 
 CASE = parse_arch("31-13-11-5:tanh", 7)
 STEPS = 12

@@ -1,77 +1,52 @@
-"""The table of ops is complete, its best NumPy is right, and its gate throws cheats out."""
+"""Every op has a size in the model's step, its best NumPy is right, and its row says everything."""
 
 from __future__ import annotations
 
 import inspect
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks import op_numpy, ops
-from benchmarks.gate import GateError, worst
-from benchmarks.op_cases import CASES
+from benchmarks import ops
 from minivae import ops as reference
+from minivae.ops.table import FUNCTIONS
+from minivae.racing import best_numpy
+from minivae.racing.gate import GateError, check
+from minivae.racing.pits import Pits
+from minivae.racing.problem import op_problem
+from minivae.racing.statistics import StopRule
 
 
-def test_every_op_has_a_case_with_its_arguments() -> None:
-    assert set(CASES) == set(reference.OPS)
-    for name, case in CASES.items():
-        args = case.build(np.random.default_rng(1), 3)
-        assert len(args) == len(inspect.signature(getattr(reference, name)).parameters), name
-        assert case.work(3) > 0
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_op_has_arguments_and_passes_its_own_gate(name: str) -> None:
+    problem = op_problem(name, ops.shape_of(name, 3))
+    args = problem.make(np.random.default_rng(1))
+    assert len(args) == len(inspect.signature(FUNCTIONS[name].function).parameters)
+    assert problem.instructions(args) > 0 and problem.flops(args) > 0
+    assert check(problem, FUNCTIONS[name].function, 5) <= 1
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
-def test_the_reference_passes_its_own_gate(name: str) -> None:
-    assert ops.gate_op(name, getattr(reference, name), 5, 11) <= ops.TOL
+def test_a_multiply_add_counts_as_two_and_an_addition_as_one() -> None:
+    product, relu = op_problem("dense_forward", (3, 5, 7)), op_problem("relu_forward", (3, 5))
+    assert product.flops(()) == 2 * 3 * 5 * 7 and product.instructions(()) == 3 * 5 * 7
+    assert relu.flops(()) == relu.instructions(()) == 15
 
 
-@pytest.mark.parametrize("name", sorted(n for n in CASES if hasattr(op_numpy, n)))
+@pytest.mark.parametrize("name", [n for n in FUNCTIONS if best_numpy.has(n)])
 def test_the_best_numpy_computes_the_op(name: str) -> None:
-    case = CASES[name]
-    args = case.build(np.random.default_rng(3), 13)
-    want = ops.arrays_of(getattr(reference, name)(*(a := ops.widened(args))), a, case)
-    call = op_numpy.best(name, args)
-    assert call is not None
-    got = ops.arrays_of(call(), args, case)
-    assert len(got) == len(want)
-    for g, w in zip(got, want, strict=True):
-        worst(name, g, w, ops.TOL)
+    def call(*args: Any) -> Any:
+        made = best_numpy.best(name, args)
+        assert made is not None
+        return made()
+
+    check(op_problem(name, ops.shape_of(name, 13)), call, 3)
 
 
-class Spoilt:
-    """An op that is right except in one way."""
-
-    def __init__(self, how: str) -> None:
-        self.how, self.first = how, None
-
-    def __call__(self, dnll: Any, logits: Any, x: Any) -> Any:
-        nll, dlogits = reference.bernoulli_nll_grad(dnll, logits, x)
-        match self.how:
-            case "stale":
-                self.first = self.first or (nll, dlogits)
-                return self.first
-            case "nothing":
-                return np.zeros_like(nll), np.zeros_like(dlogits)
-            case "part":
-                dlogits[..., -1] = 0
-            case "poisoned":
-                dlogits[..., 3] = np.nan
-            case "one result":
-                return (nll,)
-            case "transposed":
-                return nll, dlogits.transpose(0, 2, 1)
-        return nll, dlogits
-
-
-@pytest.mark.parametrize(
-    "how", ["stale", "nothing", "part", "poisoned", "one result", "transposed"]
-)
-def test_a_cheating_kernel_is_thrown_out(how: str) -> None:
-    ops.gate_op("bernoulli_nll_grad", Spoilt("honest"), 1, 7)
-    with pytest.raises(GateError):
-        ops.gate_op("bernoulli_nll_grad", Spoilt(how), 1, 7)
+def test_no_name_stands_for_a_best_numpy_of_no_op() -> None:
+    makers = {n for n, v in vars(best_numpy).items() if inspect.isfunction(v)}
+    assert {n for n in makers if best_numpy.has(n)} <= set(FUNCTIONS)
 
 
 def test_random_bits_are_compared_exactly() -> None:
@@ -81,25 +56,26 @@ def test_random_bits_are_compared_exactly() -> None:
         return u
 
     with pytest.raises(GateError, match=r"\[2, 5\]"):
-        ops.gate_op("uniforms", off_by_one_bit, 1, 7)
+        check(op_problem("uniforms", (7, 9)), off_by_one_bit, 1)
 
 
-def test_the_limit_names_what_binds() -> None:
-    roof = {"threads": 2, "L2_gbs": 200.0, "L3_gbs": 100.0, "memory_gbs": 30.0, "fma_gflops": 240.0}
-    big = ops.limit_seconds(10**9, 1.0, False, roof)
-    assert big["binds"] == "memory bandwidth" and big["limit_us"] == pytest.approx(1e9 / 30e3)
-    busy = ops.limit_seconds(1000, 10**9, True, roof)
-    assert busy["binds"] == "arithmetic" and busy["limit_us"] == pytest.approx(1e9 / 120e3)
+GBS = {level: dict.fromkeys(("read", "write", "copy", "in place"), 50.0)
+       for level in ("L1", "L2", "L3", "memory")}  # fmt: skip
+ROOF = {"threads": 1, "gbs": GBS, "fma_gflops": 100.0}
 
 
-def test_a_row_of_the_numpy_backend_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmarks.timing import StopRule
-    from minivae.backend import load_backend
-
-    monkeypatch.setattr(ops, "RULE", StopRule(least=3, most=3))
-    roof = {"threads": 1, "L2_gbs": 99.0, "L3_gbs": 50.0, "memory_gbs": 9.0, "fma_gflops": 100.0}
-    row = ops.time_op("latent_forward", load_backend("numpy"), 17, roof)
-    assert set(row["us"]) == {"kernel", "naive", "numpy"} and row["n"] == 3
-    assert row["bytes"] == 5 * 17 * 20 * 4  # three inputs, two results
-    assert row["gbs"] == pytest.approx(row["bytes"] / row["us"]["kernel"]["p50"] / 1e3)
-    assert "latent_forward" in ops.line(row) and row["gate_after"] < 1e-6
+def test_a_row_of_the_numpy_backend_has_everything() -> None:
+    with ExitStack() as stack:
+        pits = Pits([0], 60.0, stack)
+        rule = StopRule(least=6, most=6)
+        for op in ("latent_forward", "relu_forward"):  # the processes serve both
+            result = ops.race_op(pits, op, 17, "numpy", rule, ("hot", "cold"))
+            row = ops.row_of(op, 17, result, ROOF)
+            assert row["n"] == 6 and row["error"] <= 1 and row["judged"] >= 2
+            assert row["a_a"]["verdict"] and row["against"] == ops.BEST
+            assert row["states"][ops.KERNEL]["cold"] > 0
+        assert len(pits.kept) == 4  # the kernel, the kernel again, plain and best NumPy
+    assert row["bytes"] == 2 * 17 * 400 * 4  # one read, one written
+    assert row["gbs"] == pytest.approx(row["bytes"] / row["us"][ops.KERNEL]["p50"] / 1e3)
+    text = ops.table([{**row, "op": "relu_forward"}, {"op": "sad", "failed": "wrong", "load": {}}])
+    assert "A against A" in text and "95 % of hot" in text and "sad: OUT, wrong" in text

@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks import products
 from benchmarks.contenders.product import FORMS, Product
-from benchmarks.gate import GateError
 from benchmarks.parent import Contender
-from benchmarks.timing import StopRule
+from minivae.racing.gate import GateError
+from minivae.racing.statistics import StopRule
 
 
 @pytest.mark.parametrize("form", sorted(FORMS))

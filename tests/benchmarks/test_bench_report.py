@@ -125,8 +125,14 @@ def test_compare_two_commits_and_two_files(tmp_path: Path) -> None:
 
 
 def test_the_roofline_is_drawn(tmp_path: Path) -> None:
-    roof = {"threads": 2, "L2_gbs": 200.0, "L3_gbs": 100.0, "memory_gbs": 30.0,
-            "fma_gflops": 240.0, "fma_width": 16}  # fmt: skip
+    gbs = {level: {"copy": 100.0, "read": 50.0} for level in ("L1", "L2", "L3", "memory")}
+    head = row("minivae-numba", 1.0)["machine"]
+    roof = {"threads": 2, "gbs": gbs, "fma_gflops": 240.0, "fma_width": 16, "machine": head}
+    op = {"op": "relu_forward", "size": "cache", "gflops": 3.0, "gbs": 20.0, "roof_share": 0.5}
+    old = {**head, "commit": "bbb"}
+    results.append("ops", [{**op, "machine": head}, {**op, "op": "x", "machine": old}], tmp_path)
+    assert [r["op"] for r in roofline.ops_of(head, 2, tmp_path)] == ["relu_forward"]
+    assert roofline.ops_of(head, 1, tmp_path) == []  # dots of two threads under one's roof: no
     roofline.plot(roof, tmp_path / "roof.svg", tmp_path)
     assert "<svg" in (tmp_path / "roof.svg").read_text(encoding="utf-8")
     assert "240 GFLOP/s" in roofline.table([roof])

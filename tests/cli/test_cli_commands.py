@@ -238,20 +238,36 @@ def test_a_run_that_blew_up_is_evaluated_in_one_line(command) -> None:
     assert "297 data is not finite" in done.err and done.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("file", "part", "key"),
-    [("config.json", "data", "sha256"), ("config.json", "model", "data_dim"),
-     ("checkpoints/epoch-0002.json", "progress", "sums"),
-     ("checkpoints/epoch-0002.json", "", "progress")],
-)  # fmt: skip
-def test_a_resume_names_what_a_run_has_lost(command, run_copy, file, part, key) -> None:
-    values = json.loads((run_copy / file).read_text())
+def lose(path: Path, part: str, key: str) -> None:
+    """Take a key out of a JSON file, or out of a part of it."""
+    values = json.loads(path.read_text())
     del (values[part] if part else values)[key]
-    (run_copy / file).write_text(json.dumps(values))
+    path.write_text(json.dumps(values))
+
+
+def test_a_resume_names_the_setting_that_a_run_has_lost(command, run_copy) -> None:
+    lose(run_copy / "config.json", "model", "data_dim")
     before = listing(run_copy)
     done = command("train", "--resume", run_copy, *NUMPY)
     assert done.code == 2 and done.err.count("\n") == 1 and str(run_copy) in done.err
     assert listing(run_copy) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "part", "key"),
+    [("config.json", "data", "sha256"), ("checkpoints/epoch-0002.json", "progress", "sums"),
+     ("checkpoints/epoch-0002.json", "", "progress")],
+)  # fmt: skip
+def test_a_resume_names_what_a_run_has_lost_and_goes_on_without(
+    command, run_copy, file, part, key
+) -> None:
+    last = run_copy / "checkpoints/last.safetensors"
+    whole = last.read_bytes()
+    lose(run_copy / file, part, key)
+    done = command("train", "--resume", run_copy, *NUMPY, "--quiet", "--no-pictures")
+    assert done.code == 0, done.err
+    assert Path(file).name in done.err and key in done.err
+    assert last.read_bytes() == whole
 
 
 def test_a_damaged_checkpoint_is_named(command, run_copy: Path) -> None:

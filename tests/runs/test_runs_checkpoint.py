@@ -9,7 +9,7 @@ import os
 import numpy as np
 import pytest
 
-from minivae.runs import checkpoint as module
+from minivae.runs import files
 from minivae.runs.checkpoint import manifest_path, read_checkpoint, write_checkpoint
 from minivae.runs.errors import CheckpointError, RunError
 
@@ -70,7 +70,7 @@ def test_a_half_written_file_is_found(path, tensors):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "missing"), ("{", "not JSON"), ("[]", "no checkpoint manifest"), ("", "not JSON")],
+    [(None, "missing"), ("{", "not JSON"), ("[]", "damaged"), ("", "not JSON")],
 )
 def test_a_faulty_manifest_is_found(path, tensors, content, message):
     write_checkpoint(path, tensors, {})
@@ -97,7 +97,7 @@ def test_a_full_disk_leaves_the_older_file_whole(path, tensors, monkeypatch):
     def full(handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match="no space left"):
         write_checkpoint(path, {"W": tensors["W"] + 1}, {"n": 2})
     assert (path.read_bytes(), manifest_path(path).read_bytes()) == before
@@ -105,8 +105,8 @@ def test_a_full_disk_leaves_the_older_file_whole(path, tensors, monkeypatch):
 
 
 def test_a_disk_that_loses_bytes_is_found_before_the_rename(path, tensors, monkeypatch):
-    honest = module._write_synced
-    monkeypatch.setattr(module, "_write_synced", lambda p, data: honest(p, data[:-1] + b"\x07"))
+    honest = files.write_synced
+    monkeypatch.setattr(files, "write_synced", lambda p, data: honest(p, data[:-1] + b"\x07"))
     with pytest.raises(CheckpointError, match="damaged"):
         write_checkpoint(path, tensors, {})
     assert list(path.parent.iterdir()) == []

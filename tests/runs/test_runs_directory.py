@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from minivae.runs import directory as module
-from minivae.runs.directory import RunDirectory, next_run_path, read_config
+from minivae.runs.directory import RunDirectory, next_run_path
 from minivae.runs.errors import RunError
 from tests.training.child_run import ROOT
 
@@ -133,13 +133,3 @@ def test_run_names_count_up(tmp_path):
     (tmp_path / "digits-1").mkdir()
     (tmp_path / "digits-2").mkdir()
     assert next_run_path("digits", tmp_path) == tmp_path / "digits-3"
-
-
-def test_configuration_files(tmp_path):
-    assert read_config(tmp_path) is None
-    with RunDirectory(tmp_path / "run", resume=False) as directory:
-        directory.write_config({"model": {"c": 0.1}})
-        assert directory.read_config() == {"model": {"c": 0.1}}
-    (tmp_path / "run" / "config.json").write_text('{"model"')
-    with pytest.raises(RunError, match="damaged"):
-        read_config(tmp_path / "run")

@@ -28,7 +28,7 @@ def test_names_and_keys_are_inverses(tmp_path):
 def test_the_newest_and_the_best_are_kept(store):
     for epoch in range(1, 7):
         save(store, (epoch, 0), best=epoch == 2)
-    assert store.keys() == [(2, 0), (5, 0), (6, 0)]
+    assert store.numbered() == [(2, 0), (5, 0), (6, 0)]
     assert store.load("best").tensors["W"][0, 0] == 2
     assert store.load("last").tensors["W"][0, 0] == 6
     for name, value in (("best", 2), ("last", 6)):
@@ -41,9 +41,9 @@ def test_checkpoints_inside_an_epoch_cost_no_finished_one(store):
     save(store, (2, 0))
     for update in (10, 20, 30):
         save(store, (2, update))
-    assert store.keys() == [(1, 0), (2, 0), (2, 20), (2, 30)]
+    assert store.numbered() == [(1, 0), (2, 0), (2, 20), (2, 30)]
     save(store, (3, 0))
-    assert store.keys() == [(2, 0), (3, 0)]
+    assert store.numbered() == [(2, 0), (3, 0)]
 
 
 def test_a_damaged_newest_one_is_passed_over_and_named(store):
@@ -126,7 +126,7 @@ def test_leftovers_of_a_killed_run_are_removed(store):
     (store.directory / "epoch-0002.safetensors.tmp").write_bytes(b"half")
     store.clean()
     assert not list(store.directory.glob("*.tmp"))
-    assert store.keys() == [(1, 0)]
+    assert store.numbered() == [(1, 0)]
 
 
 def test_without_hard_links_a_copy_is_made(store, monkeypatch):

@@ -82,7 +82,7 @@ def adam_v4(theta, grad, m, v, lr, beta1, beta2, eps, t):
     _pass(theta, grad, m, v, *(np.float32(c) for c in constants))
 
 
-@LADDER.version()
+@LADDER.version(chosen=True)
 def adam_v5(theta, grad, m, v, lr, beta1, beta2, eps, t):
     """chosen: the same pass, shared out among the team of threads"""
     chosen("adam_update")(theta, grad, m, v, lr, beta1, beta2, eps, t)

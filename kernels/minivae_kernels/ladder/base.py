@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ Args = tuple[Any, ...]
 @dataclass(frozen=True)
 class Version:
     """One rung. `part`: a slow one is timed on 1 / part of the rows and its time scaled up.
+    rough: how many times what rounding allows it may be off, where it loses digits by design.
 
     prepare lays the op's arguments out beforehand, untimed; finish turns the result back. What a
     version needs that way, the training step has for nothing, and its docstring says so.
@@ -25,6 +27,12 @@ class Version:
     part: int
     prepare: Callable[..., Args]
     finish: Callable[[Any, Args], Any]
+    rough: float = 1.0
+    kernel: str = ""  # the op, where the rung is the kernel that the product runs
+
+    def bound(self, threads: int | None = None) -> Callable[..., Any]:
+        """What is timed: the function, or the chosen kernel itself, looked up once."""
+        return chosen(self.kernel, threads) if self.kernel else self.call
 
     def __call__(self, *args: Any) -> Any:
         """The op's result on the op's arguments."""
@@ -56,10 +64,14 @@ class Ladder:
     versions: list[Version] = field(default_factory=list)
 
     def version(
-        self, part: int = 1, prepare: Callable[..., Args] = _as_is,
+        self, part: int = 1, *, rough: float = 1.0, chosen: bool = False,
+        prepare: Callable[..., Args] = _as_is,
         finish: Callable[[Any, Args], Any] = _keep,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # fmt: skip
-        """Put a function on the next rung; its docstring's first line is the idea."""
+        """Put a function on the next rung; its docstring's first line is the idea.
+
+        chosen: it only calls the kernel that the product runs, which is then timed itself.
+        """
 
         def add(call: Callable[..., Any]) -> Callable[..., Any]:
             number, name = len(self.versions), call.__name__
@@ -68,15 +80,17 @@ class Ladder:
             idea = (call.__doc__ or "").strip().split("\n")[0].rstrip(".")
             if not idea:
                 raise ValueError(f"{name} needs a docstring: one line on what it changes")
-            self.versions.append(Version(number, call, idea, part, prepare, finish))
+            kernel = self.op if chosen else ""
+            self.versions.append(Version(number, call, idea, part, prepare, finish, rough, kernel))
             return call
 
         return add
 
 
-def chosen(op: str) -> Callable[..., Any]:
+@functools.cache
+def chosen(op: str, threads: int | None = None) -> Callable[..., Any]:
     """The kernel that the product runs for an op: bound here, so that it is never a copy."""
     import minivae_kernels
 
-    kernel: Callable[..., Any] = minivae_kernels.load("numba")[op]
+    kernel: Callable[..., Any] = minivae_kernels.load("numba", threads)[op]
     return kernel

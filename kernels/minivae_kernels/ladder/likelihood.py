@@ -23,7 +23,7 @@ LADDER = Ladder(op="bernoulli_nll_grad", unit="pixel", rows=128, inputs=_inputs,
                 work=lambda args: args[1].size)  # fmt: skip
 
 
-@LADDER.version(part=64)
+@LADDER.version(part=64, rough=100)  # one float32 sum over 784 pixels
 def likelihood_v0(dnll, logits, x):
     """a Python loop over the pixels, from the formula: softplus(a) - x a and s(a) - x"""
     nll, dlogits = np.zeros(dnll.shape, np.float32), np.empty_like(logits)
@@ -58,7 +58,7 @@ def likelihood_v2(dnll, logits, x):
     return e.sum(axis=-1), s
 
 
-@LADDER.version()
+@LADDER.version(rough=100)
 @njit(error_model="numpy")
 def likelihood_v3(dnll, logits, x):
     """one compiled pass: no temporaries, but exp and log1p are calls, one pixel at a time"""
@@ -98,7 +98,7 @@ def _total(terms):
     return parts.sum() + terms[16 * n :].sum()
 
 
-@LADDER.version()
+@LADDER.version(rough=10)  # 16 float32 sums
 @njit(error_model="numpy")
 def likelihood_v4(dnll, logits, x):
     """polynomials that are inlined, on slices that start at 0: sixteen pixels at a time"""
@@ -112,7 +112,7 @@ def likelihood_v4(dnll, logits, x):
     return nll, dlogits
 
 
-@LADDER.version()
+@LADDER.version(chosen=True)
 def likelihood_v5(dnll, logits, x):
     """chosen: the same pass with the rows shared out among the team of threads"""
     return chosen("bernoulli_nll_grad")(dnll, logits, x)

@@ -163,7 +163,7 @@ def product_v5(x, w, bias, y, rows, inputs, outputs):
     return y
 
 
-@LADDER.version()
+@LADDER.version(chosen=True)
 def product_v6(x, W, b):
     """chosen: as an op, which packs plain arrays, then runs that tile on the team of threads"""
     return chosen("dense_forward")(x, W, b)

@@ -6,21 +6,23 @@ import math
 
 import pytest
 from minivae_kernels import Unavailable
-from minivae_kernels.gpu import bench
 from minivae_kernels.gpu.host_device import HostDevice
+
+from benchmarks import bandwidth
+from benchmarks.__main__ import main
 
 
 def test_every_kernel_is_measured(device: HostDevice) -> None:
-    rows = bench.measure(device, rows=3, rounds=1, repeats=1)
+    rows = bandwidth.measure(device, rows=3, rounds=1, repeats=1)
     assert len({row["kernel"] for row in rows}) == len(rows) == 11
     for row in rows:
         assert row["seconds"] > 0 and math.isfinite(row["share"])
-    assert "mean nothing" in bench.header(device)["card"]
+    assert "mean nothing" in bandwidth.header(device)["card"]
     device.check_guards()
 
 
 def test_bytes_are_those_that_must_move(device: HostDevice) -> None:
-    counted = {kernel.name: kernel.bytes for kernel in bench.kernels(device, 5)}
+    counted = {kernel.name: kernel.bytes for kernel in bandwidth.kernels(device, 5)}
     assert counted["bernoulli_nll_grad"] == 3 * 5 * 784 * 4  # logits, x in; dlogits out
     assert counted["gather_binarise"] == 5 * 784 * (1 + 4)
     assert counted["adam_update"] == 7 * 5 * 784 * 4  # four in, three out
@@ -33,5 +35,5 @@ def test_without_a_card_one_line(
         raise Unavailable("CuPy is not installed: pip install it")
 
     monkeypatch.setattr("minivae_kernels.gpu.faults.import_cupy", none_here)
-    assert bench.main([]) == 1
-    assert capsys.readouterr().err.strip() == "CuPy is not installed: pip install it"
+    assert main(["bandwidth"]) == 2
+    assert capsys.readouterr().err.strip() == "error: CuPy is not installed: pip install it"

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_cupy import FakeCupy
-from minivae_kernels.gpu import bench
 
 from benchmarks import gate
+from benchmarks.__main__ import main
 from benchmarks.cases import parse_arch
 from benchmarks.worker import Worker
 
@@ -22,7 +22,7 @@ from benchmarks.worker import Worker
 def test_bandwidth(cupy: FakeCupy, capsys: pytest.CaptureFixture[str], form: str) -> None:
     """Every kernel recorded as a graph; what it allocated lives as long as the graph."""
     cupy.allocating_captures = True  # CuPy's pool serves a capture (begin_capture's relaxed mode)
-    assert bench.main(["--rows", "3", *([form] if form else [])]) == 0
+    assert main(["bandwidth", "--rows", "3", *([form] if form else [])]) == 0
     out = capsys.readouterr().out
     if form:
         facts = json.loads(out)
@@ -34,7 +34,7 @@ def test_bandwidth(cupy: FakeCupy, capsys: pytest.CaptureFixture[str], form: str
 
 def test_out_of_memory_is_one_line(cupy: FakeCupy, capsys: pytest.CaptureFixture[str]) -> None:
     cupy.pool.total = 1 << 20
-    assert bench.main(["--rows", "4096"]) == 1
+    assert main(["bandwidth", "--rows", "4096"]) == 2
     err = capsys.readouterr().err
     assert "does not fit on the card" in err and "nvidia-smi" in err and err.count("\n") == 1
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import install
 from fake_cupy import FakeCupy
-from minivae_kernels.gpu import bench, faults
+from minivae_kernels.gpu import faults
 from minivae_kernels.gpu.buffers import WORKSPACES
 
 from benchmarks.__main__ import main as benchmarks_main
@@ -142,8 +142,8 @@ def test_every_way_in(
         assert out == ""
         is_one_line(err, words)
     assert not Path("new").exists()
-    assert bench.main([]) == 1
-    is_one_line(capsys.readouterr().err, words, start="")
+    assert benchmarks_main(["bandwidth"]) == 2
+    is_one_line(capsys.readouterr().err, words)
     for command in (["ops", "relu_forward"], ["step", "--batch", "9"], ["ladder"]):
         assert benchmarks_main([*command, "--backend", "cupy", "--no-store"]) == 2
         is_one_line(capsys.readouterr().err, words)

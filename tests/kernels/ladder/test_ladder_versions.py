@@ -10,7 +10,7 @@ pytest.importorskip("numba")
 from minivae_kernels.ladder import NAMES, Ladder, Version, load
 
 from benchmarks import ladders
-from benchmarks.gate import GateError
+from minivae.racing.gate import GateError
 
 RUNGS = [(name, k) for name in NAMES for k in range(len(load(name).versions))]
 
@@ -19,7 +19,8 @@ RUNGS = [(name, k) for name in NAMES for k in range(len(load(name).versions))]
 @pytest.mark.parametrize("rows", [1, 7])
 def test_a_rung_agrees_with_the_float64_reference(name: str, k: int, rows: int) -> None:
     ladder = load(name)
-    assert ladders.gate(ladder, ladder.versions[k], seed=rows, rows=rows) <= ladders.TOL
+    version = ladder.versions[k]
+    assert ladders.gate(ladder, version, seed=rows, rows=rows) <= version.rough
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -86,4 +87,4 @@ def test_a_cheating_rung_is_thrown_out(cheat) -> None:  # type: ignore[no-untype
     with pytest.raises(GateError):
         ladders.gate(tiny(), version, seed=1)
     honest = Version(0, np.tanh, "honest", 1, lambda *a: a, lambda r, a: r)
-    assert ladders.gate(tiny(), honest, seed=1) < 1e-6
+    assert ladders.gate(tiny(), honest, seed=1) <= 1

@@ -23,8 +23,9 @@ NOUGHT, STEP, TWO = np.int64(0), np.int64(PANEL), np.int64(2)
 DEPTH = 128  # k at a time: 128 x 32 floats, a panel's part of 16 KiB, half the first-level cache
 
 if WIDTH == 16:
-    tile_12, tile_8, tile_4, tile_2, tile_1 = (make_tile(r, 32, False) for r in (12, 8, 4, 2, 1))
-    half_12, half_8, half_4, half_2, half_1 = (make_tile(r, 16, False) for r in (12, 8, 4, 2, 1))
+    # Few shapes, since each costs compiling: twelve rows, and what is left by fours and ones.
+    tile_12, tile_4, tile_1 = (make_tile(r, 32, False) for r in (12, 4, 1))
+    half_4, half_1 = (make_tile(r, 16, False) for r in (4, 1))
     across_8, across_half_8 = make_tile(8, 32, True), make_tile(8, 16, True)
 
     @inner
@@ -38,50 +39,27 @@ if WIDTH == 16:
                     a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
                 )
                 r += 12
-            if rows - r >= 8:
-                tile_8(
-                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
-                )
-                r += 8
-            if rows - r >= 4:
+            while rows - r >= 4:
                 tile_4(
                     a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
                 )
                 r += 4
-            if rows - r >= 2:
-                tile_2(
-                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
-                )
-                r += 2
-            if rows - r >= 1:
+            while rows - r >= 1:
                 tile_1(
                     a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
                 )
+                r += 1
         else:
-            while rows - r >= 12:
-                half_12(
-                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
-                )
-                r += 12
-            if rows - r >= 8:
-                half_8(
-                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
-                )
-                r += 8
-            if rows - r >= 4:
+            while rows - r >= 4:
                 half_4(
                     a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
                 )
                 r += 4
-            if rows - r >= 2:
-                half_2(
-                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
-                )
-                r += 2
-            if rows - r >= 1:
+            while rows - r >= 1:
                 half_1(
                     a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
                 )
+                r += 1
 
     @inner
     def multiply_across(a, a0, b, b0, c, c0, s, s0, s_row, rows, depth, halves):
@@ -95,7 +73,7 @@ if WIDTH == 16:
 
 else:
     # AVX2 has 16 registers: 6 x 16 takes 12 for sums, 2 for B, 1 for A. Four lanes: 6 x 16 too.
-    half_6, half_4, half_2, half_1 = (make_tile(r, 16, False) for r in (6, 4, 2, 1))
+    half_6, half_2, half_1 = (make_tile(r, 16, False) for r in (6, 2, 1))
     across_half_4 = make_tile(4, 16, True)
 
     @inner
@@ -109,12 +87,7 @@ else:
                     a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth
                 )
                 r += 6
-            if rows - r >= 4:
-                half_4(
-                    a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth
-                )
-                r += 4
-            if rows - r >= 2:
+            while rows - r >= 2:
                 half_2(
                     a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth
                 )

@@ -7,6 +7,14 @@ from minivae_kernels.cpu.compile.simd import PANEL, copy_panel_row
 
 
 @inner
+def copy(source, target):
+    """target = source, of equal length. A slice set to a slice would be compiled with the text of
+    an error about their shapes: 2 s."""
+    for i in range(len(target)):
+        target[i] = source[i]
+
+
+@inner
 def pack_rows(plain, columns, low, high, packed, p0, stride):
     """Rows low … high of a row-major matrix into panels; padding is left as it is."""
     full = columns // PANEL
@@ -17,7 +25,7 @@ def pack_rows(plain, columns, low, high, packed, p0, stride):
         if full * PANEL < columns:
             a, b = source + full * PANEL, p0 + full * stride + r * PANEL
             n = columns - full * PANEL
-            packed[b : b + n] = plain[a : a + n]
+            copy(plain[a : a + n], packed[b : b + n])
 
 
 @inner
@@ -30,4 +38,4 @@ def unpack_rows(packed, p0, rows, panel, plain, columns, first):
             copy_panel_row(packed, p0 + r * PANEL, plain, target)
         else:
             a = p0 + r * PANEL
-            plain[target : target + left] = packed[a : a + left]
+            copy(packed[a : a + left], plain[target : target + left])

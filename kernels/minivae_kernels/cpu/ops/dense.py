@@ -22,7 +22,7 @@ from minivae_kernels.cpu.gemm.matmul import (
     multiply,
     weight_blocks,
 )
-from minivae_kernels.cpu.gemm.pack import pack_rows, unpack_rows
+from minivae_kernels.cpu.gemm.pack import copy, pack_rows, unpack_rows
 from minivae_kernels.cpu.ops.activations import (
     ACTIVATIONS,
     relu_gradient_from_output,
@@ -32,7 +32,7 @@ from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
 from minivae_kernels.cpu.ops.elementwise import gradient_op
 from minivae_kernels.cpu.threads.barrier import barrier, share
 from minivae_kernels.cpu.threads.count import team_for
-from minivae_kernels.cpu.threads.partition import next_piece, product_deal
+from minivae_kernels.cpu.threads.partition import OWN, next_piece, product_deal
 from minivae_kernels.cpu.threads.pool import run
 
 SCRATCH = DEPTH * PANEL + BLOCK  # floats for each thread
@@ -65,10 +65,10 @@ def forward_kernel(
     low, high = share(inputs, member, team)
     pack_rows(W, outputs, low, high, space, w0, w_panel)
     if member == 0:
-        space[b0 : b0 + outputs] = bias
+        copy(bias, space[b0 : b0 + outputs])
     barrier(sync, team)
     crew = (sync, member, team)
-    turn, k = next_piece(crew, firsts[0], 0)
+    turn, k = next_piece(crew, firsts[0], OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         a, c = x0 + first * PANEL, y0 + panel * y_panel + first * PANEL
@@ -109,7 +109,7 @@ def input_kernel(
     pack_rows(W, outputs, low, high, space, w0, w_panel)
     barrier(sync, team)
     crew = (sync, member, team)
-    turn, k = next_piece(crew, firsts[0], 0)
+    turn, k = next_piece(crew, firsts[0], OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         c = dx0 + panel * dx_panel + first * PANEL
@@ -148,7 +148,7 @@ def params_kernel(member, team, sync, dy, x, dW, db, rows, inputs, outputs, spac
                 NOUGHT, np.int64(1), rows, TWO,
             )  # fmt: skip
             n = min(PANEL, outputs - panel * PANEL)
-            db[panel * PANEL : panel * PANEL + n] = scratch[s0 : s0 + n]
+            copy(scratch[s0 : s0 + n], db[panel * PANEL : panel * PANEL + n])
 
 
 _local = threading.local()

@@ -14,6 +14,7 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.by_address import ARRAY, address_of, call
 from minivae_kernels.cpu.compile.decorators import entry
+from minivae_kernels.cpu.gemm.pack import copy
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh
 from minivae_kernels.cpu.threads.barrier import barrier, share
 from minivae_kernels.cpu.threads.count import team_for
@@ -61,7 +62,7 @@ def map_kernel(member, team, sync, loop, x, y):
         low, high = share(len(x), member, team)
         for first in range(low, high, CHUNK):
             last = min(first + CHUNK, high)
-            y[first:last] = x[first:last]
+            copy(x[first:last], y[first:last])
             call(loop, (y[first:last],))
 
 
@@ -72,7 +73,7 @@ def gradient_kernel(member, team, sync, loop, dy, x, dx):
         low, high = share(len(x), member, team)
         for first in range(low, high, CHUNK):
             last = min(first + CHUNK, high)
-            dx[first:last] = dy[first:last]
+            copy(dy[first:last], dx[first:last])
             call(loop, (dx[first:last], x[first:last]))
 
 

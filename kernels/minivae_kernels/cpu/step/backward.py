@@ -35,7 +35,7 @@ from minivae_kernels.cpu.step.tables import (
     Y_PANEL,
     Z_PANEL,
 )
-from minivae_kernels.cpu.threads.partition import next_piece
+from minivae_kernels.cpu.threads.partition import OWN, next_piece
 
 f32 = np.float32
 
@@ -44,7 +44,7 @@ f32 = np.float32
 def hidden_backward(crew, pieces, firsts, s, own, layer, before):
     """The gradient before the activation that feeds `layer`: (dy Wᵀ) f'(a)."""
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         dx0 = input_gradient(s, own, layer, panel, first, count, s.zeros)
@@ -58,7 +58,7 @@ def heads_backward(crew, pieces, firsts, s, own):
     outlined()
     depth = s.config[DEPTH]
     mu, logvar, before = s.layers[depth], s.layers[depth + 1], s.layers[depth - 1]
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         input_gradient(s, own, mu, panel, first, count, s.zeros)
@@ -91,7 +91,7 @@ def deactivate(s, before, panel, first, count, dx0):
 def latent_backward(crew, pieces, firsts, s, own, batch):
     """From the decoder's first layer to both heads' gradients."""
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         latent_rows_backward(s, own, pieces[k, 1], pieces[k, 2], batch)
         turn, k = next_piece(crew, firsts, turn)

@@ -22,7 +22,7 @@ from minivae_kernels.cpu.step.tables import (
     LATENT_PANEL,
     Z_PANEL,
 )
-from minivae_kernels.cpu.threads.partition import next_piece
+from minivae_kernels.cpu.threads.partition import OWN, next_piece
 
 f32, u32 = np.float32, np.uint32
 EPS, BINARISE = 2, 3  # the streams of the contract
@@ -33,7 +33,7 @@ GATHER, NOISE = range(2)  # kinds of pieces
 @inner
 def prepare(crew, pieces, firsts, s, own, batches, update):
     """A batch and its noise."""
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         low, high = pieces[k, 1], pieces[k, 1] + pieces[k, 2]
         if pieces[k, 0] == GATHER:

@@ -14,6 +14,7 @@ from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, outlined, sum_rows
 from minivae_kernels.cpu.gemm.live import forward_live_panel, list_rows
 from minivae_kernels.cpu.gemm.matmul import NOUGHT, forward_panel, halves_of
+from minivae_kernels.cpu.gemm.pack import copy
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.latent import LOGVAR_BOUND
 from minivae_kernels.cpu.step.tables import (
@@ -40,7 +41,7 @@ from minivae_kernels.cpu.step.tables import (
     Y_PANEL,
     Z_PANEL,
 )
-from minivae_kernels.cpu.threads.partition import group_size, next_piece
+from minivae_kernels.cpu.threads.partition import OWN, group_size, next_piece
 
 f32 = np.float32
 LATENT, LISTS = range(2)  # kinds of pieces
@@ -64,7 +65,7 @@ def activate(s, layer, y0, n):
     w = s.space
     if layer[KEPT0] != layer[Y0]:
         a0 = y0 + layer[KEPT0] - layer[Y0]
-        w[a0 : a0 + n] = w[y0 : y0 + n]
+        copy(w[y0 : y0 + n], w[a0 : a0 + n])
     call(s.config[ACTIVATE], (w[y0 : y0 + n],))
 
 
@@ -72,7 +73,7 @@ def activate(s, layer, y0, n):
 def hidden_forward(crew, pieces, firsts, s, layer):
     """h = f(x W + b) of a hidden layer."""
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         activate(s, layer, dense_rows(s, layer, panel, first, count), count * PANEL)
@@ -84,7 +85,7 @@ def data_forward(crew, pieces, firsts, s, layer):
     """The same for the layer that reads the data, whose zeros are left out."""
     outlined()
     w, p = s.space, s.theta
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         y0 = layer[Y0] + panel * layer[Y_PANEL] + first * PANEL
@@ -101,7 +102,7 @@ def data_forward(crew, pieces, firsts, s, layer):
 def latent_forward(crew, pieces, firsts, s, batch):
     """Both heads, the bounded log-variance, z and the KL; beside them, the data's lists of rows."""
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         if pieces[k, 0] == LISTS:
             list_rows(s.masks, s.by_feature, batch, pieces[k, 1])
@@ -161,7 +162,7 @@ def output_forward(crew, pieces, firsts, s, own, batch, precision):
     layer = s.layers[2 * s.config[DEPTH] + 2]
     size = group_size(rows)
     groups = (rows + size - 1) // size
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, last = pieces[k, 0], pieces[k, 1], pieces[k, 1] + pieces[k, 2]
         dense_rows(s, layer, panel, first, last - first)

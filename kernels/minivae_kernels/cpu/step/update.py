@@ -36,7 +36,7 @@ from minivae_kernels.cpu.step.tables import (
     X0,
     X_PANEL,
 )
-from minivae_kernels.cpu.threads.partition import next_piece
+from minivae_kernels.cpu.threads.partition import OWN, next_piece
 
 f32 = np.float32
 
@@ -52,7 +52,7 @@ def descend(s, a, n, grad, constants):
 def update(crew, pieces, firsts, s, own, batch, constants):
     """Blocks of every layer: weight gradient, optimiser; biases with a panel's first block."""
     outlined()
-    turn, k = next_piece(crew, firsts, 0)
+    turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         update_blocks(s, own, pieces[k, 0], pieces[k, 1], pieces[k, 2], batch, constants)
         turn, k = next_piece(crew, firsts, turn)

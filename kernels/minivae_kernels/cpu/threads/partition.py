@@ -28,6 +28,7 @@ from minivae_kernels.cpu.threads.barrier import (
 # panels of weights pass by: 47 GFLOP/s without, 87 with it, at 4096 x 784 x 400 (one Zen 4 core,
 # whose peak is 115).
 RUN = 256
+OWN = np.int64(0)  # whose pieces come first; a plain 0 would be a type of its own to the compiler
 Piece = tuple[int, int, int]  # of a product: panel, first row, rows
 Deal = tuple[np.ndarray, np.ndarray]  # pieces (n, 3), and for each phase where shares begin
 
@@ -117,8 +118,8 @@ def take(sync, word, phase, count):
 def next_piece(crew, firsts, turn):
     """The next piece for a member -> (turn, its number); the number is -1 when all are taken.
 
-    crew: (sync, member, team). `turn` says whose pieces are looked through: 0, the member's own,
-    when a phase begins.
+    crew: (sync, member, team). `turn` says whose pieces are looked through: OWN when a
+    phase begins.
     """
     sync, member, team = crew
     phase = atomic_load(sync, GENERATION)

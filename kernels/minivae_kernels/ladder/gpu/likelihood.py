@@ -34,7 +34,7 @@ def ladder(device: Any) -> Ladder:
         s = xp.where(logits > 0, np.float32(1), t) / (1 + t)
         return nll, dnll[..., None] * (s - x)
 
-    @found.version()
+    @found.version(rough=100)  # one float32 sum over a row
     def likelihood_v1(dnll: Array, logits: Array, x: Array) -> tuple[Array, Array]:
         """three kernels of one thread a number, or one a row: intermediate results stay inside"""
         rows, B, D = sizes(logits)
@@ -46,7 +46,7 @@ def ladder(device: Any) -> Ladder:
         launcher.flat("nll_slope_rung", n, (dnll, logits, x, da, n, B * D, D), np.float32)
         return nll, da
 
-    @found.version()
+    @found.version(rough=100)
     def likelihood_v2(dnll: Array, logits: Array, x: Array) -> tuple[Array, Array]:
         """loss and gradient in one kernel: one exponential and one reading serve both"""
         rows, B, D = sizes(logits)

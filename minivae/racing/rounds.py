@@ -1,0 +1,230 @@
+"""The race itself: rounds in random order, every block judged, one contestant twice (A against A).
+
+A contestant that is wrong, raises, hangs or crashes leaves with a row that says why; the others'
+rows are kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minivae.racing.gate import GateError, judge
+from minivae.racing.lane import STATES, Block, Buffers
+from minivae.racing.load import Watch
+from minivae.racing.problem import Args, Problem
+from minivae.racing.stand import Stand, StandError
+from minivae.racing.statistics import SAME, StopRule, median_interval, percentiles, verdict
+
+AGAIN = " again"  # the baseline's second entry
+GATE_SHARE = 0.5  # of the race's time; beyond it, blocks to be judged are drawn
+DRAWN = 0.25
+RULE = StopRule(seconds=20.0)
+
+
+@dataclass
+class Options:
+    """states: how a call is met: "hot" (always), "woken" after a sleep, "cold" caches.
+
+    repeats: how often a race beside other work is run again. parts: contestants too slow for the
+    whole problem: name -> (a smaller one, by how much its time is scaled up).
+    """
+
+    rule: StopRule = RULE
+    states: tuple[str, ...] = ("hot",)
+    seed: int = 0
+    repeats: int = 0
+    parts: Mapping[str, tuple[Problem, float]] = field(default_factory=dict)
+    say: Callable[[str], None] = lambda text: None
+
+
+@dataclass
+class Result:
+    """rows: one a contestant. margin: by how much a ratio must differ from 1 to say so."""
+
+    problem: str
+    rows: list[dict[str, Any]]
+    stop: str
+    margin: float
+    load: dict[str, Any] = field(default_factory=dict)
+    a_a: dict[str, Any] | None = None
+    roof: dict[str, Any] | None = None
+
+    def row(self, name: str) -> dict[str, Any]:
+        """One contestant's row; KeyError for a stranger."""
+        return next(r for r in self.rows if r["name"] == name)
+
+    def __str__(self) -> str:
+        from minivae.racing.text import table
+
+        return table(self)
+
+
+class Race:
+    """Contestants on one problem. `makers` open a contestant's stand; they may raise."""
+
+    def __init__(
+        self, problem: Problem, makers: Mapping[str, Callable[[], Stand]], options: Options
+    ) -> None:
+        self.problem, self.makers, self.options = problem, makers, options
+        self.rng = np.random.default_rng(options.seed)
+        self.stands: dict[str, Stand] = {}
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.samples: dict[str, dict[str, list[float]]] = {}
+        self.gating = 0.0
+        self.kept: tuple[tuple[Problem, int], Buffers] | None = None
+        self.opened: list[Stand] = []
+        self.begin = time.perf_counter()
+
+    def run(self) -> tuple[dict[str, dict[str, Any]], str]:
+        """(rows by name, why it stopped)."""
+        try:
+            for name, make in self.makers.items():
+                self.rows[name] = {"name": name}
+                self._guard(name, self._enter, name, make)
+            why = self._rounds()
+            for name in list(self.stands):  # and once more, after the last round
+                self._guard(name, self._block, name, 10**6, "hot", float(self.rng.random()), True)
+        finally:
+            self.used = sum(stand.seconds_used() for stand in self.stands.values())
+            for stand in self.opened:
+                stand.close()
+        for name in self.stands:
+            self._summarise(name)
+        return self.rows, why
+
+    def _enter(self, name: str, make: Callable[[], Stand]) -> None:
+        stand = make()
+        self.opened.append(stand)
+        self.rows[name]["first_call_us"] = 1e6 * stand.warm()
+        self.stands[name] = stand
+        self.samples[name] = {state: [] for state in self.options.states}
+
+    def _guard(self, name: str, act: Callable[..., Any], *args: Any) -> Any:
+        """Run one stage of one contestant; whatever it fails with costs its own row only."""
+        try:
+            return act(*args)
+        except Exception as error:
+            line = " ".join(str(error).split()) or "no message"
+            known = isinstance(error, (GateError, StandError, ValueError))
+            self.rows[name]["failed"] = line if known else f"{type(error).__name__}: {line}"
+            self.options.say(f"{name}: OUT, {self.rows[name]['failed']}")
+            self.stands.pop(name, None)
+            return None
+
+    def _rounds(self) -> str:
+        self.begin, number, why = time.perf_counter(), 0, "nobody is left"
+        while self.stands:
+            number += 1
+            share = float(self.rng.random())
+            for name in self.rng.permutation(list(self.stands)):
+                self._guard(str(name), self._turn, str(name), number, share)
+            hot = [self.samples[name]["hot"] for name in self.stands]
+            why = self.options.rule.reason(hot, time.perf_counter() - self.begin) if hot else why
+            if hot and why:
+                return why
+        return "nobody is left"
+
+    def _turn(self, name: str, number: int, share: float) -> None:
+        for state in self.options.states:
+            at = len(STATES) * number + STATES.index(state)
+            found = self._block(name, at, state, share, number == 1)
+            self.samples[name][state].append(1e6 * found.seconds * self._part(name)[1])
+
+    def _block(self, name: str, number: int, state: str, share: float, sure: bool) -> Block:
+        """One block; judged always as long as judging takes less time than racing."""
+        found = self.stands[name].block(number, state, share)
+        if found.fault:
+            raise GateError(found.fault)
+        elapsed = time.perf_counter() - self.begin
+        if sure or self.gating <= GATE_SHARE * elapsed or self.rng.random() < DRAWN:
+            begin = time.perf_counter()
+            problem = self._part(name)[0]
+            error = judge(problem, self._arguments(problem, number, found), found.got)
+            row = self.rows[name]
+            row["error"] = max(error, row.get("error", 0.0))
+            row["judged"] = row.get("judged", 0) + 1
+            self.gating += time.perf_counter() - begin
+        return found
+
+    def _part(self, name: str) -> tuple[Problem, float]:
+        return self.options.parts.get(name, (self.problem, 1.0))
+
+    def _arguments(self, problem: Problem, number: int, found: Block) -> Args:
+        """The judged call's arguments, made here; what the op changes is what it was before."""
+        if self.kept is None or self.kept[0] != (problem, number):
+            self.kept = ((problem, number), Buffers(problem, number))
+        args = list(self.kept[1].expected(found.at))
+        for k, a in zip(problem.mutates, found.before, strict=True):
+            args[k] = a
+        return tuple(args)
+
+    def _summarise(self, name: str) -> None:
+        samples = self.samples[name]
+        if not samples["hot"]:
+            return
+        interval = median_interval(samples["hot"])
+        self.rows[name] |= {
+            "us": {state: percentiles(s) for state, s in samples.items()},
+            "interval_us": [b if np.isfinite(b) else None for b in interval[:2]],
+            "n": len(samples["hot"]),
+            "samples_us": [round(s, 4) for s in samples["hot"]],
+        }
+
+
+def run_race(
+    problem: Problem,
+    makers: Mapping[str, Callable[[], Stand]],
+    *,
+    baseline: str,
+    options: Options | None = None,
+    against: tuple[str, ...] = (),
+) -> Result:
+    """Race everybody, the baseline twice; each is judged against `against` (the baseline).
+
+    A race beside other work is flagged, and run again as often as the options allow; the calmest
+    is kept.
+    """
+    options = options or Options()
+    entered = dict(makers)
+    if baseline in entered:
+        entered[baseline + AGAIN] = entered[baseline]
+    calmest: Result | None = None
+    for turn in range(options.repeats + 1):
+        found = _once(problem, entered, baseline, options, against or (baseline,))
+        found.load["repeated"] = turn
+        if calmest is None or found.load.get("other_cores", 0) < calmest.load["other_cores"]:
+            calmest = found
+        if not calmest.load["busy"]:
+            break
+        if turn < options.repeats:
+            options.say(f"{calmest.load['busy']}: the race is run again")
+    assert calmest is not None
+    return calmest
+
+
+def _once(
+    problem: Problem, entered: Mapping[str, Callable[[], Stand]], baseline: str,
+    options: Options, against: tuple[str, ...],
+) -> Result:  # fmt: skip
+    watch, began = Watch(), time.process_time()
+    race = Race(problem, entered, options)
+    rows, why = race.run()
+    load = watch.report(race.used + time.process_time() - began)
+    timed = {name: row for name, row in rows.items() if "us" in row and "failed" not in row}
+    margin, twice = SAME, None
+    if baseline in timed and baseline + AGAIN in timed:
+        twice = verdict(*(timed[n]["samples_us"] for n in (baseline, baseline + AGAIN)))
+        margin = max(SAME, abs(twice["ratio"] - 1), abs(1 / twice["ratio"] - 1))
+        timed[baseline + AGAIN]["a_a"] = twice
+    for row in timed.values():
+        row["against"] = {
+            rival: verdict(row["samples_us"], timed[rival]["samples_us"], margin)
+            for rival in against
+            if rival in timed and rival != row["name"]
+        }
+    return Result(problem.name, list(rows.values()), why, margin, load, twice)

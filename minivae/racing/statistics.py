@@ -1,0 +1,165 @@
+"""Percentiles, exact intervals, when to stop, and the verdict between two contestants of a race.
+
+Nothing here assumes a distribution. The interval of a median is made of two order statistics,
+whose coverage is a binomial sum: for 15 samples the 4th and the 12th enclose the median with
+probability 0.965, whatever the samples' distribution (Conover, Practical Nonparametric
+Statistics, 3rd edition, section 3.2).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+SAME = 0.02  # ratios within 2 % of one are called the same
+CONFIDENCE = 0.95
+LEAST_ROUNDS = 15
+
+
+class Interval(NamedTuple):
+    """An interval that holds the median with probability `coverage`; infinite if n is too small."""
+
+    low: float
+    high: float
+    coverage: float
+
+
+def percentiles(samples: Sequence[float]) -> dict[str, float]:
+    """p20, p50, p80 and p99 of the samples, in the samples' unit."""
+    if len(samples) == 0:
+        raise ValueError("no samples: nothing was timed")
+    return {f"p{q}": float(np.percentile(samples, q)) for q in (20, 50, 80, 99)}
+
+
+def ranks(n: int, confidence: float = CONFIDENCE) -> tuple[int, float]:
+    """(k, coverage): the k-th smallest and k-th largest of n enclose the median that surely.
+
+    The largest k, so the shortest interval; k = 0 where n samples cannot reach the confidence.
+    """
+    tail, best, coverage = 0.0, 0, 0.0
+    for k in range(1, n // 2 + 1):
+        tail += math.comb(n, k - 1) / 2**n
+        if 1 - 2 * tail < confidence:
+            break
+        best, coverage = k, 1 - 2 * tail
+    return best, coverage
+
+
+def median_interval(samples: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """The exact order-statistic interval of the median; (-inf, inf) for fewer than six samples."""
+    k, coverage = ranks(len(samples), confidence)
+    if k == 0:
+        return Interval(-math.inf, math.inf, 1.0)
+    ordered = sorted(samples)
+    return Interval(float(ordered[k - 1]), float(ordered[-k]), coverage)
+
+
+def spread(samples: Sequence[float]) -> float:
+    """Half-width of the median's interval, relative to the median; inf where there is none."""
+    interval = median_interval(samples)
+    return float((interval.high - interval.low) / 2 / np.median(samples))
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> np.ndarray:
+    """theirs / ours, round by round: what slows a whole round cancels."""
+    n = min(len(ours), len(theirs))
+    if n == 0:
+        raise ValueError("no rounds in common: nothing to compare")
+    return np.asarray(theirs[:n], float) / np.asarray(ours[:n], float)
+
+
+def verdict(ours: Sequence[float], theirs: Sequence[float], margin: float = SAME) -> dict[str, Any]:
+    """Are we faster? The median of theirs / ours in the same rounds and its exact interval.
+
+    faster: surely more than 1 + margin; slower: surely less than 1 / (1 + margin); same: surely
+    in between; ambiguous: the interval straddles a boundary.
+    """
+    return judged(ratios(ours, theirs), margin)
+
+
+def judged(ratio: np.ndarray, margin: float = SAME) -> dict[str, Any]:
+    """The verdict of `verdict` on ratios that are there already."""
+    interval = median_interval(list(ratio))
+    high, low = 1 + margin, 1 / (1 + margin)
+    word = "ambiguous"
+    if interval.low > high:
+        word = "faster"
+    elif interval.high < low:
+        word = "slower"
+    elif interval.low >= low and interval.high <= high:
+        word = "same"
+    bounds = [b if math.isfinite(b) else None for b in interval[:2]]
+    return {"verdict": word, "ratio": float(np.median(ratio)), "interval": bounds, "n": len(ratio)}
+
+
+def unpaired(
+    ours: Sequence[float], theirs: Sequence[float], margin: float = SAME
+) -> dict[str, Any]:
+    """The verdict on two runs that were not interleaved: medians and their intervals apart.
+
+    Each median's interval is taken at 97.5 %, so that the quotient of their ends holds at 95 %.
+    """
+    a, b = (median_interval(s, 1 - (1 - CONFIDENCE) / 2) for s in (ours, theirs))
+    ratio = float(np.median(theirs) / np.median(ours))
+    known = all(math.isfinite(bound) for bound in (*a[:2], *b[:2]))
+    low, high = (b.low / a.high, b.high / a.low) if known else (-math.inf, math.inf)
+    word = "ambiguous"
+    if low > 1 + margin:
+        word = "faster"
+    elif high < 1 / (1 + margin):
+        word = "slower"
+    elif low >= 1 / (1 + margin) and high <= 1 + margin:
+        word = "same"
+    bounds = [low, high] if known else [None, None]
+    return {"verdict": word, "ratio": ratio, "interval": bounds}
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """Stop after `least` rounds once every median is known to `precision`, or when time is up."""
+
+    least: int = LEAST_ROUNDS
+    most: int = 60
+    precision: float = 0.01
+    seconds: float = 30.0
+
+    def reason(self, samples: Sequence[Sequence[float]], elapsed: float) -> str:
+        """Why to stop now, or an empty string to go on."""
+        n = min((len(s) for s in samples), default=0)
+        if elapsed > self.seconds and n >= 1:
+            return f"time limit {self.seconds:g} s"
+        if n < self.least:
+            return ""
+        if n >= self.most:
+            return f"{self.most} rounds"
+        if max(map(spread, samples)) <= self.precision:
+            return f"every median known to {self.precision:.0%}"
+        return ""
+
+
+def interleave(
+    blocks: dict[str, Callable[[int], float]], rule: StopRule, seed: int = 0
+) -> tuple[dict[str, list[float]], str]:
+    """Run every contestant once a round, in a fresh random order -> ({name: samples}, why).
+
+    Each block function takes the round's number and returns what it measured. One that leaves
+    the race answers NaN from then on; it no longer decides when to stop.
+    """
+    rng = np.random.default_rng(seed)
+    samples: dict[str, list[float]] = {name: [] for name in blocks}
+    names, start, why = list(blocks), time.perf_counter(), ""
+    round_number = 0
+    while not why:
+        for k in rng.permutation(len(names)):
+            samples[names[k]].append(blocks[names[k]](round_number))
+        round_number += 1
+        running = [s for s in samples.values() if np.isfinite(s[-1])]
+        if not running:
+            return samples, "nobody is left"
+        why = rule.reason(running, time.perf_counter() - start)
+    return samples, why

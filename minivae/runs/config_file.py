@@ -1,0 +1,62 @@
+"""config.json: the settings of a run, its data and where it was computed, under its own sha256."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from minivae.models.config import ModelConfig
+from minivae.runs import files
+from minivae.runs.checkpoint import digest, encode_json
+from minivae.runs.config import TrainConfig
+from minivae.runs.errors import RunError, describe_os_error
+from minivae.runs.schema import CONFIG as CONFIG_SCHEMA
+from minivae.runs.strict_json import JsonFault, parse
+from minivae.settings import ConfigError
+
+CONFIG = "config.json"
+
+
+def encode_config(config: Mapping[str, Any]) -> bytes:
+    """The configuration as the bytes of its file, which end in the sha256 of the rest."""
+    return encode_json({**config, "sha256": digest(encode_json(dict(config)))})
+
+
+def read_config(path: Path | str) -> dict[str, Any] | None:
+    """A run directory's config.json; None if there is none, RunError if it is unreadable.
+
+    A configuration of an earlier version has no sha256 of its own, and is taken as it stands.
+    """
+    file = Path(path) / CONFIG
+    try:
+        config: dict[str, Any] = parse(files.read_file(file), CONFIG_SCHEMA)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"cannot read {file}: {describe_os_error(error)}") from error
+    except JsonFault as fault:
+        raise RunError(f"{file} is damaged ({fault})") from None
+    return config
+
+
+def settings_in(path: Path | str, config: Mapping[str, Any]) -> tuple[ModelConfig, TrainConfig]:
+    """The settings in a configuration; ConfigError, naming the file, where they cannot be."""
+    try:
+        return ModelConfig.from_dict(config["model"]), TrainConfig.from_dict(config["train"])
+    except ConfigError as error:
+        raise ConfigError(
+            f"{Path(path) / CONFIG}: {error}; correct it, or remove the file: its checkpoints say "
+            "the same"
+        ) from None
+
+
+def require_unchanged(path: Path | str, config: dict[str, Any]) -> None:
+    """RunError where a configuration is not, to the last bit, what was written."""
+    rest = {key: value for key, value in config.items() if key != "sha256"}
+    if "sha256" in config and digest(encode_json(rest)) != config["sha256"]:
+        raise RunError(
+            f"{Path(path) / CONFIG} was damaged or edited after it was written (its sha256 "
+            "differs): "
+            "settings are changed by options of minivae train --resume"
+        )

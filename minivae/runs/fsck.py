@@ -1,0 +1,249 @@
+"""Check a whole run directory: every file, hash, pointer and log line, and what they say together.
+
+Nothing is written. What is found is told by file, with what can be recovered and what is lost.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from minivae.messages import one_line
+from minivae.runs import files
+from minivae.runs.checkpoint import Checkpoint, digest
+from minivae.runs.config_file import CONFIG, read_config, require_unchanged, settings_in
+from minivae.runs.consistency import log_fault, state_fault
+from minivae.runs.directory import CHECKPOINTS, METRICS, PICTURES
+from minivae.runs.errors import CheckpointError, RunError, describe_os_error
+from minivae.runs.hints import command_line
+from minivae.runs.lock import LOCK, running_process
+from minivae.runs.metrics_log import MetricsLog
+from minivae.runs.pictures import png_fault
+from minivae.runs.store import POINTERS, CheckpointStore, Key, name_of
+from minivae.settings import ConfigError
+
+
+class Finding(NamedTuple):
+    """One file, its state ("sound", "note" or "damaged"), and what there is to say of it."""
+
+    file: str
+    state: str
+    words: str
+
+
+class Report(NamedTuple):
+    """What a run directory holds, and what can be made of it."""
+
+    path: Path
+    findings: list[Finding]
+    resume_from: str | None  # the checkpoint that a resume goes on from
+    recover: list[str]  # what can be done, in sentences
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is damaged."""
+        return all(finding.state != "damaged" for finding in self.findings)
+
+
+def check_run(path: Path | str) -> Report:
+    """Check the run in `path`. Raises RunError where that is no run directory at all."""
+    path = Path(path)
+    if not path.is_dir():
+        raise RunError(f"{path} is no run directory; list them with: ls runs")
+    if not any(os.path.lexists(path / name) for name in (CONFIG, METRICS, CHECKPOINTS, LOCK)):
+        raise RunError(f"{path} has neither {CONFIG} nor {CHECKPOINTS}: it is no run directory")
+    inspection = _Inspection(path)
+    inspection.check_lock()
+    inspection.check_config()
+    inspection.check_checkpoints()
+    inspection.check_pointers()
+    inspection.check_log()
+    inspection.check_others()
+    inspection.sum_up()
+    newest = inspection.newest
+    return Report(
+        path,
+        inspection.findings,
+        None if newest is None else name_of(newest[0]).removesuffix(".safetensors"),
+        inspection.recover,
+    )
+
+
+class _Inspection:
+    """The findings so far, and what later checks need of earlier ones."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.findings: list[Finding] = []
+        self.recover: list[str] = []
+        self.store = CheckpointStore(path / CHECKPOINTS)
+        self.config: dict[str, Any] | None = None  # where it is sound
+        self.sound: dict[Key, dict[str, Any]] = {}  # manifests of the sound checkpoints
+        self.resume = command_line("train", "--resume", path)
+
+    @property
+    def newest(self) -> tuple[Key, dict[str, Any]] | None:
+        """The newest sound checkpoint's key and manifest."""
+        return max(self.sound.items(), key=lambda item: item[0]) if self.sound else None
+
+    def tell(self, file: str, state: str, words: str) -> None:
+        """Add a finding."""
+        self.findings.append(Finding(file, state, one_line(words)))
+
+    def check_lock(self) -> None:
+        """Whether the lock is a plain file, and a process that it names still runs."""
+        lock = self.path / LOCK
+        if not os.path.lexists(lock):
+            return
+        if lock.is_symlink() or not lock.is_file():
+            self.tell(LOCK, "damaged", "it is no plain file, and no run will use it; remove it")
+            return
+        number = running_process(lock)
+        in_use = "" if number is None else f"process {number} runs: it may be writing here"
+        self.tell(LOCK, "note" if in_use else "sound", in_use or "no process holds the run")
+
+    def check_config(self) -> None:
+        """config.json against its schema, its own sha256 and the settings' own rules."""
+        try:
+            config = read_config(self.path)
+            if config is None:
+                self.tell(CONFIG, "damaged", "it is missing")
+                return
+            settings_in(self.path, config)
+            require_unchanged(self.path, config)
+        except (RunError, ConfigError) as fault:
+            self.tell(CONFIG, "damaged", str(fault))
+            return
+        self.config = config
+        old = "" if "sha256" in config else "; of an earlier version, without a sha256 of its own"
+        self.tell(CONFIG, "sound", f"settings and data agree with their schema{old}")
+
+    def check_checkpoints(self) -> None:
+        """Every numbered checkpoint: both files, all sums, its state, and whose it is."""
+        for key in self.store.numbered():
+            name = f"{CHECKPOINTS}/{name_of(key)}"
+            try:
+                checkpoint = self.store.read(self.store.directory / name_of(key))
+                self._check_state(checkpoint)
+            except (CheckpointError, ConfigError) as fault:
+                if key not in self.store.numbered():  # a run beside this one dropped it
+                    continue
+                self.tell(name, "damaged", str(fault))
+                continue
+            self.sound[key] = checkpoint.manifest
+            p = checkpoint.manifest["progress"]
+            self.tell(name, "sound", f"epoch {p['epoch']}, {p['t']} updates, all sums agree")
+
+    def _check_state(self, checkpoint: Checkpoint) -> None:
+        """CheckpointError where a whole checkpoint holds no state of this run."""
+        fault = state_fault(checkpoint, self.config)
+        if fault is not None:
+            raise CheckpointError(f"{checkpoint.path.name}: {fault}")
+
+    def check_pointers(self) -> None:
+        """`last` and `best`: each the manifest of a sound checkpoint, with a copy beside it."""
+        for pointer in POINTERS:
+            name = f"{CHECKPOINTS}/{pointer}.json"
+            if not self.sound and not os.path.lexists(self.path / name):
+                continue
+            try:
+                checkpoint = self.store.load(pointer)
+                wanted = self._wanted(pointer)
+                if wanted is not None and checkpoint.path.name != name_of(wanted):
+                    self.tell(
+                        name, "note", f"it names {checkpoint.path.name}, not {name_of(wanted)}"
+                    )
+                else:
+                    self.tell(name, "sound", f"it names {checkpoint.path.name}")
+                copy = files.read_file(self.store.directory / f"{pointer}.safetensors", 2**40)
+                if digest(copy) != checkpoint.manifest["sha256"]:
+                    raise OSError("it is not what its manifest says")
+            except CheckpointError as error:
+                self.tell(name, "damaged", str(error))
+            except OSError as error:
+                place = f"{CHECKPOINTS}/{pointer}.safetensors"
+                self.tell(place, "damaged", describe_os_error(error))
+
+    def _wanted(self, pointer: str) -> Key | None:
+        """The checkpoint that a pointer should name, by the newest one's own account."""
+        if self.newest is None:
+            return None
+        if pointer == "last":
+            return self.newest[0]
+        best = self.newest[1]["progress"]["best_epoch"]
+        return None if best is None else (best, 0)
+
+    def check_log(self) -> None:
+        """Each line of metrics.jsonl, and all of them against the newest checkpoint."""
+        log = MetricsLog(self.path / METRICS)
+        if not os.path.lexists(log.path):
+            if self.newest is not None:
+                self.tell(METRICS, "damaged", "it is missing; the figures of the epochs are lost")
+            return
+        try:
+            records, bad = log.contents()
+        except RunError as fault:
+            self.tell(METRICS, "damaged", str(fault))
+            return
+        for line in bad:
+            state = "note" if line.torn else "damaged"
+            words = "half a line, as a kill leaves it" if line.torn else line.fault
+            self.tell(f"{METRICS} line {line.number}", state, words)
+        contradiction = None if self.newest is None else log_fault(records, self.newest[1])
+        if contradiction is not None:
+            self.tell(METRICS, "damaged", contradiction)
+        old = sum("check" not in record for record in records)
+        unchecked = f", {old} of an earlier version without a checksum" if old else ""
+        self.tell(METRICS, "sound", f"{len(records)} whole lines{unchecked}")
+
+    def check_others(self) -> None:
+        """Pictures, and whatever else lies in the directory."""
+        ours = {CONFIG, METRICS, LOCK, CHECKPOINTS, PICTURES}
+        known = {f"{pointer}{end}" for pointer in POINTERS for end in (".json", ".safetensors")}
+        for key in self.store.numbered():
+            known |= {name_of(key), name_of(key).replace(".safetensors", ".json")}
+        for folder, names in ((self.path, ours), (self.store.directory, known)):
+            for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+                place = entry.relative_to(self.path).as_posix()
+                if entry.name.endswith(files.TEMPORARY):
+                    self.tell(
+                        place, "note", "half-written, as a kill leaves it; a resume removes it"
+                    )
+                elif ".damaged-" in entry.name:
+                    self.tell(place, "note", "damaged before, and kept by a resume")
+                elif entry.name not in names:
+                    self.tell(place, "note", "no file of a run's")
+        for picture in sorted((self.path / PICTURES).glob("*.png")):
+            fault = png_fault(picture)
+            if fault is not None:
+                self.tell(f"{PICTURES}/{picture.name}", "damaged", f"{fault}; draw it again")
+
+    def sum_up(self) -> None:
+        """What can be recovered, and what cannot."""
+        damaged = [finding.file for finding in self.findings if finding.state == "damaged"]
+        if self.newest is None:
+            if not self.store.numbered() and self.config is not None:
+                self.recover.append(f"no checkpoint yet, so nothing is lost: {self.resume}")
+            else:
+                self.recover.append("no sound checkpoint is left: start a new run")
+            return
+        (epoch, update), manifest = self.newest
+        inside = f" and {update} updates" if update else ""
+        self.recover.append(
+            f"{self.resume} goes on after epoch {epoch}{inside}, from {manifest['file']}"
+        )
+        newer = [key for key in self.store.numbered() if key > self.newest[0]]
+        if newer:
+            self.recover.append("what came after it is trained again, to the same bits")
+        best = manifest["progress"]["best_epoch"]
+        if best is not None and (best, 0) not in self.sound:
+            self.recover.append(f"the best parameters so far, of epoch {best}, are lost")
+        if CONFIG in damaged:
+            self.recover.append(
+                f"the settings stand in {manifest['file']} too; a resume writes them"
+            )
+        if any(name.startswith(f"{CHECKPOINTS}/{p}.") for name in damaged for p in POINTERS):
+            self.recover.append("best and last are pointed at their checkpoints again by a resume")
+        if any(name.startswith(METRICS) for name in damaged):
+            self.recover.append("the parameters need no line of the log: a resume goes on without")

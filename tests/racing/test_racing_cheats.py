@@ -1,0 +1,62 @@
+"""No kernel that cheats is timed, whatever its way; kernels that are right, however odd, are."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import cheat_kernels, selftest
+from minivae.racing.statistics import StopRule
+
+SHORT = StopRule(least=3, most=3, seconds=60.0)
+HERE = [name for name in selftest.kernels() if name not in cheat_kernels.ALONE]
+CHEATS = [name for name in HERE if name not in cheat_kernels.HONEST]
+ENDING = [name for name in cheat_kernels.ALONE if name not in cheat_kernels.HONEST]
+
+
+def full_size(name: str) -> tuple[int, ...]:
+    return selftest.SHAPES[selftest.op_of(name)][-1]
+
+
+def test_there_are_many_ways_to_cheat() -> None:
+    assert len(CHEATS) + len(ENDING) >= 40
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_a_cheat_is_refused(name: str) -> None:
+    row = selftest.tried(name, full_size(name), SHORT)
+    assert row.get("failed") and "us" not in row, row
+
+
+@pytest.mark.parametrize("name", [n for n in HERE if n in cheat_kernels.HONEST])
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_right_kernel_is_timed(name: str, size: int) -> None:
+    row = selftest.tried(name, selftest.SHAPES[selftest.op_of(name)][size], SHORT)
+    assert "failed" not in row and row["us"]["hot"]["p50"] > 0 and row["error"] <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENDING)
+def test_what_would_end_the_interpreter_costs_its_own_row(name: str) -> None:
+    row = selftest.tried_alone(name, full_size(name), limit=20.0 if "hangs" not in name else 6.0)
+    assert row.get("failed") and "\n" not in row["failed"], row
+
+
+def test_a_crash_costs_its_own_row() -> None:
+    row = selftest.tried_alone("sigmoid_forward_crashes", (16, 5), limit=60.0)
+    assert "crashed the interpreter" in row["failed"] and "SIGSEGV" in row["failed"]
+
+
+def test_the_selftest_itself_bites() -> None:
+    """It speaks up if a cheat is let through, or an honest kernel is not."""
+    shape = full_size("sigmoid_forward_plain")
+    cheat = {"kernel": "sigmoid_forward_lazy_when_large", "shape": shape, "honest": False}
+    plain = {"kernel": "sigmoid_forward_plain", "shape": shape, "honest": True}
+    rows = [{**cheat, "why": ""}, {**plain, "why": "wrong"}]
+    assert ["let through" in line or "refused" in line for line in selftest.wrong(rows)] == [1, 1]
+    rows[0]["why"], rows[1]["why"] = "it is wrong", ""
+    assert selftest.wrong(rows) == []
+
+
+def test_intervals_hold_what_they_say() -> None:
+    for shape, share in selftest.coverage(trials=1500).items():
+        assert 0.945 <= share <= 0.99, shape
