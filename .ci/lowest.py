@@ -1,4 +1,4 @@
-"""The lowest versions that pyproject.toml declares, as constraints for pip: one `name==version` each.
+"""The lowest versions that pyproject.toml declares, as constraints for pip.
 
 Given extras as arguments, theirs too. A bound that is no release makes pip fail: it must be true.
 """
