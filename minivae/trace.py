@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minivae import ops
 from minivae.layers import Parameters
 from minivae.models.config import ModelConfig
 from minivae.models.vae import elbo_backward, elbo_forward
@@ -201,9 +202,9 @@ def _inside_bernoulli(logits: Array, x: Array) -> list[Inside]:
 
 
 INSIDE: dict[str, Callable[..., list[Inside]]] = {
-    "reparameterise_forward": _inside_draw,
-    "gaussian_nll_forward": _inside_gaussian,
-    "bernoulli_nll_forward": _inside_bernoulli,
+    ops.reparameterise_forward.__name__: _inside_draw,
+    ops.gaussian_nll_forward.__name__: _inside_gaussian,
+    ops.bernoulli_nll_forward.__name__: _inside_bernoulli,
 }
 
 

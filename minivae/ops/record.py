@@ -60,7 +60,8 @@ class Op:
     part: "activation" or "optimiser" where a model may be made of it, `words` then says what it
     is. in_place: arguments it changes. largest_terms: for each output the largest term of
     every entry's sum, where terms nearly cancel and set the size of a rounding. why: the reason
-    where it has no gradient. both: it returns a loss and its gradients at once.
+    where it has no gradient. both: it returns a loss and its gradients at once. place: where in
+    the model it stands, for messages, if it belongs to no layer.
     """
 
     forward: Callable[..., Any]
@@ -75,6 +76,7 @@ class Op:
     largest_terms: tuple[Callable[..., Array], ...] = ()
     why: str = ""
     both: bool = False
+    place: str = ""
     settings: Mapping[str, float] = field(default_factory=dict)  # an optimiser's, with defaults
 
     @property
@@ -147,9 +149,12 @@ def optimiser_op(
     )  # fmt: skip
 
 
-def random_op(function: Callable[..., Any], args: Mapping[str, Arg], gives: str, cost: float) -> Op:
+def random_op(
+    function: Callable[..., Any], args: Mapping[str, Arg], gives: str, cost: float, place: str = ""
+) -> Op:
     """The record of a function whose bits are promised."""
-    return Op(function, args, {"y": gives}, EXACT, cost=cost, why="held bit for bit")
+    why = "held bit for bit"
+    return Op(function, args, {"y": gives}, EXACT, cost=cost, why=why, place=place)
 
 
 def dense_op(

@@ -107,22 +107,22 @@ TABLE: tuple[Op, ...] = (
     ),
     Op(
         latent.bound_logvar_forward, {"logvar": Arg("B J", scale=30.0)}, {"bounded": "B J"}, EXACT,
-        (Backward(latent.bound_logvar_backward, "logvar", EXACT, 3),), 2,
+        (Backward(latent.bound_logvar_backward, "logvar", EXACT, 3),), 2, place="encoder.logvar",
     ),
     Op(
         latent.reparameterise_forward, _DRAWN, {"z": "L B J"}, ELEMENTWISE,
         (Backward(latent.reparameterise_backward, "mu logvar", REDUCTION, EXP + 4),), EXP + 2,
-        largest_terms=(_largest_of_draw,),
+        largest_terms=(_largest_of_draw,), place="the latent sample z",
     ),
     Op(
         latent.kl_forward, _LATENT, {"kl": "B J"}, ELEMENTWISE,
         (Backward(latent.kl_backward, "mu logvar", ELEMENTWISE, EXP + 6),), EXP + 6,
-        largest_terms=(_largest_of_kl,),
+        largest_terms=(_largest_of_kl,), place="the KL term",
     ),
     Op(
         latent.free_bits_forward,
         {"kl_mean": Arg("J", "positive"), "floor": Arg("", "number", 1.2)}, {"out": "J"}, EXACT,
-        (Backward(latent.free_bits_backward, "kl_mean", EXACT, 1),), 1,
+        (Backward(latent.free_bits_backward, "kl_mean", EXACT, 1),), 1, place="the KL term",
     ),
     Op(
         gaussian.gaussian_kl_forward, _GAUSSIANS, {"kl": ""}, REDUCTION,
@@ -201,12 +201,14 @@ TABLE: tuple[Op, ...] = (
     random_op(
         random.normals,
         {"seed": _SEED, "stream": _STREAM, "step": _STEP, "samples": _ROWS,
-         "n": Arg("J", "size")}, "B J", NORMAL,
+         "n": Arg("J", "size")}, "B J", NORMAL, "the noise",
     ),
     random_op(
         random.permutation, {"seed": _SEED, "epoch": _STEP, "n": Arg("N", "size")}, "N", 17
     ),
-    random_op(batch.gather, {"data": _PIXELS, "rows": _ROWS, "scale": _SCALE}, "B D", 2),
+    random_op(
+        batch.gather, {"data": _PIXELS, "rows": _ROWS, "scale": _SCALE}, "B D", 2, "the data"
+    ),
     random_op(batch.binarise, {"x": Arg("B D", "unit"), "u": Arg("B D", "unit")}, "B D", 1),
     dense_op(
         fused.dense_relu_forward,
@@ -232,7 +234,7 @@ TABLE: tuple[Op, ...] = (
     random_op(
         fused.gather_binarise,
         {"data": _PIXELS, "rows": _ROWS, "scale": _SCALE, "seed": _SEED, "stream": _STREAM,
-         "step": _STEP}, "B D", PHILOX_WORD + 5,
+         "step": _STEP}, "B D", PHILOX_WORD + 5, "the data",
     ),
 )  # fmt: skip
 
