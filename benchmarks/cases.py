@@ -9,6 +9,7 @@ import numpy as np
 
 from minivae.models.config import ModelConfig
 from minivae.models.vae import layout_of
+from minivae.parts import LIKELIHOODS
 
 LR, BETA1, BETA2, ADAM_EPS = 1e-3, 0.9, 0.999, 1e-8
 SEED = 20
@@ -47,7 +48,7 @@ class Case:
     def arch(self) -> str:
         """The architecture in the notation that `parse_arch` reads."""
         words = [self.activation]
-        words += ["gaussian"] if self.likelihood == "gaussian" else []
+        words += [] if LIKELIHOODS[self.likelihood].binary else [self.likelihood]
         words += ["dynamic"] if self.binarise == "dynamic" else []
         sizes = "-".join(map(str, (self.data_dim, *self.hidden, self.latent_dim)))
         return ":".join([sizes, *words])

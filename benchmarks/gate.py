@@ -15,6 +15,7 @@ from minivae import ops
 from minivae.backend import Backend, load_backend
 from minivae.models.vae import elbo_backward, elbo_forward
 from minivae.params import Entry, Layout
+from minivae.parts import ACTIVATIONS
 from minivae.racing.gate import GateError, one_blas_thread
 from minivae.training.step import ReferenceStep
 
@@ -90,7 +91,8 @@ def beside_the_kink(case: Case) -> list[Backend]:
     counted in, then all out, and the difference that makes to an entry is no error.
     """
     references = [load_backend("numpy")]
-    for side in (-KINK, KINK) if case.activation == "relu" else ():
+    kinked = ACTIVATIONS[case.activation].backward is ops.relu_backward
+    for side in (-KINK, KINK) if kinked else ():
         K = load_backend("numpy")
         K.relu_backward = partial(_shifted_relu_backward, side)  # type: ignore[attr-defined]
         references.append(K)

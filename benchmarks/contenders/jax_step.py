@@ -15,9 +15,25 @@ from ..cases import ADAM_EPS, BETA1, BETA2, LR, Case
 Params = dict[str, Any]
 
 
+ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu}
+
+
+def bernoulli_nll(logits: Any, x: Any) -> Any:
+    """-log p(x | z) of each datum (B,), nats."""
+    return jnp.sum(jax.nn.softplus(logits) - x * logits, axis=1)
+
+
+def gaussian_nll(mean: Any, x: Any) -> Any:
+    """-log p(x | z) of each datum (B,), nats, with variance 1."""
+    return 0.5 * jnp.sum((mean - x) ** 2, axis=1) + 0.5 * x.shape[1] * np.log(2 * np.pi)
+
+
+NLLS = {"bernoulli": bernoulli_nll, "gaussian": gaussian_nll}
+
+
 def loss_fn(params: Params, x: Any, eps: Any, case: Case) -> Any:
     """Negative ELBO in nats per datum, one draw; eps (B, J)."""
-    act = jnp.tanh if case.activation == "tanh" else jax.nn.relu
+    act = ACTIVATIONS[case.activation]
     h = x
     for i in range(len(case.hidden)):
         h = act(h @ params[f"encoder.{i}.W"] + params[f"encoder.{i}.b"])
@@ -27,10 +43,7 @@ def loss_fn(params: Params, x: Any, eps: Any, case: Case) -> Any:
     for i in range(len(case.hidden)):
         h = act(h @ params[f"decoder.{i}.W"] + params[f"decoder.{i}.b"])
     out = h @ params["decoder.out.W"] + params["decoder.out.b"]
-    if case.likelihood == "bernoulli":
-        nll = jnp.sum(jax.nn.softplus(out) - x * out, axis=1)
-    else:
-        nll = 0.5 * jnp.sum((out - x) ** 2, axis=1) + 0.5 * case.data_dim * np.log(2 * np.pi)
+    nll = NLLS[case.likelihood](out, x)
     kl = 0.5 * jnp.sum(jnp.exp(logvar) + mu * mu - 1.0 - logvar, axis=1)
     return jnp.mean(nll + kl)
 

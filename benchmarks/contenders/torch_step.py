@@ -11,6 +11,21 @@ import torch.nn.functional as F
 
 from ..cases import ADAM_EPS, BETA1, BETA2, LR, Case
 
+ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
+
+
+def bernoulli_nll(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """-log p(x | z) of the whole batch, nats."""
+    return F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
+
+
+def gaussian_nll(mean: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """-log p(x | z) of the whole batch, nats, with variance 1."""
+    return 0.5 * torch.sum((mean - x) ** 2) + 0.5 * math.log(2 * math.pi) * x.numel()
+
+
+NLLS = {"bernoulli": bernoulli_nll, "gaussian": gaussian_nll}
+
 
 class TorchVae(torch.nn.Module):
     """The same network as a user of PyTorch writes it: Linear layers and built-in losses."""
@@ -21,7 +36,7 @@ class TorchVae(torch.nn.Module):
         self.layers = torch.nn.ModuleDict(
             {n.replace(".", "_"): torch.nn.Linear(i, o) for n, i, o in case.dense_shapes()}
         )
-        self.act = torch.tanh if case.activation == "tanh" else torch.relu
+        self.act = ACTIVATIONS[case.activation]
 
     def forward(self, x: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
         """Negative ELBO in nats per datum; x (B, D), eps (B, J)."""
@@ -33,11 +48,7 @@ class TorchVae(torch.nn.Module):
         for i in range(depth):
             h = self.act(self.layers[f"decoder_{i}"](h))
         out = self.layers["decoder_out"](h)
-        if self.case.likelihood == "bernoulli":
-            nll = F.binary_cross_entropy_with_logits(out, x, reduction="sum")
-        else:
-            nll = 0.5 * torch.sum((out - x) ** 2)
-            nll = nll + 0.5 * math.log(2 * math.pi) * x.numel()
+        nll = NLLS[self.case.likelihood](out, x)
         kl = 0.5 * torch.sum(torch.exp(logvar) + mu * mu - 1.0 - logvar)
         return (nll + kl) / x.shape[0]
 

@@ -43,6 +43,7 @@ def explore(
     from minivae.cli.options import UsageError, check_least, picture_path
     from minivae.cli.run_view import RunView
     from minivae.explore.panels import vae_panel
+    from minivae.models.units import in_user_units
 
     check_least("--rows", rows, 10)
     view = RunView(run, checkpoint, "numpy", as_json, data=data, data_dir=data_dir, split=split)
@@ -58,7 +59,9 @@ def explore(
     pair = plane(dims, model.latent_dim, scene.encode(x)[0])
     path = picture_path(out, run / "explorer.html", (".html", ".htm"))
     name = "Variational autoencoder"
-    models = [vae_panel(scene.K, scene.p, model, x, pair, name)]
+    models = [
+        vae_panel(scene.K, in_user_units(scene.p, model, scene.standard), model, x, pair, name)
+    ]
     if other is not None:
         models.append(vae_panel(scene.K, other[1], other[0], x, pair, f"{against.name}, beside"))
     elif beside:
@@ -103,6 +106,7 @@ def open_other(run: Path, model: Any) -> tuple[Any, Any]:
     """Another run's model and its tensors by name. Raises UsageError where its sizes differ."""
     from minivae.cli.options import UsageError
     from minivae.cli.trained_run import open_run
+    from minivae.models.units import in_user_units
     from minivae.models.vae import layout_of
 
     other = open_run(run)
@@ -112,7 +116,8 @@ def open_other(run: Path, model: Any) -> tuple[Any, Any]:
             f"--against {run}: its data and latent dimensions are {sizes[1]}, this run's "
             f"{sizes[0]}; give a run of the same data with the same --latent"
         )
-    return other.model, layout_of(other.model).views(other.theta)
+    p = layout_of(other.model).views(other.theta)
+    return other.model, in_user_units(p, other.model, other.standard)
 
 
 def train_autoencoder(view: Any, x: Any, pair: tuple[int, int]) -> Any:
@@ -125,7 +130,7 @@ def train_autoencoder(view: Any, x: Any, pair: tuple[int, int]) -> Any:
     view.console.say(f"training a plain autoencoder of the same sizes, {updates} updates …")
     with counting("updates", updates, view.console) as count:
         watch = None if count is None else (lambda t: count(t, updates))
-        return autoencoder_panel(model, view.dataset.values("train"), x, pair, watch)
+        return autoencoder_panel(model, view.dataset.user_values("train"), x, pair, watch)
 
 
 def own_samples(scene: Any, count: int) -> Any:

@@ -125,8 +125,10 @@ class RateDistortion extends Picture {
       const [x, y] = at(this.trail[i]);
       dot(pen, x, y, 3.5, colour("card"), colour("both"));
       pen.fillStyle = colour("soft");
-      pen.fillText(words, Math.min(x + 6, width - 60), y - 5);
+      pen.textAlign = x > 0.6 * width ? "right" : "left";
+      pen.fillText(words, x + (x > 0.6 * width ? -7 : 7), y - 5);
     }
+    pen.textAlign = "left";
     dot(pen, ...at([R, D]), 5, colour("both"), colour("card"));
     pen.fillStyle = colour("ink");
     const words = `${short(R)}, ${short(D)}`;
