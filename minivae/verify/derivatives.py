@@ -228,7 +228,7 @@ def difference(line: Line, start: float, rungs: int, grain: float) -> Slope:
 
 def taylor_rate(line: Line, slope: float, eps: float, start: float = 0.25) -> float | None:
     """The rate at which |phi(t) - t slope| falls with t: 2 for a right slope, inf where phi is
-    linear, None where no window of six halvings is clear of rounding and straight."""
+    linear nearby, None where no window of six halvings is clear of rounding and straight."""
     points = []
     for k in range(24):
         t = start / 2**k
@@ -237,7 +237,7 @@ def taylor_rate(line: Line, slope: float, eps: float, start: float = 0.25) -> fl
             points.append((rest, noise))
     if not points:
         return None
-    if all(rest <= 64 * noise for rest, noise in points):
+    if all(rest <= 64 * noise for rest, noise in points[len(points) // 2 :]):
         return math.inf
     best: tuple[float, float] = (0.05, math.nan)
     for first in range(len(points) - HALVINGS):

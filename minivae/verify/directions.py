@@ -36,8 +36,8 @@ def gap_along(trial: Trial, point: Point, delta: Array) -> tuple[float, float]:
     """(hand.u - true.u, how large rounding and the oracle's own error may make it)."""
     probe, hand = point
     leaf, parts = trial.leaf, hand * delta
-    norm, size = float(np.sqrt((parts * parts).sum())), float(np.abs(parts).sum())
-    coarse = 4 * trial.eps * size if trial.eps > EPS64 else 0.0
+    norm = float(np.sqrt((parts * parts).sum()))
+    coarse = tol("entry32") * trial.eps * norm if trial.eps > EPS64 else 0.0
     if not trial.reason:
         pushed = probe.push({leaf.place: delta})
         true = float(probe.dy @ pushed)
