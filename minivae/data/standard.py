@@ -96,7 +96,7 @@ def scale_advice(rows: Any, scale: float, columns: Sequence[str] | None = None) 
         return None
 
     def said(j: int) -> str:
-        name = f"column {j}" if columns is None else repr(columns[j])
+        name = f"column {j}" if columns is None else repr(str(columns[j]))
         return f"{name} spans {some[:, j].min():g} to {some[:, j].max():g}"
 
     named = [said(int(j)) for j in order[:NAMED]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from minivae_kernels.cpu.step.records import Batches, Own, Shared
 from minivae_kernels.cpu.threads.count import threads
 from minivae_kernels.cpu.threads.partition import Deal
 from minivae_kernels.cpu.threads.pool import run
+from minivae_kernels.cpu.threads.team_size import TeamSize
 
 
 class Step:
@@ -55,7 +57,8 @@ class Step:
         self.own = self._own(int(plan.latent_dim))
         self.sums = np.zeros(tables.KL_J + plan.latent_dim)
         self.bad = np.full(1, -1, dtype=np.int64)
-        self.work: dict[int, Deal] = {}  # by the batch's rows
+        self.work: dict[tuple[int, int], Deal] = {}  # by the batch's rows and the team
+        self.team = TeamSize(self.threads)
 
     def _shared(self, theta: Any, moments: Any, data: Any) -> Shared:
         """The buffers of the team, with the parameters and moments in panels."""
@@ -115,14 +118,17 @@ class Step:
             raise ValueError(f"lr and beta must each have {len(rows)} values, one an update")
         from minivae_kernels.cpu.step.work import update_work
 
-        batch = rows.shape[1]
-        if batch not in self.work:
+        batch, team = rows.shape[1], self.team.now
+        if (batch, team) not in self.work:
             lists = len(self.shared.masks) > 0
-            self.work[batch] = update_work(self.plan, batch, self.threads, lists)
+            self.work[batch, team] = update_work(self.plan, batch, team, lists)
         constants = self._constants(lr, t)
         batches = Batches(rows, int(t), beta, constants, self.bytes, self.floats)
-        args = (batches, *self.work[batch], self.shared, self.own, self.sums, self.bad)
-        run(self._compiled(*args), self.threads, *args)
+        args = (batches, *self.work[batch, team], self.shared, self.own, self.sums, self.bad)
+        train = self._compiled(*args)
+        wall, busy = time.perf_counter(), time.thread_time()
+        run(train, team, *args)
+        self.team.report(len(rows), time.perf_counter() - wall, time.thread_time() - busy)
 
     def _compiled(self, *args: Any) -> Any:
         """`train`, ready for such arguments, with the address of its second half in the plan."""
