@@ -85,9 +85,13 @@ def step(args: argparse.Namespace) -> Rows:
 def phases(args: argparse.Namespace, cases: list[Case]) -> Rows:
     """Where the time of our own step goes."""
     from . import phases as module
+    from .phase_timer import NoTimer
 
     with unavailable():
-        rows = [module.measure(case, args.backend, args.threads) for case in cases]
+        try:
+            rows = [module.measure(case, args.backend, args.threads) for case in cases]
+        except (ValueError, NoTimer) as error:
+            raise UserError(str(error)) from None
     if args.plot:
         module.plot(rows[0], Path(args.plot))
     show(args, "\n\n".join(map(module.table, rows)))

@@ -182,10 +182,8 @@ def peer_inputs(case: Case, seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng((SEED, seed))
     theta = make_theta(case)
     theta *= rng.uniform(0.8, 1.2, theta.size).astype(np.float32)
-    x = (
-        shared_data(case.data_dim, case.data)[make_rows(case, seed, steps=1)[0]].astype(np.float32)
-        / 255
-    )
+    rows = make_rows(case, seed, steps=1)[0]
+    x = shared_data(case.data_dim, case.data)[rows].astype(np.float32) / 255
     eps = rng.standard_normal((case.batch, case.latent_dim)).astype(np.float32)
     return {"theta": theta, "x": x, "eps": eps}
 
