@@ -11,7 +11,8 @@ from minivae_kernels import Unavailable
 from minivae_kernels.ladder import NAMES, Ladder, Version, load
 
 from minivae.ops.dense import dense_forward
-from minivae.ops.table import FUNCTIONS, PRODUCT
+from minivae.ops.record import PRODUCT
+from minivae.ops.table import FUNCTIONS
 from minivae.racing.contestant import Contestant, Recipe
 from minivae.racing.file_race import PATIENCE, cores_for
 from minivae.racing.gate import check

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from minivae import ops
 from minivae.layers import Parameters
 from minivae.models.config import ModelConfig
 from minivae.models.vae import elbo_backward, elbo_forward
+from minivae.ops.activation import sigmoid_forward, softplus_forward
 from minivae.ops.table import FUNCTIONS
 from minivae.types import Array
 
@@ -57,13 +60,45 @@ class Gradient:
         return float(np.max(np.abs(hand - np.array(self.complex_step))) / scale)
 
 
+class Inside(NamedTuple):
+    """A number that stands inside an op and is not among its results."""
+
+    equation: str
+    words: str
+    value: Array
+
+
+class Meeting(NamedTuple):
+    """Where two gradients of one argument are added: the draw's (E27) and the KL's (E16)."""
+
+    argument: str
+    by_draw: Array
+    by_kl: Array
+
+    @property
+    def total(self) -> Array:
+        """What is handed on to the encoder."""
+        return self.by_draw + self.by_kl
+
+
 @dataclass
 class Walk:
     """The whole walk: forward calls in order, gradients from the loss back to the data."""
 
     loss: float
+    beta: float
     forward: list[Call]
     gradients: list[Gradient]
+
+    def meetings(self) -> list[Meeting]:
+        """The two that meet in μ and the two in log σ²; none where an op took another way."""
+        found = {(g.op, g.argument): g.hand for g in self.gradients}
+        draw, kl = "reparameterise_backward", "kl_backward"
+        return [
+            Meeting(name, found[draw, name], found[kl, name])
+            for name in ("mu", "logvar")
+            if (draw, name) in found and (kl, name) in found
+        ]
 
 
 class Recorder:
@@ -128,7 +163,49 @@ def walk(
                 gradient.entries.append(entry)
                 gradient.complex_step.append(loss_with(source.place, name, step))
             gradients.append(gradient)
-    return Walk(float(loss), forward.calls, gradients)
+    return Walk(float(loss), beta, forward.calls, gradients)
+
+
+def inside(call: Call) -> list[Inside]:
+    """What a call's result is made of, where that is worth seeing; empty for most ops."""
+    explain = INSIDE.get(call.op)
+    return [] if explain is None else explain(**call.arguments)
+
+
+def _inside_draw(mu: Array, logvar: Array, eps: Array) -> list[Inside]:
+    sigma = np.exp(0.5 * logvar)
+    return [
+        Inside("E26", "noise eps", eps),
+        Inside("E26", "sigma = exp(logvar / 2)", sigma),
+        Inside("E26", "sigma * eps", sigma * eps),
+    ]
+
+
+def _inside_gaussian(mean: Array, x: Array, logc: Array) -> list[Inside]:
+    square = ((mean - x) ** 2).sum(axis=-1)
+    c = np.exp(logc)
+    return [
+        Inside("E20", "squared error |x - f(z)|^2", square),
+        Inside("E20", "variance c", c),
+        Inside("E20", "squared error / (2 c)", square / (2 * c)),
+        Inside("E20", "constant D/2 log(2 pi c)", 0.5 * x.shape[-1] * np.log(2 * np.pi * c)),
+    ]
+
+
+def _inside_bernoulli(logits: Array, x: Array) -> list[Inside]:
+    soft = softplus_forward(logits)
+    return [
+        Inside("E23", "sum of softplus(a)", soft.sum(axis=-1)),
+        Inside("E23", "sum of x * a", (x * logits).sum(axis=-1)),
+        Inside("E20", "squared error |x - s(a)|^2", ((sigmoid_forward(logits) - x) ** 2).sum(-1)),
+    ]
+
+
+INSIDE: dict[str, Callable[..., list[Inside]]] = {
+    ops.reparameterise_forward.__name__: _inside_draw,
+    ops.gaussian_nll_forward.__name__: _inside_gaussian,
+    ops.bernoulli_nll_forward.__name__: _inside_bernoulli,
+}
 
 
 def _undone(call: Call, forward: list[Call], used: set[tuple[int, str]]) -> Call:

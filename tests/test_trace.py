@@ -11,7 +11,7 @@ from minivae.backend import load_backend
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
 from minivae.models.vae import layout_of
-from minivae.trace import walk
+from minivae.trace import inside, walk
 
 CONFIGS = [
     ModelConfig(7, 3, (5, 4)),
@@ -59,3 +59,33 @@ def test_a_wrong_backward_is_seen():
 def test_only_one_datum_walks():
     with pytest.raises(ValueError, match="x has 2 rows"):
         walk(None, {}, np.zeros((2, 7)), np.zeros((1, 2, 3)), 1.0, CONFIGS[0])
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=["relu", "tanh-learned-c", "linear"])
+def test_what_is_printed_inside_an_op_makes_up_its_result(config):
+    """By hand from the printed numbers alone: z from μ, σ and ε; the nll from its parts."""
+    calls = {call.op: call for call in walked(config).forward}
+    draw = calls["reparameterise_forward"]
+    _, sigma, noise = (part.value for part in inside(draw))
+    assert np.array_equal(draw.arguments["mu"] + noise, draw.results[0])
+    assert np.allclose(sigma**2, np.exp(draw.arguments["logvar"]), rtol=1e-15, atol=0)
+    nll = next(call for op, call in calls.items() if "nll" in op)
+    parts = {part.words: part.value for part in inside(nll)}
+    if "variance c" in parts:
+        square, c = parts["squared error |x - f(z)|^2"], parts["variance c"]
+        by_hand = square / (2 * c) + parts["constant D/2 log(2 pi c)"]
+        assert np.array_equal(parts["squared error / (2 c)"], square / (2 * c))
+    else:
+        by_hand = parts["sum of softplus(a)"] - parts["sum of x * a"]
+    assert np.abs(by_hand - nll.results[0]).max() <= 1e-13 * np.abs(nll.results[0]).max()
+
+
+@pytest.mark.parametrize("config", CONFIGS[:2], ids=["relu", "tanh-learned-c"])
+def test_two_paths_meet_and_their_sum_is_what_the_heads_get(config):
+    """Of one datum, the gradient that reaches a head is the gradient of that head's bias."""
+    result = walked(config)
+    bias = {g.layer: g.hand for g in result.gradients if g.argument == "b"}
+    mu, logvar = result.meetings()
+    assert np.array_equal(mu.total[0], bias["encoder.mu"])
+    assert np.array_equal(logvar.total[0], bias["encoder.logvar"])
+    assert np.abs(mu.by_kl).max() > 0 and np.abs(mu.by_draw).max() > 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from minivae.parts import LIKELIHOODS
+
 GENERAL: dict[str, Any] = {
     "latent_dim": 20,
     "hidden": (400,),
@@ -51,7 +53,12 @@ def defaults_for(name: str) -> dict[str, Any]:
 
 
 def likelihood_for(dataset: Any) -> dict[str, Any]:
-    """The likelihood that suits a user's own data: Bernoulli only where it fits [0, 1]."""
+    """The likelihood that suits a user's own data: Bernoulli only where it fits [0, 1].
+
+    A table of nothing but text columns spread over 0 and 1 is a choice in each group of columns.
+    """
+    if sum(after - first for first, after in dataset.groups or ()) == dataset.data_dim:
+        return {"likelihood": LIKELIHOODS.first(lambda part: part.grouped)}
     low = float(dataset.train.min()) * dataset.scale
     high = float(dataset.train.max()) * dataset.scale
     if low >= 0.0 and high <= 1.0 + 1e-6:

@@ -37,13 +37,28 @@ def encode(
     path = picture_path(out, out, (".npz", ".npy"))
     view = RunView(run, checkpoint, backend, as_json)
     rows = load_rows(view.run, data or data_option, data_dir)
-    mu, logvar = view.scene.encode(rows.values("train"))
+    mu, logvar = encode_all_rows(view.scene, rows)
     arrays = {"codes": mu, "variances": np.exp(logvar)}
     if rows.train_labels is not None:
         arrays["labels"] = rows.train_labels
     written = save_codes(path, arrays)
     facts = {"data": rows.name, "n": len(mu), "paths": written}
     view.done(path, facts, f"{len(mu)} codes of {rows.name}, {mu.shape[1]} numbers each")
+
+
+def encode_all_rows(scene: Any, rows: Any) -> tuple[Any, Any]:
+    """Means and log-variances (N, J) of all training rows, wherever they lie, piece by piece."""
+    import numpy as np
+
+    from minivae.data.stream import chunks
+    from minivae.sampling import encode_all
+
+    scale = np.float32(rows.scale)
+    parts = [
+        encode_all(scene.K, scene.p, chunk.astype(np.float32) * scale, scene.model)
+        for chunk in chunks(rows.train)
+    ]
+    return np.concatenate([mu for mu, _ in parts]), np.concatenate([var for _, var in parts])
 
 
 def save_codes(path: Path, arrays: dict[str, Any]) -> list[Path]:

@@ -9,6 +9,8 @@ import typer
 
 from minivae.cli import options
 
+SHOWN_COLUMNS = 5
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -49,7 +51,8 @@ def evaluate(
 
     check_targets(dataset, loaded.model.likelihood)
     K = choose_backend(backend, threads, console, tf32=tf32)
-    rows = getattr(dataset, split)[:limit]
+    rows = getattr(dataset, split)
+    rows = rows if limit is None else rows[:limit]
     with counting(f"evaluating, {samples} samples", len(rows), console) as progress:
         result = measure(K, loaded, rows, dataset, samples, seed, progress)
     result = {"run": str(run), "checkpoint": loaded.which, "data": dataset.name, "split": split,
@@ -76,6 +79,7 @@ def measure(
     with np.errstate(over="ignore", invalid="ignore"):  # the check below says it better
         e = evaluate(K, p, rows, run.model, samples=samples, seed=seed, scale=dataset.scale,
                      binarise=binarise, progress=progress)  # fmt: skip
+    e = e.in_user_units(dataset.log_volume)
     if not np.isfinite(e.elbo).all():
         raise RuntimeError(
             f"the ELBO of {(~np.isfinite(e.elbo)).sum()} of {len(rows)} data is not finite: the "
@@ -104,8 +108,24 @@ def measure(
         "collapsed_dimensions": [j for j, active in enumerate(report.active) if not active],
         "diagnosis": report.diagnosis,
         "c": run.c,
+        "log_volume": dataset.log_volume,
+        **columns_explained(K, p, run.model, dataset, rows, e.mu),
         "seconds": round(time.monotonic() - began, 3),
     }
+
+
+def columns_explained(
+    K: Any, p: Any, model: Any, dataset: Any, rows: Any, mu: Any
+) -> dict[str, dict[str, float]]:
+    """R² of each named column as decoded from the posterior means; nothing where none is named."""
+    from minivae.plots.columns import explained
+    from minivae.sampling import decode_all
+
+    if dataset.columns is None:
+        return {}
+    decoded = decode_all(K, p, mu, model)
+    share = explained(rows * dataset.scale, decoded)
+    return {"r2": dict(zip(dataset.columns, share.tolist(), strict=True))}
 
 
 def targets_in_words(likelihood: str, binarised: bool, binary: bool) -> str:
@@ -140,9 +160,30 @@ def as_text(r: dict[str, Any]) -> str:
             f"active units      {r['active_units']} of {len(r['kl_per_dimension'])}",
             "",
             r["diagnosis"],
+            *units_and_columns(r),
             *few_effective(r),
         ]
     )
+
+
+def units_and_columns(r: dict[str, Any]) -> list[str]:
+    """What standardising did to log p, and which columns are explained worst."""
+    lines = []
+    if r["log_volume"]:
+        lines.append(
+            "The columns were standardised; log p is given in their own units (the sum of their "
+            f"log deviations, {r['log_volume']:.3f} nats, is in -log p)."
+        )
+    known = {name: share for name, share in r.get("r2", {}).items() if share == share}
+    if known:
+        worst = sorted(known, key=lambda name: known[name])[:SHOWN_COLUMNS]
+        named = ", ".join(f"{name} {known[name]:.2f}" for name in worst)
+        best = max(known, key=lambda name: known[name])
+        lines.append(
+            f"Columns by R² of their reconstruction, worst first: {named}; best {best} "
+            f"{known[best]:.2f}."
+        )
+    return lines
 
 
 def few_effective(r: dict[str, Any]) -> list[str]:

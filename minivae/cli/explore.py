@@ -9,8 +9,6 @@ import typer
 
 from minivae.cli import options
 
-AE_STEPS = 3000  # updates of the autoencoder beside; about 15 s at 784-400-2 on two cores
-
 OWN_SAMPLES = "own samples"  # in place of a split's name
 
 
@@ -29,6 +27,9 @@ def explore(
     beside: bool = typer.Option(
         True, help="Train a plain autoencoder of the same sizes and show it beside."
     ),
+    against: Path = typer.Option(
+        None, help="A run trained already on the same data, to show beside instead."
+    ),
     split: str = options.SPLIT,
     data: str = options.DATA,
     data_dir: Path = options.DATA_DIR,
@@ -41,7 +42,8 @@ def explore(
     from minivae import explore as explorer
     from minivae.cli.options import UsageError, check_least, picture_path
     from minivae.cli.run_view import RunView
-    from minivae.plots.style import LABEL_COLOURS
+    from minivae.explore.panels import vae_panel
+    from minivae.models.units import in_user_units
 
     check_least("--rows", rows, 10)
     view = RunView(run, checkpoint, "numpy", as_json, data=data, data_dir=data_dir, split=split)
@@ -51,14 +53,19 @@ def explore(
     shown = view.shown_if_found()
     if shown is None:
         shown, beside = own_samples(scene, rows), False
+    other = None if against is None else open_other(against, model)
     some = np.unique(np.linspace(0, len(shown.x) - 1, min(rows, len(shown.x))).astype(int))
     x = shown.x[some]
     pair = plane(dims, model.latent_dim, scene.encode(x)[0])
     path = picture_path(out, run / "explorer.html", (".html", ".htm"))
-    models = [vae_panel(scene, x, pair)]
-    if beside:
-        view.console.say(f"training a plain autoencoder of the same sizes, {AE_STEPS} updates …")
-        models.append(autoencoder_panel(model, view.dataset.values("train"), x, pair))
+    name = "Variational autoencoder"
+    models = [
+        vae_panel(scene.K, in_user_units(scene.p, model, scene.standard), model, x, pair, name)
+    ]
+    if other is not None:
+        models.append(vae_panel(scene.K, other[1], other[0], x, pair, f"{against.name}, beside"))
+    elif beside:
+        models.append(train_autoencoder(view, x, pair))
     text = explorer.page(
         f"The latent space of {scene.name}",
         models,
@@ -66,7 +73,8 @@ def explore(
         scene.shape,
         rows=some,
         labels=None if shown.labels is None else shown.labels[some],
-        colours=LABEL_COLOURS,
+        names=shown.label_names,
+        look=scene.look,
         note=note_of(model.latent_dim, shown, len(some)),
     )
     path.write_text(text, encoding="utf-8")
@@ -94,54 +102,35 @@ def plane(dims: str | None, latent_dim: int, mu: Any) -> tuple[int, int]:
     return a, b
 
 
-def vae_panel(scene: Any, x: Any, dims: tuple[int, int]) -> Any:
-    """The run's own model."""
-    import numpy as np
+def open_other(run: Path, model: Any) -> tuple[Any, Any]:
+    """Another run's model and its tensors by name. Raises UsageError where its sizes differ."""
+    from minivae.cli.options import UsageError
+    from minivae.cli.trained_run import open_run
+    from minivae.models.units import in_user_units
+    from minivae.models.vae import layout_of
 
-    from minivae.explore import Explored
-    from minivae.parts import LIKELIHOODS
-
-    model = scene.model
-    mu, logvar = scene.encode(x)
-    return Explored(
-        title="Variational autoencoder",
-        about=f"{sizes(model)}, {model.activation}, {model.likelihood} likelihood",
-        decode=scene.decode,
-        parameters=scene.p,
-        depth=len(model.hidden),
-        activation=model.activation,
-        output=LIKELIHOODS[model.likelihood].link,
-        mu=mu,
-        sd=np.exp(0.5 * logvar),
-        dims=dims,
-    )
+    other = open_run(run)
+    sizes = [(m.data_dim, m.latent_dim) for m in (model, other.model)]
+    if sizes[0] != sizes[1]:
+        raise UsageError(
+            f"--against {run}: its data and latent dimensions are {sizes[1]}, this run's "
+            f"{sizes[0]}; give a run of the same data with the same --latent"
+        )
+    p = layout_of(other.model).views(other.theta)
+    return other.model, in_user_units(p, other.model, other.standard)
 
 
-def autoencoder_panel(model: Any, train: Any, x: Any, dims: tuple[int, int]) -> Any:
-    """A plain autoencoder of the same sizes, trained here; its mean goes into the last bias."""
-    from minivae.estimators.autoencoder import Autoencoder
-    from minivae.explore import Explored
+def train_autoencoder(view: Any, x: Any, pair: tuple[int, int]) -> Any:
+    """The panel beside, its training shown as it goes."""
+    from minivae.cli.console import counting
+    from minivae.explore.panels import autoencoder_panel, updates_for
 
-    ae = Autoencoder(model.latent_dim, model.hidden, model.activation, steps=AE_STEPS).fit(train)
-    p = dict(ae.params_)
-    p["decoder.out.b"] = p["decoder.out.b"] + ae.mean_
-    return Explored(
-        title="Autoencoder",
-        about=f"{sizes(model)}, squared error, no KL: nothing orders its codes",
-        decode=lambda z: ae.decoder(z.astype("float64")),
-        parameters=p,
-        depth=len(model.hidden),
-        activation=model.activation,
-        output="linear",
-        mu=ae.transform(x),
-        sd=None,
-        dims=dims,
-    )
-
-
-def sizes(model: Any) -> str:
-    """ "64-256-2"."""
-    return "-".join(str(n) for n in (model.data_dim, *model.hidden, model.latent_dim))
+    model = view.run.model
+    updates = updates_for(model)
+    view.console.say(f"training a plain autoencoder of the same sizes, {updates} updates …")
+    with counting("updates", updates, view.console) as count:
+        watch = None if count is None else (lambda t: count(t, updates))
+        return autoencoder_panel(model, view.dataset.user_values("train"), x, pair, watch)
 
 
 def own_samples(scene: Any, count: int) -> Any:

@@ -25,6 +25,8 @@ def export(
     as_json: bool = options.JSON,
 ) -> None:
     """Write a trained model for other tools: ONNX, PyTorch, or plain arrays."""
+    import numpy as np
+
     from minivae.cli.console import Console
     from minivae.cli.options import UsageError, choose
     from minivae.cli.trained_run import open_run
@@ -33,18 +35,23 @@ def export(
     from minivae.exports.npz_files import npz_files
     from minivae.exports.onnx_files import OPSET, onnx_files
     from minivae.exports.torch_files import torch_files
+    from minivae.models.units import in_user_units
+    from minivae.models.vae import layout_of
 
     choose("--to", to, FORMS)
     if opset is not None and to != "onnx":
         raise UsageError(f"--opset belongs to --to onnx; leave it out with --to {to}")
     opened = open_run(run, checkpoint)
-    network = network_of(opened.model, opened.theta)
+    p = layout_of(opened.model).views(opened.theta)
+    p = in_user_units(p, opened.model, opened.standard)
+    theta = layout_of(opened.model).flatten(p, np.empty_like(opened.theta))
+    network = network_of(opened.model, theta)
     if to == "onnx":
         files = onnx_files(network, OPSET if opset is None else opset)
     elif to == "torch":
         files = torch_files(network)
     else:
-        files = npz_files(opened.model, opened.theta)
+        files = npz_files(opened.model, theta)
     paths = write_all(out, files)
     facts = {"run": str(run), "checkpoint": opened.which, "to": to, "paths": paths}
     Console(as_json=as_json).result(facts, "\n".join(str(path) for path in paths))

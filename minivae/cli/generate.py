@@ -42,7 +42,7 @@ def generate(
     if sampler == "prior":
         codes = sampling.prior_codes(n, J, seed)
     else:
-        mu, logvar = show.scene.encode(show.dataset.values("train"))
+        mu, logvar = show.scene.encode(show.dataset.user_values("train"))
         codes = (
             sampling.aggregate_codes(mu, logvar, n, seed)
             if sampler == "aggregate"
@@ -50,12 +50,12 @@ def generate(
         )
     scene = show.scene
     x = (
-        sampling.draw_all(scene.K, scene.p, codes, scene.model, seed)
+        scene.to_user(sampling.draw_all(scene.K, scene.p, codes, scene.model, seed))
         if draw
         else scene.decode(codes)
     )
     if path.suffix == ".npy":
         save_array(path, x)
     else:
-        draw_samples(show.scene, path, codes, sampler, x, drawn=draw)
+        draw_samples(scene, path, codes, sampler, x, drawn=draw, data=show.data_beside())
     show.done(path, {"n": n, "sampler": sampler, "seed": seed, "drawn": draw})

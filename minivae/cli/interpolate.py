@@ -108,19 +108,23 @@ def draw_walks(view: RunView, ends: Ends, steps: int, path: Path) -> tuple[str, 
         caption += f"; the codes are {distance:.2f} apart."
     else:
         t = np.linspace(0, 1, steps)[:, None]
-        strips["pixels"] = (1 - t) * ends.x_a + t * ends.x_b
-        facts["middle_distance"] = middle = middle_distances(strips, view.dataset.values("train"))
+        what = "values" if scene.shape is None else "pixels"
+        strips[what] = (1 - t) * ends.x_a + t * ends.x_b
+        facts["middle_distance"] = middle = middle_distances(view, strips)
         caption += (
-            ", and the pixels merely faded. Distance of the middle picture to the nearest training "
+            f", and the {what} merely faded. Distance of the middle to the nearest training "
             f"datum: straight {middle['straight']:.2f}, arc {middle['arc']:.2f}, "
-            f"faded {middle['pixels']:.2f}."
+            f"faded {middle[what]:.2f}."
         )
-    plots.interpolations(path, [*strips.items()], scene.shape, scene.look, caption)
+    plots.interpolations(path, [*strips.items()], scene.shape, scene.look, caption, scene.columns)
     return caption, facts
 
 
-def middle_distances(strips: dict[str, Array], train: Array) -> dict[str, float]:
-    """How far each strip's middle lies from the nearest training datum."""
+def middle_distances(view: RunView, strips: dict[str, Array]) -> dict[str, float]:
+    """How far each strip's middle lies from the nearest training datum, in the model's units."""
     from minivae.cli.run_view import nearest_distance
 
-    return {name: nearest_distance(x[len(x) // 2], train) for name, x in strips.items()}
+    to_model = view.scene.to_model
+    train = to_model(view.dataset.user_values("train"))
+    middles = {name: to_model(x[len(x) // 2][None])[0] for name, x in strips.items()}
+    return {name: nearest_distance(x, train) for name, x in middles.items()}

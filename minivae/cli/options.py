@@ -141,6 +141,16 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, float]:
     return found
 
 
+def parse_lengths(option: str, text: str | None, example: str) -> tuple[int, ...] | None:
+    """Whole numbers such as "24,32,3" or "24x32"; None where the option was not given."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.lower().replace("x", ",").split(","))
+    except ValueError:
+        raise UsageError(f"{option} {text!r}: write it like {option} {example}") from None
+
+
 def parse_numbers(option: str, text: str, n: int, what: str) -> Any:
     """An option's numbers "0,5,7" as an array, each checked to be one of the n."""
     import numpy as np

@@ -10,6 +10,7 @@ import numpy as np
 
 from minivae import plots, sampling
 from minivae.data.dataset import Dataset
+from minivae.data.standard import Standard
 from minivae.metrics.latent import LatentReport, latent_report, most_active
 from minivae.models.config import ModelConfig
 from minivae.plots.images import Look, Shape, manifold_codes
@@ -17,6 +18,7 @@ from minivae.types import Array
 
 SHOWN = 24  # reconstructions, in pairs of rows of 12
 SHEET = 100  # samples
+TABLE_SHEET = 500  # rows of a table, as points and in histograms
 GRID = 20  # manifold, a side
 PRIOR_SEED = 0
 
@@ -30,14 +32,24 @@ class Scene(NamedTuple):
     name: str
     shape: Shape
     look: Look
+    columns: tuple[str, ...] | None = None
+    standard: Standard | None = None
 
     def decode(self, z: Array) -> Array:
-        """E[x|z] (N, D)."""
-        return sampling.decode_all(self.K, self.p, z, self.model)
+        """E[x|z] (N, D), in the user's units."""
+        return self.to_user(sampling.decode_all(self.K, self.p, z, self.model))
 
     def encode(self, x: Array) -> tuple[Array, Array]:
-        """Posterior means and log-variances (N, J)."""
-        return sampling.encode_all(self.K, self.p, x, self.model)
+        """Posterior means and log-variances (N, J) of x (N, D) in the user's units."""
+        return sampling.encode_all(self.K, self.p, self.to_model(x), self.model)
+
+    def to_user(self, x: Array) -> Array:
+        """Values as the model has them (N, D) in the user's units."""
+        return x if self.standard is None else self.standard.invert(x)
+
+    def to_model(self, x: Array) -> Array:
+        """Values in the user's units (N, D) as the model has them."""
+        return x if self.standard is None else self.standard.apply(x).astype(np.float32)
 
     def kl(self, mu: Array, logvar: Array) -> Array:
         """KL of each posterior and dimension (N, J), nats (E15)."""
@@ -56,9 +68,9 @@ class Shown(NamedTuple):
 
     @classmethod
     def of(cls, dataset: Dataset, split: str) -> Self:
-        """A data set's split, as float32."""
-        labels = getattr(dataset, f"{split}_labels")
-        return cls(dataset.name, split, dataset.values(split), labels, dataset.label_names)
+        """A data set's split in the user's units; of rows on disk the first ones."""
+        x, labels = dataset.user_values(split), getattr(dataset, f"{split}_labels")
+        return cls(dataset.name, split, x, labels, dataset.label_names)
 
 
 def draw_all(
@@ -70,10 +82,15 @@ def draw_all(
     kl = scene.kl(mu, logvar)
     report = latent_report(mu, kl)
     dims = shown_dims(mu)
+    sheet = SHEET if scene.columns is None else TABLE_SHEET
     jobs: dict[str, Callable[[Path], Path]] = {
         "reconstructions": lambda path: draw_reconstructions(scene, shown, path, mu),
         "samples": lambda path: draw_samples(
-            scene, path, sampling.prior_codes(SHEET, scene.model.latent_dim, PRIOR_SEED), "prior"
+            scene,
+            path,
+            sampling.prior_codes(sheet, scene.model.latent_dim, PRIOR_SEED),
+            "prior",
+            data=shown.x,
         ),
         "latent": lambda path: draw_latent(scene, shown, path, mu, report, dims),
         "curves": lambda path: draw_curves(path, records),
@@ -110,13 +127,15 @@ def draw_reconstructions(
     everything = scene.decode(mu)
     error = float(((everything - shown.x) ** 2).sum(axis=1).mean())
     if rows is None:
-        rows = spread_rows(shown.labels, len(shown.x), SHOWN)
+        count = SHOWN if scene.columns is None else TABLE_SHEET
+        rows = spread_rows(shown.labels, len(shown.x), count)
     caption = (
         f"{shown.name}, {shown.split} split: {len(rows)} of {len(shown.x)} data. Decoded from the "
         f"posterior mean, {scene.model.latent_dim} latent dimensions; mean squared error "
         f"{error:.3f} per datum (sum over {scene.model.data_dim} features)."
     )
-    return plots.reconstructions(path, shown.x[rows], everything[rows], scene.shape, caption)
+    x, rebuilt = shown.x[rows], everything[rows]
+    return plots.reconstructions(path, x, rebuilt, scene.shape, caption, scene.columns)
 
 
 def spread_rows(labels: Array | None, n: int, count: int) -> Array:
@@ -138,8 +157,12 @@ def draw_samples(
     source: str,
     x: Array | None = None,
     drawn: bool = False,
+    data: Array | None = None,
 ) -> Path:
-    """Decoded codes (N, J) as a sheet; x (N, D) where they are decoded already."""
+    """Decoded codes (N, J) as a sheet; x (N, D) where they are decoded already.
+
+    A table's samples are drawn beside its `data` (M, D), where these are given.
+    """
     words = {
         "prior": "z from the prior N(0, I)",
         "aggregate": "z from the aggregated posterior of the training data",
@@ -148,7 +171,7 @@ def draw_samples(
     shown = "draws from p(x|z)" if drawn else "the decoded means E[x|z]"
     caption = f"{scene.name}: {len(codes)} samples, {words}; {shown}. None was picked or left out."
     x = scene.decode(codes) if x is None else x
-    return plots.samples(path, x, scene.shape, scene.look, caption)
+    return plots.samples(path, x, scene.shape, scene.look, caption, scene.columns, data)
 
 
 def draw_manifold(

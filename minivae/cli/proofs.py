@@ -20,8 +20,8 @@ from minivae.proof.full_size import FullSize, latent_dimension, score_plants
 from minivae.proof.html_page import page
 from minivae.proof.kernels import check_kernels, threads_agree
 from minivae.proof.mutation_score import score
+from minivae.proof.tolerances import tol
 from minivae.verify.report import table_lines
-from minivae.verify.tolerances import tol
 
 
 class Show(Console):

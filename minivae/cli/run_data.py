@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from minivae.cli.console import Console
 from minivae.cli.options import UsageError
-from minivae.cli.trained_run import TrainedRun
+from minivae.cli.trained_run import TrainedRun, recorded_standard
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
+from minivae.data.reading import Reading
+from minivae.data.stream import select
 from minivae.runs.config import TrainConfig
 from minivae.runs.hints import quoted
 
@@ -19,27 +23,44 @@ SPLITS = ("train", "valid", "test")
 def load_again(
     path: Path,
     train: TrainConfig,
+    recorded: Mapping[str, Any],
     data: str | None = None,
     data_dir: Path | None = None,
     split: bool = True,
 ) -> Dataset:
     """The data of the run in `path`: as --data or --data-dir say, else from where they were.
 
+    They are read as the run `recorded` it, and standardised by the run's means and deviations.
     split: False gives every row in `train`, in their order.
 
     Raises DataError, in one line that names the options, where they are not to be found.
     """
-    from minivae.data.load import load
+    from minivae.data.arrays import standardised
+
+    reading = Reading.from_dict(recorded.get("reading", {}))
+    reading = reading.with_changes(standardise=False, split=split)
+    dataset = _find_again(path, train, reading, data, data_dir)
+    standard = recorded_standard(recorded)
+    return dataset if standard is None else standardised(dataset, standard)
+
+
+def _find_again(
+    path: Path, train: TrainConfig, reading: Reading, data: str | None, data_dir: Path | None
+) -> Dataset:
+    from minivae.data.load import load_as
+
+    def load(name: str, folder: Path | str | None = None) -> Dataset:
+        return load_as(name, reading, folder)
 
     if data is not None or data_dir is not None:
-        return load(data or train.dataset, data_dir, split=split)
+        return load(data or train.dataset, data_dir)
     if train.data_dir is not None and Path(train.data_dir).is_dir():
         try:
-            return load(train.dataset, train.data_dir, split=split)
+            return load(train.dataset, train.data_dir)
         except DataError:  # then, as for any named data, MINIVAE_DATA and the cache
             pass
     try:
-        return load(train.dataset, split=split)
+        return load(train.dataset)
     except DataError as fault:
         raise DataError(
             f"{fault}. {quoted(path)} was trained on {quoted(train.dataset)}: if it lies "
@@ -54,7 +75,7 @@ def load_run_data(
     from minivae.data.targets import binarise_fixed
     from minivae.runs.resume import fingerprint
 
-    dataset = load_again(run.path, run.training, data, data_dir)
+    dataset = load_again(run.path, run.training, run.manifest["data"], data, data_dir)
     check_size(dataset, run)
     known = run.manifest["data"]["sha256"]  # None of an imported model
     if known is not None and fingerprint(dataset)["sha256"] != known:
@@ -66,6 +87,11 @@ def load_run_data(
 
 def check_size(dataset: Dataset, run: TrainedRun) -> None:
     """Raise UsageError where the data's rows do not fit the run's model."""
+    if run.columns is not None and dataset.columns not in (None, run.columns):
+        raise UsageError(
+            f"{dataset.name} has other columns than {run.path} was trained on: "
+            f"{_first_difference(run.columns, dataset.columns or ())}"
+        )
     if dataset.data_dim != run.model.data_dim:
         raise UsageError(
             f"{dataset.name} has {dataset.data_dim} features a row, but the model of {run.path} "
@@ -78,9 +104,17 @@ def load_rows(run: TrainedRun, data: str | None, data_dir: Path | None) -> Datas
 
     Raises DataError where they are not to be found, UsageError where they are of another size.
     """
-    dataset = load_again(run.path, run.training, data, data_dir, split=False)
+    dataset = load_again(run.path, run.training, run.manifest["data"], data, data_dir, split=False)
     check_size(dataset, run)
     return dataset
+
+
+def _first_difference(there: tuple[str, ...], here: tuple[str, ...]) -> str:
+    """The first column in which two tables differ, in words."""
+    for j, (old, new) in enumerate(zip_longest(there, here)):
+        if old != new:
+            return f"column {j} is {new!r} and was {old!r}"
+    return "none"
 
 
 def take_split(dataset: Dataset, split: str | None, train: TrainConfig | None = None) -> Dataset:
@@ -106,8 +140,8 @@ def carve(dataset: Dataset, train: TrainConfig) -> Dataset:
     cut = split_rows(dataset, train)
     labels = dataset.train_labels
     changes: dict[str, Any] = {
-        "train": dataset.train[cut.train_rows],
-        "valid": dataset.train[cut.rows],
+        "train": select(dataset.train, cut.train_rows),
+        "valid": select(dataset.train, cut.rows),
         "train_labels": None if labels is None else labels[cut.train_rows],
         "valid_labels": None if labels is None else labels[cut.rows],
     }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from minivae.cli.pictures import Scene, Shown
     from minivae.data.dataset import Dataset
+    from minivae.types import Array
 
 ACTIVITY_DRAWS = 1000
 
@@ -71,6 +72,13 @@ class RunView:
             self.console.warn(f"{fault}. Going on without the data")
             return None
 
+    def data_beside(self) -> Array | None:
+        """A table's data, to draw samples beside; None for pictures and where they are gone."""
+        if self.scene.columns is None:
+            return None
+        shown = self.shown_if_found()
+        return None if shown is None else shown.x
+
     @cached_property
     def scene(self) -> Scene:
         """The model, ready to decode. Needs no data, but for a run that did not record theirs."""
@@ -80,9 +88,9 @@ class RunView:
 
         run = self.run
         shape = run.shape if run.look else self.dataset.shape
-        look = run.look or look_of(self.dataset.values("train"))
+        look = run.look or look_of(self.dataset.user_values("train"))
         p = layout_of(run.model).views(self.K.to_device(run.theta))
-        return Scene(self.K, p, run.model, run.name, shape, look)
+        return Scene(self.K, p, run.model, run.name, shape, look, run.columns, run.standard)
 
     def active_dims(self) -> tuple[int, int]:
         """The two dimensions that tell most about data like the model's own samples.

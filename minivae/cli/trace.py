@@ -51,7 +51,7 @@ def trace(
     draws = model.draws * model.latent_dim
     eps = scene.K.normals(show.run.training.seed, EVALUATE, 0, np.array([row]), draws)
     eps = eps.reshape(1, model.draws, model.latent_dim).transpose(1, 0, 2)
-    walked = walk(scene.K, scene.p, shown.x[row : row + 1], eps, model.beta, model)
+    walked = walk(scene.K, scene.p, scene.to_model(shown.x[row : row + 1]), eps, model.beta, model)
     label = None if shown.labels is None else int(shown.labels[row])
     head = f"{shown.name}, {shown.split} row {row}" + ("" if label is None else f", label {label}")
     show.console.result(
@@ -64,13 +64,10 @@ def trace(
 def text(walked: Any, scene: Any, x: Any, entries: int) -> str:
     """The walk in plain lines: the datum, forward, the loss, and back."""
     lines = [picture(x, scene.shape), "", "Forward"] if scene.shape else ["Forward"]
-    for call in walked.forward:
-        name = call.op.removesuffix("_forward")
-        what = call.layer or WORDS.get(name, name)
-        for result in call.results:
-            tag = ", ".join(call.equations)
-            lines.append(f"  {tag:9} {what:34} {shape(result):13} {summary(result)}")
-    lines += ["", f"Loss (E28): {walked.loss:.6f} nats", ""]
+    lines += forward_lines(walked)
+    loss = f"Loss (E28), with beta = {walked.beta:g} before the KL: {walked.loss:.6f} nats"
+    lines += ["", loss, ""]
+    lines += meeting_lines(walked)
     lines.append("Back: each gradient by hand, its complex step, and the worst difference")
     for gradient in walked.gradients:
         name = f"d{gradient.argument}"
@@ -90,6 +87,39 @@ def text(walked: Any, scene: Any, x: Any, entries: int) -> str:
     return "\n".join(lines)
 
 
+def forward_lines(walked: Any) -> list[str]:
+    """Every op's result, and before it what it is made of."""
+    from minivae.trace import inside
+
+    lines = []
+    for call in walked.forward:
+        name = call.op.removesuffix("_forward")
+        rows = [(part.equation, f"  {part.words}", part.value) for part in inside(call)]
+        tag, what = ", ".join(call.equations), call.layer or WORDS.get(name, name)
+        rows += [(tag, what, result) for result in call.results]
+        lines += [
+            f"  {equation:9} {words:34} {shape(value):13} {summary(value)}"
+            for equation, words, value in rows
+        ]
+    return lines
+
+
+def meeting_lines(walked: Any) -> list[str]:
+    """The sums that no op computes: two gradients meet in mu, and two in log sigma^2."""
+    import numpy as np
+
+    lines = []
+    for meeting in walked.meetings():
+        columns = zip(*(np.ravel(v) for v in (meeting.by_draw, meeting.by_kl, meeting.total)))
+        for j, (draw, kl, total) in enumerate(columns):
+            lines.append(
+                f"  {'E29':9} {f'd{meeting.argument}[{j}]':12} {draw:+.6f} from the "
+                f"reconstruction (E27) {kl:+.6f} from the KL (E16) = {total:+.6f}"
+            )
+    head = "Two paths meet in mu and in logvar, and their gradients are added"
+    return [head, *lines, ""] if lines else []
+
+
 def pairs(gradient: Any, entries: int) -> list[str]:
     """The largest entries of a gradient: by hand, and by complex step."""
     order = sorted(
@@ -102,14 +132,15 @@ def pairs(gradient: Any, entries: int) -> list[str]:
     ]
 
 
-def picture(x: Any, size: tuple[int, int]) -> str:
+def picture(x: Any, size: tuple[int, ...]) -> str:
     """A datum as characters, dark where its values are high."""
     import numpy as np
 
     shades = " .:-=+*#%@"
     low, high = float(x.min()), float(x.max())
-    level = np.round((x - low) / (high - low or 1.0) * (len(shades) - 1)).astype(int)
-    return "\n".join("  " + "".join(2 * shades[v] for v in line) for line in level.reshape(size))
+    grey = x.reshape(*size[:2], -1).mean(axis=-1)  # of colours, the mean
+    level = np.round((grey - low) / (high - low or 1.0) * (len(shades) - 1)).astype(int)
+    return "\n".join("  " + "".join(2 * shades[v] for v in line) for line in level)
 
 
 def shape(value: Any) -> str:
@@ -132,11 +163,24 @@ def summary(value: Any) -> str:
 
 def facts(walked: Any) -> dict[str, Any]:
     """The walk as plain values."""
+    from minivae.trace import inside
+
     return {
         "loss": walked.loss,
+        "beta": walked.beta,
         "forward": [
-            {"op": c.op, "layer": c.layer, "equations": c.equations, "results": c.results}
+            {
+                "op": c.op,
+                "layer": c.layer,
+                "equations": c.equations,
+                "inside": {part.words: part.value for part in inside(c)},
+                "results": c.results,
+            }
             for c in walked.forward
+        ],
+        "meetings": [
+            {"argument": m.argument, "by_draw": m.by_draw, "by_kl": m.by_kl, "total": m.total}
+            for m in walked.meetings()
         ],
         "gradients": [
             {

@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    dataset: str = typer.Argument(None, help="A name (see minivae data) or a file; digits."),
+    dataset: str = typer.Argument(
+        None, help="A name (see minivae data), a file or a folder; digits."
+    ),
     latent: int = options.LATENT,
     hidden: str = typer.Option(None, help="Hidden layers, such as 400,200, or none."),
     activation: str = options.ACTIVATION,
@@ -50,6 +52,15 @@ def train(
     config: Path = typer.Option(None, help="A JSON file of settings; options win."),
     parts: str = options.PARTS,
     data: str = options.DATA,
+    label: str = typer.Option(None, help="The column (or array) that holds the labels."),
+    standardise: bool = typer.Option(
+        False, "--standardise", help="Train on columns of mean 0 and deviation 1."
+    ),
+    shape: str = typer.Option(None, help="H,W or H,W,3 of a row seen as a picture."),
+    resize: str = typer.Option(None, help="HxW to bring a folder's pictures to."),
+    one_hot: bool = typer.Option(
+        False, "--one-hot", help="Spread text columns over columns of 0 and 1."
+    ),
     data_dir: Path = options.DATA_DIR,
     pictures: bool = typer.Option(True, help="Draw pictures at the end."),
     as_json: bool = options.JSON,

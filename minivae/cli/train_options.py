@@ -7,7 +7,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from minivae.cli.options import UsageError, parse_c, parse_settings, parse_sizes, suggestion
+from minivae.cli.options import (
+    UsageError,
+    parse_c,
+    parse_lengths,
+    parse_settings,
+    parse_sizes,
+    suggestion,
+)
+from minivae.data.reading import Reading
 from minivae.messages import shown
 from minivae.models.config import ModelConfig
 from minivae.runs.config import TrainConfig
@@ -30,6 +38,7 @@ NO_SETTINGS = (  # of the command alone
     "as_json",
     "quiet",
 )
+READING_KEYS = ("label", "standardise", "shape", "resize", "one_hot")  # how the data are read
 # A run's config.json has these parts too; nothing is read from them.
 OTHER_PARTS = ("data", "versions", "environments", "sha256")
 
@@ -45,6 +54,7 @@ class TrainOptions(NamedTuple):
     resume: Path | None
     backend: str | None
     pictures: bool
+    reading: Reading
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
@@ -52,6 +62,12 @@ class TrainOptions(NamedTuple):
         config = given["config"]
         asked = {} if config is None else read_config_file(config)
         asked |= parse_options({k: v for k, v in given.items() if k not in NO_SETTINGS})
+        reading = read_options({key: asked.pop(key, None) for key in READING_KEYS})
+        if given["resume"] is not None and reading.to_dict():
+            option = next(iter(reading.to_dict())).replace("_", "-")
+            raise UsageError(
+                f"--{option}: a run goes on with the data as it read them; leave it out"
+            )
         places = {key: asked.pop(key, None) for key in (*PLACE_KEYS, "backend")}
         out, data, dataset = places["out"], given["data"], places["dataset"]
         if data is not None and given["resume"] is None:  # a new run's data, by either name
@@ -67,6 +83,7 @@ class TrainOptions(NamedTuple):
             resume=given["resume"],
             backend=places["backend"],
             pictures=given["pictures"],
+            reading=reading,
         )
 
 
@@ -88,7 +105,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
 
 def flatten(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """The settings by their own names, each known."""
-    known = (*MODEL_KEYS, *TRAIN_KEYS, *ALIASES, *PLACE_KEYS)
+    known = (*MODEL_KEYS, *TRAIN_KEYS, *ALIASES, *PLACE_KEYS, *READING_KEYS)
     flat: dict[str, Any] = {}
     for key, value in values.items():
         name = ALIASES.get(key.replace("-", "_"), key.replace("-", "_"))
@@ -108,9 +125,34 @@ def flatten(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return flat
 
 
+def read_options(given: Mapping[str, Any]) -> Reading:
+    """How the data are to be read, from the options or the file's values; UsageError where not."""
+
+    def lengths(key: str, example: str) -> tuple[int, ...] | None:
+        value = given[key]
+        if isinstance(value, list):
+            value = ",".join(str(n) for n in value)
+        return parse_lengths(f"--{key}", value, example)
+
+    size = lengths("resize", "32x32")
+    if size is not None and len(size) != 2:
+        raise UsageError(f"--resize {given['resize']}: write it like --resize 32x32")
+    return Reading(
+        label=None if given["label"] is None else str(given["label"]),
+        shape=lengths("shape", "24,32,3"),
+        resize=None if size is None else (size[0], size[1]),
+        one_hot=bool(given["one_hot"]),
+        standardise=bool(given["standardise"]),
+    )
+
+
 def parse_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given, by the settings' names."""
-    given = {ALIASES.get(k, k): v for k, v in options.items() if v is not None}
+    given = {
+        ALIASES.get(key, key): value
+        for key, value in options.items()
+        if value is not None and not (key in READING_KEYS and value is False)
+    }
     if "hidden" in given:
         given["hidden"] = parse_sizes(given["hidden"])
     if "c" in given:

@@ -7,7 +7,7 @@ from typing import Any
 
 from minivae.cli.run_data import default_split
 from minivae.cli.train_settings import TrainRequest
-from minivae.parts import LIKELIHOODS
+from minivae.parts import LIKELIHOODS, OBJECTIVES
 from minivae.runs.hints import command_line
 from minivae.training.loop import TrainResult
 
@@ -60,13 +60,16 @@ def measure_test(request: TrainRequest, result: TrainResult) -> dict[str, Any]:
     split = default_split(dataset)
     dynamic = config.binarise == "dynamic"
     p = layout_of(model).views(K.to_device(result.theta))
-    e = evaluate(K, p, getattr(dataset, split), model, seed=config.seed, scale=dataset.scale,
-                 binarise=dynamic)  # fmt: skip
+    draws = model.draws if OBJECTIVES[model.objective].by_draws else 1
+    e = evaluate(K, p, getattr(dataset, split), model, samples=draws, seed=config.seed,
+                 scale=dataset.scale, binarise=dynamic)  # fmt: skip
+    e = e.in_user_units(dataset.log_volume)
     n = len(e.reconstruction)
+    bound = {"loss": -float(e.log_p.mean())} if OBJECTIVES[model.objective].by_draws else {}
     report = latent_report(e.mu, e.kl)
     grey = LIKELIHOODS[model.likelihood].binary and not dynamic and not dataset.fixed_binary
     return {
-        split: losses(figures(float(e.reconstruction.sum()), e.kl.sum(axis=0), n, model)),
+        split: losses(figures(float(e.reconstruction.sum()), e.kl.sum(axis=0), n, model) | bound),
         "measured_on": split,
         "targets": "binarised" if dynamic else "grey" if grey else "as given",
         "active_units": report.active_units,

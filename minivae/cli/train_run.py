@@ -59,6 +59,7 @@ def draw(request: TrainRequest, result: TrainResult) -> dict[str, str]:
     K, model = request.K, request.model
     p = layout_of(model).views(K.to_device(result.theta))
     shown = Shown.of(dataset, default_split(dataset))
-    scene = Scene(K, p, model, dataset.name, dataset.shape, look_of(shown.x))
+    look, names = look_of(shown.x), dataset.columns
+    scene = Scene(K, p, model, dataset.name, dataset.shape, look, names, dataset.standard)
     drawn, _ = draw_all(scene, shown, request.path / "pictures", result.history)
     return {name: str(path) for name, path in drawn.items()}

@@ -13,8 +13,11 @@ from minivae.cli.defaults import defaults_for, likelihood_for
 from minivae.cli.options import UsageError
 from minivae.cli.train_options import MODEL_KEYS, TRAIN_KEYS, TrainOptions
 from minivae.data.dataset import Dataset
+from minivae.data.standard import scale_advice
+from minivae.data.stream import FileRows
 from minivae.models.config import ModelConfig
 from minivae.parts import LIKELIHOODS
+from minivae.parts.domains import REAL
 from minivae.runs.config import TrainConfig
 from minivae.runs.hints import quoted
 
@@ -39,6 +42,16 @@ def settle(
     Raises ConfigError, one line, where a value cannot be.
     """
     values = defaults_for(dataset.name) | likelihood_for(dataset) | dict(settings)
+    LIKELIHOODS.require(values["likelihood"])
+    likelihood = LIKELIHOODS[values["likelihood"]]
+    if likelihood.grouped and dataset.groups:
+        values["groups"] = tuple(after - first for first, after in dataset.groups)
+    if dataset.standard is not None and likelihood.domain is not REAL:
+        able = ", ".join(name for name, part in LIKELIHOODS.items() if part.domain is REAL)
+        raise UsageError(
+            f"--standardise gives numbers below 0, which the {likelihood.name} likelihood does "
+            f"not take; choose --likelihood of {able}, or leave --standardise out"
+        )
     if "c" in settings and "likelihood" not in settings:
         values["likelihood"] = LIKELIHOODS.first(lambda part: part.scale is not None)
     if settings.get("binarise", "none") != "none" and "likelihood" not in settings:
@@ -78,21 +91,41 @@ def settings_of_run(
 
 def settle_request(asked: TrainOptions, console: Console) -> TrainRequest:
     """Settings, data, backend and place; every fault that can be known is raised here."""
-    from minivae.data.load import load
+    from minivae.data.load import load_as
 
     if asked.resume is not None:
         return settle_resume(asked, asked.resume, console)
     name = record_name("digits" if asked.dataset is None else asked.dataset)
-    dataset = load(name, asked.data_dir)
+    dataset = load_as(name, asked.reading, asked.data_dir)
     # the settings are checked before a backend is loaded, which may take seconds
     settle(dataset, name, asked.settings, "numpy")
     tf32 = bool(asked.settings.get("tf32"))
     threads = asked.settings.get("threads")
     K = choose_backend(asked.backend or "auto", threads, console, tf32=tf32)
     model, config = settle(dataset, name, asked.settings, K.name)
-    config = config.with_changes(data_dir=record_data_dir(name, asked.data_dir))
+    tell_of_data(dataset, model, console)
+    order = config.order if not isinstance(dataset.train, FileRows) else "blocks"
+    config = config.with_changes(data_dir=record_data_dir(name, asked.data_dir), order=order)
     path = next_path(dataset.name) if asked.out is None else asked.out
     return TrainRequest(model, config, dataset, K, path, resumed=False, pictures=asked.pictures)
+
+
+def tell_of_data(dataset: Dataset, model: ModelConfig, console: Console) -> None:
+    """Say what the user should know of the data before the training: notes, units, scales."""
+    for note in dataset.notes:
+        console.warn(note)
+    if dataset.standard is not None:
+        console.say(
+            f"standardised {dataset.data_dim} columns; losses are in their own units: "
+            f"-log p includes the sum of the log deviations, {dataset.log_volume:.3f} nats"
+        )
+    elif LIKELIHOODS[model.likelihood].scale is not None:
+        advice = scale_advice(dataset.train, dataset.scale, dataset.columns)
+        if advice is not None:
+            console.warn(
+                f"{advice}; --standardise trains on columns of mean 0 and deviation 1 and gives "
+                "every result in your units"
+            )
 
 
 def settle_resume(asked: TrainOptions, path: Path, console: Console) -> TrainRequest:
@@ -101,7 +134,7 @@ def settle_resume(asked: TrainOptions, path: Path, console: Console) -> TrainReq
 
     if asked.out is not None and asked.out != path:
         raise UsageError(f"--resume {quoted(path)} continues in {path}; leave --out away")
-    model, config, _ = settings_of_run(path, asked.settings, console)
+    model, config, recorded = settings_of_run(path, asked.settings, console)
     if asked.dataset is not None and record_name(asked.dataset) != config.dataset:
         raise UsageError(
             f"{path} was trained on {config.dataset}, not {asked.dataset}; leave the data set "
@@ -113,7 +146,7 @@ def settle_resume(asked: TrainOptions, path: Path, console: Console) -> TrainReq
             f"--epochs {config.epochs}: {path} has {done} epochs done already, and --epochs counts "
             f"from its beginning; give more than {done}"
         )
-    dataset = load_again(path, config, asked.data, asked.data_dir)
+    dataset = load_again(path, config, recorded, asked.data, asked.data_dir)
     name = config.dataset if asked.data is None else record_name(asked.data)
     chosen = asked.backend or config.backend
     K = choose_backend(chosen, config.threads, console, tf32=config.tf32)

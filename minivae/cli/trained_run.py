@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from minivae.cli.console import Console
 from minivae.cli.options import UsageError
+from minivae.data.standard import Standard
 from minivae.models.config import ModelConfig
 from minivae.models.vae import layout_of
 from minivae.parts import LIKELIHOODS
@@ -48,6 +50,17 @@ class TrainedRun(NamedTuple):
         return look_from(data["low"], data["median"], data["high"])
 
     @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The names of a table's columns, as recorded."""
+        names = self.manifest["data"].get("columns")
+        return None if names is None else tuple(names)
+
+    @property
+    def standard(self) -> Standard | None:
+        """Mean and deviation that were taken out of the data's columns, as recorded."""
+        return recorded_standard(self.manifest["data"])
+
+    @property
     def learned_c(self) -> float | None:
         """The value that a learned c has come to; None where c is not learned."""
         if not self.model.learns_c:
@@ -62,6 +75,12 @@ class TrainedRun(NamedTuple):
         if LIKELIHOODS[self.model.likelihood].scale is None:
             return None
         return self.learned_c if self.model.learns_c else float(self.model.c)
+
+
+def recorded_standard(data: Mapping[str, Any]) -> Standard | None:
+    """Mean and deviation in what a run recorded of its data."""
+    values = data.get("standard")
+    return None if values is None else Standard.from_dict(values)
 
 
 def open_run(path: Path | str, which: str | None = None) -> TrainedRun:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from minivae.data.reading import AS_IT_IS, Reading, shape_words
 from minivae.data.standard import Standard
+from minivae.data.stream import FileRows
+
+ROWS_OFF_DISK = 10_000  # of data on disk, to draw pictures and fit samplers with
 
 Rows = NDArray[Any]  # (N, D), uint8 or float32
 Labels = NDArray[np.int64]  # (N,)
@@ -81,6 +84,12 @@ class Dataset:
             raise ValueError(f"{self.name} has no part named {part!r}")
         some = np.asarray(rows[:most])
         return some.astype(np.float32) * np.float32(self.scale)
+
+    def user_values(self, part: str = "train", most: int | None = None) -> NDArray[Any]:
+        """A part in the user's units, (N, D); of rows on disk the first ROWS_OFF_DISK at most."""
+        if isinstance({"train": self.train, "test": self.test}.get(part, self.valid), FileRows):
+            most = ROWS_OFF_DISK if most is None else min(most, ROWS_OFF_DISK)
+        return self.to_user(self.values(part, most))
 
     @property
     def log_volume(self) -> float:

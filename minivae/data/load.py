@@ -68,8 +68,18 @@ def load(
         DataError: one line that says what is wrong, where, and the fix.
     """
     reading = Reading(label, shape, resize, one_hot, standardise, split)
-    dataset = _load(name_or_path, data_dir, reading, seed)
-    return dataset.with_parts(reading=reading)
+    return load_as(name_or_path, reading, data_dir, seed=seed)
+
+
+def load_as(
+    what: str | os.PathLike[str] | Any,
+    reading: Reading,
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    seed: int = 0,
+) -> Dataset:
+    """`load` with its options in one record, which the data set keeps."""
+    return _load(what, data_dir, reading, seed).with_parts(reading=reading)
 
 
 def _load(

@@ -49,9 +49,8 @@ class Standard(NamedTuple):
         return y.astype(x.dtype) if x.dtype.kind == "f" else y
 
     def invert(self, y: NDArray[Any]) -> NDArray[Any]:
-        """Back to the user's units, (N, D), of y's dtype."""
-        x = np.asarray(y, dtype=np.float64) * self.deviation + self.mean
-        return x.astype(y.dtype)
+        """Back to the user's units, (N, D) float64: float32 would round large means' digits off."""
+        return np.asarray(y, dtype=np.float64) * self.deviation + self.mean
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; floats come back as the same bits."""
@@ -97,7 +96,7 @@ def scale_advice(rows: Any, scale: float, columns: Sequence[str] | None = None) 
         return None
 
     def said(j: int) -> str:
-        name = f"column {j}" if columns is None else repr(columns[j])
+        name = f"column {j}" if columns is None else repr(str(columns[j]))
         return f"{name} spans {some[:, j].min():g} to {some[:, j].max():g}"
 
     named = [said(int(j)) for j in order[:NAMED]]
@@ -105,5 +104,5 @@ def scale_advice(rows: Any, scale: float, columns: Sequence[str] | None = None) 
         named.append(said(int(order[-1])))
     return (
         f"unscaled data: {', '.join(named)}; one variance cannot fit them all, and training may "
-        "fail: standardise the columns (results stay in your units)"
+        "fail"
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from minivae.data.checks import check_domain
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
+from minivae.data.stream import FileRows
 from minivae.ops.batch import binarise
 from minivae.ops.philox import BINARISE, uniforms
 from minivae.parts import LIKELIHOODS
@@ -52,6 +53,11 @@ def binarise_fixed(dataset: Dataset, seed: int) -> Dataset:
     """
     if dataset.fixed_binary:
         return dataset
+    if isinstance(dataset.train, FileRows):
+        raise DataError(
+            f"{dataset.name}: is read from disk piece by piece, and a fixed draw of it would fill "
+            "memory; use --binarise dynamic"
+        )
     check_targets(dataset, LIKELIHOODS.first(lambda part: part.binary), "fixed")
     drawn: dict[str, NDArray[Any]] = {}
     first = 0

@@ -7,8 +7,8 @@ are read to their own places, and what the call before left there is given back 
 
 from __future__ import annotations
 
+import contextlib
 import mmap
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,10 @@ from minivae.data.errors import DataError
 from minivae.data.stream import FileRows
 from minivae.ops.philox import permutation
 
-BLOCK_BYTES = 1 << 20  # neighbouring rows that are read together
-POOL_BLOCKS = 64  # blocks whose rows are shuffled among each other
+BLOCK_BYTES = 2 << 20  # neighbouring rows that are read together
+POOL_BLOCKS = 32  # blocks whose rows are shuffled among each other
 POOL_EPOCHS = 2**31  # the permutations of blocks are numbered from here, those of rows from 0
-WASTE = 4  # whole blocks are read where that is at most so many times the rows asked for
+PAGE_BYTES = 2 << 20  # a huge page of x86 and ARM: memory is taken and given back in these
 
 
 def block_rows(row_bytes: int) -> int:
@@ -43,26 +43,36 @@ def local_order(seed: int, epoch: int, count: int, row_bytes: int) -> NDArray[np
 
 
 class Window:
-    """``array`` (N, D), in which the rows last asked for by :meth:`show` hold their values."""
+    """``array`` (N, D), in which the rows last asked for by :meth:`show` hold their values.
 
-    def __init__(self, rows: FileRows) -> None:
-        self.rows = rows
+    Rows that come in :func:`local_order` are read in whole blocks, of which those of a pool stay
+    (``local``); rows in any other order one by one.
+    """
+
+    def __init__(self, rows: FileRows, *, local: bool) -> None:
+        self.rows, self.local = rows, local
         count, width = rows.shape
         self.row_bytes = width * rows.dtype.itemsize
         self.block = block_rows(self.row_bytes)
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
         try:
-            self._memory = mmap.mmap(-1, max(1, count * self.row_bytes), flags=flags)
+            self._memory = mmap.mmap(-1, count * self.row_bytes + PAGE_BYTES, flags=flags)
         except (OSError, ValueError, OverflowError) as error:
             raise DataError(
                 f"{rows.source.path}: no address space for {count * self.row_bytes / 1e9:.1f} GB "
                 f"({error}); lift the limit (ulimit -v), or train on fewer rows"
             ) from None
-        if hasattr(mmap, "MADV_NOHUGEPAGE"):  # a huge page for a single row would be all memory
-            self._memory.madvise(mmap.MADV_NOHUGEPAGE)
-        self.array = np.frombuffer(self._memory, rows.dtype, count * width).reshape(count, width)
+        # the first use of a huge page costs a tenth of that of small ones; but one for every row
+        # that is read alone would soon be all memory
+        advice = getattr(mmap, "MADV_HUGEPAGE" if local else "MADV_NOHUGEPAGE", None)
+        if advice is not None:
+            with contextlib.suppress(OSError):  # a kernel without them
+                self._memory.madvise(advice)
+        # the array begins where a huge page does
+        self._start = -np.frombuffer(self._memory, np.uint8).ctypes.data % PAGE_BYTES
+        flat = np.frombuffer(self._memory, rows.dtype, count * width, self._start)
+        self.array = flat.reshape(count, width)
         self._held: set[int] = set()  # blocks that are there whole
-        self._scattered = False
 
     def show(self, wanted: NDArray[np.int64]) -> None:
         """Make ``array[wanted]`` hold the rows' values; what is not wanted may be gone.
@@ -70,52 +80,35 @@ class Window:
         Raises DataError where the file is no longer what it was.
         """
         rows = np.unique(wanted)
-        blocks = {int(b) for b in np.unique(rows // self.block)}
-        if len(blocks) * self.block > WASTE * len(rows):
-            self._clear()
+        if not self.local:
+            self._memory.madvise(mmap.MADV_DONTNEED)
             self.array[rows] = self.rows[rows]
-            self._scattered = True
             return
-        if self._scattered:
-            self._clear()
-        for block in self._held - blocks:
-            self._give_back(block)
+        blocks = set(np.unique(rows // self.block).tolist())
+        self._give_back(self._held - blocks, blocks)
         for block in sorted(blocks - self._held):
-            part = slice(block * self.block, min((block + 1) * self.block, len(self.rows)))
-            self.array[part] = self.rows[np.arange(part.start, part.stop)]
+            part = self._part(block)
+            self.rows.read_into(self.array[part], np.arange(part.start, part.stop))
             self._held.add(block)
 
-    def _clear(self) -> None:
-        self._memory.madvise(mmap.MADV_DONTNEED)
-        self._held.clear()
-        self._scattered = False
+    def _part(self, block: int) -> slice:
+        return slice(block * self.block, min((block + 1) * self.block, len(self.rows)))
 
-    def _give_back(self, block: int) -> None:
-        """Free the pages that belong to this block alone; the two at its ends may be shared."""
-        page = mmap.PAGESIZE
-        first = -(-block * self.block * self.row_bytes // page) * page
-        last = min((block + 1) * self.block, len(self.rows)) * self.row_bytes // page * page
-        if last > first:
-            self._memory.madvise(mmap.MADV_DONTNEED, first, last - first)
-        self._held.remove(block)
+    def _give_back(self, blocks: set[int], kept: set[int]) -> None:
+        """Free the pages on which these blocks lie and none of those that are kept."""
+        pages = self._pages(blocks) - self._pages(kept & self._held)
+        for page in pages:
+            start = self._start + page * PAGE_BYTES
+            self._memory.madvise(
+                mmap.MADV_DONTNEED, start, min(PAGE_BYTES, len(self._memory) - start)
+            )
+        self._held -= blocks
 
-
-def windowed_step(make: Any, rows: FileRows) -> WindowedStep:
-    """The step that ``make(array)`` gives for an array, on rows that lie on disk."""
-    window = Window(rows)
-    return WindowedStep(make(window.array), window)
-
-
-class WindowedStep:
-    """A backend's training step whose rows are brought into memory before each call."""
-
-    def __init__(self, step: Any, window: Window) -> None:
-        self.step, self.window = step, window
-
-    def __call__(self, rows: NDArray[np.int64], t: int, lr: Any, beta: Any) -> None:
-        """n updates from t on: rows (n, B), lr and beta (n,)."""
-        self.window.show(rows)
-        self.step(rows, t, lr, beta)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.step, name)
+    def _pages(self, blocks: set[int]) -> set[int]:
+        found: set[int] = set()
+        for block in blocks:
+            part = self._part(block)
+            first = part.start * self.row_bytes // PAGE_BYTES
+            last = (part.stop * self.row_bytes - 1) // PAGE_BYTES
+            found.update(range(first, last + 1))
+        return found

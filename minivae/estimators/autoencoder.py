@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -40,6 +40,7 @@ class Autoencoder(LatentEstimator):
         `moment_rows`, which have the same loss and gradient.
     backend : "numpy", "numba" or "cupy".
     random_state : the seed of the first weights and of the data's order.
+    standardise : take each column's mean and deviation out first; `decoder` is then of those units.
 
     After fit: `params_` (named tensors), `mean_` (D,) subtracted from the data, `losses_` (steps,).
     A linear model computes in float64; a deep one in float32.
@@ -57,6 +58,7 @@ class Autoencoder(LatentEstimator):
         batch_size: int = 128,
         backend: str = "numpy",
         random_state: int = 0,
+        standardise: bool = False,
     ) -> None:
         self.latent_dim = latent_dim
         self.hidden = hidden
@@ -66,10 +68,14 @@ class Autoencoder(LatentEstimator):
         self.batch_size = batch_size
         self.backend = backend
         self.random_state = random_state
+        self.standardise = standardise
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Train on X (N, D); y is ignored. Raises ValueError where the settings cannot be."""
-        X = self._validate(X, reset=True)
+    def fit(self, X: Any, y: Any = None, *, watch: Callable[[int], None] | None = None) -> Self:
+        """Train on X (N, D); y is ignored. `watch` is told each update's number as it begins.
+
+        Raises ValueError where the settings cannot be.
+        """
+        X = self._learn_units(self._validate(X, reset=True))
         check_latent_dim(self.latent_dim, X.shape, at_most=X.shape[1])
         if self.activation is None and self.hidden:
             raise ValueError("activation=None is for hidden=(); choose 'relu' or 'tanh'.")
@@ -87,6 +93,8 @@ class Autoencoder(LatentEstimator):
         p = layout.views(there)
 
         def loss_and_gradient(t: int) -> tuple[float, Array]:
+            if watch is not None:
+                watch(t)
             x = K.to_device(batches(t))
             loss, cache = autoencoder_forward(K, p, x, self.config_)
             g = autoencoder_backward(K, as_scalar(1.0, x), cache, p, self.config_)

@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from minivae.data.standard import Standard
 from minivae.models.config import require_int
 from minivae.types import Array
 
@@ -27,6 +28,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     latent_dim_: int
     n_features_in_: int
     FITTED: ClassVar[tuple[str, ...]] = ()  # the attributes that `save` keeps as arrays
+    standardise: bool = False
+    standard_: Standard | None = None  # mean and deviation taken out of the columns
 
     def _validate(self, X: Any, *, reset: bool, min_samples: int = 1) -> Array:
         """X as a finite (N, D) float32 or float64 array; messages as scikit-learn's.
@@ -62,6 +65,24 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             )
         return np.asarray(Z)
 
+    def _learn_units(self, X: Array) -> Array:
+        """In `fit`: X (N, D) as the model sees it, standardised where that is asked for."""
+        self.standard_ = Standard.of(X) if self.standardise else None
+        return self._inward(X)
+
+    def _inward(self, X: Array) -> Array:
+        """X (N, D) in the user's units as the model sees it, of the same dtype."""
+        return X if self.standard_ is None else self.standard_.apply(X)
+
+    def _outward(self, X: Array) -> Array:
+        """X (N, D) as the model has it in the user's units, of the same dtype."""
+        return X if self.standard_ is None else self.standard_.invert(X).astype(X.dtype)
+
+    @property
+    def _log_volume(self) -> float:
+        """What -log p gains in the user's units, nats: the change of variables."""
+        return 0.0 if self.standard_ is None else self.standard_.log_volume
+
     @property
     def _n_features_out(self) -> int:  # scikit-learn builds get_feature_names_out from this
         return self.latent_dim_
@@ -78,11 +99,11 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def transform(self, X: Any) -> Array:
         """Codes (N, J) of the data X (N, D)."""
-        return self._encode(self._validate(X, reset=False))
+        return self._encode(self._inward(self._validate(X, reset=False)))
 
     def inverse_transform(self, Z: Any) -> Array:
         """Data (N, D) decoded from the codes Z (N, J)."""
-        return self._decode(self._validate_codes(Z))
+        return self._outward(self._decode(self._validate_codes(Z)))
 
     # `encode` and `decode` are the article's words for the same two maps; they are methods, not
     # aliases, so that a subclass which overrides transform changes both.
@@ -97,12 +118,13 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def reconstruct(self, X: Any) -> Array:
         """X (N, D) encoded and decoded again."""
         X = self._validate(X, reset=False)
-        return self._decode(self._encode(X))
+        return self._outward(self._decode(self._encode(self._inward(X))))
 
     def reconstruction_error(self, X: Any) -> float:
         """Mean over the data of ||x - d(e(x))||², summed over features (E2)."""
         X = self._validate(X, reset=False)
-        difference = X.astype(np.float64) - self._decode(self._encode(X))
+        rebuilt = self._outward(self._decode(self._encode(self._inward(X))))
+        difference = X.astype(np.float64) - rebuilt
         return float(np.mean(np.sum(difference * difference, axis=1)))
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -124,6 +146,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             "features": self.n_features_in_,
             "latent_dim": int(self.latent_dim_),
             "feature_names": None if names is None else [str(name) for name in names],
+            "standard": None if self.standard_ is None else self.standard_.to_dict(),
         }
         if not isinstance(facts["estimator"].get("random_state", 0), int):
             facts["estimator"]["random_state"] = getattr(self, "seed_", 0)
@@ -140,6 +163,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             given = {**given, "hidden": tuple(given["hidden"])}
         self = cls(**given)
         self._restore(facts, tensors)
+        if facts.get("standard") is not None:
+            self.standard_ = Standard.from_dict(facts["standard"])
         if facts["feature_names"] is not None:
             self.feature_names_in_ = np.asarray(facts["feature_names"], dtype=object)
         return self

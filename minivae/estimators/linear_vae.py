@@ -25,7 +25,8 @@ class LinearVAE(LatentEstimator):
     Its optimum is probabilistic PCA's (E13), which it reaches without having been told: the start
     is random, c starts at the mean variance of a feature. Parameters: latent_dim J < n_features
     (None: 2, or 1 where there are but two features); steps and lr of Adam, its step size falling to
-    zero along a cosine; random_state.
+    zero along a cosine; random_state; standardise: take each column's mean and deviation out first
+    (`mean_`, `c_` and `params_` are then of those units; data and log p stay in the user's).
     After fit: `params_`, `mean_`, `c_`, `losses_` (steps,) in nats per datum.
     """
 
@@ -37,15 +38,17 @@ class LinearVAE(LatentEstimator):
         steps: int = 3000,
         lr: float = 0.03,
         random_state: int = 0,
+        standardise: bool = False,
     ) -> None:
         self.latent_dim = latent_dim
         self.steps = steps
         self.lr = lr
         self.random_state = random_state
+        self.standardise = standardise
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on X (N, D) by whole-batch gradient descent; y is ignored."""
-        X = self._validate(X, reset=True, min_samples=2)
+        X = self._learn_units(self._validate(X, reset=True, min_samples=2))
         self.latent_dim_ = settle_latent_dim(self.latent_dim, X.shape, at_most=X.shape[1] - 1)
         K = load_backend("numpy")
         self.mean_ = X.mean(axis=0, dtype=np.float64)
@@ -93,12 +96,14 @@ class LinearVAE(LatentEstimator):
 
     def elbo(self, X: Any) -> float:
         """The exact ELBO in nats per datum, with the trained encoder as q."""
-        X = self._validate(X, reset=False).astype(np.float64)
-        return -float(linear_vae_forward(load_backend("numpy"), self.params_, X - self.mean_)[0])
+        X = self._inward(self._validate(X, reset=False).astype(np.float64))
+        loss = linear_vae_forward(load_backend("numpy"), self.params_, X - self.mean_)[0]
+        return -float(loss) - self._log_volume
 
     def score_samples(self, X: Any) -> Array:
         """log p(x) (N,) in nats under the trained decoder (E13)."""
-        return log_marginal(self._validate(X, reset=False).astype(np.float64), self.model_)
+        X = self._inward(self._validate(X, reset=False).astype(np.float64))
+        return log_marginal(X, self.model_) - self._log_volume
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log p(x) in nats per datum; y is ignored."""

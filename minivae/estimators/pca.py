@@ -14,7 +14,8 @@ from minivae.types import Array
 class PCA(LatentEstimator):
     """Principal component analysis as an estimator (E3, E4).
 
-    Parameters: latent_dim, the number J of axes kept, at most min(n_samples, n_features).
+    Parameters: latent_dim, the number J of axes kept, at most min(n_samples, n_features);
+    standardise: take each column's mean and deviation out first (the axes of the correlations).
     After fit: `components_` (J, D) orthonormal rows, `mean_` (D,), `eigenvalues_` of the
     covariance divided by N (all of them, largest first), `explained_variance_` (J,) divided by
     N - 1 and `explained_variance_ratio_` (J,), as scikit-learn has them.
@@ -28,12 +29,13 @@ class PCA(LatentEstimator):
         "explained_variance_ratio_",
     )
 
-    def __init__(self, latent_dim: int = 2) -> None:
+    def __init__(self, latent_dim: int = 2, standardise: bool = False) -> None:
         self.latent_dim = latent_dim
+        self.standardise = standardise
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the axes of X (N, D); y is ignored. Raises ValueError where J is too large."""
-        X = self._validate(X, reset=True, min_samples=2)
+        X = self._learn_units(self._validate(X, reset=True, min_samples=2))
         check_latent_dim(self.latent_dim, X.shape, at_most=min(X.shape))
         mean, axes, values = principal_axes(X, self.latent_dim)
         self.latent_dim_ = self.latent_dim

@@ -18,20 +18,25 @@ class ProbabilisticPCA(LatentEstimator):
     """The linear-Gaussian model at its maximum likelihood, as an estimator (E12, E13).
 
     Parameters: latent_dim J, at least one less than n_features so that noise is left to measure
-    (None: 2, or 1 where there are but two features); random_state seeds `sample`.
+    (None: 2, or 1 where there are but two features); random_state seeds `sample`;
+    standardise: take each column's mean and deviation out first (`model_` is then of those units;
+    data and log p stay in the user's).
     After fit: `model_` (weight, mean, c), `c_`, `mean_` (D,), `components_` (J, D).
     `transform` gives the posterior mean; `score_samples` the exact log p(x) in nats.
     """
 
     FITTED = ("components_", "mean_")
 
-    def __init__(self, latent_dim: int | None = None, random_state: int = 0) -> None:
+    def __init__(
+        self, latent_dim: int | None = None, random_state: int = 0, standardise: bool = False
+    ) -> None:
         self.latent_dim = latent_dim
         self.random_state = random_state
+        self.standardise = standardise
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the maximum of the likelihood of X (N, D); y is ignored."""
-        X = self._validate(X, reset=True, min_samples=2)
+        X = self._learn_units(self._validate(X, reset=True, min_samples=2))
         at_most = min(len(X), X.shape[1] - 1)
         self.latent_dim_ = settle_latent_dim(self.latent_dim, X.shape, at_most)
         self._keep(ppca_solution(X.astype(np.float64), self.latent_dim_))
@@ -57,7 +62,8 @@ class ProbabilisticPCA(LatentEstimator):
 
     def score_samples(self, X: Any) -> Array:
         """log p(x) (N,) in nats."""
-        return log_marginal(self._validate(X, reset=False).astype(np.float64), self.model_)
+        X = self._inward(self._validate(X, reset=False).astype(np.float64))
+        return log_marginal(X, self.model_) - self._log_volume
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log p(x) in nats per datum; y is ignored."""
@@ -81,6 +87,6 @@ def sample_linear(estimator: Any, n_samples: Any, random_state: Any, *, mean: bo
     )
     weight, centre, c = estimator.model_
     decoded = centre + rng.standard_normal((n_samples, weight.shape[1])) @ weight.T
-    if mean:
-        return np.asarray(decoded)
-    return np.asarray(decoded + np.sqrt(c) * rng.standard_normal((n_samples, weight.shape[0])))
+    if not mean:
+        decoded = decoded + np.sqrt(c) * rng.standard_normal((n_samples, weight.shape[0]))
+    return np.asarray(estimator._outward(decoded))

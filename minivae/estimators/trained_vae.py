@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from minivae.backend import Backend, load_backend
+from minivae.data.standard import Standard
 from minivae.estimators.base import LatentEstimator, as_float32, as_plain, as_seed
 from minivae.estimators.storage import StoredRun, is_run
 from minivae.estimators.training import table
@@ -32,6 +33,7 @@ class TrainedVAE(LatentEstimator):
     theta_: Array
     seed_: int
     records_: Records
+    grey_bytes_: bool = False  # whether it was fitted on bytes that are no 0s and 1s alone
     backend: str
     threads: int | None
     optimiser: str
@@ -72,6 +74,15 @@ class TrainedVAE(LatentEstimator):
                 f"likelihood={config.likelihood!r} needs {domain.words}: {domain.fix}."
             )
 
+    def _validate(self, X: Any, *, reset: bool, min_samples: int = 1) -> Array:
+        """As every estimator's; bytes are pictures, 0 to 255 for 0 to 1, unless all are 0 or 1."""
+        bytes_given = getattr(X, "dtype", None) == np.uint8
+        grey = bool(bytes_given and getattr(X, "size", 0) and np.asarray(X).max() > 1)
+        checked = super()._validate(X, reset=reset, min_samples=min_samples)
+        if reset:
+            self.grey_bytes_ = grey
+        return checked / 255.0 if bytes_given and (grey or self.grey_bytes_) else checked
+
     # Encoding and decoding run the reference ops in the data's own precision, so that a row's
     # code does not depend, beyond float64 rounding, on which rows stand beside it.
     def _views(self, dtype: Any) -> dict[str, Array]:
@@ -86,7 +97,7 @@ class TrainedVAE(LatentEstimator):
 
     def posterior(self, X: Any) -> tuple[Array, Array]:
         """Mean and standard deviation (N, J) of q(z|x) for X (N, D)  (E25)."""
-        X = self._validate(X, reset=False)
+        X = self._inward(self._validate(X, reset=False))
         K, views = load_backend("numpy"), self._views(X.dtype)
         mu, logvar = vae.encode(K, views, X, self.config_)
         return mu, np.exp(0.5 * logvar)
@@ -103,8 +114,9 @@ class TrainedVAE(LatentEstimator):
         seed = as_seed(random_state)
         codes = prior_codes(n_samples, self.latent_dim_, seed)
         if mean:
-            return self._decode(codes)
-        return draw_all(load_backend("numpy"), self._views(np.float32), codes, self.config_, seed)
+            return self._outward(self._decode(codes))
+        views = self._views(np.float32)
+        return self._outward(draw_all(load_backend("numpy"), views, codes, self.config_, seed))
 
     def elbo(self, X: Any, samples: int = 1) -> Array:
         """ELBO of each row of X, (N,), nats, by `samples` draws and the closed-form KL  (E19)."""
@@ -119,11 +131,12 @@ class TrainedVAE(LatentEstimator):
         return self._evaluate(X, samples).log_p
 
     def _evaluate(self, X: Any, samples: int) -> Evaluation:
-        X = self._validate(X, reset=False)
+        X = self._inward(self._validate(X, reset=False))
         self._check_range(X, self.config_)
         K = self._backend()
         p = vae.layout_of(self.config_).views(K.to_device(self.theta_))
-        return evaluate(K, p, as_float32(X), self.config_, samples=samples, seed=self.seed_)
+        found = evaluate(K, p, as_float32(X), self.config_, samples=samples, seed=self.seed_)
+        return found.in_user_units(self._log_volume)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean ELBO of X, nats per datum (one draw); larger is better; y is ignored."""
@@ -144,19 +157,24 @@ class TrainedVAE(LatentEstimator):
         run = StoredRun(Path(path), checkpoint)
         self = cls(**run.parameters(cls._get_param_names()))
         self._take(run.model, run.theta, run.train.seed, run.history)
+        standard = run.manifest["data"].get("standard")
+        self.standard_ = None if standard is None else Standard.from_dict(standard)
+        self.standardise = standard is not None
         return self
 
     def _tensors(self) -> dict[str, Array]:
         return vae.layout_of(self.config_).views(self.theta_)
 
     def _facts(self) -> dict[str, Any]:
-        return {"model": self.config_.to_dict(), "seed": self.seed_, "history": self.records_}
+        return {"model": self.config_.to_dict(), "seed": self.seed_, "history": self.records_,
+                "grey_bytes": self.grey_bytes_}  # fmt: skip
 
     def _restore(self, facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
         config = ModelConfig.from_dict(facts["model"])
         records = facts.get("history")
         if records is None:  # an earlier version kept the curves alone
             records = curves_as_records(facts["loss_curve"], facts["validation_curve"])
+        self.grey_bytes_ = facts.get("grey_bytes", False)
         layout = vae.layout_of(config)
         theta = layout.flatten(tensors, np.empty(layout.size, dtype=np.float32))
         self._take(config, theta, facts["seed"], records)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any, Self
 
 from minivae.data.dataset import Dataset
+from minivae.data.standard import scale_advice
 from minivae.estimators.base import as_float32, as_seed
 from minivae.estimators.trained_vae import TrainedVAE
 from minivae.estimators.training import Callback, fit_in_memory, going_on
 from minivae.models.config import ModelConfig
+from minivae.parts import LIKELIHOODS
+from minivae.parts.domains import REAL
 from minivae.runs.config import TrainConfig
 from minivae.runs.state import State
 from minivae.types import Array
+
+
+class UnscaledData(UserWarning):
+    """The columns of X are too large, or too unlike each other, to be trained on as they are."""
 
 
 class VAE(TrainedVAE):
@@ -38,6 +46,10 @@ class VAE(TrainedVAE):
     verbose : print a line per epoch; in a notebook, a bar.
     warm_start : a further `fit` goes on from where the last one ended, for `epochs` more.
     objective : what is minimised, a name in `minivae.parts.OBJECTIVES`.
+    standardise : train on columns of mean 0 and deviation 1. Data, samples and log p stay in the
+        user's units: log p(x) is that of the standardised x less the sum of the log deviations.
+
+    uint8 X are pictures, scaled by 1/255 as on the command line, unless all values are 0 or 1.
 
     Attributes
     ----------
@@ -71,6 +83,7 @@ class VAE(TrainedVAE):
         verbose: bool = False,
         warm_start: bool = False,
         objective: str = "elbo",
+        standardise: bool = False,
     ) -> None:
         self.latent_dim = latent_dim
         self.hidden = hidden
@@ -95,6 +108,7 @@ class VAE(TrainedVAE):
         self.verbose = verbose
         self.warm_start = warm_start
         self.objective = objective
+        self.standardise = standardise
 
     def fit(
         self,
@@ -147,12 +161,18 @@ class VAE(TrainedVAE):
         callback: Callback | None,
         state: State | None,
     ) -> Self:
+        if state is None:
+            self._advise(X, config)
+            X = self._learn_units(X)
+        else:
+            X = self._inward(X)
+        valid = None if valid is None else self._inward(valid)
         for rows in (X, valid):
             if rows is not None:
                 self._check_range(rows, config)
         rows = as_float32(X)
         held_out = None if valid is None else as_float32(valid)
-        data = Dataset(name="X", train=rows, test=rows[:0], valid=held_out)
+        data = Dataset(name="X", train=rows, test=rows[:0], valid=held_out, standard=self.standard_)
         if state is not None:
             state = going_on(state, math.ceil(len(rows) / settings.batch_size))
             epochs = settings.epochs + state.progress.epoch
@@ -167,6 +187,24 @@ class VAE(TrainedVAE):
         self.state_, self.records_ = result.state, before + result.history
         self.n_iter_ = self.epochs_done_ = result.epochs
         return self
+
+    def _advise(self, X: Array, config: ModelConfig) -> None:
+        """Warn, naming columns, of data that one variance cannot fit.
+
+        Raises ValueError for a likelihood that takes no standardised data.
+        """
+        likelihood = LIKELIHOODS[config.likelihood]
+        if self.standardise and likelihood.domain is not REAL:
+            raise ValueError(
+                f"standardise=True gives numbers below 0, which likelihood={config.likelihood!r} "
+                "does not take: set standardise=False, or use likelihood='gaussian'."
+            )
+        if self.standardise or likelihood.scale is None:
+            return
+        advice = scale_advice(X, 1.0, getattr(self, "feature_names_in_", None))
+        if advice is not None:
+            text = f"{advice}; standardise=True scales them and gives every result in your units"
+            warnings.warn(text, UnscaledData, stacklevel=4)
 
     def _model_config(self, data_dim: int) -> ModelConfig:
         given = self._given()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,19 +10,26 @@ import numpy as np
 from minivae.explore.closed import asset, closed_page, encoded
 from minivae.layers import Parameters
 from minivae.metrics.regularity import neighbour_radii, on_manifold
+from minivae.plots.images import Look, look_of
 from minivae.types import Array
 
 CELLS = 64  # the shading's grid, per side
 PROOF = 16  # decoded points that the page can check itself against
-ORIGINALS_BYTES = 800_000  # how much of the data itself the page may carry
-SCRIPTS = ("decoder.js", "view.js", "page.js")
+MEASURED = 1000  # draws from the prior whose decoded pictures are judged
+NEIGHBOURS = 2000  # at most so many data tell what is near the data
+ORIGINALS_BYTES = 1_200_000  # how much of the data itself the page may carry
+SCRIPTS = ("bytes", "theme", "decoder", "plane", "panel", "page")
+ACTIVATIONS = ("relu", "tanh")  # what decoder.js computes
+LINKS = ("identity", "sigmoid")
 
 
 class Explored(NamedTuple):
     """A model as the page sees it.
 
-    decode: codes (n, J) -> pixel means (n, D). mu (N, J), sd (N, J) or None for an autoencoder.
-    dims: the two latent dimensions of the plane; the others rest at zero.
+    decode: codes (n, J) -> pixel means (n, D). activation, link: of the decoder, one of ACTIVATIONS
+    and LINKS. mu (N, J), sd (N, J) or None for an autoencoder. dims: the two latent dimensions of
+    the plane; the others rest. likelihood, logc, beta: what the loss of a datum is made of; the
+    page computes it for "gaussian" and "bernoulli", and shows none for others.
     """
 
     title: str
@@ -32,10 +38,13 @@ class Explored(NamedTuple):
     parameters: Parameters
     depth: int
     activation: str
-    output: str
+    link: str
     mu: Array
     sd: Array | None
     dims: tuple[int, int]
+    likelihood: str = ""
+    logc: float = 0.0
+    beta: float = 1.0
 
 
 def page(
@@ -45,65 +54,69 @@ def page(
     shape: tuple[int, ...],
     *,
     rows: Array,
-    labels: Array | None,
-    colours: tuple[str, ...],
+    labels: Array | None = None,
     names: tuple[str, ...] | None = None,
-    limits: tuple[float, float] = (0.0, 1.0),
+    look: Look | None = None,
     note: str = "",
 ) -> str:
     """The whole page as text.
 
     x (N, D) the data whose codes are shown, rows (N,) their numbers in the data set, labels (N,)
-    or None with their names or None, shape (height, width) or (height, width, 3) of a datum seen
-    as a picture, limits the values that are drawn darkest and lightest.
-    Raises ValueError if the shape does not fit the data.
+    and their names or None, shape (height, width) or (height, width, 3) of a datum as a picture,
+    look how values become grey. Raises ValueError if the shape does not fit the data, or a model
+    has an activation or a link that the page cannot compute.
     """
-    if math.prod(shape) != x.shape[1]:
+    if np.prod(shape) != x.shape[1]:
         size = "x".join(str(n) for n in shape)
         raise ValueError(f"pictures of {size} do not fit {x.shape[1]} features")
-    low, high = limits
-    shown = min(len(x), ORIGINALS_BYTES // x.shape[1])
+    look = (look or look_of(x)).of_shape(shape)
+    originals = x[: max(1, ORIGINALS_BYTES // (4 * x.shape[1]))]
     content = {
         "data": {
             "shape": list(shape),
+            "look": look._asdict(),
             "rows": rows.tolist(),
             "labels": None if labels is None else labels.tolist(),
-            "names": None if names is None else list(names),
-            "limits": [low, high],
-            "colours": list(colours),
-            "originals": shown,
-            "pixels": encoded(
-                np.round(255 * np.clip((x[:shown] - low) / (high - low), 0, 1)).astype(np.uint8)
-            ),
+            "names": names,
+            "originals": len(originals),
+            "pixels": encoded(originals.astype(np.float32)),
         },
+        "path": ends_of_path(models[0].mu[: len(originals)], models[0].dims, labels),
         "models": [content_of(model, x) for model in models],
     }
-    scripts = [asset("minivae.explore", name) for name in SCRIPTS]
-    style, template = (asset("minivae.explore", f"page.{kind}") for kind in ("css", "html"))
-    return closed_page(template, style, scripts, content, {"title": title, "note": note})
+    scripts = [asset("minivae.explore", f"{name}.js") for name in SCRIPTS]
+    style, own = (asset("minivae.explore", f"{name}.css") for name in ("theme", "page"))
+    template = asset("minivae.explore", "page.html")
+    return closed_page(template, style + own, scripts, content, {"title": title, "note": note})
 
 
 def content_of(model: Explored, x: Array) -> dict[str, Any]:
     """What the page needs of one model: decoder, codes, shading and points to check against."""
-    plane = model.mu[:, model.dims]
-    low, high = extent(plane)
+    for what, known in ((model.activation, ACTIVATIONS), (model.link, LINKS)):
+        if what not in known:
+            raise ValueError(f"the page cannot compute {what!r}, only {', '.join(known)}")
+    low, high = extent(model.mu[:, model.dims])
     names = [f"decoder.{i}" for i in range(model.depth)] + ["decoder.out"]
     proof = model.mu[:PROOF].astype(np.float32)
+    near = Neighbourhood(x)
     return {
         "title": model.title,
-        "about": model.about,
+        "about": f"{model.about} {told_of_prior(model, near)}",
         "latent": model.mu.shape[1],
         "dims": list(model.dims),
         "low": low.tolist(),
         "high": high.tolist(),
-        "mu": encoded(plane.astype(np.float32)),
-        "sd": None if model.sd is None else encoded(model.sd[:, model.dims].astype(np.float32)),
+        "mu": encoded(model.mu.astype(np.float32)),
+        "sd": None if model.sd is None else encoded(model.sd.astype(np.float32)),
+        "likelihood": model.likelihood,
+        "logc": model.logc,
+        "beta": model.beta,
         "cells": CELLS,
-        "shade": encoded(off_manifold(model, x, low, high)),
+        "shade": encoded(off_manifold(model, near, low, high)),
         "decoder": {
             "layers": [layer_of(model.parameters, name) for name in names],
             "activation": model.activation,
-            "output": model.output,
+            "link": model.link,
         },
         "proof": {
             "codes": encoded(proof),
@@ -130,17 +143,57 @@ def extent(plane: Array) -> tuple[Array, Array]:
     return np.minimum(low - margin, -1.0), np.maximum(high + margin, 1.0)
 
 
-def off_manifold(model: Explored, x: Array, low: Array, high: Array) -> Array:
-    """1 where a cell's decoded centre lies in no datum's neighbourhood, uint8   (E40)
+class Neighbourhood:
+    """Where data lie: the balls around each datum to its third nearest neighbour   (E40)"""
 
-    A datum's neighbourhood is the ball to its third nearest neighbour, among at most 2000 data.
-    """
-    points = x[:2000].astype(np.float64)
+    def __init__(self, x: Array) -> None:
+        self.points = x[:NEIGHBOURS].astype(np.float64)
+        self.radii = neighbour_radii(self.points, min(3, len(self.points) - 1))
+
+    def holds(self, decoded: Array) -> Array:
+        """Whether each of the pictures (n, D) lies in some datum's ball: (n,) of bool."""
+        return on_manifold(decoded.astype(np.float64), self.points, self.radii)
+
+
+def off_manifold(model: Explored, near: Neighbourhood, low: Array, high: Array) -> Array:
+    """1 where a cell's decoded centre lies in no datum's neighbourhood, uint8   (E40)"""
     centres = (np.arange(CELLS) + 0.5) / CELLS
     z = np.zeros((CELLS * CELLS, model.mu.shape[1]), dtype=np.float32)
     across, up = np.meshgrid(centres, centres)
     z[:, model.dims[0]] = (low[0] + across * (high[0] - low[0])).ravel()
     z[:, model.dims[1]] = (low[1] + up * (high[1] - low[1])).ravel()
-    decoded = model.decode(z).astype(np.float64)
-    radii = neighbour_radii(points, min(3, len(points) - 1))
-    return (~on_manifold(decoded, points, radii)).astype(np.uint8)
+    return (~near.holds(model.decode(z))).astype(np.uint8)
+
+
+def told_of_prior(model: Explored, near: Neighbourhood) -> str:
+    """How far out the codes lie, and what share of the prior decodes to something near the data."""
+    z = np.random.default_rng(0).normal(size=(MEASURED, model.mu.shape[1])).astype(np.float32)
+    share = float(near.holds(model.decode(z)).mean())
+    spread = ", ".join(f"{s:.2g}" for s in model.mu[:, model.dims].std(axis=0))
+    return (
+        f"The codes' standard deviations are {spread} (the prior's: 1, 1). Of {MEASURED} draws "
+        f"from the prior N(0, I), {share:.0%} decode to something near the data."
+    )
+
+
+def ends_of_path(mu: Array, dims: tuple[int, int], labels: Array | None) -> list[int]:
+    """Two data to start with: of the two kinds that lie farthest apart, each kind's middle one.
+
+    Without labels, the two data that lie farthest apart among a few hundred.
+    """
+    plane = mu[:, dims]
+    if labels is None or len(np.unique(labels[: len(mu)])) < 2:
+        middles = np.arange(min(300, len(mu)))
+    else:
+        labels = labels[: len(mu)]
+        groups = [np.flatnonzero(labels == kind) for kind in np.unique(labels)]
+        middles = np.array([central(plane, group) for group in groups])
+    gaps = np.linalg.norm(plane[middles][:, None] - plane[middles][None], axis=2)
+    a, b = np.unravel_index(np.argmax(gaps), gaps.shape)
+    return [int(middles[a]), int(middles[b])]
+
+
+def central(plane: Array, group: Array) -> int:
+    """The member of a group of rows that lies nearest to the group's median."""
+    away = np.linalg.norm(plane[group] - np.median(plane[group], axis=0), axis=1)
+    return int(group[np.argmin(away)])

@@ -1,24 +1,13 @@
-// The decoder, by hand once more: dense layers on Float32Array, the same equations as
-// minivae/models/vae.py's decode_mean (E5, E7, E8, E22).
+// The decoder and the two terms of the loss, by hand once more: dense layers on Float32Array, the
+// same equations as minivae/models/vae.py's (E5, E7, E8, E15, E20, E22, E23).
 "use strict";
 
-function floats(base64) {
-  const text = atob(base64);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return new Float32Array(bytes.buffer);
-}
-
-function bytesOf(base64) {
-  return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-}
-
 class Decoder {
-  // spec: {layers: [{I, O, W, b}], activation, likelihood}; W is (I, O), row by row.
+  // spec: {layers: [{I, O, W, b}], activation, link}; W is (I, O), row by row.
   constructor(spec) {
     this.layers = spec.layers.map((l) => ({ I: l.I, O: l.O, W: floats(l.W), b: floats(l.b) }));
     this.activation = spec.activation;
-    this.output = spec.output;
+    this.link = spec.link;
   }
 
   // y = x W + b, added up in double precision and rounded once.
@@ -34,17 +23,39 @@ class Decoder {
   }
 
   activate(a) {
-    if (this.activation === "relu") return a.map((v) => (v > 0 ? v : 0));
-    if (this.activation === "tanh") return a.map(Math.tanh);
-    return a;
+    return this.activation === "relu" ? a.map((v) => (v > 0 ? v : 0)) : a.map(Math.tanh);
   }
 
-  // z, an array of J numbers -> Float32Array of D pixel means.
-  decode(z) {
+  // z, an array of J numbers -> the decoder's output, Float32Array of D.
+  output(z) {
     let h = Float32Array.from(z);
     const last = this.layers.length - 1;
     for (let k = 0; k < last; k++) h = this.activate(this.dense(h, this.layers[k]));
-    const out = this.dense(h, this.layers[last]);
-    return this.output === "sigmoid" ? out.map((v) => 1 / (1 + Math.exp(-v))) : out;
+    return this.dense(h, this.layers[last]);
   }
+
+  // z -> Float32Array of D pixel means.
+  decode(z) {
+    const out = this.output(z);
+    return this.link === "sigmoid" ? out.map((v) => 1 / (1 + Math.exp(-v))) : out;
+  }
+}
+
+// -log p(x | z) in nats from the decoder's output; null where the page does not know p   (E20, E23)
+function nllOf({ likelihood, logc }, out, x) {
+  if (likelihood === "gaussian") {
+    const square = squaredError(out, x);
+    return 0.5 * (x.length * (Math.log(2 * Math.PI) + logc) + Math.exp(-logc) * square);
+  }
+  if (likelihood !== "bernoulli") return null;
+  return out.reduce((sum, a, i) => sum + Math.max(a, 0) + Math.log1p(Math.exp(-Math.abs(a))) - x[i] * a, 0);
+}
+
+// KL of N(mu, sd²) from N(0, 1), summed over the latent dimensions, nats   (E15)
+function klOf(mu, sd) {
+  return mu.reduce((sum, m, j) => sum + 0.5 * (m * m + sd[j] * sd[j] - 1 - 2 * Math.log(sd[j])), 0);
+}
+
+function squaredError(a, b) {
+  return a.reduce((sum, v, i) => sum + (v - b[i]) ** 2, 0);
 }

@@ -41,6 +41,14 @@ class Evaluation(NamedTuple):
         """ELBO per datum (N,): minus reconstruction, minus the closed-form KL (E19 at β = 1)."""
         return -self.reconstruction - self.kl.sum(axis=1)
 
+    def in_user_units(self, log_volume: float) -> Evaluation:
+        """The figures for data whose standardised columns were evaluated (change of variables)."""
+        return self._replace(
+            reconstruction=self.reconstruction + log_volume,
+            sampled_elbo=self.sampled_elbo - log_volume,
+            log_p=self.log_p - log_volume,
+        )
+
 
 class LogMeanExp:
     """The log of a mean of exponentials of numbers that arrive chunk by chunk (float64)."""

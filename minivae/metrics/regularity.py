@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from minivae.types import Array
 Decoder = Callable[[Array], Array]
 
 STEP = 1e-30  # the complex step: so small that its square vanishes, and nothing is subtracted
-CHUNK = 2048  # rows of a distance matrix held at once
 
 
 class Completeness(NamedTuple):
@@ -62,40 +61,35 @@ def decoder_stretch(decode: Decoder, z: Array, scale: Array | None = None) -> Ar
     return np.sqrt(np.maximum(top, 0.0))
 
 
-def squared_distances(a: Array, b: Array) -> Array:
-    """Squared Euclidean distances (A, B) between the rows of a and b, never below zero."""
-    cross = a @ b.T
-    squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :] - 2.0 * cross
-    return np.maximum(squares, 0.0)
-
-
 def neighbour_radii(points: Array, k: int) -> Array:
     """Distance (N,) from each point to its k-th nearest neighbour other than itself (E40)."""
     if not 1 <= k < len(points):
         raise ValueError(f"k={k} neighbours need at least {k + 1} points; got {len(points)}.")
-    radii = [
-        np.partition(squared_distances(points[i : i + CHUNK], points), k, axis=1)[:, k]
-        for i in range(0, len(points), CHUNK)
-    ]
-    return np.sqrt(np.concatenate(radii))
+    distances, _ = nearest(points, k).kneighbors()
+    return np.asarray(distances[:, -1])
 
 
 def on_manifold(queries: Array, points: Array, radii: Array) -> Array:
     """Whether each query lies inside some point's ball: (Q,) booleans (E40)."""
-    inside = [
-        (squared_distances(queries[i : i + CHUNK], points) <= radii**2).any(axis=1)
-        for i in range(0, len(queries), CHUNK)
-    ]
-    return np.concatenate(inside)
+    from sklearn.metrics import pairwise_distances_chunked
+
+    inside = pairwise_distances_chunked(
+        queries, points, reduce_func=lambda distances, start: (distances <= radii).any(axis=1)
+    )
+    return np.concatenate(list(inside))
 
 
 def nearest_distance(queries: Array, points: Array) -> Array:
     """Distance (Q,) from each query to the nearest of the points."""
-    found = [
-        squared_distances(queries[i : i + CHUNK], points).min(axis=1)
-        for i in range(0, len(queries), CHUNK)
-    ]
-    return np.sqrt(np.concatenate(found))
+    distances, _ = nearest(points, 1).kneighbors(queries)
+    return np.asarray(distances[:, 0])
+
+
+def nearest(points: Array, k: int) -> Any:
+    """scikit-learn's search for the k nearest of the points (N, D)."""
+    from sklearn.neighbors import NearestNeighbors
+
+    return NearestNeighbors(n_neighbors=k).fit(points)
 
 
 def completeness_and_coverage(decoded: Array, data: Array, k: int = 3) -> Completeness:
@@ -117,12 +111,7 @@ def posterior_overlap(mu: Array, logvar: Array, neighbours: int = 1) -> Array:
     mu, logvar (N, J), diagonal Gaussians. 1: the two are the same; 0: they do not meet.
     """
     mu, logvar = np.asarray(mu, np.float64), np.asarray(logvar, np.float64)
-    other = np.concatenate(
-        [
-            np.argsort(squared_distances(mu[i : i + CHUNK], mu), axis=1)[:, neighbours]
-            for i in range(0, len(mu), CHUNK)
-        ]
-    )
+    other = nearest(mu, neighbours).kneighbors(return_distance=False)[:, -1]
     return bhattacharyya(mu, logvar, mu[other], logvar[other])
 
 

@@ -39,3 +39,45 @@ def adam_update(
     v += (1 - beta2) * (grad * grad)
     rate = lr / (1 - beta1**t)
     theta -= rate * m / (np.sqrt(v * (1 / (1 - beta2**t))) + eps)
+
+
+def adagrad_update(theta: Array, grad: Array, total: Array, lr: float, eps: float) -> None:
+    """total ← total + grad²;  θ ← θ - lr · grad / (√total + eps)         (E58)
+
+    theta, grad, total (P,); theta and total are changed in place. Duchi, Hazan & Singer 2011.
+    """
+    total += grad * grad
+    theta -= lr * (grad / (np.sqrt(total) + eps))
+
+
+def adamw_update(
+    theta: Array,
+    grad: Array,
+    m: Array,
+    v: Array,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    t: int,
+) -> None:
+    """θ ← (1 - lr · weight_decay) θ, then Adam's update (E33)           (E59)
+
+    theta, grad, m, v (P,); theta, m and v are changed in place. Loshchilov & Hutter 2019: the
+    decay acts on the parameters themselves, not through the gradient's running means.
+    """
+    theta *= 1 - lr * weight_decay
+    adam_update(theta, grad, m, v, lr, beta1, beta2, eps, t)
+
+
+def rmsprop_update(
+    theta: Array, grad: Array, v: Array, lr: float, decay: float, eps: float
+) -> None:
+    """v ← decay · v + (1 - decay) grad²;  θ ← θ - lr · grad / (√v + eps)   (E60)
+
+    theta, grad, v (P,); theta and v are changed in place. Tieleman & Hinton 2012.
+    """
+    v *= decay
+    v += (1 - decay) * (grad * grad)
+    theta -= lr * (grad / (np.sqrt(v) + eps))

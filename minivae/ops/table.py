@@ -7,159 +7,38 @@ is judged; what it changes in place; what it costs at least; and which part of a
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from minivae.ops import activation, batch, dense, fused, gaussian, latent, likelihood, optimiser
 from minivae.ops import philox as random
+from minivae.ops.record import (
+    ELEMENTWISE,
+    EXACT,
+    EXP,
+    LOG1P,
+    NORMAL,
+    PHILOX_WORD,
+    PRODUCT,
+    REDUCTION,
+    SIGMOID,
+    SOFTPLUS,
+    TANH,
+    Arg,
+    Backward,
+    Function,
+    Op,
+    activation_op,
+    dense_op,
+    optimiser_op,
+    random_op,
+)
 from minivae.types import Array
 
-# How a kernel's output is compared with the reference's: bit for bit; in units of the last place;
-# or against float32's own error, where sums and products round in some order.
-EXACT, ELEMENTWISE, PRODUCT, REDUCTION = "exact", "elementwise", "product", "reduction"
 
-# Arithmetic instructions an element of straight-line code: one for each multiply-add, comparison
-# and selection, shift or division.
-EXP, LOG1P, TANH = 16, 22, 36
-SIGMOID, SOFTPLUS = EXP + 5, EXP + LOG1P + 3
-PHILOX_WORD = 25  # ten rounds of two wide multiplies and four xors, for four words
-NORMAL = PHILOX_WORD + 30  # half a logarithm, half a square root, a sine or a cosine
-
-
-class Arg(NamedTuple):
-    """One argument: its shape in words ("L B D"; "" is a scalar) and what values it takes.
-
-    The letters are the models' (B data, D numbers each, H hidden units, J latent dimensions, L
-    draws), I and O the sides of a dense layer, N rows of a data set, P parameters.
-    values: "normal", "weights" (normal, over the root of the inputs), "positive", "unit" (inside 0
-    and 1), "count", "covariance", "shares" and "groups" (columns that sum to 1, and the groups'
-    sizes), "rows", "bytes", "words", "size" (the letter's own), or "number": `scale` itself.
-    `scale` multiplies normal numbers, and is the mean of counts.
-    """
-
-    shape: str
-    values: str = "normal"
-    scale: float = 1.0
-
-
-class Backward(NamedTuple):
-    """A backward function and the names of the arguments whose gradients it returns, in order."""
-
-    function: Callable[..., Any]
-    gives: str
-    kind: str
-    cost: float = 0.0
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """Its arguments by name: the upstream gradients, then what it takes of forward's."""
-        return tuple(inspect.signature(self.function).parameters)
-
-
-@dataclass(frozen=True)
-class Op:
-    """An op: its forward function, its arguments, its outputs, its backward functions.
-
-    gives: the outputs' shapes by name. kind: how a kernel of it is judged. cost: instructions for
-    each element of the largest array, multiply-adds for each term of a product.
-    part: "activation" or "optimiser" where a model may be made of it, `words` then says what it
-    is. in_place: arguments it changes. largest_terms: for each output the largest term of
-    every entry's sum, where terms nearly cancel and set the size of a rounding. why: the reason
-    where it has no gradient. both: it returns a loss and its gradients at once.
-    """
-
-    forward: Callable[..., Any]
-    args: Mapping[str, Arg]
-    gives: Mapping[str, str]
-    kind: str
-    backward: tuple[Backward, ...] = ()
-    cost: float = 0.0
-    part: str = ""
-    words: str = ""
-    in_place: tuple[str, ...] = ()
-    largest_terms: tuple[Callable[..., Array], ...] = ()
-    why: str = ""
-    both: bool = False
-    settings: Mapping[str, float] = field(default_factory=dict)  # an optimiser's, with defaults
-
-    @property
-    def name(self) -> str:
-        """The name of the pair, "kl" for `kl_forward` and `kl_backward`."""
-        for ending in ("_forward", "_update"):
-            if self.forward.__name__.endswith(ending):
-                return self.forward.__name__.removesuffix(ending)
-        return self.forward.__name__
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """The arguments that have a gradient, in forward's order."""
-        if self.both:  # the upstream first, then the loss's own arguments; d… is its gradient
-            return tuple(name for name in self.args if f"d{name}" in self.gives)
-        given = {name for back in self.backward for name in back.gives.split()}
-        if any(not back.gives for back in self.backward):  # up to the activation: all of dense's
-            given |= set(self.args)
-        return tuple(name for name in self.args if name in given)
-
-
-class Function(NamedTuple):
-    """One function of the table, forward or backward, as backends and checks see it."""
-
-    name: str
-    function: Callable[..., Any]
-    op: Op
-    backward: Backward | None
-    kind: str
-    cost: float
-    args: Mapping[str, Arg]
-    outputs: tuple[str, ...]  # arguments of a backward function that are the forward's outputs
-    in_place: tuple[str, ...]
-
-
-def activation_op(
-    forward: Callable[..., Any],
-    backward: Callable[..., Any],
-    words: str,
-    *,
-    kind: str = ELEMENTWISE,
-    cost: tuple[float, float] = (1, 1),
-    **more: Any,
-) -> Op:
-    """The record of y = f(x) of every number by itself, with backward(dy, x)."""
-    back = Backward(backward, "x", kind, cost[1])
-    args, gives = {"x": Arg("B H", scale=4.0)}, {"y": "B H"}
-    return Op(forward, args, gives, kind, (back,), cost[0], "activation", words, **more)
-
-
-def optimiser_op(
-    update: Callable[..., Any], words: str, cost: float, settings: Mapping[str, float]
-) -> Op:
-    """The record of an update of theta in place: (theta, grad, moments …, lr, settings …, t)."""
-    names = list(inspect.signature(update).parameters)
-    moments = names[2 : names.index("lr")]
-    args = {"theta": Arg("P"), "grad": Arg("P")}
-    args |= {name: Arg("P", "positive", 0.1) for name in moments}
-    args |= {"lr": Arg("", "number", 1e-3)}
-    args |= {name: Arg("", "number", value) for name, value in settings.items()}
-    args |= {"t": Arg("", "number", 7)} if "t" in names else {}
-    return Op(
-        update, args, {}, REDUCTION, cost=cost, part="optimiser", words=words,
-        in_place=("theta", *moments), settings=dict(settings),
-        why="changes the parameters in place; held to its formula by its own test",
-    )  # fmt: skip
-
-
-def random_op(function: Callable[..., Any], args: Mapping[str, Arg], gives: str, cost: float) -> Op:
-    """The record of a function whose bits are promised."""
-    return Op(function, args, {"y": gives}, EXACT, cost=cost, why="held bit for bit")
-
-
-def _dense(forward: Callable[..., Any], *backward: Backward, cost: float = 1.0, **more: Any) -> Op:
-    args = {"x": Arg("B I"), "W": Arg("I O", "weights"), "b": Arg("O")}
-    return Op(forward, args, {"y": "B O"}, PRODUCT, tuple(backward), cost, **more)
+def _half_size(x: Array) -> Array:
+    return np.asarray(0.5 * np.sqrt(x * x))
 
 
 def _largest_of_draw(mu: Array, logvar: Array, eps: Array) -> Array:
@@ -182,7 +61,7 @@ _SEED, _STREAM, _STEP = (Arg("", "number", value) for value in (11, 3, 5))
 _ROWS, _PIXELS, _SCALE = Arg("B", "rows"), Arg("N D", "bytes"), Arg("", "number", 1 / 255)
 
 TABLE: tuple[Op, ...] = (
-    _dense(
+    dense_op(
         dense.dense_forward,
         Backward(dense.dense_backward_params, "W b", PRODUCT, 1),
         Backward(dense.dense_backward_input, "x", PRODUCT, 1),
@@ -203,24 +82,47 @@ TABLE: tuple[Op, ...] = (
         activation.softplus_forward, activation.softplus_backward,
         "log(1 + exp a); a smooth relu", cost=(SOFTPLUS, SIGMOID + 1),
     ),
+    activation_op(
+        activation.leaky_relu_forward, activation.leaky_relu_backward,
+        "a where positive, else a / 100; no unit falls silent", cost=(2, 2),
+    ),
+    activation_op(
+        activation.elu_forward, activation.elu_backward,
+        "a where positive, else exp(a) - 1; smooth, down to -1", cost=(EXP + 8, EXP + 3),
+    ),
+    activation_op(
+        activation.silu_forward, activation.silu_backward,
+        "a / (1 + exp(-a)), also called swish", cost=(SIGMOID + 1, 2 * SIGMOID + 3),
+        backward_kind=REDUCTION,
+    ),
+    activation_op(
+        activation.gelu_forward, activation.gelu_backward,
+        "a times the normal distribution function of a (by erf)", cost=(EXP + 20, 2 * EXP + 24),
+        backward_kind=REDUCTION, largest_terms=(_half_size,),
+    ),
+    activation_op(
+        activation.gelu_tanh_forward, activation.gelu_tanh_backward,
+        "gelu by its tanh approximation", cost=(SIGMOID + 6, 2 * SIGMOID + 14),
+        backward_kind=REDUCTION,
+    ),
     Op(
         latent.bound_logvar_forward, {"logvar": Arg("B J", scale=30.0)}, {"bounded": "B J"}, EXACT,
-        (Backward(latent.bound_logvar_backward, "logvar", EXACT, 3),), 2,
+        (Backward(latent.bound_logvar_backward, "logvar", EXACT, 3),), 2, place="encoder.logvar",
     ),
     Op(
         latent.reparameterise_forward, _DRAWN, {"z": "L B J"}, ELEMENTWISE,
         (Backward(latent.reparameterise_backward, "mu logvar", REDUCTION, EXP + 4),), EXP + 2,
-        largest_terms=(_largest_of_draw,),
+        largest_terms=(_largest_of_draw,), place="the latent sample z",
     ),
     Op(
         latent.kl_forward, _LATENT, {"kl": "B J"}, ELEMENTWISE,
         (Backward(latent.kl_backward, "mu logvar", ELEMENTWISE, EXP + 6),), EXP + 6,
-        largest_terms=(_largest_of_kl,),
+        largest_terms=(_largest_of_kl,), place="the KL term",
     ),
     Op(
         latent.free_bits_forward,
         {"kl_mean": Arg("J", "positive"), "floor": Arg("", "number", 1.2)}, {"out": "J"}, EXACT,
-        (Backward(latent.free_bits_backward, "kl_mean", EXACT, 1),), 1,
+        (Backward(latent.free_bits_backward, "kl_mean", EXACT, 1),), 1, place="the KL term",
     ),
     Op(
         gaussian.gaussian_kl_forward, _GAUSSIANS, {"kl": ""}, REDUCTION,
@@ -235,12 +137,57 @@ TABLE: tuple[Op, ...] = (
         likelihood.gaussian_nll_forward, _MEAN, _NLL, REDUCTION,
         (Backward(likelihood.gaussian_nll_backward, "mean logc", REDUCTION, 4),), 2,
     ),
+    Op(
+        likelihood.gaussian_diagonal_nll_forward,
+        {"mean": Arg("L B D"), "x": Arg("B D"), "logc": Arg("D", scale=0.5)}, _NLL, REDUCTION,
+        (Backward(likelihood.gaussian_diagonal_nll_backward, "mean logc", REDUCTION, 5),), 4,
+    ),
+    Op(
+        likelihood.laplace_nll_forward,
+        {"mean": Arg("L B D"), "x": Arg("B D"), "logb": Arg("", scale=0.5)}, _NLL, REDUCTION,
+        (Backward(likelihood.laplace_nll_backward, "mean logb", REDUCTION, 5),), 3,
+    ),
+    Op(
+        likelihood.continuous_bernoulli_nll_forward, _LOGITS, _NLL, REDUCTION,
+        (Backward(likelihood.continuous_bernoulli_nll_backward, "logits", REDUCTION, EXP + 20),),
+        EXP + LOG1P + 40,
+    ),
+    Op(
+        likelihood.poisson_nll_forward,
+        {"lograte": Arg("L B D"), "x": Arg("B D", "count", 3.0)}, _NLL, REDUCTION,
+        (Backward(likelihood.poisson_nll_backward, "lograte", REDUCTION, EXP + 2),), EXP + 60,
+    ),
+    Op(
+        likelihood.negative_binomial_nll_forward,
+        {"logmean": Arg("L B D"), "x": Arg("B D", "count", 3.0), "logr": Arg("", scale=0.5)},
+        _NLL, REDUCTION,
+        (Backward(likelihood.negative_binomial_nll_backward, "logmean logr", REDUCTION, 150),),
+        150 + SOFTPLUS,
+    ),
+    Op(
+        likelihood.categorical_nll_forward,
+        {"logits": Arg("L B D", scale=2.0), "x": Arg("B D", "shares"), "groups": Arg("", "groups")},
+        _NLL, REDUCTION,
+        (Backward(likelihood.categorical_nll_backward, "logits", REDUCTION, EXP + 6),), EXP + 8,
+    ),
     optimiser_op(
         optimiser.sgd_update, "gradient descent, with momentum", 4, {"momentum": 0.9}
     ),
     optimiser_op(
         optimiser.adam_update, "a rate for every parameter from two running means", 12,
         {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+    ),
+    optimiser_op(
+        optimiser.adagrad_update, "a rate that falls with all squared gradients so far", 8,
+        {"eps": 1e-8},
+    ),
+    optimiser_op(
+        optimiser.adamw_update, "adam, and the parameters shrink beside it", 13,
+        {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01},
+    ),
+    optimiser_op(
+        optimiser.rmsprop_update, "a rate for every parameter from the running mean square", 9,
+        {"decay": 0.99, "eps": 1e-8},
     ),
     random_op(
         random.philox, {"counter": Arg("B 4", "words"), "key": Arg("2", "words")}, "B 4",
@@ -254,18 +201,20 @@ TABLE: tuple[Op, ...] = (
     random_op(
         random.normals,
         {"seed": _SEED, "stream": _STREAM, "step": _STEP, "samples": _ROWS,
-         "n": Arg("J", "size")}, "B J", NORMAL,
+         "n": Arg("J", "size")}, "B J", NORMAL, "the noise",
     ),
     random_op(
         random.permutation, {"seed": _SEED, "epoch": _STEP, "n": Arg("N", "size")}, "N", 17
     ),
-    random_op(batch.gather, {"data": _PIXELS, "rows": _ROWS, "scale": _SCALE}, "B D", 2),
+    random_op(
+        batch.gather, {"data": _PIXELS, "rows": _ROWS, "scale": _SCALE}, "B D", 2, "the data"
+    ),
     random_op(batch.binarise, {"x": Arg("B D", "unit"), "u": Arg("B D", "unit")}, "B D", 1),
-    _dense(
+    dense_op(
         fused.dense_relu_forward,
         Backward(fused.dense_relu_backward, "", EXACT, 1),
     ),
-    _dense(
+    dense_op(
         fused.dense_tanh_forward,
         Backward(fused.dense_tanh_backward, "", ELEMENTWISE, 4),
     ),
@@ -285,7 +234,7 @@ TABLE: tuple[Op, ...] = (
     random_op(
         fused.gather_binarise,
         {"data": _PIXELS, "rows": _ROWS, "scale": _SCALE, "seed": _SEED, "stream": _STREAM,
-         "step": _STEP}, "B D", PHILOX_WORD + 5,
+         "step": _STEP}, "B D", PHILOX_WORD + 5, "the data",
     ),
 )  # fmt: skip
 

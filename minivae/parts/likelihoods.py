@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae.ops import likelihood as ops
-from minivae.parts.domains import REAL, UNIT, Domain
+from minivae.parts.domains import COUNTS, REAL, SHARES, UNIT, Domain
 from minivae.parts.table import Table, kernel
 from minivae.types import Array
 
@@ -101,7 +101,7 @@ def _flip_coins(mean: Array, logits: Array, noise: Noise) -> Array:
 
 def _add_normals(mean: Array, out: Array, noise: Noise, logc: Array) -> Array:
     sigma = np.exp(0.5 * np.asarray(logc, dtype=np.float64)).astype(np.float32)
-    return np.asarray(mean + sigma * noise.normals())
+    return np.asarray(mean + sigma * noise.normals()).astype(np.float32)
 
 
 def _bernoulli_formula(D: int, scale: float | None) -> str:
@@ -113,6 +113,56 @@ def _gaussian_formula(D: int, c: float | None) -> str:
         return f"-log p(x|z) = |x - f(z)|^2 / (2c) + {D}/2 * log(2 pi c), c learned"
     constant = 0.5 * D * math.log(2 * math.pi * c)
     return f"-log p(x|z) = {1 / (2 * c):.6g} * |x - f(z)|^2 {constant:+.6g}   (sum over {D} pixels)"
+
+
+def _add_laplace(mean: Array, out: Array, noise: Noise, logb: Array) -> Array:
+    u = noise.uniforms().astype(np.float64) - 0.5
+    away = -np.exp(float(logb)) * np.sign(u) * np.log1p(-2 * np.abs(u))
+    return np.asarray((mean + away).astype(np.float32))
+
+
+def _continuous_bernoulli_mean(K: Any, logits: Array) -> Array:
+    return ops.continuous_bernoulli_mean(logits)
+
+
+def _continuous_bernoulli_draw(mean: Array, logits: Array, noise: Noise) -> Array:
+    """The quantile of a uniform number: log(1 + u (exp a - 1)) / a, and u itself at a = 0."""
+    u, a = noise.uniforms().astype(np.float64), logits.astype(np.float64)
+    size = np.maximum(np.abs(a), 1e-6)  # by symmetry x at -a is 1 - x at a with 1 - u
+    v = np.where(a > 0, u, 1 - u)
+    x = 1 + np.log(v + (1 - v) * np.exp(-size)) / size
+    return np.clip(np.where(a > 0, x, 1 - x), 0.0, 1.0).astype(np.float32)
+
+
+def _exponential(K: Any, out: Array, *extra: Any) -> Array:
+    return np.exp(out)
+
+
+def _poisson_draw(mean: Array, lograte: Array, noise: Noise) -> Array:
+    from scipy.stats import poisson
+
+    return np.asarray(poisson.ppf(noise.uniforms(), mean.astype(np.float64)), dtype=np.float32)
+
+
+def _negative_binomial_draw(mean: Array, logmean: Array, noise: Noise, logr: Array) -> Array:
+    from scipy.stats import nbinom
+
+    r = np.exp(float(logr))
+    chance = r / (r + mean.astype(np.float64))
+    return np.asarray(nbinom.ppf(noise.uniforms(), r, chance), dtype=np.float32)
+
+
+def _group_softmax(K: Any, logits: Array, groups: tuple[int, ...]) -> Array:
+    return ops.softmax(logits, groups)
+
+
+def _categorical_draw(mean: Array, logits: Array, noise: Noise, groups: tuple[int, ...]) -> Array:
+    u, x = noise.uniforms(), np.zeros_like(mean)
+    for columns in ops.group_slices(groups):
+        steps = mean[:, columns].cumsum(axis=1)
+        kind = (u[:, columns.start, None] * steps[:, -1:] > steps).sum(axis=1)
+        x[np.arange(len(x)), columns.start + kind] = 1
+    return x
 
 
 LIKELIHOODS: Table[Likelihood] = Table(
@@ -143,6 +193,98 @@ LIKELIHOODS: Table[Likelihood] = Table(
             words="any real data, with one variance c",
             formula=_gaussian_formula,
             squared_error=True,
+        ),
+        Likelihood(
+            "gaussian-diagonal",
+            ops.gaussian_diagonal_nll_forward,
+            ops.gaussian_diagonal_nll_backward,
+            _mean_is_output,
+            _add_normals,
+            scale=Scale("decoder.logc", "c", "the variance of each feature", each=True),
+            words="any real data, with a variance for every feature",
+            formula=lambda D, c: (
+                f"-log p(x|z) = sum over {D} features of (x - f(z))^2 / (2 c_d) + log(2 pi c_d) / 2"
+            ),
+        ),
+        Likelihood(
+            "laplace",
+            ops.laplace_nll_forward,
+            ops.laplace_nll_backward,
+            _mean_is_output,
+            _add_laplace,
+            scale=Scale("decoder.logb", "b", "the mean absolute deviation"),
+            words="real data with outliers, by absolute error",
+            formula=lambda D, b: (
+                f"-log p(x|z) = |x - f(z)| / b + {D} log(2 b), summed over {D} features"
+            ),
+            output="the median",
+        ),
+        Likelihood(
+            "continuous-bernoulli",
+            ops.continuous_bernoulli_nll_forward,
+            ops.continuous_bernoulli_nll_backward,
+            _continuous_bernoulli_mean,
+            _continuous_bernoulli_draw,
+            domain=UNIT,
+            words="grey pixels: a density on [0, 1]",
+            output="logits",
+            link="continuous-bernoulli",
+            formula=lambda D, scale: (
+                f"-log p(x|z) = sum over {D} pixels of log((exp(logit) - 1) / logit) - x * logit"
+            ),
+            remarks=(
+                "Continuous Bernoulli: a density over grey values in [0, 1], so nats may have "
+                "either sign and do not compare with the Bernoulli's cross-entropy.",
+            ),
+        ),
+        Likelihood(
+            "poisson",
+            ops.poisson_nll_forward,
+            ops.poisson_nll_backward,
+            _exponential,
+            _poisson_draw,
+            domain=COUNTS,
+            words="counts",
+            output="the logarithm of the rate",
+            link="exp",
+            formula=lambda D, scale: (
+                f"-log p(x|z) = sum over {D} counts of rate - x * log(rate) + log(x!)"
+            ),
+            targets="counts, as given",
+        ),
+        Likelihood(
+            "negative-binomial",
+            ops.negative_binomial_nll_forward,
+            ops.negative_binomial_nll_backward,
+            _exponential,
+            _negative_binomial_draw,
+            domain=COUNTS,
+            scale=Scale("decoder.logr", "r", "the dispersion: variance m + m^2 / r"),
+            words="counts that vary more than a Poisson's",
+            output="the logarithm of the mean",
+            link="exp",
+            formula=lambda D, r: (
+                f"-log p(x|z) = sum over {D} counts of log Gamma(r) + log(x!) "
+                "- log Gamma(x + r) + (x + r) * softplus(t) - x * t,  t = log m - log r"
+            ),
+            targets="counts, as given",
+        ),
+        Likelihood(
+            "categorical",
+            ops.categorical_nll_forward,
+            ops.categorical_nll_backward,
+            _group_softmax,
+            _categorical_draw,
+            domain=SHARES,
+            grouped=True,
+            words="one-hot groups of columns: which of several kinds",
+            output="logits",
+            link="softmax",
+            formula=lambda D, scale: (
+                f"-log p(x|z) = sum over groups of the {D} columns of "
+                "log sum exp(logits) - logit of the kind"
+            ),
+            targets="kinds, as given",
         ),
     ],
 )

@@ -79,6 +79,44 @@ def elbo_objective_backward(
     return TermGradients(dnll, *K.kl_backward(dkl, terms.mu, terms.logvar))
 
 
+def iwae_objective_forward(K: Any, terms: Terms, beta: float, free_bits: float) -> Array:
+    """-mean_b log [ mean_l w_lb ], w = p(x | z) (p(z) / q(z | x))^β      (E61)
+
+    The bound of L draws, tighter with each; at L = 1 and β = 1 it is the ELBO with the KL sampled
+    as well. β below 1 serves a warm-up. Burda et al. 2016, equation 8.
+    """
+    log_w = _log_weights(terms, beta)  # (L, B)
+    top = log_w.real.max(axis=0)  # (B,) a plain number, so that no exponential overflows
+    log_mean = np.log(np.exp(log_w - top).sum(axis=0) / len(log_w)) + top  # (B,)
+    return -log_mean.sum() / len(log_mean)
+
+
+def iwae_objective_backward(
+    K: Any, dloss: Array, terms: Terms, beta: float, free_bits: float
+) -> TermGradients:
+    """Each draw counts by its share of the weights, w_l / Σ w           (E62)"""
+    log_w = _log_weights(terms, beta)  # (L, B)
+    w = np.exp(log_w - log_w.max(axis=0))
+    dlog_w = -dloss / log_w.shape[1] * (w / w.sum(axis=0))  # (L, B)
+    dz = beta * (dlog_w[..., None] * -terms.z)  # (L, B, J)
+    dmu, dlogvar = K.reparameterise_backward(dz, terms.logvar, terms.eps)  # (B, J)
+    own = np.broadcast_to(0.5 * beta * dlog_w.sum(axis=0)[:, None], dlogvar.shape)
+    return TermGradients(-dlog_w, dmu, dlogvar + own)
+
+
+def _log_weights(terms: Terms, beta: float) -> Array:
+    """log w (L, B) = log p(x | z) + β (log p(z) - log q(z | x)); the 2π cancel   (E61)"""
+    z, eps = terms.z, terms.eps
+    return beta * (0.5 * (eps * eps + terms.logvar - z * z)).sum(axis=-1) - terms.nll
+
+
+def _iwae_formula(draws: int, weight: str, kl: str) -> str:
+    return (
+        f"loss = -mean over batch of log [mean over {draws} draws of w],  "
+        f"log w = log p(x|z) + {weight}[log p(z) - log q(z|x)]"
+    )
+
+
 OBJECTIVES: Table[Objective] = Table(
     "objective",
     [
@@ -88,6 +126,16 @@ OBJECTIVES: Table[Objective] = Table(
             elbo_objective_backward,
             "reconstruction + KL; the bound of Kingma and Welling",
             formula=_elbo_formula,
+        ),
+        Objective(
+            "iwae",
+            iwae_objective_forward,
+            iwae_objective_backward,
+            "the importance-weighted bound of all draws; tighter with each",
+            least_draws=2,
+            free_bits=False,
+            by_draws=True,
+            formula=_iwae_formula,
         ),
     ],
 )

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from minivae.ops.table import Op, ops_of
+from minivae.ops.record import Op
+from minivae.ops.table import ops_of
 from minivae.parts.table import Table, kernel
 from minivae.settings import ConfigError, nearest, require_number
 from minivae.types import Array

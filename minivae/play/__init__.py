@@ -15,6 +15,7 @@ from minivae.explore.closed import asset, closed_page, encoded
 from minivae.play.toys import TOYS
 
 # The order in which the files run; each defines functions and classes, the last one starts.
+SHARED = ("bytes", "theme")  # of minivae.explore
 MATHS = ("tensor", "philox", "ops", "parameters", "vae", "training", "bugs", "checks")
 VIEW = (
     "settings", "colours", "canvas", "controls", "latent", "data_space", "sheet", "datum",
@@ -35,7 +36,7 @@ def page() -> str:
     content = {"data": data_sets(), "glossary": glossary()}
     return closed_page(
         asset("minivae.play", "page.html"),
-        asset("minivae.play", "page.css"),
+        asset("minivae.explore", "theme.css") + asset("minivae.play", "page.css"),
         scripts(),
         content,
         {"title": "A variational autoencoder that trains in front of you"},
@@ -45,7 +46,8 @@ def page() -> str:
 def scripts() -> list[str]:
     """The sources in order."""
     names = [f"maths/{name}.js" for name in MATHS] + [f"view/{name}.js" for name in VIEW]
-    return [asset("minivae.play", name) for name in names]
+    shared = [asset("minivae.explore", f"{name}.js") for name in SHARED]
+    return shared + [asset("minivae.play", name) for name in names]
 
 
 def data_sets() -> dict[str, Any]:

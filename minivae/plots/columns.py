@@ -33,9 +33,9 @@ def columns_rebuilt(
     r2 = explained(data, rebuilt)
     shown = np.argsort(np.nan_to_num(r2, nan=np.inf), kind="stable")[:MOST]
     shown = np.sort(shown) if len(columns) <= MOST else shown
-    title = "Reconstructions (across: data, up: decoded from their codes)"
+    title = "Reconstructions (across: data, up: decoded)"
     if len(columns) > MOST:
-        title += f", the {MOST} worst of {len(columns)} columns"
+        title += f": the {MOST} worst of {len(columns)} columns"
     with styled():
         figure = new_figure(6.4, 1.6 * math.ceil(len(shown) / ACROSS))
         for j, axes in panels(figure, shown):

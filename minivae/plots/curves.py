@@ -11,7 +11,8 @@ import numpy as np
 from minivae.plots.style import BLUE, GREY, ORANGE, new_figure, save, styled
 from minivae.types import Array
 
-PANELS = (("elbo", "-ELBO"), ("reconstruction", "reconstruction"), ("kl", "KL"))
+# Figure, title, and the sign it is drawn with.
+PANELS = (("elbo", "-ELBO", -1), ("reconstruction", "reconstruction", 1), ("kl", "KL", 1))
 
 
 def training_curves(
@@ -25,7 +26,7 @@ def training_curves(
     """
     with styled():
         figure = new_figure(6.4, 2.3)
-        for axes, (key, title) in zip(figure.subplots(1, 3), PANELS, strict=True):
+        for axes, (key, title, sign) in zip(figure.subplots(1, 3), PANELS, strict=True):
             shown = []
             for part, name, colour, line in (
                 ("train", "training", BLUE, "-"),
@@ -35,7 +36,7 @@ def training_curves(
                 if not points:
                     continue
                 epochs, values = np.array(points, dtype=float).T
-                values = -values if key == "elbo" else values
+                values = sign * values
                 marker = "." if len(points) == 1 else None
                 axes.plot(epochs, values, line, color=colour, lw=1.4, marker=marker, label=name)
                 shown.append(values)

@@ -41,6 +41,17 @@ class Case(NamedTuple):
         )
 
 
+def lint_dims(dims: dict[str, int]) -> list[str]:
+    """Dimensions that are equal, or 1, and so cannot tell axes apart."""
+    notes = [f"{name} is 1" for name, n in dims.items() if n == 1]
+    seen: dict[int, str] = {}
+    for name, n in dims.items():
+        if n in seen:
+            notes.append(f"{seen[n]} and {name} are both {n}")
+        seen.setdefault(n, name)
+    return notes
+
+
 def rng_for(name: str) -> np.random.Generator:
     """A generator of the row's own, so that adding a row moves no other's test point."""
     return np.random.default_rng(list(name.encode()))

@@ -12,7 +12,7 @@ from minivae.proof.case import Case
 from minivae.proof.cases import find
 from minivae.proof.exact_gradients import ExactGradients
 from minivae.types import Array
-from minivae.verify.evaluate import quiet
+from minivae.verify.passes import quiet
 
 Points = list[tuple[float, float]]
 
@@ -40,7 +40,7 @@ def curves(row: str = "vae bernoulli tanh", tensor: str = "p.encoder.mu.W") -> C
     job, leaf, dy = truth.job, truth.job.leaves[place], truth.dy
 
     def phi(t: float) -> float:
-        return float(dy @ (job.moved(leaf, u, t) - job.y0))
+        return float(dy @ (job.output(job.moved({leaf.place: u}, t)) - job.y0))
 
     steps: dict[str, Points] = {"forward": [], "central": [], "4th order": [], "complex step": []}
     with quiet():

@@ -11,13 +11,11 @@ from minivae import ops
 from minivae.proof.case import Case
 from minivae.types import Array
 from minivae.verify import contract
-from minivae.verify.check import noises, upstream
-from minivae.verify.evaluate import Pass, quiet
-from minivae.verify.oracles import Case as Trial
-from minivae.verify.oracles import by_complex_step, tolerances
-from minivae.verify.structure import align
-from minivae.verify.tolerances import EPS64
-from minivae.verify.votes import Probe
+from minivae.verify.arguments import gradients, match
+from minivae.verify.check import upstream
+from minivae.verify.oracles import Probe, Trial, by_complex_step, tolerances
+from minivae.verify.passes import EPS64, Clock, Pass, quiet, vector
+from minivae.verify.rounding import noises
 
 
 class ExactGradients:
@@ -34,19 +32,20 @@ class ExactGradients:
         with quiet():
             self.job.adopt(contract.unpack(self.job.run(self.job.base))[0])
             self.dy = upstream(self.job, rng)
-            hands = self.job.gradient(self.dy)
+            hands = gradients(self.job, self.dy)
             noise = noises(self.job, self.dy, hands, rng, EPS64)
-            probe = Probe(self.job, self.dy, rng)
+            probe = Probe(self.job, self.dy, rng, Clock(60))
             self.true: dict[str, Array] = {}
             self.allowed: dict[str, Array] = {}
             for i, leaf in enumerate(self.job.leaves):
                 hand = hands[i]
                 assert hand is not None
+                probe.complex_reason(leaf)
                 trial = Trial(probe, leaf, i, hand, noise[i], EPS64, 1.0)
                 trial.entries = np.arange(leaf.value.size)
                 by_complex_step(trial)
                 self.true[leaf.name] = trial.true.reshape(leaf.value.shape)
-                self.allowed[leaf.name] = tolerances(trial).reshape(leaf.value.shape)
+                self.allowed[leaf.name] = tolerances(trial)[1].reshape(leaf.value.shape)
 
     def bind(self, K: Any) -> Pass:
         """The row's pass under a namespace of ops."""
@@ -56,9 +55,8 @@ class ExactGradients:
             lambda dy, cache: case.backward(K, dy, cache),
             list(case.inputs.values()),
             list(case.inputs),
+            case.wrt,
         )
-        if case.wrt is not None:
-            job.leaves = [x for x in job.leaves if job.names[x.arg] in case.wrt]
         known = getattr(self, "job", None)
         if known is not None:
             job.y_tree, job.y_shapes, job.y0 = known.y_tree, known.y_shapes, known.y0
@@ -70,10 +68,10 @@ class ExactGradients:
         job = self.bind(K)
         try:
             y, cache = job.run(job.base)
-            if not contract.same_bits(self.job.vector(y), self.job.y0):
+            if not contract.same_bits(vector(y), self.job.y0):
                 return "y"
             raw = job.backward(job.upstream(self.dy), cache)
-            pieces, faults = align(job, raw)
+            pieces, faults = match(job, raw)
         except Exception as error:
             return f"raises {type(error).__name__}"
         if faults:

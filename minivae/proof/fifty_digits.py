@@ -10,10 +10,10 @@ import numpy as np
 
 from minivae import ops
 from minivae.proof.case import Case
+from minivae.proof.tolerances import tol
 from minivae.types import Array
-from minivae.verify import tree
-from minivae.verify.evaluate import quiet
-from minivae.verify.tolerances import tol
+from minivae.verify import passes
+from minivae.verify.passes import quiet
 
 DIGITS = 80
 
@@ -91,7 +91,7 @@ Real.__hash__ = None  # type: ignore[assignment]
 
 def lift(value: Any) -> Any:
     """Float arrays as object arrays of 80-digit numbers; everything else as it is."""
-    if tree.kind_of(value) != "float":
+    if passes.kind_of(value) != "float":
         return value
     array = np.asarray(value)
     out = np.empty(array.shape, dtype=object)
@@ -107,13 +107,13 @@ def random_like(y: Any, rng: np.random.Generator) -> Any:
         sign = rng.choice([-1.0, 1.0], np.shape(leaf)) * rng.uniform(0.5, 1.5, np.shape(leaf))
         return lift(np.asarray(sign))
 
-    return tree.transform(y, one)
+    return passes.transform(y, one)
 
 
 def project(y: Any, dy: Any) -> Any:
     """Sum of dy * y over all outputs, in 80 digits."""
     total: Any = Real(0)
-    for (_, a), (_, b) in zip(tree.leaves(y), tree.leaves(dy), strict=True):
+    for (_, a), (_, b) in zip(passes.leaves(y), passes.leaves(dy), strict=True):
         for left, right in zip(np.ravel(a), np.ravel(b), strict=True):
             total = total + left * right
     return total
@@ -128,7 +128,7 @@ class Lifted:
 
     def __getattr__(self, name: str) -> Any:
         op = getattr(self.K, name)
-        return lambda *args: tree.transform(op(*args), relift)
+        return lambda *args: passes.transform(op(*args), relift)
 
 
 def relift(value: Any) -> Any:
@@ -151,8 +151,8 @@ def errors(
     """
     K = Lifted(K)
     rng = np.random.default_rng(seed)
-    flat = [(n, v) for name, arg in case.inputs.items() for n, v in tree.leaves(arg, name)]
-    args = tree.transform(tuple(case.inputs.values()), lift)
+    flat = [(n, v) for name, arg in case.inputs.items() for n, v in passes.leaves(arg, name)]
+    args = passes.transform(tuple(case.inputs.values()), lift)
     with quiet():
         y, cache = case.forward(K, *args)
         dy = random_like(y, rng)
@@ -170,11 +170,11 @@ def _by_leaf(case: Case, grads: Any) -> dict[str, Any]:
     if not isinstance(grads, tuple):
         grads = (grads,)
     named = zip(names, grads, strict=True)
-    return {path: leaf for name, grad in named for path, leaf in tree.leaves(grad, name)}
+    return {path: leaf for name, grad in named for path, leaf in passes.leaves(grad, name)}
 
 
 def _has_float(value: Any) -> bool:
-    return any(tree.kind_of(leaf) == "float" for _, leaf in tree.leaves(value))
+    return any(passes.kind_of(leaf) == "float" for _, leaf in passes.leaves(value))
 
 
 def _tensor_error(
@@ -211,12 +211,12 @@ def _derivative(case: Case, K: Any, args: Any, place: int, delta: Array, dy: Any
     h: Any = Real(tol("fifty_digits_step"))
     sides = []
     for sign in (1.0, -1.0):
-        flat = [leaf for _, leaf in tree.leaves(args)]
+        flat = [leaf for _, leaf in passes.leaves(args)]
         moved = np.empty(delta.shape, dtype=object)
         base = np.asarray(flat[place], dtype=object)
         for index in np.ndindex(delta.shape):
             moved[index] = base[index] + h * (sign * float(delta[index]))
         flat[place] = moved
-        y, _ = case.forward(K, *tree.replace(args, flat))
+        y, _ = case.forward(K, *passes.replace(args, flat))
         sides.append(project(y, dy))
     return (sides[0] - sides[1]) / (h * 2.0)

@@ -11,8 +11,10 @@ import numpy as np
 from minivae import ops
 from minivae.ops.table import FUNCTIONS
 from minivae.proof import points
+from minivae.proof.tolerances import tol
 from minivae.types import Array
-from minivae.verify.tolerances import EPS32, EPS64, STEP, tol
+from minivae.verify.derivatives import STEP
+from minivae.verify.passes import EPS32, EPS64
 
 
 class Call(NamedTuple):

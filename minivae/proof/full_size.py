@@ -14,8 +14,9 @@ from minivae.models import vae
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
 from minivae.proof.first_wrong_op import Verdict, Watched, first_wrong
+from minivae.proof.tolerances import tol
 from minivae.types import Array
-from minivae.verify.tolerances import STEP, tol
+from minivae.verify.derivatives import STEP
 
 Gradients = dict[str, Array]
 

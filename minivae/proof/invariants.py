@@ -10,9 +10,10 @@ from minivae import ops
 from minivae.proof.case import DIMS, Case
 from minivae.proof.exact_gradients import ExactGradients
 from minivae.types import Array
-from minivae.verify import contract, tree
-from minivae.verify.evaluate import Pass, quiet
-from minivae.verify.tolerances import EPS64
+from minivae.verify import contract, passes
+from minivae.verify.arguments import gradients
+from minivae.verify.contract import SAME_RUN
+from minivae.verify.passes import EPS64, Pass, quiet
 
 Flat = list[Array | None]
 
@@ -22,7 +23,7 @@ def failures(case: Case, K: Any = ops) -> list[str]:
     truth = ExactGradients(case, K)
     job, dy = truth.job, truth.dy
     with quiet():
-        g = job.gradient(dy)
+        g = gradients(job, dy)
         found = bitwise(job, dy, g)
         if case.kind == "model":
             return found + repeated(truth, g)
@@ -37,7 +38,7 @@ def names(job: Pass) -> list[str]:
 
 def bitwise(job: Pass, dy: Array, g: Flat) -> list[str]:
     """backward(0) is 0 and backward(2 dy) is 2 backward(dy), to the last bit."""
-    zero, double = job.gradient(0 * dy), job.gradient(2 * dy)
+    zero, double = gradients(job, 0 * dy), gradients(job, 2 * dy)
     found = []
     for name, a, b, c in zip(names(job), g, zero, double, strict=True):
         if a is None or b is None or c is None:
@@ -74,10 +75,10 @@ def reordered(job: Pass, dy: Array, g: Flat) -> list[str]:
     """Samples in another order: batch gradients follow it, the parameters' stay."""
     order = np.random.default_rng(2).permutation(DIMS["B"])
     moved = np.concatenate([take(p, order).ravel() for p in upstream_pieces(job, dy)])
-    other = job.gradient(moved, [take(v, order) for v in job.base])
+    other = gradients(job, moved, [take(v, order) for v in job.base])
     found = []
     for name, a, b in zip(names(job), g, other, strict=True):
-        if a is None or b is None or contract.apart(take(a, order), b, EPS64):
+        if a is None or b is None or contract.apart(take(a, order), b, SAME_RUN * EPS64):
             found.append(f"{name}: another order of the samples changes it")
     return found
 
@@ -92,12 +93,12 @@ def split(job: Pass, dy: Array, g: Flat) -> list[str]:
             axis = batch_axis(piece.shape)
             shape = [DIMS["B"] if i == axis else 1 for i in range(piece.ndim)]
             pieces.append((piece * mask.reshape(shape)).ravel())
-        one = job.gradient(np.concatenate(pieces))
+        one = gradients(job, np.concatenate(pieces))
         total = [t + (0.0 if o is None else o) for t, o in zip(total, one, strict=True)]
     return [
         f"{name}: it is not the sum over samples"
         for name, a, t in zip(names(job), g, total, strict=True)
-        if a is None or contract.apart(a, np.asarray(t), EPS64)
+        if a is None or contract.apart(a, np.asarray(t), SAME_RUN * EPS64)
     ]
 
 
@@ -114,14 +115,14 @@ def repeated(truth: ExactGradients, g: Flat) -> list[str]:
         return []  # the samples themselves are what is differentiated
     loss = job.output(values)
     found = ["the loss changes when every sample is there twice"] * contract.apart(
-        loss, job.y0, EPS64
+        loss, job.y0, SAME_RUN * EPS64
     )
-    for name, a, b in zip(names(job), g, job.gradient(truth.dy, values), strict=True):
-        if a is None or b is None or contract.apart(a, b, EPS64):
+    for name, a, b in zip(names(job), g, gradients(job, truth.dy, values), strict=True):
+        if a is None or b is None or contract.apart(a, b, SAME_RUN * EPS64):
             found.append(f"{name}: it changes when every sample is there twice")
     return found
 
 
 def owners(job: Pass) -> list[int]:
     """For each flat input, the number of its argument."""
-    return [i for i, arg in enumerate(job.args) for _ in tree.leaves(arg)]
+    return [i for i, arg in enumerate(job.args) for _ in passes.leaves(arg)]

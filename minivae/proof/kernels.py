@@ -9,17 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae import ops
-from minivae.ops import table
+from minivae.ops import record
 from minivae.ops.table import FUNCTIONS
 from minivae.proof.cancellation import largest_term, ulps
 from minivae.proof.kernel_points import SIZES, arguments
+from minivae.proof.tolerances import tol
 from minivae.types import Array
-from minivae.verify.tolerances import EPS32, tol
+from minivae.verify.passes import EPS32
 
-ELEMENTWISE = frozenset(name for name, f in FUNCTIONS.items() if f.kind == table.ELEMENTWISE)
-EXACT = frozenset(name for name, f in FUNCTIONS.items() if f.kind == table.EXACT)
+ELEMENTWISE = frozenset(name for name, f in FUNCTIONS.items() if f.kind == record.ELEMENTWISE)
+EXACT = frozenset(name for name, f in FUNCTIONS.items() if f.kind == record.EXACT)
 # A card's TF32 touches these alone.
-PRODUCTS = tuple(name for name, f in FUNCTIONS.items() if f.kind == table.PRODUCT)
+PRODUCTS = tuple(name for name, f in FUNCTIONS.items() if f.kind == record.PRODUCT)
 IN_PLACE = frozenset(name for name, f in FUNCTIONS.items() if f.in_place)
 
 
@@ -95,12 +96,17 @@ def in_sequence(x: Array, W: Array, b: Array) -> Array:
     return np.asarray(y)
 
 
-# Other float32 evaluations whose error is as legitimate as the reference's.
-ALSO: dict[str, Callable[..., Array]] = {
-    "dense_forward": in_sequence,
-    "dense_relu_forward": lambda x, W, b: np.maximum(in_sequence(x, W, b), 0),
-    "dense_tanh_forward": lambda x, W, b: np.tanh(in_sequence(x, W, b)),
-}
+def in_sequence_too(op: str, args: tuple[Any, ...]) -> list[Array]:
+    """The other float32 evaluation whose error is as legitimate as the reference's, if any.
+
+    A dense layer's product in sequence, then the activation that is fused with it.
+    """
+    record = FUNCTIONS[op]
+    if op not in PRODUCTS or record.backward is not None:
+        return []
+    activation = record.op.name.removeprefix("dense").removeprefix("_")
+    y = in_sequence(*args)
+    return [getattr(ops, f"{activation}_forward")(y) if activation else y]
 
 
 def tf32_bound(op: str, args: tuple[Any, ...], place: int) -> Array:
@@ -183,8 +189,9 @@ def judge_trials(
         return np.asarray(values[0]) if len(values) == 1 else np.stack(values)
 
     rivals = [all_of([trial.float32[place] for trial in trials])]
-    if op in ALSO:
-        rivals.append(all_of([ALSO[op](*trial.args) for trial in trials]))
+    others = [in_sequence_too(op, trial.args) for trial in trials]
+    if others[0]:
+        rivals.append(all_of([other[0] for other in others]))
     true = all_of([trial.exact[place] for trial in trials])
     slack = [tf32_bound(op, t.args, place) if tf32 else np.zeros(()) for t in trials]
     terms = [np.asarray(largest_term(op, place, trial.args)) for trial in trials]

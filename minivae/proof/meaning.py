@@ -11,8 +11,8 @@ import numpy as np
 
 from minivae import ops
 from minivae.ops.philox import EPS
+from minivae.proof.tolerances import tol
 from minivae.types import Array
-from minivae.verify.tolerances import tol
 
 
 class Meaning(NamedTuple):

@@ -12,7 +12,8 @@ from minivae.models import autoencoder as ae
 from minivae.models import inference, linear_vae, vae
 from minivae.models.config import ModelConfig
 from minivae.params import Layout
-from minivae.parts import ACTIVATIONS, OBJECTIVES, Objective, Terms
+from minivae.parts import ACTIVATIONS, LIKELIHOODS, OBJECTIVES, Objective, Terms
+from minivae.parts.domains import UNIT
 from minivae.proof.case import DIMS, Case, normal, rng_for
 from minivae.types import Array
 
@@ -122,8 +123,8 @@ def vae_case(
         p["decoder.logc"] = np.array(-0.3)
     if bound:
         p["encoder.logvar.b"][1] = -60.0
-    bernoulli = config.likelihood == "bernoulli"
-    x = rng_for(name + "x").uniform(0.05, 0.95, (B, D)) if bernoulli else normal(name + "x", B, D)
+    unit = LIKELIHOODS[config.likelihood].domain is UNIT
+    x = rng_for(name + "x").uniform(0.05, 0.95, (B, D)) if unit else normal(name + "x", B, D)
     eps = normal(name + "eps", draws, B, J)
 
     def forward(K: Any, p: Any, x: Array, eps: Array) -> Any:

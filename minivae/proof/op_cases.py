@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minivae.ops.table import TABLE, Op
+from minivae.ops.record import Op
+from minivae.ops.table import TABLE
 from minivae.proof.case import DIMS, Case, rng_for
 from minivae.proof.points import draw
 from minivae.types import Array

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minivae.ops.table import FUNCTIONS, Arg, Function
+from minivae.ops.record import Arg, Function
+from minivae.ops.table import FUNCTIONS
 from minivae.types import Array
 
 Dims = Mapping[str, int]

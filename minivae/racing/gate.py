@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from minivae.proof.tolerances import tol
 from minivae.racing.problem import Args, Problem, outputs_of, widened
 from minivae.types import Array
-from minivae.verify.tolerances import tol
 
 # Six deviations of the sum of n roundings, for the worst of a million entries, and some room.
 PRODUCT_FACTOR = 8.0

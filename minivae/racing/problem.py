@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from minivae.ops.dense import dense_forward
-from minivae.ops.table import FUNCTIONS, PRODUCT, Arg, Function
+from minivae.ops.record import PRODUCT, Arg, Function
+from minivae.ops.table import FUNCTIONS
 from minivae.types import Array
 
 Args = tuple[Any, ...]

@@ -18,6 +18,7 @@ from minivae.settings import (
 )
 
 BINARISE = ("none", "dynamic", "fixed")
+ORDERS = ("rows", "blocks")
 
 # What may differ when a run is resumed: where its data lie (their sha256 must be the same), where
 # and how long it runs, not what it computes ...
@@ -45,6 +46,8 @@ class TrainConfig:
     warmup: epochs over which beta rises linearly from 0 (E30); 0 for none.
     binarise: "none" takes the targets as they are, "dynamic" draws them anew at each
         presentation, "fixed" draws them once (E35).
+    order: "rows" shuffles all rows together; "blocks" shuffles blocks of neighbouring rows and
+        rows within some of them at a time, which a disk can serve.
     seed: of everything random.
     backend, threads: who computes; threads None leaves the number to the backend.
     tf32: let a card round the products' inputs to 10 bits of mantissa; backend "cupy" only.
@@ -68,6 +71,7 @@ class TrainConfig:
     adam_eps: float = 1e-8
     warmup: float = 0.0
     binarise: str = "none"
+    order: str = "rows"
     seed: int = 0
     backend: str = "numpy"
     threads: int | None = None
@@ -84,6 +88,7 @@ class TrainConfig:
             raise ConfigError(f"dataset = {shown(self.dataset)}: must be a name")
         OPTIMISERS.require(self.optimiser)
         require_choice("binarise", self.binarise, BINARISE)
+        require_choice("order", self.order, ORDERS)
         for key in ("epochs", "batch_size", "keep", "checkpoint_every"):
             require_int(key, getattr(self, key), 1)
         require_int("seed", self.seed, 0)

@@ -102,7 +102,7 @@ class RunDirectory:
     def __enter__(self) -> RunDirectory:
         self._created = not self.path.exists()
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            files.make_directory(self.path)
             self.lock.take()
             self._check_occupied()  # again, now that nobody else can fill it
             if not self.resume:
@@ -111,7 +111,7 @@ class RunDirectory:
             self.lock.release()
             self._undo()
             raise self._unusable(error) from error
-        except RunError:
+        except BaseException:  # an interrupted notebook must be able to start it again
             self.lock.release()
             raise
         return self

@@ -120,6 +120,14 @@ def sync_directory(directory: Path) -> None:
         os.close(handle)
 
 
+def make_directory(path: Path) -> None:
+    """Make a folder and those above it that are missing, each on the disk. Raises OSError."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        sync_directory(folder.parent)
+
+
 def remove_quietly(path: Path) -> None:
     """Remove a file that may or may not be there; a leftover is harmless."""
     with contextlib.suppress(OSError):

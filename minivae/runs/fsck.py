@@ -240,9 +240,7 @@ class _Inspection:
         if best is not None and (best, 0) not in self.sound:
             self.recover.append(f"the best parameters so far, of epoch {best}, are lost")
         if CONFIG in damaged:
-            self.recover.append(
-                f"the settings stand in {manifest['file']} too; a resume writes them"
-            )
+            self.recover.append(f"a resume takes the settings from {manifest['file']}")
         if any(name.startswith(f"{CHECKPOINTS}/{p}.") for name in damaged for p in POINTERS):
             self.recover.append("best and last are pointed at their checkpoints again by a resume")
         if any(name.startswith(METRICS) for name in damaged):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minivae.data.dataset import Dataset
+from minivae.data.stream import chunks
 from minivae.messages import shown
 from minivae.models.config import ModelConfig
 from minivae.runs.checkpoint import Checkpoint
@@ -21,17 +22,26 @@ from minivae.runs.strict_json import JsonFault
 
 Note = Callable[[str], None]
 DESCRIBED_ROWS = 20_000  # tell the range of the values; data may be larger than memory
+DESCRIBED_VALUES = 2**24  # at most
 
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:
-    """What a run records of its data: the fingerprint, and what pictures of the model need."""
-    some = dataset.train[:DESCRIBED_ROWS]
-    found = {"low": some.min(), "median": np.median(some), "high": some.max()}
-    shape = None if dataset.shape is None else list(dataset.shape)
-    values = {name: float(value) * dataset.scale for name, value in found.items()}
+    """What a run records of its data: the fingerprint, what showing the model needs, and how the
+    data are read and their units restored, where that was asked for."""
+    most = max(1, min(DESCRIBED_ROWS, DESCRIBED_VALUES // dataset.data_dim))
+    some = dataset.user_values("train", most)
+    values = {"low": float(some.min()), "median": float(np.median(some)), "high": float(some.max())}
     if not np.isfinite([*values.values()]).all():  # training will name them
         values = {}
-    return {**fingerprint(dataset), "shape": shape, **values}
+    shape = None if dataset.shape is None else list(dataset.shape)
+    more = {
+        "columns": dataset.columns and list(dataset.columns),
+        "groups": dataset.groups and [list(group) for group in dataset.groups],
+        "standard": dataset.standard and dataset.standard.to_dict(),
+        "reading": dataset.reading.to_dict(),
+    }
+    given = {key: value for key, value in more.items() if value}
+    return {**fingerprint(dataset), "shape": shape, **values, **given}
 
 
 def fingerprint(dataset: Dataset) -> dict[str, Any]:
@@ -40,7 +50,8 @@ def fingerprint(dataset: Dataset) -> dict[str, Any]:
     sizes = {}
     for name, rows in dataset.parts.items():
         sums.update(f"{name} {rows.shape} {rows.dtype}".encode())
-        sums.update(np.ascontiguousarray(rows).view(np.uint8).data)
+        for chunk in chunks(rows):
+            sums.update(np.ascontiguousarray(chunk).view(np.uint8).data)
         sizes[name] = list(rows.shape)
     return {"name": dataset.name, "sizes": sizes, "sha256": sums.hexdigest()}
 

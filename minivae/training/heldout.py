@@ -13,6 +13,7 @@ from minivae.metrics.likelihood import noise, reconstruction_nll, targets, wides
 from minivae.models.config import ConfigError, ModelConfig
 from minivae.models.vae import encode, layout_of
 from minivae.ops.philox import permutation
+from minivae.parts import OBJECTIVES, Terms
 from minivae.runs.config import TrainConfig
 from minivae.types import Array
 
@@ -92,36 +93,51 @@ def measure(
 ) -> dict[str, Any] | None:
     """The held-out figures, nats per datum; None where nothing is held out.
 
-    The noise (one draw a row) and the binarised targets are the same at every epoch, and those
-    of `metrics.likelihood.evaluate`, so that the curve moves with the model alone. `between` is
-    called from chunk to chunk and may raise to stop. Memory is bounded by the chunk and by the
-    posterior means (m, J).
+    The noise (one draw a row, or all draws where the objective is by draws) and the binarised
+    targets are the same at every epoch, and those of `metrics.likelihood.evaluate`, so that the
+    curve moves with the model alone. `between` is called from chunk to chunk and may raise to
+    stop. Memory is bounded by the chunk and by the posterior means (m, J).
     """
     if split.held_out is None:
         return None
     p = layout_of(model).views(K.to_device(theta))
-    nll, kl_j = 0.0, np.zeros(model.latent_dim)
+    objective = OBJECTIVES[model.objective]
+    draws = range(model.draws if objective.by_draws else 1)
+    nll, by_draws, kl_j = 0.0, 0.0, np.zeros(model.latent_dim)
     mus: list[Array] = []
     binarise = config.binarise == "dynamic"
-    step = max(1, min(MAX_ROWS, MAX_FLOATS // widest(model)))
+    step = max(1, min(MAX_ROWS, MAX_FLOATS // (widest(model) * len(draws))))
     for start in range(0, len(split.rows), step):
         between()
         rows = split.rows[start : start + step]
         x = targets(K, split.held_out, rows, scale, config.seed, binarise)
         mu, logvar = encode(K, p, x, model)
-        eps = noise(K, config.seed, range(1), rows, model.latent_dim)
+        eps = noise(K, config.seed, draws, rows, model.latent_dim)
         z = K.reparameterise_forward(mu, logvar, eps)
-        nll += float(K.to_host(reconstruction_nll(K, p, z, x, model)).sum(dtype=np.float64))
-        kl_j += K.to_host(K.kl_forward(mu, logvar)).sum(axis=0, dtype=np.float64)
+        each = reconstruction_nll(K, p, z, x, model)  # (L, B)
+        nll += float(K.to_host(each).sum(dtype=np.float64)) / len(draws)
+        kl = K.kl_forward(mu, logvar)
+        kl_j += K.to_host(kl).sum(axis=0, dtype=np.float64)
+        if objective.by_draws:
+            terms = Terms(each, kl, mu, logvar, z, eps)
+            by_draws += float(objective.forward(K, terms, model.beta, 0.0)) * len(rows)
         mus.append(K.to_host(mu))
     active = int(active_units(np.concatenate(mus)).sum())
-    return figures(nll, kl_j, len(split.rows), model) | {"active_units": active}
+    n = len(split.rows)
+    found = figures(nll, kl_j, n, model) | {"active_units": active}
+    return found | {"loss": by_draws / n} if objective.by_draws else found
+
+
+def in_user_units(found: dict[str, Any], log_volume: float) -> dict[str, Any]:
+    """An epoch's figures for data in the user's units: -log p gains `log_volume` nats a datum."""
+    changed = {key: found[key] + log_volume for key in ("loss", "reconstruction")}
+    return {**found, **changed, "elbo": found["elbo"] - log_volume}
 
 
 def figures(nll: float, kl_j: Array, n: int, model: ModelConfig) -> dict[str, Any]:
     """Means in nats per datum from sums over n data.
 
-    `elbo` is unweighted (E19); `loss` is the objective at the full β, free bits included (E31).
+    `elbo` is unweighted (E19); `loss` is its objective at the full β, free bits included (E31).
     """
     mean_kl_j = kl_j / n
     reconstruction, kl = nll / n, float(mean_kl_j.sum())

@@ -13,6 +13,7 @@ from typing import Any
 
 from minivae.data.dataset import Dataset
 from minivae.data.targets import binarise_fixed, check_targets
+from minivae.data.window import local_order
 from minivae.models.config import ConfigError, ModelConfig
 from minivae.ops.philox import permutation
 from minivae.runs.config import TrainConfig, check_together
@@ -22,6 +23,7 @@ from minivae.training.memory import check_memory
 from minivae.training.plan import StepPlan, make_plan
 from minivae.training.schedule import Rate, Schedule
 from minivae.training.step import make_step
+from minivae.training.windowed import step_on
 from minivae.types import Array
 
 # A chunk of updates is what one call of the step does, and the longest a stop has to wait: sized
@@ -61,6 +63,9 @@ class Job:
 
     def order(self, epoch: int) -> Array:
         """The rows in this epoch's order, a function of (seed, epoch): (n,) int64."""
+        if self.config.order == "blocks":
+            row_bytes = self.data.data_dim * self.data.train.dtype.itemsize
+            return self.split.train_rows[local_order(self.config.seed, epoch, self.rows, row_bytes)]
         return self.split.train_rows[permutation(self.config.seed, epoch, self.rows)]
 
     def next_rows(self, order: Array, update: int) -> Array:
@@ -78,7 +83,11 @@ class Job:
 
     def step(self, state: State, say: Callable[[str], None] = lambda line: None) -> Any:
         """The backend's training step, a copy of this state in it; `say` hears of a slower one."""
-        return make_step(self.K, self.plan, state.theta, state.moments, self.data.train, say)
+
+        def make(rows: Array) -> Any:
+            return make_step(self.K, self.plan, state.theta, state.moments, rows, say)
+
+        return step_on(self.K, self.data.train, make, local=self.config.order == "blocks")
 
 
 def make_job(

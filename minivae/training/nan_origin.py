@@ -16,24 +16,13 @@ from minivae.training.job import Job
 from minivae.training.step import ReferenceStep
 from minivae.types import Array
 
-# Ops that belong to no dense layer, in the words of the model; a likelihood's are the
-# reconstruction.
-PLACES = {
-    "gather": "the data",
-    "gather_binarise": "the data",
-    "normals": "the noise",
-    "bound_logvar": "encoder.logvar",
-    "reparameterise": "the latent sample z",
-    "kl": "the KL term",
-    "free_bits": "the KL term",
-}
-
 
 def place_of(op: str) -> str | None:
     """Where an op that belongs to no dense layer stands in the model; None for all others."""
     if any(op in (part.forward.__name__, part.backward.__name__) for part in LIKELIHOODS.values()):
         return "the reconstruction"
-    return PLACES.get(op.removesuffix("_forward").removesuffix("_backward"))
+    record = FUNCTIONS.get(op)
+    return (record.op.place or None) if record else None
 
 
 def output_dims(op: str) -> list[str]:

@@ -15,7 +15,7 @@ from minivae.runs.hints import command_line
 from minivae.runs.metrics_log import with_checksum
 from minivae.runs.state import State, Sums
 from minivae.runs.writer import RunWriter
-from minivae.training.heldout import measure
+from minivae.training.heldout import in_user_units, measure
 from minivae.training.job import Job
 from minivae.training.nan_replay import investigate
 from minivae.training.progress import Reporter, Start, Tick
@@ -118,7 +118,8 @@ class Trainer:
     def _measure(self) -> dict[str, Any] | None:
         job = self.job
         theta, scale = self.state.theta, job.data.scale
-        return measure(job.K, job.model, theta, job.split, job.config, scale, self._pause)
+        found = measure(job.K, job.model, theta, job.split, job.config, scale, self._pause)
+        return None if found is None else in_user_units(found, job.data.log_volume)
 
     def _pause(self) -> None:
         """Between chunks: stop if asked, save if it is time."""
@@ -144,7 +145,7 @@ class Trainer:
 
     def _close_epoch(self, held_out: dict[str, Any] | None, seconds: float) -> None:
         job, p = self.job, self.state.progress
-        figures = p.sums.figures()
+        figures = in_user_units(p.sums.figures(), job.data.log_volume)
         watched = held_out or figures
         improved = p.best is None or watched["loss"] < p.best
         p.epoch, p.update, p.sums = p.epoch + 1, 0, Sums()
@@ -187,7 +188,7 @@ class Trainer:
         job, p = self.job, self.state.progress
         speed = self.samples / max(now - self.began, 1e-9)
         left = (job.config.epochs - p.epoch) * job.rows - p.sums.samples
-        f = p.sums.figures()
+        f = in_user_units(p.sums.figures(), job.data.log_volume)
         losses = (f["reconstruction"], f["kl"], f["elbo"], job.schedule.beta_at(p.t))
         place = (p.epoch + 1, job.config.epochs, p.update, job.updates_per_epoch)
         self.reporter.tick(Tick(*place, *losses, speed, left / speed if speed > 0 else None))

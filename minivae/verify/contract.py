@@ -1,5 +1,5 @@
-"""What a forward has to keep before its numbers are compared: pairs, no randomness, no side
-effects."""
+"""What forward and backward must keep before numbers are compared: pairs, no randomness, no side
+effects, linearity in the upstream; and what about a test point would let a mistake through."""
 
 from __future__ import annotations
 
@@ -8,104 +8,121 @@ from typing import Any
 import numpy as np
 
 from minivae.types import Array
-from minivae.verify import tree
-from minivae.verify.evaluate import CannotRun, Pass, one_line
+from minivae.verify import passes
+from minivae.verify.arguments import Faults, gradients, integer_fault, match, parameters, shape_text
+from minivae.verify.passes import CannotRun, Pass, eps_of, kind_of, one_line
 from minivae.verify.report import Fault, where
-from minivae.verify.structure import integer_fault, shape_text
-from minivae.verify.tolerances import tol
 
-Faults = list[Fault]
+SAME_RUN = 64.0  # eps of the largest entry: two runs on the same numbers, in any order of summation
 
 
+# -- inputs ----------------------------------------------------------------------------------------
 def input_faults(job: Pass) -> Faults:
-    """Inputs nothing can be learnt from: none that is float, empty ones, NaN, complex ones."""
+    """Inputs to learn from that are empty, complex or not finite; or none that is float."""
     faults: Faults = []
+    constant = {p for p, _ in job.flat} - {leaf.name for leaf in job.leaves}
     for name, value in job.flat:
-        if not isinstance(value, (np.ndarray, np.generic)):
+        if not isinstance(value, (np.ndarray, np.generic)) or (job.wrt and name in constant):
             continue
-        kind = tree.kind_of(value)
+        kind, text = kind_of(value), ""
+        at: tuple[int, ...] | None = None
         if np.size(value) == 0:
-            text = f"input {name} is an empty array, shape {shape_text(np.shape(value))}"
-            faults.append(Fault("empty", text, name))
+            kind, text = "empty", f"is an empty array, shape {shape_text(np.shape(value))}"
+        elif value.dtype.name == "bfloat16":
+            kind, text = "dtype", "is bfloat16, which is not supported: pass it as float32"
         elif kind == "complex":
-            faults.append(
-                Fault("complex", f"input {name} is complex: pass real float64 arrays", name)
-            )
+            text = "is complex: pass real float64 arrays"
         elif kind == "float" and not np.isfinite(value).all():
             at = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
-            text = f"input {name} holds {np.asarray(value)[at]} at {where(at)}: move the test point"
-            faults.append(Fault("nan", text, name, at))
+            bad = np.asarray(value)[at]
+            kind, text = "nan", f"holds {bad} at {where(at)}: move the test point"
+        if text:
+            faults.append(Fault(kind, f"input {name} {text}", name, at))
     if not job.leaves and not faults:
-        faults.append(no_float(job))
+        ints = [(n, v) for n, v in job.flat if kind_of(v) == "integer"]
+        none = Fault("structure", "no input is a float array: there is nothing to differentiate")
+        faults.append(integer_fault(*ints[0]) if ints else none)
     return faults
 
 
-def no_float(job: Pass) -> Fault:
-    """The fault of a pass without a single float array."""
-    ints = [(n, v) for n, v in job.flat if tree.kind_of(v) == "integer"]
-    if ints:
-        name, value = ints[0]
-        return integer_fault(name, value)
-    return Fault("structure", "no input is a float array: there is nothing to differentiate")
+def point_notes(job: Pass) -> list[str]:
+    """What about this test point would let a mistake through; none is a fault of the pass."""
+    notes = []
+    for leaf in job.leaves:
+        value, name = leaf.value, leaf.name
+        sizes = [n for n in value.shape if n > 1]
+        if len(set(sizes)) < len(sizes):
+            notes.append(f"{name} has equal axes {value.shape}: a transposition could pass")
+        if value.size > 1 and not np.any(value):
+            notes.append(f"{name} is zero everywhere")
+        elif value.size > 1 and np.all(value == value.flat[0]):
+            notes.append(f"all entries of {name} are equal")
+        elif value.size > 2 and 2 * np.count_nonzero(value == 0) > value.size:
+            notes.append(f"more than half of {name} is zero")
+        if not value.dtype.isnative:
+            notes.append(f"{name} is stored in the other byte order ({value.dtype.str})")
+    if job.y0.size > 1 and np.ptp(job.y0) == 0:
+        notes.append("all outputs are equal")
+    return [f"test point: {note}" for note in notes]
 
 
+# -- forward ---------------------------------------------------------------------------------------
 def unpack(result: Any) -> tuple[Any, Any]:
     """(y, cache) of a forward's result; CannotRun says what came instead."""
-    if not isinstance(result, (tuple, list)) or len(result) != 2:
-        if result is None:
-            what = "None"
-        elif isinstance(result, (tuple, list)):
-            what = f"{len(result)} values"
-        elif np.ndim(result) == 0:
-            what = f"a scalar ({type(result).__name__})"
-        else:
-            what = f"one array of shape {shape_text(np.shape(result))}"
-        raise CannotRun(f"forward returned {what} where a pair (y, cache) is due")
-    return result[0], result[1]
-
-
-def changed(before: Any, after: Any) -> str | None:
-    """The address of the first array of `after` that differs from `before`, bit for bit."""
-    old, new = list(tree.leaves(before)), list(tree.leaves(after))
-    if [n for n, _ in old] != [n for n, _ in new]:
-        return "the structure"
-    for (name, a), (_, b) in zip(old, new, strict=True):
-        if isinstance(a, np.ndarray) and not same_bits(a, b):
-            return name
-    return None
+    if isinstance(result, (tuple, list)) and len(result) == 2:
+        return result[0], result[1]
+    if result is None:
+        what = "None"
+    elif isinstance(result, (tuple, list)):
+        what = f"{len(result)} values"
+    elif np.ndim(result) == 0:
+        what = f"a scalar ({type(result).__name__})"
+    else:
+        what = f"one array of shape {shape_text(np.shape(result))}"
+    raise CannotRun(f"forward returned {what} where a pair (y, cache) is due")
 
 
 def same_bits(a: Any, b: Any) -> bool:
+    """Whether two arrays agree in dtype, shape and every number (NaN with NaN)."""
     a, b = np.asarray(a), np.asarray(b)
     if a.dtype != b.dtype or a.shape != b.shape:
         return False
     return bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
 
 
-def apart(a: Array, b: Array, eps: float) -> bool:
-    """Whether two runs on the same numbers differ by more than rounding."""
+def changed(before: Any, after: Any) -> str | None:
+    """The address of the first array of `after` that differs from `before`, bit for bit."""
+    old, new = list(passes.leaves(before)), list(passes.leaves(after))
+    if [n for n, _ in old] != [n for n, _ in new]:
+        return "the structure"
+    differ = (n for (n, a), (_, b) in zip(old, new, strict=True)
+              if isinstance(a, np.ndarray) and not same_bits(a, b))  # fmt: skip
+    return next(differ, None)
+
+
+def apart(a: Array, b: Array, limit: float) -> bool:
+    """Whether two runs differ by more than `limit` of their largest entry."""
     if a.shape != b.shape:
         return True
     if not np.isfinite(a).all() or not np.isfinite(b).all():
         return not np.array_equal(a, b, equal_nan=True)
-    scale = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
-    return not (float(np.abs(a - b).max(initial=0)) <= tol("repeat") * eps * scale)
+    scale = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0))
+    return not np.abs(a - b).max(initial=0) <= limit * scale
 
 
 def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> Faults:
     """Runs forward twice: exceptions, the pair, its output's kind, mutation, randomness."""
-    names = [name for name, _ in job.flat]
     faults: Faults = []
-    values = [tree.copy_leaf(v) for v in job.base]
-    args = tree.replace(job.args, values)
+    values = [passes.copy_leaf(v) for v in job.base]
+    args = passes.replace(job.args, values)
     try:
-        y, _ = unpack(job.forward(*args))
+        y = unpack(job.forward(*args))[0]
     except CannotRun as error:
         return [Fault("structure", str(error))]
     except Exception as error:
         return [Fault("error", f"forward raised {one_line(error)}")]
-    y = tree.copy(y)
-    for name, old, new in zip(names, job.base, values, strict=True):
+    y = passes.copy(y)
+    for (name, old), new in zip(job.flat, values, strict=True):
         if isinstance(old, np.ndarray) and not same_bits(old, new):
             faults.append(Fault("mutates", f"forward changes its input {name} in place", name))
     at = changed(job.args, args)
@@ -116,10 +133,10 @@ def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> Faults:
         return [*faults, bad]
     job.adopt(y)
     if not np.isfinite(job.y0).all():
-        where_bad = int(np.argmin(np.isfinite(job.y0)))
-        text = f"forward returned {job.y0[where_bad]} at output {where_bad}: move the test point"
+        place = int(np.argmin(np.isfinite(job.y0)))
+        text = f"forward returned {job.y0[place]} at output {place}: move the test point"
         return [*faults, Fault("nan", text, "y")]
-    if apart(job.y0, job.output(job.base), job.y_eps):
+    if apart(job.y0, job.output(job.base), SAME_RUN * job.y_eps):
         text = "forward is random: two calls differ; pass the noise in as an argument"
         faults.append(Fault("random", text))
     return faults
@@ -127,23 +144,177 @@ def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> Faults:
 
 def output_fault(y: Any, out_shape: tuple[int, ...] | None) -> Fault | None:
     """What is wrong with an output as such."""
-    parts = [v for _, v in tree.leaves(y) if tree.kind_of(v) in ("float", "number", "complex")]
-    if any(tree.kind_of(v) == "complex" for v in parts):
-        return Fault(
-            "complex", "forward returned complex numbers for real inputs: return real ones"
-        )
+    parts = passes.float_parts(y)
+    if any(kind_of(v) == "complex" for v in parts):
+        text = "forward returned complex numbers for real inputs: return real ones"
+        return Fault("complex", text)
     if not parts:
-        got = ", ".join(
-            sorted({str(getattr(v, "dtype", type(v).__name__)) for _, v in tree.leaves(y)})
+        got = {str(getattr(v, "dtype", type(v).__name__)) for _, v in passes.leaves(y)}
+        text = (
+            f"forward returned no float output (it returned {', '.join(sorted(got)) or 'nothing'})"
         )
-        return Fault(
-            "structure", f"forward returned no float output (it returned {got or 'nothing'})"
-        )
+        return Fault("structure", text)
     if all(np.size(v) == 0 for v in parts):
         return Fault("empty", "forward returned an empty array: nothing to check", "y")
-    if out_shape is not None and not tree.is_branch(y) and np.shape(y) != tuple(out_shape):
+    if out_shape is not None and not passes.is_branch(y) and np.shape(y) != tuple(out_shape):
         what = "a scalar" if np.ndim(y) == 0 else f"shape {shape_text(np.shape(y))}"
-        return Fault(
-            "scalar", f"forward returned {what} where an array of shape {out_shape} is due", "y"
-        )
+        text = f"forward returned {what} where an array of shape {out_shape} is due"
+        return Fault("scalar", text, "y")
+    return None
+
+
+# -- backward --------------------------------------------------------------------------------------
+def argument_order(job: Pass, dy: Array) -> str | None:
+    """Swaps the arguments of a backward(cache, dy); returns a note that says so.
+
+    Recognised by its parameters' names, or where only the swapped order runs and fits.
+    """
+    original = job.backward
+    names = [p.name.lower() for p in parameters(original)[:2]]
+    first = len(names) == 2 and any(w in names[0] for w in ("cache", "ctx", "saved", "context"))
+    swapped = first and any(w in names[1] for w in ("dy", "dout", "grad", "upstream", "delta"))
+    if not swapped:
+        try:
+            if not match(job, job.raw_gradient(dy))[1]:
+                return None
+        except Exception:  # it may take the other order
+            pass
+    job.backward = lambda dy, cache: original(cache, dy)
+    try:
+        swapped = not match(job, job.raw_gradient(dy))[1] or swapped
+    except Exception:
+        swapped = False
+    if swapped:
+        return "backward takes (cache, dy), the other order than backward(dy, cache): called so"
+    job.backward = original
+    return None
+
+
+def backward_faults(job: Pass, dy: Array) -> tuple[list[Any] | None, Faults, list[str]]:
+    """Runs backward at the point: its gradients by leaf, every fault but numbers, and notes."""
+    args = passes.copy(job.args)
+    _, cache = unpack(job.forward(*args))
+    upstream = job.upstream(dy)
+    kept, before = passes.copy(upstream), passes.copy(args)
+    try:
+        grads = job.backward(upstream, cache)
+    except Exception as error:
+        text = f"backward raised {one_line(error)}"
+        if job.y0.size == 1 and not passes.is_branch(job.y_tree) and np.ndim(job.y_tree) == 0:
+            text = f"forward returned a scalar where backward expects an array: {text}"
+            return None, [Fault("scalar", f"{text} for an upstream of shape ()", "y")], []
+        return None, [Fault("error", text)], []
+    pieces, faults = match(job, grads)
+    if changed(kept, upstream) is not None:
+        faults.append(Fault("mutates", "backward changes its upstream gradient dy in place", "dy"))
+    at = changed(before, args)
+    if at is not None:
+        faults.append(Fault("mutates", f"backward changes the input {address(job, at)} in place"))
+    notes = view_notes(job, pieces, args, upstream)
+    saved = [passes.copy_leaf(p) for p in pieces]
+    faults += [f for f in map(nan_fault, job.leaves, saved) if f]
+    if at is None:
+        faults += overwritten(job, dy, pieces, saved)
+    return saved, faults, notes
+
+
+def overwritten(job: Pass, dy: Array, pieces: list[Any], saved: list[Any]) -> Faults:
+    """Gradients that a second backward writes over: arrays that are used again."""
+    try:
+        job.raw_gradient(-0.7 * dy)
+    except Exception:  # `linearity_faults` says so
+        return []
+    text = "the gradient of {} changes when backward is called again: return a copy"
+    return [
+        Fault("view", text.format(leaf.name), leaf.name)
+        for leaf, piece, old in zip(job.leaves, pieces, saved, strict=True)
+        if isinstance(piece, np.ndarray) and not same_bits(piece, old)
+    ]
+
+
+def address(job: Pass, at: str) -> str:
+    """'[0].W' as the argument's name and the rest."""
+    number, _, rest = at.removeprefix("[").partition("]")
+    return job.names[int(number)] + rest if at.startswith("[") else at
+
+
+def overlap(a: Any, b: Any) -> bool:
+    """Whether two arrays share memory."""
+    if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.size and b.size):
+        return False
+    try:
+        return bool(np.shares_memory(a, b, max_work=10_000))  # type: ignore[arg-type]
+    except Exception:  # too hard to decide: call it shared where the bounds overlap
+        return bool(np.may_share_memory(a, b))
+
+
+def view_notes(job: Pass, pieces: list[Any], args: Any, upstream: Any) -> list[str]:
+    """Gradients that are views of inputs, of the upstream, or of one another."""
+    notes = []
+    owners = [(f"input {address(job, n)}", v) for n, v in passes.leaves(args)]
+    owners += [("the upstream gradient dy", v) for _, v in passes.leaves(upstream)]
+    for leaf, grad in zip(job.leaves, pieces, strict=True):
+        other = next((n for n, v in owners if overlap(grad, v)), None)
+        if other is not None:
+            notes.append(
+                f"the gradient of {leaf.name} is a view of {other}: writing to one changes both"
+            )
+        owners.append((f"the gradient of {leaf.name}", grad))
+    return notes
+
+
+def nan_fault(leaf: passes.Leaf, grad: Any) -> Fault | None:
+    """A fault for the first entry of a gradient that is not finite."""
+    bad = ~np.isfinite(np.asarray(0.0 if grad is None else grad, dtype=np.float64))
+    if not bad.any():
+        return None
+    at = tuple(int(i) for i in np.argwhere(bad)[0])
+    value = float(np.asarray(grad)[at])
+    what = "NaN" if np.isnan(value) else "inf"
+    text = f"the gradient of {leaf.name} is {what} at {where(at)} ({int(bad.sum())} of {bad.size} "
+    return Fault("nan", text + "entries)", leaf.name, at, hand=value)
+
+
+def linearity_faults(job: Pass, dy: Array, grads: list[Array | None]) -> Faults:
+    """A second call finds the same numbers, half of dy half of them, and a zero upstream zero."""
+    try:
+        again, half, zero = (gradients(job, factor * dy) for factor in (1.0, 0.5, 0.0))
+    except Exception as error:
+        return [Fault("error", f"backward raised {one_line(error)} when called again")]
+    found = [
+        leaf_linearity(job, i, grads[i], again[i], half[i], zero[i]) for i in range(len(grads))
+    ]
+    return [fault for fault in found if fault is not None]
+
+
+def leaf_linearity(
+    job: Pass, i: int, g: Array | None, again: Array | None, half: Array | None, zero: Array | None
+) -> Fault | None:
+    """The first of these that one gradient does not keep."""
+    name, value = job.leaves[i].name, job.leaves[i].value
+    if g is None or not np.isfinite(g).all():
+        return None
+    if again is None or half is None or zero is None:
+        text = f"backward returns {name} in another shape when called again"
+        return Fault("structure", text, name)
+    eps = max(eps_of(value), job.y_eps)
+    if apart(g, again, SAME_RUN * eps):
+        adds = not apart(again, 2 * g, 1e3 * SAME_RUN * eps)
+        how = "it adds to what earlier calls left" if adds else "it is random"
+        text = f"backward gives another gradient of {name} when called again: {how}"
+        return Fault("random", text, name)
+    if not np.any(g):
+        return None
+    if not apart(half, g, SAME_RUN * eps):
+        text = f"the gradient of {name} ignores the upstream: it is the same for dy and dy / 2"
+        return Fault("upstream-ignored", text, name)
+    if np.any(zero != 0) or np.isnan(zero).any():
+        at = tuple(int(i) for i in np.argwhere(~(zero == 0))[0])
+        text = f"the gradient of {name} at {where(at)} is {zero[at]:.6g} for a zero upstream: "
+        text += "a term does not depend on the upstream"
+        return Fault("not-linear", text, name, at, hand=float(zero[at]), true=0.0)
+    small = float(np.finfo(value.dtype).tiny) / eps  # below it numbers lose digits
+    if np.abs(g).max() >= small and apart(2 * half, g, SAME_RUN * eps):
+        text = f"the gradient of {name} is not linear in the upstream: dy / 2 does not halve it"
+        return Fault("not-linear", text, name)
     return None

@@ -51,6 +51,7 @@ class Row:
     checked: int = 0
     size: int = 0
     worst_entry: float | None = None
+    visible: float | None = None  # an error of one entry that would have been seen, of the largest
     verdict: str = "not checked"
 
     @property
@@ -58,7 +59,7 @@ class Row:
         return self.verdict == "right"
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
     """The outcome of one check."""
 
@@ -103,6 +104,11 @@ class Report:
     def to_json(self, indent: int | None = 2) -> str:
         """The report as JSON."""
         return json.dumps(self.to_dict(), indent=indent)
+
+    def __repr__(self) -> str:
+        rows = f"{sum(row.ok for row in self.rows)} of {len(self.rows)} tensors right"
+        first = f": {self.faults[0]}" if self.faults else ""
+        return f"<Report {self.name}: {'ok' if self.ok else 'WRONG'}, {rows}{first}>"
 
     def __str__(self) -> str:
         return "\n".join([*table_lines(self.rows), *map(str, self.faults), *self.notes])

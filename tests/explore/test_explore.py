@@ -9,8 +9,6 @@ import html
 import http.server
 import json
 import re
-import shutil
-import subprocess
 import threading
 
 import numpy as np
@@ -21,12 +19,9 @@ from minivae.backend import load_backend
 from minivae.explore import closed
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
-from minivae.models.vae import decode_mean, encode, layout_of
-
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, which is not installed")
+from minivae.models.vae import decode_mean, elbo_forward, encode, layout_of
+from minivae.parts import LIKELIHOODS
+from tests.chromium import needs_chromium, open_page
 
 
 def explored(config: ModelConfig, x, dims=(0, 1)) -> explore.Explored:
@@ -41,40 +36,35 @@ def explored(config: ModelConfig, x, dims=(0, 1)) -> explore.Explored:
         parameters=p,
         depth=len(config.hidden),
         activation=config.activation,
-        output="sigmoid" if config.likelihood == "bernoulli" else "linear",
+        link=LIKELIHOODS[config.likelihood].link,
         mu=mu,
         sd=np.exp(logvar / 2),
         dims=dims,
+        likelihood=config.likelihood,
+        beta=0.7,
     )
+
+
+DATA = np.random.default_rng(0).uniform(size=(29, 35)).astype(np.float32)
+CONFIGS = [
+    (ModelConfig(35, 2, (17, 11)), (0, 1)),
+    (ModelConfig(35, 3, (13,), "tanh", "gaussian"), (2, 0)),
+]
 
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    x = np.random.default_rng(0).uniform(size=(29, 35)).astype(np.float32)
-    models = [
-        explored(ModelConfig(35, 2, (17, 11)), x),
-        explored(ModelConfig(35, 3, (13,), "tanh", "gaussian"), x, dims=(2, 0)),
-    ]
+    x = DATA
+    models = [explored(config, x, dims) for config, dims in CONFIGS]
     labels = np.arange(29) % 4
     rows = np.arange(29) * 3
-    colours = ("#332288", "#CC6677", "#117733", "#DDCC77")
-    return explore.page(
-        "two models", models, x, (7, 5), rows=rows, labels=labels, colours=colours, note="</script>"
-    )
+    return explore.page("two models", models, x, (7, 5), rows=rows, labels=labels, note="</script>")
 
 
-def run_chromium(tmp_path, page: str, *flags: str, fragment: str = "") -> str:
+def opened(tmp_path, text: str, **more):
     file = tmp_path / "page.html"
-    file.write_text(page, encoding="utf-8")
-    quiet = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-        "--disable-background-networking --disable-component-update --disable-sync"
-    ).split()
-    command = [str(CHROMIUM), *quiet, f"--user-data-dir={tmp_path / 'profile'}", *flags]
-    done = subprocess.run(
-        [*command, f"file://{file}{fragment}"], capture_output=True, text=True, timeout=120
-    )
-    return done.stdout
+    file.write_text(text, encoding="utf-8")
+    return open_page(file, tmp_path / "profile", **more)
 
 
 def test_nothing_points_outside(text):
@@ -97,30 +87,129 @@ def test_policy_names_exactly_the_inline_elements(text):
 def test_wrong_shape_is_refused():
     x = np.zeros((5, 35), np.float32)
     with pytest.raises(ValueError, match="6x6 do not fit 35"):
-        explore.page("t", [], x, (6, 6), rows=np.arange(5), labels=None, colours=("#000",))
+        explore.page("t", [], x, (6, 6), rows=np.arange(5))
 
 
-@browser
+@needs_chromium
 def test_decoder_agrees_with_numpy(text, tmp_path):
-    dom = run_chromium(tmp_path, text, "--dump-dom", fragment="#check")
-    worst = json.loads(html.unescape(re.search(r'data-worst="([^"]*)"', dom)[1]))
+    with opened(tmp_path, text, fragment="#check") as page:
+        worst = json.loads(page.run("document.body.dataset.worst"))
+        assert page.errors == []
     assert len(worst) == 2
     assert all(w <= 2e-6 for w in worst)  # float32: about ten ulps of 1, over 17 + 11 terms
 
 
-@browser
+@needs_chromium
 def test_a_wrong_decoder_is_seen(text, tmp_path):
     broken = text.replace("sum[o] += xi", "sum[o] -= xi")
     # the script changed, so its hash must too, or nothing would run at all
     script = re.search(r"<script>(.*?)</script>", broken, re.S)[1]
     policy = re.search(r"script-src '(sha256-[^']*)'", broken)[1]
     broken = broken.replace(policy, closed.digest(script))
-    dom = run_chromium(tmp_path, broken, "--dump-dom", fragment="#check")
-    worst = json.loads(html.unescape(re.search(r'data-worst="([^"]*)"', dom)[1]))
+    with opened(tmp_path, broken, fragment="#check") as page:
+        worst = json.loads(page.run("document.body.dataset.worst"))
     assert not all(w <= 2e-6 for w in worst)
 
 
-@browser
+@needs_chromium
+@pytest.mark.parametrize("which", [0, 1], ids=["bernoulli", "gaussian"])
+def test_the_terms_of_a_chosen_datum_are_numpys(text, tmp_path, which):
+    """z where the pointer is, the other dimensions at the datum's mean: ε, KL and the loss."""
+    config, dims = CONFIGS[which]
+    x = DATA.astype(np.float64)
+    model = explored(config, DATA, dims)
+    i, at = 5, [0.4, -0.2]
+    z = model.mu[i].astype(np.float64)
+    z[list(dims)] = at
+    eps = (z - model.mu[i]) / model.sd[i]
+    K = load_backend("numpy")
+    p = {name: t.astype(np.float64) for name, t in model.parameters.items()}
+    loss, cache = elbo_forward(K, p, x[i : i + 1], eps[None, None], 0.7, config)
+    with opened(tmp_path, text) as page:
+        kl, nll, noise = page.run(
+            f"""(() => {{
+            choose({i});
+            const panel = panels[{which}];
+            panel.at = {at};
+            panel.draw();
+            const said = Object.fromEntries(panel.terms({i}, panel.full(panel.at)));
+            return [said.KL, said["−log p(x | z)"], said["ε = (z − μ)/σ"]];
+            }})()"""
+        )
+    assert abs(float(kl.split()[0]) - cache.kl.sum()) <= 1e-3
+    assert abs(float(nll.split()[0]) - cache.nll.sum()) <= 1e-3
+    assert abs(loss - float(nll.split()[0]) - 0.7 * float(kl.split()[0])) <= 2e-3
+    assert noise == f"({', '.join(f'{eps[d]:.2f}' for d in dims)})"
+
+
+@needs_chromium
+def test_a_click_chooses_and_escape_lets_go(text, tmp_path):
+    with opened(tmp_path, text) as page:
+        page.run("panels[0].choose(null)")
+        box = "document.querySelector('.plane').getBoundingClientRect()"
+        x, y = page.run(
+            f"(() => {{ const b = {box}; const [x, y] = panels[0].plane.toCanvas("
+            "panels[0].plane.inPlane(panels[0].plane.mu, 3)); "
+            "return [b.left + x * b.width / 920, b.top + y * b.height / 920]; })()"
+        )
+        page.touch(x, y)
+        chosen = page.run("panels.map((panel) => panel.chosen)")
+        assert chosen[0] == chosen[1] is not None
+        page.run("document.querySelector('.plane').focus()")
+        page.key("Escape")
+        assert page.run("panels.map((panel) => panel.chosen)") == [None, None]
+        assert page.errors == []
+
+
+@needs_chromium
+def test_nothing_is_wider_than_the_window(text, tmp_path):
+    with opened(tmp_path, text, width=390) as page:
+        for width in (390, 820, 1300):
+            page.look(width)
+            assert page.run("document.documentElement.scrollWidth") <= width
+        assert page.errors == []
+
+
+@needs_chromium
+def test_pictures_in_colour_are_drawn_in_colour(tmp_path):
+    config = ModelConfig(27, 2, (5,), likelihood="gaussian")
+    x = np.zeros((6, 27), np.float32)
+    x[:, 0::3] = 1.0  # red
+    text = explore.page("red", [explored(config, x)], x, (3, 3, 3), rows=np.arange(6))
+    with opened(tmp_path, text) as page:
+        pixel = page.run(
+            "[...document.querySelector('.original').getContext('2d')"
+            ".getImageData(1, 1, 1, 1).data]"
+        )
+        assert page.errors == []
+    assert pixel == [255, 0, 0, 255]
+
+
+def test_a_part_that_the_page_cannot_compute_is_refused():
+    model = explored(*CONFIGS[0][:1], DATA)._replace(activation="softplus")
+    with pytest.raises(ValueError, match="cannot compute 'softplus', only relu, tanh"):
+        explore.page("t", [model], DATA, (7, 5), rows=np.arange(29))
+
+
+def test_captions_tell_what_was_measured():
+    """A model whose every code decodes to a datum says 100 %, one that never does says 0 %."""
+    model = explored(ModelConfig(35, 2, (5,)), DATA)
+    good = model._replace(decode=lambda z: np.repeat(DATA[:1], len(z), axis=0))
+    bad = model._replace(decode=lambda z: np.full((len(z), 35), 9.0))
+    near = explore.Neighbourhood(DATA)
+    assert "100% decode" in explore.told_of_prior(good, near)
+    assert " 0% decode" in explore.told_of_prior(bad, near)
+
+
+def test_the_first_path_joins_the_two_kinds_that_lie_farthest_apart():
+    mu = np.array([[0, 0], [0, 1], [9, 0], [9, 1], [4, 0.0]])
+    a, b = explore.ends_of_path(mu, (0, 1), np.array([0, 0, 1, 1, 2]))
+    assert {a, b} & {0, 1} and {a, b} & {2, 3}
+    a, b = explore.ends_of_path(mu, (0, 1), None)
+    assert abs(mu[a, 0] - mu[b, 0]) == 9
+
+
+@needs_chromium
 @pytest.mark.parametrize("guarded", [True, False])
 def test_the_policy_stops_requests(text, tmp_path, guarded):
     """A request planted in the page arrives without the policy and not with it."""
@@ -141,15 +230,16 @@ def test_the_policy_stops_requests(text, tmp_path, guarded):
         planted = text.replace("<h1>", spy + "<h1>")
         if not guarded:
             planted = re.sub(r"<meta http-equiv[^>]*>", "", planted)
-        run_chromium(tmp_path, planted, "--dump-dom")
+        with opened(tmp_path, planted) as page:
+            page.run("new Promise((done) => setTimeout(done, 300))")
         server.shutdown()
     assert bool(asked) is not guarded
 
 
-@browser
+@needs_chromium
 def test_the_page_draws_something(text, tmp_path):
-    picture = tmp_path / "shot.png"
-    run_chromium(tmp_path, text, "--window-size=1180,1000", f"--screenshot={picture}")
+    with opened(tmp_path, text) as page:
+        picture = page.picture(tmp_path / "shot.png")
     from matplotlib.image import imread
 
     pixels = imread(picture)[..., :3]

@@ -7,7 +7,7 @@ import pytest
 
 from minivae import ops
 from minivae.proof import cases, invariants
-from minivae.verify.tolerances import tol
+from minivae.proof.tolerances import tol
 
 CASES = {case.name: case for case in cases.find() if case.kind != "op"}
 
@@ -50,9 +50,8 @@ def test_the_bounded_row_has_a_log_variance_outside_the_bound():
 
 
 def test_relu_rows_have_units_on_both_sides():
-    from minivae.verify.lint import lint_mix
 
     for name in ("vae bernoulli relu", "vae gaussian relu", "vae two hidden relu"):
         _, (_, cache) = CASES[name].forward(ops, *CASES[name].inputs.values())
         for layer in (*cache.trunk, *cache.decoder):
-            assert lint_mix(name, np.asarray(layer.a)) == []
+            assert 0 < np.mean(np.asarray(layer.a) > 0) < 1, name  # units on both sides of the kink

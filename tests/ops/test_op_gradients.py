@@ -7,7 +7,7 @@ import pytest
 from minivae.ops.table import FUNCTIONS
 from minivae.proof import cases, invariants
 from minivae.proof.case import DIMS
-from minivae.verify.tolerances import tol
+from minivae.proof.tolerances import tol
 
 CASES = {case.name: case for case in cases.op_cases()}
 
@@ -52,6 +52,6 @@ def test_an_op_without_a_row_is_found(monkeypatch):
 
 
 def test_the_sizes_of_the_test_points_tell_axes_apart():
-    from minivae.verify.lint import lint_dims
+    from minivae.proof.case import lint_dims
 
     assert lint_dims(DIMS) == []

@@ -5,7 +5,7 @@ import pytest
 from minivae.proof import cases, fifty_digits
 from minivae.proof.corpus import BUGS, edited
 from minivae.proof.mutation_score import planted
-from minivae.verify.tolerances import tol
+from minivae.proof.tolerances import tol
 
 highprec = pytest.importorskip("minivae.proof.fifty_digits")
 pytest.importorskip("mpmath")

@@ -9,7 +9,7 @@ import pytest
 from minivae import ops
 from minivae.models.config import ModelConfig
 from minivae.proof.full_size import FullSize, latent_dimension, score_plants
-from minivae.verify.tolerances import tol
+from minivae.proof.tolerances import tol
 
 
 @pytest.fixture(scope="module")

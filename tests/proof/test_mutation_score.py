@@ -10,8 +10,8 @@ import pytest
 from minivae import ops
 from minivae.proof import cases, corpus, exact_gradients, mutate
 from minivae.proof import mutation_score as scoring
-from minivae.verify import check, judge, manners
-from minivae.verify.tolerances import tol
+from minivae.proof.tolerances import tol
+from minivae.verify import check, contract, judge
 from tests.verify.zoo_wrong import CASES as WRONG
 
 
@@ -95,7 +95,9 @@ def test_the_checker_passes_its_audit():
 
 
 def test_a_checker_that_compares_nothing_is_caught(monkeypatch):
-    monkeypatch.setattr(judge, "tolerances", lambda case: np.full(len(case.entries), np.inf))
+    monkeypatch.setattr(
+        judge, "tolerances", lambda trial: [np.full(len(trial.entries), np.inf)] * 2
+    )
     assert "misses" in audit()
 
 
@@ -130,7 +132,7 @@ def test_a_checker_that_visits_one_tensor_twice_is_caught(vote):
 
 
 def test_a_checker_that_lets_nan_pass_is_caught(vote, monkeypatch):
-    monkeypatch.setattr(manners, "nan_faults", lambda job, pieces: [])
+    monkeypatch.setattr(contract, "nan_fault", lambda leaf, grad: None)
 
     def blind(real, job, wide, dy, native, hands, report, *more):
         native = [None if g is None else np.nan_to_num(g) for g in native]
@@ -145,8 +147,8 @@ def test_a_checker_that_lets_nan_pass_is_caught(vote, monkeypatch):
 
 
 def test_a_checker_that_visits_half_the_entries_is_caught(monkeypatch):
-    def half(case):
-        case.entries = np.arange(0, case.leaf.value.size, 2)
+    def half(trial):
+        trial.entries = np.arange(0, trial.leaf.value.size, 2)
 
     monkeypatch.setattr(judge, "choose_entries", half)
     assert "entries" in audit()

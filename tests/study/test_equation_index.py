@@ -11,8 +11,9 @@ def test_the_index_is_complete_both_ways():
     assert index.problems() == []
 
 
-def test_there_are_forty_six_equations():
-    assert [e.number for e in index.equations()] == list(range(1, 47))
+def test_equations_are_numbered_in_order():
+    numbers = [e.number for e in index.equations()]
+    assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) >= 46
 
 
 def test_every_public_op_carries_a_number():
@@ -27,7 +28,7 @@ def test_every_public_op_carries_a_number():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda t: t.replace(r"\tag{E7}", r"\tag{E47}"), "not numbered"),
+        (lambda t: t.replace(r"\tag{E7}", r"\tag{E947}"), "not numbered"),
         (lambda t: t.replace("[`relu_forward`]", "[`relu_fprward`]"), "not there"),
         (lambda t: t.replace("Code: [`kl_forward`](ops/latent.py)", ""), "names no function"),
         (lambda t: t[: t.index("Two subspaces")], "MATHS.md does not derive"),

@@ -13,8 +13,8 @@ import pytest
 from minivae.proof import curves, html_page, mutation_score
 from minivae.proof.figures import Figure, ladder, worst
 from minivae.proof.op_cases import op_cases
+from minivae.proof.tolerances import TABLE, tol
 from minivae.verify import GradientError, check
-from minivae.verify.tolerances import TABLE, tol
 from tests.verify.zoo_right import CASES as RIGHT
 from tests.verify.zoo_wrong import CASES as WRONG
 

@@ -129,17 +129,6 @@ dense("too_few", lambda dx, dW, db, dy, x, W: (dx, dW), "", "count")
 dense("too_many", lambda dx, dW, db, dy, x, W: (dx, dW, db, db), "", "count")
 dense("bare_array", lambda dx, dW, db, dy, x, W: dx, "", "count")
 dense("nothing", lambda dx, dW, db, dy, x, W: None, "", "count|none")
-dense("view_of_x", lambda dx, dW, db, dy, x, W: (x, dW, db), "x", "view")
-dense("one_array_twice", lambda dx, dW, db, dy, x, W: (dx, dW, db), "W", "view", None, (X, W, B))
-CASES["one_array_twice"] = (
-    lambda a, b: (a + b, None),
-    lambda dy, _: (lambda d: (d, d))(2 * dy / 2),
-    (X, z.n(4, 3, seed=3)),
-    "b",
-    ["view"],
-    None,
-)
-add("upstream_itself", lambda a: (a + 1, None), lambda dy, _: dy, (X,), "a", "view")
 dense("mutates_dy", lambda dx, dW, db, dy, x, W: (dy.__imul__(2), (dx, dW, db))[1], "dy", "mutates")
 dense("mutates_x", lambda dx, dW, db, dy, x, W: (x.__imul__(2), (dx, dW, db))[1], "", "mutates")
 dense("raises", lambda dx, dW, db, dy, x, W: (dx @ dx, dW, db), "", "error")

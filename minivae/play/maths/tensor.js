@@ -40,20 +40,3 @@ function constant(value, shape) {
 function add(a, b) {
   return a.fill((i) => a.data[i] + b.data[i]);
 }
-
-// The mean over the first axis: (B, J) -> (J,).
-function meanOfRows(a) {
-  const [B, J] = a.shape;
-  const y = new Tensor([J]);
-  for (let i = 0; i < a.data.length; i++) y.data[i % J] += a.data[i];
-  return y.fill((j) => y.data[j] / B);
-}
-
-// ---- what the page carries as base64 of little-endian bytes
-function bytesOf(base64) {
-  return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-}
-
-function floats(base64) {
-  return new Float32Array(bytesOf(base64).buffer);
-}

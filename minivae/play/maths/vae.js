@@ -17,8 +17,7 @@ function elboForward(K, p, x, eps, beta, config) {
   const out = linearForward(K, p, "decoder.out", hz).reshape(L, B, x.shape[1]); // (L, B, D)
   const nll = nllForward(K, out, x, config); // (L, B)                                  E20, E23
   const kl = K.klForward(mu, logvar); // (B, J)                                              E15
-  const klMean = meanOfRows(kl); // (J,)
-  const loss = nll.sum() / (L * B) + beta * klMean.sum(); //                                 E28
+  const loss = objectiveForward(nll, kl, beta); //                                           E28
 
   return [loss, { x, eps, beta, trunk, h, mu, rawLogvar, logvar, z, decoder, hz, out, nll, kl }];
 }
@@ -30,8 +29,7 @@ function elboBackward(K, cache, p, config) {
   const [L, B, J] = eps.shape;
   const g = {};
 
-  const dnll = constant(1 / (L * B), nll.shape); // (L, B)                                   E28
-  const dkl = constant(beta / B, kl.shape); // (B, J)
+  const [dnll, dkl] = objectiveBackward(nll, kl, beta); // (L, B), (B, J)                    E28
   const [dmuKl, dlogvarKl] = K.klBackward(dkl, mu, logvar); //                               E16
   const dout = nllBackward(K, dnll, out, x, config).reshape(L * B, x.shape[1]); //      E21, E24
   linearBackward(K, g, "decoder.out", dout, hz);
@@ -50,6 +48,19 @@ function elboBackward(K, cache, p, config) {
   mlpBackward(K, p, g, "encoder", dh, trunk, config, false);
   g.path = { dnll, dkl, dout, dhz, dz, dmuZ, dmuKl, dmu, dlogvarZ, dlogvarKl, dlogvar, dh };
   return g;
+}
+
+// mean_b [ mean_l nll_lb ] + β Σ_j mean_b kl_bj, the only place where a batch's mean is taken:
+// minivae/parts/objectives.py   (E28)
+function objectiveForward(nll, kl, beta) {
+  const [L, B] = nll.shape;
+  return nll.sum() / (L * B) + beta * (kl.sum() / B);
+}
+
+// Every draw's share of the mean, and β's of every KL   (E28)
+function objectiveBackward(nll, kl, beta) {
+  const [L, B] = nll.shape;
+  return [constant(1 / (L * B), nll.shape), constant(beta / B, kl.shape)];
 }
 
 // -log p(x | z) in nats from the decoder's output: (L, B, D) -> (L, B)   (E20, E23)

@@ -41,9 +41,11 @@ class Checking {
     const found = checkAll(this.app.training);
     const verdicts = Object.entries(QUESTIONS).map(([key, [question, figure]]) => {
       const card = document.createElement("div");
-      const title = document.createElement("b");
+      const [title, small] = [document.createElement("b"), document.createElement("span")];
       title.textContent = found[key].good ? "✓ right" : "✗ wrong";
-      card.append(title, `${question}: ${figure(found[key])}`);
+      small.textContent = figure(found[key]);
+      small.className = "small";
+      card.append(title, question, document.createElement("br"), small);
       card.className = found[key].good ? "" : "bad";
       return card;
     });

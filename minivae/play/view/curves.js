@@ -35,9 +35,9 @@ class Curve extends Picture {
     const y = (v) => 20 + (1 - (v - low) / (high - low)) * (height - 40);
     pen.font = "11px system-ui, sans-serif";
     pen.fillStyle = colour("soft");
-    pen.fillText(short(high), 6, 14);
     pen.fillText(short(low), 6, height - 6);
     pen.textAlign = "right";
+    pen.fillText(short(high), width - 6, 14);
     pen.fillText(`${this.count} updates`, width - 6, height - 6);
     pen.textAlign = "left";
     pen.strokeStyle = colour(this.ink);
@@ -106,11 +106,13 @@ class RateDistortion extends Picture {
     // codes without a KL run away, and their rate with them: the last point is always inside
     const [R, D] = this.trail[this.trail.length - 1];
     const far = Math.max(8, 1.25 * R);
-    const tall = Math.max(1.4 * D, quantile(this.trail.map((p) => p[1]), 0.85));
-    const at = ([r, d]) => [12 + (Math.min(r, far) / far) * (width - 30), height - 20 - (Math.min(d, tall) / tall) * (height - 45)];
+    const lost = this.trail.map((p) => p[1]);
+    const [least, tall] = [0.8 * Math.min(...lost), Math.max(1.3 * D, quantile(lost, 0.9))];
+    const inside = ([r, d]) => r <= far && d <= tall;
+    const at = ([r, d]) => [12 + (r / far) * (width - 30), height - 20 - ((d - least) / (tall - least)) * (height - 45)];
     pen.lineWidth = 2;
     this.trail.forEach((point, i) => {
-      if (!i) return;
+      if (!i || !inside(point) || !inside(this.trail[i - 1])) return;
       pen.globalAlpha = 0.15 + (0.85 * i) / this.trail.length;
       pen.strokeStyle = colour("both");
       pen.beginPath();
@@ -119,12 +121,14 @@ class RateDistortion extends Picture {
       pen.stroke();
     });
     pen.globalAlpha = 1;
-    for (const { at: i, words } of this.marks) {
+    for (const { at: i, words } of this.marks.filter((m) => inside(this.trail[m.at]))) {
       const [x, y] = at(this.trail[i]);
       dot(pen, x, y, 3.5, colour("card"), colour("both"));
       pen.fillStyle = colour("soft");
-      pen.fillText(words, Math.min(x + 6, width - 60), y - 5);
+      pen.textAlign = x > 0.6 * width ? "right" : "left";
+      pen.fillText(words, x + (x > 0.6 * width ? -7 : 7), y - 5);
     }
+    pen.textAlign = "left";
     dot(pen, ...at([R, D]), 5, colour("both"), colour("card"));
     pen.fillStyle = colour("ink");
     const words = `${short(R)}, ${short(D)}`;

@@ -9,15 +9,15 @@ const NODES = {
   h: { wide: [185, 215], narrow: [180, 160], size: [84, 50] },
   mu: { wide: [350, 100], narrow: [72, 274], size: [116, 50] },
   logvar: { wide: [350, 335], narrow: [288, 274], size: [116, 50] },
-  eps: { wide: [555, 62], narrow: [178, 500], size: [110, 46] },
-  z: { wide: [555, 195], narrow: [72, 420], size: [116, 50] },
-  hz: { wide: [715, 195], narrow: [72, 535], size: [84, 50] },
-  f: { wide: [865, 195], narrow: [72, 655], size: [76, 76] },
-  nll: { wide: [1036, 195], narrow: [84, 800], size: [152, 68] },
-  kl: { wide: [715, 360], narrow: [288, 420], size: [96, 50] },
-  loss: { wide: [1036, 360], narrow: [284, 800], size: [136, 68] },
+  eps: { wide: [548, 62], narrow: [178, 500], size: [110, 46] },
+  z: { wide: [548, 195], narrow: [72, 420], size: [116, 50] },
+  hz: { wide: [703, 195], narrow: [72, 535], size: [84, 50] },
+  f: { wide: [850, 195], narrow: [72, 655], size: [76, 76] },
+  nll: { wide: [1042, 195], narrow: [84, 800], size: [152, 68] },
+  kl: { wide: [703, 360], narrow: [288, 420], size: [96, 50] },
+  loss: { wide: [1042, 360], narrow: [284, 800], size: [136, 68] },
 };
-const WIDE = [0, 0, 1116, 410];
+const WIDE = [0, 0, 1122, 410];
 const NARROW = [0, 0, 360, 850];
 
 // [from, to, bend]: a bend is how far the middle is pushed aside, in parts of the length.
@@ -25,11 +25,11 @@ const FORTH = [
   ["x", "h"], ["h", "mu"], ["h", "logvar"], ["mu", "z"], ["logvar", "z"], ["eps", "z"], ["z", "hz"],
   ["hz", "f"], ["f", "nll"], ["mu", "kl", 0.16], ["logvar", "kl"], ["nll", "loss"], ["kl", "loss"],
 ];
-// [from, to, kind, what of the path, bend, where along it the number stands]
+// [from, to, kind, what of the path, bend, where along it the number stands, wide and narrow]
 const BACK = [
   ["loss", "nll", "rec", "dnll"], ["loss", "kl", "kl", "dkl"], ["nll", "f", "rec", "dout"],
   ["f", "hz", "rec", "dhz"], ["hz", "z", "rec", "dz"], ["z", "mu", "rec", "dmuZ"],
-  ["z", "logvar", "rec", "dlogvarZ", 0, 0.3], ["kl", "mu", "kl", "dmuKl", -0.16, 0.72], ["kl", "logvar", "kl", "dlogvarKl"],
+  ["z", "logvar", "rec", "dlogvarZ", 0, [0.3, 0.5]], ["kl", "mu", "kl", "dmuKl", -0.16, [0.72, 0.36]], ["kl", "logvar", "kl", "dlogvarKl"],
   ["mu", "h", "both", "dmu"], ["logvar", "h", "both", "dlogvar"],
 ];
 
@@ -83,14 +83,14 @@ class Flow {
 
   // x also goes, unseen by the network, into the reconstruction term.
   curveOfData() {
-    const d = "M50,177 C50,-32 1036,-32 1036,159";
+    const d = "M50,177 C50,-32 1042,-32 1042,159";
     if (this.wide) this.svg.append(make("path", { d, class: "forth", "stroke-dasharray": "2 5" }));
   }
 
-  back(from, to, kind, name, bend = 0, at = 0.5) {
+  back(from, to, kind, name, bend = 0, places = [0.5, 0.5]) {
     const gradient = this.app.walk.g.path[name];
     const size = Math.hypot(...gradient.data);
-    const { path, label, end, angle, normal } = this.curve(from, to, bend, -9, at);
+    const { path, label, end, angle, normal } = this.curve(from, to, bend, -9, places[this.wide ? 0 : 1]);
     const group = make("g", {});
     const words = gradient.data.length <= 2 ? [...gradient.data].map((v) => short(v, true)) : [`‖·‖ ${short(size)}`];
     this.number(group, label, normal, kind, words);

@@ -36,6 +36,7 @@ class App {
     this.space.start();
     for (const curve of Object.values(this.curves)) curve.start();
     this.rd.start();
+    this.knobs = this.knobWords();
     document.getElementById("space-title").textContent = this.training.data.shape ? "Pictures" : "Data space";
     document.getElementById("space-words").textContent = this.space.words();
     this.legend();
@@ -47,18 +48,18 @@ class App {
     if (key === "data") Object.assign(this.settings, { ...startOf(this.settings.data), model: this.settings.model, speed: this.settings.speed, bug: this.settings.bug });
     history.replaceState(null, "", toLink(this.settings));
     if (SETTINGS[key].restarts) return this.start();
-    if (["beta", "c", "model"].includes(key)) this.rd.mark(this.knob);
+    if (key in this.knobs) this.rd.mark(this.knobs[key]);
     const { hidden } = this.training.settings;
     this.training.settings = { ...this.settings, hidden };
-    this.knob = this.knobWords();
+    this.knobs = this.knobWords();
     this.stopped = "";
     return this.everything();
   }
 
+  // What moves along the rate–distortion curve, in words for a mark where it was moved.
   knobWords() {
-    const { model, beta, c, likelihood } = this.settings;
-    if (model !== "vae") return SETTINGS.model.choices[model];
-    return likelihood === "gaussian" ? `β ${beta}, c ${c}` : `β ${beta}`;
+    const { model, beta, c } = this.settings;
+    return { model: SETTINGS.model.choices[model], beta: `β ${beta}`, c: `c ${c}` };
   }
 
   plant(bug) {
@@ -71,7 +72,7 @@ class App {
 
   toggle(on = !this.running) {
     this.running = on;
-    document.getElementById("train").textContent = on ? "⏸ Pause" : "▶ Train";
+    document.getElementById("train").textContent = on ? "Pause" : "Train";
     if (on) requestAnimationFrame((now) => this.tick(now));
   }
 
@@ -168,7 +169,6 @@ class App {
 
   // All pictures at once, after anything but an update.
   everything() {
-    this.knob ??= this.knobWords();
     this.plane.encode();
     this.plane.decode();
     this.rewalk();
@@ -234,9 +234,7 @@ function setUp(app) {
 }
 
 function setTheme(app, name) {
-  document.documentElement.dataset.theme = name;
-  document.getElementById("theme").textContent = name === "dark" ? "light" : "dark";
-  if (!app) return;
+  wearTheme(name);
   app.legend();
   app.everything();
 }
@@ -253,7 +251,7 @@ async function copyLink(app) {
   setTimeout(() => (button.textContent = "copy link"), 2500);
 }
 
-setTheme(null, matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+wearTheme(preferredTheme());
 setUpWords();
 const app = new App();
 setUp(app);

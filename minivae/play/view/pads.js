@@ -30,13 +30,13 @@ class DatumPad extends Picture {
     } else {
       const at = (a, b) => [(a / HALF + 1) * (width / 2), (1 - b / HALF) * (height / 2)];
       const { x, labels } = this.app.training.data;
-      for (let i = 0; i < x.shape[0]; i += 3)
+      for (const i of this.app.plane.rows)
         dot(pen, ...at(x.data[2 * i], x.data[2 * i + 1]), 1.3, labelColour(labels[i]));
       dot(pen, ...at(...this.app.x.data), 6, colour("ink"), colour("card"));
     }
     const { row } = this.app;
-    const label = row === null ? "yours" : `row ${row}` + (shape ? `, a ${this.app.training.data.labels[row]}` : "");
-    document.getElementById("datum-name").textContent = `(${label})`;
+    const label = shape && row !== null ? `, a ${this.app.training.data.labels[row]}` : "";
+    document.getElementById("datum-name").textContent = row === null ? "yours" : `row ${row}${label}`;
     document.getElementById("pad-words").textContent = shape ? "Draw on it." : "Click anywhere.";
     document.getElementById("clear").hidden = !shape;
   }

@@ -51,7 +51,7 @@ class Sheet extends Picture {
   }
 
   words() {
-    return "None is picked or left out. An autoencoder's codes know nothing of the prior, and so its lower pictures are seldom digits.";
+    return "None is picked or left out. Compare the lower pictures under the three models, each started again: only the VAE's KL ties the codes to the prior that z is drawn from here.";
   }
 }
 

@@ -10,7 +10,7 @@ from gpu_cases import ELEMENTWISE, as_type, cases, parts
 
 from minivae import ops
 from minivae.proof.cancellation import largest_term, ulps
-from minivae.verify.tolerances import tol
+from minivae.proof.tolerances import tol
 
 EXACT = (
     "relu_forward",

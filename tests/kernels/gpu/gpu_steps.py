@@ -10,9 +10,9 @@ from minivae.backend import load_backend
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
 from minivae.parts import OPTIMISERS
+from minivae.proof.tolerances import tol
 from minivae.training.plan import make_plan
 from minivae.training.step import ReferenceStep
-from minivae.verify.tolerances import tol
 
 N = 41
 MODELS = {

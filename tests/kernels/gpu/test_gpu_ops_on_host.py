@@ -17,7 +17,7 @@ from minivae_kernels.gpu.host_device import HostDevice
 
 from minivae import ops
 from minivae.backend import Backend
-from minivae.verify.tolerances import tol
+from minivae.proof.tolerances import tol
 
 sys.path.insert(0, str(Path(__file__).parent))
 from gpu_cases import SHAPES, as_type, cases, parts

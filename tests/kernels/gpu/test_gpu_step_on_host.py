@@ -21,7 +21,7 @@ from gpu_steps import MODELS, N, check_step, problem, reference, run, schedule
 
 from minivae.backend import Backend
 from minivae.models.config import ModelConfig
-from minivae.verify.tolerances import tol
+from minivae.proof.tolerances import tol
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adam"])

@@ -7,6 +7,9 @@ fraction of a second, and the step does not know how many there are.
 
 from __future__ import annotations
 
+import contextlib
+import gc
+from collections.abc import Iterator
 from typing import Any
 
 from numba import types
@@ -35,12 +38,25 @@ def call(typingctx: Any, address: Any, arguments: Any) -> Any:
     return types.void(types.int64, arguments), emit
 
 
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Compiling makes many objects and no rubbish; to look for some takes a tenth of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def address_of(function: Any, *kinds: Any) -> int:
     """The address of an `entry` compiled for arguments of these Numba types.
 
     It is compiled, or loaded from the disk, where that has not happened yet; the code stays where
     it is as long as the process runs.
     """
-    function.compile(kinds)
+    with _without_collector():
+        function.compile(kinds)
     compiled = function.overloads[kinds]
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))

@@ -14,7 +14,10 @@ import contextlib
 import hashlib
 import json
 import os
+import re
+import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,9 +29,11 @@ from numba.core import config, sigutils
 from numba.core.caching import _Cache
 from numba.core.registry import cpu_target
 
+from minivae_kernels.cpu.compile import helper
 from minivae_kernels.cpu.compile.object_code import Names, put_together, take_apart
 from minivae_kernels.cpu.compile.own_files import make_own_folder, read_own, write_own
 
+KEEP_SECONDS = 7 * 24 * 3600  # how long the folder of another version stays
 _MAGIC = b"minivae-kernels-2 "
 # Of Numba's settings, those that change machine code (SVML: whether Intel's library is called).
 SETTINGS = (
@@ -67,10 +72,28 @@ def cache_dir() -> Path | None:
     for root in _candidates():
         path = root / f"kernels-{_HASH}"
         with contextlib.suppress(OSError):
+            new = not path.exists()
             make_own_folder(path)
+            if new:
+                remove_old(root)
             if os.access(path, os.W_OK):
                 return path
     return None
+
+
+def remove_old(root: Path) -> None:
+    """Remove what other versions of these sources left, unless it was filled in the last days.
+
+    Two versions used by turns keep both folders; one that only was upgraded leaves nothing.
+    """
+    for folder in root.glob("kernels-*"):
+        named = re.fullmatch("kernels-[0-9a-f]{20}", folder.name)
+        if not named or folder.name.endswith(_HASH) or folder.is_symlink():
+            continue
+        with contextlib.suppress(OSError):
+            newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+            if newest < time.time() - KEEP_SECONDS:
+                shutil.rmtree(folder)
 
 
 def readable_dirs() -> list[Path]:
@@ -111,6 +134,14 @@ class DiskCache(_Cache):
         """The compiled code, or None where there is none that fits and is whole."""
         if not self.enabled:
             return None
+        made = self._from_disk(sig, target_context)
+        if made is None:
+            name = self.function.__name__
+            made = helper.waited_for(name, lambda: self._from_disk(sig, target_context))
+        self.hits, self.misses = self.hits + (made is not None), self.misses + (made is None)
+        return made
+
+    def _from_disk(self, sig: Any, target_context: Any) -> Any:
         identity = self.identity(sig, target_context.codegen())
         arguments, _ = sigutils.normalize_signature(sig)
         for directory in readable_dirs():
@@ -118,10 +149,7 @@ class DiskCache(_Cache):
             if about.get("identity") != identity:
                 continue
             with contextlib.suppress(Exception):  # whatever is amiss only means: compile again
-                made = put_together(self.function, arguments, target_context, about["names"], code)
-                self.hits += 1
-                return made
-        self.misses += 1
+                return put_together(self.function, arguments, target_context, about["names"], code)
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:

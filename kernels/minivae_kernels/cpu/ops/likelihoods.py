@@ -16,6 +16,7 @@ from numba import types
 from minivae_kernels.cpu.compile.by_address import ARRAY, call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, sum_rows
+from minivae_kernels.cpu.gemm.pack import copy
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
 from minivae_kernels.cpu.ops.elementwise import Loop
@@ -114,7 +115,7 @@ def likelihood_kernel(member, team, sync, loop, numbers, dnll, out, x, nll, dout
     for r in range(low, high):
         upstream = dnll[r] if len(dnll) > 0 else f32(0)
         row = dout[r] if len(dout) > 0 else line
-        row[:] = out[r]
+        copy(out[r], row)
         scale = f32(upstream * precision)
         call(loop, (row, x[r % len(x)], terms[:D], factors[:D], scale))
         total = _row_sum(terms, 0, lines, terms, lines * PANEL)

@@ -78,19 +78,21 @@ def sgd_update(theta: Any, grad: Any, velocity: Any, lr: float, momentum: float)
 
 
 def _adam(theta, grad, m, v, k):  # type: ignore[no-untyped-def]
+    """Adam after weight decay; `kept` is what the decay leaves, 1 where there is none."""
     rate, beta1, rest1, beta2, rest2, correction, eps = k[0], k[1], k[2], k[3], k[4], k[5], k[6]
+    kept = k[7]
     for i in range(len(theta)):
         g = grad[i]
         first = f32(f32(m[i] * beta1) + f32(rest1 * g))
         second = f32(f32(v[i] * beta2) + f32(rest2 * f32(g * g)))
         m[i], v[i] = first, second
         below = np.sqrt(second * correction) + eps
-        theta[i] = theta[i] - rate * first / below
+        theta[i] = f32(theta[i] * kept) - rate * first / below
 
 
 def _adam_constants(lr: float, beta1: float, beta2: float, eps: float, t: int) -> tuple[float, ...]:
     rate, correction = lr / (1 - beta1**t), 1 / (1 - beta2**t)
-    return rate, beta1, 1 - beta1, beta2, 1 - beta2, correction, eps
+    return rate, beta1, 1 - beta1, beta2, 1 - beta2, correction, eps, 1.0
 
 
 ADAM = Optimiser(_loop("adam_loop", _adam), _adam_constants)
@@ -105,5 +107,63 @@ def adam_update(
     _update("adam_update", ADAM.loop, theta, grad, (m, v), constants)
 
 
-OPTIMISERS = {"adam": ADAM, "sgd": SGD}
-OPS = (sgd_update, adam_update)
+def _adagrad(theta, grad, total, _, k):  # type: ignore[no-untyped-def]
+    lr, eps = k[0], k[1]
+    for i in range(len(theta)):
+        g = grad[i]
+        total[i] = f32(total[i] + f32(g * g))
+        theta[i] = theta[i] - lr * f32(g / f32(np.sqrt(total[i]) + eps))
+
+
+ADAGRAD = Optimiser(_loop("adagrad_loop", _adagrad), lambda lr, eps, t: (lr, eps))
+
+
+def adagrad_update(theta: Any, grad: Any, total: Any, lr: float, eps: float) -> None:
+    """total ← total + grad²;  θ ← θ - lr · grad / (√total + eps)         (E58)"""
+    in_place("adagrad_update", theta=theta, grad=grad, total=total)
+    _update("adagrad_update", ADAGRAD.loop, theta, grad, (total,), (lr, eps))
+
+
+def _adamw_constants(
+    lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, t: int
+) -> tuple[float, ...]:
+    return (*_adam_constants(lr, beta1, beta2, eps, t)[:-1], 1 - lr * weight_decay)
+
+
+ADAMW = Optimiser(ADAM.loop, _adamw_constants)
+
+
+def adamw_update(
+    theta: Any, grad: Any, m: Any, v: Any, lr: float, beta1: float, beta2: float, eps: float,
+    weight_decay: float, t: int,
+) -> None:  # fmt: skip
+    """θ ← (1 - lr · weight_decay) θ, then Adam's update (E33)           (E59)"""
+    in_place("adamw_update", theta=theta, grad=grad, m=m, v=v)
+    constants = _adamw_constants(lr, beta1, beta2, eps, weight_decay, t)
+    _update("adamw_update", ADAM.loop, theta, grad, (m, v), constants)
+
+
+def _rmsprop(theta, grad, v, _, k):  # type: ignore[no-untyped-def]
+    lr, decay, rest, eps = k[0], k[1], k[2], k[3]
+    for i in range(len(theta)):
+        g = grad[i]
+        v[i] = f32(f32(v[i] * decay) + f32(rest * f32(g * g)))
+        theta[i] = theta[i] - lr * f32(g / f32(np.sqrt(v[i]) + eps))
+
+
+def _rmsprop_constants(lr: float, decay: float, eps: float, t: int = 0) -> tuple[float, ...]:
+    return lr, decay, 1 - decay, eps
+
+
+RMSPROP = Optimiser(_loop("rmsprop_loop", _rmsprop), _rmsprop_constants)
+
+
+def rmsprop_update(theta: Any, grad: Any, v: Any, lr: float, decay: float, eps: float) -> None:
+    """v ← decay · v + (1 - decay) grad²;  θ ← θ - lr · grad / (√v + eps)   (E60)"""
+    in_place("rmsprop_update", theta=theta, grad=grad, v=v)
+    constants = _rmsprop_constants(lr, decay, eps)
+    _update("rmsprop_update", RMSPROP.loop, theta, grad, (v,), constants)
+
+
+OPTIMISERS = {"adam": ADAM, "sgd": SGD, "adagrad": ADAGRAD, "adamw": ADAMW, "rmsprop": RMSPROP}
+OPS = (adam_update, sgd_update, adagrad_update, adamw_update, rmsprop_update)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
+from numba import typeof
 
+from minivae_kernels.cpu.compile.by_address import address_of
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import aligned, panels
 from minivae_kernels.cpu.gemm.live import WORTH_IT, density, new_lists
 from minivae_kernels.cpu.ops.arguments import readable
 from minivae_kernels.cpu.ops.optimisers import CONSTANTS, OPTIMISERS
 from minivae_kernels.cpu.step import tables
+from minivae_kernels.cpu.step.ahead import compile_beside, kinds_of_learn
 from minivae_kernels.cpu.step.records import Batches, Own, Shared
 from minivae_kernels.cpu.threads.count import threads
 from minivae_kernels.cpu.threads.partition import Deal
 from minivae_kernels.cpu.threads.pool import run
+from minivae_kernels.cpu.threads.team_size import TeamSize
 
 
 class Step:
@@ -42,6 +47,7 @@ class Step:
                 f"theta is {theta.dtype} and moments {moments.dtype}: the compiled step computes "
                 f"in float32; train other precisions with the numpy backend"
             )
+        compile_beside(plan, np.asarray(data))
         self.plan = tables.build(plan)
         self.optimiser = OPTIMISERS[plan.optimiser]
         self.settings = [value for _, value in plan.settings]
@@ -51,7 +57,8 @@ class Step:
         self.own = self._own(int(plan.latent_dim))
         self.sums = np.zeros(tables.KL_J + plan.latent_dim)
         self.bad = np.full(1, -1, dtype=np.int64)
-        self.work: dict[int, Deal] = {}  # by the batch's rows
+        self.work: dict[tuple[int, int], Deal] = {}  # by the batch's rows and the team
+        self.team = TeamSize(self.threads)
 
     def _shared(self, theta: Any, moments: Any, data: Any) -> Shared:
         """The buffers of the team, with the parameters and moments in panels."""
@@ -109,19 +116,31 @@ class Step:
         beta = readable(np.ascontiguousarray(beta, dtype=np.float64))
         if lr.shape != (len(rows),) or beta.shape != (len(rows),):
             raise ValueError(f"lr and beta must each have {len(rows)} values, one an update")
-        from minivae_kernels.cpu.step.train import train
         from minivae_kernels.cpu.step.work import update_work
 
-        batch = rows.shape[1]
-        if batch not in self.work:
+        batch, team = rows.shape[1], self.team.now
+        if (batch, team) not in self.work:
             lists = len(self.shared.masks) > 0
-            self.work[batch] = update_work(self.plan, batch, self.threads, lists)
+            self.work[batch, team] = update_work(self.plan, batch, team, lists)
         constants = self._constants(lr, t)
         batches = Batches(rows, int(t), beta, constants, self.bytes, self.floats)
-        run(
-            train, self.threads, batches, *self.work[batch], self.shared, self.own, self.sums,
-            self.bad,
-        )  # fmt: skip
+        args = (batches, *self.work[batch, team], self.shared, self.own, self.sums, self.bad)
+        train = self._compiled(*args)
+        wall, busy = time.perf_counter(), time.thread_time()
+        run(train, team, *args)
+        self.team.report(len(rows), time.perf_counter() - wall, time.thread_time() - busy)
+
+    def _compiled(self, *args: Any) -> Any:
+        """`train`, ready for such arguments, with the address of its second half in the plan."""
+        from minivae_kernels.cpu.step.train import learn, train
+
+        if self.plan.config[tables.LEARN] == 0:
+            batches, pieces, firsts, shared, owns = args[:5]
+            kinds = [typeof(value) for value in (0, 0, np.zeros(1, dtype=np.int64), *args)]
+            address_of(train, *kinds)  # first: a helper may be at work on the second half
+            kinds = kinds_of_learn(pieces, firsts, shared, owns, batches.constants)
+            self.plan.config[tables.LEARN] = address_of(learn, *kinds)
+        return train
 
     def _constants(self, lr: Any, t: int) -> np.ndarray:
         """The optimiser's constants of each update, (n, CONSTANTS)."""

@@ -21,10 +21,11 @@ from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
 (INPUTS, OUTPUTS, W0, W_PANEL, B0, X0, X_PANEL, Y0, Y_PANEL, KEPT0, DY0, DY_PANEL, DX0, DX_PANEL,
  DECODES, LAYER_WORDS) = range(16)  # fmt: skip
 
-# Words of the configuration. ACTIVATE, DEACTIVATE, SCORE and DESCEND are addresses of functions.
+# Words of the configuration. ACTIVATE, DEACTIVATE, SCORE, DESCEND and LEARN are addresses of
+# functions.
 (DATA_DIM, LATENT_DIM, DRAWS, DEPTH, ACTIVATE, DEACTIVATE, SCORE, LOGARITHMS, DESCEND, LEARN_SCALE,
  LOG_SCALE0, DYNAMIC, BYTES, EPS0, SIGMA0, KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH,
- WORDS) = range(22)  # fmt: skip
+ LEARN, WORDS) = range(23)  # fmt: skip
 # Numbers of the configuration.
 LOG_SCALE, WEIGHT, CONSTANT, FREE_BITS, DATA_SCALE, NUMBERS = range(6)
 OBJECTIVES = {"elbo": 0}

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.step.backward import heads_backward, hidden_backward, latent_backward
@@ -32,6 +33,7 @@ from minivae_kernels.cpu.step.tables import (
     FREE_BITS,
     KL,
     KL_J,
+    LEARN,
     LEARN_SCALE,
     LOG_SCALE,
     LOG_SCALE0,
@@ -147,12 +149,26 @@ def backward_pass(crew, pieces, firsts, s, own, batch, phase):
 
 
 @inner
-def learn_scale(s, own, batch, loss, constants):
+def learn_scale(s, own, batch, terms, constants):
     """One optimiser step on the likelihood's log-scale    (E21)"""
     c, at = s.config, s.config[LOG_SCALE0]
     rows = batch * c[DRAWS]
-    own.scratch[0] = f32(s.numbers[WEIGHT] * (c[DATA_DIM] - loss.terms / rows))
+    own.scratch[0] = f32(s.numbers[WEIGHT] * (c[DATA_DIM] - terms / rows))
     descend(s, at, np.int64(1), own.scratch, constants)
+
+
+@entry
+def learn(member, team, sync, pieces, firsts, s, own, batch, phase, terms, constants):
+    """The second half of an update: gradients of activations, of weights, and the optimiser.
+
+    It is compiled apart from the first half, so that two processes can share the compiling.
+    """
+    crew = (sync, member, team)
+    phase = backward_pass(crew, pieces, firsts, s, own, batch, phase)
+    if member == 0 and s.config[LEARN_SCALE] != 0:
+        learn_scale(s, own, batch, terms, constants)
+    update(crew, pieces, firsts[phase + 1], s, own, batch, constants)
+    barrier(sync, team)
 
 
 @entry
@@ -178,8 +194,8 @@ def train(member, team, sync, batches, pieces, firsts, s, owns, sums, bad):
             return
         if member == 0:
             count_update(sums, batch, c[DRAWS], own.kl_sums, loss)
-        phase = backward_pass(crew, pieces, firsts, s, own, batch, phase)
-        if member == 0 and c[LEARN_SCALE] != 0:
-            learn_scale(s, own, batch, loss, batches.constants[i])
-        update(crew, pieces, firsts[phase + 1], s, own, batch, batches.constants[i])
-        barrier(sync, team)
+        given = (
+            member, team, sync, pieces, firsts, s, own, batch, phase, loss.terms,
+            batches.constants[i],
+        )  # fmt: skip
+        call(c[LEARN], given)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,3 +121,20 @@ def test_a_file_can_be_read_by_eye(cache_folder: Path) -> None:
     assert json.loads(about)["identity"]["arguments"] == ["int64"]
     if sys.platform == "linux":
         assert code.startswith(b"\x7fELF")
+
+
+def test_what_an_older_version_left_is_removed(cache_folder: Path) -> None:
+    """Not what another version used in the last days, nor what is not ours."""
+    root = cache_folder.parent
+    old, recent, other = root / f"kernels-{'a' * 20}", root / f"kernels-{'b' * 20}", root / "other"
+    for folder in (old, recent, other):
+        folder.mkdir(parents=True)
+        (folder / "train-0.bin").write_bytes(b"code")
+    long_ago = time.time() - 30 * 24 * 3600
+    for path in (old / "train-0.bin", old, other / "train-0.bin", other):
+        os.utime(path, (long_ago, long_ago))
+    assert not served()
+    assert not old.exists()
+    assert recent.exists()
+    assert other.exists()
+    assert served()

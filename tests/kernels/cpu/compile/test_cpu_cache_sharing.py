@@ -32,7 +32,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("filled")
     both = [begin(folder) for _ in range(2)]
     first, second = (end(process) for process in both)
-    assert int(first[0]) == int(second[0]) > 0
+    assert max(int(first[0]), int(second[0])) > 0  # who comes later may find some of it
     assert first[1] == second[1]
     return folder, first[1]
 

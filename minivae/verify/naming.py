@@ -1,15 +1,17 @@
-"""Names the kind of a fault from the pattern of wrong numbers: a flipped sign, a factor, a
-transposition, …"""
+"""Names what is wrong from the pattern of wrong numbers: a flipped sign, a factor, a transposition,
+a forgotten sum, … and says it in one line."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from minivae.types import Array
-from minivae.verify.tolerances import EPS32, tol
+from minivae.verify.oracles import tol
+from minivae.verify.passes import EPS32
 
 
 class Kind(NamedTuple):
@@ -21,15 +23,15 @@ class Kind(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What the naming may look at. Arrays have the tensor's shape; `visited` marks entries
-    compared."""
+    """What the naming may look at. Arrays have the tensor's shape; `visited`: entries compared."""
 
     hand: Array
     true: Array
     wrong: Array
     visited: Array
-    batch: int | None  # length of the output's axis 0
-    others: dict[str, Array]  # the true gradients of the other tensors, and their hand-written ones
+    batch: int | None  # length of the output's axis 0, where it is a batch
+    lengths: tuple[tuple[int, ...], ...]  # shapes whose axes may have been averaged over
+    others: dict[str, Array]  # the true gradients of the other tensors
     inputs: dict[str, Array]
     ones: Array | None  # the true gradient if the upstream were 1 everywhere
     mean: Array | None  # … if it were its own mean everywhere
@@ -46,25 +48,34 @@ def alike(a: Array, b: Array, mask: Array | None = None) -> bool:
     return bool(scale > 0 and np.abs(a - b).max() <= 1e-6 * scale)
 
 
-def factor_name(k: float, e: Evidence) -> str:
-    """The likely reason for a constant factor."""
+def likely_cause(k: float, e: Evidence) -> str:
+    """The likely reason for a constant factor, in words."""
+    k = abs(k)
 
     def close(value: float) -> bool:
-        return value not in (0, 1) and abs(k / value - 1) < 1e-4
+        return value > 0 and abs(value - 1) > 1e-9 and abs(k / value - 1) < 1e-4
 
-    if e.batch and close(e.batch):
-        return f": the batch size, so a mean's 1/B is missing (B = {e.batch})"
-    if e.batch and close(1 / e.batch):
-        return f": one over the batch size, so a mean stands for a sum (B = {e.batch})"
+    products: dict[int, str] = {e.batch: f"the batch size (B = {e.batch})"} if e.batch else {}
     for axis, n in enumerate(e.hand.shape):
-        if close(n):
-            return f": the length of axis {axis}, so a mean is missing"
-        if close(1 / n):
-            return f": one over the length of axis {axis}, a mean for a sum"
-    if e.hand.size > 1 and close(e.hand.size):
-        return ": the number of entries, so a mean is missing"
+        products.setdefault(n, f"the length of axis {axis} ({n})")
+    products.setdefault(e.hand.size, f"the number of entries ({e.hand.size})")
+    for shape in e.lengths:
+        for count in range(1, len(shape) + 1):
+            for axes in itertools.combinations(shape, count):
+                n = int(np.prod(axes))
+                products.setdefault(n, f"{' x '.join(map(str, axes))} = {n} of shape {shape}")
+    for n, words in products.items():
+        if n > 1 and close(n):
+            return f": {words}, so a mean's 1/{n} is missing"
+        if n > 1 and close(1 / n):
+            return f": one over {words}, so a mean stands for a sum"
     if close(2) or close(0.5):
         return ": a factor of 2 " + ("too many" if k > 1 else "is missing")
+    for n, words in products.items():
+        if n > 2 and (close((n - 1) / n) or close(n / (n - 1))):
+            return f": (n - 1)/n or its inverse with n {words}: n and n - 1 (ddof) are mixed up"
+        if n > 1 and (close(n**0.5) or close(n**-0.5)):
+            return f": the square root of {words}, or its inverse"
     return ""
 
 
@@ -89,7 +100,7 @@ def by_factor(e: Evidence) -> Kind | None:
     sign = " and the sign flipped" if k < 0 else ""
     size = f"{k:.6g}" if abs(abs(k) - 1) > 1e-3 else f"{k:.13g}"
     return Kind(
-        "factor", f"a constant factor {size}x the true gradient{factor_name(k, e)}{sign}", k
+        "factor", f"a constant factor {size}x the true gradient{likely_cause(k, e)}{sign}", k
     )
 
 
@@ -262,12 +273,21 @@ def by_term(e: Evidence) -> Kind | None:
     return None
 
 
+def by_small_term(e: Evidence) -> Kind | None:
+    """A dropped term far smaller than the gradient: its own pattern tells it from rounding."""
+    if not e.wrong.any() or e.wrong.mean() <= 0.5:
+        return None
+    small = np.abs(e.hand - e.true).max() <= 1e-4 * np.abs(e.true).max()
+    return by_term(e) if small else None
+
+
 NAMERS: tuple[Callable[[Evidence], Kind | None], ...] = (
     by_upstream,
     by_factor,
     by_transposition,
     by_swap,
     by_permutation,
+    by_small_term,
     by_rounding,
     by_samples,
     by_ratio,
@@ -276,13 +296,13 @@ NAMERS: tuple[Callable[[Evidence], Kind | None], ...] = (
 )
 
 
-def name(e: Evidence) -> Kind:
+def kind_of_fault(e: Evidence) -> Kind:
     """The first pattern that fits; 'wrong' when none does."""
     with np.errstate(all="ignore"):
         small = np.abs(e.hand - e.true)[e.visited].max() <= 1e-4 * np.abs(e.true[e.visited]).max()
         if np.isfinite(e.hand).all() and np.isfinite(e.true[e.visited]).all():
             for namer in NAMERS:
-                if small and namer not in (by_factor, by_rounding, by_few):
+                if small and namer not in (by_factor, by_small_term, by_rounding, by_few):
                     continue  # an error this small fits any pattern of the true values
                 found = namer(e)
                 if found is not None:

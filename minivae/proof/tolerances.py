@@ -1,21 +1,9 @@
-"""Every tolerance of the checks, each with the argument it follows from: none is typed
-anywhere else."""
+"""Every tolerance of the proof, each with the argument it follows from; what `check` itself allows
+stands in `minivae.verify.oracles`."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-EPS64 = 2.0**-52
-EPS32 = 2.0**-23
-STEP = 1e-40  # the complex step: h*h underflows against everything, h itself is far above 1e-308
-
-
-class Tolerance(NamedTuple):
-    """A number, and why it is that number."""
-
-    value: float
-    why: str
-
+from minivae.verify.oracles import TOLERANCES, Tolerance
 
 TABLE: dict[str, Tolerance] = {
     # Figures our own ops and models have to reach.
@@ -69,39 +57,10 @@ TABLE: dict[str, Tolerance] = {
     "mutants": Tolerance(1000, "planted by the syntax-tree mutator, at least"),
     "mutant_seconds": Tolerance(10.0, "for all of them"),
     "corpus": Tolerance(40, "curated bugs, at least"),
-    # What `check` allows a pass it knows nothing about, in units of the working eps.
-    "entry": Tolerance(4096.0, "eps of the entry itself: 1e-12 in float64, relative"),
-    "entry32": Tolerance(
-        64.0, "eps32 of the entry itself: constants rounded to float32 in one pass only"
-    ),
     "tensor": Tolerance(1024.0, "eps of the tensor's largest entry: a naive sum of 1e6 terms"),
-    "noise": Tolerance(16.0, "times the change that a 2-eps nudge of inputs and upstream makes"),
-    "floor": Tolerance(
-        32.0, "eps of the largest |dy*y| the entry touches: what a saturated pass rounds away"
-    ),
-    "direction": Tolerance(256.0, "eps of sum |g*u| along one direction"),
-    "linear": Tolerance(
-        64.0, "eps of the largest entry: doubling the upstream doubles the gradient"
-    ),
-    "repeat": Tolerance(64.0, "eps of the largest entry: two runs on the same numbers"),
-    "finite_difference": Tolerance(
-        1e-7, "of the largest entry, on top of the difference's own error"
-    ),
-    "finite_difference32": Tolerance(
-        2e-3,
-        "the best 4th-order difference in float32 is eps32**0.8; a margin of 600 for its constants",
-    ),
-    "reliable": Tolerance(1e-4, "a difference whose own error estimate is larger gives no opinion"),
-    "reliable32": Tolerance(2e-2, "the same where the forward computes in float32"),
-    "alike": Tolerance(
-        1e-3, "how well errors must fit a pattern (a factor, a transposition) to be named"
-    ),
-    "float32_match": Tolerance(
-        2e-3, "float32 run against the same source in float64, well conditioned"
-    ),
 }
 
 
 def tol(name: str) -> float:
-    """The tolerance called `name`."""
-    return TABLE[name].value
+    """The tolerance called `name`, of the proof or of the checker."""
+    return (TABLE.get(name) or TOLERANCES[name]).value

@@ -1,0 +1,72 @@
+"""A second process that compiles beside this one, into the same disk cache.
+
+Numba compiles one function at a time in a process. What a run needs later is compiled meanwhile by
+a helper; who comes to one of its functions too early waits for the file rather than compile it too.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+_IS_HELPER = "MINIVAE_KERNELS_HELPER"  # set in a helper, which must not start one itself
+_POLL = 0.01  # seconds
+_helper: list[subprocess.Popen[bytes]] = []
+_names: set[str] = set()
+
+
+def start(module: str, arguments: list[str], names: Collection[str]) -> None:
+    """Run `python -m module arguments` beside this process, once; it compiles entries `names`.
+
+    Where no process can be started, or only one core is there, everything is compiled here.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if _helper or os.environ.get(_IS_HELPER) or (cores or 1) < 2 or not sys.executable:
+        return
+    paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    with contextlib.suppress(OSError):
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            env={**os.environ, _IS_HELPER: "1", "PYTHONPATH": paths},
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        _helper.append(process)
+        _names.update(names)
+        atexit.register(_stop, process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """A helper does not outlive the process that it helps."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(1)
+
+
+def _after_fork() -> None:
+    """The helper is the parent's; a forked child neither waits for it nor stops it."""
+    for process in _helper:
+        atexit.unregister(_stop)
+        process.returncode = 0
+    _names.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def waited_for(name: str, look: Callable[[], Any]) -> Any:
+    """What `look` finds while the helper has the entry `name` to compile; None if it gives up."""
+    while name in _names:
+        running = _helper[0].poll() is None
+        if (found := look()) is not None:
+            return found
+        if not running:
+            _names.clear()
+        time.sleep(_POLL)
+    return None

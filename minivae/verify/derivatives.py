@@ -1,0 +1,247 @@
+"""True derivatives along a line: by one complex step where forward takes complex numbers, by
+fourth-order differences elsewhere; and bisection, from a wrong sum to the wrong entry."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minivae.types import Array
+from minivae.verify.passes import Pass
+
+STEP = 1e-40  # the complex step: h*h underflows against everything, h itself is far above 1e-308
+BRANCH = 1e-5  # real and complex runs of one branch differ by rounding, other branches by far more
+RATIO = 4.0  # from one step of the differences to the next
+RUNGS = 27  # 4**27 = 2e16: from a quarter of the input's scale down to its last bit
+HALVINGS = 6
+
+
+def complex_step(
+    function: Callable[..., Any], values: Sequence[Any], deltas: dict[int, Array]
+) -> Any:
+    """Im f(values + i h delta) / h for the places in `deltas`: exact to rounding."""
+    moved = list(values)
+    for place, delta in deltas.items():
+        moved[place] = moved[place] + (1j * STEP) * delta
+    return np.imag(function(*moved)) / STEP
+
+
+def bisect(gap: Callable[[Array], float], size: int) -> int:
+    """The wrong one of `size` entries: halves the set, keeping the half whose `gap(mask)` is larger
+    (NaN is the largest). log2(size) rounds."""
+    low, high = 0, size
+    while high - low > 1:
+        middle = (low + high) // 2
+        masks = np.zeros((2, size))
+        masks[0, low:middle] = masks[1, middle:high] = 1.0
+        first = gap(masks[0])
+        low, high = (low, middle) if not first <= gap(masks[1]) else (middle, high)
+    return low
+
+
+# -- complex arrays on which the usual real functions stay analytic --------------------------------
+def _var(x: Array, axis: Any = None, ddof: int = 0, keepdims: bool = False, **_: Any) -> Any:
+    gap = x - x.mean(axis=axis, keepdims=True)
+    total = (gap * gap).sum(axis=axis, keepdims=keepdims)
+    return total / (x.size / total.size - ddof)
+
+
+def _norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    if ord not in (None, 2, "fro") or (ord == 2 and axis is None and x.ndim != 1):
+        raise NotImplementedError
+    return np.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
+
+
+def _logaddexp(a: Any, b: Any) -> Any:
+    first = np.real(a) > np.real(b)
+    top, low = np.where(first, a, b), np.where(first, b, a)
+    return top + np.log1p(np.exp(low - top))
+
+
+def _arctan2(y: Any, x: Any) -> Any:
+    a, b = np.real(y), np.real(x)
+    return np.arctan2(a, b) + 1j * (b * np.imag(y) - a * np.imag(x)) / (a * a + b * b)
+
+
+def _magnitude(x: Any) -> Any:
+    return np.where(np.real(x) < 0, -x, np.where(np.real(x) == 0, 0 * x, x))
+
+
+ANALYTIC: dict[str, Callable[..., Any]] = {
+    "absolute": _magnitude, "fabs": _magnitude, "abs": _magnitude, "norm": _norm, "var": _var,
+    "std": lambda x, **k: np.sqrt(_var(x, **k)), "vdot": lambda a, b: (a * b).sum(),
+    "conjugate": lambda x: x, "logaddexp": _logaddexp, "arctan2": _arctan2,
+    "hypot": lambda a, b: np.sqrt(a * a + b * b), "expit": lambda x: 1 / (1 + np.exp(-x)),
+    "cbrt": lambda x: np.cbrt(np.real(x)) * (1 + 1j * np.imag(x) / (3 * np.real(x))),
+    "copysign": lambda a, b: _magnitude(a) * np.copysign(1.0, np.real(b)),
+    "heaviside": lambda x, at: np.heaviside(np.real(x), np.real(at)),
+    **{f.__name__: lambda x, f=f: f(np.real(x)) + 0 * x
+       for f in (np.sign, np.rint, np.floor, np.ceil, np.trunc)},
+}  # fmt: skip
+LOSSY = frozenset(
+    "sign angle abs svd eigh eigvalsh cholesky pinv lstsq qr real nanvar nanstd cov corrcoef norm "
+    "matrix_norm vector_norm vecdot slogdet imag around round".split()
+)
+
+
+class Analytic(np.ndarray):
+    """A complex array on which np.abs, np.linalg.norm, np.var, … keep the imaginary part, and which
+    writes down what else may lose it."""
+
+    seen: set[str]
+
+    def __array_finalize__(self, obj: Any) -> None:
+        self.seen = getattr(obj, "seen", set())
+
+    def _wrap(self, result: Any) -> Any:
+        if type(result) is np.ndarray:
+            result = result.view(Analytic)
+            result.seen = self.seen
+        return result
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        plain = [np.asarray(a) if isinstance(a, Analytic) else a for a in args]
+        out = kwargs.pop("out", None)
+        rule = ANALYTIC.get(ufunc.__name__) if method == "__call__" else None
+        if rule is not None and any(np.iscomplexobj(a) for a in plain) and "where" not in kwargs:
+            result = np.asarray(rule(*plain))
+            if out is None:
+                return self._wrap(result)
+            np.asarray(out[0])[...] = result
+            return out[0]
+        if out is not None:
+            getattr(ufunc, method)(*plain, out=tuple(map(np.asarray, out)), **kwargs)
+            return out[0]
+        return self._wrap(getattr(ufunc, method)(*plain, **kwargs))
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        name = function.__name__
+        if name in ("var", "std", "norm", "vdot", "abs") and np.iscomplexobj(args[0]):
+            with contextlib.suppress(TypeError, NotImplementedError):
+                return self._wrap(np.asarray(ANALYTIC[name](*map(np.asarray, args), **kwargs)))
+        if name in LOSSY:
+            self.seen.add(f"np.{name}")
+        return super().__array_function__(function, types, args, kwargs)
+
+    def var(self, axis: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
+        return self._wrap(np.asarray(_var(np.asarray(self), axis, **kwargs)))
+
+    def std(self, axis: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
+        return np.sqrt(self.var(axis, **kwargs))
+
+    def conj(self) -> Any:
+        return self.copy()
+
+    conjugate = conj
+
+
+# -- differences -----------------------------------------------------------------------------------
+class Slope(NamedTuple):
+    """A derivative along a line: value, how far it may be off, both one-sided slopes, the step."""
+
+    value: float
+    error: float
+    left: float
+    right: float
+    kink: bool
+    step: float
+
+
+def between(value: float, a: float, b: float, margin: float) -> bool:
+    """Whether a value lies between two others, or within the margin of them."""
+    return bool(min(a, b) - margin <= value <= max(a, b) + margin)
+
+
+class Line:
+    """phi(t) = sum dy * (y(x + t delta) - y(x)), and the rounding noise seen in it so far."""
+
+    def __init__(self, job: Pass, deltas: dict[int, Array], dy: Array, rounding: Array) -> None:
+        self.job, self.deltas, self.dy = job, deltas, dy
+        self.rounding = np.abs(dy) * rounding
+        self.noise = 0.0
+        self.values: dict[float, float] = {}
+
+    def __call__(self, t: float) -> float:
+        if t not in self.values:
+            self.values[t] = self._evaluate(t)
+        return self.values[t]
+
+    def _evaluate(self, t: float) -> float:
+        try:
+            y = self.job.output(self.job.moved(self.deltas, t))
+        except Exception:  # outside the domain of the code under test
+            return np.nan
+        if y.shape != self.dy.shape or not np.isfinite(y).all():
+            return np.nan
+        difference = y.real - self.job.y0
+        moved = difference != 0
+        # An output that did not move may have moved by less than it can show.
+        unseen = 4 * float(self.rounding[~moved].max(initial=0))
+        self.noise = max(self.noise, float(self.rounding[moved].sum()) + unseen)
+        return float(self.dy @ difference)
+
+
+def difference(line: Line, start: float, rungs: int, grain: float) -> Slope:
+    """phi'(0) from steps start, start/4, …; `grain` is the rounding of t itself.
+
+    Central differences D(h) are extrapolated (16 D(h) - D(4h)) / 15. The error estimate adds how
+    much that moves from rung to rung, the rounding noise / h, and what a kink would leave: for a
+    smooth phi, S(h) = (phi(h) + phi(-h)) / h shrinks with h, at a kink it stays.
+    """
+    best = sides = Slope(np.nan, np.inf, np.nan, np.nan, False, np.nan)
+    previous: tuple[float, float, float, float, float] | None = None
+    for k in range(rungs):
+        h = start / RATIO**k
+        up, down = line(h), line(-h)
+        if not (np.isfinite(up) and np.isfinite(down)):
+            previous = None
+            continue
+        central, bend = (up - down) / (2 * h), (up + down) / h
+        round_off = line.noise / h + abs(central) * grain / h
+        if previous is None:
+            previous = (central, bend, up, down, np.nan)
+            continue
+        d_far, s_far, up_far, down_far, fourth_far = previous
+        fourth = (16 * central - d_far) / 15
+        corner = abs(RATIO * bend - s_far) / 3
+        drift = abs(fourth - (d_far if np.isnan(fourth_far) else fourth_far))
+        error = drift + corner + round_off
+        right = (RATIO * up / h - up_far / (RATIO * h)) / 3
+        left = (RATIO * down / -h - down_far / (-RATIO * h)) / 3
+        one_sided = abs(right - up / h) + abs(left + down / h) + round_off
+        if error < best.error:
+            best = Slope(fourth, error, left, right, False, h)
+        if one_sided < sides.error:
+            sides = Slope(fourth, one_sided, left, right, corner > 4 * one_sided, h)
+        previous = (central, bend, up, down, fourth)
+        if round_off > 4 * max(best.error, 1e-300) and round_off > 4 * max(sides.error, 1e-300):
+            break
+    return best._replace(left=sides.left, right=sides.right, kink=sides.kink)
+
+
+def taylor_rate(line: Line, slope: float, eps: float, start: float = 0.25) -> float | None:
+    """The rate at which |phi(t) - t slope| falls with t: 2 for a right slope, inf where phi is
+    linear, None where no window of six halvings is clear of rounding and straight."""
+    points = []
+    for k in range(24):
+        t = start / 2**k
+        rest, noise = abs(line(t) - t * slope), line.noise + eps * abs(t * slope)
+        if np.isfinite(rest):
+            points.append((rest, noise))
+    if not points:
+        return None
+    if all(rest <= 64 * noise for rest, noise in points):
+        return math.inf
+    best: tuple[float, float] = (0.05, math.nan)
+    for first in range(len(points) - HALVINGS):
+        window = points[first : first + HALVINGS + 1]
+        if all(rest > 100 * noise for rest, noise in window):
+            logs = np.log2([rest for rest, _ in window])
+            best = min(
+                best, (float(np.ptp(logs[:-1] - logs[1:])), float((logs[0] - logs[-1]) / HALVINGS))
+            )
+    return None if math.isnan(best[1]) else best[1]

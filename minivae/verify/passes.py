@@ -1,0 +1,289 @@
+"""A pass under test: nested inputs taken apart, forward and backward run on copies, in real and in
+complex numbers."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minivae.types import Array
+
+EPS64, EPS32 = 2.0**-52, 2.0**-23
+
+
+# -- nested dicts, lists, tuples and named tuples of arrays ----------------------------------------
+def is_branch(tree: Any) -> bool:
+    """Whether `tree` is a container to walk into, not a leaf."""
+    return isinstance(tree, (dict, list, tuple))
+
+
+def children(tree: Any) -> list[tuple[str, Any]]:
+    """The (address part, subtree) pairs of a container, in order."""
+    if isinstance(tree, dict):
+        return [(f".{key}" if isinstance(key, str) else f"[{key!r}]", tree[key]) for key in tree]
+    if hasattr(tree, "_fields"):
+        return [(f".{name}", getattr(tree, name)) for name in tree._fields]
+    return [(f"[{i}]", item) for i, item in enumerate(tree)]
+
+
+def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every (address, leaf) of the tree, depth first."""
+    if not is_branch(tree):
+        yield path, tree
+        return
+    for part, sub in children(tree):
+        yield from leaves(sub, path + part if path else part.lstrip("."))
+
+
+def transform(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """The same tree with `change` applied to every leaf, depth first."""
+    if not is_branch(tree):
+        return change(tree)
+    if isinstance(tree, dict):
+        items = {key: transform(sub, change) for key, sub in tree.items()}
+        with contextlib.suppress(TypeError):  # a defaultdict, say, takes no mapping
+            return type(tree)(items)
+        return items
+    values = [transform(sub, change) for _, sub in children(tree)]
+    if hasattr(tree, "_fields"):
+        return type(tree)(*values)
+    return values if isinstance(tree, list) else tuple(values)
+
+
+def replace(tree: Any, new: Sequence[Any]) -> Any:
+    """The tree with its leaves replaced, in order, by `new`."""
+    feed = iter(new)
+    return transform(tree, lambda _: next(feed))
+
+
+def copy_leaf(leaf: Any) -> Any:
+    """An array copied with its memory order; anything else as it is."""
+    return np.array(leaf, copy=True, order="K") if isinstance(leaf, np.ndarray) else leaf
+
+
+def copy(tree: Any) -> Any:
+    """A tree of the same containers with every array copied."""
+    return transform(tree, copy_leaf)
+
+
+def kind_of(leaf: Any) -> str:
+    """'float' for NumPy arrays and scalars, 'number' for a Python float, else its kind."""
+    if isinstance(leaf, (np.ndarray, np.generic)):
+        if np.issubdtype(leaf.dtype, np.floating):
+            return "float"
+        if np.issubdtype(leaf.dtype, np.complexfloating):
+            return "complex"
+        return "integer" if leaf.dtype.kind in "iub" else "other"
+    if isinstance(leaf, bool) or leaf is None or isinstance(leaf, (int, str)):
+        return "constant"
+    return "number" if isinstance(leaf, float) else "other"
+
+
+def eps_of(value: Any) -> float:
+    """The spacing of floats at 1 in the value's precision; float64's for anything finer."""
+    return max(EPS64, float(np.finfo(np.asarray(value).dtype).eps))
+
+
+# -- running foreign code --------------------------------------------------------------------------
+class CannotRun(Exception):
+    """A forward or backward that raised; the message is one line."""
+
+
+class Clock:
+    """The wall-clock seconds that one call may take."""
+
+    def __init__(self, seconds: float) -> None:
+        self.end = time.perf_counter() + seconds
+
+    def left(self) -> float:
+        """Seconds left; negative once the time is up."""
+        return self.end - time.perf_counter()
+
+
+_CONTROLLER: list[Any] = []
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No warnings of the code under test, and one thread for BLAS: many small products are many
+    times slower on several threads. (Where threadpoolctl is missing, BLAS is left alone.)"""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        stack.enter_context(np.errstate(all="ignore"))
+        warnings.simplefilter("ignore")
+        with contextlib.suppress(ImportError):
+            if not _CONTROLLER:
+                from threadpoolctl import ThreadpoolController
+
+                _CONTROLLER.append(ThreadpoolController())
+            stack.enter_context(_CONTROLLER[0].limit(limits=1, user_api="blas"))
+        yield
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+class Leaf(NamedTuple):
+    """One float array to differentiate by: place in the flat inputs, address, argument, value."""
+
+    place: int
+    name: str
+    arg: int
+    value: Array
+
+
+class Pass:
+    """forward(*inputs) -> (y, cache) and backward(dy, cache) -> grads, ready to be probed.
+
+    `wrt` names the inputs to differentiate by (arguments or addresses); all others are constants:
+    never moved, and no gradient of them is asked for. Raises ValueError for an unknown name.
+    """
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        backward: Callable[..., Any],
+        args: Sequence[Any],
+        names: Sequence[str],
+        wrt: Sequence[str] | None = None,
+    ) -> None:
+        self.forward, self.backward, self.wrt = forward, backward, wrt
+        self.args, self.names = tuple(args), list(names)
+        self.flat: list[tuple[str, Any]] = []
+        found: list[Leaf] = []
+        for number, (name, arg) in enumerate(zip(self.names, self.args, strict=True)):
+            for path, value in leaves(arg, name):
+                if kind_of(value) == "float":
+                    found.append(Leaf(len(self.flat), path, number, np.asarray(value)))
+                self.flat.append((path, value))
+        self.leaves = [leaf for leaf in found if self.wanted(leaf.name, leaf.arg)]
+        for item in wrt or ():
+            if not any(item in (leaf.name, self.names[leaf.arg]) for leaf in found):
+                known = sorted({x.name for x in found} | {self.names[x.arg] for x in found})
+                raise ValueError(f"wrt names {item!r}, which is no float input; there are {known}")
+        self.base = [value for _, value in self.flat]
+        self.y_tree: Any = None
+        self.y_shapes: list[tuple[int, ...]] = []
+        self.y0: Array = np.zeros(0)
+        self.y_eps = EPS64
+
+    def wanted(self, name: str, arg: int) -> bool:
+        """Whether the input at this address is one to differentiate by."""
+        return self.wrt is None or name in self.wrt or self.names[arg] in self.wrt
+
+    def at(self, values: Sequence[Any], forward: Callable[..., Any] | None = None) -> Pass:
+        """The same pass (or another forward) at other inputs."""
+        args = replace(self.args, values)
+        return Pass(forward or self.forward, self.backward, args, self.names, self.wrt)
+
+    # -- forward -----------------------------------------------------------------------------
+    def run(self, values: Sequence[Any]) -> Any:
+        """forward on copies of the flat inputs `values`; whatever it returns."""
+        return self.forward(*replace(self.args, [copy_leaf(v) for v in values]))
+
+    def adopt(self, y: Any) -> None:
+        """Remember the reference output: its structure, numbers and precision."""
+        self.y_tree = y
+        parts = float_parts(y)
+        self.y_shapes = [np.shape(part) for part in parts]
+        self.y0 = vector(y).real.astype(np.float64)
+        self.y_eps = max(eps_of(part) for part in parts)
+        if self.y_eps == EPS64 and holds_float32(parts):
+            self.y_eps = EPS32
+
+    def output(self, values: Sequence[Any]) -> Array:
+        """The output vector of forward at the flat inputs `values`."""
+        return vector(self.run(values)[0])
+
+    def moved(self, deltas: dict[int, Array], t: float = 1.0) -> list[Any]:
+        """The flat inputs with t * delta added to the leaves at the places of `deltas`."""
+        values = list(self.base)
+        for place, delta in deltas.items():
+            old = np.asarray(self.base[place])
+            values[place] = np.asarray(old.astype(np.float64) + t * delta, dtype=old.dtype)
+        return values
+
+    def nudged(self, rng: np.random.Generator, eps: float) -> list[Any]:
+        """The flat inputs with every entry of every leaf changed by one or two eps of itself, so
+        that each leaves the very number it was."""
+        deltas = {}
+        for leaf in self.leaves:
+            size = eps * rng.uniform(1, 2, leaf.value.shape) * rng.choice([-1, 1], leaf.value.shape)
+            deltas[leaf.place] = size * leaf.value.astype(np.float64)
+        return self.moved(deltas)
+
+    def output_noise(self, rng: np.random.Generator) -> Array:
+        """The rounding to expect in each output: its own, or what a nudge of the inputs shows."""
+        noise = self.y_eps * np.abs(self.y0)
+        for _ in range(2):
+            try:
+                y = self.output(self.nudged(rng, self.y_eps))
+            except Exception:  # a point where nothing may move
+                return noise
+            if y.shape == noise.shape and np.isfinite(y).all():
+                noise = np.maximum(noise, np.abs(y.real - self.y0))
+        return noise
+
+    def widened(self, forward: Callable[..., Any] | None = None) -> Pass:
+        """The same pass (or another forward) with every float input in float64."""
+        wide = [np.asarray(v, np.float64)[()] if kind_of(v) == "float" else v for v in self.base]
+        return self.at(wide, forward)
+
+    # -- backward ----------------------------------------------------------------------------
+    def upstream(self, numbers: Array) -> Any:
+        """The vector of upstream numbers in the structure, shapes and dtypes of the output."""
+        place = 0
+
+        def one(leaf: Any) -> Any:
+            nonlocal place
+            kind = kind_of(leaf)
+            if kind in ("integer", "other"):
+                return np.zeros(np.shape(leaf)) if isinstance(leaf, np.ndarray) else leaf
+            if kind == "constant":
+                return leaf
+            size = int(np.prod(np.shape(leaf)))
+            piece = numbers[place : place + size].reshape(np.shape(leaf))
+            place += size
+            if kind == "number":
+                return float(piece)
+            native = leaf.dtype.newbyteorder("=")
+            return native.type(piece) if isinstance(leaf, np.generic) else piece.astype(native)
+
+        return transform(self.y_tree, one)
+
+    def raw_gradient(self, dy: Array, values: Sequence[Any] | None = None) -> Any:
+        """What backward returns after a forward of its own, which layers with state need."""
+        cache = self.run(self.base if values is None else values)[1]
+        return self.backward(self.upstream(dy), cache)
+
+
+def float_parts(y: Any) -> list[Any]:
+    """The float outputs of a forward."""
+    return [v for _, v in leaves(y) if kind_of(v) in ("float", "number", "complex")]
+
+
+def vector(y: Any) -> Array:
+    """All float outputs of a forward as one vector."""
+    parts = [np.ravel(np.asarray(part)) for part in float_parts(y)]
+    wide = [p.astype(np.complex128 if p.dtype.kind == "c" else np.float64) for p in parts]
+    return np.concatenate(wide) if wide else np.zeros(0)
+
+
+def holds_float32(parts: list[Any]) -> bool:
+    """Whether float64 outputs hold float32 numbers only: the forward computes in float32."""
+    values = np.concatenate([np.ravel(np.asarray(p, dtype=np.float64)) for p in parts])
+    values = values[np.isfinite(values)]
+    fractions = values[values != np.round(values)]
+    if fractions.size < 4:
+        return False
+    short = fractions.astype(np.float32).astype(np.float64) == fractions
+    dyadic = np.ldexp(fractions, 16) == np.round(np.ldexp(fractions, 16))
+    return bool(short.all() and not dyadic.all())

@@ -1,0 +1,82 @@
+"""The helper that compiles beside a first run: for the same arguments, and never in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from minivae_kernels.cpu.compile import helper
+from minivae_kernels.cpu.step import ahead
+from minivae_kernels.cpu.step.work import update_work
+
+from tests.kernels.cpu.step.test_cpu_step import problem
+
+
+def test_the_helper_compiles_for_the_arguments_of_a_run(K: Any) -> None:
+    plan, theta, moments, data = problem("relu", 13)
+    step = K.make_step(plan, theta, moments, data)
+    pieces, firsts = update_work(step.plan, 13, 2, False)
+    constants = np.zeros((5, 7), dtype=np.float32)
+    real = ahead.kinds_of_learn(pieces, firsts, step.shared, step.own, constants)
+    assert ahead.kinds_of_learn(*ahead.example()) == real
+
+
+@pytest.mark.parametrize("binarise", ["none", "dynamic"])
+def test_the_helper_calls_what_measuring_calls(K: Any, binarise: str) -> None:
+    for activation in ("relu", "softplus"):
+        for likelihood in ("bernoulli", "gaussian"):
+            for call in ahead.measurement(activation, likelihood, "uint8", binarise):
+                call()
+
+
+def test_who_comes_early_waits_for_the_file_and_then_gives_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.3)"])
+    monkeypatch.setattr(helper, "_helper", [process])
+    monkeypatch.setattr(helper, "_names", {"slow"})
+    assert helper.waited_for("other", lambda: 1 / 0) is None
+    looks = iter([None, None, "there"])
+    assert helper.waited_for("slow", lambda: next(looks)) == "there"
+    assert helper.waited_for("slow", lambda: None) is None  # the helper ended without it
+    assert helper.waited_for("slow", lambda: 1 / 0) is None
+
+
+@pytest.mark.slow
+def test_a_first_run_with_a_helper_is_the_same_run(tmp_path: Path) -> None:
+    code = (
+        "import json, hashlib\n"
+        "from minivae.backend import load_backend\n"
+        "from tests.kernels.cpu.step.test_cpu_step import problem, schedule\n"
+        "from minivae_kernels.cpu.compile import helper\n"
+        "from minivae_kernels.cpu.compile.decorators import statistics\n"
+        "K = load_backend('numba', 2)\n"
+        "plan, theta, moments, data = problem('relu', 13)\n"
+        "step = K.make_step(plan, theta, moments, data)\n"
+        "step(*schedule(13))\n"
+        "print(json.dumps([hashlib.sha256(step.state()[0].tobytes()).hexdigest(),"
+        " len(helper._helper), statistics()['hits']]))"
+    )
+    answers = []
+    for folder, more in (("a", {}), ("b", {helper._IS_HELPER: "1"}), ("a", {})):
+        env = {**child_environment(), "XDG_CACHE_HOME": str(tmp_path / folder), **more}
+        run = subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+        )
+        answers.append(json.loads(run.stdout))
+    (with_it, started, hits), (alone, none, _), (again, never, _) = answers
+    assert with_it == alone == again
+    assert none == never == 0  # a helper starts none, and a filled cache needs none
+    assert (started, hits) in ((1, 1), (0, 0))  # the second half came from it; one core: none
+
+
+def child_environment() -> dict[str, str]:
+    """This environment without a cache of its own, and with these sources."""
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    return {**environment, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)}

@@ -1,0 +1,72 @@
+"""The fused step for every part that has a kernel, against the reference step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from minivae_kernels.cpu.ops.activations import ACTIVATIONS
+from minivae_kernels.cpu.ops.likelihoods import LIKELIHOODS
+from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
+
+from minivae import parts
+from minivae.models.config import ModelConfig
+from minivae.models.initialise import initialise
+from minivae.training.plan import make_plan
+from minivae.training.step import ReferenceStep
+
+N, D = 90, 43
+
+
+def both_steps(K: Any, *, batch: int = 13, optimiser: str = "sgd", **model: Any) -> list[Any]:
+    """The fused step and the reference's, made from the same parameters and data."""
+    config = ModelConfig(data_dim=D, latent_dim=5, hidden=(37, 19), **model)
+    plan = make_plan(config, scale=1.0, seed=3, max_batch=batch, optimiser=optimiser, threads=2)
+    theta = initialise(config, 11)
+    moments = np.zeros((parts.OPTIMISERS[optimiser].moments, theta.size), dtype=np.float32)
+    rng = np.random.default_rng(3)
+    data = (rng.integers(0, 5, (N, D)) if counts(config) else rng.random((N, D))).astype(np.float32)
+    steps = [K.make_step(plan, theta, moments, data), ReferenceStep(K, plan, theta, moments, data)]
+    rows = np.stack([rng.permutation(N)[:batch] for _ in range(6)])
+    for step in steps:
+        step(rows, 0, np.linspace(1e-3, 2e-3, 6), np.linspace(0.3, 1.2, 6))
+    return steps
+
+
+def counts(config: ModelConfig) -> bool:
+    """Whether the likelihood is one of counts."""
+    x = np.full((1, D), 0.5)
+    return parts.LIKELIHOODS[config.likelihood].domain.fault(x) is not None
+
+
+def assert_alike(K: Any, **settings: Any) -> None:
+    for batch in (1, 13, 70):
+        mine, theirs = both_steps(K, batch=batch, **settings)
+        (a, am), (b, bm) = mine.state(), theirs.state()
+        assert am.shape == bm.shape
+        apart = np.abs(a - b)  # an update is about 1e-3; some rules magnify gradients near 0
+        assert np.max(apart) <= 2e-4
+        assert np.sqrt(np.mean(apart**2)) <= 2e-6
+        for m, r in zip(am, bm, strict=True):
+            assert np.max(np.abs(m - r)) <= 5e-5 * np.max(np.abs(r))
+        x, y = mine.metrics(), theirs.metrics()
+        for key in y:
+            np.testing.assert_allclose(x[key], y[key], rtol=2e-5, atol=1e-5, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation(K: Any, name: str) -> None:
+    assert_alike(K, activation=name)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_likelihood(K: Any, name: str) -> None:
+    assert_alike(K, likelihood=name)
+    if parts.LIKELIHOODS[name].scale is not None:
+        assert_alike(K, likelihood=name, c="learned", draws=3)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_optimiser(K: Any, name: str) -> None:
+    assert_alike(K, optimiser=name)

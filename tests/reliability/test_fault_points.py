@@ -1,0 +1,110 @@
+"""Every point at which a disk can fail or a process die, one after another: then the same bytes.
+
+A run is recorded once; then, for each change of the disk that it makes, it runs again with that
+one failing, failing from then on, done by half, or the process dying before it. What is left is
+resumed as a person would, and must end in the files of the run that nothing disturbed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minivae.runs.errors import RunError
+from tests.reliability.faulty_disk import Died, FaultyDisk, Operation
+from tests.reliability.tiny_runs import SMALL, TINY, Ending, ending, go_on, tiny_run
+
+FAULTS = ("once", "for good", "torn", "dies")
+
+
+def recorded(root: Path, spec: dict[str, Any]) -> tuple[list[Operation], Ending]:
+    """What a run asks of the disk, and where it ends."""
+    disk = FaultyDisk(root / "whole")
+    with disk.below():
+        tiny_run(root / "whole", spec)
+    return disk.log, ending(root / "whole")
+
+
+def disturbed(run: Path, spec: dict[str, Any], at: int, fault: str, resume: bool = False) -> None:
+    """Run until the disk or the process fails; a failure of the disk must be one clear line."""
+    with FaultyDisk(run, at, fault).below():
+        try:
+            if resume:
+                go_on(run, spec)
+            else:
+                tiny_run(run, spec)
+        except Died:
+            return
+        except RunError as error:
+            assert "\n" not in str(error) and str(run) in str(error), (at, fault)
+
+
+def points(log: list[Operation]) -> list[tuple[int, str]]:
+    """Every operation with every fault. Half of anything but a write is one that is done."""
+    return [
+        (at, fault)
+        for at, operation in enumerate(log)
+        for fault in FAULTS
+        if fault != "torn" or operation.kind == "write"
+    ]
+
+
+def survives_all(root: Path, spec: dict[str, Any]) -> int:
+    log, whole = recorded(root, spec)
+    tried = points(log)
+    for number, (at, fault) in enumerate(tried):
+        run = root / f"{number}"
+        disturbed(run, spec, at, fault)
+        assert go_on(run, spec) == whole, (at, fault, log[at])
+        config = json.loads((run / "config.json").read_bytes())
+        assert config["train"]["epochs"] == 2 and not list(run.rglob("*.tmp"))
+    return len(tried)
+
+
+def test_every_fault_point_of_a_small_run(tmp_path: Path) -> None:
+    assert survives_all(tmp_path, TINY) > 200
+
+
+@pytest.mark.slow
+def test_every_fault_point_of_a_larger_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried = survives_all(tmp_path, SMALL)
+    with capsys.disabled():
+        print(f"\nfault points tried: {tried}, runs lost: 0")
+
+
+@pytest.mark.slow
+def test_a_second_fault_while_the_first_is_mended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, whole = recorded(tmp_path, TINY)
+    chance = random.Random(3)
+    tried = 150
+    for number in range(tried):
+        run = tmp_path / f"{number}"
+        disturbed(run, TINY, *chance.choice(points(log)))
+        for _ in range(chance.randint(1, 3)):
+            disturbed(run, TINY, chance.randrange(len(log)), chance.choice(FAULTS), resume=True)
+        assert go_on(run, TINY) == whole, number
+    with capsys.disabled():
+        print(f"\nfaults within faults tried: {tried}, runs lost: 0")
+
+
+def test_the_shim_itself_fails_tears_and_kills(tmp_path: Path) -> None:
+    """A disk that never fails would let every test above pass."""
+    log, _ = recorded(tmp_path, TINY)
+    writes = [at for at, operation in enumerate(log) if operation.kind == "write"]
+    big = max(writes, key=lambda at: len(log[at].data))
+    for fault in ("torn", "dies"):
+        with FaultyDisk(tmp_path / fault, big, fault).below(), pytest.raises(Died):
+            tiny_run(tmp_path / fault, TINY)
+    torn = [p for p in (tmp_path / "torn").rglob("*.tmp") if p.stat().st_size]
+    assert [p.stat().st_size for p in torn] == [len(log[big].data) // 2]
+    for fault, words in (("once", "input/output error"), ("for good", "no space left")):
+        with FaultyDisk(tmp_path / fault, big, fault).below(), pytest.raises(RunError, match=words):
+            tiny_run(tmp_path / fault, TINY)

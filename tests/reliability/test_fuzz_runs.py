@@ -1,0 +1,197 @@
+"""A run's files damaged in every way that Hypothesis thinks of: the same, or one clear line.
+
+MINIVAE_FUZZ sets how many mutants the slow test tries (100000 for a thorough night).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+pytest.importorskip("hypothesis")
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from minivae.runs.errors import RunError
+from minivae.runs.fsck import check_run
+from minivae.runs.load import load_model, load_run
+from minivae.runs.metrics_log import CLOCK
+from minivae.settings import ConfigError
+from tests.reliability.mutations import byte_mutants, field_mutants, log_mutants
+from tests.reliability.tiny_runs import TINY, ending, go_on, tiny_run
+
+TARGETS = {
+    "config.json": "json",
+    "metrics.jsonl": "log",
+    "checkpoints/epoch-0002.json": "json",
+    "checkpoints/epoch-0002.safetensors": "bytes",
+    "checkpoints/last.json": "json",
+    "checkpoints/best.json": "json",
+}
+KEPT = Path(__file__).with_name("mutants.jsonl")
+SLOW = int(os.environ.get("MINIVAE_FUZZ", "4000"))
+
+
+class Files(dict[str, bytes]):
+    """A run's files by name, shown in short."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} files>"
+
+
+class Sound(NamedTuple):
+    """A whole run, and what its readers say of it."""
+
+    path: Path
+    files: Files
+    settings: tuple[Any, ...]
+    lines: list[str]
+    models: dict[str, tuple[Any, ...]]
+
+
+def settings_of(info: Any) -> tuple[Any, ...]:
+    return info.model, info.train.for_checkpoint(), info.data
+
+
+def lines_of(info: Any) -> list[str]:
+    """The log's records without what depends on the clock, which no checksum holds."""
+    lasting = [{k: v for k, v in r.items() if k not in CLOCK} for r in info.metrics]
+    return [json.dumps(record, sort_keys=True) for record in lasting]
+
+
+def model_of(run: Path, which: str) -> tuple[Any, ...]:
+    model, train, theta, manifest = load_model(run, which)
+    return model, train, theta.tobytes(), json.dumps(manifest, sort_keys=True)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
+    run = tmp_path_factory.mktemp("fuzzed") / "run"
+    tiny_run(run, {**TINY, "train": {**TINY["train"], "keep": 2}})
+    info = load_run(run)
+    return Sound(
+        run,
+        Files({name: (run / name).read_bytes() for name in TARGETS}),
+        settings_of(info),
+        lines_of(info),
+        {which: model_of(run, which) for which in ("best", "last")},
+    )
+
+
+def same_or_said(run: Path, read: Callable[[], None]) -> str:
+    """What a reader came to: "same", or "said" in one line that names the run or the file."""
+    try:
+        read()
+    except (RunError, ConfigError) as error:
+        text = str(error)
+        assert "\n" not in text and len(text) <= 600 and text.isprintable(), text
+        assert str(run) in text or any(Path(name).name in text for name in TARGETS), text
+        return "said"
+    return "same"
+
+
+def judge(sound: Sound, thorough: bool) -> None:
+    """Every reader of a damaged run must say the same as of the whole one, or one line."""
+    run = sound.path
+
+    def settings() -> None:
+        notes: list[str] = []
+        info = load_run(run, notes.append)
+        assert settings_of(info) == sound.settings, notes
+        lines = lines_of(info)
+        assert [line for line in sound.lines if line in lines] == lines
+
+    def model(which: str) -> Callable[[], None]:
+        def read() -> None:
+            assert model_of(run, which) == sound.models[which]
+
+        return read
+
+    same_or_said(run, settings)
+    for which in ("best", "last"):
+        same_or_said(run, model(which))
+    if thorough:
+        report = check_run(run)
+        assert all(f.words.isprintable() and len(f.words) <= 600 for f in report.findings)
+
+
+def damage(sound: Sound, name: str, data: bytes, thorough: bool) -> None:
+    """Judge the run with one file's bytes replaced, and put the file back."""
+    (sound.path / name).write_bytes(data)
+    try:
+        judge(sound, thorough)
+    finally:
+        (sound.path / name).write_bytes(sound.files[name])
+
+
+@st.composite
+def mutants(draw: st.DrawFn, files: Files) -> tuple[str, bytes]:
+    """A file's name and what it is damaged to."""
+    name = draw(st.sampled_from(list(TARGETS)))
+    data, kind = files[name], TARGETS[name]
+    if kind == "log":
+        return name, draw(log_mutants(data))
+    if kind == "json" and draw(st.integers(0, 3)):
+        text = draw(field_mutants(data.decode()))
+        return name, text.encode("utf-8", "surrogatepass")
+    return name, draw(byte_mutants(data))
+
+
+def fuzz(sound: Sound, count: int, thorough_every: int) -> int:
+    """Try so many mutants; every so many-th through fsck as well."""
+    tried = 0
+
+    @settings(
+        max_examples=count, deadline=None, database=None, derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(st.data())
+    def attempt(data: st.DataObject) -> None:
+        nonlocal tried
+        tried += 1
+        name, mutant = data.draw(mutants(sound.files))
+        damage(sound, name, mutant, thorough=tried % thorough_every == 0)
+
+    attempt()
+    return tried
+
+
+def test_a_thousand_damaged_files(sound: Sound) -> None:
+    assert fuzz(sound, 1000, thorough_every=20) >= 1000
+
+
+@pytest.mark.slow
+def test_many_damaged_files(sound: Sound, capsys: pytest.CaptureFixture[str]) -> None:
+    tried = fuzz(sound, SLOW, thorough_every=10)
+    with capsys.disabled():
+        print(f"\nmutants of a run's files tried: {tried}, taken silently: 0, tracebacks: 0")
+
+
+def kept() -> list[dict[str, str]]:
+    return [json.loads(line) for line in KEPT.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("mutant", kept(), ids=lambda m: m["why"])
+def test_damage_that_once_went_wrong(tmp_path: Path, sound: Sound, mutant: dict[str, str]) -> None:
+    """Each is read, checked and resumed: to the same bytes, or refused in one line."""
+    run = tmp_path / "run"
+    shutil.copytree(sound.path, run)
+    whole = ending(run)
+    path, old = run / mutant["file"], mutant["old"]
+    text = path.read_text()
+    assert old in text, "the mutant no longer applies"
+    new = mutant["new"].replace("{deep}", "[" * 5000 + "]" * 5000).replace("{long}", "9" * 5000)
+    path.write_text(text.replace(old, new, 1))
+    judge(sound._replace(path=run), thorough=True)
+    assert not check_run(run).sound
+    done: list[Any] = []
+    spec = {**TINY, "train": {**TINY["train"], "keep": 2}}
+    if same_or_said(run, lambda: done.append(go_on(run, spec))) == "same":
+        assert done[0][0] == whole[0]
+        assert all(line in whole[1] for line in done[0][1])

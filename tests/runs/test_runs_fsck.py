@@ -1,0 +1,166 @@
+"""`minivae fsck`: every kind of damage is told by file, with what can be recovered."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from minivae.cli.main import run as command
+from minivae.runs.errors import RunError
+from minivae.runs.fsck import check_run
+from tests.training.child_run import run_here
+
+pytestmark = pytest.mark.usefixtures("swift_disk")
+OLD_RUN = Path(__file__).parents[1] / "training" / "old_run"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("fsck") / "run"
+    run_here({"train": {"epochs": 4, "keep": 2}}, path)
+    return path
+
+
+@pytest.fixture
+def run(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def listing(path):
+    return {p: (p.stat().st_mtime_ns, p.is_file() and p.read_bytes()) for p in path.rglob("*")}
+
+
+def damaged(run):
+    before = listing(run)
+    report = check_run(run)
+    assert listing(run) == before, "fsck changes nothing"
+    return {f.file: f.words for f in report.findings if f.state == "damaged"}, report
+
+
+def test_a_whole_run_is_sound(run):
+    found, report = damaged(run)
+    assert found == {} and report.sound and report.resume_from == "epoch-0004"
+    named = {finding.file for finding in report.findings}
+    assert {"config.json", "metrics.jsonl", "lock", "checkpoints/epoch-0003.safetensors",
+            "checkpoints/epoch-0004.safetensors", "checkpoints/last.json",
+            "checkpoints/best.json"} <= named  # fmt: skip
+    assert all(f.state == "sound" or f.file == "lock" for f in report.findings)
+
+
+def test_a_run_of_an_earlier_version_is_sound(tmp_path):
+    shutil.copytree(OLD_RUN, tmp_path / "run")
+    found, report = damaged(tmp_path / "run")
+    assert found == {} and report.resume_from == "epoch-0002"
+    assert any("earlier version" in finding.words for finding in report.findings)
+
+
+@pytest.mark.parametrize("name", ["epoch-0003", "epoch-0004", "best", "last"])
+def test_no_bit_of_a_file_can_change_unseen(run, name):
+    for ending in (".json", ".safetensors"):
+        path = run / "checkpoints" / f"{name}{ending}"
+        data = path.read_bytes()
+        path.unlink()  # a pointer's copy may be the same file
+        for place in range(3, len(data), len(data) // 7):
+            path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
+            found, _ = damaged(run)
+            assert any(name in file or name in words for file, words in found.items()), place
+        path.write_bytes(data)
+    assert damaged(run)[0] == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("config.json", "a resume takes the settings from epoch-0004"),
+        ("metrics.jsonl", "the parameters need no line of the log"),
+        ("checkpoints/last.json", "pointed at their checkpoints again"),
+        ("checkpoints/best.safetensors", "pointed at their checkpoints again"),
+        ("checkpoints/epoch-0004.json", "goes on after epoch 3"),
+        ("checkpoints/epoch-0004.safetensors", "trained again, to the same bits"),
+    ],
+)
+def test_a_lost_file_is_told_with_what_can_be_recovered(run, file, words):
+    (run / file).unlink()
+    found, report = damaged(run)
+    assert Path(file).stem in " ".join(found) and words in " ".join(report.recover)
+    result = run_here({"train": {"epochs": 4, "keep": 2}}, run, resume=True)
+    assert result.epochs == 4
+    after, _ = damaged(run)
+    assert set(after) <= {"metrics.jsonl"}, "what a resume mends is whole again"
+
+
+def other_run(path):
+    run_here({"train": {"epochs": 4, "seed": 1, "keep": 2}}, path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["epoch-0004", "best", "last"])
+def test_files_of_another_run_are_found(run, tmp_path, name):
+    other = other_run(tmp_path / "other")
+    for ending in (".json", ".safetensors"):
+        path = run / "checkpoints" / f"{name}{ending}"
+        path.unlink()
+        shutil.copy(other / "checkpoints" / f"{name}{ending}", path)
+    found, _ = damaged(run)
+    assert any("another run's" in words for words in found.values()), found
+
+
+def test_a_log_and_a_configuration_of_another_run_are_found(run, tmp_path):
+    other = other_run(tmp_path / "other")
+    shutil.copy(other / "metrics.jsonl", run / "metrics.jsonl")
+    assert "best loss" in damaged(run)[0]["metrics.jsonl"]
+    shutil.copy(other / "config.json", run / "config.json")
+    assert "another run's: seed 0, not 1" in damaged(run)[0]["checkpoints/epoch-0004.safetensors"]
+
+
+def test_a_renamed_checkpoint_is_found(run):
+    for ending in (".json", ".safetensors"):
+        old, new = (run / "checkpoints" / f"epoch-{n}{ending}" for n in ("0003", "0009"))
+        old.rename(new)
+    found, _ = damaged(run)
+    assert "it was written as" in found["checkpoints/epoch-0009.safetensors"]
+
+
+def test_strange_things_in_its_place(run):
+    (run / "lock").unlink()
+    (run / "lock").symlink_to(run / "config.json")
+    (run / "metrics.jsonl").unlink()
+    (run / "metrics.jsonl").mkdir()
+    (run / "config.json").unlink()
+    os.mkfifo(run / "config.json")
+    (run / "checkpoints/epoch-0004.json").write_text("[" * 100_000)
+    (run / "pictures/curves.png").write_bytes(b"\x89PNG\r\n\x1a\nhalf")
+    (run / "mine.txt").write_text("a letter")
+    found, report = damaged_without_reading(run)
+    assert {"lock", "config.json", "metrics.jsonl", "checkpoints/epoch-0004.safetensors",
+            "pictures/curves.png"} <= set(found)  # fmt: skip
+    assert ("mine.txt", "note") in {(f.file, f.state) for f in report.findings}
+
+
+def damaged_without_reading(run):
+    report = check_run(run)  # a pipe in the run: a listing of bytes would wait for ever
+    return {f.file: f.words for f in report.findings if f.state == "damaged"}, report
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(RunError, match="no run directory"):
+            check_run(path)
+
+
+def test_the_command_says_it_in_lines_and_in_json(run, capsys):
+    assert command(["fsck", str(run)]) == 0
+    assert f"{run}: sound" in capsys.readouterr().out
+    (run / "checkpoints/epoch-0004.json").write_text("{}")
+    assert command(["fsck", str(run), "--json"]) == 1
+    said = capsys.readouterr()
+    facts = json.loads(said.out)
+    assert said.err == "" and facts["sound"] is False and facts["resume_from"] == "epoch-0003"
+    assert any("goes on after epoch 3" in words for words in facts["recover"])
+    assert command(["fsck", str(run / "checkpoints" / "none")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
