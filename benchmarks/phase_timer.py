@@ -85,6 +85,8 @@ class Timers(ast.NodeTransformer):
         """A barrier becomes a timed one; any other call names what follows it."""
         self.generic_visit(node)
         name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if name == "call":  # the loop's second half, called by its address: here by its name
+            return ast.parse("learn(*given)", mode="eval").body
         if name != "barrier":
             if any(ast.unparse(a) == "crew" for a in node.args):
                 self.last = name
@@ -103,7 +105,7 @@ def compiled() -> tuple[Any, list[str]]:
     tree = timers.visit(ast.parse(inspect.getsource(train)))
     wanted = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)
               and "timed_barrier" in ast.unparse(node)}  # fmt: skip
-    if "train" not in wanted or sys.platform == "win32":
+    if not {"train", "learn"} <= wanted or sys.platform == "win32":
         raise NoTimer("the training loop cannot be timed phase by phase on this system")
     space: dict[str, Any] = {**vars(train), "timed_barrier": timed_barrier}
     for node in tree.body:
@@ -116,14 +118,15 @@ def compiled() -> tuple[Any, list[str]]:
 
 
 @contextlib.contextmanager
-def timers(loop: Any, notes: int) -> Iterator[list[np.ndarray]]:
-    """Steps run `loop` within; the words of every call, notes included, are in the list."""
-    kept: list[np.ndarray] = []
+def timers(loop: Any, notes: int) -> Iterator[list[tuple[int, np.ndarray]]]:
+    """Steps run `loop` within; each call's team and its words, notes included, are in the list."""
+    kept: list[tuple[int, np.ndarray]] = []
 
     def with_room(team: int) -> np.ndarray:
         words = new_sync(team)
-        kept.append(np.concatenate([words, np.zeros(team * (1 + NOTE * (notes + 1)), np.int64)]))
-        return kept[-1]
+        room = np.zeros(team * (1 + NOTE * (notes + 1)), np.int64)
+        kept.append((team, np.concatenate([words, room])))
+        return kept[-1][1]
 
     before = train.train, pool.new_sync  # the step asks for the loop when it is called
     train.train, pool.new_sync = loop, with_room
@@ -133,7 +136,7 @@ def timers(loop: Any, notes: int) -> Iterator[list[np.ndarray]]:
         train.train, pool.new_sync = before
 
 
-def notes_of(words: np.ndarray, team: int) -> list[np.ndarray]:
+def notes_of(team: int, words: np.ndarray) -> list[np.ndarray]:
     """Each member's notes, (n, 3): place, arrival and departure in ns."""
     first = TAKEN + team * WORD
     room = (len(words) - first) // team
