@@ -41,6 +41,7 @@ def data(
 def _list(data_dir: Path | None, json_output: bool) -> None:
     from minivae.data.load import catalogue
     from minivae.data.locate import cache_dir
+    from minivae.data.sniff import FORMS
 
     rows = catalogue(data_dir)
     if json_output:
@@ -64,7 +65,7 @@ def _list(data_dir: Path | None, json_output: bool) -> None:
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(table)
     print("\nminivae data NAME downloads one, minivae train NAME trains on it, and")
-    print("minivae train PATH takes your own .npy, .npz, idx or idx.gz file.")
+    print(f"minivae train PATH takes your own: a folder of pictures, or a {FORMS} file.")
 
 
 def _download(name: str, data_dir: Path | None, json_output: bool, quiet: bool) -> None:
