@@ -73,12 +73,13 @@ def load_run_data(
 ) -> Dataset:
     """The data of a run (binarised where they were), or others of their size, which is said."""
     from minivae.data.targets import binarise_fixed
+    from minivae.exports.from_torch import UNKNOWN_SHA256
     from minivae.runs.resume import fingerprint
 
     dataset = load_again(run.path, run.training, run.manifest["data"], data, data_dir)
     check_size(dataset, run)
-    known = run.manifest["data"]["sha256"]  # None of an imported model
-    if known is not None and fingerprint(dataset)["sha256"] != known:
+    known = run.manifest["data"]["sha256"]
+    if known != UNKNOWN_SHA256 and fingerprint(dataset)["sha256"] != known:
         console.warn(f"this {dataset.name} differs from the data that {run.path} was trained on")
     if run.training.binarise == "fixed":
         dataset = binarise_fixed(dataset, run.training.seed)

@@ -180,7 +180,7 @@ BAD = [
     (("evaluate", "RUN", "--data", "shapes"), "features"),
     (("evaluate", "nowhere"), "nowhere"),
     (("evaluate", "."), "config.json"),
-    (("evaluate",), "run"),
+    (("evaluate",), "issing argument"),
     (("evaluate", __file__), "no checkpoint; give a run directory"),
     (("explain-loss", "."), "no last checkpoint; give the directory of a run"),
     (("generate", "RUN", "-n", "0"), "-n"),

@@ -214,17 +214,6 @@ def _add_log(total, factor):
 
 
 @inner
-def total_of(partial, count, scratch):
-    """The sum of `count` x 32 partial sums, 64 rows at a time in float32, then in float64."""
-    total = 0.0
-    for first in range(0, count, 64):
-        sum_rows(partial, first * PANEL, min(64, count - first), scratch, NOUGHT)
-        for i in range(PANEL):
-            total += np.float64(scratch[i])
-    return total
-
-
-@inner
 def kl_sums(s, own, batch):
     """Σ_b KL of every latent dimension, 64 rows at a time in float32, then in float64."""
     c, sums = s.config, own.kl_sums

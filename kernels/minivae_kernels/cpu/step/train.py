@@ -14,6 +14,8 @@ import numpy as np
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.gemm.matmul import NOUGHT
+from minivae_kernels.cpu.ops.likelihood_kernel import sum_lines
 from minivae_kernels.cpu.step.backward import heads_backward, hidden_backward, latent_backward
 from minivae_kernels.cpu.step.batch import prepare
 from minivae_kernels.cpu.step.forward import (
@@ -22,7 +24,6 @@ from minivae_kernels.cpu.step.forward import (
     kl_sums,
     latent_forward,
     output_forward,
-    total_of,
 )
 from minivae_kernels.cpu.step.records import Loss, Own
 from minivae_kernels.cpu.step.tables import (
@@ -118,7 +119,7 @@ def loss_of(s, own, batch, log_scale, beta):
     rows = batch * c[DRAWS]
     size = group_size(rows)
     count = (c[DATA_DIM] + PANEL - 1) // PANEL * ((rows + size - 1) // size)
-    terms = math.exp(-log_scale) * total_of(s.partial, count, own.scratch)
+    terms = math.exp(-log_scale) * sum_lines(s.partial, NOUGHT, count, own.scratch, NOUGHT)
     nll = numbers[WEIGHT] * (rows * c[DATA_DIM] * (numbers[CONSTANT] + log_scale) + terms)
     kl_sums(s, own, batch)
     paid = price(own.kl_sums, batch, numbers[FREE_BITS], beta, own.kl_weight)
