@@ -27,6 +27,7 @@ from minivae.messages import one_line
 # In the order in which `minivae --help` lists them.
 COMMANDS = (
     "train",
+    "sweep",
     "evaluate",
     "generate",
     "reconstruct",
