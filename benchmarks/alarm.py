@@ -14,9 +14,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from minivae.ops.table import FUNCTIONS
 from minivae.racing.contestant import Contestant, Recipe, plain
 from minivae.racing.file_race import PATIENCE, cores_for, op_recipe
 from minivae.racing.pits import Pits
+from minivae.racing.problem import op_problem
 from minivae.racing.rounds import Options, run_race
 from minivae.racing.statistics import StopRule
 from minivae.racing.text import ratio
@@ -24,15 +26,19 @@ from minivae.racing.text import ratio
 from . import ROOT
 from .ops import shape_of
 
-# What a step spends its time on, and one op of each kind.
-OPS = ("dense_forward", "dense_backward_params", "dense_backward_input", "bernoulli_nll_grad",
-       "latent_forward", "adam_update", "normals")  # fmt: skip
+COUNT = 8  # ops that are raced by default: those that cost most in a step
 RULE = StopRule(least=15, most=40, seconds=20.0)
 MARGIN = 0.10  # a ratio below 1 / (1 + MARGIN), surely, is an alarm
 
 
 class AlarmError(ValueError):
     """A commit that cannot be unpacked; the message says why."""
+
+
+def heaviest(batch: int) -> list[str]:
+    """The ops with most instructions in a step at a batch size."""
+    costs = {op: op_problem(op, shape_of(op, batch)).instructions(()) for op in FUNCTIONS}
+    return sorted(costs, key=lambda op: -costs[op])[:COUNT]
 
 
 def unpacked(commit: str, folder: Path) -> Path:
@@ -58,7 +64,7 @@ def kernel(op: str, threads: int, where: str) -> Contestant:
 
 
 def run(
-    commit: str, threads: int | None, ops: tuple[str, ...] = OPS, batch: int = 128,
+    commit: str, threads: int | None, ops: tuple[str, ...] = (), batch: int = 128,
     rule: StopRule = RULE,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """One row an op: this tree against the commit; a row fails where this tree is slower."""
@@ -67,7 +73,7 @@ def run(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="alarm-")))
         other = str(unpacked(commit, folder))
         pits = Pits(cores_for(threads), PATIENCE, stack)
-        for op in ops:
+        for op in ops or heaviest(batch):
             asked = op_recipe(op, shape_of(op, batch))
             makers = {}
             for name, path in (("this tree", ""), (commit, other)):

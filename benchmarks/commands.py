@@ -256,7 +256,7 @@ def alarm(args: argparse.Namespace) -> Rows:
 
     try:
         with unavailable():
-            rows = module.run(args.against, args.threads, tuple(args.ops) or module.OPS)
+            rows = module.run(args.against, args.threads, tuple(args.ops))
     except (module.AlarmError, ValueError) as error:
         raise UserError(str(error)) from None
     show(args, module.table(rows))
