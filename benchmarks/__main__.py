@@ -8,8 +8,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-ARCHS = "784-400-20:relu,784-200-200-50:tanh"
-
 
 def _numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
@@ -23,7 +21,17 @@ def _step_options(p: argparse.ArgumentParser) -> None:
         help="batch sizes, comma-separated "
         "(default 20,128,512,1024,4096; on cupy 128,512,2048,8192,32768)",
     )
-    p.add_argument("--arch", default=ARCHS, help="sizes:words, as in 784-200-200-50:tanh:dynamic")
+    p.add_argument(
+        "--arch", default=None, help="sizes:words, as in 784-200-200-50:tanh:dynamic or "
+        "784-400-20:relu:mnist (default: two, and MNIST's pixels where MINIVAE_DATA has them)"
+    )  # fmt: skip
+    p.add_argument(
+        "--busy", type=_numbers, default=[0], help="race beside so many busy processes, as in 0,1,2"
+    )
+    p.add_argument(
+        "--phases", action="store_true", help="where our step's time goes, phase by phase"
+    )
+    p.add_argument("--plot", default="", metavar="FILE.svg", help="--phases: the threads' timeline")
     p.add_argument("--backend", choices=("numba", "numpy", "cupy"), default="numba")
     p.add_argument(
         "--peers",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from minivae.data import DataError, load
 from minivae.models.config import ModelConfig
 from minivae.models.vae import layout_of
-from minivae.parts import LIKELIHOODS
+from minivae.parts import ACTIVATIONS, LIKELIHOODS
 
 LR, BETA1, BETA2, ADAM_EPS = 1e-3, 0.9, 0.999, 1e-8
 SEED = 20
@@ -18,14 +20,18 @@ DATASET_ROWS = 60_000
 BLOCK_FLOPS = {"cpu": 4e10, "gpu": 2e12}
 MAX_BLOCK_STEPS = 1000
 
-#: the words of an architecture -> the field each sets
-WORDS = {
-    "relu": "activation",
-    "tanh": "activation",
-    "bernoulli": "likelihood",
-    "gaussian": "likelihood",
-    "dynamic": "binarise",
-}
+#: published pictures of as many rows: raced where MINIVAE_DATA has them
+PIXELS = ("mnist", "fashion-mnist")
+
+
+def words() -> dict[str, str]:
+    """The words of an architecture -> the field that each sets."""
+    return {
+        **dict.fromkeys(ACTIVATIONS, "activation"),
+        **dict.fromkeys(LIKELIHOODS, "likelihood"),
+        "dynamic": "binarise",
+        **dict.fromkeys(PIXELS, "data"),
+    }
 
 
 class CaseError(ValueError):
@@ -43,15 +49,17 @@ class Case:
     likelihood: str = "bernoulli"
     binarise: str = "none"
     batch: int = 128
+    data: str = ""  # a published data set's name; synthetic pictures otherwise
 
     @property
     def arch(self) -> str:
         """The architecture in the notation that `parse_arch` reads."""
-        words = [self.activation]
-        words += [] if LIKELIHOODS[self.likelihood].binary else [self.likelihood]
-        words += ["dynamic"] if self.binarise == "dynamic" else []
+        told = [self.activation]
+        told += [self.likelihood] if self.likelihood != Case.likelihood else []
+        told += [self.binarise] if self.binarise != Case.binarise else []
+        told += [self.data] if self.data else []
         sizes = "-".join(map(str, (self.data_dim, *self.hidden, self.latent_dim)))
-        return ":".join([sizes, *words])
+        return ":".join([sizes, *told])
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -97,7 +105,7 @@ class Case:
 
 def parse_arch(text: str, batch: int) -> Case:
     """Read `sizes:word:word`, as in `784-200-200-50:tanh:dynamic`; raises CaseError."""
-    sizes, *words = text.strip().split(":")
+    sizes, *told = text.strip().split(":")
     try:
         dims = [int(part) for part in sizes.split("-")]
     except ValueError:
@@ -108,11 +116,33 @@ def parse_arch(text: str, batch: int) -> Case:
             f"batch of at most {DATASET_ROWS}"
         )
     chosen: dict[str, Any] = {}
-    for word in words:
-        if word not in WORDS:
-            raise CaseError(f"{text!r}: unknown word {word!r}; known: {', '.join(WORDS)}")
-        chosen[WORDS[word]] = word
+    known = words()
+    for word in told:
+        if word not in known:
+            raise CaseError(f"{text!r}: unknown word {word!r}; known: {', '.join(known)}")
+        chosen[known[word]] = word
+    if "data" in chosen and dims[0] != published(chosen["data"]).shape[1]:
+        raise CaseError(f"{text!r}: {chosen['data']} has {published(chosen['data']).shape[1]} "
+                        f"pixels, not {dims[0]}")  # fmt: skip
     return Case(dims[0], tuple(dims[1:-1]), dims[-1], batch=batch, **chosen)
+
+
+@lru_cache(maxsize=1)
+def published(name: str) -> np.ndarray:
+    """The training pixels of a published data set, (60000, D) uint8; CaseError without them."""
+    try:
+        found: np.ndarray = load(name).train
+    except DataError as error:
+        raise CaseError(f"{name}: {error}") from None
+    return found
+
+
+def has_pixels(name: str) -> bool:
+    """Whether the pixels of a data set are at hand."""
+    try:
+        return len(published(name)) == DATASET_ROWS
+    except CaseError:
+        return False
 
 
 def make_data(data_dim: int, rows: int = DATASET_ROWS, seed: int = SEED) -> np.ndarray:

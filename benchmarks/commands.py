@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .cases import CaseError, parse_arch
+from .cases import Case, CaseError, has_pixels, parse_arch
 
 Rows = list[dict[str, Any]]
+ARCHS = ("784-400-20:relu", "784-200-200-50:tanh")
+WITH_PIXELS = "784-400-20:relu:mnist"
 
 
 class UserError(ValueError):
@@ -60,19 +62,40 @@ def step(args: argparse.Namespace) -> Rows:
         for peer in peers:
             if peer.partition(":")[0] not in known:
                 raise UserError(f"unknown peer {peer!r}; known: {', '.join(known)}")
+    if min(args.busy) < 0:
+        raise UserError("--busy counts processes: give numbers from 0 on, as in 0,1,2,4")
     try:
-        cases = [parse_arch(a, b) for a in args.arch.split(",") for b in args.batch or default]
+        archs = args.arch or ",".join([*ARCHS, *([WITH_PIXELS] if has_pixels("mnist") else [])])
+        cases = [parse_arch(a, b) for a in archs.split(",") for b in args.batch or default]
     except CaseError as error:
         raise UserError(str(error)) from None
+    if args.phases:
+        return phases(args, cases)
     backend_or_exit(args.backend, tf32=args.tf32)
     alone = (f"minivae-{args.backend}:1",) if args.scaling else ()
     options = module.Options(
         backend=args.backend, peers=peers, threads=args.threads, cold=args.cold, tf32=args.tf32,
-        rule=StopRule(seconds=args.seconds), extra_contenders=alone,
+        rule=StopRule(seconds=args.seconds), extra_contenders=alone, busy=tuple(args.busy),
     )  # fmt: skip
     rows = module.run(cases, options, store=not args.no_store)
     show(args, table(rows))
     return rows
+
+
+def phases(args: argparse.Namespace, cases: list[Case]) -> Rows:
+    """Where the time of our own step goes."""
+    from . import phases as module
+    from .phase_timer import NoTimer
+
+    with unavailable():
+        try:
+            rows = [module.measure(case, args.backend, args.threads) for case in cases]
+        except (ValueError, NoTimer) as error:
+            raise UserError(str(error)) from None
+    if args.plot:
+        module.plot(rows[0], Path(args.plot))
+    show(args, "\n\n".join(map(module.table, rows)))
+    return [module.stored(row) for row in rows]
 
 
 def ops(args: argparse.Namespace) -> Rows:

@@ -29,6 +29,8 @@ class Options:
     tf32: bool = False  # everyone's products, peers' included
     say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True)
     extra_contenders: tuple[str, ...] = ()
+    again: bool = True  # ours a second time, as A against A
+    busy: tuple[int, ...] = (0,)  # busy processes beside the race, one race for each number
     block_steps: int | None = None  # updates in a timed block, when not chosen by the work
 
     @property
@@ -59,7 +61,8 @@ def contenders_of(options: Options) -> list[str]:
         else:
             names.append(peer)
     limit = "fma-peak" if options.device == "cpu" else "cublas-peak"
-    return [*names, *options.extra_contenders, limit]
+    again = [f"{names[0]}:again"] if options.again else []
+    return [*names, *again, *options.extra_contenders, limit]
 
 
 def caches(cold: bool, folder: Path) -> dict[str, str]:

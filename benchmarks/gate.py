@@ -6,12 +6,12 @@ contender handed over. Every comparison is written so that NaN fails.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae import ops
 from minivae.backend import Backend, load_backend
 from minivae.models.vae import elbo_backward, elbo_forward
 from minivae.params import Entry, Layout
@@ -19,7 +19,7 @@ from minivae.parts import ACTIVATIONS
 from minivae.racing.gate import GateError, one_blas_thread
 from minivae.training.step import ReferenceStep
 
-from .cases import LR, SEED, Case, make_data, make_rows, make_theta
+from .cases import LR, SEED, Case, make_data, make_rows, make_theta, published
 
 # A float32 sum of n rounded products errs by about sqrt(n) half-ulps: n is some thousands of
 # terms, ten products deep. 1e-4 of a tensor's largest entry leaves room for that alone.
@@ -84,17 +84,18 @@ def by_tensor(
 
 
 def beside_the_kink(case: Case) -> list[Backend]:
-    """The reference, and twice more with every relu's kink a little to either side.
+    """The reference, and twice more with the activation's argument a little to either side.
 
-    A unit within rounding of 0 has a gradient in one precision and none in the other, and both are
-    right. At batch 512 some unit of 400,000 is, one update in ten. So all that are so near are
-    counted in, then all out, and the difference that makes to an entry is no error.
+    A unit within rounding of relu's kink has a gradient in one precision and none in the other, and
+    both are right. At batch 512 some unit of 400,000 is, one update in ten. So all that are so near
+    are counted in, then all out, and the difference that makes to an entry is no error. Where there
+    is no kink, the difference is far below what is allowed.
     """
     references = [load_backend("numpy")]
-    kinked = ACTIVATIONS[case.activation].backward is ops.relu_backward
-    for side in (-KINK, KINK) if kinked else ():
+    backward = ACTIVATIONS[case.activation].backward
+    for side in (-KINK, KINK):
         K = load_backend("numpy")
-        K.relu_backward = partial(_shifted_relu_backward, side)  # type: ignore[attr-defined]
+        setattr(K, backward.__name__, partial(_shifted, backward, side))
         references.append(K)
     return references
 
@@ -104,14 +105,16 @@ def apart(exact: np.ndarray, *shifted: np.ndarray) -> np.ndarray:
     return np.sum([np.zeros_like(exact)] + [np.abs(s - exact) for s in shifted], axis=0)
 
 
-def _shifted_relu_backward(side: float, dy: np.ndarray, x: np.ndarray) -> np.ndarray:
-    return ops.relu_backward(dy, x + side * np.abs(x).max())
+def _shifted(
+    backward: Callable[..., np.ndarray], side: float, dy: np.ndarray, x: np.ndarray
+) -> np.ndarray:
+    return backward(dy, x + side * np.abs(x).max())
 
 
 @lru_cache(maxsize=2)
-def shared_data(data_dim: int) -> np.ndarray:
-    """The data set of a case (cached: it is large)."""
-    return make_data(data_dim)
+def shared_data(data_dim: int, name: str = "") -> np.ndarray:
+    """The data set of a case: published pixels, or synthetic ones (cached: it is large)."""
+    return published(name) if name else make_data(data_dim)
 
 
 def reference_step(case: Case, K: Backend, theta: np.ndarray, moments: np.ndarray) -> ReferenceStep:
@@ -119,7 +122,7 @@ def reference_step(case: Case, K: Backend, theta: np.ndarray, moments: np.ndarra
     from .contenders.minivae_step import plan_of
 
     state = theta.astype(np.float64), moments.astype(np.float64)
-    return ReferenceStep(K, plan_of(case), *state, shared_data(case.data_dim))
+    return ReferenceStep(K, plan_of(case), *state, shared_data(case.data_dim, case.data))
 
 
 def replay(case: Case, K: Backend, seen: dict[str, np.ndarray]) -> tuple[float, list[np.ndarray]]:
@@ -179,7 +182,8 @@ def peer_inputs(case: Case, seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng((SEED, seed))
     theta = make_theta(case)
     theta *= rng.uniform(0.8, 1.2, theta.size).astype(np.float32)
-    x = shared_data(case.data_dim)[make_rows(case, seed, steps=1)[0]].astype(np.float32) / 255
+    rows = make_rows(case, seed, steps=1)[0]
+    x = shared_data(case.data_dim, case.data)[rows].astype(np.float32) / 255
     eps = rng.standard_normal((case.batch, case.latent_dim)).astype(np.float32)
     return {"theta": theta, "x": x, "eps": eps}
 

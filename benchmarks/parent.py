@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from minivae.racing.load import seconds_of
+
 from . import ROOT, gate
 from .cases import Case
 
@@ -148,6 +150,10 @@ class Contender:
             return gate.check_gradient(case, given, answer["loss"], answer["grad"], limits)
         except gate.GateError as error:
             raise gate.GateError(f"{self.name}: {error}") from None
+
+    def seconds_used(self) -> float:
+        """Processor time of the worker so far."""
+        return seconds_of(self.process.pid)
 
     def close(self) -> None:
         """End the worker."""

@@ -39,7 +39,8 @@ def newest(folder: Path, device: str = "cpu", *, tf32: bool = False) -> dict[tup
     """
     races: dict[tuple[str, int, str], Run] = {}
     for row in results.read(folder / "step.jsonl"):
-        if row["device"] == device and bool(row.get("tf32")) == tf32:
+        alone = not row.get("busy")
+        if alone and row["device"] == device and bool(row.get("tf32")) == tf32:
             key = (row["arch"], row["batch"], row["machine"]["time"])
             races.setdefault(key, {})[row["contender"]] = row
     if not races:

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from minivae.racing.statistics import interleave, percentiles, verdict
+from minivae.racing.load import Watch
+from minivae.racing.statistics import SAME, interleave, percentiles, verdict
 
 from . import gate, machine, results
+from .busy import busy
 from .cases import Case
 from .entrants import PEERS, Options, caches, contenders_of, known_peers, on_wrong_device
 from .parent import Contender, WorkerError
@@ -53,6 +55,7 @@ class Race:
             self._race()
             for name in list(self.runners):
                 self._guard(name, self._gate, name, GATE_AFTER, "gate_after")
+            self.used = sum(getattr(r, "seconds_used", float)() for r in self.runners.values())
         return self._judged(names)
 
     def _guard(self, name: str, act: Callable[..., None], *args: Any) -> None:
@@ -91,6 +94,7 @@ class Race:
             "import_s": loaded["import_s"],
             "first_run_s": ready["first_run_s"],
             "exact_noise": ready["exact_noise"],
+            "form": ready.get("form", ""),
             "cache": "cold" if self.options.cold else "as found",
             "first_block_loss": ready["loss"],
         }
@@ -151,13 +155,18 @@ class Race:
             if peak:
                 row["peak_share"] = peak["ms"]["p50"] / row["ms"]["p50"]
                 row["peak_gflops"] = peak["gflops"]
+        margin = SAME
         ours, alone = timed.get(names[0]), timed.get(f"{names[0]}:1")
+        again = timed.get(f"{names[0]}:again")
+        if ours and again:
+            ours["a_a"] = verdict(ours["samples_ms"], again["samples_ms"])
+            margin = max(SAME, abs(ours["a_a"]["ratio"] - 1), abs(1 / ours["a_a"]["ratio"] - 1))
         if ours and alone:
             ours["scaling"] = verdict(ours["samples_ms"], alone["samples_ms"])
         rivals = [timed[n] for n in self.options.rivals if n in timed]
         if ours and rivals:
             best = min(rivals, key=lambda r: r["ms"]["p50"])
-            judged = verdict(ours["samples_ms"], best["samples_ms"])
+            judged = verdict(ours["samples_ms"], best["samples_ms"], margin)
             ours |= {"fastest_peer": best["contender"], **judged}
         common = {
             "case": self.case.to_dict(),
@@ -183,13 +192,28 @@ def run(cases: list[Case], options: Options, store: bool = True) -> list[dict[st
         for case in cases:
             steps = options.block_steps or case.block_steps(options.device)
             options.say(f"{case.arch}, batch {case.batch}, {steps} updates a block")
-            data = folder / f"data-{case.data_dim}.npy"
+            data = folder / f"data-{case.data or 'synthetic'}-{case.data_dim}.npy"
             if not data.exists():
-                np.save(data, gate.shared_data(case.data_dim))
-            raced = Race(case, options, data, folder).run()
-            backend = {"backend": options.backend, "device": options.device}
-            raced = [{"machine": head, **backend, **row} for row in raced]
-            if store:
-                results.append("cold" if options.cold else "step", raced)
-            rows += raced
+                np.save(data, gate.shared_data(case.data_dim, case.data))
+            for count in options.busy:
+                raced = _beside(count, case, options, data, folder)
+                raced = [{"machine": head, **row} for row in raced]
+                if store:
+                    results.append("cold" if options.cold else "step", raced)
+                rows += raced
     return rows
+
+
+def _beside(
+    count: int, case: Case, options: Options, data: Path, folder: Path
+) -> list[dict[str, Any]]:
+    """One race with so many busy processes beside it; what else ran is in every row."""
+    if count:
+        options.say(f"beside {count} busy processes")
+    watch, began = Watch(), time.process_time()
+    with busy(count):
+        race = Race(case, options, data, folder)
+        rows = race.run()
+    load = watch.report(race.used + time.process_time() - began + watch.seconds() * count)
+    common = {"backend": options.backend, "device": options.device, "busy": count, "load": load}
+    return [{**common, **row} for row in rows]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from minivae.racing.text import ratio
+
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows for people: one line a contender, the verdict under ours."""
@@ -11,6 +13,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         title = f"{row['arch']:>24} B={row['batch']:<5} {row['contender']:14}"
         title += " TF32" if row.get("tf32") else ""
+        title += f" beside {row['busy']} busy" if row.get("busy") else ""
         if "failed" in row:
             lines.append(f"{title} FAILED: {row['failed']}")
             continue
@@ -26,13 +29,16 @@ def table(rows: list[dict[str, Any]]) -> str:
             continue
         loss = f"loss {row['loss_first']:.2f} → {row['loss_last']:.2f}"
         first = f"first run (compiles) {row['first_run_s']:.2f} s, cache {row['cache']}"
+        first += f"; form: {row['form']}" if row.get("form") else ""
         lines += [f"{title} {spread}  {rate}  {loss}", f"{'':>46} {first}"]
         if "scaling" in row:
             lines.append(f"{'':>46} {row['scaling']['ratio']:.2f} × one thread")
+        if row.get("a_a"):
+            lines.append(f"{'':>46} A against A: {ratio(row['a_a'])}")
         if "verdict" in row:
-            lo, hi = row["interval"]
             lines.append(
-                f"{'':>46} {row['verdict']}: {row['ratio']:.2f} × [{lo:.2f}, {hi:.2f}] "
-                f"against {row['fastest_peer']}; stop: {row['stop']}"
+                f"{'':>46} {ratio(row)} against {row['fastest_peer']}; stop: {row['stop']}"
             )
+    busy = sorted({r["load"]["busy"] for r in rows if r.get("load", {}).get("busy")})
+    lines += [f"BUSY MACHINE: {busy[0]}; do not trust these figures"] if busy else []
     return "\n".join(lines)

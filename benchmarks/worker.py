@@ -45,10 +45,13 @@ class Worker:
         self.contender.prepare(self.case, np.load(data), self.theta.copy())
         loss = self.contender.run(make_rows(self.case, 0, steps))
         seconds = time.perf_counter() - start
+        tune = getattr(self.contender, "tune", None)  # a peer tries its forms, and the best races
+        form = tune(make_rows(self.case, 0, steps)) if tune else ""
         self.contender.reset(self.theta.copy())
         return {
             "first_run_s": seconds,
             "loss": loss,
+            "form": form,
             "exact_noise": bool(getattr(self.contender, "exact_noise", False)),
         }
 

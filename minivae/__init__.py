@@ -25,6 +25,7 @@ _HOME = {
     "train": "minivae.training.loop",
     "check": "minivae.verify",
     "race": "minivae.racing",
+    "sweep": "minivae.cli.sweep_api",
 }
 _RENAMED = {"load_data": "load"}
 

@@ -30,6 +30,39 @@ FLAGS = (
     "--remote-debugging-pipe --force-color-profile=srgb"
 ).split()
 
+# Text whose contrast with what lies behind it is below 4.5, as [words, contrast]. What cannot be
+# used just now is left out, as the rule for readable pages does (WCAG 2.2, 1.4.3).
+FAINT_TEXT = """(() => {
+const light = (rgb) => { const [r, g, b] = rgb.match(/[\\d.]+/g).map((v) => v / 255)
+  .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+const behind = (e) => { for (; e; e = e.parentElement) {
+  const c = getComputedStyle(e).backgroundColor;
+  if (!/, 0\\)$/.test(c)) return c; } return 'rgb(255, 255, 255)'; };
+const idle = 'script, style, noscript, dialog, .off, [hidden], option, math, '
+  + ':has(> input:disabled)';
+const found = [];
+for (const e of document.querySelectorAll('body *')) {
+  const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+  const style = getComputedStyle(e);
+  if (!own || e.closest(idle)) continue;
+  if (style.visibility === 'hidden' || !e.getClientRects().length) continue;
+  const ink = e instanceof SVGElement ? style.fill : style.color;
+  const [a, b] = [light(ink), light(behind(e))];
+  const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  if (!(contrast >= 4.5)) found.push([e.textContent.slice(0, 30), contrast]);
+}
+return found; })()"""
+
+# What reaches beyond the window's right edge and lies in no frame that scrolls or cuts it.
+TOO_WIDE = """(() => {
+const framed = (e) => { while ((e = e.parentElement))
+  if (e !== document.body && getComputedStyle(e).overflowX !== 'visible') return true;
+  return false; };
+return [...document.querySelectorAll('body *')]
+  .filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !framed(e))
+  .map((e) => `${e.tagName} ${e.textContent.slice(0, 30)}`); })()"""
+
 
 class Page:
     """One open page; `errors` are the console's errors and warnings and what nobody caught."""

@@ -112,6 +112,8 @@ def pickling(source: str) -> list[str]:
     """What a source does with pickles: imports of what writes or reads them, and such calls."""
     tree = ast.parse(source)
     names = {part for name in imported(tree) for part in name.split(".")}
+    # joblib runs functions in processes of its own here; its dump and load would be pickles
+    names -= {"joblib"} if not names & {"load", "dump"} else set()
     found = sorted(names & (PICKLERS | {"serialize"}))
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 #: name on the command line -> (module, class, keyword arguments)
@@ -21,6 +22,13 @@ CONTENDERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "product-numpy": ("product", "Product", {}),
     "cheat": ("cheats", "Cheat", {}),
 }
+
+
+def part(table: Mapping[str, Any], name: str) -> Any:
+    """A peer's own form of a part; ValueError, one line, where it has none."""
+    if name not in table:
+        raise ValueError(f"this peer has no {name} here: it has {', '.join(table)}")
+    return table[name]
 
 
 def create(name: str, **more: Any) -> Any:

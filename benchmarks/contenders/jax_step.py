@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,29 +12,34 @@ import numpy as np
 from jax import lax
 
 from ..cases import ADAM_EPS, BETA1, BETA2, LR, Case
+from . import part
 
 Params = dict[str, Any]
 
 
-ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu}
+ACTIVATIONS = {
+    "relu": jax.nn.relu, "tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid, "softplus": jax.nn.softplus,
+    "leaky_relu": jax.nn.leaky_relu, "elu": jax.nn.elu, "silu": jax.nn.silu,
+    "gelu": partial(jax.nn.gelu, approximate=False),
+}  # fmt: skip
 
 
-def bernoulli_nll(logits: Any, x: Any) -> Any:
-    """-log p(x | z) of each datum (B,), nats."""
-    return jnp.sum(jax.nn.softplus(logits) - x * logits, axis=1)
+def bernoulli(out: Any, x: Any) -> Any:
+    """-log p(x | z) in nats of every entry; out: logits."""
+    return jax.nn.softplus(out) - x * out
 
 
-def gaussian_nll(mean: Any, x: Any) -> Any:
-    """-log p(x | z) of each datum (B,), nats, with variance 1."""
-    return 0.5 * jnp.sum((mean - x) ** 2, axis=1) + 0.5 * x.shape[1] * np.log(2 * np.pi)
+def gaussian(out: Any, x: Any) -> Any:
+    """The same at variance 1; out: means."""
+    return 0.5 * (out - x) ** 2 + 0.5 * np.log(2 * np.pi)
 
 
-NLLS = {"bernoulli": bernoulli_nll, "gaussian": gaussian_nll}
+LIKELIHOODS = {"bernoulli": bernoulli, "gaussian": gaussian}
 
 
-def loss_fn(params: Params, x: Any, eps: Any, case: Case) -> Any:
-    """Negative ELBO in nats per datum, one draw; eps (B, J)."""
-    act = ACTIVATIONS[case.activation]
+def loss_fn(params: Params, x: Any, eps: Any, case: Case, summed: bool = False) -> Any:
+    """Negative ELBO in nats per datum, one draw; eps (B, J). summed: one sum over everything."""
+    act, nll_of = part(ACTIVATIONS, case.activation), part(LIKELIHOODS, case.likelihood)
     h = x
     for i in range(len(case.hidden)):
         h = act(h @ params[f"encoder.{i}.W"] + params[f"encoder.{i}.b"])
@@ -43,9 +49,10 @@ def loss_fn(params: Params, x: Any, eps: Any, case: Case) -> Any:
     for i in range(len(case.hidden)):
         h = act(h @ params[f"decoder.{i}.W"] + params[f"decoder.{i}.b"])
     out = h @ params["decoder.out.W"] + params["decoder.out.b"]
-    nll = NLLS[case.likelihood](out, x)
-    kl = 0.5 * jnp.sum(jnp.exp(logvar) + mu * mu - 1.0 - logvar, axis=1)
-    return jnp.mean(nll + kl)
+    kl = 0.5 * (jnp.exp(logvar) + mu * mu - 1.0 - logvar)
+    if summed:
+        return (jnp.sum(nll_of(out, x)) + jnp.sum(kl)) / x.shape[0]
+    return jnp.mean(jnp.sum(nll_of(out, x), axis=1) + jnp.sum(kl, axis=1))
 
 
 def adam(state: tuple[Any, Any, Any, Any], grads: Params) -> tuple[Any, Any, Any, Any]:
@@ -61,11 +68,31 @@ def adam(state: tuple[Any, Any, Any, Any], grads: Params) -> tuple[Any, Any, Any
     return params, m, v, t
 
 
-class JaxStep:
-    """Noise by `rbg`, JAX's faster generator; `jax:threefry` asks for its default one.
+class Form(NamedTuple):
+    """One way to write the same program; which is fastest depends on machine, model and batch.
 
-    unroll: updates that the loop's body holds; on a card every turn of the loop costs launches.
+    summed: the loss as one sum; ahead: all the noise of a block drawn at once; unroll: updates that
+    the loop's body holds (on a card every turn of the loop costs launches).
     """
+
+    summed: bool = False
+    ahead: bool = False
+    unroll: int = 1
+
+    def __str__(self) -> str:
+        told = ["loss summed over the batch" if self.summed else "loss by rows"]
+        told += ["noise drawn ahead"] if self.ahead else []
+        told += [f"{self.unroll} updates a turn"] if self.unroll > 1 else []
+        return ", ".join(told)
+
+
+#: tried before the race; the fastest takes part
+FORMS = (Form(), Form(summed=True), Form(summed=True, ahead=True), Form(summed=True, unroll=2))
+TRIES = 3  # blocks of each
+
+
+class JaxStep:
+    """Noise by `rbg`, JAX's faster generator; `jax:threefry` asks for its default one."""
 
     def __init__(
         self, option: str = "rbg", threads: int | None = None, tf32: bool = False, unroll: int = 1
@@ -74,7 +101,8 @@ class JaxStep:
             precision = "tensorfloat32" if tf32 else "highest"
             jax.config.update("jax_default_matmul_precision", precision)
         self.noise = option  # XLA's CPU client sizes its own thread pool from the cores
-        self.unroll = unroll
+        self.form = Form(summed=True, unroll=unroll)
+        self.forms = (self.form,) if unroll > 1 else FORMS
 
     def versions(self) -> dict[str, str]:
         device = jax.devices()[0]
@@ -82,7 +110,6 @@ class JaxStep:
             "jax": jax.__version__,
             "device": f"{device} {device.device_kind}",
             "noise": self.noise,
-            "unroll": str(self.unroll),
             "precision": str(jax.config.jax_default_matmul_precision),
         }
 
@@ -90,8 +117,30 @@ class JaxStep:
         self.case = case
         self.data = jnp.asarray(data)
         self.reset(theta)
+        self._use(self.form)
+
+    def _use(self, form: Form) -> None:
+        self.form = form
+        self._loss = partial(loss_fn, case=self.case, summed=form.summed)
         self._block = jax.jit(self._scan, donate_argnums=(0, 1))
-        self._grad = jax.jit(jax.value_and_grad(partial(loss_fn, case=case)))
+        self._grad = jax.jit(jax.value_and_grad(self._loss))
+
+    def tune(self, rows: np.ndarray) -> str:
+        """Try every form on blocks of these rows, keep the fastest, and say which it was."""
+        found = {}
+        for form in self.forms:
+            self._use(form)
+            self.run(rows)  # compiles
+            seconds = []
+            for _ in range(TRIES):
+                start = time.perf_counter()
+                self.run(rows)
+                seconds.append(time.perf_counter() - start)
+            found[form] = min(seconds)
+        best = min(found, key=lambda form: found[form])
+        self._use(best)
+        self.run(rows)
+        return str(best)
 
     def reset(self, theta: np.ndarray) -> None:
         params = self._unflatten(theta)
@@ -104,22 +153,24 @@ class JaxStep:
         return {k: jnp.array(theta[o : o + int(np.prod(s))].reshape(s)) for k, o, s in table}
 
     def _scan(self, state: Any, key: Any, data: Any, rows: Any) -> Any:
-        case = self.case
-        key, sub = jax.random.split(key)
+        case, n = self.case, rows.shape[0]
+        shape = (case.batch, case.latent_dim)
+        key, sub, aside = jax.random.split(key, 3)
+        drawn = jax.random.normal(aside, (n, *shape)) if self.form.ahead else jnp.zeros((n, 0))
 
         def one(state: Any, inputs: Any) -> Any:
-            row, i = inputs
+            row, i, drawn = inputs
             x = data[row].astype(jnp.float32) * jnp.float32(1 / 255)
             k = jax.random.fold_in(sub, i)
             if case.binarise == "dynamic":
                 k, kb = jax.random.split(k)
                 x = (jax.random.uniform(kb, x.shape) < x).astype(jnp.float32)
-            eps = jax.random.normal(k, (case.batch, case.latent_dim))
-            loss, grads = jax.value_and_grad(loss_fn)(state[0], x, eps, case)
+            eps = drawn if self.form.ahead else jax.random.normal(k, shape)
+            loss, grads = jax.value_and_grad(self._loss)(state[0], x, eps)
             return adam(state, grads), loss
 
-        numbered = (rows, jnp.arange(rows.shape[0]))
-        state, losses = lax.scan(one, state, numbered, unroll=self.unroll)
+        numbered = (rows, jnp.arange(n), drawn)
+        state, losses = lax.scan(one, state, numbered, unroll=self.form.unroll)
         return state, key, losses
 
     def run(self, rows: np.ndarray) -> float:

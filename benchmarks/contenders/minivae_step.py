@@ -29,7 +29,8 @@ def plan_of(case: Case, threads: int | None = None) -> Any:
 class MinivaeStep:
     """`make_step` of one backend, called for a whole block of updates at a time.
 
-    As `minivae-numba:1` it runs on one thread, whatever the others run on.
+    As `minivae-numba:1` it runs on one thread, whatever the others run on; as
+    `minivae-numba:again` it is the same once more, so that A is raced against A.
     """
 
     exact_noise = True  # the reference can replay its noise, so its results are gated exactly
@@ -37,7 +38,7 @@ class MinivaeStep:
     def __init__(
         self, backend: str, option: str = "", threads: int | None = None, tf32: bool = False
     ) -> None:
-        self.threads = int(option) if option else threads
+        self.threads = int(option) if option.isdigit() else threads
         self.K = load_backend(backend, self.threads, tf32=tf32)
 
     def versions(self) -> dict[str, str]:

@@ -10,21 +10,25 @@ import torch
 import torch.nn.functional as F
 
 from ..cases import ADAM_EPS, BETA1, BETA2, LR, Case
+from . import part
 
-ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
-
-
-def bernoulli_nll(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """-log p(x | z) of the whole batch, nats."""
-    return F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
-
-
-def gaussian_nll(mean: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """-log p(x | z) of the whole batch, nats, with variance 1."""
-    return 0.5 * torch.sum((mean - x) ** 2) + 0.5 * math.log(2 * math.pi) * x.numel()
+ACTIVATIONS = {
+    "relu": F.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "softplus": F.softplus,
+    "leaky_relu": F.leaky_relu, "elu": F.elu, "silu": F.silu, "gelu": F.gelu,
+}  # fmt: skip
 
 
-NLLS = {"bernoulli": bernoulli_nll, "gaussian": gaussian_nll}
+def bernoulli(out: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """-log p(x | z) in nats, summed over everything; out: logits."""
+    return F.binary_cross_entropy_with_logits(out, x, reduction="sum")
+
+
+def gaussian(out: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """The same at variance 1; out: means."""
+    return 0.5 * torch.sum((out - x) ** 2) + 0.5 * math.log(2 * math.pi) * x.numel()
+
+
+LIKELIHOODS = {"bernoulli": bernoulli, "gaussian": gaussian}
 
 
 class TorchVae(torch.nn.Module):
@@ -36,7 +40,8 @@ class TorchVae(torch.nn.Module):
         self.layers = torch.nn.ModuleDict(
             {n.replace(".", "_"): torch.nn.Linear(i, o) for n, i, o in case.dense_shapes()}
         )
-        self.act = ACTIVATIONS[case.activation]
+        self.act = part(ACTIVATIONS, case.activation)
+        self.nll = part(LIKELIHOODS, case.likelihood)
 
     def forward(self, x: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
         """Negative ELBO in nats per datum; x (B, D), eps (B, J)."""
@@ -48,7 +53,7 @@ class TorchVae(torch.nn.Module):
         for i in range(depth):
             h = self.act(self.layers[f"decoder_{i}"](h))
         out = self.layers["decoder_out"](h)
-        nll = NLLS[self.case.likelihood](out, x)
+        nll = self.nll(out, x)
         kl = 0.5 * torch.sum(torch.exp(logvar) + mu * mu - 1.0 - logvar)
         return (nll + kl) / x.shape[0]
 

@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from minivae.data.dataset import Dataset
     from minivae.data.download import Progress
+    from minivae.data.load import Row
+
+WIDE = 100  # columns of a terminal, from which the list is a table
 
 
 def register(app: typer.Typer) -> None:
@@ -41,6 +46,7 @@ def data(
 def _list(data_dir: Path | None, json_output: bool) -> None:
     from minivae.data.load import catalogue
     from minivae.data.locate import cache_dir
+    from minivae.data.sniff import FORMS
 
     rows = catalogue(data_dir)
     if json_output:
@@ -48,6 +54,34 @@ def _list(data_dir: Path | None, json_output: bool) -> None:
         print(json.dumps({"datasets": listed, "cache": str(cache_dir())}))
         return
     from rich.console import Console
+
+    # a pipe or file has no width to fold paths at
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    if console.width < WIDE:
+        for row in rows:
+            console.print("\n".join(narrow_entry(row)), highlight=False, markup=False)
+    else:
+        console.print(_table(rows))
+    print("\nminivae data NAME downloads one, minivae train NAME trains on it, and")
+    print(f"minivae train PATH takes your own: a folder of pictures, or a {FORMS} file.")
+
+
+def narrow_entry(row: Row) -> list[str]:
+    """A data set in a few short lines, for a narrow terminal."""
+    parts = {"train": row.train, "valid": row.valid, "test": row.test}
+    counts = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
+    size = "" if row.bytes == 0 else f", {_size(row.bytes)}"
+    where = row.where or "not downloaded"
+    return [
+        row.name,
+        f"  {counts}",
+        f"  {row.features} features{size}",
+        f"  licence: {row.licence}",
+        f"  {where}",
+    ]
+
+
+def _table(rows: list[Row]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -60,11 +94,7 @@ def _list(data_dir: Path | None, json_output: bool) -> None:
         counts = [str(row.train), str(row.valid or "-"), str(row.test), str(row.features)]
         where = row.where or "not downloaded"
         table.add_row(row.name, *counts, _size(row.bytes), row.licence, where)
-    # a pipe or file has no width to fold paths at
-    console = Console() if sys.stdout.isatty() else Console(width=200)
-    console.print(table)
-    print("\nminivae data NAME downloads one, minivae train NAME trains on it, and")
-    print("minivae train PATH takes your own .npy, .npz, idx or idx.gz file.")
+    return table
 
 
 def _download(name: str, data_dir: Path | None, json_output: bool, quiet: bool) -> None:

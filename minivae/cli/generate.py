@@ -58,4 +58,6 @@ def generate(
         save_array(path, x)
     else:
         draw_samples(scene, path, codes, sampler, x, drawn=draw, data=show.data_beside())
-    show.done(path, {"n": n, "sampler": sampler, "seed": seed, "drawn": draw})
+    what = "draws from p(x|z)" if draw else "decoded means E[x|z]; --draw draws from p(x|z)"
+    facts = {"n": n, "sampler": sampler, "seed": seed, "drawn": draw}
+    show.done(path, facts, f"{n} {what}")

@@ -38,7 +38,8 @@ def load_again(
     from minivae.data.arrays import standardised
 
     reading = Reading.from_dict(recorded.get("reading", {}))
-    reading = reading.with_changes(standardise=False, split=split)
+    own = data is None  # other data may lack the labels that the run's had
+    reading = reading.with_changes(standardise=False, split=split, label_needed=own)
     dataset = _find_again(path, train, reading, data, data_dir)
     standard = recorded_standard(recorded)
     return dataset if standard is None else standardised(dataset, standard)
@@ -73,12 +74,13 @@ def load_run_data(
 ) -> Dataset:
     """The data of a run (binarised where they were), or others of their size, which is said."""
     from minivae.data.targets import binarise_fixed
+    from minivae.exports.from_torch import UNKNOWN_SHA256
     from minivae.runs.resume import fingerprint
 
     dataset = load_again(run.path, run.training, run.manifest["data"], data, data_dir)
     check_size(dataset, run)
-    known = run.manifest["data"]["sha256"]  # None of an imported model
-    if known is not None and fingerprint(dataset)["sha256"] != known:
+    known = run.manifest["data"]["sha256"]
+    if known != UNKNOWN_SHA256 and fingerprint(dataset)["sha256"] != known:
         console.warn(f"this {dataset.name} differs from the data that {run.path} was trained on")
     if run.training.binarise == "fixed":
         dataset = binarise_fixed(dataset, run.training.seed)

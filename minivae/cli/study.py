@@ -27,6 +27,9 @@ def study(
     target: str = typer.Argument(None, help="For check: the chapter. For full: the run."),
     answers: Path = typer.Argument(None, help="For check: your file of answers."),
     out: Path = typer.Option(None, "--out", help="Where pictures, or the book, go."),
+    notebook: bool = typer.Option(
+        False, "--notebook", help="Write the chapter as a Jupyter notebook, and do not run it."
+    ),
     data: str = typer.Option(None, "--data", help="digits, mnist or fashion-mnist."),
     data_dir: str = typer.Option(None, "--data-dir", help="Folder with the published files."),
 ) -> None:
@@ -47,6 +50,8 @@ def study(
         print(render(), end="")
     elif what == "full":
         full(target, data_dir, out)
+    elif notebook:
+        write_notebooks(what, out)
     else:
         run_chapters(what, out)
 
@@ -75,6 +80,22 @@ def run_chapters(name: str, out: Path | None) -> None:
         records.append(run(each, folder))
         print()
     print(summary(records))
+
+
+def write_notebooks(name: str, out: Path | None) -> None:
+    """Write one chapter, or all, as notebooks; those that are there already are left alone."""
+    from minivae.cli.options import UsageError
+    from minivae.study.book.notebook import write_notebook
+    from minivae.study.runner import chapter, chapters
+
+    folder = out or Path()
+    for each in chapters() if name == "all" else [chapter(name)]:
+        path = folder / f"{each.path.stem}.ipynb"
+        if path.exists():
+            raise UsageError(f"{path} is there already; move it, or give another folder by --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_notebook(each, path)
+        print(f"Wrote {path}. Open it with: jupyter lab {path}")
 
 
 def build(out: Path | None) -> None:

@@ -27,6 +27,7 @@ LAYERS = {
     "fc4": "decoder.out",
 }
 NAMES = tuple(f"{layer}.{part}" for layer in LAYERS for part in ("weight", "bias"))
+UNKNOWN_SHA256 = 64 * "0"
 IMPORTED = "(imported)"  # in place of a data set's name: a state_dict does not tell
 SAVE = "safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
 
@@ -101,7 +102,7 @@ def facts_of(config: ModelConfig) -> dict[str, Any]:
     """What a run's checkpoint says of itself, as far as a state_dict tells."""
     side = round(config.data_dim**0.5)
     shape = [side, side] if side * side == config.data_dim else None
-    data: dict[str, Any] = {"name": IMPORTED, "sizes": {}, "sha256": None, "shape": shape,
+    data: dict[str, Any] = {"name": IMPORTED, "sizes": {}, "sha256": UNKNOWN_SHA256, "shape": shape,
             "low": 0.0, "median": 0.0, "high": 1.0}  # fmt: skip
     return {
         "model": config.to_dict(),

@@ -14,6 +14,8 @@ from minivae.exports.network import Dense, ExportError, Network, require_exporta
 from minivae.ops.latent import LOGVAR_BOUND
 
 OLDEST_OPSET, OPSET = 13, 17
+# of 1 / (1 - exp(-a)) - 1 / a - 1/2 in odd powers of a: the Bernoulli numbers B_2k / (2k)!
+SERIES = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600)
 IR_VERSION = 8  # of 2021: runtimes of that year on read it
 
 
@@ -75,6 +77,21 @@ def gelu_tanh(graph: Graph, a: str) -> str:
     return str(graph.add("Mul", graph.add("Mul", a, graph.constant(0.5)), phi))
 
 
+def continuous_bernoulli_mean(graph: Graph, a: str) -> str:
+    """1 / (1 - exp(-a)) - 1 / a, and near 0, where both grow, its series          (E54)"""
+    near = graph.add("Less", graph.add("Abs", a), graph.constant(0.5))
+    one = graph.constant(1.0)
+    far = graph.add("Where", near, one, a)
+    rest = graph.add("Sub", one, graph.add("Exp", graph.add("Neg", far)))
+    exact = graph.add("Sub", graph.add("Reciprocal", rest), graph.add("Reciprocal", far))
+    small = graph.add("Where", near, a, graph.constant(0.0))
+    square, series = graph.add("Mul", small, small), graph.constant(SERIES[-1])
+    for coefficient in SERIES[-2::-1]:
+        series = graph.add("Add", graph.add("Mul", series, square), graph.constant(coefficient))
+    close = graph.add("Add", graph.constant(0.5), graph.add("Mul", small, series))
+    return str(graph.add("Where", near, close, exact))
+
+
 def softmax(graph: Graph, a: str) -> str:
     """Over each group of columns by itself."""
     sizes = graph.constant(list(graph.groups))
@@ -108,6 +125,7 @@ LINKS: dict[str, Builder] = {
     "identity": plain("Identity"),
     "sigmoid": plain("Sigmoid"),
     "exp": plain("Exp"),
+    "continuous-bernoulli": continuous_bernoulli_mean,
     "softmax": softmax,
 }
 

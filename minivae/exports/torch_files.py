@@ -27,6 +27,10 @@ LINKS = {
     "identity": "{}",
     "sigmoid": "torch.sigmoid({})",
     "exp": "torch.exp({})",
+    "continuous-bernoulli": (  # torch.distributions' own is off by more than float32's rounding
+        "(lambda a: torch.where(a.abs() < 0.5, 0.5 + a / 12 - a**3 / 720 + a**5 / 30240, "
+        "-1 / torch.expm1(-a) - 1 / a))({})"
+    ),
     "softmax": "torch.cat([part.softmax(1) for part in {}.split(%s, dim=1)], dim=1)",
 }
 SCRIPT = '''"""The model in model.safetensors as a PyTorch module: `from load_model import vae`."""

@@ -41,6 +41,15 @@ def _ticks() -> tuple[float, float]:
     return (user + nice + system + irq + soft) / tick, steal / tick
 
 
+def seconds_of(pid: int) -> float:
+    """Processor time of a process so far; 0 where the system does not say."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 def megahertz() -> float | None:
     """The mean frequency of the cores just now, where the system reports one."""
     try:
@@ -61,9 +70,13 @@ class Watch:
         except (OSError, ValueError):
             self.ticks = None
 
+    def seconds(self) -> float:
+        """Since the start, by the wall's clock."""
+        return time.perf_counter() - self.begin
+
     def report(self, ours: float) -> dict[str, Any]:
         """`ours`: processor seconds of the race itself. `busy` says why it is flagged, or ''."""
-        seconds = max(time.perf_counter() - self.begin, 1e-9)
+        seconds = max(self.seconds(), 1e-9)
         found: dict[str, Any] = {"seconds": round(seconds, 2), "mhz": [self.frequency, megahertz()]}
         if self.ticks is None:
             return {**found, "busy": "", "note": "this system does not say what else ran"}

@@ -20,6 +20,7 @@ import numpy as np
 
 from minivae.racing.contestant import Contestant, Recipe
 from minivae.racing.lane import Block, Lane
+from minivae.racing.load import seconds_of
 from minivae.racing.problem import Problem
 
 HERE = Path(__file__).resolve().parents[2]
@@ -149,12 +150,8 @@ class Apart:
             self.stopped = wanted
 
     def seconds_used(self) -> float:
-        """Processor time of the process so far; 0 where the system does not say."""
-        try:
-            words = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-            return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
-        except (OSError, ValueError, IndexError):
-            return 0.0
+        """Processor time of the process so far."""
+        return seconds_of(self.process.pid)
 
     def close(self) -> None:
         """End the process, and whatever it has started in its group."""

@@ -58,6 +58,12 @@ def _markdown(text: str) -> None:
     display(Markdown(text))  # type: ignore[no-untyped-call]
 
 
+def _html(text: str) -> None:
+    from IPython.display import HTML, display
+
+    display(HTML(text))  # type: ignore[no-untyped-call]
+
+
 def show_source(*functions: Any) -> None:
     """Print the very source of the functions that compute the equations, and where it stands."""
     for function in functions:
@@ -104,15 +110,26 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = 
     """Show a table, numbers to four digits."""
     cells = [[c if isinstance(c, str) else f"{c:.4g}" for c in row] for row in rows]
     if in_notebook():
-        lines = ["| " + " | ".join(row) + " |" for row in [list(headers), *cells]]
-        lines.insert(1, "|" + "---|" * len(headers))
-        _markdown((f"*{caption}*\n\n" if caption else "") + "\n".join(lines))
+        _html(table_html(headers, cells, caption))
         return
     widths = [max(len(row[i]) for row in [list(headers), *cells]) for i in range(len(headers))]
     if caption:
         print(caption)
     for row in [list(headers), *cells]:
         print("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
+
+
+def table_html(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
+    """A table in HTML, in a frame that scrolls where the page is narrower."""
+    said = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    head = "".join(f"<th>{html.escape(word)}</th>" for word in headers)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return (
+        f'<div class="measured-frame"><table class="measured">{said}'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
 
 
 def picture(figure: Any, name: str, caption: str) -> None:
@@ -128,19 +145,15 @@ def picture(figure: Any, name: str, caption: str) -> None:
         if recorder is not None:
             recorder.pictures.append((path, caption))
         return
-    from IPython.display import HTML, display
-
     with tempfile.TemporaryDirectory() as folder_name, styled():
         figure.set_layout_engine("constrained")
         path = Path(folder_name) / "picture.png"
         figure.savefig(path, metadata={"Software": None})
         data = base64.b64encode(path.read_bytes()).decode("ascii")
     text = html.escape(caption)
-    display(  # type: ignore[no-untyped-call]
-        HTML(  # type: ignore[no-untyped-call]
-            f'<figure><img alt="{text}" style="max-width:100%" '
-            f'src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
-        )
+    _html(
+        f'<figure><img alt="{text}" style="max-width:100%" '
+        f'src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
     )
 
 

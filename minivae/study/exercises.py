@@ -1,4 +1,4 @@
-"""The chapters' exercises: what is asked. solutions.py decides; try before you look."""
+"""The chapters' exercises: what is asked. solutions*.py decide; try before you look."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from minivae.study import solutions as s
+from minivae.study import solutions_variational as v
 from minivae.study.solutions import Answer
 
 
@@ -47,26 +48,26 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
         Exercise("gaussian_kl(mu0, cov0, mu1, cov1)", "(E14)", s.gaussian_kl),
     ),
     "regularisation": (
-        Exercise("overlap(mu1, sigma1, mu2, sigma2)", "(E41) on a line", s.overlap),
-        Exercise("rescale(mu, logvar, a)", "(mu, logvar) after stretching by a", s.rescale),
+        Exercise("overlap(mu1, sigma1, mu2, sigma2)", "(E41) on a line", v.overlap),
+        Exercise("rescale(mu, logvar, a)", "(mu, logvar) after stretching by a", v.rescale),
     ),
     "probabilistic-model": (
-        Exercise("posterior_1d(x, w, c)", "(mean, variance)", s.posterior_1d),
-        Exercise("log_marginal_1d(x, w, c)", "log p(x) in nats", s.log_marginal_1d),
+        Exercise("posterior_1d(x, w, c)", "(mean, variance)", v.posterior_1d),
+        Exercise("log_marginal_1d(x, w, c)", "log p(x) in nats", v.log_marginal_1d),
     ),
     "variational-inference": (
-        Exercise("beta_of(c)", "the KL's weight when the error's is one", s.beta_of),
-        Exercise("best_variances(precision)", "(J,)", s.best_variances),
-        Exercise("elbo_from(log_p, q_mu, q_var, post_mu, post_var)", "by (E18)", s.elbo_from),
+        Exercise("beta_of(c)", "the KL's weight when the error's is one", v.beta_of),
+        Exercise("best_variances(precision)", "(J,)", v.best_variances),
+        Exercise("elbo_from(log_p, q_mu, q_var, post_mu, post_var)", "by (E18)", v.elbo_from),
     ),
     "neural-networks": (
         Exercise("reparameterise_gradient(dz, logvar, eps)", "(dmu, dlogvar)",
-                 s.reparameterise_gradient),
-        Exercise("covariance_numbers(latent_dim)", "(full, diagonal)", s.covariance_numbers),
-        Exercise("score_gradient_mu(values, eps, sigma)", "(L, J)", s.score_gradient_mu),
+                 v.reparameterise_gradient),
+        Exercise("covariance_numbers(latent_dim)", "(full, diagonal)", v.covariance_numbers),
+        Exercise("score_gradient_mu(values, eps, sigma)", "(L, J)", v.score_gradient_mu),
     ),
     "takeaways": (
-        Exercise("vae_loss(squared_error, kl, c, data_dim)", "nats", s.vae_loss),
-        Exercise("cheapest(tables, tolerance)", "(model, J)", s.cheapest),
+        Exercise("vae_loss(squared_error, kl, c, data_dim)", "nats", v.vae_loss),
+        Exercise("cheapest(tables, tolerance)", "(model, J)", v.cheapest),
     ),
 }  # fmt: skip

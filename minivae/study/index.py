@@ -106,23 +106,24 @@ def problems(text: str | None = None, root: Path = PACKAGE) -> list[str]:
 
 
 def render() -> str:
-    """The index as Markdown: equations to code, then code to equations."""
-    derived, code = equations(), places()
+    """The index as Markdown: equations to code, then code to equations.
+
+    Only the functions that compute an equation stand here, those that MATHS.md names; others
+    mention a number in passing.
+    """
+    derived = equations()
+    named = {(path, name) for e in derived for name, path in e.named}
     lines = ["# Equations and code", "", "## From equation to code", ""]
-    lines += ["| equation | computed by | also in |", "|---|---|---|"]
+    lines += ["| equation | computed by |", "|---|---|"]
     for e in derived:
-        named = ", ".join(f"`{name}` ({path})" for name, path in e.named)
-        others = [
-            f"`{p.name}` ({p.path}:{p.line})"
-            for p in code
-            if e.number in p.numbers and (p.name, p.path) not in e.named
-        ]
-        lines.append(f"| (E{e.number}) | {named} | {', '.join(others) or '–'} |")
+        functions = ", ".join(f"`{name}` ({path})" for name, path in e.named)
+        lines.append(f"| (E{e.number}) | {functions} |")
     lines += ["", "## From code to equation", "", "| file | function or class | equations |"]
     lines.append("|---|---|---|")
-    for p in code:
-        numbers = ", ".join(f"(E{n})" for n in sorted(p.numbers))
-        lines.append(f"| {p.path}:{p.line} | `{p.name}` | {numbers} |")
+    for p in places():
+        if (p.path, p.name) in named:
+            numbers = ", ".join(f"(E{n})" for n in sorted(p.numbers))
+            lines.append(f"| {p.path}:{p.line} | `{p.name}` | {numbers} |")
     return "\n".join(lines) + "\n"
 
 

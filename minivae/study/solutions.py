@@ -11,13 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from minivae.metrics.regularity import bhattacharyya
-from minivae.models.linear_gaussian import LinearGaussian, log_marginal, posterior
 from minivae.models.pca import principal_axes
 from minivae.ops.dense import dense_backward_input, dense_backward_params
 from minivae.ops.gaussian import gaussian_kl_forward
-from minivae.ops.latent import kl_forward, reparameterise_backward, reparameterise_forward
-from minivae.ops.likelihood import gaussian_nll_forward
+from minivae.ops.latent import kl_forward, reparameterise_forward
+from minivae.study.agree import agree, near
 
 Answer = Callable[..., Any]
 
@@ -27,21 +25,20 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20)
 
 
-def agree(found: Any, expected: Any, hint: str, tolerance: float = 1e-10) -> None:
-    """Raise AssertionError with the hint unless shapes and values agree; NaN never does."""
-    found, expected = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
-    if found.shape != expected.shape:
-        raise AssertionError(f"the shape is {found.shape}, expected {expected.shape}. {hint}")
-    error = np.max(np.abs(found - expected)) if expected.size else 0.0
-    if not error <= tolerance * max(1.0, float(np.max(np.abs(expected)))):
-        raise AssertionError(f"off by up to {error:.3g}. {hint}")
-
-
 def relative_error(f: Answer) -> None:
     x = rng().normal(size=(11, 5)) + 3.0
     y = x + rng().normal(size=(11, 5))
     expected = ((x - y) ** 2).sum() / ((x - x.mean(axis=0)) ** 2).sum()
-    agree(f(x, y), expected, "Divide by the error of the mean picture, not by the sum of squares.")
+    squares = ((x - y) ** 2).sum()
+    mistakes = {
+        "You divide by the sum of squares; the total variance is the mean picture's error.": (
+            squares / (x**2).sum()
+        ),
+        "That is the error itself: divide it by the total variance.": squares,
+        "That is the error per datum: divide by the variance per datum.": squares / len(x),
+        "That is a ratio of lengths: leave the squares, without the root.": np.sqrt(expected),
+    }
+    agree(f(x, y), expected, "Divide by the error of the mean picture.", mistakes=mistakes)
     agree(f(x, x), 0.0, "A perfect reconstruction loses nothing.")
 
 
@@ -53,7 +50,14 @@ def constant_decoder(f: Answer) -> None:
 def pca_projection(f: Answer) -> None:
     x = rng().normal(size=(13, 6)) + 2.0
     mean, axes, _ = principal_axes(x, 3)
-    agree(f(x, mean, axes), (x - mean) @ axes, "Subtract the mean first; axes are columns (D, J).")
+    mistakes = {
+        "The mean is not subtracted.": x @ axes,
+        "That is the projected picture (N, D); the code is one step before it.": (
+            mean + (x - mean) @ axes @ axes.T
+        ),
+    }
+    hint = "Subtract the mean first; axes are columns (D, J)."
+    agree(f(x, mean, axes), (x - mean) @ axes, hint, mistakes=mistakes)
 
 
 def smallest_latent_dim(f: Answer) -> None:
@@ -66,17 +70,30 @@ def whiten(f: Answer) -> None:
     x = rng().normal(size=(50, 4)) * [4, 3, 2, 1]
     mean, axes, values = principal_axes(x, 3)
     white = np.asarray(f((x - mean) @ axes, values[:3]))
-    agree(white.T @ white / 50, np.eye(3), "Eigenvalues are variances: divide by their roots.")
+    mistakes = {
+        "You divide by the eigenvalues; they are variances: divide by their roots.": (
+            np.diag(1 / values[:3])
+        ),
+        "The codes come back as they were: divide each by its standard deviation.": (
+            np.diag(values[:3])
+        ),
+        "You multiply where you should divide.": np.diag(values[:3] ** 2),
+    }
+    hint = "Each code's variance must be one: divide by the eigenvalues' roots."
+    agree(white.T @ white / 50, np.eye(3), hint, mistakes=mistakes)
 
 
 def dense_backward(f: Answer) -> None:
     r = rng()
     dy, x, w = r.normal(size=(5, 3)), r.normal(size=(5, 4)), r.normal(size=(4, 3))
     dw, db = dense_backward_params(dy, x)
-    hints = ("dW sums over the batch.", "db sums over the batch.", "dx goes back through W.")
-    expected = (dw, db, dense_backward_input(dy, w))
-    for found, right, hint in zip(f(dy, x, w), expected, hints, strict=True):
-        agree(found, right, hint)
+    sums = "{} sums over the batch: the mean is taken in the loss, once."
+    dx = dense_backward_input(dy, w)
+    found = f(dy, x, w)
+    mistakes = {sums.format("dW"): dw / 5, "That is dWᵀ: W is (I, O).": dw.T}
+    agree(found[0], dw, "dW = xᵀ dy.", mistakes=mistakes)
+    agree(found[1], db, "db = Σ_b dy.", mistakes={sums.format("db"): db / 5})
+    agree(found[2], dx, "dx = dy Wᵀ: it goes back through W.")
 
 
 def another_basis(f: Answer) -> None:
@@ -84,7 +101,14 @@ def another_basis(f: Answer) -> None:
     encoder, decoder, a = r.normal(size=(6, 3)), r.normal(size=(3, 6)), r.normal(size=(3, 3))
     new = f(encoder, decoder, a)
     agree(new[0] @ new[1], encoder @ decoder, "The product of the two must stay the same.")
-    agree(new[0], encoder @ a, "The encoder is multiplied by A from the right.")
+    either = (encoder @ a, encoder @ np.linalg.inv(a))  # A's inverse makes another basis as well
+    if near(np.asarray(new[0]), either[1], 1e-10):
+        return
+    mistakes = {"That is the basis it was: change it by A.": encoder}
+    hint = (
+        "The encoder is multiplied by A from the right, the decoder by its inverse from the left."
+    )
+    agree(new[0], either[0], hint, mistakes=mistakes)
 
 
 def count_parameters(f: Answer) -> None:
@@ -115,7 +139,17 @@ def fit_gaussian(f: Answer) -> None:
 
 def kl(f: Answer) -> None:
     mu, logvar = rng().normal(size=(4, 3)), rng().normal(size=(4, 3))
-    agree(f(mu, logvar), kl_forward(mu, logvar), "½ (μ² + e^ℓ - 1 - ℓ), not summed.")
+    right = kl_forward(mu, logvar)
+    mistakes = {
+        "It is not summed: one number per datum and dimension.": right.sum(axis=1),
+        "It is not summed: one number per datum and dimension, (B, J).": right.sum(),
+        "The ½ is missing.": 2 * right,
+        "The sign is turned round: a KL is never negative.": -right,
+        "The 1 is missing: at μ = 0, ℓ = 0 it must be 0.": right + 0.5,
+        "e^ℓ is σ²; you took e^{2ℓ}.": 0.5 * (mu**2 + np.exp(2 * logvar) - 1 - logvar),
+        "μ is squared.": right + 0.5 * (mu - mu**2),
+    }
+    agree(f(mu, logvar), right, "½ (μ² + e^ℓ - 1 - ℓ).", mistakes=mistakes)
     tiny = np.full((1, 1), 1e-9)
     ratio = np.asarray(f(0 * tiny, tiny)) / (0.25 * tiny**2)
     agree(ratio, [[1.0]], "At ℓ = 1e-9 it should be ℓ²/4: write exp(ℓ) - 1 as expm1(ℓ).", 1e-3)
@@ -125,7 +159,20 @@ def draw(f: Answer) -> None:
     r = rng()
     mu, logvar, eps = r.normal(size=(4, 3)), r.normal(size=(4, 3)), r.normal(size=(4, 3))
     right = reparameterise_forward(mu, logvar, eps[None])[0]
-    agree(f(mu, logvar, eps), right, "The standard deviation is exp(logvar / 2), not exp(logvar).")
+    sigma = np.exp(logvar / 2)
+    mistakes = {
+        "exp(logvar) is the variance; the standard deviation is exp(logvar / 2).": (
+            mu + np.exp(logvar) * eps
+        ),
+        "logvar itself is no standard deviation: σ = exp(logvar / 2).": mu + logvar * eps,
+        "A minus before ε draws from the same distribution, but (E26) has a plus.": mu
+        - sigma * eps,
+        "ε is not scaled by σ.": mu + eps,
+        "μ is missing.": sigma * eps,
+        "σ = exp(+logvar / 2): you divide by it.": mu + eps / sigma,
+        "ε is missing: that is no draw.": mu + sigma,
+    }
+    agree(f(mu, logvar, eps), right, "z = μ + σ ε with σ = exp(logvar / 2).", mistakes=mistakes)
 
 
 def gaussian_kl(f: Answer) -> None:
@@ -134,88 +181,11 @@ def gaussian_kl(f: Answer) -> None:
     covs = [a @ a.T + np.eye(3) for a in roots]
     mus = r.normal(size=(2, 3))
     expected = gaussian_kl_forward(mus[0], covs[0], mus[1], covs[1])
-    agree(f(mus[0], covs[0], mus[1], covs[1]), expected, "The inverse is that of the second one.")
-
-
-def overlap(f: Answer) -> None:
-    mu1, s1, mu2, s2 = 0.3, 0.7, 1.9, 1.4
-    logs = [np.array([[2 * np.log(s)]]) for s in (s1, s2)]
-    right = bhattacharyya(np.array([[mu1]]), logs[0], np.array([[mu2]]), logs[1])[0]
-    agree(f(mu1, s1, mu2, s2), right, "The mean variance is (σ₁² + σ₂²) / 2.")
-
-
-def rescale(f: Answer) -> None:
-    mu, logvar = rng().normal(size=(5, 2)), rng().normal(size=(5, 2))
-    new_mu, new_logvar = f(mu, logvar, 3.5)
-    agree(new_mu, 3.5 * mu, "Means are multiplied.")
-    agree(new_logvar, logvar + 2 * np.log(3.5), "Variances are multiplied by a².")
-    before = bhattacharyya(mu[:1], logvar[:1], mu[1:2], logvar[1:2])
-    after = bhattacharyya(new_mu[:1], new_logvar[:1], new_mu[1:2], new_logvar[1:2])
-    agree(after, before, "No overlap may change.")
-
-
-def posterior_1d(f: Answer) -> None:
-    model = LinearGaussian(np.array([[1.7]]), np.zeros(1), 0.6)
-    mean, variance = posterior(np.array([[0.9]]), model)
-    found = f(0.9, 1.7, 0.6)
-    agree(found[0], mean[0, 0], "x w / c, times the variance.")
-    agree(found[1], variance[0, 0], "Precisions add: 1 from the prior, w²/c from the datum.")
-
-
-def log_marginal_1d(f: Answer) -> None:
-    model = LinearGaussian(np.array([[1.7]]), np.zeros(1), 0.6)
-    right = log_marginal(np.array([[0.9]]), model)[0]
-    agree(f(0.9, 1.7, 0.6), right, "x is Gaussian with variance w² + c.")
-
-
-def beta_of(f: Answer) -> None:
-    for c in (0.02, 0.5, 3.0):
-        agree(f(c), 2 * c, "Multiply (E20) by 2c.")
-
-
-def best_variances(f: Answer) -> None:
-    a = rng().normal(size=(4, 4))
-    precision = a @ a.T + np.eye(4)
-    hint = "Not the diagonal of the inverse: minimise ½ Σ (P_jj σ_j² - log σ_j²)."
-    agree(f(precision), 1 / np.diag(precision), hint)
-
-
-def elbo_from(f: Answer) -> None:
-    kl_term = gaussian_kl_forward(
-        np.array([0.4]), np.array([[0.3]]), np.array([1.1]), np.array([[0.8]])
-    )
-    agree(f(-2.5, 0.4, 0.3, 1.1, 0.8), -2.5 - kl_term, "log p minus KL(q ‖ posterior).")
-
-
-def reparameterise_gradient(f: Answer) -> None:
-    r = rng()
-    dz, eps, logvar = r.normal(size=(5, 4, 3)), r.normal(size=(5, 4, 3)), r.normal(size=(4, 3))
-    expected = reparameterise_backward(dz, logvar, eps)
-    hints = ("Sum over the draws.", "½ σ times the sum of dz · ε over the draws.")
-    for found, right, hint in zip(f(dz, logvar, eps), expected, hints, strict=True):
-        agree(found, right, hint)
-
-
-def covariance_numbers(f: Answer) -> None:
-    agree(f(20), (210, 20), "A symmetric matrix has J (J + 1) / 2 free entries.")
-    agree(f(1), (1, 1), "In one dimension there is no difference.")
-
-
-def score_gradient_mu(f: Answer) -> None:
-    values, eps, sigma = rng().normal(size=6), rng().normal(size=(6, 2)), np.array([0.5, 2.0])
-    agree(f(values, eps, sigma), values[:, None] * eps / sigma, "F(z) ε / σ, draw by draw.")
-
-
-def vae_loss(f: Answer) -> None:
-    mean, x = rng().normal(size=(1, 1, 7)), rng().normal(size=(1, 7))
-    squares = float(((mean[0] - x) ** 2).sum())
-    nll = gaussian_nll_forward(mean, x, np.log(np.array(0.3)))[0, 0]
-    agree(f(squares, 4.2, 0.3, 7), nll + 4.2, "C · error + KL + (D/2) log(2πc), with C = 1/(2c).")
-
-
-def cheapest(f: Answer) -> None:
-    tables = {2: {"PCA": 3.4, "VAE": 2.1}, 8: {"PCA": 1.5, "VAE": 0.9}, 16: {"PCA": 0.7}}
-    for tolerance, right in ((2.5, ("VAE", 2)), (1.6, ("VAE", 8)), (0.8, ("PCA", 16))):
-        found = tuple(f(tables, tolerance))
-        if found != right:
-            raise AssertionError(f"for a tolerance of {tolerance} it is {right}, not {found}.")
+    turned = gaussian_kl_forward(mus[1], covs[1], mus[0], covs[0])
+    mistakes = {
+        "That is KL(p₁ ‖ p₀): the inverse is that of the second one.": turned,
+        "The ½ is missing.": 2 * expected,
+        "The dimension is not subtracted: between equals it must be 0.": expected + 1.5,
+    }
+    hint = "The inverse is that of the second one."
+    agree(f(mus[0], covs[0], mus[1], covs[1]), expected, hint, mistakes=mistakes)

@@ -205,9 +205,9 @@ def test_every_case_and_contender_is_cold(monkeypatch: pytest.MonkeyPatch, tmp_p
             backend="cupy", peers=(), rule=SHORT, cold=cold, say=lambda text: None, block_steps=2
         )
         step.run([CASE, CASE], options, store=False)
-    assert len(seen) == 8 and seen[4:] == [{}] * 4  # ours and the limit, in two cases
+    assert len(seen) == 12 and seen[6:] == [{}] * 6  # ours, ours again and the limit, in two cases
     folders = [path for extra in seen for path in extra.values()]
-    assert len(set(folders)) == len(folders) == 4 * 5
+    assert len(set(folders)) == len(folders) == 6 * 5
     assert not any(Path(path).exists() for path in folders)  # all gone with the run
 
 

@@ -88,7 +88,9 @@ def test_generate(command, run_copy: Path) -> None:
     assert not np.allclose(made["prior"], made["aggregate"])
     command("generate", run_copy, "-n", 3, "--out", "y.npy")
     np.testing.assert_allclose(np.load("y.npy"), made["prior"][:3], rtol=1e-4, atol=1e-5)
-    command("generate", run_copy, "-n", 3, "--draw", "--out", "z.npy")
+    assert "3 decoded means E[x|z]" in command("generate", run_copy, "-n", 3).out
+    done = command("generate", run_copy, "-n", 3, "--draw", "--out", "z.npy")
+    assert "3 draws from p(x|z)" in done.out
     assert np.abs(np.load("z.npy") - np.load("y.npy")).max() > 0.1
     command("generate", run_copy, "-n", 3, "--seed", 1, "--out", "w.npy")
     assert not np.allclose(np.load("w.npy"), np.load("y.npy"))
@@ -180,7 +182,7 @@ BAD = [
     (("evaluate", "RUN", "--data", "shapes"), "features"),
     (("evaluate", "nowhere"), "nowhere"),
     (("evaluate", "."), "config.json"),
-    (("evaluate",), "run"),
+    (("evaluate",), "issing argument"),
     (("evaluate", __file__), "no checkpoint; give a run directory"),
     (("explain-loss", "."), "no last checkpoint; give the directory of a run"),
     (("generate", "RUN", "-n", "0"), "-n"),
@@ -275,3 +277,12 @@ def test_a_damaged_checkpoint_is_named(command, run_copy: Path) -> None:
         file.write_bytes(file.read_bytes()[:-5])
     done = command("evaluate", run_copy)
     assert done.code == 2 and "damaged" in done.err and done.err.count("\n") == 1
+
+
+def test_the_list_of_data_fits_a_narrow_terminal() -> None:
+    from minivae.cli.data import narrow_entry
+    from minivae.data.load import catalogue
+
+    for row in catalogue():
+        lines = narrow_entry(row._replace(where=None))
+        assert max(map(len, lines)) <= 40 and lines[0] == row.name

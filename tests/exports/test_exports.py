@@ -114,6 +114,19 @@ def test_arrays_by_name(tmp_path: Path) -> None:
 def test_every_part_has_its_counterpart() -> None:
     for form in (onnx_files, torch_files):
         assert set(ACTIVATIONS) <= set(form.ACTIVATIONS)
+        assert {part.link for part in LIKELIHOODS.values()} <= set(form.LINKS)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
+def test_the_continuous_bernoullis_mean_near_and_far_from_a_half(scale, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    config, theta = model_of({"likelihood": "continuous-bernoulli", "hidden": ()})
+    theta = (theta * scale).astype(np.float32)
+    z = rng.normal(size=(50, 3)).astype(np.float32)
+    write_all(tmp_path, onnx_files.onnx_files(network_of(config, theta)))
+    session = runtime.InferenceSession(tmp_path / "decoder.onnx")
+    near(session.run(["mean"], {"z": z})[0], expected(config, theta, np.zeros((1, 9), "f"), z)[2])
 
 
 def test_a_part_without_one_is_refused() -> None:

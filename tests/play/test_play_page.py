@@ -8,7 +8,7 @@ import pytest
 
 from minivae import play
 from minivae.study import index
-from tests.chromium import needs_chromium, open_page
+from tests.chromium import FAINT_TEXT, TOO_WIDE, needs_chromium, open_page
 
 
 @pytest.fixture(scope="module")
@@ -160,29 +160,9 @@ def test_nothing_is_wider_than_the_window_and_all_text_can_be_read(file, tmp_pat
                 page.run(f"setTheme(app, '{'dark' if dark else 'light'}')")
                 assert page.run("document.documentElement.scrollWidth") <= width
                 assert page.run("innerWidth") == width
-                assert page.run(FAINT) == []
+                assert page.run(TOO_WIDE) == []
+                assert page.run(FAINT_TEXT) == []
         assert page.errors == []
-
-
-# Text whose contrast with what lies behind it is below 4.5, as [words, contrast].
-FAINT = """(() => {
-const light = (rgb) => { const [r, g, b] = rgb.match(/[\\d.]+/g).map((v) => v / 255)
-  .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-const behind = (e) => { for (; e; e = e.parentElement) {
-  const c = getComputedStyle(e).backgroundColor;
-  if (c !== 'rgba(0, 0, 0, 0)') return c; } return 'rgb(255, 255, 255)'; };
-const found = [];
-for (const e of document.querySelectorAll('body *')) {
-  const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-  const idle = 'script, noscript, dialog, .off, [hidden], option, :has(> input:disabled)';
-  if (!own || e.closest(idle)) continue;
-  const style = getComputedStyle(e);
-  const [a, b] = [light(e instanceof SVGElement ? style.fill : style.color), light(behind(e))];
-  const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-  if (!(contrast >= 4.5)) found.push([e.textContent.slice(0, 30), contrast]);
-}
-return found; })()"""
 
 
 def test_every_word_names_an_equation_and_a_function_that_computes_it():

@@ -94,3 +94,38 @@ def test_a_file_that_does_not_run_is_said_so(tmp_path):
         mark("takeaways", path)
     with pytest.raises(StudyError, match="No such file"):
         mark("takeaways", tmp_path / "nowhere.py")
+
+
+# What was typed, and a word of the hint that fits it and nothing else.
+TYPED = [
+    ("draw", "mu - np.exp(logvar / 2) * eps", "minus before ε"),
+    ("draw", "mu + np.exp(logvar) * eps", "exp(logvar) is the variance"),
+    ("draw", "mu + eps", "not scaled by σ"),
+    ("draw", "mu + np.sin(logvar) * eps", "off by up to"),
+    ("kl", "mu**2 + np.exp(logvar) - 1 - logvar", "½ is missing"),
+    ("kl", "(0.5 * (mu**2 + np.exp(logvar) - 1 - logvar)).sum(1)", "not summed"),
+    ("kl", "-0.5 * (mu**2 + np.exp(logvar) - 1 - logvar)", "never negative"),
+    ("beta_of", "1 / (2 * c)", "turn it round"),
+    ("rescale", "(a * mu, a**2 * logvar)", "is a logarithm"),
+    ("whiten", "z / eigenvalues", "divide by their roots"),
+    ("encode", "x @ axes", "mean is not subtracted"),
+    ("best_variances", "np.diag(np.linalg.inv(precision))", "posterior's own variances"),
+    ("vae_loss", "squared_error / (2 * c) + kl", "constant (D/2) log(2πc) is missing"),
+    ("reparameterise_gradient", "(dz.sum(0), np.exp(logvar / 2) * (dz * eps).sum(0))", "½ of σ"),
+]
+
+
+@pytest.mark.parametrize(("name", "body", "words"), TYPED, ids=[f"{n}: {w}" for n, _, w in TYPED])
+def test_the_hint_fits_what_was_typed(tmp_path, name, body, words):
+    chapter, exercise = next((c, e) for c, e in CASES if e.name == name)
+    path = tmp_path / "answers.py"
+    path.write_text(answer(exercise, body), encoding="utf-8")
+    result = next(r for r in mark(chapter, path) if r.name == name)
+    assert not result.right and words in result.hint
+
+
+def test_a_basis_changed_by_the_inverse_is_right_too(tmp_path):
+    chapter, exercise = next((c, e) for c, e in CASES if e.name == "another_basis")
+    path = tmp_path / "answers.py"
+    path.write_text(answer(exercise, "(W_e @ np.linalg.inv(A), A @ W_d)"), encoding="utf-8")
+    assert next(r for r in mark(chapter, path) if r.name == "another_basis").right

@@ -35,6 +35,16 @@ def test_check_writes_a_template_and_marks_it(run, tmp_path):
     assert "0 of 2 right" in result.output
 
 
+def test_a_chapter_as_a_notebook_and_nothing_overwritten(run, tmp_path):
+    assert run("regularisation", "--notebook").exit_code == 0
+    path = tmp_path / "06_regularisation.ipynb"
+    assert json.loads(path.read_text(encoding="utf-8"))["nbformat"] == 4
+    path.write_text("mine", encoding="utf-8")
+    again = run("6", "--notebook")
+    assert again.exit_code != 0 and "already" in str(again.exception)
+    assert path.read_text(encoding="utf-8") == "mine"
+
+
 def test_index_is_printed(run):
     assert "| (E46) | `halfway_test`" in run("index").output
 

@@ -1,4 +1,4 @@
-"""The likelihoods: each is a loop over outputs and data, and one row of LIKELIHOODS.
+"""The likelihoods: each is a loop over outputs and data, its ops, and one row of LIKELIHOODS.
 
 A loop turns a decoder's outputs, in place, into their gradients, and leaves what the negative
 log-likelihood is summed from. The ops call it a row at a time, the training step a panel's rows.
@@ -8,44 +8,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numba import types
 
-from minivae_kernels.cpu.compile.by_address import ARRAY, call
-from minivae_kernels.cpu.compile.decorators import entry, inner
-from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, sum_rows
-from minivae_kernels.cpu.gemm.pack import copy
+from minivae_kernels.cpu.compile.decorators import inline
 from minivae_kernels.cpu.ops import vector_math as m
-from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
-from minivae_kernels.cpu.ops.elementwise import Loop
-from minivae_kernels.cpu.threads.barrier import barrier, share
-from minivae_kernels.cpu.threads.count import team_for
-from minivae_kernels.cpu.threads.pool import run
+from minivae_kernels.cpu.ops.likelihood_kernel import Likelihood, loop, nll, nll_gradients
 
 f32 = np.float32
 LOG_2PI = math.log(2 * math.pi)
 
 
-class Likelihood(NamedTuple):
-    """A likelihood of n numbers with a log-scale s (0 where it has none), in nats:
-
-        nll = weight (n (constant + s) + exp(-s) Σ (terms + log factors))
-
-    loop(a, x, terms, factors, scale): outputs a become scale · exp(s) ∂nll/∂a; terms and factors
-    are filled. logarithms: whether there are factors at all; they must lie in [1, 2], since up to
-    64 are multiplied before one logarithm is taken of them.
-    """
-
-    loop: Loop
-    weight: float = 1.0
-    constant: float = 0.0
-    logarithms: bool = False
+LIKELIHOODS: dict[str, Likelihood] = {}
+OPS: list[Callable[..., Any]] = []
 
 
-def _loop(name: str, function: Callable[..., None]) -> Loop:
-    return Loop(name, function, ARRAY, ARRAY, ARRAY, ARRAY, types.float32)
+def add(name: str, likelihood: Likelihood, *ops: Callable[..., Any]) -> None:
+    """Serve a likelihood's ops, and its loop to the training step, under its name."""
+    LIKELIHOODS[name] = likelihood
+    OPS.extend(ops)
 
 
 def _bernoulli(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
@@ -58,7 +40,25 @@ def _bernoulli(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
         a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / u - x[i])
 
 
-BERNOULLI = Likelihood(_loop("bernoulli_loop", _bernoulli), logarithms=True)
+BERNOULLI = Likelihood(loop("bernoulli_loop", _bernoulli), logarithms=True)
+
+
+def bernoulli_nll_forward(logits: Any, x: Any) -> np.ndarray:
+    """Σ_d softplus(logit) - x logit, in nats: (L, B, D) -> (L, B)        (E23)"""
+    return nll("bernoulli_nll_forward", BERNOULLI, logits, x)
+
+
+def bernoulli_nll_grad(dnll: Any, logits: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
+    """nll (L, B) and dlogits (L, B, D) in one pass over the logits       (E23, E24)"""
+    return nll_gradients("bernoulli_nll_grad", BERNOULLI, dnll, logits, x)[:2]
+
+
+def bernoulli_nll_backward(dnll: Any, logits: Any, x: Any) -> np.ndarray:
+    """dlogits = dnll (s(logit) - x)                                      (E24)"""
+    return nll_gradients("bernoulli_nll_backward", BERNOULLI, dnll, logits, x)[1]
+
+
+add("bernoulli", BERNOULLI, bernoulli_nll_forward, bernoulli_nll_backward, bernoulli_nll_grad)
 
 
 def _gaussian(y, x, terms, factors, scale):  # type: ignore[no-untyped-def]
@@ -68,150 +68,130 @@ def _gaussian(y, x, terms, factors, scale):  # type: ignore[no-untyped-def]
         y[i] = scale * r
 
 
-GAUSSIAN = Likelihood(_loop("gaussian_loop", _gaussian), weight=0.5, constant=LOG_2PI)
-
-LIKELIHOODS = {"bernoulli": BERNOULLI, "gaussian": GAUSSIAN}
-
-
-@inner
-def _row_sum(values, v0, lines, out, o0):
-    """The sum of lines x 32 values: lane by lane in float32, then the lanes in float64."""
-    total = 0.0
-    for first in range(0, lines, 64):
-        sum_rows(values, v0 + first * PANEL, min(64, lines - first), out, o0)
-        for i in range(PANEL):
-            total += np.float64(out[o0 + i])
-    return total
-
-
-@inner
-def _row_log(factors, f0, lines, out, o0):
-    """Σ log of lines x 32 factors in [1, 2]: up to 64 are multiplied before a logarithm."""
-    total = 0.0
-    for first in range(0, lines, 64):
-        multiply_rows(factors, f0 + first * PANEL, min(64, lines - first), out, o0)
-        for i in range(PANEL):
-            total += np.float64(m.log(out[o0 + i]))
-    return total
-
-
-@entry
-def likelihood_kernel(member, team, sync, loop, numbers, dnll, out, x, nll, dout, dscale):
-    """Rows of outputs (R, D) against x (B, D), R a multiple of B.
-
-    numbers: weight, constant, whether there are logarithms, the log-scale. dout (R, D) or nothing;
-    dscale[r] is row r's share of the log-scale's gradient.
-    """
-    if not barrier(sync, team):
-        return
-    D = out.shape[1]
-    lines = (D + PANEL - 1) // PANEL
-    terms = np.zeros((lines + 1) * PANEL, dtype=np.float32)
-    factors = np.ones((lines + 1) * PANEL, dtype=np.float32)
-    line = np.empty(D, dtype=np.float32)
-    weight, constant, logarithms, log_scale = numbers
-    precision = np.exp(-log_scale)
-    low, high = share(len(out), member, team)
-    for r in range(low, high):
-        upstream = dnll[r] if len(dnll) > 0 else f32(0)
-        row = dout[r] if len(dout) > 0 else line
-        copy(out[r], row)
-        scale = f32(upstream * precision)
-        call(loop, (row, x[r % len(x)], terms[:D], factors[:D], scale))
-        total = _row_sum(terms, 0, lines, terms, lines * PANEL)
-        if logarithms != 0:
-            total += _row_log(factors, 0, lines, factors, lines * PANEL)
-        total = precision * total
-        nll[r] = f32(weight * (D * (constant + log_scale) + total))
-        dscale[r] = upstream * (weight * (D - total))
-
-
-EMPTY, NO_ROWS = np.zeros(0, dtype=np.float32), np.zeros((0, 0), dtype=np.float32)
-
-
-def _check(op: str, out: Any, x: Any, dnll: Any = None) -> None:
-    matrix(op, "x", x, (None, None))
-    matrix(op, "the decoder's output", out, (None, *np.shape(x)))
-    if dnll is not None:
-        matrix(op, "dnll", dnll, np.shape(out)[:2])
-
-
-def _rows(a: Any) -> np.ndarray:
-    return flat(a).reshape(-1, np.shape(a)[-1]) if np.size(a) else NO_ROWS
-
-
-def _evaluate(
-    likelihood: Likelihood,
-    dnll: Any,
-    out: Any,
-    x: Any,
-    log_scale: Any = 0.0,
-    *,
-    gradient: bool = True,
-) -> tuple[np.ndarray, np.ndarray, Any]:
-    """nll (L, B), the outputs' gradient (L, B, D) where asked for, and the log-scale's ()."""
-    shape = np.shape(out)
-    nll = np.zeros(shape[:2], dtype=np.float32)
-    dout = fresh(shape if gradient else (0, 0))
-    shares = np.zeros(nll.size, dtype=np.float64)
-    if np.size(out):
-        of = likelihood
-        numbers = of.weight, of.constant, float(of.logarithms), float(log_scale)
-        args = flat(dnll), _rows(out), _rows(x), nll.reshape(-1), dout.reshape(-1, shape[-1])
-        run(likelihood_kernel, team_for(8 * np.size(out)), of.loop.address, numbers, *args, shares)
-    return nll, dout, np.float32(shares.sum())
-
-
-def bernoulli_nll_forward(logits: Any, x: Any) -> np.ndarray:
-    """Σ_d softplus(logit) - x logit, in nats: (L, B, D) -> (L, B)        (E23)"""
-    op = "bernoulli_nll_forward"
-    _check(op, logits, x)
-    float32_only(op, logits, x)
-    return _evaluate(BERNOULLI, EMPTY, logits, x, gradient=False)[0]
-
-
-def bernoulli_nll_backward(dnll: Any, logits: Any, x: Any) -> np.ndarray:
-    """dlogits = dnll (s(logit) - x)                                      (E24)"""
-    return bernoulli_nll_grad(dnll, logits, x)[1]
-
-
-def bernoulli_nll_grad(dnll: Any, logits: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
-    """nll (L, B) and dlogits (L, B, D) in one pass over the logits       (E23, E24)"""
-    op = "bernoulli_nll_grad"
-    _check(op, logits, x, dnll)
-    float32_only(op, dnll, logits, x)
-    return _evaluate(BERNOULLI, dnll, logits, x)[:2]
+GAUSSIAN = Likelihood(loop("gaussian_loop", _gaussian), weight=0.5, constant=LOG_2PI)
 
 
 def gaussian_nll_forward(mean: Any, x: Any, logc: Any) -> np.ndarray:
     """½ [D (log 2π + log c) + ‖x - mean‖² / c], in nats                  (E20)"""
-    op = "gaussian_nll_forward"
-    _check(op, mean, x)
-    float32_only(op, mean, x, logc)
-    return _evaluate(GAUSSIAN, EMPTY, mean, x, logc, gradient=False)[0]
-
-
-def gaussian_nll_backward(dnll: Any, mean: Any, x: Any, logc: Any) -> tuple[np.ndarray, Any]:
-    """dmean (L, B, D) and dlogc ()                                       (E21)"""
-    _, dmean, dlogc = gaussian_nll_grad(dnll, mean, x, logc)
-    return dmean, dlogc
+    return nll("gaussian_nll_forward", GAUSSIAN, mean, x, logc)
 
 
 def gaussian_nll_grad(
     dnll: Any, mean: Any, x: Any, logc: Any
 ) -> tuple[np.ndarray, np.ndarray, Any]:
     """nll (L, B), dmean (L, B, D) and dlogc () in one pass               (E20, E21)"""
-    op = "gaussian_nll_grad"
-    _check(op, mean, x, dnll)
-    float32_only(op, dnll, mean, x, logc)
-    return _evaluate(GAUSSIAN, dnll, mean, x, logc)
+    return nll_gradients("gaussian_nll_grad", GAUSSIAN, dnll, mean, x, logc)
 
 
-OPS = (
-    bernoulli_nll_forward,
-    bernoulli_nll_backward,
-    bernoulli_nll_grad,
-    gaussian_nll_forward,
-    gaussian_nll_backward,
-    gaussian_nll_grad,
+def gaussian_nll_backward(dnll: Any, mean: Any, x: Any, logc: Any) -> tuple[np.ndarray, Any]:
+    """dmean (L, B, D) and dlogc ()                                       (E21)"""
+    return nll_gradients("gaussian_nll_backward", GAUSSIAN, dnll, mean, x, logc)[1:]
+
+
+add("gaussian", GAUSSIAN, gaussian_nll_forward, gaussian_nll_backward, gaussian_nll_grad)
+
+
+def _laplace(y, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    for i in range(len(y)):
+        r = y[i] - x[i]
+        terms[i] = m.magnitude(r)
+        side = f32(1) if r > f32(0) else r * f32(0)  # a NaN stays one
+        y[i] = scale * (f32(-1) if r < f32(0) else side)
+
+
+LAPLACE = Likelihood(loop("laplace_loop", _laplace), constant=math.log(2))
+
+
+def laplace_nll_forward(mean: Any, x: Any, logb: Any) -> np.ndarray:
+    """D (log 2 + log b) + Σ_d |x_d - mean_d| / b, in nats                (E53)"""
+    return nll("laplace_nll_forward", LAPLACE, mean, x, logb)
+
+
+def laplace_nll_backward(dnll: Any, mean: Any, x: Any, logb: Any) -> tuple[np.ndarray, Any]:
+    """dmean = dnll sign(mean - x) / b, and dlogb ()                      (E53)"""
+    return nll_gradients("laplace_nll_backward", LAPLACE, dnll, mean, x, logb)[1:]
+
+
+add("laplace", LAPLACE, laplace_nll_forward, laplace_nll_backward)
+
+
+# A(a) = a/2 + a²/24 - a⁴/2880 + … near 0, and its derivative
+A0, A1, A2, A3 = f32(1 / 24), f32(-1 / 2880), f32(1 / 181440), f32(-1 / 9676800)
+
+
+def _continuous_bernoulli(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    for i in range(len(a)):
+        b = a[i]
+        size = m.magnitude(b)
+        near = size < f32(0.5)
+        far = f32(1) if near else size
+        y = b * b if near else f32(0)
+        t = m.exp_negative(-far)
+        rest = f32(1) - t
+        above = m.kept_where_positive(b, b) + m.log(rest / far)
+        around = m.fma(m.fma(m.fma(m.fma(A3, y, A2), y, A1), y, A0), y, f32(0.5) * b)
+        slope = m.fma(m.fma(m.fma(f32(8) * A3, y, f32(6) * A2), y, f32(4) * A1), y, f32(2) * A0)
+        upper, lower = f32(1) / rest - f32(1) / far, f32(1) / far - t / rest
+        mean = upper if b > f32(0) else lower
+        terms[i] = (around if near else above) - x[i] * b
+        a[i] = scale * ((m.fma(slope, b, f32(0.5)) if near else mean) - x[i])
+
+
+CONTINUOUS_BERNOULLI = Likelihood(loop("continuous_bernoulli_loop", _continuous_bernoulli))
+
+
+def continuous_bernoulli_nll_forward(logits: Any, x: Any) -> np.ndarray:
+    """Σ_d A(logit) - x logit with A(a) = log((exp a - 1) / a), in nats   (E54)"""
+    return nll("continuous_bernoulli_nll_forward", CONTINUOUS_BERNOULLI, logits, x)
+
+
+def continuous_bernoulli_nll_backward(dnll: Any, logits: Any, x: Any) -> np.ndarray:
+    """dlogits = dnll (A'(logit) - x)                                     (E54)"""
+    op = "continuous_bernoulli_nll_backward"
+    return nll_gradients(op, CONTINUOUS_BERNOULLI, dnll, logits, x)[1]
+
+
+add(
+    "continuous-bernoulli",
+    CONTINUOUS_BERNOULLI,
+    continuous_bernoulli_nll_forward,
+    continuous_bernoulli_nll_backward,
 )
+
+
+@inline
+def _log_factorial(x):
+    """log x! of a count, by Stirling's series at x + 9, or at x + 1 where that is large."""
+    large = x > f32(15)
+    y = f32(1) if large else x + f32(1)
+    product = y * (y + f32(1)) * (y + f32(2)) * (y + f32(3))
+    product = product * ((y + f32(4)) * (y + f32(5)) * (y + f32(6)) * (y + f32(7)))
+    z = x + (f32(1) if large else f32(9))
+    inverse = f32(1) / z
+    square = inverse * inverse
+    series = m.fma(m.fma(f32(1 / 1260), square, f32(-1 / 360)), square, f32(1 / 12)) * inverse
+    whole = (z - f32(0.5)) * m.log(z) - z + (f32(0.5 * LOG_2PI) + series)
+    return whole - (f32(0) if large else m.log(product))
+
+
+def _poisson(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    for i in range(len(a)):
+        rate = m.exp(a[i])
+        terms[i] = rate - x[i] * a[i] + _log_factorial(x[i])
+        a[i] = scale * (rate - x[i])
+
+
+POISSON = Likelihood(loop("poisson_loop", _poisson))
+
+
+def poisson_nll_forward(lograte: Any, x: Any) -> np.ndarray:
+    """Σ_d exp(lograte) - x lograte + log x!, in nats                     (E55)"""
+    return nll("poisson_nll_forward", POISSON, lograte, x)
+
+
+def poisson_nll_backward(dnll: Any, lograte: Any, x: Any) -> np.ndarray:
+    """dlograte = dnll (exp(lograte) - x)                                 (E55)"""
+    return nll_gradients("poisson_nll_backward", POISSON, dnll, lograte, x)[1]
+
+
+add("poisson", POISSON, poisson_nll_forward, poisson_nll_backward)

@@ -14,6 +14,8 @@ import numpy as np
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.gemm.matmul import NOUGHT
+from minivae_kernels.cpu.ops.likelihood_kernel import sum_lines
 from minivae_kernels.cpu.step.backward import heads_backward, hidden_backward, latent_backward
 from minivae_kernels.cpu.step.batch import prepare
 from minivae_kernels.cpu.step.forward import (
@@ -21,26 +23,28 @@ from minivae_kernels.cpu.step.forward import (
     hidden_forward,
     kl_sums,
     latent_forward,
+    log_scale_of,
     output_forward,
-    total_of,
 )
 from minivae_kernels.cpu.step.records import Loss, Own
 from minivae_kernels.cpu.step.tables import (
     CONSTANT,
     DATA_DIM,
+    DATUM0,
     DEPTH,
     DRAWS,
     FREE_BITS,
     KL,
     KL_J,
+    LATENT_BACKWARD,
     LEARN,
     LEARN_SCALE,
-    LOG_SCALE,
     LOG_SCALE0,
     LOSS,
     NLL,
     SAMPLES,
     UPDATES,
+    WEIGH,
     WEIGHT,
 )
 from minivae_kernels.cpu.step.update import descend, update
@@ -100,15 +104,14 @@ def forward_pass(crew, pieces, firsts, s, own, batches, i):
     log_scale = log_scale_of(s)
     output_forward(crew, pieces, firsts[phase], s, own, batch, math.exp(-log_scale))
     barrier(sync, team)
-    return loss_of(s, own, batch, log_scale, batches.beta[i]), phase
-
-
-@inner
-def log_scale_of(s):
-    """The logarithm of the likelihood's scale, learned or given."""
-    if s.config[LEARN_SCALE] != 0:
-        return np.float64(s.theta[s.config[LOG_SCALE0]])
-    return s.numbers[LOG_SCALE]
+    beta = batches.beta[i]
+    loss = loss_of(s, own, batch, log_scale, beta)
+    if c[WEIGH] != 0:
+        phase += 1
+        by_address(c[WEIGH], crew, pieces, firsts, s, own, batch, phase, beta)
+        barrier(sync, team)
+        loss = weighted_loss(s, own, batch, math.exp(-log_scale), beta)
+    return loss, phase
 
 
 @inner
@@ -118,11 +121,39 @@ def loss_of(s, own, batch, log_scale, beta):
     rows = batch * c[DRAWS]
     size = group_size(rows)
     count = (c[DATA_DIM] + PANEL - 1) // PANEL * ((rows + size - 1) // size)
-    terms = math.exp(-log_scale) * total_of(s.partial, count, own.scratch)
+    terms = math.exp(-log_scale) * sum_lines(s.partial, NOUGHT, count, own.scratch, NOUGHT)
     nll = numbers[WEIGHT] * (rows * c[DATA_DIM] * (numbers[CONSTANT] + log_scale) + terms)
     kl_sums(s, own, batch)
     paid = price(own.kl_sums, batch, numbers[FREE_BITS], beta, own.kl_weight)
     return Loss(nll / rows + beta * paid, nll, terms)
+
+
+@inner
+def by_address(function, crew, pieces, firsts, s, own, batch, phase, number):
+    """One phase of the importance-weighted objective (importance.py)."""
+    sync, member, team = crew
+    call(function, (member, team, sync, pieces, firsts, s, own, batch, phase, number, own.scratch))
+
+
+@inner
+def weighted_loss(s, own, batch, precision, beta):
+    """-mean_b log mean_l w of a batch, from what was kept of each datum    (E61)"""
+    value, nll, terms = datum_sums_of(s, batch)
+    for j in range(len(own.kl_weight)):
+        own.kl_weight[j] = f32(beta / batch)
+    return Loss(value / batch, nll, precision * terms * s.config[DRAWS])
+
+
+@inner
+def datum_sums_of(s, batch):
+    """Σ_b of the three numbers that are kept of a datum."""
+    value, nll, terms = 0.0, 0.0, 0.0
+    for b in range(batch):
+        at = s.config[DATUM0] + 3 * b
+        value += np.float64(s.space[at])
+        nll += np.float64(s.space[at + 1])
+        terms += np.float64(s.space[at + 2])
+    return value, nll, terms
 
 
 @inner
@@ -135,7 +166,11 @@ def backward_pass(crew, pieces, firsts, s, own, batch, phase):
         hidden_backward(crew, pieces, firsts[phase], s, own, layers[k], layers[k - 1])
         barrier(sync, team)
     phase += 1
-    latent_backward(crew, pieces, firsts[phase], s, own, batch)
+    if s.config[LATENT_BACKWARD] != 0:
+        function = s.config[LATENT_BACKWARD]
+        by_address(function, crew, pieces, firsts, s, own, batch, phase, 0.0)
+    else:
+        latent_backward(crew, pieces, firsts[phase], s, own, batch)
     barrier(sync, team)
     if depth > 0:
         phase += 1

@@ -10,40 +10,44 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from minivae.explore.closed import asset
+from minivae.play import page
+from minivae.study.book.fold import folded
+from minivae.study.book.links import script_of_equations
+from minivae.study.book.notebook import write_notebook
 from minivae.study.index import MATHS, render
-from minivae.study.runner import StudyError, chapters
+from minivae.study.runner import Chapter, StudyError, chapters
 
 CONF = """
 project = "minivae: from PCA to the VAE"
 author = "minivae maintainers"
-extensions = ["myst_nb", "minivae.study.mathml"]
+extensions = [
+    "myst_nb",
+    "sphinx_copybutton",
+    "minivae.study.book.formulas",
+    "minivae.study.book.links",
+]
 myst_enable_extensions = ["dollarmath"]
 myst_update_mathjax = False
-html_math_renderer = "mathml"
+html_math_renderer = "outlines"
 nb_execution_mode = "force"
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_ipywidgets_js = {{}}
 nb_number_source_lines = False
+nb_code_prompt_show = "show code"
+nb_code_prompt_hide = "hide code"
 html_theme = {theme!r}
 html_title = project
 html_static_path = ["_static"]
+html_extra_path = ["extra"]
 html_css_files = ["book.css"]
+html_js_files = ["equations.js", "book.js"]
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
 html_show_sourcelink = False
 suppress_warnings = ["myst.header", "myst.xref_missing"]
-"""
-
-CSS = """
-.equation { display: flex; align-items: center; gap: 1rem; margin: 1rem 0; overflow-x: auto; }
-.equation .formula { flex: 1; text-align: center; font-size: 1.12em; }
-.equation .number { color: #555; }
-figure { margin: 1rem 0; }
-figcaption { font-size: 0.9em; color: #555; }
-.cell_output table { font-variant-numeric: tabular-nums; }
-@media print { .sidebar-drawer, .toc-drawer, nav { display: none; } }
 """
 
 FRONT = """# From PCA to the variational autoencoder
@@ -78,7 +82,7 @@ def build_book(out: Path, only: Sequence[str] = ()) -> Path:
 
     Raises StudyError where a tool of the `study` extra is missing or a chapter fails.
     """
-    for module in ("sphinx", "myst_nb", "latex2mathml"):
+    for module in ("sphinx", "myst_nb", "sphinx_copybutton", "latex2mathml", "ziamath"):
         if importlib.util.find_spec(module) is None:
             raise StudyError(f"the book needs {module}: pip install 'minivae[study]'")
     from sphinx.cmd.build import build_main
@@ -115,14 +119,16 @@ QUIET = {
 
 def write_sources(source: Path, only: Sequence[str] = ()) -> None:
     """Lay out what Sphinx reads: the chapters, the mathematics, the index, and its settings."""
-    source.mkdir(parents=True)
+    extra = source / "extra"
+    extra.mkdir(parents=True)
     names = []
     for each in chapters():
         if only and each.name not in only:
             continue
         names.append(each.path.stem)
-        text = each.text.replace("../../MATHS.md", "maths.md")
-        (source / each.path.name).write_text(text, encoding="utf-8")
+        text = folded(each.text.replace("../../MATHS.md", "maths.md"))
+        (source / each.path.name).write_text(with_links(each, text), encoding="utf-8")
+        write_notebook(each, extra / f"{each.path.stem}.ipynb")
     maths = re.sub(r"\[(`\w+`)\]\(([\w/]+\.py)\)", r"\1 in `\2`", MATHS.read_text(encoding="utf-8"))
     (source / "maths.md").write_text(maths, encoding="utf-8")
     (source / "equations.md").write_text(render(), encoding="utf-8")
@@ -131,7 +137,32 @@ def write_sources(source: Path, only: Sequence[str] = ()) -> None:
     theme = "furo" if importlib.util.find_spec("furo") else "alabaster"
     (source / "conf.py").write_text(CONF.format(theme=theme), encoding="utf-8")
     (source / "_static").mkdir()
-    (source / "_static" / "book.css").write_text(CSS, encoding="utf-8")
+    static = source / "_static"
+    for name in ("book.css", "book.js"):
+        (static / name).write_text(asset("minivae.study.book", name), encoding="utf-8")
+    (static / "equations.js").write_text(script_of_equations(), encoding="utf-8")
+    (extra / "play.html").write_text(page(), encoding="utf-8")
+
+
+# What the page of `minivae play` shows for a chapter: words, and the settings of its link.
+LIVING = {
+    "variational-autoencoders": ("a VAE on digits, from its first update", "data=digits"),
+    "regularisation": ("a VAE without KL on a ring; then turn β up", "data=ring&model=no-kl"),
+    "neural-networks": ("one datum's gradients, and a bug to find", "data=digits&bug=draw-half"),
+}
+
+
+def with_links(chapter: Chapter, text: str) -> str:
+    """The chapter with what belongs to it beneath its title: the notebook, the living figure."""
+    links = [
+        f'<a href="{chapter.path.stem}.ipynb" download>Download this chapter as a notebook</a>'
+    ]
+    if chapter.name in LIVING:
+        words, settings = LIVING[chapter.name]
+        links.append(f'<a href="play.html#{settings}">Play with it: {words}</a>')
+    title = f"# {chapter.title}\n"
+    bar = f'\n<div class="chapter-links">{" ".join(links)}</div>\n'
+    return text.replace(title, title + bar, 1)
 
 
 OUTSIDE = re.compile(

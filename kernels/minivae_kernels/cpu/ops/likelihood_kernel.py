@@ -1,0 +1,147 @@
+"""One kernel for all likelihoods: it calls a likelihood's loop row by row, and adds up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+
+from minivae_kernels.cpu.compile.by_address import ARRAY, call
+from minivae_kernels.cpu.compile.decorators import entry, inner
+from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, sum_rows
+from minivae_kernels.cpu.gemm.pack import copy
+from minivae_kernels.cpu.ops import vector_math as m
+from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
+from minivae_kernels.cpu.ops.elementwise import Loop
+from minivae_kernels.cpu.threads.barrier import barrier, share
+from minivae_kernels.cpu.threads.count import team_for
+from minivae_kernels.cpu.threads.pool import run
+
+f32 = np.float32
+
+
+class Likelihood(NamedTuple):
+    """A likelihood of n numbers with a log-scale s (0 where it has none), in nats:
+
+        nll = weight (n (constant + s) + exp(-s) Σ (terms + log factors))
+
+    loop(a, x, terms, factors, scale): outputs a become scale · exp(s) ∂nll/∂a; terms and factors
+    are filled. logarithms: whether there are factors at all; they must lie in [1, 2], since up to
+    64 are multiplied before one logarithm is taken of them.
+    """
+
+    loop: Loop
+    weight: float = 1.0
+    constant: float = 0.0
+    logarithms: bool = False
+
+
+def loop(name: str, function: Callable[..., None]) -> Loop:
+    return Loop(name, function, ARRAY, ARRAY, ARRAY, ARRAY, types.float32)
+
+
+@inner
+def sum_lines(values, v0, lines, out, o0):
+    """The sum of lines x 32 values: lane by lane in float32, then the lanes in float64."""
+    total = 0.0
+    for first in range(0, lines, 64):
+        sum_rows(values, v0 + first * PANEL, min(64, lines - first), out, o0)
+        for i in range(PANEL):
+            total += np.float64(out[o0 + i])
+    return total
+
+
+@inner
+def sum_logarithms(factors, f0, lines, out, o0):
+    """Σ log of lines x 32 factors in [1, 2]: up to 64 are multiplied before a logarithm."""
+    total = 0.0
+    for first in range(0, lines, 64):
+        multiply_rows(factors, f0 + first * PANEL, min(64, lines - first), out, o0)
+        for i in range(PANEL):
+            total += np.float64(m.log(out[o0 + i]))
+    return total
+
+
+@entry
+def likelihood_kernel(member, team, sync, loop, numbers, dnll, out, x, nll, dout, dscale):
+    """Rows of outputs (R, D) against x (B, D), R a multiple of B.
+
+    numbers: weight, constant, whether there are logarithms, the log-scale. dout (R, D) or nothing;
+    dscale[r] is row r's share of the log-scale's gradient.
+    """
+    if not barrier(sync, team):
+        return
+    D = out.shape[1]
+    lines = (D + PANEL - 1) // PANEL
+    terms = np.zeros((lines + 1) * PANEL, dtype=np.float32)
+    factors = np.ones((lines + 1) * PANEL, dtype=np.float32)
+    line = np.empty(D, dtype=np.float32)
+    weight, constant, logarithms, log_scale = numbers
+    precision = np.exp(-log_scale)
+    low, high = share(len(out), member, team)
+    for r in range(low, high):
+        upstream = dnll[r] if len(dnll) > 0 else f32(0)
+        row = dout[r] if len(dout) > 0 else line
+        copy(out[r], row)
+        scale = f32(upstream * precision)
+        call(loop, (row, x[r % len(x)], terms[:D], factors[:D], scale))
+        total = sum_lines(terms, 0, lines, terms, lines * PANEL)
+        if logarithms != 0:
+            total += sum_logarithms(factors, 0, lines, factors, lines * PANEL)
+        total = precision * total
+        nll[r] = f32(weight * (D * (constant + log_scale) + total))
+        dscale[r] = upstream * (weight * (D - total))
+
+
+EMPTY, NO_ROWS = np.zeros(0, dtype=np.float32), np.zeros((0, 0), dtype=np.float32)
+
+
+def _check(op: str, out: Any, x: Any, dnll: Any = None) -> None:
+    matrix(op, "x", x, (None, None))
+    matrix(op, "the decoder's output", out, (None, *np.shape(x)))
+    if dnll is not None:
+        matrix(op, "dnll", dnll, np.shape(out)[:2])
+
+
+def _rows(a: Any) -> np.ndarray:
+    return flat(a).reshape(-1, np.shape(a)[-1]) if np.size(a) else NO_ROWS
+
+
+def nll(op: str, likelihood: Likelihood, out: Any, x: Any, *log_scale: Any) -> np.ndarray:
+    """The op -log p(x | z) of outputs (L, B, D) and data (B, D): (L, B)."""
+    _check(op, out, x)
+    float32_only(op, out, x, *log_scale)
+    return _evaluate(likelihood, EMPTY, out, x, *log_scale, gradient=False)[0]
+
+
+def nll_gradients(
+    op: str, likelihood: Likelihood, dnll: Any, out: Any, x: Any, *log_scale: Any
+) -> tuple[np.ndarray, np.ndarray, Any]:
+    """The same, the outputs' gradient (L, B, D), and the log-scale's () for upstream dnll (L, B)"""
+    _check(op, out, x, dnll)
+    float32_only(op, dnll, out, x, *log_scale)
+    return _evaluate(likelihood, dnll, out, x, *log_scale)
+
+
+def _evaluate(
+    likelihood: Likelihood,
+    dnll: Any,
+    out: Any,
+    x: Any,
+    log_scale: Any = 0.0,
+    *,
+    gradient: bool = True,
+) -> tuple[np.ndarray, np.ndarray, Any]:
+    """nll (L, B), the outputs' gradient (L, B, D) where asked for, and the log-scale's ()."""
+    shape = np.shape(out)
+    nll = np.zeros(shape[:2], dtype=np.float32)
+    dout = fresh(shape if gradient else (0, 0))
+    shares = np.zeros(nll.size, dtype=np.float64)
+    if np.size(out):
+        of = likelihood
+        numbers = of.weight, of.constant, float(of.logarithms), float(log_scale)
+        args = flat(dnll), _rows(out), _rows(x), nll.reshape(-1), dout.reshape(-1, shape[-1])
+        run(likelihood_kernel, team_for(8 * np.size(out)), of.loop.address, numbers, *args, shares)
+    return nll, dout, np.float32(shares.sum())

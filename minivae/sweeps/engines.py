@@ -1,0 +1,87 @@
+"""Who trains a sweep's runs: processes of this machine (joblib), or a Dask cluster.
+
+An engine takes a function and jobs, and hands back (job, result) as each is done. A worker that is
+lost costs its run what came after its last checkpoint: the run is given to another and resumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from minivae.settings import ConfigError
+
+TRIES = 3  # of a run whose worker was lost
+
+Job = tuple[str, list[str]]  # a run's name and its command line
+Outcome = dict[str, Any]
+Work = Callable[[Job], Outcome]
+
+
+def lost(job: Job) -> Outcome:
+    """The outcome of a run whose worker died each time."""
+    return {"name": job[0], "error": f"its worker was lost {TRIES} times"}
+
+
+def run_joblib(work: Work, jobs: Sequence[Job], processes: int) -> Iterator[Outcome]:
+    """By `processes` processes of this machine, as each is done."""
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    waiting, tries = list(jobs), dict.fromkeys((name for name, _ in jobs), 0)
+    while waiting:
+        pool = Parallel(n_jobs=processes, backend="loky", return_as="generator_unordered")
+        try:
+            for outcome in pool(delayed(work)(job) for job in waiting):
+                waiting = [job for job in waiting if job[0] != outcome["name"]]
+                yield outcome
+        except TerminatedWorkerError:  # the whole pool ends with one of its processes
+            for name, _ in waiting[:processes]:
+                tries[name] += 1
+            for job in [job for job in waiting if tries[job[0]] >= TRIES]:
+                waiting.remove(job)
+                yield lost(job)
+
+
+def run_dask(work: Work, jobs: Sequence[Job], address: str) -> Iterator[Outcome]:
+    """By the workers of the Dask scheduler at `address`, as each is done.
+
+    The directory of the runs has to be one that all workers see. Raises ConfigError, one line,
+    where Dask is missing or nobody answers.
+    """
+    try:
+        from distributed import Client, as_completed
+    except ImportError as error:
+        raise ConfigError(
+            f"--engine dask needs Dask ({error}): pip install 'minivae[cluster]'"
+        ) from None
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, ValueError) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(f"--engine dask:{address}: no scheduler answers there ({text})") from None
+    with client:
+        futures = {client.submit(work, job, retries=TRIES - 1, pure=False): job for job in jobs}
+        for future in as_completed(futures):
+            well = future.exception() is None
+            yield future.result() if well else lost(futures[future])
+
+
+def run_here(work: Work, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    """In this process, one after another."""
+    for job in jobs:
+        yield work(job)
+
+
+def choose_engine(
+    engine: str, processes: int
+) -> Callable[[Work, Sequence[Job]], Iterator[Outcome]]:
+    """The engine called "local" or "dask:ADDRESS". Raises ConfigError for another name."""
+    name, _, address = engine.partition(":")
+    if name == "local" and not address:
+        if processes == 1:
+            return run_here
+        return lambda work, jobs: run_joblib(work, jobs, processes)
+    if name == "dask" and address:
+        return lambda work, jobs: run_dask(work, jobs, address)
+    raise ConfigError(f"--engine {engine!r}: choose local, or dask:ADDRESS (dask:tcp://host:8786)")

@@ -1,0 +1,89 @@
+"""Which runs a sweep is made of: axes of settings, their combinations, a name for each."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from minivae.settings import ConfigError, nearest
+
+Axes = Mapping[str, Sequence[str]]
+
+
+class Point(NamedTuple):
+    """One run of a sweep: its settings as typed, its seed, and the name of its directory."""
+
+    settings: tuple[tuple[str, str], ...]
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """ "beta=0.5,latent=10,seed=0": the same settings give the same name."""
+        words = [f"{key}={value}" for key, value in self.settings]
+        return ",".join([*words, f"seed={self.seed}"]).replace("/", "_")
+
+    @property
+    def options(self) -> list[str]:
+        """The run's options for `minivae train`."""
+        pairs = [*self.settings, ("seed", str(self.seed))]
+        return [word for key, value in pairs for word in (f"--{key.replace('_', '-')}", value)]
+
+
+def parse_axes(texts: Iterable[str], known: Iterable[str]) -> dict[str, list[str]]:
+    """The axes of --grid KEY=A,B,C. Raises ConfigError for an unknown key or a missing value."""
+    known = sorted(known)
+    axes: dict[str, list[str]] = {}
+    for text in texts:
+        key, sign, values = text.partition("=")
+        key = key.strip().replace("-", "_")
+        if not sign or not values.strip(" ,"):
+            raise ConfigError(f"--grid {text!r}: write it like --grid beta=0.5,1,2")
+        if key == "seed":
+            raise ConfigError("--grid seed: give the number of seeds by --seeds")
+        if key not in known:
+            raise ConfigError(
+                f"--grid {text!r}: {key!r} is no setting of minivae train{nearest(key, known)}"
+            )
+        if key in axes:
+            raise ConfigError(f"--grid {key}: given twice; put all its values into one list")
+        listed = [value.strip() for value in split_values(values) if value.strip()]
+        axes[key] = list(dict.fromkeys(listed))
+    return axes
+
+
+def split_values(text: str) -> list[str]:
+    """The values of an axis: at semicolons where there are any (--grid hidden="200;400,200")."""
+    return text.split(";") if ";" in text else text.split(",")
+
+
+def points_of(
+    axes: Axes, seeds: int, sample: int | None = None, sample_seed: int = 0
+) -> list[Point]:
+    """Every combination with every seed, seeds last; or `sample` combinations drawn at random.
+
+    A sample is drawn without repetition, the same one for the same axes and `sample_seed`.
+    Raises ConfigError where there are fewer combinations than asked for.
+    """
+    combinations = [
+        tuple(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())
+    ]
+    if sample is not None:
+        if not 1 <= sample <= len(combinations):
+            raise ConfigError(
+                f"--random {sample}: the grid has {len(combinations)} combinations; "
+                f"give 1 to {len(combinations)}"
+            )
+        combinations = random.Random(0).sample(combinations, sample)
+    return [Point(settings, seed) for settings in combinations for seed in range(seeds)]
+
+
+def share(points: Sequence[Point], only: str | None) -> list[Point]:
+    """The K-th of N shares of the runs, for array jobs: --only K/N. Raises ConfigError."""
+    if only is None:
+        return list(points)
+    k, sign, n = only.partition("/")
+    if not (sign and k.isdigit() and n.isdigit() and 1 <= int(k) <= int(n)):
+        raise ConfigError(f"--only {only!r}: write it K/N with 1 <= K <= N, like --only 2/8")
+    return list(points[int(k) - 1 :: int(n)])

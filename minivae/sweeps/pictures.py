@@ -1,0 +1,103 @@
+"""A sweep's pictures: rate against distortion, and the loss along each axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from minivae.plots.style import new_figure, save, styled
+
+Row = dict[str, Any]
+
+
+def number(text: Any) -> float | None:
+    """The value as a number, where it is one."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return None
+
+
+# The settings that move a model along its curve of rate against distortion.
+WEIGHTS = ("beta", "c", "free_bits")
+
+
+def rate_distortion(path: Path, means: Sequence[Row], axes: Sequence[str]) -> Path:
+    """KL (rate) against reconstruction (distortion) of every setting, nats per datum  (E44).
+
+    Settings that differ in nothing but how they weigh the two are joined.
+    """
+    others = [key for key in axes if key not in WEIGHTS]
+    with styled():
+        figure = new_figure(5.2, 3.8)
+        axis = figure.subplots()
+        for key, rows in grouped(means, others).items():
+            rows = sorted(rows, key=lambda row: row["kl"])
+            columns = [[row[name] or 0.0 for row in rows] for name in
+                       ("kl", "reconstruction", "reconstruction_se", "kl_se")]  # fmt: skip
+            line = "o-" if len(others) < len(axes) else "o"
+            axis.errorbar(*columns, fmt=line, lw=1.1, ms=4, label=words_of(others, key) or None)
+            for row in rows:
+                weighed = words_of(axes, [row[k] for k in axes], WEIGHTS) or words_of(others, key)
+                axis.annotate(weighed, (row["kl"], row["reconstruction"]), fontsize=6.5,
+                              xytext=(4, 4), textcoords="offset points")  # fmt: skip
+        axis.margins(x=0.12, y=0.1)
+        axis.set_xlabel("rate: KL, nats per datum")
+        axis.set_ylabel("distortion: reconstruction, nats per datum")
+        if others and len(others) < len(axes):
+            axis.legend(fontsize=7)
+        caption = "Held-out data; bars are standard errors over seeds"
+        return save(figure, path, caption, "Rate and distortion")
+
+
+def words_of(keys: Sequence[str], values: Sequence[Any], only: Sequence[str] = ()) -> str:
+    """ "beta 2, latent 5"."""
+    pairs = zip(keys, values, strict=True)
+    return ", ".join(f"{k} {v}" for k, v in pairs if not only or k in only)
+
+
+def grouped(means: Sequence[Row], keys: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
+    """The rows by their values of these keys."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in means:
+        groups.setdefault(tuple(str(row[key]) for key in keys), []).append(row)
+    return groups
+
+
+def along(path: Path, means: Sequence[Row], axis_name: str, others: Sequence[str]) -> Path:
+    """-ELBO along one axis, a line for each setting of the others."""
+    numeric = all(number(row[axis_name]) is not None for row in means)
+    places = sorted({str(row[axis_name]) for row in means}, key=lambda v: (number(v) or 0.0, v))
+    with styled():
+        figure = new_figure(4.6, 3.2)
+        axis = figure.subplots()
+        for key, rows in grouped(means, others).items():
+            rows = sorted(rows, key=lambda row: places.index(str(row[axis_name])))
+            x = [number(r[axis_name]) if numeric else places.index(str(r[axis_name])) for r in rows]
+            errors = [row["elbo_se"] or 0.0 for row in rows]
+            label = words_of(others, key)
+            axis.errorbar(x, [-row["elbo"] for row in rows], yerr=errors, fmt="o-", lw=1.2, ms=4,
+                          label=label or None)  # fmt: skip
+        if numeric:
+            values = [float(place) for place in places]
+            if min(values) > 0 and max(values) >= 8 * min(values):
+                axis.set_xscale("log")
+        else:
+            axis.set_xticks(range(len(places)), places)
+        axis.set_xlabel(axis_name)
+        axis.set_ylabel("-ELBO on held-out data, nats per datum")
+        if others:
+            axis.legend(fontsize=7)
+        return save(figure, path, "Bars are standard errors over seeds", "Sweep")
+
+
+def draw(folder: Path, means: Sequence[Row], axes: Sequence[str]) -> dict[str, str]:
+    """All pictures that the sweep allows, by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = {"rate-distortion": rate_distortion(folder / "rate-distortion.png", means, axes)}
+    for name in axes:
+        if len({row[name] for row in means}) > 1:
+            others = [other for other in axes if other != name]
+            drawn[f"elbo-{name}"] = along(folder / f"elbo-{name}.png", means, name, others)
+    return {name: str(path) for name, path in drawn.items()}

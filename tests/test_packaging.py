@@ -1,0 +1,86 @@
+"""What is shipped: the wheel and the sdist are built here, and their contents are listed."""
+
+from __future__ import annotations
+
+import os
+import re
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = ROOT / "pyproject.toml"
+pytestmark = pytest.mark.skipif(not PROJECT.exists(), reason="no source tree beside the tests")
+
+IN_WHEEL = {
+    "minivae/__init__.py",
+    "minivae/py.typed",
+    "minivae/MATHS.md",
+    "minivae/explore/page.html",
+    "minivae/study/chapters/01_dimensionality_reduction.md",
+    "minivae_kernels/__init__.py",
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """The names of the files in the wheel and, without the folder at its top, in the sdist."""
+    backend = pytest.importorskip("hatchling.build")
+    folder = tmp_path_factory.mktemp("dist")
+    before = Path.cwd()
+    os.chdir(ROOT)
+    try:
+        wheel = folder / backend.build_wheel(str(folder))
+        sdist = folder / backend.build_sdist(str(folder))
+    finally:
+        os.chdir(before)
+    with zipfile.ZipFile(wheel) as archive:
+        in_wheel = set(archive.namelist())
+    with tarfile.open(sdist) as archive:
+        in_sdist = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    return {"wheel": in_wheel, "sdist": in_sdist}
+
+
+def sources(folder: Path, base: Path) -> set[str]:
+    return {p.relative_to(base).as_posix() for p in folder.rglob("*.py")}
+
+
+def test_the_wheel_has_every_module_and_nothing_else_of_ours(built) -> None:
+    wheel = built["wheel"]
+    ours = sources(ROOT / "minivae", ROOT) | sources(
+        ROOT / "kernels" / "minivae_kernels", ROOT / "kernels"
+    )
+    assert ours | IN_WHEEL <= wheel
+    assert {name.split("/")[0] for name in wheel if ".dist-info" not in name} == {
+        "minivae", "minivae_kernels",
+    }  # fmt: skip
+    assert any(name.endswith(".cu") for name in wheel)
+    strange = [
+        n for n in wheel if re.search(r"(^|/)(tests?|conftest)[/_.]|__pycache__|\.pyc$|\.tmp$", n)
+    ]
+    assert strange == []
+
+
+def test_the_sdist_builds_and_tests_itself(built) -> None:
+    sdist = built["sdist"]
+    for name in ("README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "PKG-INFO"):
+        assert name in sdist
+    assert sources(ROOT / "tests", ROOT) <= sdist
+    assert sources(ROOT / "kernels", ROOT) <= sdist
+    tops = {name.split("/")[0] for name in sdist}
+    assert not tops & {"runs", "study", "dist", ".git", "shared"}
+
+
+def test_every_bound_can_be_tried() -> None:
+    """.ci/lowest.py turns each into a constraint: a name, >=, and a version."""
+    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    for requirement in [*project["dependencies"], *(each for extra in extras for each in extra)]:
+        assert re.fullmatch(r"[\w.-]+(\[[\w,]+\])?>=[\w.]+", requirement), requirement
+
+
+def test_it_says_that_it_is_typed() -> None:
+    assert (ROOT / "minivae" / "py.typed").is_file()
