@@ -46,6 +46,7 @@ def data(
 def _list(data_dir: Path | None, json_output: bool) -> None:
     from minivae.data.load import catalogue
     from minivae.data.locate import cache_dir
+    from minivae.data.sniff import FORMS
 
     rows = catalogue(data_dir)
     if json_output:
@@ -62,7 +63,7 @@ def _list(data_dir: Path | None, json_output: bool) -> None:
     else:
         console.print(_table(rows))
     print("\nminivae data NAME downloads one, minivae train NAME trains on it, and")
-    print("minivae train PATH takes your own .npy, .npz, idx or idx.gz file.")
+    print(f"minivae train PATH takes your own: a folder of pictures, or a {FORMS} file.")
 
 
 def narrow_entry(row: Row) -> list[str]:

@@ -24,6 +24,9 @@ import typer
 from minivae.cli import options
 from minivae.messages import one_line
 
+# Under mpiexec, the process's number; what all processes find wrong, process 0 says.
+RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK")
+
 # In the order in which `minivae --help` lists them.
 COMMANDS = (
     "train",
@@ -186,7 +189,9 @@ def drop_unread() -> None:
 
 
 def complain(text: str) -> None:
-    """Print a line on stderr, where that can be written."""
+    """Print a line on stderr, where that can be written and no other process says the same."""
+    if any(os.environ.get(name, "0") != "0" for name in RANKS):
+        return
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 

@@ -38,7 +38,8 @@ def load_again(
     from minivae.data.arrays import standardised
 
     reading = Reading.from_dict(recorded.get("reading", {}))
-    reading = reading.with_changes(standardise=False, split=split)
+    own = data is None  # other data may lack the labels that the run's had
+    reading = reading.with_changes(standardise=False, split=split, label_needed=own)
     dataset = _find_again(path, train, reading, data, data_dir)
     standard = recorded_standard(recorded)
     return dataset if standard is None else standardised(dataset, standard)

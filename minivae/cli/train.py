@@ -44,6 +44,9 @@ def train(
     checkpoint_every: int = typer.Option(None, help="Epochs between checkpoints."),
     backend: str = typer.Option(None, help=options.BACKENDS),
     threads: int = options.THREADS,
+    shards: int = typer.Option(
+        None, help="Fixed parts of each batch: the same bits on any number of processes (mpiexec)."
+    ),
     tf32: bool = typer.Option(
         None, "--tf32/--no-tf32", help="cupy: round the products' inputs to TF32."
     ),
@@ -71,9 +74,16 @@ def train(
 
     from minivae.cli.console import Console
     from minivae.cli.train_options import TrainOptions
+    from minivae.cli.train_processes import own_threads, serve_request, together
     from minivae.cli.train_run import run_training
     from minivae.cli.train_settings import settle_request
+    from minivae.training.world import is_served
 
-    console = Console(as_json=as_json, quiet=quiet)
-    request = settle_request(TrainOptions.of(given), console)
-    console.result(*run_training(request, console))
+    console = Console(as_json=as_json, quiet=quiet or is_served())
+    asked = TrainOptions.of(given)
+    request = settle_request(asked._replace(settings=own_threads(asked.settings)), console)
+    with together(request) as world:
+        if world is not None and world.rank > 0:
+            serve_request(request, world)
+        else:
+            console.result(*run_training(request, console))

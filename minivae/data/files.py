@@ -160,7 +160,7 @@ def _load_mat(path: Path, reading: Reading) -> Dataset:
 def _load_archive(archive: Archive, reading: Reading) -> Dataset:
     path = archive.path
     reading.refuse(path, "an archive of arrays", "resize", "one_hot")
-    rows, tags = _chosen(archive, reading.label)
+    rows, tags = _chosen(archive, reading)
     parts = {part: archive.read(key) for part, key in rows.items()}
     labels, lost = _read_labels(archive, {p: key for p, key in tags.items() if p in parts})
     dataset = from_arrays(
@@ -177,12 +177,14 @@ def _load_archive(archive: Archive, reading: Reading) -> Dataset:
     return dataset.with_parts(name=str(path), notes=(*dataset.notes, *lost))
 
 
-def _chosen(archive: Archive, label: str | None) -> tuple[dict[str, str], dict[str, str]]:
+def _chosen(archive: Archive, reading: Reading) -> tuple[dict[str, str], dict[str, str]]:
     """The keys of the rows and of the labels, by part; DataError where none fits."""
-    path = archive.path
+    path, label = archive.path, reading.label
     keys = {fold(key): key for key in archive.keys}
     rows = {part: k for part, names in _ROW_KEYS.items() if (k := _first(keys, names))}
     tags = {part: k for part, names in _LABEL_KEYS.items() if (k := _first(keys, names))}
+    if not reading.label_needed and label not in archive.keys:
+        label = None
     if label is not None and label not in archive.keys:
         raise DataError(
             f"{path}: has no array {label!r}{nearest_words(label, archive.keys)}; found "

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minivae.data.errors import DataError
+from minivae.data.reading import MOST_IN_MEMORY
 
 GZIP_MAGIC = b"\x1f\x8b"
 DEFLATE_RATIO = 1100  # deflate cannot expand a byte into more than 1032
@@ -85,6 +86,11 @@ def read_array(
         raise DataError(
             f"{where}: its header promises {size} bytes (shape {shape}) but the file can hold at "
             f"most {max(available, 0)}; it is truncated or not what its name says, fetch it again"
+        )
+    if size > MOST_IN_MEMORY:
+        raise DataError(
+            f"{where}: holds {size / 1e9:.1f} GB (shape {shape}), too much for memory; save the "
+            "array with numpy.save: a .npy is read piece by piece"
         )
     try:
         array = np.empty(math.prod(shape), dtype=dtype)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from minivae.data.errors import DataError
 
 CHANNELS = (1, 3)  # grey, colour
+PASSING = ("split", "label_needed")  # of one reading, not of the data
 # Values that are read into memory whole take at most so many bytes; a larger .npy is streamed.
 MOST_IN_MEMORY = 2 << 30
 
@@ -23,6 +24,7 @@ class Reading:
     one_hot: spread a table's text columns over columns of 0 and 1.
     standardise: train on (x - mean) / deviation of each column.
     split: hold a tenth of the rows out as `test`, where the data have no test part.
+    label_needed: whether data without that label are refused; other data for a run may lack it.
     """
 
     label: str | None = None
@@ -31,6 +33,7 @@ class Reading:
     one_hot: bool = False
     standardise: bool = False
     split: bool = True
+    label_needed: bool = True
 
     def __post_init__(self) -> None:
         if self.shape is not None:
@@ -39,8 +42,8 @@ class Reading:
             object.__setattr__(self, "resize", checked_size("resize", self.resize))
 
     def to_dict(self) -> dict[str, Any]:
-        """What differs from the defaults, as JSON values; `split` is not a run's to choose."""
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "split"}
+        """What differs from the defaults, as JSON values; the last two are not a run's to keep."""
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in PASSING}
         default = asdict(AS_IT_IS)
         return {
             name: list(value) if isinstance(value, tuple) else value

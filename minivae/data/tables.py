@@ -107,9 +107,10 @@ def load_frame(
     frame = frame.rename(columns=str) if named else frame.set_axis(
         [str(j) for j in range(frame.shape[1])], axis=1)  # fmt: skip
     labels = None
-    if reading.label is not None:
-        labels = {"train": _label_column(frame, reading.label, name)}
-        frame = frame.drop(columns=_column(frame, reading.label, name))
+    if reading.label is not None and (reading.label_needed or reading.label in frame.columns):
+        column = _column(frame, reading.label, name)
+        labels = {"train": _label_column(frame[column])}
+        frame = frame.drop(columns=column)
     table = _numbers(frame, reading.one_hot, name)
     return from_arrays(
         table.values,
@@ -182,8 +183,7 @@ def _column(frame: Any, label: str, name: str) -> str:
     )
 
 
-def _label_column(frame: Any, label: str, name: str) -> NDArray[Any]:
-    column = frame[_column(frame, label, name)]
+def _label_column(column: Any) -> NDArray[Any]:
     if column.dtype.kind in "biuf":
         return np.asarray(column)
     return np.array([str(value) for value in column.tolist()], dtype=object)

@@ -12,6 +12,7 @@ from minivae.plots.style import BLUE, GREY, LABEL_COLOURS, new_figure, save, sty
 from minivae.types import Array
 
 MARKS = "os^Dv<>phX"
+MOST_KINDS = 20
 MAX_POINTS = 10_000  # more would only paint over each other
 
 
@@ -47,8 +48,15 @@ def latent_scatter(
 def labelled(
     axes: Any, codes: Array, labels: Array, names: Sequence[str] | None, size: float
 ) -> None:
-    """A colour and a mark per label; short names stand at their medians, long ones in a legend."""
+    """A colour and a mark per label; short names stand at their medians, long ones in a legend.
+
+    Of more than `MOST_KINDS` labels each is a colour of a scale.
+    """
     kinds = [int(kind) for kind in np.unique(labels)]
+    if len(kinds) > MOST_KINDS:  # counts, years; so many names would be a page of their own
+        shown = axes.scatter(*codes.T, s=size, c=labels, cmap="viridis", alpha=0.75, linewidths=0)
+        axes.figure.colorbar(shown, ax=axes, label="label", shrink=0.7, pad=0.01)
+        return
     words = [str(kind) if names is None else names[kind] for kind in kinds]
     short = max(map(len, words)) <= 2
     for i, (kind, word) in enumerate(zip(kinds, words, strict=True)):

@@ -20,6 +20,8 @@ from minivae.settings import (
 BINARISE = ("none", "dynamic", "fixed")
 ORDERS = ("rows", "blocks")
 
+SHARDING = ("numpy", "numba")  # the backends whose ops run on the host
+
 # What may differ when a run is resumed: where its data lie (their sha256 must be the same), where
 # and how long it runs, not what it computes ...
 FREE_ON_RESUME = frozenset(
@@ -55,6 +57,8 @@ class TrainConfig:
         is over; None never stops.
     validation: fraction of the training rows held out, below 1; None for none.
     keep: checkpoints kept besides the best.
+    shards: fixed parts of every batch, a power of two, whose gradients are added in a fixed tree:
+        the same bits for any number of processes under mpiexec. 1 is the fused step.
     checkpoint_every: epochs between checkpoints; checkpoint_seconds: besides, the longest time
         between two inside an epoch.
     """
@@ -82,6 +86,7 @@ class TrainConfig:
     checkpoint_every: int = 1
     checkpoint_seconds: float = 30.0
     optimiser_settings: dict[str, float] = field(default_factory=dict)
+    shards: int = 1
 
     def __post_init__(self) -> None:
         if not isinstance(self.dataset, str) or not self.dataset:
@@ -89,7 +94,7 @@ class TrainConfig:
         OPTIMISERS.require(self.optimiser)
         require_choice("binarise", self.binarise, BINARISE)
         require_choice("order", self.order, ORDERS)
-        for key in ("epochs", "batch_size", "keep", "checkpoint_every"):
+        for key in ("epochs", "batch_size", "keep", "checkpoint_every", "shards"):
             require_int(key, getattr(self, key), 1)
         require_int("seed", self.seed, 0)
         if not isinstance(self.tf32, bool):
@@ -106,6 +111,11 @@ class TrainConfig:
         for key, limit in (("momentum", 1), ("beta1", 1), ("beta2", 1), ("validation", 1)):
             self._below(key, limit)
         self._below("seed", 2**64)
+        if self.shards & (self.shards - 1) or self.batch_size % self.shards:
+            raise ConfigError(
+                f"shards = {self.shards}: must be a power of two that divides the batch of "
+                f"{self.batch_size}"
+            )
         if not isinstance(self.optimiser_settings, dict):
             raise ConfigError(
                 f"optimiser_settings = {shown(self.optimiser_settings)}: must be names with numbers"
@@ -151,4 +161,14 @@ def check_together(model: ModelConfig, config: TrainConfig) -> None:
         raise ConfigError(
             f"binarise = {config.binarise!r}: needs the {able} likelihood, "
             f"not {model.likelihood} (or binarise none)"
+        )
+    if config.shards > 1 and model.free_bits > 0:
+        raise ConfigError(
+            f"free_bits = {model.free_bits:g}: the floor is put under the whole batch's KL, which "
+            "no shard knows by itself; leave free bits or shards out"
+        )
+    if config.shards > 1 and (config.order == "blocks" or config.backend not in SHARDING):
+        raise ConfigError(
+            f"shards = {config.shards}: need data in memory and one of the backends "
+            f"{', '.join(SHARDING)}; leave shards out here"
         )

@@ -22,8 +22,10 @@ from minivae.training.heldout import Split, settle_validation, split_rows
 from minivae.training.memory import check_memory
 from minivae.training.plan import StepPlan, make_plan
 from minivae.training.schedule import Rate, Schedule
+from minivae.training.sharded import ShardedStep
 from minivae.training.step import make_step
 from minivae.training.windowed import step_on
+from minivae.training.world import world_of
 from minivae.types import Array
 
 # A chunk of updates is what one call of the step does, and the longest a stop has to wait: sized
@@ -85,6 +87,10 @@ class Job:
         """The backend's training step, a copy of this state in it; `say` hears of a slower one."""
 
         def make(rows: Array) -> Any:
+            if self.config.shards > 1:
+                shards = self.config.shards
+                return ShardedStep(self.K, self.plan, state.theta, state.moments, rows,
+                                   shards=shards, world=world_of(shards))  # fmt: skip
             return make_step(self.K, self.plan, state.theta, state.moments, rows, say)
 
         return step_on(self.K, self.data.train, make, local=self.config.order == "blocks")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minivae.data.errors import DataError
 from minivae.runs.errors import Diverged, RunError
 from minivae.runs.hints import command_line
 from minivae.runs.metrics_log import with_checksum
@@ -58,6 +59,9 @@ class Trainer:
             reason, message = reason_to_stop
         except Stopped:
             reason, message = "stopped", self._save_for_resume()
+        except DataError as error:  # a file on disk was cut or changed beneath the run
+            self.reporter.finish(f"ended after {self.state.progress.epoch} epochs")
+            raise DataError(f"{error}; stopped {self._save_for_resume()}") from None
         except (RunError, KeyboardInterrupt, SystemExit) as error:
             self.reporter.finish(f"ended after {self.state.progress.epoch} epochs")
             raise error

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from minivae.data import DataError, load
+from minivae.data.load import load_as
+from minivae.data.reading import Reading
 from tests.data.refusals import refused
 
 pandas = pytest.importorskip("pandas")
@@ -58,6 +60,17 @@ def test_text_is_refused_by_name(tmp_path: Path) -> None:
     FRAME.to_csv(tmp_path / "t.csv", index=False)
     refused(load, tmp_path / "t.csv", "'city', 'kind'", "such as", "--label", "--one-hot")
     refused(lambda p: load(p, label="knd"), tmp_path / "t.csv", "'knd'", "did you mean kind?")
+
+
+def test_other_data_for_a_run_may_lack_the_label() -> None:
+    reading = Reading(label="kind", one_hot=True)
+    found = load_as(FRAME.drop(columns="kind"), reading.with_changes(label_needed=False))
+    assert found.columns == ("age", "income", "city=Paris", "city=Rome")
+    with pytest.raises(DataError, match="no column 'kind'"):
+        load_as(FRAME.drop(columns="kind"), reading)
+    assert Reading.from_dict(reading.to_dict()) == reading
+    with pytest.raises(DataError, match="unknown key 'colour'"):
+        Reading.from_dict({"colour": 1})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from minivae_kernels.cpu.gemm.register_tile import make_tile, transpose_block
 
 BLOCK = PANEL * PANEL
 # As NumPy integers: a plain 0 or 32 in a call would be a type of its own, compiled once more.
-NOUGHT, STEP, TWO = np.int64(0), np.int64(PANEL), np.int64(2)
+NOUGHT, ONE, TWO, STEP = np.int64(0), np.int64(1), np.int64(2), np.int64(PANEL)
 DEPTH = 128  # k at a time: 128 x 32 floats, a panel's part of 16 KiB, half the first-level cache
 
 if WIDTH == 16:
@@ -137,7 +137,7 @@ def backward_panel(
         first = k // PANEL
         for q in range((depth + PANEL - 1) // PANEL):
             block = w0 + (first + q) * w_panel + panel * BLOCK
-            transpose_block(w, block, scratch, s0 + q * BLOCK)
+            transpose_block(w, block, STEP, scratch, s0 + q * BLOCK)
         a0 = dy0 + first * dy_panel
         if k == 0 and len(zeros) > 0:
             multiply(

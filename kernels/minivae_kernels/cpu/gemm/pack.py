@@ -15,20 +15,6 @@ def copy(source, target):
 
 
 @inner
-def pack_rows(plain, columns, low, high, packed, p0, stride):
-    """Rows low … high of a row-major matrix into panels; padding is left as it is."""
-    full = columns // PANEL
-    for r in range(low, high):
-        source = r * columns
-        for q in range(full):
-            copy_panel_row(plain, source + q * PANEL, packed, p0 + q * stride + r * PANEL)
-        if full * PANEL < columns:
-            a, b = source + full * PANEL, p0 + full * stride + r * PANEL
-            n = columns - full * PANEL
-            copy(plain[a : a + n], packed[b : b + n])
-
-
-@inner
 def unpack_rows(packed, p0, rows, panel, plain, columns, first):
     """One panel's rows, from p0 on, into a row-major matrix from row `first` on."""
     left = columns - panel * PANEL

@@ -50,7 +50,7 @@ def make_tile(rows: int, columns: int, across: bool) -> Any:
             pb = pointer(context, builder, kinds[3], b_, b0_)
             pc = pointer(context, builder, kinds[5], c_, c0_)
             ps = pointer(context, builder, kinds[7], s_, s0_)
-            step = _stepper(builder, rows, columns, row_step)
+            step = _stepper(builder, rows, columns, const(row_step))
 
             def stretch(qa: Any, qb: Any, count: Any, sums: list[Any]) -> list[Any]:
                 """`count` values of k."""
@@ -102,7 +102,7 @@ def make_live_tile(rows: int, columns: int, across: bool) -> Any:
             pc = pointer(context, builder, kinds[5], c_, c0_)
             ps = pointer(context, builder, kinds[7], s_, s0_)
             pl = pointer(context, builder, kinds[10], live_, live0_)
-            step = _stepper(builder, rows, columns, row_step)
+            step = _stepper(builder, rows, columns, const(row_step))
 
             def term(i: Any, sums: list[Any]) -> list[Any]:
                 k = builder.sext(builder.load(builder.gep(pl, [i])), INT64)
@@ -126,6 +126,39 @@ def make_live_tile(rows: int, columns: int, across: bool) -> Any:
     return tile
 
 
+def make_plain_tile(rows: int, columns: int) -> Any:
+    """The same for an A and a B that lie as they come: A(r, k) and B(k, c) at any distances."""
+
+    @intrinsic
+    def tile(typingctx: Any, a: Any, a0: Any, a_row: Any, a_k: Any, b: Any, b0: Any, b_k: Any,
+             c: Any, c0: Any, s: Any, s0: Any, s_row: Any, depth: Any) -> Any:  # fmt: skip
+        """The tile of C at c0 = the one of S at s0 + `depth` terms."""
+
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            a_, a0_, a_row_, a_k_, b_, b0_, b_k_, c_, c0_, s_, s0_, s_row_, depth_ = args
+            kinds = signature.args
+            pa = pointer(context, builder, kinds[0], a_, a0_)
+            pb = pointer(context, builder, kinds[4], b_, b0_)
+            pc = pointer(context, builder, kinds[7], c_, c0_)
+            ps = pointer(context, builder, kinds[9], s_, s0_)
+            step = _stepper(builder, rows, columns, a_row_)
+
+            def term(k: Any, sums: list[Any]) -> list[Any]:
+                return step(builder.gep(pa, [builder.mul(k, a_k_)]),
+                            builder.gep(pb, [builder.mul(k, b_k_)]), sums)  # fmt: skip
+
+            sums = _load_sums(builder, rows, columns, ps, s_row_)
+            sums = _unrolled(builder, depth_, sums, term)
+            _store_sums(builder, rows, columns, pc, sums)
+            return context.get_dummy_value()
+
+        whole = types.int64
+        return types.void(a, whole, whole, whole, b, whole, whole, c, whole, s, whole, whole,
+                          whole), emit  # fmt: skip
+
+    return tile
+
+
 def _grid(rows: int, columns: int) -> list[tuple[int, int]]:
     """Row and first column of each accumulator."""
     return [(r, column) for r in range(rows) for column in range(0, columns, WIDTH)]
@@ -144,7 +177,7 @@ def _store_sums(builder: Any, rows: int, columns: int, target: Any, sums: list[A
         store_vector(builder, value, builder.gep(target, [const(r * PANEL + column)]))
 
 
-def _stepper(builder: Any, rows: int, columns: int, row_step: int) -> Any:
+def _stepper(builder: Any, rows: int, columns: int, row_step: Any) -> Any:
     """One k: every accumulator gains A(r, k) B(k, c), with A's rows `row_step` floats apart."""
     multiply_add = fma_function(builder)
     vectors = range(0, columns, WIDTH)
@@ -153,7 +186,8 @@ def _stepper(builder: Any, rows: int, columns: int, row_step: int) -> Any:
         right = [load_vector(builder, builder.gep(qb, [const(c)])) for c in vectors]
         out = []
         for r in range(rows):
-            left = splat(builder, builder.load(builder.gep(qa, [const(r * row_step)])))
+            at = builder.gep(qa, [builder.mul(row_step, const(r))])
+            left = splat(builder, builder.load(at))
             for vector in right:
                 out.append(builder.call(multiply_add, (left, vector, sums[len(out)])))
         return out
@@ -178,8 +212,8 @@ def _unrolled(builder: Any, count: Any, sums: list[Any], term: Any) -> list[Any]
 
 
 @intrinsic
-def transpose_block(typingctx: Any, source: Any, s0: Any, target: Any, t0: Any) -> Any:
-    """target[t0 + c·32 + r] = source[s0 + r·32 + c] for a 32 x 32 block, in registers.
+def transpose_block(typingctx: Any, source: Any, s0: Any, s_row: Any, target: Any, t0: Any) -> Any:
+    """target[t0 + c·32 + r] = source[s0 + r·s_row + c] for a 32 x 32 block, in registers.
 
     Squares of WIDTH x WIDTH go through log2(WIDTH) rounds of two-vector shuffles. At 1024 x 784 x
     400 it is 1.7 % of the product it serves (106 of 6246 µs, one Zen 4 core).
@@ -187,15 +221,15 @@ def transpose_block(typingctx: Any, source: Any, s0: Any, target: Any, t0: Any) 
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         ps = pointer(context, builder, signature.args[0], args[0], args[1])
-        pt = pointer(context, builder, signature.args[2], args[2], args[3])
+        pt = pointer(context, builder, signature.args[3], args[3], args[4])
         squares = PANEL // WIDTH
 
         def square(i: Any, _: list[Any]) -> list[Any]:
             row = builder.mul(builder.sdiv(i, const(squares)), const(WIDTH))
             column = builder.mul(builder.srem(i, const(squares)), const(WIDTH))
-            at = builder.gep(ps, [builder.add(builder.mul(row, const(PANEL)), column)])
+            at = builder.gep(ps, [builder.add(builder.mul(row, args[2]), column)])
             to = builder.gep(pt, [builder.add(builder.mul(column, const(PANEL)), row)])
-            rows = [load_vector(builder, builder.gep(at, [const(r * PANEL)]))
+            rows = [load_vector(builder, builder.gep(at, [builder.mul(args[2], const(r))]))
                     for r in range(WIDTH)]  # fmt: skip
             for r, value in enumerate(_transposed(builder, rows)):
                 store_vector(builder, value, builder.gep(to, [const(r * PANEL)]))
@@ -204,7 +238,7 @@ def transpose_block(typingctx: Any, source: Any, s0: Any, target: Any, t0: Any) 
         loop(builder, const(squares * squares), [], square)
         return context.get_dummy_value()
 
-    return types.void(source, types.int64, target, types.int64), emit
+    return types.void(source, types.int64, types.int64, target, types.int64), emit
 
 
 def _transposed(builder: Any, rows: list[Any]) -> list[Any]:

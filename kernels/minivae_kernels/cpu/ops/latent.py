@@ -65,8 +65,10 @@ NOTHING, NO_DRAWS = np.zeros(0, dtype=np.float32), np.zeros((0, 0), dtype=np.flo
 def _shapes(op: str, logvar: Any, **others: Any) -> None:
     shape = np.shape(logvar)
     for name, a in others.items():
-        leading = (None,) if name in ("eps", "dz") else ()
-        matrix(op, name, a, (*leading, *shape))
+        drawn = name in ("eps", "dz")
+        have = np.shape(a)
+        if (have[1:] if drawn else have) != shape:
+            matrix(op, name, a, (None, *shape) if drawn else shape)
     if "dz" in others and np.shape(others["dz"]) != np.shape(others["eps"]):
         raise ValueError(f"{op}: dz {np.shape(others['dz'])} and eps {np.shape(others['eps'])}")
 

@@ -6,7 +6,9 @@ from minivae_kernels.cpu.threads.pool import default_threads
 
 _threads: list[int] = []
 MOST = 1024  # threads; beyond, a number is a slip, and their stacks and scratch fill the memory
-ALONE = 1 << 18  # elements, or 64 multiply-adds: below about 60 µs of work waking a team costs more
+# Elements, or 16 multiply-adds, that one thread does by itself: some 0.3 ms. To wake a team takes
+# 25 µs on a quiet machine, and a scheduler's turn on a busy one.
+ALONE = 1 << 20
 
 
 def set_threads(count: int | None) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae_kernels.cpu.threads.barrier import ABORT, linger, new_sync
+from minivae_kernels.cpu.threads.barrier import ABORT, GENERATION, TAKEN, linger, new_sync
 
 # Turns that a member stays awake after its work, some 0.2 ms: the next call finds it on its core.
 LINGER = 10_000
@@ -44,21 +44,25 @@ class _Member:
         self.thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self.thread.start()
 
-    def post(self, *work: Any) -> None:
-        """Hand it a function and its arguments."""
-        self.work.put(work)
+    def post(self, function: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:
+        """Hand it a function and its arguments -> the slip that it takes when it begins."""
+        slip = [(function, args)]
+        self.work.put(slip)
         self.posted[0] += 1
+        return slip
 
     def _serve(self) -> None:
         for count in itertools.count(1):
-            function, args = self.work.get()
-            error: BaseException | None = None
-            try:
-                function(*args)
-            except BaseException as e:
-                error = e
-            self.done.put(error)
-            del function, args, error
+            slip = self.work.get()
+            with contextlib.suppress(IndexError):  # taken back: the others did it all
+                function, args = slip.pop()
+                error: BaseException | None = None
+                try:
+                    function(*args)
+                except BaseException as e:
+                    error = e
+                self.done.put(error)
+                del function, args, error
             linger(self.posted, count, LINGER)
 
 
@@ -83,7 +87,7 @@ def run(function: Callable[..., Any], threads: int, *args: Any) -> None:
     No member is tied to a core: one that wakes from a barrier is put where there is room.
     """
     if threads == 1:
-        function(0, 1, new_sync(1), *args)
+        function(0, 1, _sync_for_one(), *args)
         return
     with _lock:
         if not _members:
@@ -94,22 +98,48 @@ def run(function: Callable[..., Any], threads: int, *args: Any) -> None:
             _together(function, threads, args)
 
 
+class _Kept(threading.local):
+    """What a calling thread uses over and over: to make it anew costs 1 µs."""
+
+    def __init__(self) -> None:
+        self.sync = new_sync(1)
+
+
+_kept = _Kept()
+
+
+def _sync_for_one() -> np.ndarray:
+    """The words of a team of one, as if new."""
+    sync = _kept.sync
+    sync[GENERATION] = sync[TAKEN] = 0
+    return sync
+
+
 def _together(function: Callable[..., Any], threads: int, args: tuple[Any, ...]) -> None:
     sync, team = new_sync(threads), _members[: threads - 1]
-    started: list[_Member] = []
+    slips: list[list[Any]] = []
     finished = False
     try:
         for number, member in enumerate(team, start=1):
-            started.append(member)
-            member.post(function, (number, threads, sync, *args))
+            slips.append(member.post(function, (number, threads, sync, *args)))
         function(0, threads, sync, *args)
         finished = True
     finally:
         if not finished:  # an interrupt before all had begun: let the others go
             sync[ABORT] = 1
-        errors = [e for e in (member.done.get() for member in started) if e is not None]
+        begun = [member for member, slip in zip(team, slips, strict=False) if not _took(slip)]
+        errors = [e for e in (member.done.get() for member in begun) if e is not None]
     if errors:
         raise errors[0]
+
+
+def _took(slip: list[Any]) -> bool:
+    """Whether the work could be taken back: its member has not begun, and nothing waits for it."""
+    try:
+        slip.pop()
+    except IndexError:
+        return False
+    return True
 
 
 _controllers: dict[int, Any] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import Any
 
@@ -19,15 +20,43 @@ RELU = ACTIVATIONS["relu"]
 
 
 def test_errors_in_a_member_reach_the_caller() -> None:
+    meet = threading.Barrier(2, timeout=60)
+
     def fail(member: int, team: int, sync: Any) -> None:
+        meet.wait()
         if member == 1:
             raise KeyError("here")
 
     with pytest.raises(KeyError, match="here"):
         pool.run(fail, 2)
+
+
+def test_all_members_that_are_waited_for_take_part() -> None:
+    meet = threading.Barrier(4, timeout=60)
     seen: list[int] = []
-    pool.run(lambda member, team, sync: seen.append(member), 4)
+
+    def look(member: int, team: int, sync: Any) -> None:
+        meet.wait()
+        seen.append(member)
+
+    pool.run(look, 4)
     assert sorted(seen) == [0, 1, 2, 3]
+
+
+def test_a_member_that_has_not_begun_is_not_waited_for() -> None:
+    """On a busy machine it may come much later; its work is taken back when all is done."""
+    busy = threading.Event()
+    pool.run(lambda member, team, sync: None, 2)
+    (first, *_) = pool._members
+    first.post(lambda: busy.wait(60), ())  # another program has its core
+    seen: list[int] = []
+    begun = time.monotonic()
+    pool.run(lambda member, team, sync: seen.append(member), 2)
+    assert time.monotonic() - begun < 30
+    busy.set()
+    first.done.get(timeout=60)
+    time.sleep(0.05)
+    assert seen == [0]
 
 
 def test_an_interrupt_before_the_start_lets_all_go(K: Any) -> None:

@@ -1,0 +1,156 @@
+"""Fixed shards: the batch's own gradient, and the same bits for any number of processes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minivae.backend import load_backend
+from minivae.models.config import ModelConfig
+from minivae.models.initialise import initialise
+from minivae.runs.config import TrainConfig, check_together
+from minivae.settings import ConfigError
+from minivae.training.plan import make_plan
+from minivae.training.sharded import ShardedStep
+from minivae.training.step import ReferenceStep
+from minivae.training.world import World
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def problem(dtype=np.float64):
+    model = ModelConfig(11, 3, hidden=(7,), draws=2, beta=0.7)
+    plan = make_plan(model, scale=1 / 255, seed=4, max_batch=13, binarise="dynamic")
+    theta = initialise(model, 0).astype(dtype)
+    data = np.random.default_rng(0).integers(0, 256, (40, 11)).astype(np.uint8)
+    return plan, theta, np.zeros((2, theta.size), dtype), data
+
+
+def run(step):
+    rows = np.random.default_rng(1).integers(0, 40, (5, 13))
+    step(rows, 3, np.full(5, 1e-2), np.full(5, 0.7))
+    return step.state()[0], step.metrics()
+
+
+@pytest.mark.parametrize("shards", [1, 2, 4, 16])  # 16: more shards than data in the batch
+def test_the_shards_add_up_to_the_batch(shards):
+    K = load_backend("numpy")
+    theta, metrics = run(ReferenceStep(K, *problem()))
+    mine, sums = run(ShardedStep(K, *problem(), shards=shards))
+    assert np.abs(mine - theta).max() <= 1e-12
+    for key in ("loss", "nll", "kl", "samples", "updates"):
+        assert sums[key] == pytest.approx(metrics[key], rel=1e-12)
+
+
+def test_a_lost_shard_would_be_seen():
+    class Lossy(ShardedStep):
+        def _shard(self, rows, t, beta, number):
+            share = super()._shard(rows, t, beta, number)
+            return share._replace(grad=0 * share.grad) if number == 1 else share
+
+    K = load_backend("numpy")
+    theta, _ = run(ReferenceStep(K, *problem()))
+    assert not np.abs(run(Lossy(K, *problem(), shards=4))[0] - theta).max() <= 1e-12
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [({"shards": 3}, "power of two"), ({"shards": 64, "batch_size": 96}, "divides the batch"),
+     ({"shards": 0}, "at least 1")],
+)  # fmt: skip
+def test_shards_that_cannot_be(settings, says):
+    with pytest.raises(ConfigError, match=says):
+        TrainConfig(**settings)
+
+
+def test_settings_that_do_not_go_with_shards():
+    with pytest.raises(ConfigError, match="leave free bits or shards out"):
+        check_together(ModelConfig(4, free_bits=0.1), TrainConfig(shards=2))
+    with pytest.raises(ConfigError, match="backends"):
+        check_together(ModelConfig(4), TrainConfig(shards=2, backend="cupy"))
+
+
+def test_a_rank_that_hangs_ends_the_run_by_name():
+    class Silent:
+        rank, size = 0, 2
+
+        def Isend(self, *args, **kwargs):
+            return self
+
+        Irecv = Ibcast = Isend
+
+        def Test(self):
+            return False
+
+    with pytest.raises(RuntimeError, match="rank 1 has not answered rank 0"):
+        World(Silent(), limit=0.05).add(np.zeros(3))
+
+
+def command(processes: int, out: Path, *more: str) -> list[str]:
+    return ["mpiexec", "-n", str(processes), sys.executable, "-m", "minivae", "train", *more,
+            "--no-pictures", "--quiet"]  # fmt: skip
+
+
+def fresh(out: Path, epochs: int = 4) -> list[str]:
+    return ["digits", "--shards", "4", "--epochs", str(epochs), "--hidden", "32", "--backend",
+            "numpy", "--out", str(out)]  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "kernels")])
+    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
+
+
+def digest(out: Path) -> str:
+    return hashlib.sha256((out / "checkpoints" / "last.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def mpi():
+    pytest.importorskip("mpi4py", reason="MPI is not installed (the mpi extra)")
+    if shutil.which("mpiexec") is None:
+        pytest.skip("there is no mpiexec")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mpi")
+def test_any_number_of_processes_and_a_kill_end_in_the_same_bytes(tmp_path):
+    for P in (1, 2, 4):
+        out = tmp_path / str(P)
+        subprocess.run(command(P, out, *fresh(out)), check=True, env=environment(), timeout=120)
+    assert digest(tmp_path / "1") == digest(tmp_path / "2") == digest(tmp_path / "4")
+    cut = tmp_path / "cut"
+    job = subprocess.Popen(command(2, cut, *fresh(cut)), env=environment(),
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (cut / "checkpoints" / "last.json").exists():
+        time.sleep(0.02)
+    ranks = subprocess.run(["pgrep", "-f", f"out {cut}"], capture_output=True, text=True).stdout
+    os.kill(max(int(pid) for pid in ranks.split()), signal.SIGKILL)
+    assert job.wait(timeout=60) != 0
+    resume = command(4, cut, "--resume", str(cut))
+    subprocess.run(resume, check=True, env=environment(), timeout=120)
+    assert digest(cut) == digest(tmp_path / "1")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mpi")
+@pytest.mark.parametrize(("processes", "more"), [(3, ["--shards", "4"]), (2, [])])
+def test_processes_that_do_not_fit_the_shards_are_one_line(tmp_path, processes, more):
+    words = ["digits", "--out", str(tmp_path / "r"), "--epochs", "1", *more]
+    done = subprocess.run(
+        command(processes, tmp_path, *words),
+        env=environment(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1 and "cannot share them out" in errors[0]
+    assert not (tmp_path / "r").exists()
