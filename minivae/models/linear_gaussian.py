@@ -57,7 +57,7 @@ def ppca_solution(x: Array, latent_dim: int, weight: Array | None = None) -> Lin
     """The maximum of the likelihood in closed form (Tipping and Bishop 1999) (E13).
 
     x (N, D); a row of weight w in `weight` (N,) counts as w rows. Raises ValueError where the
-    discarded variance is zero: the likelihood then has no maximum, it grows for ever as c goes to 0.
+    discarded variance is zero: the likelihood then has no maximum, it grows as c goes to 0.
     """
     mean, axes, values = principal_axes(x, latent_dim, weight)
     dims = x.shape[1]
