@@ -44,6 +44,7 @@ COMMANDS = (
     "fsck",
     "info",
     "verify",
+    "check",
     "study",
     "trace",
     "explore",
