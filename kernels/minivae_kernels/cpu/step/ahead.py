@@ -71,7 +71,7 @@ def measurement(activation: str, likelihood: str, dtype: str, binarise: str) -> 
     yield lambda: K[f"{activation}_forward"](one)
     yield lambda: K["normals"](0, 0, 0, [0], 1)
     yield lambda: K["reparameterise_forward"](one, one, one[None])
-    nll = K[f"{likelihood}_nll_forward"]
+    nll = K[f"{likelihood.replace('-', '_')}_nll_forward"]
     scale = (number[0],) * (len(inspect.signature(nll).parameters) - 2)
     yield lambda: nll(one[None], one, *scale)
 

@@ -29,8 +29,13 @@ from minivae_kernels.cpu.step.tables import (
     KL0,
     LATENT_DIM,
     LATENT_PANEL,
+    LEARN_SCALE,
+    LOG_SCALE,
+    LOG_SCALE0,
     LOGARITHMS,
     OUTPUTS,
+    ROW_TERMS,
+    ROW_TERMS0,
     SCORE,
     SIGMA0,
     W0,
@@ -151,6 +156,14 @@ def _draw(mu, sigma, eps, z):
 
 
 @inner
+def log_scale_of(s):
+    """The logarithm of the likelihood's scale, learned or given."""
+    if s.config[LEARN_SCALE] != 0:
+        return np.float64(s.theta[s.config[LOG_SCALE0]])
+    return s.numbers[LOG_SCALE]
+
+
+@inner
 def output_forward(crew, pieces, firsts, s, own, batch, precision):
     """The decoder's output, its negative log-likelihood, and its gradient in the output's place.
 
@@ -192,6 +205,10 @@ def score(s, own, panel, row, count, batch, precision, slot):
     if valid < PANEL:
         factors = scratch[factors0 : factors0 + n]
         _clear_padding(w[y0 : y0 + n], scratch[:n], factors, valid)
+    if c[ROW_TERMS] != 0:
+        at = c[ROW_TERMS0] + panel * (c[Z_PANEL] // PANEL) + row
+        factors = scratch[factors0 : factors0 + n]
+        call(c[ROW_TERMS], (scratch[:n], factors, c[LOGARITHMS], w[at : at + count]))
     sum_rows(scratch, NOUGHT, count, s.partial, slot)
     if c[LOGARITHMS] != 0:
         multiply_rows(scratch, factors0, count, scratch, factors0)

@@ -140,6 +140,11 @@ class Step:
             address_of(train, *kinds)  # first: a helper may be at work on the second half
             kinds = kinds_of_learn(pieces, firsts, shared, owns, batches.constants)
             self.plan.config[tables.LEARN] = address_of(learn, *kinds)
+            if self.plan.config[tables.ROW_WEIGHT0] != 0:
+                from minivae_kernels.cpu.step.importance import addresses
+
+                for word, address in addresses(kinds).items():
+                    self.plan.config[word] = address
         return train
 
     def _constants(self, lr: Any, t: int) -> np.ndarray:

@@ -22,13 +22,15 @@ from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
  DECODES, LAYER_WORDS) = range(16)  # fmt: skip
 
 # Words of the configuration. ACTIVATE, DEACTIVATE, SCORE, DESCEND and LEARN are addresses of
-# functions.
+# functions; so are ROW_TERMS to LATENT_BACKWARD, or 0 where the objective is the plain ELBO.
 (DATA_DIM, LATENT_DIM, DRAWS, DEPTH, ACTIVATE, DEACTIVATE, SCORE, LOGARITHMS, DESCEND, LEARN_SCALE,
  LOG_SCALE0, DYNAMIC, BYTES, EPS0, SIGMA0, KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH,
- LEARN, WORDS) = range(23)  # fmt: skip
+ LEARN, ROW_TERMS, WEIGH, LATENT_BACKWARD, ROW_TERMS0, ROW_WEIGHT0, DATUM0,
+ WORDS) = range(29)  # fmt: skip
 # Numbers of the configuration.
 LOG_SCALE, WEIGHT, CONSTANT, FREE_BITS, DATA_SCALE, NUMBERS = range(6)
-OBJECTIVES = {"elbo": 0}
+ELBO, IMPORTANCE = range(2)
+OBJECTIVES = {"elbo": ELBO, "iwae": IMPORTANCE}
 # Words of the running sums (float64); the sums of each dimension's KL follow.
 UPDATES, SAMPLES, NLL, KL, LOSS, KL_J = range(6)
 
@@ -51,11 +53,13 @@ def build(plan: Any) -> Plan:
     activation = kernel_of(plan, "activation", ACTIVATIONS)
     likelihood = kernel_of(plan, "likelihood", LIKELIHOODS)
     optimiser = kernel_of(plan, "optimiser", OPTIMISERS)
-    kernel_of(plan, "objective", OBJECTIVES)
+    objective = kernel_of(plan, "objective", OBJECTIVES)
     few, many = row_stride(plan.max_batch), row_stride(plan.max_batch * plan.draws)
     stack = _Stack(activation.reads_input)
     latent = _lay_out(stack, plan, few, many)
     log_scale = _log_scale(plan)
+    if objective == IMPORTANCE:
+        latent.update(_rows(stack, plan, many))
     values = {
         **latent,
         DATA_DIM: plan.data_dim,
@@ -145,6 +149,16 @@ def _lay_out(stack: _Stack, plan: Any, few: int, many: int) -> dict[int, int]:
         size = units
     stack.linear("decoder.out", size, plan.data_dim, x, dx, many, in_place=True)
     return {EPS0: eps.start, SIGMA0: sigma.start, KL0: kl.start}
+
+
+def _rows(stack: _Stack, plan: Any, many: int) -> dict[int, int]:
+    """Places for what the importance-weighted objective keeps of each row and each datum."""
+    rows = many // PANEL
+    return {
+        ROW_TERMS0: stack.space.take(panels(plan.data_dim) * rows),
+        ROW_WEIGHT0: stack.space.take(rows),
+        DATUM0: stack.space.take(4 * plan.max_batch),
+    }
 
 
 def _log_scale(plan: Any) -> str | None:

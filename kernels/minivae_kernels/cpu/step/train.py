@@ -23,25 +23,28 @@ from minivae_kernels.cpu.step.forward import (
     hidden_forward,
     kl_sums,
     latent_forward,
+    log_scale_of,
     output_forward,
 )
 from minivae_kernels.cpu.step.records import Loss, Own
 from minivae_kernels.cpu.step.tables import (
     CONSTANT,
     DATA_DIM,
+    DATUM0,
     DEPTH,
     DRAWS,
     FREE_BITS,
     KL,
     KL_J,
+    LATENT_BACKWARD,
     LEARN,
     LEARN_SCALE,
-    LOG_SCALE,
     LOG_SCALE0,
     LOSS,
     NLL,
     SAMPLES,
     UPDATES,
+    WEIGH,
     WEIGHT,
 )
 from minivae_kernels.cpu.step.update import descend, update
@@ -101,15 +104,14 @@ def forward_pass(crew, pieces, firsts, s, own, batches, i):
     log_scale = log_scale_of(s)
     output_forward(crew, pieces, firsts[phase], s, own, batch, math.exp(-log_scale))
     barrier(sync, team)
-    return loss_of(s, own, batch, log_scale, batches.beta[i]), phase
-
-
-@inner
-def log_scale_of(s):
-    """The logarithm of the likelihood's scale, learned or given."""
-    if s.config[LEARN_SCALE] != 0:
-        return np.float64(s.theta[s.config[LOG_SCALE0]])
-    return s.numbers[LOG_SCALE]
+    beta = batches.beta[i]
+    loss = loss_of(s, own, batch, log_scale, beta)
+    if c[WEIGH] != 0:
+        phase += 1
+        by_address(c[WEIGH], crew, pieces, firsts, s, own, batch, phase, beta)
+        barrier(sync, team)
+        loss = weighted_loss(s, own, batch, math.exp(-log_scale), beta)
+    return loss, phase
 
 
 @inner
@@ -127,6 +129,34 @@ def loss_of(s, own, batch, log_scale, beta):
 
 
 @inner
+def by_address(function, crew, pieces, firsts, s, own, batch, phase, number):
+    """One phase of the importance-weighted objective (importance.py)."""
+    sync, member, team = crew
+    call(function, (member, team, sync, pieces, firsts, s, own, batch, phase, number, own.scratch))
+
+
+@inner
+def weighted_loss(s, own, batch, precision, beta):
+    """-mean_b log mean_l w of a batch, from what was kept of each datum    (E61)"""
+    value, nll, terms = datum_sums_of(s, batch)
+    for j in range(len(own.kl_weight)):
+        own.kl_weight[j] = f32(beta / batch)
+    return Loss(value / batch, nll, precision * terms * s.config[DRAWS])
+
+
+@inner
+def datum_sums_of(s, batch):
+    """Σ_b of the three numbers that are kept of a datum."""
+    value, nll, terms = 0.0, 0.0, 0.0
+    for b in range(batch):
+        at = s.config[DATUM0] + 3 * b
+        value += np.float64(s.space[at])
+        nll += np.float64(s.space[at + 1])
+        terms += np.float64(s.space[at + 2])
+    return value, nll, terms
+
+
+@inner
 def backward_pass(crew, pieces, firsts, s, own, batch, phase):
     """The gradients of all activations -> the phases done."""
     sync, _, team = crew
@@ -136,7 +166,11 @@ def backward_pass(crew, pieces, firsts, s, own, batch, phase):
         hidden_backward(crew, pieces, firsts[phase], s, own, layers[k], layers[k - 1])
         barrier(sync, team)
     phase += 1
-    latent_backward(crew, pieces, firsts[phase], s, own, batch)
+    if s.config[LATENT_BACKWARD] != 0:
+        function = s.config[LATENT_BACKWARD]
+        by_address(function, crew, pieces, firsts, s, own, batch, phase, 0.0)
+    else:
+        latent_backward(crew, pieces, firsts[phase], s, own, batch)
     barrier(sync, team)
     if depth > 0:
         phase += 1

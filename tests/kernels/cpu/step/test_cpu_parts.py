@@ -67,6 +67,13 @@ def test_likelihood(K: Any, name: str) -> None:
         assert_alike(K, likelihood=name, c="learned", draws=3)
 
 
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "poisson"])
+@pytest.mark.parametrize("draws", [2, 5])
+def test_importance_weighted(K: Any, likelihood: str, draws: int) -> None:
+    scale = {"c": "learned"} if parts.LIKELIHOODS[likelihood].scale is not None else {}
+    assert_alike(K, objective="iwae", draws=draws, likelihood=likelihood, **scale)
+
+
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_optimiser(K: Any, name: str) -> None:
     assert_alike(K, optimiser=name)

@@ -36,6 +36,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"data_dim": 33, "latent_dim": 1, "hidden": (1, 97, 31), "activation": "tanh"},
         {"binarise": "dynamic"},
     ),
+    "importance-weighted": (
+        {"data_dim": 45, "latent_dim": 35, "hidden": (33,), "activation": "gelu", "draws": 4,
+         "objective": "iwae"},
+        {"binarise": "dynamic"},
+    ),
     "wider than a depth block": ({"data_dim": 301, "latent_dim": 33, "hidden": (261,)}, {}),
 }  # fmt: skip
 

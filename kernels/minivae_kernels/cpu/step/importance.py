@@ -1,0 +1,205 @@
+"""The importance-weighted objective's own parts of a step (E61, E62): rows, weights, latent layer.
+
+They are compiled by themselves and called by address, so that a step without them does not pay.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from minivae_kernels.cpu.compile.by_address import ARRAY, address_of
+from minivae_kernels.cpu.compile.decorators import entry, inner
+from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.ops import vector_math as m
+from minivae_kernels.cpu.ops.latent import LOGVAR_BOUND
+from minivae_kernels.cpu.step.backward import input_gradient
+from minivae_kernels.cpu.step.forward import log_scale_of, z_distance
+from minivae_kernels.cpu.step.tables import (
+    CONSTANT,
+    DATA_DIM,
+    DATUM0,
+    DEPTH,
+    DRAWS,
+    DY0,
+    DY_PANEL,
+    EPS0,
+    LATENT_BACKWARD,
+    LATENT_DIM,
+    LATENT_PANEL,
+    ROW_TERMS,
+    ROW_TERMS0,
+    ROW_WEIGHT0,
+    SIGMA0,
+    WEIGH,
+    WEIGHT,
+    Y0,
+    Z_PANEL,
+)
+from minivae_kernels.cpu.threads.partition import OWN, next_piece
+
+f32 = np.float32
+
+
+def addresses(kinds: list[Any]) -> dict[int, int]:
+    """The functions' addresses by word of the configuration; kinds: the types `learn` takes."""
+    return {
+        ROW_TERMS: address_of(row_terms, ARRAY, ARRAY, types.int64, ARRAY),
+        WEIGH: address_of(weigh, *kinds),
+        LATENT_BACKWARD: address_of(latent_backward, *kinds),
+    }
+
+
+VALUE, NLL, TERMS, DATUM_WORDS = range(4)  # what is kept of each datum
+
+
+@entry
+def row_terms(terms, factors, logarithms, out):
+    """out[r] = Σ (terms + log factors) over the 32 columns of row r."""
+    for r in range(len(out)):
+        t, f = terms[r * PANEL : (r + 1) * PANEL], factors[r * PANEL : (r + 1) * PANEL]
+        total, product = f32(0), f32(1)
+        for i in range(PANEL):
+            total += t[i]
+        if logarithms != 0:
+            for i in range(PANEL):
+                product *= f[i]
+            total += m.log(product)
+        out[r] = total
+
+
+@entry
+def weigh(member, team, sync, pieces, firsts, s, own, batch, phase, beta, constants):
+    """Every draw's weight, every datum's loss, and the output's gradients times the weights."""
+    crew = (sync, member, team)
+    turn, k = next_piece(crew, firsts[phase], OWN)
+    while k >= 0:
+        for b in range(pieces[k, 1], pieces[k, 1] + pieces[k, 2]):
+            weigh_datum(s, b, batch, beta)
+            for draw in range(s.config[DRAWS]):
+                scale_gradient(s, draw * batch + b)
+        turn, k = next_piece(crew, firsts[phase], turn)
+
+
+@inner
+def weigh_datum(s, b, batch, beta):
+    """-log mean w of datum b, and each draw's share of Σ w, in the place of its log w    (E61)"""
+    c, w, draws, weight0 = s.config, s.space, s.config[DRAWS], s.config[ROW_WEIGHT0]
+    log_scale = log_scale_of(s)
+    first, top, nll_sum = 0.0, f32(0), 0.0
+    for draw in range(draws):
+        row = draw * batch + b
+        nll = row_nll(s, row, log_scale)
+        nll_sum += nll
+        log_w = beta * log_ratio(s, b, row) - nll
+        first = log_w if draw == 0 else first
+        w[weight0 + row] = f32(log_w - first)  # a difference keeps its digits in float32
+        top = w[weight0 + row] if w[weight0 + row] > top else top
+    total, terms = 0.0, 0.0
+    for draw in range(draws):
+        total += math.exp(np.float64(w[weight0 + draw * batch + b] - top))
+    for draw in range(draws):
+        row = draw * batch + b
+        share = math.exp(np.float64(w[weight0 + row] - top)) / total
+        w[weight0 + row] = f32(share)
+        terms += share * np.float64(w[c[ROW_TERMS0] + row])
+    datum = c[DATUM0] + b * DATUM_WORDS
+    w[datum + VALUE] = f32(-(first + np.float64(top) + math.log(total / draws)))
+    w[datum + NLL], w[datum + TERMS] = f32(nll_sum), f32(terms)
+
+
+@inner
+def row_nll(s, row, log_scale):
+    """-log p(x | z) of a row; the sum of its terms stays where its first panel's were."""
+    c, w, stride = s.config, s.space, s.config[Z_PANEL] // PANEL
+    terms = 0.0
+    for panel in range((c[DATA_DIM] + PANEL - 1) // PANEL):
+        terms += np.float64(w[c[ROW_TERMS0] + panel * stride + row])
+    w[c[ROW_TERMS0] + row] = f32(terms)
+    known = c[DATA_DIM] * (s.numbers[CONSTANT] + log_scale)
+    return s.numbers[WEIGHT] * (known + math.exp(-log_scale) * terms)
+
+
+@inner
+def log_ratio(s, b, row):
+    """log p(z) - log q(z | x) of a row of datum b: ½ Σ_j ε² + log σ² - z²    (E61)"""
+    c, w = s.config, s.space
+    logvar = s.layers[c[DEPTH] + 1]
+    total = 0.0
+    for j in range(c[LATENT_DIM]):
+        panel, lane = j // PANEL, j % PANEL
+        raw = w[logvar[Y0] + panel * c[LATENT_PANEL] + b * PANEL + lane]
+        at = c[EPS0] + panel * c[Z_PANEL] + row * PANEL + lane
+        e, z = np.float64(w[at]), np.float64(w[at + z_distance(c)])
+        total += e * e + np.float64(min(max(raw, -LOGVAR_BOUND), LOGVAR_BOUND)) - z * z
+    return 0.5 * total
+
+
+@inner
+def scale_gradient(s, row):
+    """The output's gradient of one row, made for a plain mean over draws, times its weight."""
+    c, w = s.config, s.space
+    out = s.layers[2 * c[DEPTH] + 2]
+    times = f32(c[DRAWS]) * w[c[ROW_WEIGHT0] + row]
+    for panel in range((c[DATA_DIM] + PANEL - 1) // PANEL):
+        at = out[DY0] + panel * out[DY_PANEL] + row * PANEL
+        dy = w[at : at + PANEL]
+        for i in range(PANEL):
+            dy[i] = dy[i] * times
+
+
+@entry
+def latent_backward(member, team, sync, pieces, firsts, s, own, batch, phase, _, constants):
+    """From the decoder's first layer to both heads' gradients; own.kl_weight[0] is β / B  (E62)"""
+    crew = (sync, member, team)
+    turn, k = next_piece(crew, firsts[phase], OWN)
+    while k >= 0:
+        latent_rows_backward(s, own, pieces[k, 1], pieces[k, 2], batch)
+        turn, k = next_piece(crew, firsts[phase], turn)
+
+
+@inner
+def latent_rows_backward(s, own, low, count, batch):
+    """The same for `count` rows from `low` on."""
+    c, w, n, price = s.config, s.space, count * PANEL, own.kl_weight[0]
+    mu, logvar, first = s.layers[c[DEPTH]], s.layers[c[DEPTH] + 1], s.layers[c[DEPTH] + 2]
+    for panel in range((c[LATENT_DIM] + PANEL - 1) // PANEL):
+        offset = panel * c[LATENT_PANEL] + low * PANEL
+        m0, v0 = mu[DY0] + offset, logvar[DY0] + offset
+        dmu, dlogvar = w[m0 : m0 + n], w[v0 : v0 + n]
+        for draw in range(c[DRAWS]):
+            row = draw * batch + low
+            dz0 = input_gradient(s, own, first, panel, row, count, s.zeros)
+            e0 = c[EPS0] + panel * c[Z_PANEL] + row * PANEL
+            z0, at = e0 + z_distance(c), c[ROW_WEIGHT0] + row
+            shares = w[at : at + count]
+            collect(w[dz0 : dz0 + n], w[e0 : e0 + n], w[z0 : z0 + n], shares, price, dmu, dlogvar,
+                    draw == 0)  # fmt: skip
+        raw0, sigma0 = logvar[Y0] + offset, c[SIGMA0] + offset
+        valid = min(c[LATENT_DIM] - panel * PANEL, PANEL)
+        own_gradient(w[raw0 : raw0 + n], w[sigma0 : sigma0 + n], price, valid, dmu, dlogvar)
+
+
+@inner
+def collect(dz, eps, z, shares, price, dmu, dlogvar, fresh):
+    """dmu = Σ_l d and dlogvar = Σ_l d ε with d = dz + β/B w z, one draw at a time."""
+    for r in range(len(shares)):
+        pull = price * shares[r]
+        for i in range(r * PANEL, (r + 1) * PANEL):
+            d = dz[i] + pull * z[i]
+            dmu[i] = d if fresh else dmu[i] + d
+            dlogvar[i] = d * eps[i] if fresh else dlogvar[i] + d * eps[i]
+
+
+@inner
+def own_gradient(raw, sigma, price, valid, dmu, dlogvar):
+    """dlogvar σ / 2 - β / 2B, and 0 outside the bound; nothing beyond the last dimension."""
+    for i in range(len(raw)):
+        outside = (raw[i] > LOGVAR_BOUND) | (raw[i] < -LOGVAR_BOUND)
+        inside = dlogvar[i] * (f32(0.5) * sigma[i]) - f32(0.5) * price
+        there = (i & (PANEL - 1)) < valid
+        dlogvar[i] = inside if there and not outside else f32(0)
+        dmu[i] = dmu[i] if there else f32(0)
