@@ -33,12 +33,13 @@ FLAGS = (
 # Text whose contrast with what lies behind it is below 4.5, as [words, contrast]. What cannot be
 # used just now is left out, as the rule for readable pages does (WCAG 2.2, 1.4.3).
 FAINT_TEXT = """(() => {
-const light = (rgb) => { const [r, g, b] = rgb.match(/[\\d.]+/g).map((v) => v / 255)
+const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+const light = (rgb) => { const [r, g, b] = rgb.map((v) => v / 255)
   .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
   return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-const behind = (e) => { for (; e; e = e.parentElement) {
-  const c = getComputedStyle(e).backgroundColor;
-  if (!/, 0\\)$/.test(c)) return c; } return 'rgb(255, 255, 255)'; };
+const over = ([r, g, b, a = 1], below) => [r, g, b].map((v, i) => v * a + below[i] * (1 - a));
+const behind = (e) => e === null ? [255, 255, 255]
+  : over(numbers(getComputedStyle(e).backgroundColor), behind(e.parentElement));
 const idle = 'script, style, noscript, dialog, .off, [hidden], option, math, '
   + ':has(> input:disabled)';
 const found = [];
@@ -48,7 +49,8 @@ for (const e of document.querySelectorAll('body *')) {
   if (!own || e.closest(idle)) continue;
   if (style.visibility === 'hidden' || !e.getClientRects().length) continue;
   const ink = e instanceof SVGElement ? style.fill : style.color;
-  const [a, b] = [light(ink), light(behind(e))];
+  const ground = behind(e);
+  const [a, b] = [light(over(numbers(ink), ground)), light(ground)];
   const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
   if (!(contrast >= 4.5)) found.push([e.textContent.slice(0, 30), contrast]);
 }

@@ -45,5 +45,7 @@ def test_every_chapter_is_a_notebook(chapter, tmp_path):
     nbformat.validate(nbformat.read(path, as_version=4))
     codes = [c for c in notebook_of(chapter)["cells"] if c["cell_type"] == "code"]
     assert len(codes) == len(chapter.cells)
+    written = path.read_text(encoding="utf-8")
+    assert "{admonition}" not in written and "{code-cell}" not in written
     first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]
     assert "".join(first["source"]).startswith(f"# {chapter.title}")

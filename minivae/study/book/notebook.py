@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from minivae.study.runner import CELL, OPTION, Chapter
 
 FRONT = "---\n"
+BOX = re.compile(
+    r"^```\{admonition\} (?P<title>[^\n]*)\n(?P<body>.*?)^```\n", re.DOTALL | re.MULTILINE
+)
 
 
 def notebook_of(chapter: Chapter) -> dict[str, Any]:
@@ -20,10 +24,10 @@ def notebook_of(chapter: Chapter) -> dict[str, Any]:
     cells: list[dict[str, Any]] = []
     end = 0
     for match in CELL.finditer(text):
-        add(cells, "markdown", text[end : match.start()])
+        add(cells, "markdown", quoted(text[end : match.start()]))
         add(cells, "code", OPTION.sub("", match["code"]))
         end = match.end()
-    add(cells, "markdown", text[end:])
+    add(cells, "markdown", quoted(text[end:]))
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return {
         "cells": cells,
@@ -31,6 +35,16 @@ def notebook_of(chapter: Chapter) -> dict[str, Any]:
         "nbformat": 4,
         "nbformat_minor": 5,
     }
+
+
+def quoted(text: str) -> str:
+    """Boxes as quotations: plain Markdown has no other."""
+
+    def quotation(match: re.Match[str]) -> str:
+        lines = [f"**{match['title']}**", "", *match["body"].strip().splitlines()]
+        return "\n".join(f"> {line}".rstrip() for line in lines) + "\n"
+
+    return BOX.sub(quotation, text)
 
 
 def add(cells: list[dict[str, Any]], kind: str, source: str) -> None:
