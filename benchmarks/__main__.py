@@ -81,7 +81,19 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--plot", default="", metavar="FILE.svg")
     p = command("report", "regenerate the README's table from benchmarks/results")
     p.add_argument("--readme", default="README.md")
-    p = command("compare", "two results files, or two commits within one")
+    p = command("card", "everything that only a card can tell, inside a given time")
+    p.add_argument("--seconds", type=float, default=480.0, help="for all stages together")
+    p.add_argument("--out", default="card-results", metavar="DIR")
+    command("card-facts", "what card this is, and the versions")
+    p = command("history", "every result by commit: CSV, a picture, one HTML page")
+    p.add_argument("words", nargs="?", default="", help="only what holds these words")
+    p.add_argument("--csv", default="", metavar="FILE.csv")
+    p.add_argument("--plot", default="", metavar="FILE.svg")
+    p.add_argument("--html", default="", metavar="FILE.html")
+    p = command("alarm", "this tree's kernels against a commit's, interleaved; 1 where slower")
+    p.add_argument("ops", nargs="*", help="ops to race (default: what a step spends its time on)")
+    p.add_argument("--against", default="HEAD", metavar="COMMIT")
+    p = command("compare", "two results files, or two commits, whatever was measured")
     p.add_argument("a")
     p.add_argument("b")
     command("smoke", "a short run for CI: correctness only, never fails on seconds")
@@ -99,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from . import commands
 
     try:
-        rows: list[dict[str, Any]] = getattr(commands, args.command)(args)
+        rows: list[dict[str, Any]] = getattr(commands, args.command.replace("-", "_"))(args)
     except commands.UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

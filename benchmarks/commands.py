@@ -204,6 +204,65 @@ def compare(args: argparse.Namespace) -> Rows:
     return rows
 
 
+def card(args: argparse.Namespace) -> Rows:
+    """Everything that only a card can tell."""
+    from . import card as module
+
+    if not args.seconds > 0:
+        raise UserError("--seconds must be positive")
+    out = Path(args.out)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: is a file, not a folder")
+    rows = module.run(args.seconds, out)
+    show(args, f"{module.table(rows)}\n\nwritten to {out / 'card.json'} and {out / 'card.txt'}")
+    return rows
+
+
+def card_facts(args: argparse.Namespace) -> Rows:
+    """What card it is."""
+    from minivae_kernels import Unavailable
+
+    from . import card as module
+
+    try:
+        rows = module.facts()
+    except Unavailable as error:
+        raise UserError(str(error)) from None
+    args.json = True
+    return rows
+
+
+def history(args: argparse.Namespace) -> Rows:
+    """Results by commit: CSV, picture, page."""
+    from . import history as module
+    from .compare import CompareError
+    from .results import ResultsError
+
+    try:
+        found = module.run(args.words)
+    except (CompareError, ResultsError) as error:
+        raise UserError(str(error)) from None
+    for name, make in (("csv", module.as_csv), ("plot", module.draw), ("html", module.page)):
+        if getattr(args, name):
+            Path(getattr(args, name)).write_text(make(found), encoding="utf-8")
+    if not (args.csv or args.plot or args.html):
+        show(args, module.as_csv(found))
+    return found
+
+
+def alarm(args: argparse.Namespace) -> Rows:
+    """This tree's kernels against another commit's, in one run."""
+    from . import alarm as module
+
+    try:
+        with unavailable():
+            rows = module.run(args.against, args.threads, tuple(args.ops))
+    except (module.AlarmError, ValueError) as error:
+        raise UserError(str(error)) from None
+    show(args, module.table(rows))
+    return rows
+
+
 def smoke(args: argparse.Namespace) -> Rows:
     """Correctness only."""
     from . import smoke as module

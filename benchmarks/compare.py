@@ -1,65 +1,111 @@
-"""`compare A B`: two results files, or two commits within results/step.jsonl, case by case."""
+"""`compare A B`: two results files, or two commits, row by row, whatever was measured.
+
+The runs were not interleaved, so medians are compared with their intervals, never sample by
+sample; where both measured the limit or NumPy beside it, the shares do not depend on the pace that
+the machine happened to have.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from minivae.racing.statistics import verdict
+from minivae.racing.statistics import unpaired
 
 from . import RESULTS, results
+
+Row = dict[str, Any]
+#: kinds of results that have times; each is a file in results/
+KINDS = ("step", "ops", "ladder", "products")
 
 
 class CompareError(ValueError):
     """Nothing to compare; the message says what was looked for."""
 
 
-def rows_of(what: str, folder: Path = RESULTS) -> list[dict[str, Any]]:
-    """The step rows of a file, or of a commit (its beginning is enough)."""
-    path = Path(what)
-    if path.exists():
-        return [r for r in results.read(path) if "ms" in r]
-    found = [r for r in results.read(folder / "step.jsonl")
-             if "ms" in r and r["machine"]["commit"].startswith(what)]  # fmt: skip
-    if not found:
-        known = sorted({r["machine"]["commit"] for r in results.read(folder / "step.jsonl")})
-        raise CompareError(f"{what!r} is neither a file nor a measured commit; "
-                           f"measured: {', '.join(known)}")  # fmt: skip
-    return found
-
-
-def run(a: str, b: str, folder: Path = RESULTS) -> list[dict[str, Any]]:
-    """A's times over B's for every case and contender in both; by the peak's speed as well.
-
-    The runs were not interleaved: between them the machine may have changed its pace. Where both
-    measured the limit, the ratio of the shares of the peak does not depend on that pace.
-    """
-
-    def key(row: dict[str, Any]) -> tuple[Any, ...]:
+def measured(row: Row) -> Iterator[tuple[str, list[float], float | None]]:
+    """(what, samples in µs or ns or ms, share of a limit in the same run) of a row's times."""
+    if "samples_ms" in row:
         label = f"{row['contender']}{' TF32' if row.get('tf32') else ''}"
-        return row["arch"], row["batch"], label
+        label += f" beside {row['busy']}" if row.get("busy") else ""
+        yield (
+            f"step {row['arch']} B={row['batch']} {label}",
+            row["samples_ms"],
+            row.get("peak_share"),
+        )
+    elif "samples_ns" in row:
+        yield f"ladder {row['ladder']}_v{row['version']}", row["samples_ns"], row.get("peak_share")
+    elif "samples_us" in row and "op" in row:
+        for name, samples in row["samples_us"].items():
+            yield f"op {row['op']} {row['size']} {name}", samples, row.get("roof_share")
 
-    left, right = ({key(r): r for r in rows_of(w, folder)} for w in (a, b))
-    common = [k for k in left if k in right]
+
+def all_rows(folder: Path = RESULTS) -> list[Row]:
+    """Every stored row of every kind, oldest first within a kind."""
+    return [row for kind in KINDS if (path := folder / f"{kind}.jsonl").exists()
+            for row in results.read(path)]  # fmt: skip
+
+
+def commits_of(rows: list[Row]) -> list[str]:
+    """The commits that were measured, each once, in order of their last time."""
+    last: dict[str, str] = {}
+    for row in rows:
+        head = row["machine"]
+        last[head["commit"]] = max(head["time"], last.get(head["commit"], ""))
+    return sorted(last, key=lambda commit: last[commit])
+
+
+def rows_of(what: str, folder: Path = RESULTS) -> list[Row]:
+    """The rows of a file, or of exactly one measured commit (a beginning that fits only one)."""
+    path = Path(what)
+    if path.is_file():
+        return list(results.read(path))
+    rows = all_rows(folder)
+    known = commits_of(rows)
+    fits = [c for c in known if c == what] or [c for c in known if c.startswith(what)]
+    if len(fits) > 1:
+        raise CompareError(f"{what!r} may be {' or '.join(fits)}: write the one that is meant")
+    if not fits:
+        raise CompareError(f"{what!r} is neither a file nor a measured commit; "
+                           f"measured: {', '.join(known) or 'nothing'}")  # fmt: skip
+    return [row for row in rows if row["machine"]["commit"] == fits[0]]
+
+
+def newest(rows: list[Row]) -> dict[str, tuple[list[float], float | None]]:
+    """The last samples of everything that the rows measured."""
+    return {what: (samples, share) for row in rows if "failed" not in row
+            for what, samples, share in measured(row)}  # fmt: skip
+
+
+def run(a: str, b: str, folder: Path = RESULTS) -> list[Row]:
+    """A's times over B's for everything that both measured."""
+    left, right = (newest(rows_of(w, folder)) for w in (a, b))
+    common = [what for what in left if what in right]
     if not common:
-        raise CompareError(f"{a} and {b} have no case and contender in common")
+        raise CompareError(f"{a} and {b} have nothing in common that was timed")
     out = []
-    for k in common:
-        one, two = left[k], right[k]
-        judged = verdict(two["samples_ms"], one["samples_ms"])
-        times = {"a_ms": one["ms"]["p50"], "b_ms": two["ms"]["p50"]}
-        row = {"arch": k[0], "batch": k[1], "contender": k[2], **times, **judged}
-        if "peak_share" in one and "peak_share" in two:
-            row["share_ratio"] = two["peak_share"] / one["peak_share"]
+    for what in common:
+        (one, share_a), (two, share_b) = left[what], right[what]
+        row = {"what": what, "a": _median(one), "b": _median(two), **unpaired(two, one)}
+        if share_a and share_b:
+            row["share_ratio"] = share_b / share_a
         out.append(row)
     return out
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def _median(samples: list[float]) -> float:
+    return sorted(samples)[len(samples) // 2]
+
+
+def table(rows: list[Row]) -> str:
     """B against A for people."""
-    return "\n".join(
-        f"{r['arch']:>24} B={r['batch']:<6} {r['contender']:14} "
-        f"{r['a_ms']:9.4f} → {r['b_ms']:9.4f} ms  B is {r['verdict']}, {r['ratio']:.2f} ×"
-        + (f" (share of the peak {r['share_ratio']:.2f} ×)" if "share_ratio" in r else "")
-        for r in rows
-    )
+    lines = []
+    for r in rows:
+        low, high = r["interval"]
+        between = "too few rounds for an interval" if low is None else f"[{low:.2f}, {high:.2f}]"
+        share = f" (share of the limit {r['share_ratio']:.2f} ×)" if "share_ratio" in r else ""
+        lines.append(f"{r['what']:52} {r['a']:9.4f} → {r['b']:9.4f}  B is {r['verdict']}, "
+                     f"{r['ratio']:.2f} × {between}{share}")  # fmt: skip
+    lines.append("two runs, not interleaved: the machine may have changed its pace between them")
+    return "\n".join(lines)

@@ -128,3 +128,55 @@ def test_drawing_leaves_pyplot_alone(tmp_path: Path) -> None:
     import matplotlib
 
     assert matplotlib.rcParams["font.size"] == matplotlib.rcParamsDefault["font.size"]
+
+
+def test_colour_pictures_are_laid_out_and_drawn_in_colour(tmp_path: Path) -> None:
+    from PIL import Image
+
+    red = np.zeros((6, 5 * 4 * 3))
+    red[:, ::3] = 1.0
+    sheet = tile(red, (5, 4, 3), 3, paper=1.0, gap=1)
+    assert sheet.shape == (11, 14, 3)
+    assert (sheet[0, 0] == [1, 0, 0]).all() and (sheet[5, 0] == 1).all()
+    look = look_of(red)
+    assert look.ink and not look.of_shape((5, 4, 3)).ink
+    drawings = [
+        plots.samples(tmp_path / "s.png", red, (5, 4, 3), look, "c"),
+        plots.reconstructions(tmp_path / "r.png", red, red, (5, 4, 3), "c"),
+        plots.manifold(tmp_path / "m.png", red[:4], (5, 4, 3), look, (0, 1), "c"),
+        plots.interpolations(tmp_path / "i.png", [("a", red)], (5, 4, 3), look, "c"),
+    ]
+    for path in drawings:
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+        assert ((pixels[:, 0] > 250) & (pixels[:, 1:] < 5).all(axis=1)).sum() > 500, path
+
+
+@pytest.mark.parametrize("columns", [1, 13])
+def test_tables_are_drawn_column_by_column(tmp_path: Path, columns: int) -> None:
+    names = [f"a column with a long name {j}" for j in range(columns)]
+    data = rng.normal(size=(40, columns)) * 10.0 ** np.arange(columns)
+    data[:, 0] = 3.0  # one that never varies
+    look = look_of(data)
+    rebuilt = data + rng.normal(size=data.shape)
+    made = [
+        plots.reconstructions(tmp_path / "r.png", data, rebuilt, None, "c", names),
+        plots.samples(tmp_path / "s.png", rebuilt, None, look, "c", names, data),
+        plots.interpolations(tmp_path / "i.png", [("a", data[:9])], None, look, "c", names),
+    ]
+    assert all(is_png(path) for path in made)
+
+
+def test_the_share_explained_is_one_minus_the_share_missed() -> None:
+    from minivae.plots.columns import explained
+
+    data = rng.normal(size=(50, 3))
+    data[:, 2] = 7.0
+    found = explained(data, np.c_[data[:, 0], np.full(50, data[:, 1].mean()), data[:, 2]])
+    assert found[0] == pytest.approx(1) and found[1] == pytest.approx(0, abs=1e-12)
+    assert np.isnan(found[2])
+
+
+def test_many_labels_are_a_scale_of_colours(tmp_path: Path) -> None:
+    codes, years = rng.normal(size=(90, 2)), rng.integers(1900, 2000, 90)
+    assert is_png(plots.latent_scatter(tmp_path / "l.png", codes, years, (0, 1), "caption"))

@@ -232,6 +232,20 @@ def check_latent_dim(latent_dim: Any, shape: tuple[int, ...], at_most: int) -> N
         )
 
 
+def as_weights(sample_weight: Any, X: Array, standardise: bool) -> Array | None:
+    """Weights (N,) of the rows, float64, or None; ValueError where they cannot be."""
+    if sample_weight is None:
+        return None
+    if standardise:
+        raise ValueError("sample_weight does not reach standardise=True: standardise X first.")
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (len(X),):
+        raise ValueError(f"sample_weight has the shape {weights.shape}, and X has {len(X)} rows.")
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
+        raise ValueError("sample_weight must be finite, not negative, and not zero everywhere.")
+    return weights
+
+
 def as_plain(value: Any) -> Any:
     """A NumPy scalar as Python's own; anything else as it is."""
     return value.item() if isinstance(value, np.generic) else value

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from minivae.estimators.base import LatentEstimator, check_latent_dim
+from minivae.estimators.base import LatentEstimator, as_weights, check_latent_dim
 from minivae.models.pca import pca_decode, pca_encode, principal_axes
 from minivae.types import Array
 
@@ -33,17 +33,22 @@ class PCA(LatentEstimator):
         self.latent_dim = latent_dim
         self.standardise = standardise
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Find the axes of X (N, D); y is ignored. Raises ValueError where J is too large."""
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Find the axes of X (N, D); y is ignored. A row of weight w counts as w rows.
+
+        Raises ValueError where J is too large, or the weights (N,) cannot be.
+        """
         X = self._learn_units(self._validate(X, reset=True, min_samples=2))
         check_latent_dim(self.latent_dim, X.shape, at_most=min(X.shape))
-        mean, axes, values = principal_axes(X, self.latent_dim)
+        weight = as_weights(sample_weight, X, self.standardise)
+        mean, axes, values = principal_axes(X, self.latent_dim, weight)
         self.latent_dim_ = self.latent_dim
         self.mean_ = mean.astype(X.dtype)
         self.components_ = np.ascontiguousarray(axes.T).astype(X.dtype)
         self.eigenvalues_ = values
         total = values.sum()
-        self.explained_variance_ = values[: self.latent_dim] * len(X) / (len(X) - 1)
+        count = len(X) if weight is None else weight.sum()
+        self.explained_variance_ = values[: self.latent_dim] * count / (count - 1)
         # Constant data have no variance to explain; 0/0 would be NaN.
         self.explained_variance_ratio_ = values[: self.latent_dim] / (total if total > 0 else 1.0)
         return self

@@ -8,7 +8,13 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from minivae.estimators.base import LatentEstimator, as_plain, as_seed, settle_latent_dim
+from minivae.estimators.base import (
+    LatentEstimator,
+    as_plain,
+    as_seed,
+    as_weights,
+    settle_latent_dim,
+)
 from minivae.models.linear_gaussian import LinearGaussian, log_marginal, posterior, ppca_solution
 from minivae.settings import require_int
 from minivae.types import Array
@@ -34,12 +40,16 @@ class ProbabilisticPCA(LatentEstimator):
         self.random_state = random_state
         self.standardise = standardise
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Find the maximum of the likelihood of X (N, D); y is ignored."""
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Find the maximum of the likelihood of X (N, D); y is ignored.
+
+        A row of weight w counts as w rows. Raises ValueError where weights (N,) cannot be.
+        """
         X = self._learn_units(self._validate(X, reset=True, min_samples=2))
         at_most = min(len(X), X.shape[1] - 1)
         self.latent_dim_ = settle_latent_dim(self.latent_dim, X.shape, at_most)
-        self._keep(ppca_solution(X.astype(np.float64), self.latent_dim_))
+        weight = as_weights(sample_weight, X, self.standardise)
+        self._keep(ppca_solution(X.astype(np.float64), self.latent_dim_, weight))
         return self
 
     def _keep(self, model: LinearGaussian) -> None:

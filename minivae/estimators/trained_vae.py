@@ -160,6 +160,9 @@ class TrainedVAE(LatentEstimator):
         standard = run.manifest["data"].get("standard")
         self.standard_ = None if standard is None else Standard.from_dict(standard)
         self.standardise = standard is not None
+        columns = run.manifest["data"].get("columns")
+        if columns is not None:
+            self.feature_names_in_ = np.asarray(columns, dtype=object)
         return self
 
     def _tensors(self) -> dict[str, Array]:

@@ -53,13 +53,13 @@ def log_marginal(x: Array, model: LinearGaussian) -> Array:
     return result
 
 
-def ppca_solution(x: Array, latent_dim: int) -> LinearGaussian:
+def ppca_solution(x: Array, latent_dim: int, weight: Array | None = None) -> LinearGaussian:
     """The maximum of the likelihood in closed form (Tipping and Bishop 1999) (E13).
 
-    x (N, D). Raises ValueError where the discarded variance is zero: the likelihood then has no
-    maximum, it grows for ever as c goes to 0.
+    x (N, D); a row of weight w in `weight` (N,) counts as w rows. Raises ValueError where the
+    discarded variance is zero: the likelihood then has no maximum, it grows as c goes to 0.
     """
-    mean, axes, values = principal_axes(x, latent_dim)
+    mean, axes, values = principal_axes(x, latent_dim, weight)
     dims = x.shape[1]
     c = float(values[latent_dim:].sum() / (dims - latent_dim))
     if not c > 1e-12 * values[0]:

@@ -17,21 +17,26 @@ class PrincipalAxes(NamedTuple):
     eigenvalues: Array
 
 
-def principal_axes(x: Array, latent_dim: int) -> PrincipalAxes:
+def principal_axes(x: Array, latent_dim: int, weight: Array | None = None) -> PrincipalAxes:
     """The eigenvectors of x's covariance with the `latent_dim` largest eigenvalues (E3).
 
-    x (N, D). The covariance divides by N. The smaller of the two Gram matrices would square the
+    x (N, D). The covariance divides by N; with `weight` (N,), a row of weight w counts as w rows,
+    and it divides by the sum of weights. The smaller of the two Gram matrices would square the
     condition number, so few samples go through the singular values of the data instead.
     """
     x = np.asarray(x, dtype=np.float64)
-    mean = x.mean(axis=0)
+    mean, count = x.mean(axis=0), float(len(x))
     centred = x - mean
+    if weight is not None:
+        count = weight.sum()
+        mean = weight @ x / count
+        centred = (x - mean) * np.sqrt(weight)[:, None]
     if len(x) > 4 * x.shape[1]:
-        values, vectors = np.linalg.eigh(centred.T @ centred / len(x))
+        values, vectors = np.linalg.eigh(centred.T @ centred / count)
         values, vectors = values[::-1], vectors[:, ::-1]
     else:
         _, singular, rows = np.linalg.svd(centred, full_matrices=False)
-        values, vectors = singular**2 / len(x), rows.T
+        values, vectors = singular**2 / count, rows.T
     axes = fix_signs(vectors[:, :latent_dim])
     return PrincipalAxes(mean, axes, np.maximum(values, 0.0))
 

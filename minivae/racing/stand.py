@@ -200,8 +200,12 @@ class Apart:
 
 
 def environment(threads: int, extra: dict[str, str]) -> dict[str, str]:
-    """What a worker sees: its thread pools as large as asked for, no card, this very package."""
-    path = os.pathsep.join(p for p in (str(HERE), str(HERE / "kernels"),
-                                       os.environ.get("PYTHONPATH", "")) if p)  # fmt: skip
+    """What a worker sees: its thread pools as large as asked for, and this very package.
+
+    MINIVAE_RACING_PATH among `extra` is a place whose modules come first.
+    """
+    places = (extra.get("MINIVAE_RACING_PATH", ""), str(HERE), str(HERE / "kernels"),
+              os.environ.get("PYTHONPATH", ""))  # fmt: skip
+    path = os.pathsep.join(place for place in places if place)
     counts = {f"{pool}_NUM_THREADS": str(threads) for pool in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
     return {**os.environ, **counts, "PYTHONPATH": path, **extra}

@@ -54,7 +54,8 @@ def settings_in(path: Path | str, config: Mapping[str, Any]) -> tuple[ModelConfi
 def require_unchanged(path: Path | str, config: dict[str, Any]) -> None:
     """RunError where a configuration is not, to the last bit, what was written."""
     rest = {key: value for key, value in config.items() if key != "sha256"}
-    if "sha256" in config and digest(encode_json(rest)) != config["sha256"]:
+    old = not {"sha256", "environments"} & set(config)  # of before there was either
+    if not old and digest(encode_json(rest)) != config.get("sha256"):
         raise RunError(
             f"{Path(path) / CONFIG} was damaged or edited after it was written (its sha256 "
             "differs): "

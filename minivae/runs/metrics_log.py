@@ -69,7 +69,7 @@ class MetricsLog:
         of its own. Half a line that a kill left is dropped where its epoch is still to come.
         """
         records, bad = self.contents()
-        kept = [record for record in records if record["epoch"] <= epoch]
+        kept = [with_checksum(record) for record in records if record["epoch"] <= epoch]
         if len(kept) == epoch:
             bad = [line for line in bad if not line.torn]
         said = ""
@@ -128,12 +128,15 @@ def _sort_out(lines: list[bytes]) -> Contents:
                 found.append((number, _parse_line(line)))
             except JsonFault as fault:
                 faults[number] = str(fault)
+    checked = any("check" in record for _, record in found)
     counts = Counter(record["updates"] / record["epoch"] for _, record in found)
     per_epoch = counts.most_common(1)[0][0] if counts else 0.0
     records: list[dict[str, Any]] = []
     for number, record in found:
         epoch = record["epoch"]
-        if "check" not in record and record["updates"] / epoch != per_epoch:
+        if checked and "check" not in record:
+            faults[number] = "it has no checksum, and others have"
+        elif record["updates"] / epoch != per_epoch:
             faults[number] = f"{record['updates']} updates do not fit epoch {epoch}"
         elif records and epoch <= records[-1]["epoch"]:
             faults[number] = f"epoch {epoch} comes after epoch {records[-1]['epoch']}"

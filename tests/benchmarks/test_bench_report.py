@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import compare, report, results, roofline
+from benchmarks import compare, history, report, results, roofline
 
 
 def row(
@@ -112,7 +112,8 @@ def test_a_readme_without_markers_or_no_results_is_one_clear_line(tmp_path: Path
 
 def test_compare_two_commits_and_two_files(tmp_path: Path) -> None:
     results.append("step", [*rows(2.0), *rows(1.0, commit="bbb")], tmp_path)
-    found = {r["contender"]: r for r in compare.run("aaa", "bbb", tmp_path)}
+    what = "step 784-400-20:relu B=128 "
+    found = {r["what"].removeprefix(what): r for r in compare.run("aaa", "bbb", tmp_path)}
     assert found["minivae-numba"]["verdict"] == "faster" and found["minivae-numba"]["ratio"] == 2
     assert found["jax"]["verdict"] == "same"
     assert found["minivae-numba"]["share_ratio"] == pytest.approx(2)
@@ -122,6 +123,63 @@ def test_compare_two_commits_and_two_files(tmp_path: Path) -> None:
     assert only["ratio"] == pytest.approx(4 / 3) and "B is faster" in compare.table([only])
     with pytest.raises(compare.CompareError, match="measured: aaa, bbb"):
         compare.run("ccc", "bbb", tmp_path)
+
+
+def test_runs_a_little_apart_are_not_called_faster(tmp_path: Path) -> None:
+    """Two unrelated runs with the same spread: pairing them by index would invent precision."""
+    one = [row("jax", 2.0) | {"samples_ms": [2.0 + 0.1 * (k % 5) for k in range(15)]}]
+    two = [
+        row("jax", 2.0, commit="bbb") | {"samples_ms": [1.98 + 0.1 * (k % 5) for k in range(15)]}
+    ]
+    results.append("step", [*one, *two], tmp_path)
+    (only,) = compare.run("aaa", "bbb", tmp_path)
+    assert only["verdict"] == "ambiguous" and only["interval"][0] < 1 < only["interval"][1]
+    few = [row("jax", 9.0, commit="few") | {"samples_ms": [9.0, 9.0, 9.0]}]
+    results.append("step", few, tmp_path)
+    (only,) = compare.run("few", "bbb", tmp_path)
+    assert only["verdict"] == "ambiguous" and only["interval"] == [None, None]
+    assert "too few rounds" in compare.table([only])
+
+
+def test_a_commit_is_exact_or_the_only_one_that_begins_so(tmp_path: Path) -> None:
+    for commit in ("abc1", "abc1+", "abc2", "bcd"):
+        results.append("step", rows(2.0, commit=commit), tmp_path)
+    assert {r["machine"]["commit"] for r in compare.rows_of("abc1", tmp_path)} == {"abc1"}
+    assert {r["machine"]["commit"] for r in compare.rows_of("b", tmp_path)} == {"bcd"}
+    with pytest.raises(compare.CompareError, match=r"'abc' may be abc1 or abc1\+ or abc2"):
+        compare.rows_of("abc", tmp_path)
+
+
+def other_kinds(folder: Path) -> None:
+    head = row("jax", 1.0)["machine"]
+    op = {"machine": head, "op": "relu_forward", "size": "cache", "roof_share": 0.5,
+          "samples_us": {"kernel": [3.0] * 15, "best NumPy": [6.0] * 15}}  # fmt: skip
+    rung = {"machine": head, "ladder": "exp", "version": 2, "samples_ns": [0.5] * 15}
+    results.append("ops", [op, {"machine": head, "op": "x", "failed": "wrong"}], folder)
+    results.append("ladder", [rung], folder)
+
+
+def test_ops_and_ladders_are_compared_as_well(tmp_path: Path) -> None:
+    results.append("step", rows(2.0), tmp_path)
+    other_kinds(tmp_path)
+    found = {r["what"]: r["verdict"] for r in compare.run("aaa", "aaa", tmp_path)}
+    wanted = {"ladder exp_v2", "op relu_forward cache kernel", "op relu_forward cache best NumPy"}
+    assert wanted < set(found) and set(found.values()) == {"same"}
+
+
+def test_history_as_csv_picture_and_one_page(tmp_path: Path) -> None:
+    results.append("step", [*rows(2.0), *rows(1.0, commit="b&b")], tmp_path)
+    other_kinds(tmp_path)
+    found = history.run("minivae-numba", tmp_path)
+    assert [p["median"] for p in found] == [2.0, 1.0]
+    lines = history.as_csv(found).splitlines()
+    assert len(lines) == 3 and lines[0].startswith("what,commit,time")
+    assert "<svg" in history.draw(found)
+    page = history.page(history.run("", tmp_path))
+    assert "<svg" in page and "b&amp;b" in page and "ladder exp_v2" in page
+    assert not any(word in page for word in ("<script", "<link", "src=", "url(http", "@import"))
+    with pytest.raises(compare.CompareError, match="no results for 'nothing like it'"):
+        history.run("nothing like it", tmp_path)
 
 
 def test_the_roofline_is_drawn(tmp_path: Path) -> None:

@@ -63,6 +63,23 @@ def test_constant_features_leave_finite_numbers(model):
     assert np.isfinite(fitted.reconstruct(x)).all()
 
 
+@pytest.mark.parametrize("model", [PCA(2), ProbabilisticPCA(2)], ids=name_of)
+def test_a_weight_counts_as_so_many_rows(model):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, 5)) @ rng.normal(size=(5, 5))
+    weights = rng.integers(0, 4, size=30)
+    weighted = clone(model).fit(x, sample_weight=weights)
+    repeated = clone(model).fit(np.repeat(x, weights, axis=0))
+    assert np.abs(weighted.transform(x) - repeated.transform(x)).max() <= 1e-10
+    assert abs(weighted.score(x) - repeated.score(x)) <= 1e-10
+    assert np.abs(weighted.transform(x) - clone(model).fit(x).transform(x)).max() > 1e-3
+    for bad in (-np.ones(30), np.zeros(30), np.ones(29), np.full(30, np.nan)):
+        with pytest.raises(ValueError, match="sample_weight"):
+            clone(model).fit(x, sample_weight=bad)
+    with pytest.raises(ValueError, match="standardise X first"):
+        clone(model).set_params(standardise=True).fit(x, sample_weight=weights)
+
+
 def test_degenerate_data_are_named():
     rng = np.random.default_rng(3)
     flat = rng.normal(size=(40, 2)) @ rng.normal(size=(2, 6))

@@ -16,7 +16,7 @@ from minivae.models.vae import layout_of
         ({"hidden": (5, -3)}, "hidden = -3"),
         ({"hidden": 5}, "hidden = 5: must be a list"),
         ({"activation": "rellu"}, "did you mean 'relu'"),
-        ({"likelihood": "poisson"}, "must be one of bernoulli, gaussian"),
+        ({"likelihood": "normal"}, "must be one of bernoulli, gaussian"),
         ({"c": 0.0}, "c = 0.0: must be a finite number above 0"),
         ({"c": "lerned"}, "must be a number above 0 or 'learned'"),
         ({"beta": float("nan")}, "beta = nan"),

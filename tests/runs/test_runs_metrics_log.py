@@ -119,10 +119,21 @@ def test_no_digit_of_a_line_changes_unseen(tmp_path):
 
 
 def test_what_belongs_to_another_run_does_not_follow(log):
+    checked = "check" in log.read()[0]
     with open(log.path, "ab") as file:
-        file.write(encode_line(record(2)) + encode_line(record(4)))
+        file.write(encode_line(record(2, checked)) + encode_line(record(4, checked)))
     assert epochs(log) == [1, 2, 3, 4]
     assert log.contents().bad[0].fault == "epoch 2 comes after epoch 3"
+
+
+def test_a_line_that_lost_its_checksum_is_not_taken_for_an_older_one(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    log.rewrite([record(1), record(2, check=False), record(3)])
+    assert epochs(log) == [1, 3]
+    older = MetricsLog(tmp_path / "older.jsonl")
+    older.rewrite([record(1, check=False), record(2, check=False)])
+    older.keep_until(2)
+    assert all("check" in line for line in older.read()), "a resume adds what it lacks"
 
 
 def test_a_full_disk_is_named(log, monkeypatch):

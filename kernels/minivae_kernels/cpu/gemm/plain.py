@@ -1,16 +1,20 @@
 """Products that read row-major matrices where they lie, for the ops that Python calls.
 
 The training step keeps its matrices in panels (matmul.py); an op is handed plain ones, and to pack
-both took longer than the product itself won. Only C goes through a panel, and the last columns of
-B, where there are fewer than 32. Every element is added up in the same order as there.
+both took longer than the product itself won. Only C goes through a panel, and of B one panel at a
+time where many rows of A need it, or where it is narrower than 32. Every element is added up in
+the same order as there.
 """
 
 from __future__ import annotations
 
 from minivae_kernels.cpu.compile.decorators import inner
-from minivae_kernels.cpu.compile.simd import PANEL, WIDTH, outlined
+from minivae_kernels.cpu.compile.simd import PANEL, WIDTH, copy_panel_row, outlined
 from minivae_kernels.cpu.gemm.matmul import DEPTH, NOUGHT, STEP
 from minivae_kernels.cpu.gemm.register_tile import make_plain_tile, transpose_block
+
+# Rows of A from which on a panel of B is worth packing: its rows lie in as many pages of memory.
+MANY = 200
 
 if WIDTH == 16:
     plain_12, plain_4, plain_1 = (make_plain_tile(r, 32) for r in (12, 4, 1))
@@ -75,8 +79,12 @@ def product_panel(a, a0, a_row, a_k, b, b0, b_k, c, c0, s, s0, rows, depth):
 
 
 @inner
-def pad_columns(plain, p0, stride, rows, columns, out, o0):
-    """The last `columns` columns of a matrix, fewer than 32, as a panel filled up with zeros."""
+def pack_columns(plain, p0, stride, rows, columns, out, o0):
+    """`columns` columns of a matrix, at most 32, as a panel that is filled up with zeros."""
+    if columns == PANEL:
+        for r in range(rows):
+            copy_panel_row(plain, p0 + r * stride, out, o0 + r * PANEL)
+        return
     for r in range(rows):
         for c in range(columns):
             out[o0 + r * PANEL + c] = plain[p0 + r * stride + c]

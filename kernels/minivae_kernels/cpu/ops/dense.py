@@ -13,7 +13,7 @@ from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import aligned, panels
 from minivae_kernels.cpu.gemm.matmul import NOUGHT, ONE, STEP
 from minivae_kernels.cpu.gemm.pack import unpack_rows
-from minivae_kernels.cpu.gemm.plain import pad_columns, product_panel, transpose_rows
+from minivae_kernels.cpu.gemm.plain import MANY, pack_columns, product_panel, transpose_rows
 from minivae_kernels.cpu.ops.activations import (
     ACTIVATIONS,
     relu_gradient_from_output,
@@ -34,21 +34,21 @@ SPARE = TILE + PANEL  # floats of a member besides a panel of B: C, and 32 of a 
 def forward_kernel(
     member, team, sync, x, W, bias, y, rows, inputs, outputs, activation, scratch, pieces, firsts
 ):
-    """y = act(x W + b), all row-major; a row of `scratch` holds C, 32 of b, and W's last panel."""
+    """y = act(x W + b), all row-major; a row of `scratch` holds C, 32 of b, and a panel of W."""
     crew, own = (sync, member, team), scratch[member]
     turn, k = next_piece(crew, firsts[0], OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         column = panel * PANEL
         wide = min(PANEL, outputs - column)
-        pad_columns(bias, column, NOUGHT, ONE, wide, own, TILE)
+        pack_columns(bias, column, NOUGHT, ONE, wide, own, TILE)
         a0 = first * inputs
-        if wide == PANEL:
+        if wide == PANEL and count < MANY:
             product_panel(
                 x, a0, inputs, ONE, W, column, outputs, own, NOUGHT, own, TILE, count, inputs
             )
         else:
-            pad_columns(W, column, outputs, inputs, wide, own, SPARE)
+            pack_columns(W, column, outputs, inputs, wide, own, SPARE)
             product_panel(
                 x, a0, inputs, ONE, own, SPARE, STEP, own, NOUGHT, own, TILE, count, inputs
             )
@@ -99,12 +99,12 @@ def params_kernel(
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         column = panel * PANEL
         wide = min(PANEL, outputs - column)
-        if wide == PANEL:
+        if wide == PANEL and count < MANY:
             product_panel(
                 x, first, ONE, inputs, dy, column, outputs, own, NOUGHT, own, TILE, count, rows
             )
         else:
-            pad_columns(dy, column, outputs, rows, wide, own, SPARE)
+            pack_columns(dy, column, outputs, rows, wide, own, SPARE)
             product_panel(
                 x, first, ONE, inputs, own, SPARE, STEP, own, NOUGHT, own, TILE, count, rows
             )

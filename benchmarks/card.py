@@ -1,0 +1,161 @@
+"""`card`: everything that only a card can tell, in one command and inside a given time.
+
+    python -m benchmarks card [--seconds 480] [--out DIR]
+
+Each stage is a process of its own with a share of the time and a log; one that fails, hangs or
+finds nothing installed costs itself only. card.json and card.txt are written after every stage, so
+that whatever ends the run leaves what was found before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import ROOT, machine
+
+TAIL = 12  # lines of a log that the page shows
+LEAST = 5.0  # seconds below which a stage is not begun
+PYTHON = (sys.executable,)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command, its share of the time, and what its log is read for.
+
+    needs: a program without which the stage is skipped. shows: the log's text -> facts.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    share: float
+    needs: str = ""
+    shows: Callable[[str], Any] | None = None
+
+
+def last_json(text: str) -> Any:
+    """Every line of a log that is a JSON object, as a list."""
+    found = []
+    for line in text.splitlines():
+        if line.startswith("{"):
+            with suppress(json.JSONDecodeError):
+                found.append(json.loads(line))
+    return found
+
+
+def stages(python: Sequence[str] = PYTHON, root: Path = ROOT) -> list[Stage]:
+    """What is run, in this order; the shares of the time add up to one."""
+    tests = str(root / "tests" / "kernels" / "gpu")
+    pytest = (*python, "-m", "pytest", "-q", "-W", "default", "-m", "gpu", "-p", "no:cacheprovider")
+    bench = (*python, "-m", "benchmarks")
+    out = str(Path(tempfile.gettempdir()) / f"minivae-card-{os.getpid()}" / "run")
+    train = ("train", "mnist", "--backend", "cupy", "--latent", "20", "--hidden", "400",
+             "--epochs", "10", "--batch-size", "128", "--lr", "1e-3", "--seed", "0", "--json",
+             "--no-pictures", "--out", out)  # fmt: skip
+    step = ("step", "--backend", "cupy", "--json", "--no-store", "--batch", "128,8192",
+            "--arch", "784-400-20:relu", "--seconds", "8")  # fmt: skip
+    sanitizer = ("compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "1")
+    return [
+        Stage("card", (*bench, "card-facts"), 0.04, shows=last_json),
+        Stage("gpu-tests", (*pytest, "-rs", "--timeout", "120", tests), 0.26),
+        Stage("verify", (*python, "-m", "minivae", "verify", "--backend", "cupy"), 0.08),
+        Stage("mnist", (*python, "-m", "minivae", *train), 0.10, shows=last_json),
+        Stage("bandwidth", (*bench, "bandwidth", "--json"), 0.08, shows=last_json),
+        Stage("step", (*bench, *step), 0.24, shows=last_json),
+        Stage("ladders", (*bench, "ladder", "--backend", "cupy", "--json", "--no-store"), 0.12,
+              shows=last_json),
+        Stage("memcheck", (*sanitizer, *pytest, "-x", "-k", "step_within", tests), 0.08,
+              needs="compute-sanitizer"),
+    ]  # fmt: skip
+
+
+def facts() -> list[dict[str, Any]]:
+    """The card and the versions, as CuPy sees them; raises Unavailable, one line, without one."""
+    from minivae_kernels.gpu.cupy_device import CupyDevice
+
+    from .bandwidth import header
+
+    return [{**machine.header(), **header(CupyDevice())}]
+
+
+def run_stage(stage: Stage, seconds: float, out: Path) -> dict[str, Any]:
+    """One stage, ended when its time is up; what it came to."""
+    log, begin = out / f"{stage.name}.log", time.perf_counter()
+    found: dict[str, Any] = {"stage": stage.name, "limit_s": round(seconds, 1), "log": log.name}
+    if stage.needs and shutil.which(stage.needs) is None:
+        return {**found, "skipped": f"{stage.needs} is not installed"}
+    if seconds < LEAST:
+        return {**found, "skipped": "no time was left"}
+    places = (str(ROOT), str(ROOT / "kernels"), os.environ.get("PYTHONPATH", ""))
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in places if p), "MPLBACKEND": "Agg",
+           "PYTHONUNBUFFERED": "1", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # fmt: skip
+    with log.open("w", encoding="utf-8") as file:
+        try:
+            process = subprocess.Popen(stage.command, stdout=file, stderr=subprocess.STDOUT,
+                                       env=env, cwd=ROOT, start_new_session=True)  # fmt: skip
+        except OSError as error:
+            return {**found, "failed": f"{stage.command[0]}: {error.strerror}"}
+        try:
+            code: int | None = process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)  # whatever it started as well
+            process.wait()
+    text = log.read_text(encoding="utf-8", errors="replace")
+    found |= {"seconds": round(time.perf_counter() - begin, 1), "exit": code,
+              "tail": [line[:300] for line in text.splitlines()[-TAIL:]]}  # fmt: skip
+    if stage.shows is not None:
+        found["facts"] = stage.shows(text)
+    if code is None:
+        found["failed"] = f"not done within {seconds:.0f} s"
+    elif code:
+        found["failed"] = f"exit code {code}"
+    return found
+
+
+def run(
+    seconds: float, out: Path, planned: list[Stage] | None = None,
+    say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
+) -> list[dict[str, Any]]:  # fmt: skip
+    """All stages within the time; what a stage leaves over goes to those after it."""
+    out.mkdir(parents=True, exist_ok=True)
+    planned = stages() if planned is None else planned
+    end, left = time.perf_counter() + seconds, sum(stage.share for stage in planned)
+    found: list[dict[str, Any]] = []
+    for stage in planned:
+        rest = max(0.0, end - time.perf_counter())
+        found.append(run_stage(stage, rest * stage.share / left, out))
+        left -= stage.share
+        say(line(found[-1]))
+        (out / "card.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+        (out / "card.txt").write_text(table(found) + "\n", encoding="utf-8")
+    return found
+
+
+def line(row: dict[str, Any]) -> str:
+    """One stage in one line."""
+    told = row.get("skipped") or row.get("failed") or "done"
+    took = f" after {row['seconds']:.0f} of {row['limit_s']:.0f} s" if "seconds" in row else ""
+    return f"{row['stage']:10} {told}{took}"
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The page of text: what became of each stage, then the end of its log."""
+    text = ["minivae on a card", "", *map(line, rows)]
+    for row in rows:
+        if row.get("tail"):
+            text += ["", f"== {row['stage']} ({row['log']})", *row["tail"]]
+    return "\n".join(text)

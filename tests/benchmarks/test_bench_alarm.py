@@ -1,0 +1,57 @@
+"""The alarm: another commit's kernels in the same run; it rings on ratios, never on seconds."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import ROOT, alarm
+from benchmarks.__main__ import main
+from minivae.racing.rounds import Result
+
+GIT = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True).returncode
+needs_git = pytest.mark.skipif(GIT != 0, reason="not a git checkout")
+
+
+def result(low: float, high: float, margin: float = 0.02) -> Result:
+    middle = (low + high) / 2
+    ratio = {"verdict": "slower", "ratio": middle, "interval": [low, high], "n": 15}
+    rows = [{"name": "this tree", "against": {"old": ratio}}, {"name": "old"}]
+    return Result("op", rows, "15 rounds", margin, {"busy": ""}, ratio)
+
+
+def test_it_rings_only_where_the_whole_interval_is_beyond_the_margin() -> None:
+    assert "slower than old" in alarm.judged("op", "old", result(0.7, 0.8))["failed"]
+    assert "failed" not in alarm.judged("op", "old", result(0.7, 0.95))
+    assert "failed" not in alarm.judged("op", "old", result(1.2, 1.4))
+    assert "failed" not in alarm.judged("op", "old", result(0.7, 0.8, margin=0.5))  # A / A is off
+    assert "slower than old" in alarm.table([alarm.judged("op", "old", result(0.7, 0.8))])
+
+
+def test_a_wrong_kernel_is_an_alarm_and_a_missing_one_of_old_is_not() -> None:
+    found: Any = result(0.9, 1.1)
+    found.rows[0] = {"name": "this tree", "failed": "wrong"}
+    assert alarm.judged("op", "old", found)["failed"] == "this tree's kernel: wrong"
+    found.rows[:] = [{"name": "this tree"}, {"name": "old", "failed": "KeyError: 'op'"}]
+    assert "failed" not in alarm.judged("op", "old", found)
+
+
+@needs_git
+def test_a_commit_is_unpacked_beside_this_tree(tmp_path: Path) -> None:
+    assert (alarm.unpacked("HEAD", tmp_path) / "minivae_kernels" / "__init__.py").is_file()
+    with pytest.raises(alarm.AlarmError, match="nowhere: "):
+        alarm.unpacked("nowhere", tmp_path)
+
+
+@needs_git
+def test_a_strange_commit_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["alarm", "--against", "nowhere"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_kernels_from_elsewhere_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(alarm.AlarmError, match="not from"):
+        alarm.kernel("relu_forward", 1, str(tmp_path))

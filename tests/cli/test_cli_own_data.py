@@ -1,0 +1,130 @@
+"""People's own data at the command line: pictures in colour, tables, units, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minivae.models.config import ModelConfig
+from minivae.models.units import in_user_units
+from minivae.models.vae import layout_of
+from tests.cli.conftest import SMALL, Command
+
+rng = np.random.default_rng(5)
+QUICK = ("train", *SMALL, "--latent", "2", "--out", "run", "--no-pictures", "--json")
+
+
+def folder_of_pictures() -> Path:
+    """Thirty colour pictures of 9x7, in two sub-folders, reddish and bluish."""
+    for i in range(30):
+        pixels = rng.integers(0, 60, (9, 7, 3), dtype=np.uint8)
+        pixels[..., 2 * (i % 2)] += 150
+        path = Path("photos") / ("red", "blue")[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    return Path("photos")
+
+
+def table() -> Path:
+    """A table of an age, an income and a kind, their units far apart."""
+    age, kind = rng.normal(40, 9, 120), rng.choice(["cat", "dog"], 120)
+    income = 1000 * age + rng.normal(0, 2000, 120)
+    rows = zip(age, income, kind, strict=True)
+    lines = [f"{a:.2f},{b:.1f},{c}" for a, b, c in rows]
+    Path("people.csv").write_text("\n".join(["age,income,kind", *lines]) + "\n")
+    return Path("people.csv")
+
+
+def test_pictures_are_drawn_in_colour_by_every_command(command: Command) -> None:
+    folder_of_pictures()
+    told = command(*QUICK, "photos")
+    assert told.code == 0, told.err
+    for words in (("generate",), ("reconstruct",), ("manifold", "-n", "4"), ("interpolate",)):
+        done = command(words[0], "run", *words[1:], "--out", f"{words[0]}.png")
+        assert done.code == 0, done.err
+        with Image.open(f"{words[0]}.png") as picture:
+            pixels = np.asarray(picture.convert("RGB")).astype(int)
+        assert np.abs(pixels[..., 0] - pixels[..., 2]).max() > 30, words  # red or blue, not grey
+    assert command("explore", "run", "--no-beside", "--rows", "10").code == 0
+    assert command("trace", "run").code == 0
+    renamed = Path("photos").rename("elsewhere")
+    assert command("evaluate", "run", "--samples", "2", "--data", renamed, "--quiet").err == ""
+
+
+def test_a_table_keeps_its_names_and_units(command: Command) -> None:
+    pytest.importorskip("pandas")
+    table()
+    plain = command(*QUICK, "people.csv", "--label", "kind", "--epochs", "1")
+    assert plain.code == 0
+    assert "'income' spans" in plain.err and "--standardise" in plain.err
+    settings = ("--label", "kind", "--standardise", "--epochs", "60", "--lr", "0.01")
+    told = command(*QUICK, "people.csv", "--out", "scaled", *settings)
+    assert told.code == 0, told.err
+    assert "'income'" not in told.err
+    measured = command("evaluate", "scaled", "--samples", "5", "--json").json
+    assert set(measured["r2"]) == {"age", "income"} and measured["r2"]["income"] > 0.5
+    assert 8 < measured["log_volume"] < 13 and -measured["elbo"] == pytest.approx(12, abs=3)
+    assert "income" in command("evaluate", "scaled", "--samples", "5").out
+    assert command("generate", "scaled", "--draw", "--n", "500", "--out", "x.npy").code == 0
+    drawn = np.load("x.npy")
+    assert 30 < drawn[:, 0].mean() < 50 and 5e3 < drawn[:, 1].std() < 2e4
+    for words in (("generate",), ("reconstruct",), ("interpolate",)):
+        assert command(*words, "scaled", "--out", "p.png").code == 0
+    again = command("train", "--resume", "scaled", "--epochs", "61", "--no-pictures", "--json")
+    assert again.code == 0 and again.json["epochs"] == 61
+    Path("new.csv").write_text("age,income\n41,41000\n50,50000\n")
+    assert command("encode", "scaled", "new.csv", "--out", "z.npy").code == 0
+    assert np.load("z.npy").shape == (2, 2)
+    refused = command("manifold", "scaled")
+    assert refused.code == 2 and "no height and width" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (("people.csv",), "'kind' holds text"),
+        (("people.csv", "--label", "kin"), "did you mean kind?"),
+        (
+            ("people.csv", "--label", "kind", "--standardise", "--likelihood", "bernoulli"),
+            "below 0",
+        ),
+        (("people.csv", "--label", "kind", "--shape", "2,2"), "2x2 need 4 features"),
+        (("people.csv", "--label", "kind", "--shape", "2"), "height,width"),
+        (("photos", "--resize", "9"), "--resize 32x32"),
+        (("photos", "--label", "x"), "sub-folders are the labels"),
+        (("digits", "--one-hot"), "known by name"),
+    ],
+)
+def test_options_that_do_not_fit_are_one_line(
+    command: Command, words: tuple[str, ...], fault: str
+) -> None:
+    pytest.importorskip("pandas")
+    table()
+    folder_of_pictures()
+    done = command(*QUICK, *words)
+    assert done.code == 2 and done.err.count("\n") == 1 and fault in done.err, done.err
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("hidden", [(), (6,)])
+def test_a_model_of_standardised_data_folds_into_one_of_the_data(hidden: tuple[int, ...]) -> None:
+    from minivae.backend import load_backend
+    from minivae.data.standard import Standard
+    from minivae.sampling import decode_all, encode_all
+
+    config = ModelConfig(data_dim=4, latent_dim=2, hidden=hidden, likelihood="gaussian")
+    layout, K = layout_of(config), load_backend("numpy")
+    p = layout.views(rng.normal(size=layout.size).astype(np.float32))
+    x = (rng.normal(size=(20, 4)) * [1, 20, 0.1, 5] + [3, -40, 0, 100]).astype(np.float32)
+    standard = Standard.of(x)
+    folded = in_user_units(p, config, standard)
+    expected, _ = encode_all(K, p, standard.apply(x), config)
+    found, _ = encode_all(K, folded, x, config)
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+    decoded = decode_all(K, folded, expected, config)
+    inner = standard.invert(decode_all(K, p, expected, config))
+    np.testing.assert_allclose(decoded, inner, rtol=1e-4, atol=1e-3)
+    assert in_user_units(p, config, None) is p
