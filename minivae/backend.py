@@ -20,7 +20,7 @@ from minivae.types import Array
 
 BACKENDS = ("numpy", "numba", "cupy")
 # What a backend may bring besides ops.
-SERVICES = ("make_step", "xp", "to_device", "to_host")
+SERVICES = ("make_step", "output_nll", "xp", "to_device", "to_host")
 
 
 class BackendUnavailable(RuntimeError):
@@ -48,6 +48,7 @@ class Backend:
         self.to_device: Callable[[Any], Any] = kernels.get("to_device", np.asarray)
         self.to_host: Callable[[Any], Array] = kernels.get("to_host", np.asarray)
         self.fused_step: Callable[..., Any] | None = kernels.get("make_step")
+        self.fused_nll: Callable[..., Any] | None = kernels.get("output_nll")
         self.files: dict[str, str] = {}
         for op in ops.OPS:
             reference = getattr(ops, op)
@@ -68,6 +69,21 @@ class Backend:
             return self.fused_step(plan, theta, moments, data)
         except Declined as declined:
             raise Unsupported(declined.reason) from declined
+
+    def output_nll(self, likelihood: str, h: Any, W: Any, b: Any, x: Any, *beside: Any) -> Any:
+        """The decoder's last layer and -log p(x | z) at once, in nats: h (L B, H) -> (L, B).
+
+        beside: what the likelihood takes besides outputs and x. None where the backend has no
+        kernel that does both; then the two ops do the same, one after the other.
+        """
+        if self.fused_nll is None:
+            return None
+        from minivae_kernels import Unsupported as Declined
+
+        try:
+            return self.fused_nll(likelihood, h, W, b, x, *beside)
+        except Declined:
+            return None
 
     def __getattr__(self, op: str) -> Any:  # only reached for a name that is not there
         raise AttributeError(f"backend {self.__dict__.get('name')!r} has no op {op!r}")

@@ -152,18 +152,33 @@ def walk(
         return float(moved.imag) / STEP
 
     rng = np.random.default_rng(seed)
-    gradients, used = [], set[tuple[int, str]]()
-    for call in backward.calls:
-        source = _undone(call, forward.calls, used)
+    gradients = _gathered(backward.calls, forward.calls)
+    for (place, name), gradient in gradients.items():
+        for entry in _entries(gradient.hand, rng):
+            step = np.zeros(gradient.hand.shape, dtype=np.complex128)
+            step[entry] = STEP * 1j
+            gradient.entries.append(entry)
+            gradient.complex_step.append(loss_with(place, name, step))
+    return Walk(float(loss), beta, forward.calls, list(gradients.values()))
+
+
+def _gathered(backward: list[Call], forward: list[Call]) -> dict[tuple[int, str], Gradient]:
+    """The gradient of each argument of each forward call, by the call's place and the name.
+
+    Where an objective sends a second gradient through the same op, as the importance weights do
+    through the draw, the two add.
+    """
+    found: dict[tuple[int, str], Gradient] = {}
+    used = set[tuple[int, str]]()
+    for call in backward:
+        source = _undone(call, forward, used)
         for name, hand in _gradients_of(call, source):
-            gradient = Gradient(call.op, source.layer, name, call.equations, np.asarray(hand))
-            for entry in _entries(gradient.hand, rng):
-                step = np.zeros(gradient.hand.shape, dtype=np.complex128)
-                step[entry] = STEP * 1j
-                gradient.entries.append(entry)
-                gradient.complex_step.append(loss_with(source.place, name, step))
-            gradients.append(gradient)
-    return Walk(float(loss), beta, forward.calls, gradients)
+            key = source.place, name
+            if key in found:
+                found[key].hand = found[key].hand + hand
+            else:
+                found[key] = Gradient(call.op, source.layer, name, call.equations, np.asarray(hand))
+    return found
 
 
 def inside(call: Call) -> list[Inside]:
@@ -209,17 +224,23 @@ INSIDE: dict[str, Callable[..., list[Inside]]] = {
 
 
 def _undone(call: Call, forward: list[Call], used: set[tuple[int, str]]) -> Call:
-    """The forward call that a backward call undoes: the last unused one on the same values."""
+    """The forward call that a backward call undoes: the last unused one on the same values.
+
+    Where all are used, the last one: it is undone a second time, by another path.
+    """
     stem = re.sub(r"_backward.*", "", call.op)
-    for candidate in reversed(forward):
-        key = (candidate.place, call.op)
-        if candidate.op != f"{stem}_forward" or key in used:
-            continue
-        shared = [name for name in call.arguments if name in candidate.arguments]
-        if all(np.array_equal(candidate.arguments[n], call.arguments[n]) for n in shared):
-            used.add(key)
-            return candidate
-    raise LookupError(f"{call.op} undoes no op of the forward pass")
+    fitting = [one for one in reversed(forward) if one.op == f"{stem}_forward" and _same(one, call)]
+    if not fitting:
+        raise LookupError(f"{call.op} undoes no op of the forward pass")
+    chosen = next((one for one in fitting if (one.place, call.op) not in used), fitting[0])
+    used.add((chosen.place, call.op))
+    return chosen
+
+
+def _same(forward: Call, backward: Call) -> bool:
+    """Whether the arguments that two calls share by name are the same numbers."""
+    shared = [name for name in backward.arguments if name in forward.arguments]
+    return all(np.array_equal(forward.arguments[n], backward.arguments[n]) for n in shared)
 
 
 def _gradients_of(call: Call, source: Call) -> list[tuple[str, Any]]:

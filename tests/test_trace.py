@@ -89,3 +89,23 @@ def test_two_paths_meet_and_their_sum_is_what_the_heads_get(config):
     assert np.array_equal(mu.total[0], bias["encoder.mu"])
     assert np.array_equal(logvar.total[0], bias["encoder.logvar"])
     assert np.abs(mu.by_kl).max() > 0 and np.abs(mu.by_draw).max() > 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"objective": "iwae", "draws": 4},
+        {"activation": "gelu", "likelihood": "continuous-bernoulli"},
+        {"likelihood": "laplace", "c": "learned", "activation": "elu"},
+        {"likelihood": "categorical", "groups": (2, 5)},
+    ],
+)
+def test_every_part_can_be_walked(settings):
+    config = ModelConfig(7, 3, hidden=(5,), **settings)
+    rng = np.random.default_rng(3)
+    theta = initialise(config, 0, "float64") + 0.1 * rng.normal(size=layout_of(config).size)
+    x = rng.random((1, 7))
+    K = load_backend("numpy")
+    found = walk(K, layout_of(config).views(theta), x, rng.normal(size=(config.draws, 1, 3)),
+                  0.7, config)  # fmt: skip
+    assert max(gradient.worst for gradient in found.gradients) <= 1e-13

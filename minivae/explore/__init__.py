@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minivae.backend import load_backend
 from minivae.explore.closed import asset, closed_page, encoded
 from minivae.layers import Parameters
 from minivae.metrics.regularity import neighbour_radii, on_manifold
+from minivae.parts import ACTIVATIONS, LIKELIHOODS
 from minivae.plots.images import Look, look_of
 from minivae.types import Array
 
@@ -19,17 +21,18 @@ MEASURED = 1000  # draws from the prior whose decoded pictures are judged
 NEIGHBOURS = 2000  # at most so many data tell what is near the data
 ORIGINALS_BYTES = 1_200_000  # how much of the data itself the page may carry
 SCRIPTS = ("bytes", "theme", "decoder", "plane", "panel", "page")
-ACTIVATIONS = ("relu", "tanh")  # what decoder.js computes
-LINKS = ("identity", "sigmoid")
+IDENTITY = "identity"
+REACH, STEP = 20.0, 0.002  # of a function that the page is given as a table, straight beyond
 
 
 class Explored(NamedTuple):
     """A model as the page sees it.
 
-    decode: codes (n, J) -> pixel means (n, D). activation, link: of the decoder, one of ACTIVATIONS
-    and LINKS. mu (N, J), sd (N, J) or None for an autoencoder. dims: the two latent dimensions of
-    the plane; the others rest. likelihood, logc, beta: what the loss of a datum is made of; the
-    page computes it for "gaussian" and "bernoulli", and shows none for others.
+    decode: codes (n, J) -> pixel means (n, D). activation, link: of the decoder, by name; groups:
+    the groups' sizes where the link is a softmax over each. mu (N, J), sd (N, J) or None for an
+    autoencoder. dims: the two latent dimensions of the plane; the others rest. likelihood, logc,
+    beta: what the loss of a datum is made of; the page computes it for "gaussian" and "bernoulli",
+    and shows none for others.
     """
 
     title: str
@@ -45,6 +48,7 @@ class Explored(NamedTuple):
     likelihood: str = ""
     logc: float = 0.0
     beta: float = 1.0
+    groups: tuple[int, ...] = ()
 
 
 def page(
@@ -63,8 +67,7 @@ def page(
 
     x (N, D) the data whose codes are shown, rows (N,) their numbers in the data set, labels (N,)
     and their names or None, shape (height, width) or (height, width, 3) of a datum as a picture,
-    look how values become grey. Raises ValueError if the shape does not fit the data, or a model
-    has an activation or a link that the page cannot compute.
+    look how values become grey. Raises ValueError if the shape does not fit the data.
     """
     if np.prod(shape) != x.shape[1]:
         size = "x".join(str(n) for n in shape)
@@ -92,9 +95,6 @@ def page(
 
 def content_of(model: Explored, x: Array) -> dict[str, Any]:
     """What the page needs of one model: decoder, codes, shading and points to check against."""
-    for what, known in ((model.activation, ACTIVATIONS), (model.link, LINKS)):
-        if what not in known:
-            raise ValueError(f"the page cannot compute {what!r}, only {', '.join(known)}")
     low, high = extent(model.mu[:, model.dims])
     names = [f"decoder.{i}" for i in range(model.depth)] + ["decoder.out"]
     proof = model.mu[:PROOF].astype(np.float32)
@@ -115,14 +115,33 @@ def content_of(model: Explored, x: Array) -> dict[str, Any]:
         "shade": encoded(off_manifold(model, near, low, high)),
         "decoder": {
             "layers": [layer_of(model.parameters, name) for name in names],
-            "activation": model.activation,
-            "link": model.link,
+            "activation": table_of(ACTIVATIONS[model.activation].forward),
+            "link": link_of(model),
+            "groups": list(model.groups),
         },
         "proof": {
             "codes": encoded(proof),
             "pixels": encoded(model.decode(proof).astype(np.float32)),
         },
     }
+
+
+def table_of(function: Callable[[Array], Array]) -> str:
+    """A function of one number as base64 of its float32 values every STEP from -REACH to REACH.
+
+    So the page needs no code for an activation: it looks up, and goes on straight outside.
+    """
+    points = np.arange(-round(REACH / STEP), round(REACH / STEP) + 1) * STEP
+    return encoded(np.asarray(function(points)).astype(np.float32))
+
+
+def link_of(model: Explored) -> str | None:
+    """The table from the decoder's output to E[x | z]; None where the two are one, or by groups."""
+    likelihood = next((part for part in LIKELIHOODS.values() if part.link == model.link), None)
+    if likelihood is None or model.groups or likelihood.link == IDENTITY:
+        return None
+    K = load_backend("numpy")
+    return table_of(lambda a: likelihood.mean(K, a))
 
 
 def layer_of(p: Parameters, name: str) -> dict[str, Any]:

@@ -6,8 +6,9 @@ class Decoder {
   // spec: {layers: [{I, O, W, b}], activation, link}; W is (I, O), row by row.
   constructor(spec) {
     this.layers = spec.layers.map((l) => ({ I: l.I, O: l.O, W: floats(l.W), b: floats(l.b) }));
-    this.activation = spec.activation;
-    this.link = spec.link;
+    this.activation = floats(spec.activation);
+    this.link = spec.link === null ? null : floats(spec.link);
+    this.groups = spec.groups;
   }
 
   // y = x W + b, added up in double precision and rounded once.
@@ -23,7 +24,7 @@ class Decoder {
   }
 
   activate(a) {
-    return this.activation === "relu" ? a.map((v) => (v > 0 ? v : 0)) : a.map(Math.tanh);
+    return a.map((v) => lookUp(this.activation, v));
   }
 
   // z, an array of J numbers -> the decoder's output, Float32Array of D.
@@ -37,8 +38,32 @@ class Decoder {
   // z -> Float32Array of D pixel means.
   decode(z) {
     const out = this.output(z);
-    return this.link === "sigmoid" ? out.map((v) => 1 / (1 + Math.exp(-v))) : out;
+    if (this.groups.length > 0) return softmax(out, this.groups);
+    return this.link === null ? out : out.map((v) => lookUp(this.link, v));
   }
+}
+
+// A function given by its values every STEP from -REACH to REACH, straight between and beyond.
+const REACH = 20, STEP = 0.002;
+
+function lookUp(table, v) {
+  const place = (v + REACH) / STEP;
+  const k = Math.min(Math.max(Math.floor(place), 0), table.length - 2);
+  return table[k] + (place - k) * (table[k + 1] - table[k]);
+}
+
+// The probabilities of each group of outputs.
+function softmax(out, groups) {
+  const p = new Float32Array(out.length);
+  let start = 0;
+  for (const size of groups) {
+    const a = out.subarray(start, start + size);
+    const top = a.reduce((m, v) => Math.max(m, v), -Infinity);
+    const total = a.reduce((sum, v) => sum + Math.exp(v - top), 0);
+    a.forEach((v, i) => (p[start + i] = Math.exp(v - top) / total));
+    start += size;
+  }
+  return p;
 }
 
 // -log p(x | z) in nats from the decoder's output; null where the page does not know p   (E20, E23)

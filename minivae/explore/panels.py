@@ -43,6 +43,7 @@ def vae_panel(
         dims=dims,
         likelihood=config.likelihood,
         logc=float(extra[0]) if plain else 0.0,
+        groups=config.groups,
         beta=config.beta,
     )
 

@@ -189,8 +189,12 @@ def noise(K: Any, seed: int, draws: range, rows: Array, latent_dim: int) -> Any:
 def reconstruction_nll(K: Any, p: Params, z: Any, x: Any, config: ModelConfig) -> Any:
     """-log p(x|z) (L, B) for z (L, B, J) and x (B, D)."""
     draws, batch, _ = z.shape
-    flat = vae.decode(K, p, z.reshape(draws * batch, -1), config)
-    out = flat.reshape(draws, batch, -1)  # (L, B, D)
+    h = vae.decode_hidden(K, p, z.reshape(draws * batch, -1), config)
+    last = p["decoder.out.W"], p["decoder.out.b"]
+    nll = K.output_nll(config.likelihood, h, *last, x, *vae.beside_output(p, x, config))
+    if nll is not None:
+        return nll
+    out = vae.decode_output(K, p, h).reshape(draws, batch, -1)  # (L, B, D)
     return vae.nll_forward(K, p, out, x, config)
 
 

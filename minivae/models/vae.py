@@ -162,8 +162,18 @@ def encode(K: Any, p: Parameters, x: Array, config: ModelConfig) -> tuple[Array,
 
 def decode(K: Any, p: Parameters, z: Array, config: ModelConfig) -> Array:
     """The decoder's output, what the likelihood takes: z (B, J) -> (B, D)   (E10)"""
+    return decode_output(K, p, decode_hidden(K, p, z, config))
+
+
+def decode_hidden(K: Any, p: Parameters, z: Array, config: ModelConfig) -> Array:
+    """The decoder's last hidden layer: z (B, J) -> (B, H)                   (E10)"""
     hz, _ = mlp_forward(K, p, "decoder", z, len(config.hidden), config.activation)
-    return linear_forward(K, p, "decoder.out", hz)
+    return hz
+
+
+def decode_output(K: Any, p: Parameters, h: Array) -> Array:
+    """The decoder's output from its last hidden layer: h (B, H) -> (B, D)   (E10)"""
+    return linear_forward(K, p, "decoder.out", h)
 
 
 def decode_mean(K: Any, p: Parameters, z: Array, config: ModelConfig) -> Array:

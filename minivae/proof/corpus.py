@@ -208,7 +208,7 @@ def misbehaves(truth: ExactGradients) -> str:
     """What is wrong beside the numbers: changed inputs, views, wrong dtypes."""
     job = truth.bind(ops)
     try:
-        _, faults, notes = backward_faults(job, truth.dy)
+        _, _, faults, notes = backward_faults(job, truth.dy)
     except Exception as error:
         return f"raises {type(error).__name__}"
     return faults[0].kind if faults else "view" if notes else ""

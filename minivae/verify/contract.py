@@ -10,7 +10,7 @@ import numpy as np
 from minivae.types import Array
 from minivae.verify import passes
 from minivae.verify.arguments import Faults, gradients, integer_fault, match, parameters, shape_text
-from minivae.verify.passes import CannotRun, Pass, eps_of, kind_of, one_line
+from minivae.verify.passes import CannotRun, Clock, Pass, eps_of, kind_of, one_line, unpack
 from minivae.verify.report import Fault, where
 
 SAME_RUN = 64.0  # eps of the largest entry: two runs on the same numbers, in any order of summation
@@ -67,21 +67,6 @@ def point_notes(job: Pass) -> list[str]:
 
 
 # -- forward ---------------------------------------------------------------------------------------
-def unpack(result: Any) -> tuple[Any, Any]:
-    """(y, cache) of a forward's result; CannotRun says what came instead."""
-    if isinstance(result, (tuple, list)) and len(result) == 2:
-        return result[0], result[1]
-    if result is None:
-        what = "None"
-    elif isinstance(result, (tuple, list)):
-        what = f"{len(result)} values"
-    elif np.ndim(result) == 0:
-        what = f"a scalar ({type(result).__name__})"
-    else:
-        what = f"one array of shape {shape_text(np.shape(result))}"
-    raise CannotRun(f"forward returned {what} where a pair (y, cache) is due")
-
-
 def same_bits(a: Any, b: Any) -> bool:
     """Whether two arrays agree in dtype, shape and every number (NaN with NaN)."""
     a, b = np.asarray(a), np.asarray(b)
@@ -164,34 +149,39 @@ def output_fault(y: Any, out_shape: tuple[int, ...] | None) -> Fault | None:
 
 
 # -- backward --------------------------------------------------------------------------------------
-def argument_order(job: Pass, dy: Array) -> str | None:
-    """Swaps the arguments of a backward(cache, dy); returns a note that says so.
+Ran = tuple[list[Any] | None, list[Any], Faults, list[str]]
 
-    Recognised by its parameters' names, or where only the swapped order runs and fits.
-    """
+
+def backward_in_either_order(job: Pass, dy: Array) -> Ran:
+    """`backward_faults`, for a backward(cache, dy) too: told by its parameters' names, or by only
+    that order running and fitting. The job's backward is then turned round."""
     original = job.backward
+    turned = lambda dy, cache: original(cache, dy)  # noqa: E731
     names = [p.name.lower() for p in parameters(original)[:2]]
-    first = len(names) == 2 and any(w in names[0] for w in ("cache", "ctx", "saved", "context"))
-    swapped = first and any(w in names[1] for w in ("dy", "dout", "grad", "upstream", "delta"))
-    if not swapped:
-        try:
-            if not match(job, job.raw_gradient(dy))[1]:
-                return None
-        except Exception:  # it may take the other order
-            pass
-    job.backward = lambda dy, cache: original(cache, dy)
-    try:
-        swapped = not match(job, job.raw_gradient(dy))[1] or swapped
-    except Exception:
-        swapped = False
-    if swapped:
-        return "backward takes (cache, dy), the other order than backward(dy, cache): called so"
-    job.backward = original
-    return None
+    cache_first = len(names) == 2 and any(w in names[0] for w in ("cache", "ctx", "saved"))
+    named = cache_first and any(w in names[1] for w in ("dy", "dout", "grad", "upstream"))
+    job.backward = turned if named else original
+    first = backward_faults(job, dy)
+    misfits = {"error", "scalar", "count", "structure", "none", "shape"}
+    if not any(f.kind in misfits for f in first[2]):
+        second = first if named else None
+    else:
+        job.backward = original if named else turned
+        second = backward_faults(job, dy)
+        if any(f.kind in misfits for f in second[2]):
+            job.backward, second = original, None
+            first = backward_faults(job, dy) if named else first
+        elif named:
+            return second
+    if second is None:
+        return first
+    note = "backward takes (cache, dy), the other order than backward(dy, cache): called so"
+    return *second[:3], [note, *second[3]]
 
 
-def backward_faults(job: Pass, dy: Array) -> tuple[list[Any] | None, Faults, list[str]]:
-    """Runs backward at the point: its gradients by leaf, every fault but numbers, and notes."""
+def backward_faults(job: Pass, dy: Array) -> Ran:
+    """Runs backward at the point: its gradients by leaf, copied and as returned, every fault but
+    numbers, and notes."""
     args = passes.copy(job.args)
     _, cache = unpack(job.forward(*args))
     upstream = job.upstream(dy)
@@ -202,8 +192,8 @@ def backward_faults(job: Pass, dy: Array) -> tuple[list[Any] | None, Faults, lis
         text = f"backward raised {one_line(error)}"
         if job.y0.size == 1 and not passes.is_branch(job.y_tree) and np.ndim(job.y_tree) == 0:
             text = f"forward returned a scalar where backward expects an array: {text}"
-            return None, [Fault("scalar", f"{text} for an upstream of shape ()", "y")], []
-        return None, [Fault("error", text)], []
+            return None, [], [Fault("scalar", f"{text} for an upstream of shape ()", "y")], []
+        return None, [], [Fault("error", text)], []
     pieces, faults = match(job, grads)
     if changed(kept, upstream) is not None:
         faults.append(Fault("mutates", "backward changes its upstream gradient dy in place", "dy"))
@@ -213,17 +203,11 @@ def backward_faults(job: Pass, dy: Array) -> tuple[list[Any] | None, Faults, lis
     notes = view_notes(job, pieces, args, upstream)
     saved = [passes.copy_leaf(p) for p in pieces]
     faults += [f for f in map(nan_fault, job.leaves, saved) if f]
-    if at is None:
-        faults += overwritten(job, dy, pieces, saved)
-    return saved, faults, notes
+    return saved, pieces, faults, notes
 
 
-def overwritten(job: Pass, dy: Array, pieces: list[Any], saved: list[Any]) -> Faults:
-    """Gradients that a second backward writes over: arrays that are used again."""
-    try:
-        job.raw_gradient(-0.7 * dy)
-    except Exception:  # `linearity_faults` says so
-        return []
+def overwritten(job: Pass, pieces: list[Any], saved: list[Any]) -> Faults:
+    """Gradients that a later call of backward has written over: arrays that are used again."""
     text = "the gradient of {} changes when backward is called again: return a copy"
     return [
         Fault("view", text.format(leaf.name), leaf.name)
@@ -275,15 +259,19 @@ def nan_fault(leaf: passes.Leaf, grad: Any) -> Fault | None:
     return Fault("nan", text + "entries)", leaf.name, at, hand=value)
 
 
-def linearity_faults(job: Pass, dy: Array, grads: list[Array | None]) -> Faults:
-    """A second call finds the same numbers, half of dy half of them, and a zero upstream zero."""
+def linearity_faults(job: Pass, dy: Array, grads: list[Array | None], clock: Clock) -> Faults:
+    """Half of dy gives half the gradients; where there is time, a second call finds the same
+    numbers and a zero upstream gives zero."""
+    runs: list[list[Array | None]] = []
     try:
-        again, half, zero = (gradients(job, factor * dy) for factor in (1.0, 0.5, 0.0))
+        for factor in (0.5, 1.0, 0.0):
+            late = runs and clock.left() < 0
+            runs.append([factor * g if g is not None else None for g in grads] if late else
+                        gradients(job, factor * dy))  # fmt: skip
     except Exception as error:
         return [Fault("error", f"backward raised {one_line(error)} when called again")]
-    found = [
-        leaf_linearity(job, i, grads[i], again[i], half[i], zero[i]) for i in range(len(grads))
-    ]
+    sets = zip(grads, runs[1], runs[0], runs[2], strict=True)
+    found = [leaf_linearity(job, i, *four) for i, four in enumerate(sets)]
     return [fault for fault in found if fault is not None]
 
 

@@ -287,3 +287,18 @@ def holds_float32(parts: list[Any]) -> bool:
     short = fractions.astype(np.float32).astype(np.float64) == fractions
     dyadic = np.ldexp(fractions, 16) == np.round(np.ldexp(fractions, 16))
     return bool(short.all() and not dyadic.all())
+
+
+def unpack(result: Any) -> tuple[Any, Any]:
+    """(y, cache) of a forward's result; CannotRun says what came instead."""
+    if isinstance(result, (tuple, list)) and len(result) == 2:
+        return result[0], result[1]
+    if result is None:
+        what = "None"
+    elif isinstance(result, (tuple, list)):
+        what = f"{len(result)} values"
+    elif np.ndim(result) == 0:
+        what = f"a scalar ({type(result).__name__})"
+    else:
+        what = f"one array of shape {np.shape(result)}"
+    raise CannotRun(f"forward returned {what} where a pair (y, cache) is due")

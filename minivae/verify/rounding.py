@@ -13,7 +13,8 @@ from minivae.verify.oracles import Trial, tol
 from minivae.verify.passes import Pass, eps_of, kind_of
 from minivae.verify.report import Fault, Row, where
 
-NUDGES = 6  # points a few units in the last place away
+NUDGES = 6  # points some units in the last place away
+APART = 16  # so many units that tied entries do not meet again
 Errors = tuple[Array, Array]  # hand - true, and true
 Hands = list[Array | None]
 
@@ -52,7 +53,8 @@ def rounding_explains(
 def moved_errors(trial: Trial, picks: Array) -> tuple[list[Array], list[Errors]]:
     """The picked entries' errors at points a few last places away, and at milder points."""
     job, rng = trial.probe.job, np.random.default_rng(1)
-    near = [errors_at(trial, picks, job.nudged(rng, trial.eps)) for _ in range(NUDGES)]
+    count = NUDGES if trial.probe.clock.left() > 0 else NUDGES // 2
+    near = [errors_at(trial, picks, job.nudged(rng, APART * trial.eps)) for _ in range(count)]
     milder = []
     if not trial.reason:
         for fraction in (0.3, 0.05):
@@ -128,7 +130,7 @@ def float32_faults(
         return (one - two).ravel()[picks], two.ravel()[picks]
 
     rng = np.random.default_rng(1)
-    near = [errors(wide.nudged(rng, eps)) for _ in range(6)]
+    near = [errors(wide.nudged(rng, APART * eps)) for _ in range(6)]
     places = {x.place: x.value.astype(np.float64) for x in wide.leaves}
     milder = [errors(wide.moved(places, fraction - 1)) for fraction in (0.3, 0.05)]
     explained = rounding_explains(

@@ -19,7 +19,7 @@ MODULES = ("activations", "dense", "latent", "likelihoods", "optimisers", "rando
 
 
 def load(threads: int | None = None) -> dict[str, Callable[..., Any]]:
-    """Every op by name, and make_step. Raises Unavailable where Numba cannot be used."""
+    """Every op by name, make_step and output_nll. Raises Unavailable where Numba cannot be used."""
     from minivae_kernels import Unavailable
 
     try:
@@ -38,6 +38,7 @@ def load(threads: int | None = None) -> dict[str, Callable[..., Any]]:
         served = importlib.import_module(f"{__name__}.ops.{module}").OPS
         found.update((op.__name__, op) for op in served)
     found["make_step"] = make_step
+    found["output_nll"] = importlib.import_module(f"{__name__}.ops.output_nll").output_nll
     return found
 
 

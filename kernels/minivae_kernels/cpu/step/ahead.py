@@ -25,7 +25,7 @@ from minivae_kernels.cpu.step.records import Own, Shared
 # The entries of the helper: the second half of an update, then what measuring after an epoch
 # calls. Nobody else compiles them while it runs.
 NAMES = ("learn", "gather_kernel", "uniforms_kernel", "binarise_kernel", "forward_kernel",
-         "map_kernel", "normals_kernel", "draw_kernel", "likelihood_kernel")  # fmt: skip
+         "map_kernel", "normals_kernel", "draw_kernel", "output_nll_kernel")  # fmt: skip
 
 
 def compile_beside(plan: Any, data: np.ndarray) -> None:
@@ -71,9 +71,9 @@ def measurement(activation: str, likelihood: str, dtype: str, binarise: str) -> 
     yield lambda: K[f"{activation}_forward"](one)
     yield lambda: K["normals"](0, 0, 0, [0], 1)
     yield lambda: K["reparameterise_forward"](one, one, one[None])
-    nll = K[f"{likelihood.replace('-', '_')}_nll_forward"]
+    nll = K[f"{likelihood}_nll_forward"]
     scale = (number[0],) * (len(inspect.signature(nll).parameters) - 2)
-    yield lambda: nll(one[None], one, *scale)
+    yield lambda: K["output_nll"](likelihood, one, one, number, one, *scale)
 
 
 def main() -> None:
