@@ -19,8 +19,9 @@ import numpy as np
 PASSES = (
     ("softcap_attention", "no_cap"), ("lstm", "no_forget"), ("layer_norm_with_var", "no_mean"),
     ("cross_entropy", "no_mean"), ("covariance", "divides_by_n"),
-    ("cumulative_product", "exclusive"), ("cosine_similarity", "no_projection"), ("relu6", "at_six"), ("cube", "at_integers"),
-    ("absolute", "at_zero"), ("minimum_of_two", "none"), ("even_split", "all"),
+    ("cumulative_product", "exclusive"), ("cosine_similarity", "no_projection"),
+    ("relu6", "at_six"), ("cube", "at_integers"), ("absolute", "at_zero"),
+    ("minimum_of_two", "none"), ("even_split", "all"),
     ("large_scale_and_bias", "bias_sign"), ("loss_and_weight_decay", "decay_sign"),
     ("rectified_layer", "factor"),
 )  # fmt: skip
