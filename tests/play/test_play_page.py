@@ -182,3 +182,46 @@ def test_every_dotted_word_is_explained():
 def test_sources_are_of_a_readable_length():
     lengths = [text.count("\n") for text in play.scripts()]
     assert max(lengths) <= 320
+
+
+# After so many updates of a tour: the posteriors' σ, the spread of the means, the mean KL, and the
+# distance of what the prior decodes to from the nearest datum, as medians.
+MEASURED = """(() => {
+const { training, plane } = app;
+while (training.t < 1500) if (!training.update()) break;
+const [mu, logvar] = training.encode(plane.x);
+const middle = (values) => Array.from(values).sort((a, b) => a - b)[values.length >> 1];
+const spread = Math.sqrt(mu.data.reduce((sum, v) => sum + v * v, 0) / mu.data.length);
+const made = training.decode(new Tensor([200, 2], normals(0, STREAM.GENERATE, 0, [0], 400)));
+const { x } = training.data;
+const D = x.shape[1];
+const away = Array.from({ length: 200 }, (_, n) => {
+  let least = Infinity;
+  for (let i = 0; i < x.shape[0]; i++) {
+    let d = 0;
+    for (let k = 0; k < D; k++) d += (x.data[i * D + k] - made.data[n * D + k]) ** 2;
+    least = Math.min(least, d);
+  }
+  return Math.sqrt(least);
+});
+const sigma = middle(logvar.data.map((v) => Math.exp(v / 2)));
+return [sigma, spread, OPS.klForward(mu, logvar).sum() / mu.shape[0], middle(away)]; })()"""
+
+
+@needs_chromium
+@pytest.mark.slow
+def test_what_the_tours_promise_is_what_happens(opened):
+    found = {}
+    for i, name in enumerate(opened.run("TOURS.map(([name]) => name)")):
+        opened.run(f"document.querySelectorAll('#tours button')[{i}].click(); app.toggle(false)")
+        found[name] = opened.run(MEASURED)
+    sigma, spread, kl, away = zip(
+        *(found[n] for n in ("A map of digits", "Without the KL", "With it"))
+    )
+    assert 0.8 <= spread[0] <= 1.3 and 3 <= kl[0] <= 6  # keeps to the rings, and tells something
+    assert sigma[1] <= 0.02 and sigma[1] <= sigma[2] / 10 and spread[1] >= 1.5
+    assert away[1] >= 0.2 and away[2] <= 0.08 and 0.8 <= spread[2] <= 1.2
+    sigma, spread, kl, _ = found["Too much of it"]
+    assert 0.9 <= sigma <= 1.1 and spread <= 0.1 and kl <= 0.05
+    assert found["Trust the data"][0] <= 0.05 and found["Trust the data"][2] >= 7
+    assert found["A path that is missing"][1] >= 3
