@@ -23,8 +23,13 @@ _FOLLOW = _SAFE & ~getattr(os, "O_NOFOLLOW", 0)
 
 def read_file(path: Path, most: int = MOST_OF_TEXT) -> bytes:
     """The bytes of a regular file. Raises OSError where it is none or holds more than `most`."""
-    with open(os.open(path, os.O_RDONLY | _FOLLOW), "rb") as file:
-        size = require_regular(file.fileno()).st_size
+    descriptor = os.open(path, os.O_RDONLY | _FOLLOW)
+    try:
+        size = require_regular(descriptor).st_size
+    except OSError:
+        os.close(descriptor)
+        raise
+    with open(descriptor, "rb") as file:
         if size > most:
             raise OSError(f"it holds {size:,} bytes, and {most:,} are the most that are read")
         data = file.read(size + 1)
