@@ -108,11 +108,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run(given)
     args = parser().parse_args(given)
+    from minivae.racing.problem import ProblemError
+
     from . import commands
 
     try:
+        if args.threads is not None and args.threads < 1:
+            raise commands.UserError(f"--threads is {args.threads}; it must be at least 1")
         rows: list[dict[str, Any]] = getattr(commands, args.command.replace("-", "_"))(args)
-    except commands.UserError as error:
+    except (commands.UserError, ProblemError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -45,6 +45,7 @@ COMMANDS = (
     "fsck",
     "info",
     "verify",
+    "check",
     "study",
     "trace",
     "explore",
