@@ -96,6 +96,8 @@ def parser() -> argparse.ArgumentParser:
     p = command("compare", "two results files, or two commits, whatever was measured")
     p.add_argument("a")
     p.add_argument("b")
+    p = command("checkers", "gradient checkers of four other projects on the same thirty passes")
+    p.add_argument("--write", default="", metavar="FILE.md", help="renew the table in this page")
     command("smoke", "a short run for CI: correctness only, never fails on seconds")
     return top
 
@@ -108,11 +110,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run(given)
     args = parser().parse_args(given)
+    from minivae.racing.problem import ProblemError
+
     from . import commands
 
     try:
+        if args.threads is not None and args.threads < 1:
+            raise commands.UserError(f"--threads is {args.threads}; it must be at least 1")
         rows: list[dict[str, Any]] = getattr(commands, args.command.replace("-", "_"))(args)
-    except commands.UserError as error:
+    except (commands.UserError, ProblemError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

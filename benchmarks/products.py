@@ -17,7 +17,8 @@ from .parent import REST_SECONDS, Contender, WorkerError
 
 #: what OPENBLAS_CORETYPE may say; the empty word leaves NumPy as installed
 CORE_TYPES = ("", "Haswell", "SkylakeX", "Zen", "Cooperlake", "Sapphirerapids")
-RULE = StopRule(least=7, most=15, seconds=12.0)
+OURS = ("minivae", "minivae again")  # the second, so that A is raced against A
+RULE = StopRule(least=15, most=15, seconds=30.0)
 Shape = tuple[str, list[int]]
 
 
@@ -34,10 +35,10 @@ def workers(stack: ExitStack, threads: int | None) -> dict[str, Contender]:
     """Ours, and a NumPy for every core type this machine can run."""
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     started: dict[str, Contender] = {}
-    for core in ("ours", *(CORE_TYPES if x86 else ("",))):
-        name = "product-numba" if core == "ours" else "product-numpy"
-        extra = {"OPENBLAS_CORETYPE": core} if core not in ("", "ours") else {}
-        label = "minivae" if core == "ours" else f"numpy {core or 'as installed'}"
+    for core in (*OURS, *(CORE_TYPES if x86 else ("",))):
+        name = "product-numba" if core in OURS else "product-numpy"
+        extra = {"OPENBLAS_CORETYPE": core} if core and core not in OURS else {}
+        label = core if core in OURS else f"numpy {core or 'as installed'}"
         worker = Contender(name, threads, "cpu", extra)
         stack.callback(worker.close)
         try:
@@ -81,6 +82,8 @@ def race(shape: Shape, started: dict[str, Contender]) -> dict[str, Any]:
         "gflops": {n: flops / p["p50"] / 1e3 for n, p in us.items()},
     }  # fmt: skip
     rivals = [n for n in us if n.startswith("numpy")]
+    if all(name in us for name in OURS):
+        row["a_a"] = verdict(*(samples[name] for name in OURS))
     if "minivae" in us and rivals:
         best = min(rivals, key=lambda n: us[n]["p50"])
         row["best_blas"] = best
@@ -126,4 +129,5 @@ def line(row: dict[str, Any]) -> str:
     judged = ""
     if "against_best" in row:
         judged = f"{row['against_best']['ratio']:.2f} × {row['best_blas']}"
+    judged += f"; A against A {row['a_a']['ratio']:.2f} ×" if "a_a" in row else ""
     return f"{row['form']:8} {row['B']}x{row['I']}x{row['O']}: GFLOP/s {rates}  {judged}"

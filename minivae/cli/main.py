@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -44,6 +45,7 @@ COMMANDS = (
     "fsck",
     "info",
     "verify",
+    "check",
     "study",
     "trace",
     "explore",
@@ -155,6 +157,8 @@ def open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - kept
+    if isinstance(sys.stdout, io.TextIOWrapper):  # an old locale writes σ as its escape
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def take_parts(argv: list[str]) -> tuple[list[str], list[str]]:

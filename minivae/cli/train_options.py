@@ -20,7 +20,7 @@ from minivae.messages import shown
 from minivae.models.config import ModelConfig
 from minivae.runs.config import TrainConfig
 from minivae.runs.errors import describe_os_error
-from minivae.runs.files import read_file
+from minivae.runs.files import MOST_OF_TEXT
 from minivae.runs.strict_json import JsonFault, parse
 
 MODEL_KEYS = tuple(f.name for f in fields(ModelConfig) if f.name != "data_dim")
@@ -93,7 +93,8 @@ def read_config_file(path: Path) -> dict[str, Any]:
     Raises UsageError for a file that is missing or no JSON object, or holds an unknown key.
     """
     try:
-        values = parse(read_file(path))
+        with open(path, "rb") as file:  # a pipe will do: --config <(…)
+            values = parse(file.read(MOST_OF_TEXT))
     except OSError as fault:
         raise UsageError(f"--config {path}: cannot be read ({describe_os_error(fault)})") from None
     except JsonFault as fault:

@@ -19,7 +19,7 @@ SHARED = ("bytes", "theme")  # of minivae.explore
 MATHS = ("tensor", "philox", "ops", "parameters", "vae", "training", "bugs", "checks")
 VIEW = (
     "settings", "colours", "canvas", "controls", "latent", "data_space", "sheet", "datum",
-    "pads", "flow", "curves", "checking", "glossary", "main",
+    "pads", "flow", "curves", "checking", "glossary", "tours", "events", "main",
 )  # fmt: skip
 
 # Where a data set starts: chosen by eye, so that the first ten seconds show something.

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from minivae.ops.dense import dense_forward
-from minivae.ops.record import PRODUCT, Arg, Function
+from minivae.ops.record import PRODUCT, Function
 from minivae.ops.table import FUNCTIONS
+from minivae.proof import points
 from minivae.types import Array
 
 Args = tuple[Any, ...]
@@ -97,8 +98,7 @@ def op_problem(op: str, shape: list[int] | tuple[int, ...], dtype: str = "float3
     values = {name: function.args[name].values for name in names}
 
     def make(rng: np.random.Generator) -> Args:
-        made = arguments(function, sizes, rng, DTYPES[dtype])
-        return tuple(made[name] for name in names)
+        return points.arguments(op, {"I": 8, **sizes}, rng, DTYPES[dtype])
 
     def places(*kinds: str) -> tuple[int, ...]:
         return tuple(k for k, name in enumerate(names) if values[name] in kinds)
@@ -124,65 +124,9 @@ def _product_terms(function: Function, sizes: Mapping[str, int]) -> dict[str, in
 
 def _largest(function: Function, sizes: Mapping[str, int]) -> int:
     """Entries of the largest array, of those that are gone through (a data set is not)."""
-    arrays = [a.shape.split() for a in function.args.values() if "N" not in a.shape.split()]
-    arrays += [shape.split() for shape in function.op.gives.values() if function.backward is None]
-    return max(math.prod(_dimension(word, sizes) for word in words) for words in arrays)
-
-
-def _dimension(word: str, sizes: Mapping[str, int]) -> int:
-    return int(word) if word.isdigit() else sizes[word]
-
-
-def arguments(
-    function: Function, sizes: Mapping[str, int], rng: np.random.Generator, dtype: Any
-) -> dict[str, Any]:
-    """Arguments of an op's function by name, at these sizes, as its record describes them."""
-    made = {
-        name: values(arg, tuple(_dimension(w, sizes) for w in arg.shape.split()), sizes, rng, dtype)
-        for name, arg in function.args.items()
-        if name not in function.outputs
-    }
-    if function.outputs:  # what forward returned: made by forward
-        inner = {"I": 8, **sizes}
-        given = function.op.args
-        before = [values(a, tuple(_dimension(w, inner) for w in a.shape.split()), inner, rng, dtype)
-                  for a in given.values()]  # fmt: skip
-        result = function.op.forward(*before)
-        results = result if isinstance(result, tuple) else (result,)
-        made |= {k: v for k, v in zip(function.op.gives, results) if k in function.outputs}
-    return made
-
-
-def values(
-    arg: Arg, shape: tuple[int, ...], sizes: Mapping[str, int], rng: np.random.Generator, dtype: Any
-) -> Any:
-    """One argument. A weight matrix is scaled so that a product's entries are of order one."""
-    scale = 1 / math.sqrt(shape[0]) if arg.shape == "I O" else arg.scale
-    match arg.values:
-        case "number":
-            return arg.scale
-        case "size":
-            return int(sizes[arg.shape])
-        case "rows":
-            return rng.permutation(sizes.get("N", 4 * shape[0]))[: shape[0]]
-        case "bytes":
-            return rng.integers(0, 256, shape, dtype=np.uint8)
-        case "words":
-            return rng.integers(0, 2**32, shape, dtype=np.uint32)
-        case "unit":
-            return (0.02 + 0.96 * rng.random(shape, dtype=np.float32)).astype(dtype)
-        case "positive":
-            return (scale * np.abs(rng.standard_normal(shape, dtype=np.float32))).astype(dtype)
-        case "count":
-            return rng.poisson(3.0, shape).astype(dtype)
-        case "one-hot":
-            return np.eye(shape[-1], dtype=dtype)[rng.integers(0, shape[-1], shape[:-1])]
-        case "covariance":
-            root = rng.standard_normal((shape[0], 2 * shape[0]))
-            return (root @ root.T / (2 * shape[0]) + np.eye(shape[0])).astype(dtype)
-    if not shape:
-        return np.asarray(scale * rng.standard_normal(), dtype=dtype)
-    return np.asarray(np.float32(scale) * rng.standard_normal(shape, dtype=np.float32), dtype=dtype)
+    arrays = [a.shape for a in function.args.values() if "N" not in a.shape.split()]
+    arrays += list(function.op.gives.values()) if function.backward is None else []
+    return max(math.prod(points.shape_of(shape, sizes)) for shape in arrays)
 
 
 def own_problem(

@@ -74,7 +74,9 @@ def starting_state(
         require_same(directory, written, model, config, data)
     checkpoint = directory.checkpoints.newest_sound(note)
     if checkpoint is None:
-        note(f"{directory.path} has no checkpoint yet: starting from the beginning")
+        epochs = len(directory.metrics.read())
+        lost = f"has lost the checkpoints of {epochs} epochs" if epochs else "has no checkpoint yet"
+        note(f"{directory.path} {lost}: starting from the beginning")
         return State.fresh(model, config.seed, config.optimiser)
     require_run_facts(checkpoint)
     require_same(directory, checkpoint.manifest, model, config, data)

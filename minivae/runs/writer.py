@@ -15,6 +15,7 @@ from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
 from minivae.runs.config import TrainConfig
 from minivae.runs.config_file import CONFIG
+from minivae.runs.consistency import log_fault
 from minivae.runs.directory import RunDirectory
 from minivae.runs.environment import blas_threads, changes, environment, held_blas_threads
 from minivae.runs.errors import CheckpointError, RunError
@@ -42,8 +43,21 @@ class RunWriter:
         self.model, self.config = model, config
         self.state, self.note = state, note
         self.history, said = directory.metrics.keep_until(state.progress.epoch)
+        said = said or self._log_fault()
         if said:
             note(said)
+
+    def _log_fault(self) -> str:
+        """Where the log that a resumed run goes on with contradicts its state, in words."""
+        p = self.state.progress
+        if p.t == 0:
+            return ""
+        facts = {"train": self.config.to_dict(), "data": self.data, "progress": p.to_dict()}
+        fault = log_fault(self.history, facts)
+        log = self.directory.metrics.path
+        return (
+            f"{log} does not fit the checkpoint and may be another run's: {fault}" if fault else ""
+        )
 
     @property
     def path(self) -> Path:

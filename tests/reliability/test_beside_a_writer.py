@@ -34,7 +34,7 @@ go_on(Path(sys.argv[1]), FAST)
 
 
 def start_writer(run: Path) -> subprocess.Popen[str]:
-    """A process that trains, keeping one checkpoint; returned once the run can be read."""
+    """A process that trains, keeping one checkpoint; returned once the run is its own."""
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(run)], text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -42,7 +42,8 @@ def start_writer(run: Path) -> subprocess.Popen[str]:
              "OPENBLAS_NUM_THREADS": "1"},
     )  # fmt: skip
     for _ in range(3000):
-        if (run / "checkpoints" / "best.safetensors").exists():
+        held = (run / "lock").read_text().strip() if (run / "lock").exists() else ""
+        if held == str(process.pid) and (run / "checkpoints" / "best.safetensors").exists():
             return process
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
@@ -91,7 +92,7 @@ def count(reads: dict[str, int], what: str, do: Callable[[], object]) -> None:
 def second_writer(run: Path) -> None:
     for resume in (True, False):
         with pytest.raises(RunError, match=r"in use by process|is not empty"):
-            tiny_run(run, FAST, resume=resume)
+            tiny_run(run, FAST, resume=resume, stop=lambda: True)
 
 
 def finish(run: Path) -> None:

@@ -21,7 +21,7 @@ from minivae.data import DataError, load
 from tests.reliability.mutations import byte_mutants
 
 ROWS = (np.arange(120, dtype=np.uint8).reshape(20, 6) * 2) % 251
-SLOW = int(os.environ.get("MINIVAE_FUZZ", "4000"))
+SLOW = int(os.environ.get("MINIVAE_FUZZ", "3000"))
 
 
 def npy(array: np.ndarray) -> bytes:

@@ -39,7 +39,7 @@ def test_an_allocation_that_fails_loses_no_run() -> None:
 
 @pytest.mark.slow
 def test_many_allocations_that_fail_lose_no_run(capsys: pytest.CaptureFixture[str]) -> None:
-    ends = lost_memory(300)
+    ends = lost_memory(200)
     with capsys.disabled():
         print(f"\nfailed allocations tried: {sum(ends.values())}, runs lost: 0")
 

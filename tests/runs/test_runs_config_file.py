@@ -143,3 +143,17 @@ def test_a_resume_may_be_stopped_and_config_keeps_its_record(tmp_path):
     run_here({}, tmp_path / "run", resume=True)
     (environment,) = read_config(tmp_path / "run")["environments"]
     assert environment["from_update"] == 0 and environment["facts"]["backend"] == "numpy"
+
+
+def test_lost_checkpoints_and_the_log_of_another_run_are_said(run, tmp_path):
+    other = tmp_path / "other"
+    run_here({"train": {"epochs": 2, "seed": 1}}, other)
+    (run / "metrics.jsonl").write_bytes((other / "metrics.jsonl").read_bytes())
+    notes = Notes()
+    run_here({"train": {"epochs": 3}}, run, resume=True, reporter=notes)
+    assert any("does not fit the checkpoint and may be another run's" in n for n in notes.notes)
+    for path in (run / "checkpoints").iterdir():
+        path.unlink()
+    notes = Notes()
+    assert run_here({"train": {"epochs": 3}}, run, resume=True, reporter=notes).epochs == 3
+    assert any("has lost the checkpoints of 3 epochs" in note for note in notes.notes)

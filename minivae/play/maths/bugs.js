@@ -108,8 +108,8 @@ const BUGS = {
     name: "The same noise at every update",
     caught: ["noise"],
     words:
-      "The seed is set inside the loop. Every gradient is right, and each datum always meets the " +
-      "same ε: the decoder learns single points again and not whole posteriors.",
+      "The seed is set inside the loop. Every gradient is right, but each datum meets the same ε " +
+      "for ever: what is made small is no longer an average over the noise. Training looks healthy.",
     plant: (K) => ({ ...K, noiseStep: () => 0 }),
   },
 };

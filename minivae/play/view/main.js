@@ -2,6 +2,7 @@
 "use strict";
 
 const BUDGET = 12; // milliseconds of training in a frame, so that the page stays quick
+const MOST = 45; // and where drawing a frame takes long
 
 class App {
   constructor() {
@@ -31,7 +32,7 @@ class App {
   // ---- what the controls do
   start() {
     this.training = trainingFrom(this.settings);
-    [this.frame, this.credit, this.speed, this.stopped] = [0, 0, 0, ""];
+    [this.frame, this.credit, this.speed, this.stopped, this.last] = [0, 0, 0, "", undefined];
     this.plane.start();
     this.space.start();
     for (const curve of Object.values(this.curves)) curve.start();
@@ -42,6 +43,15 @@ class App {
     this.legend();
     this.choose(this.plane.rows[0]);
     this.everything();
+  }
+
+  // All settings as a link has them.
+  follow(link) {
+    Object.assign(this.settings, fromLink(link));
+    history.replaceState(null, "", toLink(this.settings));
+    this.controls.show();
+    this.checking.show();
+    this.start();
   }
 
   changed(key) {
@@ -71,6 +81,7 @@ class App {
   }
 
   toggle(on = !this.running) {
+    if (on === this.running) return;
     this.running = on;
     document.getElementById("train").textContent = on ? "Pause" : "Train";
     if (on) requestAnimationFrame((now) => this.tick(now));
@@ -128,7 +139,8 @@ class App {
     this.last = now;
     this.credit = Math.min(this.credit + since * this.settings.speed, Math.max(1, this.settings.speed));
     const [began, before] = [performance.now(), this.training.t];
-    while ((this.settings.speed === Infinity || this.credit >= 1) && performance.now() - began < BUDGET) {
+    const budget = Math.min(MOST, Math.max(BUDGET, 600 * since)); // a slow frame trains for longer
+    while ((this.settings.speed === Infinity || this.credit >= 1) && performance.now() - began < budget) {
       this.credit -= 1;
       if (!this.update()) break;
     }
@@ -200,58 +212,8 @@ class App {
   }
 }
 
-function setUp(app) {
-  const on = (id, act) => document.getElementById(id).addEventListener("click", act);
-  const keys = {
-    t: () => app.toggle(),
-    u: () => { app.toggle(false); app.update(); app.everything(); },
-    r: () => app.start(),
-    n: () => app.choose((app.row ?? -1) + 1),
-    p: () => app.choose((app.row ?? 1) - 1),
-  };
-  for (const [id, key] of Object.entries({ train: "t", step: "u", again: "r", next: "n", previous: "p" })) on(id, keys[key]);
-  document.addEventListener("keydown", (event) => {
-    const typing = event.target.matches("select, input[type=text]") || event.ctrlKey || event.metaKey || event.altKey;
-    if (!typing && keys[event.key.toLowerCase()]) keys[event.key.toLowerCase()]();
-  });
-  let drawn = 0;
-  on("draw-eps", () => app.setEps([...normals(app.settings.seed, STREAM.GENERATE, ++drawn, [1], 2)]));
-  on("zero-eps", () => app.setEps([0, 0]));
-  on("clear", () => app.setDatum(new Float64Array(app.x.data.length)));
-  on("link", () => copyLink(app));
-  on("theme", () => setTheme(app, theme() === "dark" ? "light" : "dark"));
-  let waiting;
-  new ResizeObserver(() => {
-    clearTimeout(waiting);
-    waiting = setTimeout(() => app.everything(), 80);
-  }).observe(document.body);
-  window.addEventListener("hashchange", () => {
-    Object.assign(app.settings, fromLink(location.hash));
-    app.controls.show();
-    app.checking.show();
-    app.start();
-  });
-}
-
-function setTheme(app, name) {
-  wearTheme(name);
-  app.legend();
-  app.everything();
-}
-
-async function copyLink(app) {
-  history.replaceState(null, "", toLink(app.settings));
-  const button = document.getElementById("link");
-  try {
-    await navigator.clipboard.writeText(location.href);
-    button.textContent = "copied";
-  } catch {
-    button.textContent = "the link is in the address bar";
-  }
-  setTimeout(() => (button.textContent = "copy link"), 2500);
-}
-
 wearTheme(preferredTheme());
 setUpWords();
 const app = new App();
 setUp(app);
+setUpTours(app);

@@ -22,44 +22,50 @@ BLOCK = PANEL * PANEL
 NOUGHT, ONE, TWO, STEP = np.int64(0), np.int64(1), np.int64(2), np.int64(PANEL)
 DEPTH = 128  # k at a time: 128 x 32 floats, a panel's part of 16 KiB, half the first-level cache
 
+
+@inner
+def no_rows(a, a0, a_panel, b, b0, c, c0, s, s0, s_row, rows, depth):
+    """The end of a ladder of tiles."""
+
+
+def ladder(columns, sizes):
+    """Rows of C by tiles of so many columns and of falling sizes, each for what the last left.
+
+    The arguments of the function it makes are the tile's, and the number of rows. More than twelve
+    parameters here and below: they are addresses in registers, and a record of them would be
+    compiled into a copy in each of the innermost calls.
+    """
+    if not sizes:
+        return no_rows
+    size, tile = sizes[0], make_tile(sizes[0], columns, False)
+    smaller = ladder(columns, sizes[1:])
+
+    @inner
+    def by_tiles(a, a0, a_panel, b, b0, c, c0, s, s0, s_row, rows, depth):
+        done = rows // size * size
+        for r in range(0, done, size):
+            tile(a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth)
+        smaller(
+            a, a0 + done * 32, a_panel, b, b0, c, c0 + done * 32, s, s0 + done * s_row, s_row,
+            rows - done, depth,
+        )  # fmt: skip
+
+    return by_tiles
+
+
 if WIDTH == 16:
     # Few shapes, since each costs compiling: twelve rows, and what is left by fours and ones.
-    tile_12, tile_4, tile_1 = (make_tile(r, 32, False) for r in (12, 4, 1))
-    half_4, half_1 = (make_tile(r, 16, False) for r in (4, 1))
+    wide, narrow = ladder(32, (12, 4, 1)), ladder(16, (4, 1))
     across_8, across_half_8 = make_tile(8, 32, True), make_tile(8, 16, True)
 
     @inner
     def multiply(a, a0, a_panel, b, b0, c, c0, s, s0, s_row, rows, depth, halves):
         """`rows` rows of C from c0 = rows of S, s_row apart, + `depth` values of k."""
         outlined()
-        r = 0
         if halves == 2:
-            while rows - r >= 12:
-                tile_12(
-                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
-                )
-                r += 12
-            while rows - r >= 4:
-                tile_4(
-                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
-                )
-                r += 4
-            while rows - r >= 1:
-                tile_1(
-                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
-                )
-                r += 1
+            wide(a, a0, a_panel, b, b0, c, c0, s, s0, s_row, rows, depth)
         else:
-            while rows - r >= 4:
-                half_4(
-                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
-                )
-                r += 4
-            while rows - r >= 1:
-                half_1(
-                    a, a0 + r * 32, a_panel, b, b0, c, c0 + r * 32, s, s0 + r * s_row, s_row, depth
-                )
-                r += 1
+            narrow(a, a0, a_panel, b, b0, c, c0, s, s0, s_row, rows, depth)
 
     @inner
     def multiply_across(a, a0, b, b0, c, c0, s, s0, s_row, rows, depth, halves):
@@ -73,29 +79,15 @@ if WIDTH == 16:
 
 else:
     # AVX2 has 16 registers: 6 x 16 takes 12 for sums, 2 for B, 1 for A. Four lanes: 6 x 16 too.
-    half_6, half_2, half_1 = (make_tile(r, 16, False) for r in (6, 2, 1))
+    narrow = ladder(16, (6, 2, 1))
     across_half_4 = make_tile(4, 16, True)
 
     @inner
     def multiply(a, a0, a_panel, b, b0, c, c0, s, s0, s_row, rows, depth, halves):
         """`rows` rows of C from c0 = rows of S, s_row apart, + `depth` values of k."""
         outlined()
-        for h in range(halves):
-            bh, ch, sh, r = b0 + 16 * h, c0 + 16 * h, s0 + 16 * h, 0
-            while rows - r >= 6:
-                half_6(
-                    a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth
-                )
-                r += 6
-            while rows - r >= 2:
-                half_2(
-                    a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth
-                )
-                r += 2
-            if rows - r >= 1:
-                half_1(
-                    a, a0 + r * 32, a_panel, b, bh, c, ch + r * 32, s, sh + r * s_row, s_row, depth
-                )
+        for h in range(0, 16 * halves, 16):
+            narrow(a, a0, a_panel, b, b0 + h, c, c0 + h, s, s0 + h, s_row, rows, depth)
 
     @inner
     def multiply_across(a, a0, b, b0, c, c0, s, s0, s_row, rows, depth, halves):

@@ -12,13 +12,14 @@ import pytest
 from minivae_kernels.cpu.compile import simd
 
 from minivae import ops
+from minivae.backend import SERVICES
 from tests.kernels.cpu.children import outcome
 
 
 def test_every_kernel_has_its_ops_signature() -> None:
     kernels = minivae_kernels.load("numba", 2)
-    make_step = kernels.pop("make_step")
-    assert callable(make_step)
+    assert callable(kernels["make_step"])
+    kernels = {name: kernel for name, kernel in kernels.items() if name not in SERVICES}
     assert set(kernels) <= set(ops.OPS)
     for name, kernel in kernels.items():
         theirs = list(inspect.signature(getattr(ops, name)).parameters)

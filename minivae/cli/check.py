@@ -1,0 +1,97 @@
+"""`minivae check`: a backward pass of your own, from its file, without writing any code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from minivae.cli import options
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("check", short_help="Check a backward pass of your own.")(check)
+
+
+def check(
+    target: str = typer.Argument(..., metavar="FILE:FORWARD,BACKWARD", help="Two functions."),
+    shapes: str = typer.Option(..., help='Shapes in words of dims, as in "x: B D, W: D K".'),
+    wrt: str = typer.Option(None, help="Only these inputs, with commas between them."),
+    dtype: str = typer.Option("float64", help="float64, float32 or float16."),
+    scale: float = typer.Option(1.0, help="Size of the numbers in the test point."),
+    seconds: float = typer.Option(5.0, help="Time for the whole check."),
+    seed: int = typer.Option(0, help="Of the test point and of the check."),
+    as_json: bool = options.JSON,
+) -> None:
+    """Run FILE and check BACKWARD(dy, cache) against FORWARD(...) -> (y, cache) at a random point.
+
+    Every dim gets a size of its own; "labels: int B < K" draws whole numbers below K's size.
+    Exit status 1 if a gradient is wrong.
+    """
+    import numpy as np
+
+    from minivae.cli.options import choose
+    from minivae.verify import check as run_check
+    from minivae.verify.strategies import draw_point
+
+    choose("--dtype", dtype, ("float64", "float32", "float16"))
+    forward, backward, name = load_pair(target)
+    rng = np.random.default_rng(seed)
+    try:
+        point = draw_point(read_shapes(shapes), rng, scale, np.dtype(dtype))
+        only = None if wrt is None else [item.strip() for item in wrt.split(",")]
+        names = list(point)
+        report = run_check(
+            forward, backward, list(point.values()), name=name, names=names, wrt=only,
+            seconds=seconds, seed=seed,
+        )  # fmt: skip
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    if as_json:
+        typer.echo(json.dumps(report.to_dict(), indent=2))
+    else:
+        typer.echo(str(report))
+        text, colour = ("all right", "green") if report.ok else ("WRONG: see above", "red")
+        typer.secho(text, fg=colour)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def load_pair(target: str) -> tuple[Any, Any, str]:
+    """(forward, backward, a name) of FILE:FORWARD,BACKWARD. Raises BadParameter."""
+    path, _, names = target.rpartition(":")
+    pair = [name.strip() for name in names.split(",")]
+    if not path or len(pair) != 2 or not all(pair):
+        raise typer.BadParameter(f"{target}: write it as my_pass.py:forward,backward")
+    if not Path(path).is_file():
+        raise typer.BadParameter(f"{path}: no such file")
+    space: dict[str, Any] = {"__name__": Path(path).stem, "__file__": path}
+    try:
+        exec(compile(Path(path).read_text(encoding="utf-8"), path, "exec"), space)
+    except Exception as error:
+        text = f"{path} does not run: {type(error).__name__}: {error}"
+        raise typer.BadParameter(" ".join(text.split())) from None
+    for name in pair:
+        if not callable(space.get(name)):
+            known = sorted(k for k, v in space.items() if callable(v) and not k.startswith("_"))
+            raise typer.BadParameter(
+                f"{path} has no function {name}; it has {', '.join(known) or 'none'}"
+            )
+    return space[pair[0]], space[pair[1]], pair[0]
+
+
+def read_shapes(text: str) -> dict[str, str]:
+    """{"x": "B D"} of "x: B D, W: D K"; whole numbers as "labels: int B < K"."""
+    shapes = {}
+    for part in text.split(","):
+        name, colon, words = (piece.strip() for piece in part.partition(":"))
+        if not colon or not name.isidentifier():
+            raise typer.BadParameter(f"--shapes {part.strip()!r}: write it as 'name: B D'")
+        whole = words.startswith(("int ", "int:"))
+        if whole and "<" not in words:
+            raise typer.BadParameter(f"--shapes {part.strip()!r}: write it as 'name: int B < K'")
+        shapes[name] = f"int:{words[4:]}" if whole else words
+    return shapes

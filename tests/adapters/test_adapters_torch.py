@@ -1,0 +1,59 @@
+"""check_torch against PyTorch itself."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from minivae.adapters import check_torch  # noqa: E402
+
+
+def function(factor):
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, dy):
+            (x,) = ctx.saved_tensors
+            return factor * 3 * x**2 * dy
+
+    return Cube
+
+
+X = torch.from_numpy(np.random.default_rng(0).normal(size=(4, 3)))
+
+
+def test_functions_right_and_wrong():
+    assert check_torch(function(1), X).ok
+    assert check_torch(function(1), X.float()).ok
+    wrong = check_torch(function(0.5), X)
+    assert [f.kind for f in wrong.faults] == ["factor"]
+
+
+def test_double_backward():
+    assert check_torch(function(1), X, second_order=True).ok
+
+    class HalfDone(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, dy):
+            (x,) = ctx.saved_tensors
+            return 3 * x.detach() ** 2 * dy  # right once, lost the second time
+
+    assert check_torch(HalfDone, X).ok
+    assert not check_torch(HalfDone, X, second_order=True).ok
+
+
+def test_a_module_with_its_parameters():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(3, 5), torch.nn.Tanh(), torch.nn.Dropout(0.3)
+    ).double()
+    report = check_torch(model, X)
+    assert report.ok and {row.tensor for row in report.rows} == {"input0", "0.weight", "0.bias"}
