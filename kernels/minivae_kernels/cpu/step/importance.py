@@ -163,7 +163,7 @@ def latent_backward(member, team, sync, pieces, firsts, s, own, batch, phase, _,
 
 @inner
 def latent_rows_backward(s, own, low, count, batch):
-    """The same for `count` rows from `low` on."""
+    """Both heads' gradients for `count` rows from `low` on."""
     c, w, n, price = s.config, s.space, count * PANEL, own.kl_weight[0]
     mu, logvar, first = s.layers[c[DEPTH]], s.layers[c[DEPTH] + 1], s.layers[c[DEPTH] + 2]
     for panel in range((c[LATENT_DIM] + PANEL - 1) // PANEL):
