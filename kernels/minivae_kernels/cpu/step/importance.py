@@ -22,6 +22,10 @@ from minivae_kernels.cpu.step.tables import (
     CONSTANT,
     DATA_DIM,
     DATUM0,
+    DATUM_LOSS,
+    DATUM_NLL,
+    DATUM_TERMS,
+    DATUM_WORDS,
     DEPTH,
     DRAWS,
     DY0,
@@ -51,9 +55,6 @@ def addresses(kinds: list[Any]) -> dict[int, int]:
         WEIGH: address_of(weigh, *kinds),
         LATENT_BACKWARD: address_of(latent_layer_backward, *kinds),
     }
-
-
-VALUE, NLL, TERMS, DATUM_WORDS = range(4)  # what is kept of each datum
 
 
 @entry
@@ -107,8 +108,8 @@ def weigh_datum(s, b, batch, beta):
         w[weight0 + row] = f32(share)
         terms += share * np.float64(w[c[ROW_TERMS0] + row])
     datum = c[DATUM0] + b * DATUM_WORDS
-    w[datum + VALUE] = f32(-(first + np.float64(top) + math.log(total / draws)))
-    w[datum + NLL], w[datum + TERMS] = f32(nll_sum), f32(terms)
+    w[datum + DATUM_LOSS] = f32(-(first + np.float64(top) + math.log(total / draws)))
+    w[datum + DATUM_NLL], w[datum + DATUM_TERMS] = f32(nll_sum), f32(terms)
 
 
 @inner
