@@ -53,7 +53,7 @@ def addresses(kinds: list[Any]) -> dict[int, int]:
     return {
         ROW_TERMS: address_of(row_terms, ARRAY, ARRAY, types.int64, ARRAY),
         WEIGH: address_of(weigh, *kinds),
-        LATENT_BACKWARD: address_of(latent_backward, *kinds),
+        LATENT_BACKWARD: address_of(latent_layer_backward, *kinds),
     }
 
 
@@ -153,7 +153,7 @@ def scale_gradient(s, row):
 
 
 @entry
-def latent_backward(member, team, sync, pieces, firsts, s, own, batch, phase, _, constants):
+def latent_layer_backward(member, team, sync, pieces, firsts, s, own, batch, phase, _, constants):
     """From the decoder's first layer to both heads' gradients; own.kl_weight[0] is β / B  (E62)"""
     crew = (sync, member, team)
     turn, k = next_piece(crew, firsts[phase], OWN)
