@@ -91,8 +91,7 @@ def laplace_nll_backward(dnll: Array, mean: Array, x: Array, logb: Array) -> tup
     hits its datum exactly the derivative is taken as 0.
     """
     r = mean - x
-    one = 1 + 0 * r  # in r's precision
-    side = np.where(r.real > 0, one, np.where(r.real < 0, -one, 0 * r))
+    side = np.where(r.real > 0, 1, np.where(r.real < 0, -1, 0 * r))
     rate = np.exp(-logb)
     dmean = dnll[..., None] * (rate * side)
     dlogb = (dnll * (x.shape[-1] - rate * (side * r).sum(axis=-1))).sum()
