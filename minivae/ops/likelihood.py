@@ -214,7 +214,7 @@ def digamma(y: Array) -> Array:
     inverse = 1 / y
     square, series = inverse * inverse, 0 * inverse
     for k in range(len(STIRLING), 0, -1):
-        series = series * square + (2 * k - 1) * STIRLING[k - 1]
+        series = series * square + (2 * k - 1) * (STIRLING[k - 1] + 0 * inverse)
     return np.log(y) - 0.5 * inverse - series * square - shift
 
 
