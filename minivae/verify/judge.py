@@ -13,9 +13,9 @@ from minivae.verify.oracles import (
     Trial,
     choose_entries,
     fill,
-    lost,
-    perhaps,
-    surely,
+    not_analytic,
+    rounding_tolerance,
+    strict_tolerance,
 )
 from minivae.verify.rounding import moved_errors, rounding_explains, worst_and_random
 
@@ -32,7 +32,7 @@ def judge(trial: Trial) -> tuple[Array, Slope, Array]:
     unsure = bool(probe.seen) and not trial.reliable(slope, 0.0)
     taken = not trial.reason and np.isfinite(slope.value)
     if taken and (unsure or contradicted(trial, slope, delta)):
-        trial.reason = lost(trial)
+        trial.reason = not_analytic(trial)
     choose_entries(trial)
     failing = None if trial.complete else failing_direction(trial, (probe, trial.hand))
     wrong = compare(trial)
@@ -40,7 +40,7 @@ def judge(trial: Trial) -> tuple[Array, Slope, Array]:
         wrong = search(trial, wrong, failing)
     if trial.complete:
         biggest = float(np.abs(trial.hand).max(initial=0))
-        sure = surely(trial)
+        sure = strict_tolerance(trial)
         trial.seen = float(np.median(sure)) / biggest if biggest > 0 and sure.size else 0.0
     return wrong, slope, delta
 
@@ -79,12 +79,12 @@ def compare(trial: Trial) -> Array:
     """Which of the visited entries are wrong: not those that rounding explains, that sit on a kink,
     or whose oracle is wrong."""
     fill(trial)
-    wrong = ~(np.abs(trial.g - trial.true) <= surely(trial))
+    wrong = ~(np.abs(trial.g - trial.true) <= strict_tolerance(trial))
     if not wrong.any():
         return np.asarray(wrong)
     error = np.where(np.isfinite(trial.true), np.abs(trial.g - trial.true), np.inf)
-    strict = surely(trial)
-    small = wrong & (error <= perhaps(trial))
+    strict = strict_tolerance(trial)
+    small = wrong & (error <= rounding_tolerance(trial))
     if small.any() and trial.probe.clock.left() < 0:
         wrong = wrong & ~small  # nobody has looked at them
     elif small.any():
@@ -118,11 +118,11 @@ def doubt_the_oracle(trial: Trial, wrong: Array, error: Array) -> Array:
             continue
         if abs(oracle - slope.value) <= near:
             continue
-        trial.reason = lost(trial)
+        trial.reason = not_analytic(trial)
         if len(trial.entries) > MOST_EXAMINED * 16:
             keep = worst_and_random(trial, wrong, error, MOST_EXAMINED)
             trial.entries, trial.true = trial.entries[keep], trial.true[keep]
         fill(trial)
         trial.columns = None
-        return np.asarray(~(np.abs(trial.g - trial.true) <= perhaps(trial)))
+        return np.asarray(~(np.abs(trial.g - trial.true) <= rounding_tolerance(trial)))
     return wrong

@@ -99,7 +99,7 @@ class Trial:
         return tuple(int(n) for n in np.unravel_index(int(self.entries[i]), self.leaf.value.shape))
 
 
-def lost(trial: Trial) -> str:
+def not_analytic(trial: Trial) -> str:
     """Why the complex step cannot be believed, with the calls seen to lose the imaginary part."""
     calls = ", ".join(sorted(trial.probe.seen)) or "a call that loses the imaginary part"
     return (
@@ -169,7 +169,7 @@ def by_differences(trial: Trial, which: Array) -> None:
         trial.doubt[i] = 4 * slope.error if np.isfinite(slope.error) else np.inf
 
 
-def surely(trial: Trial) -> Array:
+def strict_tolerance(trial: Trial) -> Array:
     """How far hand and oracle may be apart, entry by entry, whatever the reason."""
     size = np.maximum(np.abs(trial.g), np.abs(trial.true))
     allowed = tol("entry32" if trial.eps > EPS64 else "entry") * trial.eps * size
@@ -182,10 +182,10 @@ def surely(trial: Trial) -> Array:
     return np.asarray(allowed + extra)
 
 
-def perhaps(trial: Trial) -> Array:
+def rounding_tolerance(trial: Trial) -> Array:
     """How far they may be apart if rounding explains it."""
     noise = trial.noise()
     typical = float(np.median(noise)) if noise.size else 0.0
     coarse = 16 * trial.eps * np.abs(trial.hand).max(initial=0) if trial.eps > EPS64 else 0.0
     moves = tol("noise") * np.maximum(noise.ravel()[trial.entries], typical)
-    return np.asarray(surely(trial) + moves + trial.floor + coarse)
+    return np.asarray(strict_tolerance(trial) + moves + trial.floor + coarse)

@@ -95,7 +95,9 @@ def test_the_checker_passes_its_audit():
 
 
 def test_a_checker_that_compares_nothing_is_caught(monkeypatch):
-    monkeypatch.setattr(judge, "surely", lambda trial: np.full(len(trial.entries), np.inf))
+    monkeypatch.setattr(
+        judge, "strict_tolerance", lambda trial: np.full(len(trial.entries), np.inf)
+    )
     assert "misses" in audit()
 
 
