@@ -96,6 +96,8 @@ def parser() -> argparse.ArgumentParser:
     p = command("compare", "two results files, or two commits, whatever was measured")
     p.add_argument("a")
     p.add_argument("b")
+    p = command("checkers", "gradient checkers of four other projects on the same thirty passes")
+    p.add_argument("--write", default="", metavar="FILE.md", help="renew the table in this page")
     command("smoke", "a short run for CI: correctness only, never fails on seconds")
     return top
 

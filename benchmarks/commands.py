@@ -270,3 +270,19 @@ def smoke(args: argparse.Namespace) -> Rows:
     rows = module.run(args.threads)
     show(args, module.table(rows))
     return rows
+
+
+def checkers(args: argparse.Namespace) -> Rows:
+    """Who lets wrong passes through, who alarms on right ones; into a page with --write."""
+    from . import checkers as peers
+
+    try:
+        rows = peers.compare(lambda text: None if args.json else print(text, flush=True))
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error}: run it at the root of the source tree") from None
+    lines = peers.table(rows)
+    if not args.json:
+        print("\n".join(lines))
+    if args.write:
+        peers.write(Path(args.write), lines)
+    return rows

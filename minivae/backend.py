@@ -97,6 +97,23 @@ class Backend:
         return f"<minivae backend {self.label!r}>"
 
 
+class Observed:
+    """A backend each of whose calls goes through `called`: to write it down, check or change it."""
+
+    def __init__(self, K: Any) -> None:
+        self.observed = K
+
+    def called(self, name: str, op: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """What the call op(*args) of the op called `name` returns."""
+        return op(*args)
+
+    def __getattr__(self, name: str) -> Any:
+        op = getattr(self.observed, name)
+        if not callable(op):
+            return op
+        return lambda *args: self.called(name, op, args)
+
+
 def or_reference(kernel: Callable[..., Any], reference: Callable[..., Any]) -> Callable[..., Any]:
     """The kernel, and the reference for what it declines: numbers of another precision."""
     from minivae_kernels import Unsupported

@@ -160,10 +160,15 @@ def remarks(o: Objective) -> list[str]:
         notes.append(
             "beta = 0: the KL is not trained; the latent space has no reason to be regular."
         )
-    elif o.beta != 1:
+    elif o.beta < 1:
         notes.append(
             f"beta = {o.beta:g}: the loss is no longer a bound on -log p(x); "
             "the reported ELBO still is, since it always takes beta = 1."
+        )
+    elif o.beta > 1:
+        notes.append(
+            f"beta = {o.beta:g}: the loss is still a bound on -log p(x), a looser one than at "
+            "beta = 1, for the KL is never negative; the reported ELBO takes beta = 1."
         )
     if o.warmup > 0:
         notes.append(

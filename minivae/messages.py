@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+_BREAKS = re.compile(r"[ ]*[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+[ ]*")  # of lines, and tabs
 MOST = 600  # characters of a message
 MOST_OF_A_VALUE = 80
 BITS = 300  # of a whole number that is still written out
@@ -34,12 +37,13 @@ def printable(text: str) -> str:
 def one_line(text: object, most: int = MOST) -> str:
     """A message as one printable line of at most `most` characters, cut in the middle.
 
-    Its beginning says what is wrong and its end names the fix, so both stay.
+    Its beginning says what is wrong and its end names the fix, so both stay. Spaces stay as they
+    are: they may stand in a path of a command that is told.
     """
     whole = str(text)
     if len(whole) > 8 * most:
         whole = whole[: 4 * most] + whole[-4 * most :]
-    return cut(printable(" ".join(whole.split())), most)
+    return cut(printable(_BREAKS.sub(" ", whole).strip()), most)
 
 
 def cut(text: str, most: int) -> str:

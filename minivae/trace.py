@@ -11,19 +11,21 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minivae import ops
+from minivae.backend import Observed
 from minivae.layers import Parameters
 from minivae.models.config import ModelConfig
 from minivae.models.vae import elbo_backward, elbo_forward
 from minivae.ops.activation import sigmoid_forward, softplus_forward
 from minivae.ops.table import FUNCTIONS
 from minivae.types import Array
+from minivae.verify.derivatives import complex_step
 
-STEP = 1e-40  # a complex step has no cancellation, so it can be this small
 ALL_ENTRIES = 96  # tensors up to this size are checked entry by entry, larger ones by sample
 SAMPLED = 24
 
@@ -101,32 +103,28 @@ class Walk:
         ]
 
 
-class Recorder:
+class Recorder(Observed):
     """A backend that calls K's ops and writes down each call; `nudge` moves one argument."""
 
     def __init__(self, K: Any, p: Parameters, nudge: tuple[int, str, Array] | None = None) -> None:
-        self._K, self._nudge = K, nudge
+        super().__init__(K)
+        self._nudge = nudge
         self._layers = {id(value): name.rpartition(".")[0] for name, value in p.items()}
         self.calls: list[Call] = []
 
-    def __getattr__(self, op: str) -> Any:
-        function = getattr(self._K, op)
-        names = list(inspect.signature(function).parameters)
-        equations = tuple(re.findall(r"E\d+", inspect.getdoc(function) or ""))
-
-        def recorded(*values: Any) -> Any:
-            arguments = dict(zip(names, values, strict=True))
-            place = len(self.calls)
-            layer = next((self._layers[id(v)] for v in values if id(v) in self._layers), "")
-            layer = layer if op.startswith("dense") else ""
-            if self._nudge and self._nudge[0] == place:
-                arguments[self._nudge[1]] = arguments[self._nudge[1]] + self._nudge[2]
-            out = function(*arguments.values())
-            results = list(out) if isinstance(out, tuple) else [out]
-            self.calls.append(Call(op, place, layer, arguments, results, equations))
-            return out
-
-        return recorded
+    def called(self, name: str, op: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """The op's result, written down with its arguments by name and its equations."""
+        arguments = dict(zip(inspect.signature(op).parameters, args, strict=True))
+        equations = tuple(re.findall(r"E\d+", inspect.getdoc(op) or ""))
+        place = len(self.calls)
+        layer = next((self._layers[id(v)] for v in args if id(v) in self._layers), "")
+        layer = layer if name.startswith("dense") else ""
+        if self._nudge and self._nudge[0] == place:
+            arguments[self._nudge[1]] = arguments[self._nudge[1]] + self._nudge[2]
+        out = op(*arguments.values())
+        results = list(out) if isinstance(out, tuple) else [out]
+        self.calls.append(Call(name, place, layer, arguments, results, equations))
+        return out
 
 
 def walk(
@@ -147,18 +145,18 @@ def walk(
     backward = Recorder(K, p)
     elbo_backward(backward, np.ones_like(loss), cache, p, config)
 
-    def loss_with(place: int, name: str, value: Array) -> float:
-        moved, _ = elbo_forward(Recorder(K, p, (place, name, value)), p, x, eps, beta, config)
-        return float(moved.imag) / STEP
+    def loss_with(place: int, name: str, change: Array) -> Any:
+        return elbo_forward(Recorder(K, p, (place, name, change)), p, x, eps, beta, config)[0]
 
     rng = np.random.default_rng(seed)
     gradients = _gathered(backward.calls, forward.calls)
     for (place, name), gradient in gradients.items():
         for entry in _entries(gradient.hand, rng):
-            step = np.zeros(gradient.hand.shape, dtype=np.complex128)
-            step[entry] = STEP * 1j
+            one = np.zeros(gradient.hand.shape)
+            one[entry] = 1.0
+            loss_at = partial(loss_with, place, name)
             gradient.entries.append(entry)
-            gradient.complex_step.append(loss_with(place, name, step))
+            gradient.complex_step.append(float(complex_step(loss_at, [0 * one], {0: one})))
     return Walk(float(loss), beta, forward.calls, list(gradients.values()))
 
 

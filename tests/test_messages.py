@@ -34,6 +34,11 @@ def test_what_a_terminal_would_obey_is_escaped() -> None:
     assert printable("\udcff") == r"\udcff"
 
 
+def test_a_path_in_a_command_keeps_its_spaces() -> None:
+    text = "saved.\n   Continue with: minivae train --resume 'a  b'\t\r\n"
+    assert one_line(text) == "saved. Continue with: minivae train --resume 'a  b'"
+
+
 def test_a_long_message_keeps_its_beginning_and_its_fix() -> None:
     text = one_line("file.npz: is damaged " + "\x1b" * 10**6 + "; fetch it again")
     assert text.startswith("file.npz: is damaged") and text.endswith("; fetch it again")

@@ -99,7 +99,8 @@ def measure(
         "kl": float(e.kl.sum(axis=1).mean()),
         "log_p": log_p,
         "se": log_p_se,
-        "monte_carlo_se": float(e.log_p_variance.sum()) ** 0.5 / n,
+        # one draw has no spread to judge its error by
+        "monte_carlo_se": None if samples < 2 else float(e.log_p_variance.sum()) ** 0.5 / n,
         "sampled_elbo": float(e.sampled_elbo.mean()),
         "effective_samples": float(e.effective_draws.mean()),
         "kl_per_dimension": report.kl_per_dimension,
@@ -142,6 +143,8 @@ def targets_in_words(likelihood: str, binarised: bool, binary: bool) -> str:
 def as_text(r: dict[str, Any]) -> str:
     """The figures as lines."""
     kl = " ".join(f"{value:.3f}" for value in r["kl_per_dimension"])
+    found = r["monte_carlo_se"]
+    error = "unknown from one draw" if found is None else f"{found:.3f}"
     return "\n".join(
         [
             f"run               {r['run']} ({r['checkpoint']} checkpoint)",
@@ -152,7 +155,7 @@ def as_text(r: dict[str, Any]) -> str:
             "nats per datum",
             f"-log p(x)         {-r['log_p']:.3f} ± {r['se']:.3f} over the data "
             f"(importance-sampled, {r['samples']} draws, {r['effective_samples']:.0f} effective; "
-            f"sampling error {r['monte_carlo_se']:.3f})",
+            f"sampling error {error})",
             f"-ELBO             {-r['elbo']:.3f} ± {r['elbo_se']:.3f}",
             f"  reconstruction  {r['reconstruction']:.3f}",
             f"  KL              {r['kl']:.3f}",

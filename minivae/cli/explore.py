@@ -135,11 +135,11 @@ def train_autoencoder(view: Any, x: Any, pair: tuple[int, int]) -> Any:
 
 def own_samples(scene: Any, count: int) -> Any:
     """Decoded codes from the prior, to stand where the data would."""
-    from minivae.cli.pictures import Shown
+    from minivae.cli.pictures import DataSplit
     from minivae.sampling import prior_codes
 
     x = scene.decode(prior_codes(count, scene.model.latent_dim, seed=0))
-    return Shown(scene.name, OWN_SAMPLES, x, None, None)
+    return DataSplit(scene.name, OWN_SAMPLES, x, None, None)
 
 
 def note_of(latent_dim: int, shown: Any, count: int) -> str:

@@ -36,19 +36,19 @@ def generate(
     choose("--sampler", sampler, sampling.SAMPLERS)
     check_least("-n", n)
     check_seed(seed)
-    show = RunView(run, checkpoint, backend, as_json, data=data, data_dir=data_dir)
-    path = picture_path(out, show.default("generated.png"), (".png", ".npy"))
-    J = show.run.model.latent_dim
+    view = RunView(run, checkpoint, backend, as_json, data=data, data_dir=data_dir)
+    path = picture_path(out, view.default("generated.png"), (".png", ".npy"))
+    J = view.run.model.latent_dim
     if sampler == "prior":
         codes = sampling.prior_codes(n, J, seed)
     else:
-        mu, logvar = show.scene.encode(show.dataset.user_values("train"))
+        mu, logvar = view.scene.encode(view.dataset.user_values("train"))
         codes = (
             sampling.aggregate_codes(mu, logvar, n, seed)
             if sampler == "aggregate"
             else sampling.mixture_codes(mu, n, seed)
         )
-    scene = show.scene
+    scene = view.scene
     x = (
         scene.to_user(sampling.draw_all(scene.K, scene.p, codes, scene.model, seed))
         if draw
@@ -57,7 +57,7 @@ def generate(
     if path.suffix == ".npy":
         save_array(path, x)
     else:
-        draw_samples(scene, path, codes, sampler, x, drawn=draw, data=show.data_beside())
+        draw_samples(scene, path, codes, sampler, x, drawn=draw, data=view.data_beside())
     what = "draws from p(x|z)" if draw else "decoded means E[x|z]; --draw draws from p(x|z)"
     facts = {"n": n, "sampler": sampler, "seed": seed, "drawn": draw}
-    show.done(path, facts, f"{n} {what}")
+    view.done(path, facts, f"{n} {what}")

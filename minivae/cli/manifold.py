@@ -29,13 +29,13 @@ def manifold(
     from minivae.cli.pictures import draw_manifold
 
     check_least("-n", n)
-    show = RunView(run, checkpoint, backend, as_json)
-    if show.scene.shape is None:
-        raise UsageError(f"{show.scene.name} has no height and width: there is no grid to draw")
+    view = RunView(run, checkpoint, backend, as_json)
+    if view.scene.shape is None:
+        raise UsageError(f"{view.scene.name} has no height and width: there is no grid to draw")
     if dims is None:
-        pair = show.active_dims()
+        pair = view.active_dims()
     else:
-        pair = options.parse_pair(dims, show.run.model.latent_dim)
-    path = picture_path(out, show.default("manifold.png"))
-    draw_manifold(show.scene, path, pair, n, chosen=dims is not None)
-    show.done(path, {"n": n, "dims": list(pair)})
+        pair = options.parse_pair(dims, view.run.model.latent_dim)
+    path = picture_path(out, view.default("manifold.png"))
+    draw_manifold(view.scene, path, pair, n, chosen=dims is not None)
+    view.done(path, {"n": n, "dims": list(pair)})

@@ -57,7 +57,7 @@ class Scene(NamedTuple):
         return np.asarray(K.to_host(K.kl_forward(K.to_device(mu), K.to_device(logvar))))
 
 
-class Shown(NamedTuple):
+class DataSplit(NamedTuple):
     """One split of the data, x (N, D), to show the model with."""
 
     name: str
@@ -74,7 +74,7 @@ class Shown(NamedTuple):
 
 
 def draw_all(
-    scene: Scene, shown: Shown, folder: Path, records: list[dict[str, Any]]
+    scene: Scene, shown: DataSplit, folder: Path, records: list[dict[str, Any]]
 ) -> tuple[dict[str, Path], LatentReport]:
     """Every picture of a finished run into `folder`: name -> path, and the latent report."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ def of_how_many(scene: Scene, more: str = "", chosen: tuple[int, int] | None = N
 
 
 def draw_reconstructions(
-    scene: Scene, shown: Shown, path: Path, mu: Array, rows: Array | None = None
+    scene: Scene, shown: DataSplit, path: Path, mu: Array, rows: Array | None = None
 ) -> Path:
     """Data and their reconstructions from the posterior mean."""
     everything = scene.decode(mu)
@@ -188,7 +188,12 @@ def draw_manifold(
 
 
 def draw_latent(
-    scene: Scene, shown: Shown, path: Path, mu: Array, report: LatentReport, dims: tuple[int, int]
+    scene: Scene,
+    shown: DataSplit,
+    path: Path,
+    mu: Array,
+    report: LatentReport,
+    dims: tuple[int, int],
 ) -> Path:
     """The latent scatter of the shown split."""
     spread = ", ".join(

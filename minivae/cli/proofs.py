@@ -24,7 +24,7 @@ from minivae.proof.tolerances import tol
 from minivae.verify.report import table_lines
 
 
-class Show(Console):
+class ColourConsole(Console):
     """Lines on the terminal, coloured where there is one."""
 
     def line(self, text: str, colour: str | None = None) -> None:
@@ -45,26 +45,26 @@ def find_cases(names: list[str] | None) -> Any:
         raise UsageError(str(error.args[0])) from None
 
 
-def run_table(show: Show, names: list[str] | None) -> dict[str, Any]:
+def run_table(console: ColourConsole, names: list[str] | None) -> dict[str, Any]:
     """The four votes on every row, and the identities of meaning."""
     reports = [case.run() for case in find_cases(names)]
     rows = [row for report in reports for row in report.rows]
     lines = table_lines(rows)
-    show.line(lines[0])
+    console.line(lines[0])
     for row, text in zip(rows, lines[1:], strict=True):
-        show.line(text, None if row.ok else "red")
+        console.line(text, None if row.ok else "red")
     identities = [] if names else meaning.checks()
     for m in identities:
         if not m.ok:
-            show.line(f"meaning: {m.name}: {m.error:.3g}, at most {m.limit:.3g} ({m.op})", "red")
+            console.line(f"meaning: {m.name}: {m.error:.3g}, at most {m.limit:.3g} ({m.op})", "red")
     for report in reports:
         for fault in report.faults:
-            show.line(f"{report.name}: {fault}", "red")
+            console.line(f"{report.name}: {fault}", "red")
     worst = max(rows, key=lambda r: (not r.ok, r.complex_step or 0.0))
-    show.line("")
-    show.line(f"worst of {len(rows)} tensors in {len(reports)} passes:")
+    console.line("")
+    console.line(f"worst of {len(rows)} tensors in {len(reports)} passes:")
     for text in table_lines([worst]):
-        show.line(text)
+        console.line(text)
     ok = all(r.ok for r in reports) and all(m.ok for m in identities)
     return {
         "ok": ok,
@@ -77,24 +77,24 @@ def run_table(show: Show, names: list[str] | None) -> dict[str, Any]:
     }
 
 
-def run_full_size(show: Show, plants: int) -> dict[str, Any]:
+def run_full_size(console: ColourConsole, plants: int) -> dict[str, Any]:
     """Probes of every tensor, then planted errors."""
     model = FullSize()
     start = time.process_time()
     rows = model.probe_all()
     seconds = time.process_time() - start
     for row in rows:
-        show.line(
+        console.line(
             f"{row.tensor:<20} {row.size:>7} entries  {row.error:.1e} of the norm",
             None if row.ok else "red",
         )
-    show.line(f"all {len(rows)} tensors in {seconds:.2f} s of processor time")
+    console.line(f"all {len(rows)} tensors in {seconds:.2f} s of processor time")
     bad = [row.tensor for row in rows if not row.ok]
     for tensor in bad:
         found = model.locate(tensor)
         sample = model.blame_sample(tensor, found.at)
         latent = latent_dimension(tensor, found.at)
-        show.line(
+        console.line(
             f"{tensor}{list(found.at)}: hand-written {found.hand:.10g}, true {found.true:.10g}; "
             f"sample {sample}{'' if latent is None else f', latent dimension {latent}'}; "
             f"first wrong op: {model.first_wrong_op() or 'none, so it is the wiring'}",
@@ -104,7 +104,7 @@ def run_full_size(show: Show, plants: int) -> dict[str, Any]:
     hits = sum(hit for hit, _ in located)
     if located:
         slowest = max(found.seconds for _, found in located)
-        show.line(
+        console.line(
             f"{hits} of {len(located)} planted errors located, the slowest in {slowest:.2f} s"
         )
     return {
@@ -117,31 +117,31 @@ def run_full_size(show: Show, plants: int) -> dict[str, Any]:
     }
 
 
-def run_mutants(show: Show, names: list[str] | None) -> dict[str, Any]:
+def run_mutants(console: ColourConsole, names: list[str] | None) -> dict[str, Any]:
     """The scoreboard of planted and of curated bugs."""
     board = score(list(names) if names else None)
     for function, dead, planted in board.by("function"):
-        show.line(
+        console.line(
             f"{function:<28} {dead:>4} of {planted:<4} killed", None if dead == planted else "red"
         )
     for outcome in board.survivors:
-        show.line(f"SURVIVED {outcome.mutant.kind}: {outcome.mutant.label}", "red")
-    show.line(f"{len(board.equivalent)} survivors compute the same gradient:")
+        console.line(f"SURVIVED {outcome.mutant.kind}: {outcome.mutant.label}", "red")
+    console.line(f"{len(board.equivalent)} survivors compute the same gradient:")
     for outcome in board.equivalent:
-        show.line(f"  {outcome.mutant.label}: {outcome.reason}")
+        console.line(f"  {outcome.mutant.label}: {outcome.reason}")
     total = len(board.outcomes)
-    show.line(
+    console.line(
         f"{board.killed} of {total - len(board.equivalent)} killed, of {total} planted, "
         f"in {board.seconds:.1f} s"
     )
     corpus = run_corpus()
     for result in corpus.results:
         if not result.right:
-            show.line(
+            console.line(
                 f"{result.bug.label}: {result.bug.name}: named {result.named or 'nothing'}", "red"
             )
     count = len(corpus.results)
-    show.line(
+    console.line(
         f"curated bugs: {corpus.caught} of {count} caught, {corpus.attributed:.1%} named rightly"
     )
     good = board.ok and corpus.caught == count and corpus.attributed >= tol("attribution")
@@ -159,13 +159,13 @@ def run_mutants(show: Show, names: list[str] | None) -> dict[str, Any]:
     }
 
 
-def run_figures(show: Show, plants: int, examples: int) -> dict[str, Any]:
+def run_figures(console: ColourConsole, plants: int, examples: int) -> dict[str, Any]:
     """Every figure of the ladder, printed as it is measured."""
     found = []
     for figure in measure(plants, examples):
         found.append(figure)
         sign = ">=" if figure.at_least else "<="
-        show.line(
+        console.line(
             f"{figure.name:<48} {figure.value:>10.4g} {figure.unit:<2} {sign} {figure.limit:<8.4g} "
             f"{'reached' if figure.ok else 'MISSED'}",
             None if figure.ok else "red",
@@ -178,21 +178,26 @@ def run_figures(show: Show, plants: int, examples: int) -> dict[str, Any]:
 
 
 def run_kernels(
-    show: Show, backend: str, threads: int | None, names: list[str] | None, *, tf32: bool = False
+    console: ColourConsole,
+    backend: str,
+    threads: int | None,
+    names: list[str] | None,
+    *,
+    tf32: bool = False,
 ) -> dict[str, Any]:
     """A backend's kernels against the reference."""
 
-    K = choose_backend(backend, threads, show, tf32=tf32)
+    K = choose_backend(backend, threads, console, tf32=tf32)
     rows = check_kernels(K, list(names) if names else None)
     if not rows:
         raise UsageError(f"no op called {' '.join(names or [])}: see minivae info, or leave it out")
     if tf32:
-        show.line("TF32: products may be off by (2u + u²) |a||b| more than float32, u = 2**-10;")
-        show.line("the errors of the dense ops below are what exceeds that")
-    show.line(f"{'op':<26} {'rms error':>9} {'allowed':>9} {'ulp p99':>8} {'worst':>7}  verdict")
+        console.line("TF32: products may be off by (2u + u²) |a||b| more than float32, u = 2**-10;")
+        console.line("the errors of the dense ops below are what exceeds that")
+    console.line(f"{'op':<26} {'rms error':>9} {'allowed':>9} {'ulp p99':>8} {'worst':>7}  verdict")
     for r in rows:
         label = r.op if not r.output else f"{r.op}[{r.output}]"
-        show.line(
+        console.line(
             f"{label:<26} {r.error:>9.2g} {r.allowed:>9.2g} {r.ulp_p99:>8.2f} {r.ulp_worst:>7.2f}  "
             f"{r.problem or 'right'}",
             None if r.ok else "red",
@@ -200,7 +205,7 @@ def run_kernels(
     threaded = K.name == "numba" and not names
     moved = threads_agree(lambda n: load_backend(K.name, n)) if threaded else []
     for op in moved:
-        show.line(f"{op}: the result depends on the number of threads", "red")
+        console.line(f"{op}: the result depends on the number of threads", "red")
     return {
         "ok": all(r.ok for r in rows) and not moved,
         "backend": K.name,

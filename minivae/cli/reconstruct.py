@@ -32,14 +32,14 @@ def reconstruct(
     from minivae.cli.pictures import draw_reconstructions, spread_rows
 
     check_least("-n", n)
-    show = RunView(run, checkpoint, backend, as_json, data=data, data_dir=data_dir, split=split)
-    scene, shown = show.scene, show.shown
+    view = RunView(run, checkpoint, backend, as_json, data=data, data_dir=data_dir, split=split)
+    scene, shown = view.scene, view.shown
     chosen = spread_rows(shown.labels, len(shown.x), n)
     if rows is not None:
         chosen = options.parse_numbers(
             "--rows", rows, len(shown.x), f"rows of the {shown.split} split"
         )
-    path = picture_path(out, show.default("reconstructed.png"), (".png", ".npy"))
+    path = picture_path(out, view.default("reconstructed.png"), (".png", ".npy"))
     mu, _ = scene.encode(shown.x)
     if path.suffix == ".npy":
         save_array(path, scene.decode(mu))
@@ -47,4 +47,4 @@ def reconstruct(
         draw_reconstructions(scene, shown, path, mu, chosen)
     error = float(((scene.decode(mu) - shown.x) ** 2).sum(axis=1).mean())
     facts = {"split": shown.split, "rows": chosen, "reconstruction_error": error}
-    show.done(path, facts, f"mean squared error {error:.4f} per datum, whole {shown.split} split")
+    view.done(path, facts, f"mean squared error {error:.4f} per datum, whole {shown.split} split")

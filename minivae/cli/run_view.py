@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from minivae.cli.pictures import Scene, Shown
+    from minivae.cli.pictures import DataSplit, Scene
     from minivae.data.dataset import Dataset
     from minivae.types import Array
 
@@ -50,14 +50,14 @@ class RunView:
         return take_split(dataset, self._split, self.run.training)
 
     @cached_property
-    def shown(self) -> Shown:
+    def shown(self) -> DataSplit:
         """The split that is shown."""
-        from minivae.cli.pictures import Shown
+        from minivae.cli.pictures import DataSplit
         from minivae.cli.run_data import default_split
 
-        return Shown.of(self.dataset, self._split or default_split(self.dataset))
+        return DataSplit.of(self.dataset, self._split or default_split(self.dataset))
 
-    def shown_if_found(self) -> Shown | None:
+    def shown_if_found(self) -> DataSplit | None:
         """The split that is shown; None, said aloud, where the data lie no longer where they did.
 
         Data that were asked for by an option must be there: DataError.

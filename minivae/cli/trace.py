@@ -45,16 +45,16 @@ def trace(
     from minivae.trace import walk
 
     check_least("--entries", entries)
-    show = RunView(run, checkpoint, "numpy", as_json, data=data, data_dir=data_dir, split=split)
-    scene, shown, model = show.scene, show.shown, show.run.model
+    view = RunView(run, checkpoint, "numpy", as_json, data=data, data_dir=data_dir, split=split)
+    scene, shown, model = view.scene, view.shown, view.run.model
     check_number("--row", row, len(shown.x), f"rows of the {shown.split} split")
     draws = model.draws * model.latent_dim
-    eps = scene.K.normals(show.run.training.seed, EVALUATE, 0, np.array([row]), draws)
+    eps = scene.K.normals(view.run.training.seed, EVALUATE, 0, np.array([row]), draws)
     eps = eps.reshape(1, model.draws, model.latent_dim).transpose(1, 0, 2)
     walked = walk(scene.K, scene.p, scene.to_model(shown.x[row : row + 1]), eps, model.beta, model)
     label = None if shown.labels is None else int(shown.labels[row])
     head = f"{shown.name}, {shown.split} row {row}" + ("" if label is None else f", label {label}")
-    show.console.result(
+    view.console.result(
         {"run": str(run), "data": shown.name, "split": shown.split, "row": row, "label": label}
         | facts(walked),
         f"{head}\n\n{text(walked, scene, shown.x[row], entries)}",

@@ -7,7 +7,7 @@ from typing import Any
 
 from minivae.cli.backends import blas_threads, compiles_first
 from minivae.cli.console import UNREAD, Console
-from minivae.cli.pictures import Scene, Shown, draw_all
+from minivae.cli.pictures import DataSplit, Scene, draw_all
 from minivae.cli.run_data import default_split
 from minivae.cli.train_progress import Lines, reporter_for
 from minivae.cli.train_report import as_text, describe
@@ -58,7 +58,7 @@ def draw(request: TrainRequest, result: TrainResult) -> dict[str, str]:
         dataset = binarise_fixed(dataset, request.config.seed)
     K, model = request.K, request.model
     p = layout_of(model).views(K.to_device(result.theta))
-    shown = Shown.of(dataset, default_split(dataset))
+    shown = DataSplit.of(dataset, default_split(dataset))
     look, names = look_of(shown.x), dataset.columns
     scene = Scene(K, p, model, dataset.name, dataset.shape, look, names, dataset.standard)
     drawn, _ = draw_all(scene, shown, request.path / "pictures", result.history)

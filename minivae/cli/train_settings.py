@@ -122,9 +122,11 @@ def tell_of_data(dataset: Dataset, model: ModelConfig, console: Console) -> None
     elif LIKELIHOODS[model.likelihood].scale is not None:
         advice = scale_advice(dataset.train, dataset.scale, dataset.columns)
         if advice is not None:
+            shape = ",".join(str(n) for n in dataset.shape or ())
+            pixels = f"; where they are pixels, --shape {shape} divides them by their white"
             console.warn(
                 f"{advice}; --standardise trains on columns of mean 0 and deviation 1 and gives "
-                "every result in your units"
+                f"every result in your units{pixels if shape and dataset.scale == 1 else ''}"
             )
 
 

@@ -35,32 +35,34 @@ def verify(
     check_least("--examples", examples)
     if html is not None:
         check_file("--html", html)
-    from minivae.cli import proofs as work
+    from minivae.cli import proofs
 
-    show = work.Show(quiet=json_output)
+    console = proofs.ColourConsole(quiet=json_output)
     result: dict[str, Any] = {}
     if tf32 or (backend is not None and backend != "numpy"):
-        result["kernels"] = work.run_kernels(show, backend or "auto", threads, names, tf32=tf32)
+        result["kernels"] = proofs.run_kernels(
+            console, backend or "auto", threads, names, tf32=tf32
+        )
     elif figures:
-        result["figures"] = work.run_figures(show, plants, examples)
+        result["figures"] = proofs.run_figures(console, plants, examples)
     elif full_size:
-        result["full_size"] = work.run_full_size(show, plants)
+        result["full_size"] = proofs.run_full_size(console, plants)
     elif mutants:
-        result["mutants"] = work.run_mutants(show, names)
+        result["mutants"] = proofs.run_mutants(console, names)
     else:
-        result["passes"] = work.run_table(show, names)
+        result["passes"] = proofs.run_table(console, names)
     if html is not None:
-        work.write_page(html, names, result)
-        show.line(f"page written to {html}")
+        proofs.write_page(html, names, result)
+        console.line(f"page written to {html}")
     ok = all(part["ok"] for part in result.values())
     if json_output:
         import json
 
         from minivae.verify.report import plain
 
-        parts = {name: work.public(part) for name, part in result.items()}
+        parts = {name: proofs.public(part) for name, part in result.items()}
         typer.echo(json.dumps(plain({"ok": ok, **parts}), indent=2))
     else:
-        show.line("all right" if ok else "WRONG: see above", "green" if ok else "red")
+        console.line("all right" if ok else "WRONG: see above", "green" if ok else "red")
     if not ok:
         raise typer.Exit(1)

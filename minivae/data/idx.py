@@ -62,6 +62,11 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
 
 def _read(stream: IO[bytes], path: Path, available: int) -> NDArray[Any]:
     first = read_exactly(stream, 4, path, "its header")
+    if all(9 <= byte < 127 for byte in first):
+        raise DataError(
+            f"{path}: is not an idx file but text (it begins with {first.decode()!r}); unpack it "
+            "where it is compressed, and give a table as .csv"
+        )
     if first[:2] != b"\0\0" or first[2] not in TYPES or not 1 <= first[3] <= _MAX_DIMS:
         raise DataError(
             f"{path}: is not an idx file (it begins with bytes {first.hex(' ')}, an idx file of "

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 CHUNK = 8192  # rows taken together
 LOOKED_AT = 20_000  # rows that tell how the columns are scaled
+LOOKED_AT_VALUES = 2**22  # at most
 LARGE = 10.0  # a deviation from which the advice is given
 APART = 1000.0  # or the largest deviation over the smallest
 NAMED = 3  # columns in a message
@@ -85,7 +86,8 @@ def scale_advice(rows: Any, scale: float, columns: Sequence[str] | None = None) 
 
     rows (N, D) as stored and the factor `scale` that makes values of them; None where all is well.
     """
-    some = np.asarray(rows[:LOOKED_AT], dtype=np.float64) * scale
+    most = max(1, min(LOOKED_AT, LOOKED_AT_VALUES // rows.shape[1]))
+    some = np.asarray(rows[:most], dtype=np.float64) * scale
     deviation = some.std(axis=0)
     varying = np.flatnonzero(deviation > 0)
     if varying.size == 0:

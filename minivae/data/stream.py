@@ -21,9 +21,9 @@ from minivae.data.errors import DataError
 
 STREAMED_FROM = 1 << 30  # bytes of values from which a file is read piece by piece
 RUN_BYTES = 4 << 20  # read at once
-GAP_BYTES = 32 << 10  # rows that lie no farther apart are read with what is between them
+GAP_BYTES = 8 << 10  # rows that lie no farther apart are read with what is between them
 MOST_PIECES = 1000  # of one call; systems take 1024
-POSSIBLE = hasattr(os, "pread") and hasattr(mmap, "MAP_PRIVATE")  # not on Windows
+POSSIBLE = hasattr(os, "preadv") and hasattr(mmap, "MAP_PRIVATE")  # not on Windows
 
 
 class RowFile:

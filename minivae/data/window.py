@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from minivae.ops.philox import permutation
 BLOCK_BYTES = 2 << 20  # neighbouring rows that are read together
 POOL_BLOCKS = 32  # blocks whose rows are shuffled among each other
 POOL_EPOCHS = 2**31  # the permutations of blocks are numbered from here, those of rows from 0
+READERS = 4  # blocks read at the same time: processors copy side by side, disks have queues
 PAGE_BYTES = 2 << 20  # a huge page of x86 and ARM: memory is taken and given back in these
 
 
@@ -86,10 +88,14 @@ class Window:
             return
         blocks = set(np.unique(rows // self.block).tolist())
         self._give_back(self._held - blocks, blocks)
-        for block in sorted(blocks - self._held):
-            part = self._part(block)
-            self.rows.read_into(self.array[part], np.arange(part.start, part.stop))
-            self._held.add(block)
+        with ThreadPoolExecutor(READERS) as readers:  # the training's threads rest meanwhile
+            for block in readers.map(self._load, sorted(blocks - self._held)):
+                self._held.add(block)
+
+    def _load(self, block: int) -> int:
+        part = self._part(block)
+        self.rows.read_into(self.array[part], np.arange(part.start, part.stop))
+        return block
 
     def _part(self, block: int) -> slice:
         return slice(block * self.block, min((block + 1) * self.block, len(self.rows)))

@@ -9,6 +9,9 @@ import numpy as np
 from minivae.types import Array
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 5.2: Cov_x(E_q[u]) > 10⁻²
+# A dimension whose posteriors carry less is switched off. Nats have no unit of z's, so that the
+# verdict does not change with the scale of the codes.
+USED_NATS = 0.01
 
 
 class LatentReport(NamedTuple):
@@ -16,9 +19,9 @@ class LatentReport(NamedTuple):
 
     kl_per_dimension: Array  # (J,) mean KL, nats
     mean_variance: Array  # (J,) variance over the data of the posterior mean
-    active: Array  # (J,) bool
+    active: Array  # (J,) bool, by the posterior mean's variance (E38)
     diagnosis: str  # plain words
-    collapsed: bool  # no dimension is active: the decoder ignores z
+    collapsed: bool  # no dimension carries information: the decoder ignores z
 
     @property
     def active_units(self) -> int:
@@ -29,8 +32,8 @@ def latent_report(mu: Array, kl: Array) -> LatentReport:
     """The report from posterior means mu (N, J) and KL per datum and dimension kl (N, J), nats."""
     kl_mean = np.asarray(kl, dtype=np.float64).mean(axis=0)
     variance = np.asarray(mu, dtype=np.float64).var(axis=0)
-    active = active_units(mu)
-    return LatentReport(kl_mean, variance, active, diagnose(active), not bool(active.any()))
+    used = kl_mean > USED_NATS
+    return LatentReport(kl_mean, variance, active_units(mu), diagnose(used), not bool(used.any()))
 
 
 def active_units(mu: Array, threshold: float = ACTIVE_VARIANCE) -> Array:
@@ -44,10 +47,10 @@ def most_active(mu: Array, n: int = 2) -> list[int]:
     return sorted(int(j) for j in order[:n])
 
 
-def diagnose(active: Array) -> str:
-    """What the active dimensions mean, in a sentence or two that needs no theory."""
-    idle = [int(j) for j in np.flatnonzero(~np.asarray(active))]
-    total, used = len(active), len(active) - len(idle)
+def diagnose(in_use: Array) -> str:
+    """What the dimensions in use (J,) mean, in a sentence or two that needs no theory."""
+    idle = [int(j) for j in np.flatnonzero(~np.asarray(in_use))]
+    total, used = len(in_use), len(in_use) - len(idle)
     if not idle:
         return f"Every latent dimension is in use ({total} of {total})."
     if used == 0:

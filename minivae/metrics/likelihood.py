@@ -33,7 +33,7 @@ class Evaluation(NamedTuple):
     mu: Array  # (N, J) posterior means
     sampled_elbo: Array  # (N,)   mean log-weight: the ELBO with the KL sampled as well
     log_p: Array  # (N,)   log of the mean weight (E37), never below sampled_elbo
-    log_p_variance: Array  # (N,)   squared Monte-Carlo error of log_p (delta method)
+    log_p_variance: Array  # (N,)   squared Monte-Carlo error of log_p; NaN for one draw
     effective_draws: Array  # (N,)   (Σw)² / Σw²: how many of the draws count
 
     @property
@@ -85,8 +85,14 @@ class LogMeanExp:
         return self.total**2 / np.maximum(self.squares, np.finfo(float).tiny)
 
     def variance(self) -> Array:
-        """Squared error of `log_mean` by the delta method: var(w) / (mean(w)² S)."""
-        return np.maximum(1.0 / self.effective_count() - 1.0 / self.count, 0.0)
+        """Squared error of `log_mean` by the delta method: var(w) / (mean(w)² S), NaN for one draw.
+
+        The variance of the weights is the sample's, with S - 1.
+        """
+        if self.count < 2:
+            return np.full_like(self.total, np.nan)
+        spread = np.maximum(1.0 / self.effective_count() - 1.0 / self.count, 0.0)
+        return spread * self.count / (self.count - 1)
 
 
 def evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -146,8 +147,10 @@ def amortisation_gap(
     """What one encoder for all costs against a best q for each, in nats   (E42)
 
     x (B, D). The free posteriors are fitted with the draws `fitting` (L, B, J) and both are judged
-    with the draws `judging`, which neither has seen: fitting to the noise earns nothing.
+    with the draws `judging`, which neither has seen: fitting to the noise earns nothing. Both at
+    β = 1, whatever the model was trained with: the ELBO is what is compared.
     """
+    config = replace(config, beta=1.0)
     mu, logvar = encode(K, p, x, config)
     best = fit_posteriors(K, p, x, fitting, config, (mu, logvar), steps, lr)
     amortised = elbo_of(K, p, {"mu": mu, "logvar": logvar}, x, judging, config)

@@ -91,7 +91,7 @@ def laplace_nll_backward(dnll: Array, mean: Array, x: Array, logb: Array) -> tup
     hits its datum exactly the derivative is taken as 0.
     """
     r = mean - x
-    side = np.where(r.real > 0, 1, np.where(r.real < 0, -1, 0))
+    side = np.where(r.real > 0, 1, np.where(r.real < 0, -1, 0 * r))
     rate = np.exp(-logb)
     dmean = dnll[..., None] * (rate * side)
     dlogb = (dnll * (x.shape[-1] - rate * (side * r).sum(axis=-1))).sum()
@@ -214,7 +214,7 @@ def digamma(y: Array) -> Array:
     inverse = 1 / y
     square, series = inverse * inverse, 0 * inverse
     for k in range(len(STIRLING), 0, -1):
-        series = series * square + (2 * k - 1) * STIRLING[k - 1]
+        series = series * square + (2 * k - 1) * (STIRLING[k - 1] + 0 * inverse)
     return np.log(y) - 0.5 * inverse - series * square - shift
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minivae import ops
+from minivae.backend import Observed
 from minivae.proof.case import Case
 from minivae.proof.tolerances import tol
 from minivae.types import Array
@@ -119,16 +120,13 @@ def project(y: Any, dy: Any) -> Any:
     return total
 
 
-class Lifted:
+class Lifted(Observed):
     """A namespace of ops whose results hold 80-digit numbers only: a clipped entry is a plain
     float."""
 
-    def __init__(self, K: Any) -> None:
-        self.K = K
-
-    def __getattr__(self, name: str) -> Any:
-        op = getattr(self.K, name)
-        return lambda *args: passes.transform(op(*args), relift)
+    def called(self, name: str, op: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """The op's result, every number of it lifted."""
+        return passes.transform(op(*args), relift)
 
 
 def relift(value: Any) -> Any:

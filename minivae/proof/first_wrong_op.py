@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae import ops
+from minivae.backend import Observed
 from minivae.ops.table import FUNCTIONS
 from minivae.proof import points
 from minivae.proof.tolerances import tol
 from minivae.types import Array
-from minivae.verify.derivatives import STEP
+from minivae.verify.derivatives import bisect, complex_step
 from minivae.verify.passes import EPS32, EPS64
 
 
@@ -25,27 +26,20 @@ class Call(NamedTuple):
     result: Any
 
 
-class Watched:
+class Watched(Observed):
     """A namespace of ops that writes down every call."""
 
     def __init__(self, K: Any) -> None:
-        self.K = K
+        super().__init__(K)
         self.calls: list[Call] = []
 
-    def __getattr__(self, name: str) -> Any:
-        op = getattr(self.K, name)
-        if not callable(op) or name not in ops.OPS:
-            return op
-
-        def watched(*args: Any) -> Any:
-            kept = tuple(
-                np.array(a) if isinstance(a, (np.ndarray, np.generic)) else a for a in args
-            )
-            result = op(*args)
+    def called(self, name: str, op: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """The op's result, written down with copies of its arguments."""
+        kept = tuple(np.array(a) if isinstance(a, (np.ndarray, np.generic)) else a for a in args)
+        result = op(*args)
+        if name in ops.OPS:
             self.calls.append(Call(name, kept, result))
-            return result
-
-        return watched
+        return result
 
 
 def forward_of(op: str, args: tuple[Any, ...]) -> tuple[Callable[..., Any], tuple[Any, ...]] | None:
@@ -174,7 +168,7 @@ def try_backward(call: Call, number: int) -> Verdict | None:
         for _ in range(2):
             u = rng.choice([-1.0, 1.0], np.shape(variable))
             gap, allowed = entry_gap(forward, variables, place, upstream, hand, u, precision(call))
-            if not gap <= allowed:
+            if not abs(gap) <= allowed:
                 return bisected(call, number, place, forward, variables, upstream, hand, u)
     return None
 
@@ -182,13 +176,14 @@ def try_backward(call: Call, number: int) -> Verdict | None:
 def push(
     forward: Callable[..., Any], variables: tuple[Any, ...], place: int, upstream: Any, u: Array
 ) -> float:
-    moved = list(variables)
-    moved[place] = variables[place] + 1j * STEP * u
-    outputs = forward(*moved)
-    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    return sum(
-        float((dy * np.imag(y)).sum() / STEP) for dy, y in zip(upstream, outputs, strict=True)
-    )
+    """The true slope along u in one argument, for the upstream of every output."""
+
+    def weighted(*values: Any) -> Any:
+        outputs = forward(*values)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        return sum((dy * y).sum() for dy, y in zip(upstream, outputs, strict=True))
+
+    return float(complex_step(weighted, variables, {place: u}))
 
 
 def entry_gap(
@@ -203,7 +198,7 @@ def entry_gap(
     mine = float((hand * u).sum())
     true = push(forward, variables, place, upstream, u)
     size = float(np.sqrt((hand * hand).sum())) + abs(true) * 1e-2
-    return abs(mine - true), tol("direction") * eps * size
+    return mine - true, tol("direction") * eps * size
 
 
 def bisected(
@@ -216,20 +211,13 @@ def bisected(
     hand: Array,
     u: Array,
 ) -> Verdict:
-    """Halve the entries until one is left."""
-    low, high = 0, hand.size
-    flat = u.ravel()
-    while high - low > 1:
-        middle = (low + high) // 2
-        gaps = []
-        for first, last in ((low, middle), (middle, high)):
-            part = np.zeros(hand.size)
-            part[first:last] = flat[first:last]
-            gap, _ = entry_gap(
-                forward, variables, place, upstream, hand, part.reshape(hand.shape), EPS64
-            )
-            gaps.append(gap)
-        low, high = (low, middle) if not gaps[0] <= gaps[1] else (middle, high)
+    """Down from a direction that failed to the wrong entry of it."""
+    low = bisect(
+        lambda mask: entry_gap(
+            forward, variables, place, upstream, hand, mask.reshape(hand.shape) * u, EPS64
+        )[0],
+        hand.size,
+    )
     one = np.zeros(hand.size)
     one[low] = 1.0
     index = tuple(int(i) for i in np.unravel_index(low, hand.shape))

@@ -16,7 +16,7 @@ from minivae.models.initialise import initialise
 from minivae.proof.first_wrong_op import Verdict, Watched, first_wrong
 from minivae.proof.tolerances import tol
 from minivae.types import Array
-from minivae.verify.derivatives import STEP
+from minivae.verify.derivatives import bisect, complex_step
 
 Gradients = dict[str, Array]
 
@@ -79,10 +79,13 @@ class FullSize:
     def push(self, tensor: str, delta: Array, rows: slice | Array = slice(None)) -> float:
         """The true slope along delta in one tensor: one complex forward."""
         self.probes += 1
-        p = dict(self.p)
-        p[tensor] = p[tensor] + 1j * STEP * delta
-        loss, _ = vae.elbo_forward(ops, p, self.x[rows], self.eps[:, rows], self.beta, self.config)
-        return float(self.upstream) * float(loss.imag / STEP)
+
+        def loss(value: Array) -> Any:
+            p = {**self.p, tensor: value}
+            eps = self.eps[:, rows]
+            return vae.elbo_forward(ops, p, self.x[rows], eps, self.beta, self.config)[0]
+
+        return float(self.upstream) * float(complex_step(loss, [self.p[tensor]], {0: delta}))
 
     def probe(self, tensor: str, hand: Gradients | None = None) -> ProbeRow:
         """One tensor along one random-sign direction: no error can sum to zero by its sign."""
@@ -101,17 +104,12 @@ class FullSize:
         start, before = time.process_time(), self.probes
         g = (hand or self.hand)[tensor]
         u = self.rng.choice([-1.0, 1.0], g.size)
-        low, high = 0, g.size
-        gap = float(g.ravel() @ u) - self.push(tensor, u.reshape(g.shape))
-        while high - low > 1:
-            middle = (low + high) // 2
-            part = np.zeros(g.size)
-            part[low:middle] = u[low:middle]
-            left = float(g.ravel() @ part) - self.push(tensor, part.reshape(g.shape))
-            if abs(left) > abs(gap - left) or not np.isfinite(left):
-                high, gap = middle, left
-            else:
-                low, gap = middle, gap - left
+
+        def gap(mask: Array) -> float:
+            part = (mask * u).reshape(g.shape)
+            return float((g * part).sum()) - self.push(tensor, part)
+
+        low = bisect(gap, g.size)
         one = np.zeros(g.size)
         one[low] = 1.0
         true = self.push(tensor, one.reshape(g.shape))
@@ -123,15 +121,13 @@ class FullSize:
         """The sample whose share of that entry is wrong, by halving the batch."""
         one = np.zeros(self.p[tensor].shape)
         one[index] = 1.0
-        low, high = 0, len(self.x)
-        while high - low > 1:
-            middle = (low + high) // 2
-            gaps = []
-            for rows in (slice(low, middle), slice(middle, high)):
-                share = self.gradient(rows)[tensor][index]
-                gaps.append(abs(share - self.push(tensor, one, rows)) * (rows.stop - rows.start))
-            low, high = (low, middle) if not gaps[0] <= gaps[1] else (middle, high)
-        return low
+
+        def gap(mask: Array) -> float:
+            rows = np.flatnonzero(mask)
+            share = self.gradient(rows)[tensor][index]
+            return float(share - self.push(tensor, one, rows)) * len(rows)
+
+        return bisect(gap, len(self.x))
 
     def first_wrong_op(self) -> Verdict | None:
         """The first op whose own gradient is wrong in this very run; None: it is the model's

@@ -34,7 +34,38 @@ ROWS = {
 # Mutants that compute the same gradients: (function, what was changed or "kind", why).
 KINK = "differs at the kink itself only, where any value between the two sides is a subgradient"
 PRICE = "the price enters a comparison with the floor and nothing else; no price is that near it"
+SHAPE = "0 * x (or r, or logits) lends its shape and precision, not its values"
+SIZES = "the groups' sizes are whole numbers, which no factor changes"
 EQUIVALENT: tuple[tuple[str, str, str], ...] = (
+    ("leaky_relu_backward", "x.real <= 0 -> x.real < 0", KINK),
+    ("elu_backward", "x.real <= 0 -> x.real < 0", "both branches are dy at the kink"),
+    (
+        "elu_backward",
+        "np.where(x.real <= 0, dy * np.exp(_below_zero(x)), dy) -> dy * np.exp(_below_zero(x))",
+        "exp(min(x, 0)) is 1 where x > 0",
+    ),
+    ("laplace_nll_backward", "r.real > 0 -> r.real >= 0", KINK),
+    ("laplace_nll_backward", "r.real < 0 -> r.real <= 0", KINK),
+    ("laplace_nll_backward", "np.where(r.real < 0, -1, 0 * r) -> -1", KINK),
+    ("laplace_nll_backward", "0 * r -> ", SHAPE),
+    ("laplace_nll_backward", "r -> ", SHAPE),
+    ("laplace_nll_backward", "rate * side -> rate / side", "a sign is its own inverse"),
+    ("negative_binomial_nll_backward", "r + 0 * x -> r", SHAPE),
+    ("negative_binomial_nll_backward", "0 * x -> ", SHAPE),
+    ("negative_binomial_nll_backward", "x -> ", SHAPE),
+    ("categorical_nll_backward", "0 * logits -> ", SHAPE),
+    ("categorical_nll_backward", "logits -> ", SHAPE),
+    ("categorical_nll_backward", "groups -> _scaled", SIZES),
+    (
+        "categorical_nll_backward",
+        "x[..., columns].sum(axis=-1) -> x[..., columns].sum(axis=1)",
+        "x has two axes, and 1 is the last",
+    ),
+    (
+        "categorical_nll_backward",
+        "weights * softmax(logits, groups) -> softmax(logits, groups)",
+        "x adds up to 1 in each group, as a category must",
+    ),
     ("relu_backward", "x.real <= 0 -> x.real < 0", KINK),
     ("bound_logvar_backward", "logvar.real > LOGVAR_BOUND -> logvar.real >= LOGVAR_BOUND", KINK),
     ("bound_logvar_backward", "logvar.real < -LOGVAR_BOUND -> logvar.real <= -LOGVAR_BOUND", KINK),

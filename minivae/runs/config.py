@@ -17,6 +17,7 @@ from minivae.settings import (
     require_number,
 )
 
+MOST_OF_A_COUNT = 2**31
 BINARISE = ("none", "dynamic", "fixed")
 ORDERS = ("rows", "blocks")
 
@@ -111,6 +112,8 @@ class TrainConfig:
         for key, limit in (("momentum", 1), ("beta1", 1), ("beta2", 1), ("validation", 1)):
             self._below(key, limit)
         self._below("seed", 2**64)
+        for key in ("epochs", "batch_size", "keep", "checkpoint_every", "threads", "patience"):
+            self._below(key, MOST_OF_A_COUNT)
         if self.shards & (self.shards - 1) or self.batch_size % self.shards:
             raise ConfigError(
                 f"shards = {self.shards}: must be a power of two that divides the batch of "

@@ -48,4 +48,6 @@ def describe_os_error(error: OSError) -> str:
     """The system's own words for ``error``, without the number and the path."""
     if error.errno == errno.ELOOP:
         return "it is a symbolic link; remove it"
-    return os.strerror(error.errno).lower() if error.errno else str(error)
+    if error.errno:
+        return os.strerror(error.errno).lower()
+    return str(error.args[0]) if error.args else type(error).__name__

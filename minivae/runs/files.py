@@ -25,7 +25,7 @@ def read_file(path: Path, most: int = MOST_OF_TEXT) -> bytes:
     """The bytes of a regular file. Raises OSError where it is none or holds more than `most`."""
     descriptor = os.open(path, os.O_RDONLY | _FOLLOW)
     try:
-        size = require_regular(descriptor).st_size
+        size = require_regular(descriptor, path).st_size
     except OSError:
         os.close(descriptor)
         raise
@@ -38,11 +38,13 @@ def read_file(path: Path, most: int = MOST_OF_TEXT) -> bytes:
     return data
 
 
-def require_regular(descriptor: int) -> os.stat_result:
+def require_regular(descriptor: int, path: Path) -> os.stat_result:
     """The state of an opened file; OSError where it is a folder, a pipe or a device."""
     state = os.fstat(descriptor)
     if not stat.S_ISREG(state.st_mode):
-        raise OSError("it is no regular file")
+        error = OSError("it is no regular file")
+        error.filename = path
+        raise error
     return state
 
 
@@ -50,7 +52,7 @@ def open_own(path: Path) -> int:
     """Open for reading and writing, made where it is missing; OSError where it is a link."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _SAFE, 0o644)
     try:
-        require_regular(descriptor)
+        require_regular(descriptor, path)
     except OSError:
         os.close(descriptor)
         raise
@@ -97,7 +99,7 @@ def append_synced(path: Path, line: bytes, end: int) -> None:
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | _SAFE)
     try:
-        if require_regular(descriptor).st_size != end:
+        if require_regular(descriptor, path).st_size != end:
             raise ChangedFile("its size changed")
         write_all(descriptor, line)
         os.fsync(descriptor)

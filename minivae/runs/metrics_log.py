@@ -59,7 +59,10 @@ class MetricsLog:
         except FileNotFoundError:
             return Contents([], [])
         except OSError as error:
-            raise RunError(f"cannot read {self.path}: {describe_os_error(error)}") from error
+            raise RunError(
+                f"cannot read {self.path}: {describe_os_error(error)}; move it away: a run goes on "
+                "without it"
+            ) from error
         return _sort_out(data.split(b"\n"))
 
     def keep_until(self, epoch: int) -> tuple[list[dict[str, Any]], str]:

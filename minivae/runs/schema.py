@@ -55,6 +55,7 @@ TENSORS = named(record({"shape": listed(whole()), "dtype": text, "sha256": SHA25
 # What every checkpoint has, a run's or an estimator's; and what those of a run have besides.
 MANIFEST = record(
     {"format": whole(), "tensors": TENSORS, "file": text, "bytes": whole(), "sha256": SHA256},
+    {"progress": PROGRESS},
     open_=True,
 )
 RUN_FACTS = record(

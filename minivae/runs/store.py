@@ -166,6 +166,11 @@ class CheckpointStore:
             raise CheckpointError(
                 f"{which}.json is damaged or another run's: it is not the manifest of {name}"
             )
+        p = manifest.get("progress", {})
+        if which == "best" and p and (p["update"] or p["epoch"] != p["best_epoch"]):
+            raise CheckpointError(
+                f"best.json names {name}, by which epoch {p['best_epoch']} was the best"
+            )
         return checkpoint
 
     def read(self, path: Path) -> Checkpoint:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae.backend import load_backend
+from minivae.backend import Observed, load_backend
 from minivae.models.vae import elbo_backward, elbo_forward, layout_of
 from minivae.ops.table import FUNCTIONS
 from minivae.parts import LIKELIHOODS, OPTIMISERS
@@ -53,7 +53,7 @@ class FaultFound(Exception):
         self.fault = fault
 
 
-class TracingBackend:
+class TracingBackend(Observed):
     """The NumPy reference with a check after every op; raises FaultFound at the first bad output.
 
     It learns which layer an op serves from the weights it is handed (forward), and from the
@@ -61,25 +61,19 @@ class TracingBackend:
     """
 
     def __init__(self, parameters: dict[str, Array], rows: Array) -> None:
-        self.reference = load_backend("numpy")
+        super().__init__(load_backend("numpy"))
         self.rows = rows
         self.place = "the data"
         self._weights = {address(W): name[:-2] for name, W in parameters.items() if W.ndim == 2}
         self._inputs: list[tuple[int, str]] = []  # newest last
 
-    def __getattr__(self, op: str) -> Callable[..., Any]:
-        function = getattr(self.reference, op)
-        if not callable(function):
-            return function
-
-        def traced(*args: Any) -> Any:
-            self._locate(op, args)
-            with np.errstate(all="ignore"):
-                output = function(*args)
-            self._check(op, output, args)
-            return output
-
-        return traced
+    def called(self, name: str, op: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """The op's result, if it is finite. Raises FaultFound."""
+        self._locate(name, args)
+        with np.errstate(all="ignore"):
+            output = op(*args)
+        self._check(name, output, args)
+        return output
 
     def _locate(self, op: str, args: tuple[Any, ...]) -> None:
         place = place_of(op)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+from minivae.data.standard import scale_advice
 from minivae.parts import LIKELIHOODS
 from minivae.runs.state import State
 from minivae.training.job import Job
@@ -86,6 +87,9 @@ def advice(job: Job, fault: Fault) -> str:
     """What to try next."""
     if fault.place == "the data":
         return "these rows hold values that are not numbers: clean them"
+    data = job.data
+    if data.standard is None and scale_advice(data.train, data.scale, data.columns):
+        return "the columns are unscaled: --standardise (standardise=True) brings them to one scale"
     text = f"try a lower rate (--lr {min(job.schedule.lr(0) / 10, 1e-3):g})"
     if LIKELIHOODS[job.model.likelihood].scale is not None:
         text += " or a larger --c"

@@ -21,13 +21,13 @@ HALVINGS = 6
 
 
 def complex_step(
-    function: Callable[..., Any], values: Sequence[Any], deltas: dict[int, Array]
+    function: Callable[..., Any], values: Sequence[Any], deltas: dict[int, Array], h: float = STEP
 ) -> Any:
     """Im f(values + i h delta) / h for the places in `deltas`: exact to rounding."""
     moved = list(values)
     for place, delta in deltas.items():
-        moved[place] = moved[place] + (1j * STEP) * delta
-    return np.imag(function(*moved)) / STEP
+        moved[place] = moved[place] + (1j * h) * delta
+    return np.imag(function(*moved)) / h
 
 
 def bisect(gap: Callable[[Array], float], size: int) -> int:

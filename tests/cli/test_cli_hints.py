@@ -150,19 +150,18 @@ def test_hints_other_data_than_the_runs_are_told(pixels, call) -> None:
 
 
 @pytest.mark.data
-def test_hints_after_data_dir(data_dir, call, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("given", ["--data-dir", pytest.param("env", marks=pytest.mark.slow)])
+def test_hints_after_data_dir(given, data_dir, call, tmp_path, monkeypatch) -> None:
     (tmp_path / "copies").symlink_to(data_dir)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MINIVAE_CACHE", str(tmp_path / "no cache"))
-    for given in (("--data-dir", "copies"), ()):
-        if not given:
-            monkeypatch.setenv("MINIVAE_DATA", "copies")
-        code, out, err = call(
-            "train", "frey", *SMALL, *given, "--no-pictures", "--out", f"run {len(given)}"
-        )
-        assert code == 0, err
-        monkeypatch.delenv("MINIVAE_DATA", raising=False)
-        follow(call, hints_in(out))
+    place = ("--data-dir", "copies") if given == "--data-dir" else ()
+    if not place:
+        monkeypatch.setenv("MINIVAE_DATA", "copies")
+    code, out, err = call("train", "frey", *SMALL, *place, "--no-pictures", "--out", "run")
+    assert code == 0, err
+    monkeypatch.delenv("MINIVAE_DATA", raising=False)
+    follow(call, hints_in(out))
     code, out, err = call("data", "frey", "--data-dir", "copies")
     assert code == 0, err
     assert shlex.split(hints_in(out.replace("next: ", ""))[0])[-1].endswith("copies")

@@ -30,12 +30,12 @@ def press_ctrl_c(epoch: int):
 
 def test_ctrl_c_keeps_the_model_and_a_warm_start_goes_on() -> None:
     whole = VAE(**SMALL, epochs=6).fit(X)
-    model = VAE(**SMALL, epochs=6)
+    model, before = VAE(**SMALL, epochs=6), signal.getsignal(signal.SIGINT)
     with pytest.warns(FitStopped, match="stopped by Ctrl-C in epoch 4.*3 of 6 epochs"):
         model.fit(X, callback=press_ctrl_c(3))
     assert model.epochs_done_ == 3 and len(model.loss_curve_) == 3
     assert np.isfinite(model.transform(X)).all()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     model.set_params(warm_start=True, epochs=3).fit(X)
     assert model.epochs_done_ == 6
     np.testing.assert_array_equal(model.theta_, whole.theta_)

@@ -21,7 +21,7 @@ from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
 from minivae.models.vae import decode_mean, elbo_forward, encode, layout_of
 from minivae.parts import LIKELIHOODS
-from tests.chromium import needs_chromium, open_page
+from tests.chromium import FAINT_TEXT, TOO_WIDE, needs_chromium, open_page
 
 
 def explored(config: ModelConfig, x, dims=(0, 1)) -> explore.Explored:
@@ -96,11 +96,17 @@ def test_wrong_shape_is_refused():
         explore.page("t", [], x, (6, 6), rows=np.arange(5))
 
 
-@needs_chromium
-def test_decoder_agrees_with_numpy(text, tmp_path):
-    with opened(tmp_path, text, fragment="#check") as page:
-        worst = json.loads(page.run("document.body.dataset.worst"))
+@pytest.fixture(scope="module")
+def page(text, tmp_path_factory):
+    """The page in one browser for all tests that leave it as it is."""
+    with opened(tmp_path_factory.mktemp("explore"), text, fragment="#check") as page:
+        yield page
         assert page.errors == []
+
+
+@needs_chromium
+def test_decoder_agrees_with_numpy(page):
+    worst = json.loads(page.run("document.body.dataset.worst"))
     assert len(worst) == 2
     assert all(w <= 2e-6 for w in worst)  # float32: about ten ulps of 1, over 17 + 11 terms
 
@@ -132,7 +138,7 @@ def test_a_wrong_decoder_is_seen(text, tmp_path):
 
 @needs_chromium
 @pytest.mark.parametrize("which", [0, 1], ids=["bernoulli", "gaussian"])
-def test_the_terms_of_a_chosen_datum_are_numpys(text, tmp_path, which):
+def test_the_terms_of_a_chosen_datum_are_numpys(page, which):
     """z where the pointer is, the other dimensions at the datum's mean: ε, KL and the loss."""
     config, dims = CONFIGS[which]
     x = DATA.astype(np.float64)
@@ -144,17 +150,16 @@ def test_the_terms_of_a_chosen_datum_are_numpys(text, tmp_path, which):
     K = load_backend("numpy")
     p = {name: t.astype(np.float64) for name, t in model.parameters.items()}
     loss, cache = elbo_forward(K, p, x[i : i + 1], eps[None, None], 0.7, config)
-    with opened(tmp_path, text) as page:
-        kl, nll, noise = page.run(
-            f"""(() => {{
-            choose({i});
-            const panel = panels[{which}];
-            panel.at = {at};
-            panel.draw();
-            const said = Object.fromEntries(panel.terms({i}, panel.full(panel.at)));
-            return [said.KL, said["−log p(x | z)"], said["ε = (z − μ)/σ"]];
-            }})()"""
-        )
+    kl, nll, noise = page.run(
+        f"""(() => {{
+        choose({i});
+        const panel = panels[{which}];
+        panel.at = {at};
+        panel.draw();
+        const said = Object.fromEntries(panel.terms({i}, panel.full(panel.at)));
+        return [said.KL, said["−log p(x | z)"], said["ε = (z − μ)/σ"]];
+        }})()"""
+    )
     assert abs(float(kl.split()[0]) - cache.kl.sum()) <= 1e-3
     assert abs(float(nll.split()[0]) - cache.nll.sum()) <= 1e-3
     assert abs(loss - float(nll.split()[0]) - 0.7 * float(kl.split()[0])) <= 2e-3
@@ -162,31 +167,34 @@ def test_the_terms_of_a_chosen_datum_are_numpys(text, tmp_path, which):
 
 
 @needs_chromium
-def test_a_click_chooses_and_escape_lets_go(text, tmp_path):
-    with opened(tmp_path, text) as page:
-        page.run("panels[0].choose(null)")
-        box = "document.querySelector('.plane').getBoundingClientRect()"
-        x, y = page.run(
-            f"(() => {{ const b = {box}; const [x, y] = panels[0].plane.toCanvas("
-            "panels[0].plane.inPlane(panels[0].plane.mu, 3)); "
-            "return [b.left + x * b.width / 920, b.top + y * b.height / 920]; })()"
-        )
-        page.touch(x, y)
-        chosen = page.run("panels.map((panel) => panel.chosen)")
-        assert chosen[0] == chosen[1] is not None
-        page.run("document.querySelector('.plane').focus()")
-        page.key("Escape")
-        assert page.run("panels.map((panel) => panel.chosen)") == [None, None]
-        assert page.errors == []
+def test_a_click_chooses_and_escape_lets_go(page):
+    page.run("scrollTo(0, 0)")
+    page.run("panels[0].choose(null)")
+    box = "document.querySelector('.plane').getBoundingClientRect()"
+    x, y = page.run(
+        f"(() => {{ const b = {box}; const [x, y] = panels[0].plane.toCanvas("
+        "panels[0].plane.inPlane(panels[0].plane.mu, 3)); "
+        "return [b.left + x * b.width / 920, b.top + y * b.height / 920]; })()"
+    )
+    page.touch(x, y)
+    chosen = page.run("panels.map((panel) => panel.chosen)")
+    assert chosen[0] == chosen[1] is not None
+    page.run("document.querySelector('.plane').focus()")
+    page.key("Escape")
+    assert page.run("panels.map((panel) => panel.chosen)") == [None, None]
+    assert page.errors == []
 
 
 @needs_chromium
-def test_nothing_is_wider_than_the_window(text, tmp_path):
-    with opened(tmp_path, text, width=390) as page:
-        for width in (390, 820, 1300):
-            page.look(width)
+def test_nothing_is_wider_than_the_window_and_all_text_can_be_read(page):
+    for width in (390, 820, 1300):
+        for dark in (False, True):
+            page.look(width, dark=dark)
+            page.run(f"wearTheme('{'dark' if dark else 'light'}')")
             assert page.run("document.documentElement.scrollWidth") <= width
-        assert page.errors == []
+            assert page.run(TOO_WIDE) == [] and page.run(FAINT_TEXT) == []
+    page.look(1300)
+    assert page.errors == []
 
 
 @needs_chromium
@@ -250,9 +258,8 @@ def test_the_policy_stops_requests(text, tmp_path, guarded):
 
 
 @needs_chromium
-def test_the_page_draws_something(text, tmp_path):
-    with opened(tmp_path, text) as page:
-        picture = page.picture(tmp_path / "shot.png")
+def test_the_page_draws_something(page, tmp_path):
+    picture = page.picture(tmp_path / "shot.png")
     from matplotlib.image import imread
 
     pixels = imread(picture)[..., :3]

@@ -57,3 +57,16 @@ def test_spans() -> None:
     assert spans([]) == ""
     assert spans([3]) == "3"
     assert spans([0, 1, 2, 5, 7, 8]) == "0-2, 5, 7-8"
+
+
+def test_collapse_does_not_depend_on_the_scale_of_the_codes():
+    """Means 0.05 apart with deviations of 0.002 carry 5.7 nats: small codes are no collapse."""
+    rng = np.random.default_rng(0)
+    mu, sigma = 0.05 * rng.normal(size=(500, 2)), 0.002
+    kl = 0.5 * (mu**2 + sigma**2 - 1 - 2 * np.log(sigma))
+    report = latent_report(mu, kl)
+    assert report.kl_per_dimension.min() > 5
+    assert not report.collapsed and "in use (2 of 2)" in report.diagnosis
+    assert report.active_units == 0  # by the published threshold, which has z's unit
+    gone = latent_report(0 * mu, 0 * kl)
+    assert gone.collapsed and "collapse" in gone.diagnosis.lower()

@@ -176,3 +176,16 @@ def test_log_mean_exp_takes_weights_of_zero() -> None:
 def test_mean_and_error() -> None:
     assert mean_and_error(np.array([1.0, 3.0])) == (2.0, pytest.approx(1.0))
     assert mean_and_error(np.array([4.0])) == (4.0, 0.0)
+
+
+def test_one_draw_says_nothing_of_its_error_and_two_are_unbiased() -> None:
+    from minivae.metrics.likelihood import LogMeanExp
+
+    rng = np.random.default_rng(1)
+    log_w = 0.05 * rng.normal(size=(2, 4000))
+    one, two = LogMeanExp(4000), LogMeanExp(4000)
+    one.add(log_w[:1])
+    two.add(log_w)
+    assert np.isnan(one.variance()).all()
+    # of log-weights with variance s² the mean of two has the variance s² / 2
+    assert two.variance().mean() == pytest.approx(0.05**2 / 2, rel=0.1)

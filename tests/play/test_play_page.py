@@ -18,11 +18,20 @@ def file(tmp_path_factory):
     return file
 
 
-@pytest.fixture
-def opened(file, tmp_path):
-    with open_page(file, tmp_path / "profile") as page:
+@pytest.fixture(scope="module")
+def browser(file):
+    with open_page(file, file.parent / "profile") as page:
         yield page
-        assert page.errors == []
+
+
+@pytest.fixture
+def opened(browser):
+    """The page as if just opened. One browser serves all: starting one takes a second."""
+    browser.look(1300)
+    browser.run("app.toggle(false); setTheme(app, 'light'); app.follow('#data=digits')")
+    browser.run("scrollTo(0, 0); document.activeElement.blur()")
+    yield browser
+    assert browser.errors == []
 
 
 def wrong_ones(page, bug: str) -> list[str]:
@@ -49,16 +58,16 @@ def test_each_bug_is_seen_by_the_checks_it_names_and_by_no_other(opened):
 
 @needs_chromium
 @pytest.mark.parametrize("data", ["digits", pytest.param("blobs", marks=pytest.mark.slow)])
-def test_it_trains_at_a_hundred_updates_a_second(file, tmp_path, data):
-    with open_page(file, tmp_path / "profile", fragment=f"#data={data}") as page:
-        page.key("t")
-        page.run(UNTIL_TRAINED)
-        page.key("t")
-        t, running, first, last = page.run(
-            "[app.training.t, app.running, app.curves.nll.points[0], app.curves.nll.mean]"
-        )
-        milliseconds = page.run(FASTEST_UPDATE)
-        assert page.errors == []
+def test_it_trains_at_a_hundred_updates_a_second(opened, data):
+    page = opened
+    page.run(f"app.follow('#data={data}')")
+    page.key("t")
+    page.run(UNTIL_TRAINED)
+    page.key("t")
+    t, running, first, last = page.run(
+        "[app.training.t, app.running, app.curves.nll.points[0], app.curves.nll.mean]"
+    )
+    milliseconds = page.run(FASTEST_UPDATE)
     assert t >= 100 and not running and last < first
     assert milliseconds <= 10  # by itself; what a frame draws beside it is the browser's affair
 
@@ -128,41 +137,40 @@ def test_the_gradients_that_are_shown_are_the_sum_of_two_paths(opened):
 
 
 @needs_chromium
-def test_a_link_holds_every_setting(file, tmp_path):
+def test_a_link_holds_every_setting(opened):
+    page = opened
     wanted = {
         "data": "digits", "model": "no-kl", "beta": 3, "lr": 0.01, "draws": 4, "units": 24,
         "layers": 2, "activation": "tanh", "likelihood": "bernoulli", "seed": 5, "bug": "kl-sign",
     }  # fmt: skip
-    with open_page(file, tmp_path / "profile") as page:
-        link = page.run(f"toLink({{ ...app.settings, ...{json.dumps(wanted)} }})")
-        page.run("document.querySelector('input[value=ae]').click()")
-        assert "model=ae" in page.run("location.hash")
-        assert page.run(f"({{...fromLink({json.dumps(link)})}})").items() >= wanted.items()
-        for bad in (
-            "#data=no&beta=x",
-            "#units=-3&c=NaN&model=%%",
-            "#likelihood=bernoulli&data=ring",
-        ):
-            start = page.run(f"fromLink({json.dumps(bad)})")
-            assert start["data"] in ("digits", "ring") and start["beta"] == 1
-            assert start["units"] in (32, 64) and start["likelihood"] == "gaussian"
-        assert page.errors == []
+    link = page.run(f"toLink({{ ...app.settings, ...{json.dumps(wanted)} }})")
+    page.run("document.querySelector('input[value=ae]').click()")
+    assert "model=ae" in page.run("location.hash")
+    assert page.run(f"({{...fromLink({json.dumps(link)})}})").items() >= wanted.items()
+    for bad in (
+        "#data=no&beta=x",
+        "#units=-3&c=NaN&model=%%",
+        "#likelihood=bernoulli&data=ring",
+    ):
+        start = page.run(f"fromLink({json.dumps(bad)})")
+        assert start["data"] in ("digits", "ring") and start["beta"] == 1
+        assert start["units"] in (32, 64) and start["likelihood"] == "gaussian"
 
 
 @needs_chromium
 @pytest.mark.parametrize("fragment", ["", "#data=ring&model=ae"])
-def test_nothing_is_wider_than_the_window_and_all_text_can_be_read(file, tmp_path, fragment):
-    with open_page(file, tmp_path / "profile", width=390, fragment=fragment) as page:
-        page.run("for (let t = 0; t < 5; t++) app.update(); app.checking.run(); app.everything()")
-        for width in (390, 820, 1300):
-            for dark in (False, True):
-                page.look(width, dark=dark)
-                page.run(f"setTheme(app, '{'dark' if dark else 'light'}')")
-                assert page.run("document.documentElement.scrollWidth") <= width
-                assert page.run("innerWidth") == width
-                assert page.run(TOO_WIDE) == []
-                assert page.run(FAINT_TEXT) == []
-        assert page.errors == []
+def test_nothing_is_wider_than_the_window_and_all_text_can_be_read(opened, fragment):
+    page = opened
+    page.run(f"app.follow('{fragment}')")
+    page.run("for (let t = 0; t < 5; t++) app.update(); app.checking.run(); app.everything()")
+    for width in (390, 820, 1300):
+        for dark in (False, True):
+            page.look(width, dark=dark)
+            page.run(f"setTheme(app, '{'dark' if dark else 'light'}')")
+            assert page.run("document.documentElement.scrollWidth") <= width
+            assert page.run("innerWidth") == width
+            assert page.run(TOO_WIDE) == []
+            assert page.run(FAINT_TEXT) == []
 
 
 def test_every_word_names_an_equation_and_a_function_that_computes_it():

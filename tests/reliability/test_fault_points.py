@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from minivae.runs.directory import is_content
 from minivae.runs.errors import RunError
+from minivae.runs.load import load_run
 from tests.reliability.faulty_disk import Died, FaultyDisk, Operation
 from tests.reliability.tiny_runs import SMALL, TINY, Ending, ending, go_on, tiny_run
 
@@ -53,12 +55,26 @@ def points(log: list[Operation]) -> list[tuple[int, str]]:
     ]
 
 
+def require_no_dead_end(run: Path) -> None:
+    """What a fault leaves can be resumed, or says how to start it again, which is then accepted."""
+    if not run.is_dir():
+        return
+    begun = any(is_content(entry) for entry in run.iterdir())
+    try:
+        load_run(run)
+    except RunError as error:
+        assert not begun and f"minivae train --out {run}" in str(error)
+    else:
+        assert begun
+
+
 def survives_all(root: Path, spec: dict[str, Any]) -> int:
     log, whole = recorded(root, spec)
     tried = points(log)
     for number, (at, fault) in enumerate(tried):
         run = root / f"{number}"
         disturbed(run, spec, at, fault)
+        require_no_dead_end(run)
         assert go_on(run, spec) == whole, (at, fault, log[at])
         config = json.loads((run / "config.json").read_bytes())
         assert config["train"]["epochs"] == 2 and not list(run.rglob("*.tmp"))

@@ -116,8 +116,8 @@ def fuzz(folder: Path, count: int) -> int:
     return tried
 
 
-def test_a_thousand_damaged_data_files(tmp_path: Path) -> None:
-    assert fuzz(tmp_path, 1000) >= 1000
+def test_hundreds_of_damaged_data_files(tmp_path: Path) -> None:
+    assert fuzz(tmp_path, 500) >= 500
 
 
 @pytest.mark.slow

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from minivae.cli.main import run as command
-from minivae.runs.errors import RunError
+from minivae.runs.errors import CheckpointError, RunError
 from minivae.runs.fsck import check_run
+from minivae.runs.load import load_model
 from tests.training.child_run import run_here
 
 pytestmark = pytest.mark.usefixtures("swift_disk")
@@ -92,6 +93,20 @@ def test_a_lost_file_is_told_with_what_can_be_recovered(run, file, words):
     assert result.epochs == 4
     after, _ = damaged(run)
     assert set(after) <= {"metrics.jsonl"}, "what a resume mends is whole again"
+
+
+def test_best_pointing_at_the_last_is_found_and_not_loaded(run):
+    folder = run / "checkpoints"
+    manifest = json.loads((folder / "epoch-0004.json").read_text())
+    if manifest["progress"]["best_epoch"] == 4:  # make epoch 4 one that was no better
+        run_here({"train": {"epochs": 5, "keep": 2, "lr": 3.0}}, run, resume=True)
+    newest = max(folder.glob("epoch-*.json"))
+    assert json.loads(newest.read_text())["progress"]["best_epoch"] == 4
+    (folder / "best.json").write_bytes(newest.read_bytes())
+    found, _ = damaged(run)
+    assert "by which epoch 4 was the best" in found["checkpoints/best.json"]
+    with pytest.raises(CheckpointError, match="by which epoch 4 was the best"):
+        load_model(run, "best")
 
 
 def other_run(path):

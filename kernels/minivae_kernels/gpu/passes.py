@@ -34,8 +34,7 @@ def require_kernels(plan: Any) -> None:
     kernel_of(plan, "activation", ACTIVATION_CODES)
     kernel_of(plan, "likelihood", LIKELIHOODS)
     kernel_of(plan, "optimiser", OPTIMISERS)
-    if hasattr(plan, "objective"):
-        kernel_of(plan, "objective", OBJECTIVES)
+    kernel_of(plan, "objective", OBJECTIVES)
 
 
 class Update(Launcher):

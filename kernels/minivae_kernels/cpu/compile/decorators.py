@@ -13,7 +13,7 @@ except (ImportError, AttributeError):  # another Numba: every process compiles f
     DiskCache = None  # type: ignore[assignment, misc]
 
     def any_cached(name: str) -> bool:
-        """Nothing is."""
+        """False: without the disk cache nothing is kept."""
         return False
 
 

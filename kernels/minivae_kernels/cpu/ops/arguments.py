@@ -39,7 +39,7 @@ def fresh(shape: Any) -> np.ndarray:
 
 
 class _Alias:
-    """The same memory under another flag."""
+    """An array's memory, to be viewed as writable."""
 
     def __init__(self, a: np.ndarray) -> None:
         self.held = a

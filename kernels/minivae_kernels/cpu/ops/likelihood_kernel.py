@@ -119,7 +119,7 @@ def nll(op: str, likelihood: Likelihood, out: Any, x: Any, *log_scale: Any) -> n
 def nll_gradients(
     op: str, likelihood: Likelihood, dnll: Any, out: Any, x: Any, *log_scale: Any
 ) -> tuple[np.ndarray, np.ndarray, Any]:
-    """The same, the outputs' gradient (L, B, D), and the log-scale's () for upstream dnll (L, B)"""
+    """-log p(x | z) (L, B), and for upstream dnll (L, B) the gradients of outputs and log-scale."""
     _check(op, out, x, dnll)
     float32_only(op, dnll, out, x, *log_scale)
     return _evaluate(likelihood, dnll, out, x, *log_scale)

@@ -39,27 +39,22 @@ def _round(c0, c1, c2, c3, k0, k1):
 
 
 @inline
+def _two_rounds(c0, c1, c2, c3, k0, k1):
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = u32(k0 + WEYL_0), u32(k1 + WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    return c0, c1, c2, c3, u32(k0 + WEYL_0), u32(k1 + WEYL_1)
+
+
+@inline
 def block(c0, c1, c2, c3, k0, k1):
     """Ten rounds: counter and key words (uint32) -> four random words                    (E34)"""
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = u32(k0 + WEYL_0), u32(k1 + WEYL_1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = u32(k0 + WEYL_0), u32(k1 + WEYL_1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = u32(k0 + WEYL_0), u32(k1 + WEYL_1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = u32(k0 + WEYL_0), u32(k1 + WEYL_1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = u32(k0 + WEYL_0), u32(k1 + WEYL_1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = u32(k0 + WEYL_0), u32(k1 + WEYL_1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = u32(k0 + WEYL_0), u32(k1 + WEYL_1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = u32(k0 + WEYL_0), u32(k1 + WEYL_1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = u32(k0 + WEYL_0), u32(k1 + WEYL_1)
-    return _round(c0, c1, c2, c3, k0, k1)
+    c0, c1, c2, c3, k0, k1 = _two_rounds(c0, c1, c2, c3, k0, k1)
+    c0, c1, c2, c3, k0, k1 = _two_rounds(c0, c1, c2, c3, k0, k1)
+    c0, c1, c2, c3, k0, k1 = _two_rounds(c0, c1, c2, c3, k0, k1)
+    c0, c1, c2, c3, k0, k1 = _two_rounds(c0, c1, c2, c3, k0, k1)
+    c0, c1, c2, c3, k0, k1 = _two_rounds(c0, c1, c2, c3, k0, k1)
+    return c0, c1, c2, c3
 
 
 @inline

@@ -54,7 +54,7 @@ def hidden_backward(crew, pieces, firsts, s, own, layer, before):
 
 @inner
 def heads_backward(crew, pieces, firsts, s, own):
-    """The same for the two heads, whose gradients in the trunk's output add."""
+    """The gradient before the trunk's last activation: the two heads' gradients add."""
     outlined()
     depth = s.config[DEPTH]
     mu, logvar, before = s.layers[depth], s.layers[depth + 1], s.layers[depth - 1]
@@ -99,7 +99,7 @@ def latent_backward(crew, pieces, firsts, s, own, batch):
 
 @inner
 def latent_rows_backward(s, own, low, count, batch):
-    """The same for `count` rows from `low` on."""
+    """Both heads' gradients for `count` rows from `low` on."""
     c, w, n = s.config, s.space, count * PANEL
     mu, logvar, first = s.layers[c[DEPTH]], s.layers[c[DEPTH] + 1], s.layers[c[DEPTH] + 2]
     for panel in range((c[LATENT_DIM] + PANEL - 1) // PANEL):

@@ -87,7 +87,7 @@ def hidden_forward(crew, pieces, firsts, s, layer):
 
 @inner
 def data_forward(crew, pieces, firsts, s, layer):
-    """The same for the layer that reads the data, whose zeros are left out."""
+    """h = f(x W + b) of the layer that reads the data, whose zeros are left out."""
     outlined()
     w, p = s.space, s.theta
     turn, k = next_piece(crew, firsts, OWN)

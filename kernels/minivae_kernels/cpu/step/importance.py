@@ -22,6 +22,10 @@ from minivae_kernels.cpu.step.tables import (
     CONSTANT,
     DATA_DIM,
     DATUM0,
+    DATUM_LOSS,
+    DATUM_NLL,
+    DATUM_TERMS,
+    DATUM_WORDS,
     DEPTH,
     DRAWS,
     DY0,
@@ -49,11 +53,8 @@ def addresses(kinds: list[Any]) -> dict[int, int]:
     return {
         ROW_TERMS: address_of(row_terms, ARRAY, ARRAY, types.int64, ARRAY),
         WEIGH: address_of(weigh, *kinds),
-        LATENT_BACKWARD: address_of(latent_backward, *kinds),
+        LATENT_BACKWARD: address_of(latent_layer_backward, *kinds),
     }
-
-
-VALUE, NLL, TERMS, DATUM_WORDS = range(4)  # what is kept of each datum
 
 
 @entry
@@ -107,8 +108,8 @@ def weigh_datum(s, b, batch, beta):
         w[weight0 + row] = f32(share)
         terms += share * np.float64(w[c[ROW_TERMS0] + row])
     datum = c[DATUM0] + b * DATUM_WORDS
-    w[datum + VALUE] = f32(-(first + np.float64(top) + math.log(total / draws)))
-    w[datum + NLL], w[datum + TERMS] = f32(nll_sum), f32(terms)
+    w[datum + DATUM_LOSS] = f32(-(first + np.float64(top) + math.log(total / draws)))
+    w[datum + DATUM_NLL], w[datum + DATUM_TERMS] = f32(nll_sum), f32(terms)
 
 
 @inner
@@ -152,7 +153,7 @@ def scale_gradient(s, row):
 
 
 @entry
-def latent_backward(member, team, sync, pieces, firsts, s, own, batch, phase, _, constants):
+def latent_layer_backward(member, team, sync, pieces, firsts, s, own, batch, phase, _, constants):
     """From the decoder's first layer to both heads' gradients; own.kl_weight[0] is β / B  (E62)"""
     crew = (sync, member, team)
     turn, k = next_piece(crew, firsts[phase], OWN)
@@ -163,7 +164,7 @@ def latent_backward(member, team, sync, pieces, firsts, s, own, batch, phase, _,
 
 @inner
 def latent_rows_backward(s, own, low, count, batch):
-    """The same for `count` rows from `low` on."""
+    """Both heads' gradients for `count` rows from `low` on."""
     c, w, n, price = s.config, s.space, count * PANEL, own.kl_weight[0]
     mu, logvar, first = s.layers[c[DEPTH]], s.layers[c[DEPTH] + 1], s.layers[c[DEPTH] + 2]
     for panel in range((c[LATENT_DIM] + PANEL - 1) // PANEL):

@@ -31,6 +31,9 @@ from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
 LOG_SCALE, WEIGHT, CONSTANT, FREE_BITS, DATA_SCALE, NUMBERS = range(6)
 ELBO, IMPORTANCE = range(2)
 OBJECTIVES = {"elbo": ELBO, "iwae": IMPORTANCE}
+# What the importance-weighted objective keeps of each datum: its loss, -log p(x | z) summed over
+# draws, and the weighted sum of the likelihood's terms.
+DATUM_LOSS, DATUM_NLL, DATUM_TERMS, DATUM_WORDS = range(4)
 # Words of the running sums (float64); the sums of each dimension's KL follow.
 UPDATES, SAMPLES, NLL, KL, LOSS, KL_J = range(6)
 
@@ -157,7 +160,7 @@ def _rows(stack: _Stack, plan: Any, many: int) -> dict[int, int]:
     return {
         ROW_TERMS0: stack.space.take(panels(plan.data_dim) * rows),
         ROW_WEIGHT0: stack.space.take(rows),
-        DATUM0: stack.space.take(4 * plan.max_batch),
+        DATUM0: stack.space.take(DATUM_WORDS * plan.max_batch),
     }
 
 

@@ -31,6 +31,10 @@ from minivae_kernels.cpu.step.tables import (
     CONSTANT,
     DATA_DIM,
     DATUM0,
+    DATUM_LOSS,
+    DATUM_NLL,
+    DATUM_TERMS,
+    DATUM_WORDS,
     DEPTH,
     DRAWS,
     FREE_BITS,
@@ -149,10 +153,10 @@ def datum_sums_of(s, batch):
     """Σ_b of the three numbers that are kept of a datum."""
     value, nll, terms = 0.0, 0.0, 0.0
     for b in range(batch):
-        at = s.config[DATUM0] + 3 * b
-        value += np.float64(s.space[at])
-        nll += np.float64(s.space[at + 1])
-        terms += np.float64(s.space[at + 2])
+        at = s.config[DATUM0] + DATUM_WORDS * b
+        value += np.float64(s.space[at + DATUM_LOSS])
+        nll += np.float64(s.space[at + DATUM_NLL])
+        terms += np.float64(s.space[at + DATUM_TERMS])
     return value, nll, terms
 
 

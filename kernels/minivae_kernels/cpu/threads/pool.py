@@ -3,7 +3,8 @@
 A compiled function releases the GIL, so plain Python threads run it side by side; inside, the
 members meet at barriers (barrier.py) of 0.3 µs. That is why neither OpenMP nor TBB is asked for: a
 barrier is cheaper than either's fork and join, it needs no library, and nothing is compiled for
-it. Waking the team costs 25 µs (two Zen 4 cores, BLAS hushed), once for a block of updates.
+it. Waking the team costs 25 µs (two Zen 4 cores, BLAS held to one thread), once for a block of
+updates.
 """
 
 from __future__ import annotations
