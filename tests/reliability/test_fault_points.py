@@ -68,9 +68,10 @@ def require_no_dead_end(run: Path) -> None:
         assert begun
 
 
-def survives_all(root: Path, spec: dict[str, Any]) -> int:
+def survives_all(root: Path, spec: dict[str, Any], leave_out: tuple[str, ...] = ()) -> int:
+    """Try every point, each with every fault that is not left out; how many were tried."""
     log, whole = recorded(root, spec)
-    tried = points(log)
+    tried = [(at, fault) for at, fault in points(log) if fault not in leave_out]
     for number, (at, fault) in enumerate(tried):
         run = root / f"{number}"
         disturbed(run, spec, at, fault)
@@ -89,7 +90,7 @@ def test_every_fault_point_of_a_small_run(tmp_path: Path) -> None:
 def test_every_fault_point_of_a_larger_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tried = survives_all(tmp_path, SMALL)
+    tried = survives_all(tmp_path, SMALL, leave_out=("for good",))  # the small run has it
     with capsys.disabled():
         print(f"\nfault points tried: {tried}, runs lost: 0")
 

@@ -35,7 +35,7 @@ TARGETS = {
     "checkpoints/best.json": "json",
 }
 KEPT = Path(__file__).with_name("mutants.jsonl")
-SLOW = int(os.environ.get("MINIVAE_FUZZ", "3000"))
+SLOW = int(os.environ.get("MINIVAE_FUZZ", "2000"))
 
 
 class Files(dict[str, bytes]):
