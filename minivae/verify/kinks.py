@@ -18,23 +18,32 @@ ASIDE = 1e-12  # relative: from a point on kinks to points beside it
 MOST_EXAMINED = 32  # suspects looked at one by one, however little time is left
 
 
-def aside(trial: Trial, side: Array, rng: np.random.Generator) -> list[object]:
+def aside(
+    trial: Trial, side: Array, rng: np.random.Generator, tensor: tuple[int, float] | None = None
+) -> list[object]:
     """The inputs a little aside, every entry of every tensor at random; but those of this tensor in
-    the direction of `side`, where it is not zero."""
+    the direction of `side`, where it is not zero; and one tensor as a whole, further."""
     job, deltas = trial.probe.job, {}
     for leaf in job.leaves:
         sign = rng.choice([-1.0, 1.0], leaf.value.shape)
         if leaf.place == trial.leaf.place:
             sign = np.where(side == 0, sign, side)
         size = rng.uniform(0.5, 1.5, leaf.value.shape)
+        if tensor and tensor[0] == leaf.place:
+            sign = np.full(leaf.value.shape, tensor[1])
         deltas[leaf.place] = ASIDE * trial.probe.scale(leaf) * sign * size
     return job.moved(deltas)
 
 
-def beside(trial: Trial, side: Array, rng: np.random.Generator) -> Point | None:
+def beside(
+    trial: Trial,
+    side: Array,
+    rng: np.random.Generator,
+    tensor: tuple[int, float] | None = None,
+) -> Point | None:
     """A point aside, off the kinks of this one, and the hand-written gradient there."""
     old = trial.probe
-    other = old.job.at(aside(trial, side, rng))
+    other = old.job.at(aside(trial, side, rng, tensor))
     try:
         other.adopt(other.run(other.base)[0])
         grad = gradients(other, old.dy)[trial.place]
@@ -73,8 +82,11 @@ def on_kinks(trial: Trial, wrong: Array, error: Array, strict: Array) -> Array:
     side, rng, grads = np.zeros(trial.hand.size), np.random.default_rng(4), []
     side[trial.entries[order]] = 1.0
     first: int | None = None
-    for factor in (1.0, -1.0, 0.0, 0.0):
-        point = beside(trial, factor * side.reshape(trial.hand.shape), rng)
+    here = side.reshape(trial.hand.shape)
+    whole = [(x.place, way) for x in trial.probe.job.leaves for way in (8.0, -8.0)]
+    moves = [(f * here, None) for f in (1.0, -1.0, 0.0, 0.0)] + [(0 * here, w) for w in whole]
+    for towards, tensor in moves:
+        point = beside(trial, towards, rng, tensor)
         if point is None:
             break
         failing = failing_direction(trial, point, probes=2)
@@ -84,7 +96,7 @@ def on_kinks(trial: Trial, wrong: Array, error: Array, strict: Array) -> Array:
         grads.append(point[1].ravel()[trial.entries])
     verdict = np.zeros(len(wrong), dtype=bool)
     spanned = np.zeros(len(wrong), dtype=bool)
-    if len(grads) == 4:
+    if len(grads) == len(moves):
         low, high = np.min(grads, axis=0), np.max(grads, axis=0)
         margin = strict + 1e-5 * np.abs(grads).max(axis=0)
         spanned = (low - margin <= trial.g) & (trial.g <= high + margin)
@@ -96,11 +108,25 @@ def on_kinks(trial: Trial, wrong: Array, error: Array, strict: Array) -> Array:
             break
         low_i, high_i = one_sided(trial, int(i))
         margin_i = strict[i] + 1e-5 * max(abs(low_i), abs(high_i), abs(trial.g[i]))
-        verdict[i] = not between(trial.g[i], low_i, high_i, margin_i)
+        inside = between(trial.g[i], low_i, high_i, margin_i)
+        seen = [float(g[i]) for g in grads]
+        verdict[i] = not inside and not several_kinks(trial.g[i], low_i, high_i, seen, margin_i)
     for i in np.flatnonzero(wrong & ~verdict):
         trial.kinks.append(int(trial.entries[i]))
         trial.true[i] = trial.g[i]
     return verdict
+
+
+def several_kinks(hand: float, low: float, high: float, seen: list[float], margin: float) -> bool:
+    """Whether an entry that moves several kinks at once (one datum, through many units at zero) may
+    have this gradient: its slopes beside the point are more than its own two sides tell."""
+    if all(between(slope, low, high, margin) for slope in seen):
+        distinct = [s for s in seen if min(abs(s - low), abs(s - high)) > margin]
+        if not distinct:
+            return False
+    slopes = np.array([*seen, low, high])
+    middle = float(slopes.mean())
+    return bool(abs(hand - middle) <= 4 * float(np.abs(slopes - middle).max()) + margin)
 
 
 def one_sided(trial: Trial, i: int) -> tuple[float, float]:

@@ -201,6 +201,41 @@ def rectified_layer():
     }, [ZEROS[:12], n(30, 7) / 6], {}  # fmt: skip
 
 
+def hidden_layer(x, W):
+    def forward(x, W, b, V):
+        a = x @ W + b
+        h = np.maximum(a, 0)
+        return h @ V, (x, W, V, a, h)
+
+    def back(mask):
+        def backward(dy, c):
+            x, W, V, a, h = c
+            da = like((dy @ V.T) * mask(a), x)
+            return da @ W.T, x.T @ da, da.sum(0), h.T @ dy
+
+        return backward
+
+    wrong = {"at_zero": back(lambda a: np.where(a == 0, 3.0, a > 0)), "no_mask": back(np.ones_like)}
+    inputs = [x, W, np.zeros(W.shape[1]), n(W.shape[1], 2)]
+    return forward, back(lambda a: a > 0), wrong, inputs, {}
+
+
+@entry
+def padded_rows():
+    return hidden_layer(put(n(5, 3), slice(0, 2), 0.0), n(3, 6))
+
+
+@entry
+def whole_numbers():
+    return hidden_layer(np.round(2 * n(6, 3, seed=2)), np.round(n(3, 5)))
+
+
+@entry
+def many_units_at_zero():
+    forward, right, wrong, inputs, options = hidden_layer(put(n(4, 3), 1, 0.0), n(3, 60))
+    return forward, right, {"no_mask": wrong["no_mask"]}, inputs, options
+
+
 @entry
 def even_split():
     f = lambda x: (x.max(), x)
