@@ -17,7 +17,7 @@ from minivae.racing.pits import Pits
 from minivae.racing.problem import letters_of, op_problem, outputs_of, traffic
 from minivae.racing.roofs import limit
 from minivae.racing.rounds import Options, Result, run_race
-from minivae.racing.statistics import StopRule
+from minivae.racing.statistics import LEAST_ROUNDS, StopRule
 from minivae.racing.text import columns, microseconds, ratio
 
 from . import machine, results
@@ -124,6 +124,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines.append([row["op"], *cells])
     busy = sorted({row["load"]["busy"] for row in rows if row["load"].get("busy")})
     notes = [f"BUSY MACHINE: {busy[0]}; do not trust these figures"] if busy else []
+    short = [r["op"] for r in rows if "failed" not in r and r["n"] < LEAST_ROUNDS]
+    notes += [f"time was up before {LEAST_ROUNDS} rounds: {', '.join(short)}"] if short else []
     notes.append("Gop/s: a multiply-add counts as two, everything else as one; error: share of "
                  "what rounding allows")  # fmt: skip
     return "\n".join([columns(lines, (0, 10, 11, 12)), *failed, *notes])

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import select
-import subprocess
 import sys
 import time
-from collections import deque
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
 
-from minivae.racing.load import seconds_of
+from minivae.racing.conversation import Conversation, StandError
 
 from . import ROOT, gate
 from .cases import Case
@@ -31,7 +25,7 @@ PATIENCE = {"prepare": 1200.0}
 PATIENCE_ELSE = 300.0
 
 
-class WorkerError(RuntimeError):
+class WorkerError(StandError):
     """A contender that could not be run; the message is its own error, in one line."""
 
 
@@ -53,7 +47,7 @@ def environment(threads: int | None, device: str, extra: dict[str, str]) -> dict
     return env
 
 
-class Contender:
+class Contender(Conversation):
     """A worker process holding one contender, driven by `ask`."""
 
     def __init__(
@@ -63,8 +57,7 @@ class Contender:
         device: str = "cpu",
         extra: dict[str, str] | None = None,
     ) -> None:
-        self.name = name
-        self.rest = REST_SECONDS if device == "cpu" else 0.0  # a card has no threads that spin
+        self.pause = REST_SECONDS if device == "cpu" else 0.0  # a card has no threads that spin
         self.losses: list[float] = []
         command = [sys.executable, "-m", "benchmarks.worker", name]
         if threads and hasattr(os, "sched_setaffinity"):
@@ -73,54 +66,22 @@ class Contender:
             pin = f"import os; os.sched_setaffinity(0, {cores})"
             serve = "from benchmarks.worker import main; main()"
             command = [sys.executable, "-c", f"{pin}; {serve}", name]
-        self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment(threads, device, extra or {}),
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self.tail: deque[str] = deque(maxlen=30)
-        Thread(target=self._drain, daemon=True).start()
+        super().__init__(name, command, environment(threads, device, extra or {}), ROOT)
 
-    def _drain(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.tail.append(line.rstrip())
+    def patience(self, do: str) -> float:
+        """A hanging peer must not take the others' figures with it; the first run compiles."""
+        return PATIENCE.get(do, PATIENCE_ELSE)
 
     def ask(self, do: str, **message: Any) -> dict[str, Any]:
         """Send one command and wait for its answer; raises WorkerError with the contender's own."""
-        process = self.process
-        assert process.stdin is not None and process.stdout is not None
         try:
-            process.stdin.write(json.dumps({"do": do, **message}) + "\n")
-            process.stdin.flush()
-            line = self._answer(do)
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            last = self.tail[-1] if self.tail else "no message"
-            raise WorkerError(f"{self.name} ended during {do!r}: {last}")
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise WorkerError(f"{self.name}: {answer['error']}")
-        return answer
-
-    def _answer(self, do: str) -> str:
-        """The next line; WorkerError, and the end of the worker, if it takes too long."""
-        assert self.process.stdout is not None
-        patience = PATIENCE.get(do, PATIENCE_ELSE)
-        waits = os.name == "posix"  # elsewhere only sockets can be waited for
-        if waits and not select.select([self.process.stdout], [], [], patience)[0]:
-            self.process.kill()
-            raise WorkerError(f"{self.name} did not finish {do!r} within {patience:.0f} s")
-        return self.process.stdout.readline()
+            return super().ask(do, **message)
+        except StandError as error:
+            raise WorkerError(f"{self.name}: {error}") from None
 
     def block(self, number: int) -> float:
         """Milliseconds per update of one timed block; its loss is kept. Others rest first."""
-        time.sleep(self.rest)
+        time.sleep(self.pause)
         answer = self.ask("block", number=number)
         if not np.isfinite(answer["loss"]):
             raise gate.GateError(f"{self.name}: the loss of block {number} is {answer['loss']}")
@@ -150,21 +111,3 @@ class Contender:
             return gate.check_gradient(case, given, answer["loss"], answer["grad"], limits)
         except gate.GateError as error:
             raise gate.GateError(f"{self.name}: {error}") from None
-
-    def seconds_used(self) -> float:
-        """Processor time of the worker so far."""
-        return seconds_of(self.process.pid)
-
-    def close(self) -> None:
-        """End the worker."""
-        if self.process.stdin:
-            with contextlib.suppress(BrokenPipeError):  # it has ended already
-                self.process.stdin.close()
-        try:
-            self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        for pipe in (self.process.stdout, self.process.stderr):
-            if pipe:
-                pipe.close()

@@ -85,7 +85,9 @@ class Timers(ast.NodeTransformer):
         """A barrier becomes a timed one; any other call names what follows it."""
         self.generic_visit(node)
         name = node.func.id if isinstance(node.func, ast.Name) else ""
-        if name == "call":  # the loop's second half, called by its address: here by its name
+        if (
+            name == "call" and ast.unparse(node.args[0]) == "c[LEARN]"
+        ):  # the loop's second half, called by its address: here by its name
             return ast.parse("learn(*given)", mode="eval").body
         if name != "barrier":
             if any(ast.unparse(a) == "crew" for a in node.args):
@@ -128,12 +130,13 @@ def timers(loop: Any, notes: int) -> Iterator[list[tuple[int, np.ndarray]]]:
         kept.append((team, np.concatenate([words, room])))
         return kept[-1][1]
 
-    before = train.train, pool.new_sync  # the step asks for the loop when it is called
-    train.train, pool.new_sync = loop, with_room
+    # The step asks for the loop, and the pool for the words, when they are called.
+    before = train.train, pool.new_sync, pool._sync_for_one
+    train.train, pool.new_sync, pool._sync_for_one = loop, with_room, lambda: with_room(1)
     try:
         yield kept
     finally:
-        train.train, pool.new_sync = before
+        train.train, pool.new_sync, pool._sync_for_one = before
 
 
 def notes_of(team: int, words: np.ndarray) -> list[np.ndarray]:

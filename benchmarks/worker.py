@@ -8,16 +8,13 @@ uses no processor. Arrays travel as .npz files, since the gate judges them in th
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import sys
 import time
-import traceback
-import warnings
 from typing import Any
 
 import numpy as np
+
+from minivae.racing.worker import converse
 
 from .cases import Case, make_rows, make_theta
 
@@ -86,26 +83,9 @@ class Worker:
         return {}
 
 
-def serve(worker: Worker, lines: Any, out: Any) -> None:
-    """Answer every line until the input ends. A failed command answers with its error."""
-    for line in lines:
-        message = json.loads(line)
-        command = message.pop("do")
-        try:
-            answer = getattr(worker, command)(**message)
-        except Exception as error:
-            traceback.print_exc()
-            answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
-        print(json.dumps(answer), file=out, flush=True)
-
-
 def main() -> None:
-    """Keep the answers' channel to ourselves: what libraries print goes to stderr."""
-    warnings.simplefilter("ignore")
-    channel = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-        serve(Worker(sys.argv[1]), sys.stdin, channel)
+    """The contender that the command line names."""
+    converse(Worker(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import numpy as np
 
 from minivae.racing import best_numpy
 from minivae.racing.contestant import FileFault, Recipe
+from minivae.racing.conversation import StandError
 from minivae.racing.load import cores
 from minivae.racing.pits import Pits
 from minivae.racing.problem import (
@@ -26,7 +27,7 @@ from minivae.racing.problem import (
     traffic,
 )
 from minivae.racing.rounds import Options, Result, run_race
-from minivae.racing.stand import Stand, StandError
+from minivae.racing.stand import Stand
 
 OURS = "minivae"
 HERE = "minivae.racing"

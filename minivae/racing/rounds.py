@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from minivae.racing.conversation import StandError
 from minivae.racing.gate import GateError, judge
 from minivae.racing.lane import STATES, Block, Buffers
 from minivae.racing.load import Watch
 from minivae.racing.problem import Args, Problem
-from minivae.racing.stand import Stand, StandError
+from minivae.racing.stand import Stand
 from minivae.racing.statistics import SAME, StopRule, median_interval, percentiles, verdict
 
 AGAIN = " again"  # the baseline's second entry

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import select
-import signal
-import subprocess
 import sys
 import time
-from collections import deque
 from dataclasses import asdict
 from pathlib import Path
-from threading import Thread
 from typing import Any, Protocol
 
 import numpy as np
 
 from minivae.racing.contestant import Contestant, Recipe
+from minivae.racing.conversation import Conversation, StandError
 from minivae.racing.lane import Block, Lane
-from minivae.racing.load import seconds_of
 from minivae.racing.problem import Problem
 
 HERE = Path(__file__).resolve().parents[2]
 CLOCK_SLACK = 0.1  # seconds by which the clocks of parent and worker may disagree in a block
-
-
-class StandError(RuntimeError):
-    """A contestant that could not be run; the message says why, in one line."""
 
 
 class Stand(Protocol):
@@ -65,30 +55,29 @@ class Here:
         """Nothing to end."""
 
 
-class Apart:
+class Apart(Conversation):
     """A contestant in a process of its own, stopped while others are timed.
 
     cores: those that it may use. limit: seconds after which a command that has not been answered
     ends the process. extra: environment variables.
     """
 
+    rests = True
+
     def __init__(
         self, name: str, cores: list[int], limit: float, folder: Path,
         extra: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
-        self.name, self.cores, self.limit, self.folder = name, cores, limit, folder
+        self.cores, self.limit, self.folder = cores, limit, folder
         pin = f"import os; os.sched_setaffinity(0, {cores}); "
         start = pin if hasattr(os, "sched_setaffinity") else ""
         start += "from minivae.racing.worker import main; main()"
-        group = 0 if os.name == "posix" else None
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", start], env=environment(len(cores), extra or {}), text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            process_group=group,
-        )  # fmt: skip
-        self.tail: deque[str] = deque(maxlen=30)
-        self.stopped = False
-        Thread(target=self._drain, daemon=True).start()
+        command = [sys.executable, "-c", start]
+        super().__init__(name, command, environment(len(cores), extra or {}))
+
+    def patience(self, do: str) -> float:
+        """The limit that was given."""
+        return self.limit
 
     def load(self, problem: Recipe, contestant: Recipe, cache: int = 1 << 25) -> dict[str, Any]:
         """Build the problem and the contestant over there."""
@@ -117,54 +106,6 @@ class Apart:
         """What a function answers over there."""
         return self.ask("call", recipe=asdict(recipe))
 
-    def ask(self, do: str, **message: Any) -> dict[str, Any]:
-        """Send one command and wait for its answer; StandError with the contestant's own error."""
-        process = self.process
-        assert process.stdin is not None and process.stdout is not None
-        self.rest(False)
-        try:
-            process.stdin.write(json.dumps({"do": do, **message}) + "\n")
-            process.stdin.flush()
-            line = self._answer(do)
-        except (BrokenPipeError, OSError):
-            line = ""
-        if not line:
-            raise StandError(self._death(do))
-        self.rest(True)
-        try:
-            answer = json.loads(line)
-        except json.JSONDecodeError:
-            answer = {"error": f"something else wrote into its answers: {line.strip()[:60]!r}"}
-        if not isinstance(answer, dict):
-            answer = {"error": f"something else wrote into its answers: {line.strip()[:60]!r}"}
-        if "error" in answer:
-            raise StandError(str(answer["error"]))
-        return answer
-
-    def rest(self, wanted: bool) -> None:
-        """Stop all its threads while others are timed; let them go on when it is its turn."""
-        if os.name != "posix" or wanted == self.stopped:
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGSTOP if wanted else signal.SIGCONT)
-            self.stopped = wanted
-
-    def seconds_used(self) -> float:
-        """Processor time of the process so far."""
-        return seconds_of(self.process.pid)
-
-    def close(self) -> None:
-        """End the process, and whatever it has started in its group."""
-        if os.name == "posix":
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            if pipe:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
-
     def _check_cores(self) -> None:
         if not hasattr(os, "sched_getaffinity"):
             return
@@ -172,31 +113,6 @@ class Apart:
             with contextlib.suppress(OSError, ProcessLookupError):
                 if not os.sched_getaffinity(int(task.name)) <= set(self.cores):
                     raise StandError("it runs on cores that it was not given: see --threads")
-
-    def _answer(self, do: str) -> str:
-        assert self.process.stdout is not None
-        waits = os.name == "posix"  # elsewhere only sockets can be waited for
-        if waits and not select.select([self.process.stdout], [], [], self.limit)[0]:
-            self.close()
-            raise StandError(f"it did not finish {do!r} within {self.limit:g} s")
-        return self.process.stdout.readline()
-
-    def _death(self, do: str) -> str:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(timeout=5)
-        code = self.process.returncode
-        if code is not None and code < 0:
-            name = signal.Signals(-code)
-            text = signal.strsignal(-code) or name.name
-            return f"it crashed the interpreter during {do!r}: {text} ({name.name})"
-        last = f": {self.tail[-1]}" if self.tail else ""
-        return f"it ended the interpreter during {do!r}, exit code {code}{last}"
-
-    def _drain(self) -> None:
-        assert self.process.stderr is not None
-        with contextlib.suppress(ValueError):
-            for line in self.process.stderr:
-                self.tail.append(line.rstrip()[:300])
 
 
 def environment(threads: int, extra: dict[str, str]) -> dict[str, str]:

@@ -73,7 +73,7 @@ class Worker:
         return answer
 
 
-def serve(worker: Worker, lines: Any, out: Any) -> None:
+def serve(worker: Any, lines: Any, out: Any) -> None:
     """Answer every line until the input ends. A failed command answers with its error."""
     for line in lines:
         message = json.loads(line)
@@ -87,13 +87,18 @@ def serve(worker: Worker, lines: Any, out: Any) -> None:
         print(json.dumps(answer), file=out, flush=True)
 
 
-def main() -> None:
-    """Keep the answers' channel to ourselves: what a contestant prints goes to stderr."""
+def converse(worker: Any) -> None:
+    """Answer the parent; the answers' channel stays ours: what anybody prints goes to stderr."""
     warnings.simplefilter("ignore")
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-        serve(Worker(), sys.stdin, channel)
+        serve(worker, sys.stdin, channel)
+
+
+def main() -> None:
+    """A contestant of a race."""
+    converse(Worker())
 
 
 if __name__ == "__main__":

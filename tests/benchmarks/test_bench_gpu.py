@@ -215,7 +215,7 @@ def test_a_worker_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(parent.PATIENCE, "load", 0.01)
     worker = parent.Contender("cheat:honest")
     try:
-        with pytest.raises(parent.WorkerError, match=r"did not finish 'load' within 0 s"):
+        with pytest.raises(parent.WorkerError, match=r"did not finish 'load' within 0.01 s"):
             worker.ask("load", threads=None)
     finally:
         worker.close()

@@ -1,0 +1,121 @@
+"""A process of our own that answers commands: JSON lines there and back, with a time limit."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+from collections import deque
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from minivae.racing.load import seconds_of
+
+
+class StandError(RuntimeError):
+    """A contestant that could not be run; the message says why, in one line."""
+
+
+class Conversation:
+    """The parent's side. What the process prints goes to its stderr, whose end is kept.
+
+    rests: whether the process is stopped while it is not being asked, so that its threads take
+    nothing from those that are.
+    """
+
+    rests = False
+
+    def __init__(
+        self, name: str, command: list[str], env: dict[str, str], folder: Path | None = None
+    ) -> None:
+        self.name = name
+        self.process = subprocess.Popen(
+            command, env=env, text=True, cwd=folder,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            process_group=0 if os.name == "posix" else None,
+        )  # fmt: skip
+        self.tail: deque[str] = deque(maxlen=30)
+        self.stopped = False
+        Thread(target=self._drain, daemon=True).start()
+
+    def patience(self, do: str) -> float:
+        """Seconds after which a command that has not been answered ends the process."""
+        raise NotImplementedError
+
+    def ask(self, do: str, **message: Any) -> dict[str, Any]:
+        """Send one command and wait for its answer; StandError with the contestant's own error."""
+        process = self.process
+        assert process.stdin is not None and process.stdout is not None
+        self.rest(False)
+        try:
+            process.stdin.write(json.dumps({"do": do, **message}) + "\n")
+            process.stdin.flush()
+            line = self._answer(do)
+        except (BrokenPipeError, OSError):
+            line = ""
+        if not line:
+            raise StandError(self._death(do))
+        self.rest(True)
+        try:
+            answer = json.loads(line)
+        except json.JSONDecodeError:
+            answer = {"error": f"something else wrote into its answers: {line.strip()[:60]!r}"}
+        if not isinstance(answer, dict):
+            answer = {"error": f"something else wrote into its answers: {line.strip()[:60]!r}"}
+        if "error" in answer:
+            raise StandError(str(answer["error"]))
+        return answer
+
+    def rest(self, wanted: bool) -> None:
+        """Stop all its threads while others are timed; let them go on when it is its turn."""
+        if not self.rests or os.name != "posix" or wanted == self.stopped:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGSTOP if wanted else signal.SIGCONT)
+            self.stopped = wanted
+
+    def seconds_used(self) -> float:
+        """Processor time of the process so far."""
+        return seconds_of(self.process.pid)
+
+    def close(self) -> None:
+        """End the process, and whatever it has started in its group."""
+        if os.name == "posix":
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+    def _answer(self, do: str) -> str:
+        assert self.process.stdout is not None
+        limit = self.patience(do)
+        waits = os.name == "posix"  # elsewhere only sockets can be waited for
+        if waits and not select.select([self.process.stdout], [], [], limit)[0]:
+            self.close()
+            raise StandError(f"it did not finish {do!r} within {limit:g} s")
+        return self.process.stdout.readline()
+
+    def _death(self, do: str) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=5)
+        code = self.process.returncode
+        if code is not None and code < 0:
+            name = signal.Signals(-code)
+            text = signal.strsignal(-code) or name.name
+            return f"it crashed the interpreter during {do!r}: {text} ({name.name})"
+        last = f": {self.tail[-1]}" if self.tail else ""
+        return f"it ended the interpreter during {do!r}, exit code {code}{last}"
+
+    def _drain(self) -> None:
+        assert self.process.stderr is not None
+        with contextlib.suppress(ValueError):
+            for line in self.process.stderr:
+                self.tail.append(line.rstrip()[:300])
