@@ -34,6 +34,7 @@ TOLERANCES = {
     "sum": Tolerance(16.0, "eps of the largest entry: an entry may be a sum that cancels"),
     "noise": Tolerance(16.0, "times the change that a 2-eps nudge makes; if rounding explains it"),
     "floor": Tolerance(32.0, "eps of the largest |dy*y| touched; if rounding explains it"),
+    "faint": Tolerance(1024.0, "eps of all that may cancel in it; if rounding explains it"),
     "direction": Tolerance(256.0, "eps of the norm of g*u along one direction"),
     "finite_difference": Tolerance(1e-7, "of the largest entry, beside the difference's own error"),
     "finite_difference32": Tolerance(2e-3, "what differences reach in float32: 600 eps**0.8"),
@@ -188,4 +189,8 @@ def rounding_tolerance(trial: Trial) -> Array:
     typical = float(np.median(noise)) if noise.size else 0.0
     coarse = 16 * trial.eps * np.abs(trial.hand).max(initial=0) if trial.eps > EPS64 else 0.0
     moves = tol("noise") * np.maximum(noise.ravel()[trial.entries], typical)
-    return np.asarray(strict_tolerance(trial) + moves + trial.floor + coarse)
+    job, dy = trial.probe.job, trial.probe.dy
+    inputs = max(float(np.abs(leaf.value).max(initial=0)) for leaf in job.leaves)
+    big = max(np.abs(trial.hand).max(initial=0), np.abs(dy * job.y0).max(initial=0))
+    faint = tol("faint") * EPS64 * big * max(1.0, inputs)
+    return np.asarray(strict_tolerance(trial) + moves + trial.floor + coarse + faint)
