@@ -14,7 +14,7 @@ from minivae.types import Array
 from minivae.verify import contract
 from minivae.verify.arguments import gradients, match
 from minivae.verify.check import upstream
-from minivae.verify.oracles import Trial, by_complex_step, rounding_tolerance
+from minivae.verify.oracles import Trial, by_complex_step, strict_tolerance, tol
 from minivae.verify.passes import EPS64, Clock, Pass, quiet, unpack, vector
 from minivae.verify.probe import Probe
 from minivae.verify.rounding import noises
@@ -47,7 +47,9 @@ class ExactGradients:
                 trial.entries = np.arange(leaf.value.size)
                 by_complex_step(trial)
                 self.true[leaf.name] = trial.true.reshape(leaf.value.shape)
-                self.allowed[leaf.name] = rounding_tolerance(trial).reshape(leaf.value.shape)
+                self.allowed[leaf.name] = (strict_tolerance(trial) + trial.floor).reshape(
+                    leaf.value.shape
+                ) + tol("noise") * np.maximum(noise[i], np.median(noise[i]))
 
     def bind(self, K: Any) -> Pass:
         """The row's pass under a namespace of ops."""
