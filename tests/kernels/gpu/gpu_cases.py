@@ -6,6 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from minivae import ops
+from minivae.ops.table import FUNCTIONS
+from minivae.parts import ACTIVATIONS, LIKELIHOODS, OPTIMISERS
+
 # B, D, J, L, I, O: all different; odd, prime, at and beside the kernels' 4, 32 and 128.
 SHAPES = {
     "odd": (7, 131, 5, 3, 37, 17),
@@ -14,6 +18,16 @@ SHAPES = {
     "tiles": (33, 257, 35, 1, 129, 127),
     "tall": (2051, 5, 3, 1, 6, 7),  # more rows than a block of each of the 256 tiles has warps
 }
+# Parts whose ops the card's backend leaves to the reference on CuPy's arrays; its fused step
+# declines them by name.
+PARTS_WITHOUT_KERNEL = {
+    *(name for name in ACTIVATIONS if name not in ("relu", "tanh", "sigmoid", "softplus")),
+    *(part.forward.__name__.removesuffix("_forward") for name, part in LIKELIHOODS.items()
+      if name not in ("bernoulli", "gaussian")),
+    *(name for name in OPTIMISERS if name not in ("adam", "sgd")),
+}  # fmt: skip
+CARD_OPS = [op for op in ops.OPS if FUNCTIONS[op].op.name not in PARTS_WITHOUT_KERNEL]
+
 ELEMENTWISE = (
     "relu_forward relu_backward tanh_forward tanh_backward sigmoid_forward sigmoid_backward "
     "softplus_forward softplus_backward bound_logvar_forward bound_logvar_backward "

@@ -112,7 +112,7 @@ def test_resume_on_another_backend(cli: Any, first: str, then: str) -> None:
     code, parts, err = cli("train", "--resume", "parts", "--epochs", "2", "--backend", then,
                            "--no-pictures", "--json", "-q")  # fmt: skip
     assert code == 0 and parts["backend"] == then
-    assert f"this run had backend {first} and goes on with {then}: its bits may differ" in err
+    assert f"this run had backend {first!r} and goes on with {then!r}: its bits may differ" in err
     np.testing.assert_allclose(losses(parts), losses(whole), rtol=2e-4)
 
 
@@ -160,7 +160,9 @@ def test_verify_and_info(cli: Any) -> None:
     """All ops: test_gpu_verify.py."""
     names = ("dense_backward_params", "gaussian_kl", "adam", "gather_binarise")
     code, facts, _ = cli("verify", *names, "--backend", "cupy", "--json")
-    assert code == 0 and facts["ok"] and len(facts["kernels"]["rows"]) >= 9
+    assert (
+        code == 0 and facts["ok"] and len(facts["kernels"]["rows"]) >= 7
+    )  # gaussian_kl is no kernel of the card
     _, facts, _ = cli("info", "--backend", "cupy", "--json")
     found = facts["backends"]["cupy"]
     assert found["available"] and found["ops"]["adam_update"].endswith("gpu/ops_data.py")
