@@ -15,7 +15,7 @@ from minivae.types import Array
 ROOT_OF_TWO_OVER_PI, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
 ROOT_OF_TWO_PI = math.sqrt(2 * math.pi)
 # Terms of the continued fraction at 3: for double precision, and for 50 digits.
-TERMS, TERMS_50 = 60, 700
+TERMS, TERMS_50 = 60, 250
 LEAK = 0.01  # of a negative input, through the leaky ReLU
 
 

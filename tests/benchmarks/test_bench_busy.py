@@ -36,6 +36,7 @@ def test_busy_processes_work_and_end() -> None:
     assert not mine & children()
 
 
+@pytest.mark.slow
 def test_one_race_for_each_number(tmp_path: Path) -> None:
     case = parse_arch("31-13-5:tanh", 7)
     rule = StopRule(least=3, most=3, seconds=60)

@@ -22,6 +22,7 @@ def script(name: str, text: str, share: float = 1.0, **more: object) -> card.Sta
     return replace(card.Stage(name, (sys.executable, "-c", text), share), **more)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_every_stage_is_bounded_logged_and_survives_the_others(tmp_path: Path) -> None:
     planned = [
         script("fails", "import sys; print('because'); sys.exit(3)"),

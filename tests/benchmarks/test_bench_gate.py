@@ -53,6 +53,7 @@ def test_every_cheat_is_thrown_out(option: str) -> None:
         judge(prepared(option))
 
 
+@pytest.mark.slow
 def test_the_whole_race_labels_a_cheat_and_a_crash_and_times_the_honest(tmp_path: Path) -> None:
     options = step.Options(
         backend="numpy",
