@@ -19,9 +19,9 @@ from minivae.racing.contestant import Contestant, Recipe, plain
 from minivae.racing.file_race import PATIENCE, cores_for, op_recipe
 from minivae.racing.pits import Pits
 from minivae.racing.problem import op_problem
+from minivae.racing.result import ratio
 from minivae.racing.rounds import Options, run_race
 from minivae.racing.statistics import StopRule
-from minivae.racing.text import ratio
 
 from . import ROOT
 from .ops import shape_of

@@ -18,10 +18,10 @@ from minivae.racing.file_race import PATIENCE, cores_for
 from minivae.racing.gate import check
 from minivae.racing.pits import Pits
 from minivae.racing.problem import Args, Problem
-from minivae.racing.rounds import AGAIN, Options, run_race
+from minivae.racing.result import AGAIN, ratio
+from minivae.racing.rounds import Options, run_race
 from minivae.racing.stand import Here
 from minivae.racing.statistics import StopRule, verdict
-from minivae.racing.text import ratio
 
 from . import ROOT, machine, results
 from .report import ReportError, between

@@ -15,10 +15,10 @@ from minivae.racing.file_race import PATIENCE, cores_for, op_recipe
 from minivae.racing.lane import STATES
 from minivae.racing.pits import Pits
 from minivae.racing.problem import letters_of, op_problem, outputs_of, traffic
+from minivae.racing.result import Result, columns, microseconds, ratio
 from minivae.racing.roofs import limit
-from minivae.racing.rounds import Options, Result, run_race
+from minivae.racing.rounds import Options, run_race
 from minivae.racing.statistics import LEAST_ROUNDS, StopRule
-from minivae.racing.text import columns, microseconds, ratio
 
 from . import machine, results
 

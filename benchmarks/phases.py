@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minivae.racing.load import Watch
-from minivae.racing.text import columns
+from minivae.racing.result import columns
 
 from . import machine
 from .cases import Case, make_rows, make_theta

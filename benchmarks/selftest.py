@@ -15,7 +15,8 @@ from minivae.racing.file_race import op_recipe
 from minivae.racing.load import cores
 from minivae.racing.pits import Pits
 from minivae.racing.problem import Problem, op_problem
-from minivae.racing.rounds import AGAIN, Options, run_race
+from minivae.racing.result import AGAIN
+from minivae.racing.rounds import Options, run_race
 from minivae.racing.stand import Here
 from minivae.racing.statistics import CONFIDENCE, StopRule, median_interval
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minivae.racing.text import ratio
+from minivae.racing.result import ratio
 
 
 def table(rows: list[dict[str, Any]]) -> str:

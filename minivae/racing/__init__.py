@@ -14,7 +14,8 @@ from typing import Any
 
 from minivae.racing.contestant import plain
 from minivae.racing.problem import own_problem
-from minivae.racing.rounds import Options, Result, run_race
+from minivae.racing.result import Result
+from minivae.racing.rounds import Options, run_race
 from minivae.racing.stand import Here, Stand
 from minivae.racing.statistics import StopRule
 

@@ -26,7 +26,8 @@ from minivae.racing.problem import (
     outputs_of,
     traffic,
 )
-from minivae.racing.rounds import Options, Result, run_race
+from minivae.racing.result import Result
+from minivae.racing.rounds import Options, run_race
 from minivae.racing.stand import Stand
 
 OURS = "minivae"

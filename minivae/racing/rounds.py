@@ -18,10 +18,10 @@ from minivae.racing.gate import GateError, judge
 from minivae.racing.lane import STATES, Block, Buffers
 from minivae.racing.load import Watch
 from minivae.racing.problem import Args, Problem
+from minivae.racing.result import AGAIN, Result
 from minivae.racing.stand import Stand
 from minivae.racing.statistics import SAME, StopRule, median_interval, percentiles, verdict
 
-AGAIN = " again"  # the baseline's second entry
 GATE_SHARE = 0.5  # of the race's time; beyond it, blocks to be judged are drawn
 DRAWN = 0.25
 RULE = StopRule(seconds=20.0)
@@ -41,28 +41,6 @@ class Options:
     repeats: int = 0
     parts: Mapping[str, tuple[Problem, float]] = field(default_factory=dict)
     say: Callable[[str], None] = lambda text: None
-
-
-@dataclass
-class Result:
-    """rows: one a contestant. margin: by how much a ratio must differ from 1 to say so."""
-
-    problem: str
-    rows: list[dict[str, Any]]
-    stop: str
-    margin: float
-    load: dict[str, Any] = field(default_factory=dict)
-    a_a: dict[str, Any] | None = None
-    roof: dict[str, Any] | None = None
-
-    def row(self, name: str) -> dict[str, Any]:
-        """One contestant's row; KeyError for a stranger."""
-        return next(r for r in self.rows if r["name"] == name)
-
-    def __str__(self) -> str:
-        from minivae.racing.text import table
-
-        return table(self)
 
 
 class Race:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import ROOT, alarm
 from benchmarks.__main__ import main
-from minivae.racing.rounds import Result
+from minivae.racing.result import Result
 
 GIT = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True).returncode
 needs_git = pytest.mark.skipif(GIT != 0, reason="not a git checkout")

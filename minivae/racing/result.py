@@ -1,10 +1,31 @@
-"""A race for people: a header, one line a contestant, and why anybody is out."""
+"""What a race came to, and its text: a header, one line a contestant, why anybody is out."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
-from minivae.racing.rounds import AGAIN, Result
+AGAIN = " again"  # the baseline's second entry
+
+
+@dataclass
+class Result:
+    """rows: one a contestant. margin: by how much a ratio must differ from 1 to say so."""
+
+    problem: str
+    rows: list[dict[str, Any]]
+    stop: str
+    margin: float
+    load: dict[str, Any] = field(default_factory=dict)
+    a_a: dict[str, Any] | None = None
+    roof: dict[str, Any] | None = None
+
+    def row(self, name: str) -> dict[str, Any]:
+        """One contestant's row; KeyError for a stranger."""
+        return next(r for r in self.rows if r["name"] == name)
+
+    def __str__(self) -> str:
+        return table(self)
 
 
 def microseconds(value: float) -> str:
