@@ -18,6 +18,10 @@ class ConfigError(ValueError):
         super().__init__(one_line(message))
 
 
+class UnknownPart(ConfigError):
+    """A name that no table of parts has: perhaps of a part that has still to be registered."""
+
+
 def nearest(word: str, known: Iterable[Any]) -> str:
     """A hint " (did you mean 'x'?)", or nothing where no known word is near."""
     match = difflib.get_close_matches(word[:100], [str(k) for k in known], n=1)

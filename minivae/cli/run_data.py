@@ -42,7 +42,14 @@ def load_again(
     reading = reading.with_changes(standardise=False, split=split, label_needed=own)
     dataset = _find_again(path, train, reading, data, data_dir)
     standard = recorded_standard(recorded)
-    return dataset if standard is None else standardised(dataset, standard)
+    if standard is None:
+        return dataset
+    if dataset.data_dim != len(standard.mean):
+        raise DataError(
+            f"{dataset.name} has {dataset.data_dim} columns, but {path} was trained on "
+            f"{len(standard.mean)}; give the same columns with --data"
+        )
+    return standardised(dataset, standard)
 
 
 def _find_again(
@@ -93,6 +100,12 @@ def check_size(dataset: Dataset, run: TrainedRun) -> None:
         raise UsageError(
             f"{dataset.name} has other columns than {run.path} was trained on: "
             f"{_first_difference(run.columns, dataset.columns or ())}"
+        )
+    if None not in (run.shape, dataset.shape) and tuple(dataset.shape or ()) != run.shape:
+        mine, theirs = ("x".join(map(str, s or ())) for s in (dataset.shape, run.shape))
+        raise UsageError(
+            f"{dataset.name} holds pictures of {mine}, but {run.path} was trained on {theirs}; "
+            "give pictures of that shape with --data"
         )
     if dataset.data_dim != run.model.data_dim:
         raise UsageError(

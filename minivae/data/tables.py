@@ -200,6 +200,7 @@ def _numbers(frame: Any, one_hot: bool, name: str) -> _Numbers:
     groups: list[tuple[int, int]] = []
     for column in frame.columns:
         if column in texts:
+            _refuse_a_slip(frame[column], column, name)
             kinds, hot = _spread(frame[column], column, name)
             groups.append((len(columns), len(columns) + len(kinds)))
             columns += [f"{column}={kind}" for kind in kinds]
@@ -208,6 +209,26 @@ def _numbers(frame: Any, one_hot: bool, name: str) -> _Numbers:
             columns.append(column)
             values.append(_numeric(frame[column], column, name)[:, None])
     return _Numbers(np.concatenate(values, axis=1), tuple(columns), tuple(groups))
+
+
+def _refuse_a_slip(column: Any, label: str, name: str) -> None:
+    """DataError for a column of numbers that a few cells made text: no kinds, but a slip."""
+    cells = [str(cell) for cell in column]
+    wrong = [row for row, cell in enumerate(cells) if not _reads_as_number(cell)]
+    if 0 < len(wrong) < 0.2 * len(cells):
+        raise DataError(
+            f"{name}: column {label!r} holds numbers but for {len(wrong)} of {len(cells)} cells, "
+            f"the first in row {wrong[0]} (from 0): {cells[wrong[0]]!r}; mend them, or leave the "
+            "column out"
+        )
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_numeric(column: Any) -> bool:

@@ -65,7 +65,7 @@ def _check_name(name: object, table: Any) -> None:
     if not word or keyword.iskeyword(str(name)):
         raise PartError(f"{name!r} is no name for a part: use letters, digits, - and _")
     if name in table:
-        raise PartError(f"there is already a {table.kind} called {name!r}: choose another name")
+        raise PartError(f"{name!r} is the name of another {table.kind} already: choose another")
 
 
 def _numbers(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:

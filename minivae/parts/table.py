@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from minivae.ops.table import FUNCTIONS
-from minivae.settings import ConfigError, nearest
+from minivae.settings import ConfigError, UnknownPart, nearest
 
 
 class Part(Protocol):
@@ -35,7 +35,7 @@ class Table(Mapping[str, P]):
         try:
             return self._parts[name]
         except (KeyError, TypeError):
-            raise ConfigError(self.unknown(name)) from None
+            raise UnknownPart(self.unknown(name)) from None
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in self._parts
@@ -47,9 +47,9 @@ class Table(Mapping[str, P]):
         return len(self._parts)
 
     def require(self, name: object) -> None:
-        """Raise ConfigError, in one line, unless there is a part of this name."""
+        """Raise UnknownPart, in one line, unless there is a part of this name."""
         if name not in self:
-            raise ConfigError(self.unknown(name))
+            raise UnknownPart(self.unknown(name))
 
     def unknown(self, name: object) -> str:
         """What to say of a name that is not there."""
@@ -72,7 +72,7 @@ class Table(Mapping[str, P]):
         """Put a part at the end; ConfigError where the name is taken."""
         if part.name in self._parts:
             raise ConfigError(
-                f"there is already a {self.kind} called {part.name!r}: choose another name"
+                f"{part.name!r} is the name of another {self.kind} already: choose another"
             )
         self._parts[part.name] = part
 

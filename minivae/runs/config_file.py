@@ -13,7 +13,7 @@ from minivae.runs.config import TrainConfig
 from minivae.runs.errors import RunError, describe_os_error
 from minivae.runs.schema import CONFIG as CONFIG_SCHEMA
 from minivae.runs.strict_json import JsonFault, parse
-from minivae.settings import ConfigError
+from minivae.settings import ConfigError, UnknownPart
 
 CONFIG = "config.json"
 
@@ -44,6 +44,8 @@ def settings_in(path: Path | str, config: Mapping[str, Any]) -> tuple[ModelConfi
     """The settings in a configuration; ConfigError, naming the file, where they cannot be."""
     try:
         return ModelConfig.from_dict(config["model"]), TrainConfig.from_dict(config["train"])
+    except UnknownPart as error:  # nothing is wrong with the file
+        raise UnknownPart(f"{Path(path) / CONFIG}: {error}") from None
     except ConfigError as error:
         raise ConfigError(
             f"{Path(path) / CONFIG}: {error}; correct it, or remove the file: its checkpoints say "

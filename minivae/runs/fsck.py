@@ -21,7 +21,7 @@ from minivae.runs.lock import LOCK, running_process
 from minivae.runs.metrics_log import MetricsLog
 from minivae.runs.pictures import png_fault
 from minivae.runs.store import POINTERS, CheckpointStore, Key, name_of
-from minivae.settings import ConfigError
+from minivae.settings import ConfigError, UnknownPart
 
 
 class Finding(NamedTuple):
@@ -112,6 +112,8 @@ class _Inspection:
                 return
             settings_in(self.path, config)
             require_unchanged(self.path, config)
+        except UnknownPart:
+            raise  # it says nothing of the files: they are read once the part is registered
         except (RunError, ConfigError) as fault:
             self.tell(CONFIG, "damaged", str(fault))
             return
@@ -126,6 +128,8 @@ class _Inspection:
             try:
                 checkpoint = self.store.read(self.store.directory / name_of(key))
                 self._check_state(checkpoint)
+            except UnknownPart:
+                raise
             except (CheckpointError, ConfigError) as fault:
                 if key not in self.store.numbered():  # a run beside this one dropped it
                     continue

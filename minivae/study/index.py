@@ -83,8 +83,9 @@ def problems(text: str | None = None, root: Path = PACKAGE) -> list[str]:
     derived, code = equations(text), places(root)
     numbers = [e.number for e in derived]
     lines = []
-    if numbers != list(range(1, len(numbers) + 1)):
-        lines.append(f"the equations are not numbered 1, 2, 3, …: {numbers}")
+    if sorted(numbers) != list(range(1, len(numbers) + 1)):
+        wrong = next(n for n in range(1, len(numbers) + 2) if numbers.count(n) != 1)
+        lines.append(f"the equations are not numbered 1, 2, 3, …: (E{wrong}) is missing or twice")
     carried = frozenset().union(*(p.numbers for p in code))
     lines += [f"(E{n}) is in no docstring" for n in numbers if n not in carried]
     lines += [

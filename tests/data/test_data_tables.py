@@ -117,3 +117,11 @@ def test_one_hot_refuses_names_of_rows() -> None:
     frame = pandas.DataFrame({"id": [f"row {i}" for i in range(1500)], "x": np.arange(1500.0)})
     with pytest.raises(DataError, match="1500 different texts"):
         load(frame, one_hot=True)
+
+
+def test_one_hot_takes_no_slip_for_a_kind() -> None:
+    """A column of numbers with one mistyped cell is named, not spread over as many columns."""
+    ages = [str(age) for age in range(20, 60)]
+    frame = pandas.DataFrame({"age": [*ages[:7], "abc", *ages[8:]], "height": np.arange(40.0)})
+    with pytest.raises(DataError, match=r"'age' holds numbers but for 1 of 40 cells.*row 7.*'abc'"):
+        load(frame, one_hot=True)

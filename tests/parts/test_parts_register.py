@@ -66,7 +66,7 @@ def without_half(dh, a):
         (lambda a: a.sum(), mish_backward, "mish", "must return an array of shape"),
         (lambda a: a / None, mish_backward, "mish", "raises TypeError"),
         (mish_forward, lambda dh, a: dh * np.nan, "mish", "NaN"),
-        (mish_forward, mish_backward, "relu", "already a"),
+        (mish_forward, mish_backward, "relu", "already: choose"),
         (mish_forward, mish_backward, "my part", "is no name"),
         (mish_forward, mish_backward, 7, "is no name"),
     ],
