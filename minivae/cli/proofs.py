@@ -120,6 +120,11 @@ def run_full_size(console: ColourConsole, plants: int) -> dict[str, Any]:
 def run_mutants(console: ColourConsole, names: list[str] | None) -> dict[str, Any]:
     """The scoreboard of planted and of curated bugs."""
     board = score(list(names) if names else None)
+    if not board.outcomes:
+        raise UsageError(
+            f"no bugs are planted in {', '.join(names or [])}: they are planted in minivae's own "
+            "ops and models; leave the name out to plant them all"
+        )
     for function, dead, planted in board.by("function"):
         console.line(
             f"{function:<28} {dead:>4} of {planted:<4} killed", None if dead == planted else "red"

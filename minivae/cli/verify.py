@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    names: list[str] = typer.Argument(None, help="Ops, layers or models; all by default."),
+    names: list[str] = typer.Argument(None, help="Ops, layers, models or parts; all by default."),
     backend: str = typer.Option(None, help="Hold this backend's kernels against the reference."),
     threads: int = options.THREADS,
     tf32: bool = options.TF32,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -72,14 +72,26 @@ def _numbers(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:
     return np.asarray(np.random.default_rng(seed).normal(size=shape) * scale)
 
 
-def _require_gradient(
-    what: str, forward: Callable[..., Any], backward: Callable[..., Any], inputs: dict[str, Any]
-) -> None:
+class Trial(NamedTuple):
+    """A part as a pass to be checked: forward(*inputs) -> (y, cache), backward(dy, cache)."""
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+    inputs: dict[str, Any]
+
+
+def _require_gradient(what: str, trial: Trial) -> None:
     """Raise PartError with the checker's first line unless backward is forward's gradient."""
     from minivae.verify import check
 
+    inputs = trial.inputs
     report = check(
-        forward, backward, list(inputs.values()), name=what, names=list(inputs), seconds=3.0
+        trial.forward,
+        trial.backward,
+        list(inputs.values()),
+        name=what,
+        names=list(inputs),
+        seconds=3.0,
     )
     if not report.ok:
         said = [str(fault) for fault in report.faults] or [str(report)]
@@ -107,32 +119,44 @@ def check_activation(part: Activation) -> None:
     what = f"activation {part.name!r}"
     _require_shape(f"{what}: forward", _called(f"{what}: forward", part.forward, a), a.shape)
     _require_shape(f"{what}: backward", _called(f"{what}: backward", part.backward, dh, a), a.shape)
-    _require_gradient(what, lambda a: (part.forward(a), a), part.backward, {"a": a})
+    _require_gradient(what, activation_trial(part))
+
+
+def activation_trial(part: Activation) -> Trial:
+    """The activation h (5, 7) of a (5, 7)."""
+    inputs = {"a": _numbers(5, 7, scale=2.5)}
+    return Trial(lambda a: (part.forward(a), a), part.backward, inputs)
 
 
 def check_likelihood(part: Likelihood) -> None:
     """nll (L, B) from out (L, B, D) and x (B, D), and its gradients, on data of its domain."""
+    what, trial = f"likelihood {part.name!r}", likelihood_trial(part)
+    out, *scale = trial.inputs.values()
+    nll = _called(f"{what}: forward", trial.forward, out, *scale)[0]
+    _require_shape(f"{what}: forward", nll, out.shape[:2])
+    _require_gradient(what, trial)
+    from minivae import ops
+
+    tail = (GROUPS,) if part.grouped else ()
+    mean = _called(f"{what}: mean", part.mean, ops, out[0], *scale, *tail)
+    _require_shape(f"{what}: mean", mean, out.shape[1:])
+
+
+GROUPS = (2, 4)  # the columns of a part that is told how they hang together
+
+
+def likelihood_trial(part: Likelihood) -> Trial:
+    """The nll (2, 4) of six columns, in the decoder's outputs and in the scale if it has one."""
     L, B, D = 2, 4, 6
-    what, groups = f"likelihood {part.name!r}", (2, 4) if part.grouped else ()
-    out, x = _numbers(L, B, D), sample_data(part, B, D)
-    extra: tuple[Any, ...] = ()
-    inputs: dict[str, Any] = {"out": out}
+    x, inputs = sample_data(part, B, D), {"out": _numbers(L, B, D)}
     if part.scale is not None:
         inputs["log_scale"] = _numbers(*part.scale.shape(D), seed=2, scale=0.3)
-        extra = (inputs["log_scale"],)
-    tail = (groups,) if part.grouped else ()
-    nll = _called(f"{what}: forward", part.forward, out, x, *extra, *tail)
-    _require_shape(f"{what}: forward", nll, (L, B))
-    _require_gradient(
-        what,
+    tail = (GROUPS,) if part.grouped else ()
+    return Trial(
         lambda out, *scale: (part.forward(out, x, *scale, *tail), (out, *scale)),
         lambda dnll, cache: part.backward(dnll, cache[0], x, *cache[1:], *tail),
         inputs,
     )
-    from minivae import ops
-
-    mean = _called(f"{what}: mean", part.mean, ops, out[0], *extra, *tail)
-    _require_shape(f"{what}: mean", mean, (B, D))
 
 
 def sample_data(part: Likelihood, B: int, D: int) -> Array:
@@ -165,10 +189,17 @@ def check_optimiser(part: Optimiser) -> None:
 
 def check_objective(part: Objective) -> None:
     """The loss () of a batch's terms, and its gradients in nll, mu and logvar."""
+    what, trial = f"objective {part.name!r}", objective_trial(part)
+    _called(f"{what}: forward", trial.forward, *trial.inputs.values())
+    _require_gradient(what, trial)
+
+
+def objective_trial(part: Objective) -> Trial:
+    """The loss of four data, three latents and as many draws as the objective needs."""
     from minivae import ops
 
     L, B, J = max(2, part.least_draws), 4, 3
-    what, eps = f"objective {part.name!r}", _numbers(L, B, J, seed=4)
+    eps = _numbers(L, B, J, seed=4)
 
     def forward(nll: Array, mu: Array, logvar: Array) -> tuple[Array, Terms]:
         z = ops.reparameterise_forward(mu, logvar, eps)
@@ -180,8 +211,7 @@ def check_objective(part: Objective) -> None:
 
     inputs = {"nll": _numbers(L, B), "mu": _numbers(B, J, seed=5),
               "logvar": _numbers(B, J, seed=6)}  # fmt: skip
-    _called(f"{what}: forward", forward, *inputs.values())
-    _require_gradient(what, forward, backward, inputs)
+    return Trial(forward, backward, inputs)
 
 
 def load_parts(path: Path | str) -> list[str]:

@@ -30,6 +30,7 @@ class Table(Mapping[str, P]):
     def __init__(self, kind: str, parts: list[P]) -> None:
         self.kind = kind
         self._parts = {part.name: part for part in parts}
+        self._ours = frozenset(self._parts)
 
     def __getitem__(self, name: str) -> P:
         try:
@@ -45,6 +46,10 @@ class Table(Mapping[str, P]):
 
     def __len__(self) -> int:
         return len(self._parts)
+
+    def registered(self) -> list[P]:
+        """The parts that others have registered."""
+        return [part for name, part in self._parts.items() if name not in self._ours]
 
     def require(self, name: object) -> None:
         """Raise UnknownPart, in one line, unless there is a part of this name."""

@@ -21,7 +21,7 @@ class Case(NamedTuple):
     """One row: forward(K, *inputs) -> (y, cache), backward(K, dy, cache), and a test point."""
 
     name: str
-    kind: str  # "op", "layer" or "model"
+    kind: str  # "op", "layer", "model" or "part"
     covers: tuple[str, ...]
     forward: Callable[..., Any]
     backward: Callable[..., Any]

@@ -1,7 +1,7 @@
 """Every case of the proof: tests, the command line, kernels' checks and planted bugs read it here.
 
-Ops get theirs from the table of ops; one without a gradient says there why. `uncovered()` finds
-what was forgotten.
+Ops get theirs from the table of ops; one without a gradient says there why. Parts that others have
+registered come last. `uncovered()` finds what was forgotten.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from minivae.ops.table import TABLE
 from minivae.proof.case import Case
 from minivae.proof.model_cases import model_cases
 from minivae.proof.op_cases import op_cases
+from minivae.proof.part_cases import part_cases
 
 NO_GRADIENT = {op.forward.__name__: op.why for op in TABLE if op.why}
 
@@ -22,7 +23,7 @@ NO_GRADIENT = {op.forward.__name__: op.why for op in TABLE if op.why}
 def find(names: list[str] | None = None) -> list[Case]:
     """All cases, or those whose name is or begins with one of `names`; KeyError names the
     unknown."""
-    found = [*op_cases(), *model_cases()]
+    found = [*op_cases(), *model_cases(), *part_cases()]
     if not names:
         return found
     for name in names:

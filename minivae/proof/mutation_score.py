@@ -204,6 +204,12 @@ def reason_for(mutant: Mutant) -> str:
     return ""
 
 
+def asked(function: str, names: list[str]) -> bool:
+    """Is a function meant: by its own name, or as the forward or backward of `kl`, say?"""
+    row = function.removesuffix("_forward").removesuffix("_backward")
+    return function in names or row in names
+
+
 def score(names: list[str] | None = None) -> Score:
     """Plant every mutant of every backward pass (or of the functions named) and try to kill it."""
     start = time.perf_counter()
@@ -211,7 +217,7 @@ def score(names: list[str] | None = None) -> Score:
     outcomes = []
     with quiet():
         for place, function, rows in targets():
-            if names and function.__name__ not in names:
+            if names and not asked(function.__name__, names):
                 continue
             for row in rows:
                 if row not in truths:

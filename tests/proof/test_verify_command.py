@@ -70,6 +70,13 @@ def test_mutants_of_one_function(verify):
     assert data["curated_attributed"] >= 0.95
 
 
+def test_mutants_of_a_row_and_of_nothing(verify):
+    code, out, _ = verify("kl", "--mutants", "--json")
+    assert code == 0 and json.loads(out)["mutants"]["killed"] > 30
+    code, out, err = verify("kll", "--mutants")
+    assert code == 2 and out == "" and "no bugs are planted in kll" in err
+
+
 def test_full_size(verify):
     code, out, _ = verify("--full-size", "--plants", 1)
     assert code == 0 and "all 10 tensors" in out and "1 of 1 planted" in out
