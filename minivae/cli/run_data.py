@@ -30,7 +30,8 @@ def load_again(
 ) -> Dataset:
     """The data of the run in `path`: as --data or --data-dir say, else from where they were.
 
-    They are read as the run `recorded` it, and standardised by the run's means and deviations.
+    They are read as the run `recorded` it (other data, as far as its options belong to them), and
+    standardised by the run's means and deviations.
     split: False gives every row in `train`, in their order.
 
     Raises DataError, in one line that names the options, where they are not to be found.
@@ -38,8 +39,7 @@ def load_again(
     from minivae.data.arrays import standardised
 
     reading = Reading.from_dict(recorded.get("reading", {}))
-    own = data is None  # other data may lack the labels that the run's had
-    reading = reading.with_changes(standardise=False, split=split, label_needed=own)
+    reading = reading.with_changes(standardise=False, split=split, own=data is None)
     dataset = _find_again(path, train, reading, data, data_dir)
     standard = recorded_standard(recorded)
     if standard is None:

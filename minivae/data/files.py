@@ -92,7 +92,7 @@ def _load_npy(path: Path, reading: Reading) -> Dataset:
             source = RowFile(path, header.offset, header.dtype, header.shape)
             return from_file(source, reading, picture)
     reading.refuse(path, "a single array", "resize", "one_hot")
-    rows, labels = _without_label(read_npy(path), reading.label, str(path))
+    rows, labels = _without_label(read_npy(path), reading, str(path))
     return from_arrays(
         rows,
         labels=labels,
@@ -110,10 +110,12 @@ def _in_order(shape: tuple[int, ...]) -> bool:
 
 
 def _without_label(
-    rows: NDArray[Any], label: str | None, where: str
+    rows: NDArray[Any], reading: Reading, where: str
 ) -> tuple[NDArray[Any], dict[str, NDArray[Any]] | None]:
     """The matrix without its column number ``label``, and that column."""
-    if label is None:
+    label = reading.label
+    named = label is not None and not label.lstrip("-").isdigit()
+    if label is None or (named and not reading.own):  # a table's label, for its codes' array
         return rows, None
     width = rows.shape[1] if rows.ndim == 2 else 0
     try:
@@ -140,7 +142,7 @@ def _load_npz(path: Path, reading: Reading) -> Dataset:
 def _load_sparse(path: Path, reading: Reading) -> Dataset:
     reading.refuse(path, "a SciPy sparse matrix", "resize", "one_hot")
     with file_errors(path):
-        rows, labels = _without_label(read_sparse(path), reading.label, str(path))
+        rows, labels = _without_label(read_sparse(path), reading, str(path))
     return from_arrays(
         rows,
         labels=labels,
@@ -183,7 +185,7 @@ def _chosen(archive: Archive, reading: Reading) -> tuple[dict[str, str], dict[st
     keys = {fold(key): key for key in archive.keys}
     rows = {part: k for part, names in _ROW_KEYS.items() if (k := _first(keys, names))}
     tags = {part: k for part, names in _LABEL_KEYS.items() if (k := _first(keys, names))}
-    if not reading.label_needed and label not in archive.keys:
+    if not reading.own and label not in archive.keys:
         label = None
     if label is not None and label not in archive.keys:
         raise DataError(

@@ -9,7 +9,7 @@ from typing import Any, Self
 from minivae.data.errors import DataError
 
 CHANNELS = (1, 3)  # grey, colour
-PASSING = ("split", "label_needed")  # of one reading, not of the data
+PASSING = ("split", "own")  # of one reading, not of the data
 # Values that are read into memory whole take at most so many bytes; a larger .npy is streamed.
 MOST_IN_MEMORY = 2 << 30
 
@@ -24,7 +24,8 @@ class Reading:
     one_hot: spread a table's text columns over columns of 0 and 1.
     standardise: train on (x - mean) / deviation of each column.
     split: hold a tenth of the rows out as `test`, where the data have no test part.
-    label_needed: whether data without that label are refused; other data for a run may lack it.
+    own: whether the options were given for these very data. False where a run's are handed on to
+        other data, which may lack the label, and to which another kind's options do not belong.
     """
 
     label: str | None = None
@@ -33,7 +34,7 @@ class Reading:
     one_hot: bool = False
     standardise: bool = False
     split: bool = True
-    label_needed: bool = True
+    own: bool = True
 
     def __post_init__(self) -> None:
         if self.shape is not None:
@@ -65,7 +66,7 @@ class Reading:
 
     def refuse(self, where: object, kind: str, *options: str) -> None:
         """DataError where one of these options was given for data that it does not belong to."""
-        for name in options:
+        for name in options if self.own else ():
             if getattr(self, name) not in (None, False):
                 raise DataError(
                     f"{where}: --{name.replace('_', '-')} does not belong to {kind}; leave it out"

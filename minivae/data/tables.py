@@ -107,7 +107,7 @@ def load_frame(
     frame = frame.rename(columns=str) if named else frame.set_axis(
         [str(j) for j in range(frame.shape[1])], axis=1)  # fmt: skip
     labels = None
-    if reading.label is not None and (reading.label_needed or reading.label in frame.columns):
+    if reading.label is not None and (reading.own or reading.label in frame.columns):
         column = _column(frame, reading.label, name)
         labels = {"train": _label_column(frame[column])}
         frame = frame.drop(columns=column)

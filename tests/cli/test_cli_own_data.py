@@ -128,3 +128,17 @@ def test_a_model_of_standardised_data_folds_into_one_of_the_data(hidden: tuple[i
     inner = standard.invert(decode_all(K, p, expected, config))
     np.testing.assert_allclose(decoded, inner, rtol=1e-4, atol=1e-3)
     assert in_user_units(p, config, None) is p
+
+
+def test_other_data_need_not_be_of_the_kind_that_the_options_were_for(command: Command) -> None:
+    folder_of_pictures()
+    assert command(*QUICK, "photos", "--resize", "4x5").code == 0
+    np.save("rows.npy", rng.uniform(size=(8, 60)))
+    told = command("encode", "run", "rows.npy", "--out", "codes.npy")
+    assert told.code == 0 and np.load("codes.npy").shape == (8, 2), told.err
+    assert command(*QUICK[:-2], "rows.npy", "--resize", "4x5").code == 2  # of these very data
+    frame = ("--label", "kind", "--likelihood", "gaussian")
+    assert command(*QUICK, str(table()), *frame, "--out", "people").code == 0
+    np.save("plain.npy", rng.normal(40, 9, size=(8, 2)))
+    told = command("encode", "people", "plain.npy", "--out", "codes.npy")
+    assert told.code == 0 and np.load("codes.npy").shape == (8, 2), told.err

@@ -64,7 +64,7 @@ def test_text_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_other_data_for_a_run_may_lack_the_label() -> None:
     reading = Reading(label="kind", one_hot=True)
-    found = load_as(FRAME.drop(columns="kind"), reading.with_changes(label_needed=False))
+    found = load_as(FRAME.drop(columns="kind"), reading.with_changes(own=False))
     assert found.columns == ("age", "income", "city=Paris", "city=Rome")
     with pytest.raises(DataError, match="no column 'kind'"):
         load_as(FRAME.drop(columns="kind"), reading)
