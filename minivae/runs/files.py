@@ -21,8 +21,12 @@ _SAFE = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONB
 _FOLLOW = _SAFE & ~getattr(os, "O_NOFOLLOW", 0)
 
 
-def read_file(path: Path, most: int = MOST_OF_TEXT) -> bytes:
-    """The bytes of a regular file. Raises OSError where it is none or holds more than `most`."""
+def read_file(path: Path, most: int = MOST_OF_TEXT, *, grows: bool = False) -> bytes:
+    """The bytes of a regular file. Raises OSError where it is none or holds more than `most`.
+
+    One that `grows`, as a log does beside its writer, is read as it was when it was opened; of any
+    other file it is a fault.
+    """
     descriptor = os.open(path, os.O_RDONLY | _FOLLOW)
     try:
         size = require_regular(descriptor, path).st_size
@@ -32,7 +36,7 @@ def read_file(path: Path, most: int = MOST_OF_TEXT) -> bytes:
     with open(descriptor, "rb") as file:
         if size > most:
             raise OSError(f"it holds {size:,} bytes, and {most:,} are the most that are read")
-        data = file.read(size + 1)
+        data = file.read(size if grows else size + 1)
     if len(data) > size:
         raise OSError("it grew while it was read")
     return data

@@ -55,7 +55,7 @@ class MetricsLog:
     def contents(self) -> Contents:
         """The records and the bad lines. Raises RunError where the file cannot be read."""
         try:
-            data = files.read_file(self.path, MOST_OF_LOG)
+            data = files.read_file(self.path, MOST_OF_LOG, grows=True)
         except FileNotFoundError:
             return Contents([], [])
         except OSError as error:

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from minivae.runs import files
 from minivae.runs.errors import RunError
 from minivae.runs.metrics_log import LogChanged, MetricsLog, encode_line, with_checksum
 
@@ -171,3 +172,17 @@ def test_a_link_in_its_place_is_not_followed(log, tmp_path):
 
 def test_a_line_is_json_with_the_checksum_last():
     assert list(json.loads(encode_line(record(1))))[-1] == "check"
+
+
+def test_a_reader_takes_the_log_as_it_was_when_it_grows_under_it(log, monkeypatch):
+    look, checked = files.require_regular, "check" in log.read()[0]
+
+    def look_and_append(descriptor, path):
+        state = look(descriptor, path)
+        monkeypatch.setattr(files, "require_regular", look)
+        log.append(record(4, checked))
+        return state
+
+    monkeypatch.setattr(files, "require_regular", look_and_append)
+    assert epochs(log) == [1, 2, 3]
+    assert epochs(log) == [1, 2, 3, 4]
