@@ -105,16 +105,17 @@ class _Inspection:
 
     def check_config(self) -> None:
         """config.json against its schema, its own sha256 and the settings' own rules."""
+        config = None
         try:
             config = read_config(self.path)
             if config is None:
                 self.tell(CONFIG, "damaged", "it is missing")
                 return
-            settings_in(self.path, config)
             require_unchanged(self.path, config)
-        except UnknownPart:
-            raise  # it says nothing of the files: they are read once the part is registered
+            settings_in(self.path, config)
         except (RunError, ConfigError) as fault:
+            if isinstance(fault, UnknownPart) and config is not None and "sha256" in config:
+                raise  # the file is as it was written: it is read once the part is registered
             self.tell(CONFIG, "damaged", str(fault))
             return
         self.config = config

@@ -22,3 +22,13 @@ def test_an_unknown_part_is_no_damage(tmp_path):
     with pytest.raises(UnknownPart, match=r"activation = 'twice'.*--parts FILE") as caught:
         check_run(tmp_path / "run")
     assert "remove the file" not in str(caught.value)
+
+
+def test_a_damaged_name_of_a_part_is_damage(tmp_path):
+    run_here({"train": {"epochs": 1}}, tmp_path / "run")
+    config = tmp_path / "run" / "config.json"
+    whole = config.read_text()
+    config.write_text(whole.replace('"relu"', '"rely"'))
+    assert config.read_text() != whole
+    report = check_run(tmp_path / "run")
+    assert [f.file for f in report.findings if f.state == "damaged"] == ["config.json"]
