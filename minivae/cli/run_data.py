@@ -101,16 +101,16 @@ def check_size(dataset: Dataset, run: TrainedRun) -> None:
             f"{dataset.name} has other columns than {run.path} was trained on: "
             f"{_first_difference(run.columns, dataset.columns or ())}"
         )
+    if dataset.data_dim != run.model.data_dim:
+        raise UsageError(
+            f"{dataset.name} has {dataset.data_dim} features a row, but the model of {run.path} "
+            f"has {run.model.data_dim}; give data of that size with --data"
+        )
     if None not in (run.shape, dataset.shape) and tuple(dataset.shape or ()) != run.shape:
         mine, theirs = ("x".join(map(str, s or ())) for s in (dataset.shape, run.shape))
         raise UsageError(
             f"{dataset.name} holds pictures of {mine}, but {run.path} was trained on {theirs}; "
             "give pictures of that shape with --data"
-        )
-    if dataset.data_dim != run.model.data_dim:
-        raise UsageError(
-            f"{dataset.name} has {dataset.data_dim} features a row, but the model of {run.path} "
-            f"has {run.model.data_dim}; give data of that size with --data"
         )
 
 
