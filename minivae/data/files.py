@@ -92,7 +92,12 @@ def _load_npy(path: Path, reading: Reading) -> Dataset:
             source = RowFile(path, header.offset, header.dtype, header.shape)
             return from_file(source, reading, picture)
     reading.refuse(path, "a single array", "resize", "one_hot")
-    rows, labels = _without_label(read_npy(path), reading, str(path))
+    return _one_matrix(read_npy(path), reading, path)
+
+
+def _one_matrix(rows: NDArray[Any], reading: Reading, path: Path) -> Dataset:
+    """A data set of one array, whose labels may be one of its columns."""
+    rows, labels = _without_label(rows, reading, str(path))
     return from_arrays(
         rows,
         labels=labels,
@@ -142,16 +147,8 @@ def _load_npz(path: Path, reading: Reading) -> Dataset:
 def _load_sparse(path: Path, reading: Reading) -> Dataset:
     reading.refuse(path, "a SciPy sparse matrix", "resize", "one_hot")
     with file_errors(path):
-        rows, labels = _without_label(read_sparse(path), reading, str(path))
-    return from_arrays(
-        rows,
-        labels=labels,
-        name=str(path),
-        split=reading.split,
-        shape=reading.shape,
-        source=str(path),
-        standardise=reading.standardise,
-    )
+        rows = read_sparse(path)
+    return _one_matrix(rows, reading, path)
 
 
 def _load_mat(path: Path, reading: Reading) -> Dataset:
