@@ -32,11 +32,16 @@ def train(
     epochs: int = typer.Option(None, help="Passes over the data."),
     batch_size: int = typer.Option(None, help="Data per update."),
     lr: float = typer.Option(None, help="Learning rate."),
+    lr_steps: str = typer.Option(
+        None, metavar="EPOCH:FACTOR,…", help="From that epoch on, the rate is lr x FACTOR."
+    ),
     optimiser: str = options.OPTIMISER,
     optimiser_settings: list[str] = options.SETTINGS,
     momentum: float = typer.Option(None, help="Of sgd."),
     warmup: float = options.WARMUP,
     binarise: str = options.BINARISE,
+    initialisation: str = typer.Option(None, help="glorot, fan-in (PyTorch's) or normal."),
+    output_bias: str = typer.Option(None, help="zero, or mean: start at the data's mean."),
     seed: int = typer.Option(None, help="The same seed gives the same run."),
     patience: int = typer.Option(None, help="Stop after so many epochs without improvement."),
     validation: float = typer.Option(None, help="Share of the training data held out."),
