@@ -42,7 +42,8 @@ def test_mutants_reach_every_backward_pass(board):
 
 def test_every_survivor_has_its_reason_and_no_reason_is_idle(board):
     labels = [o.mutant.label for o in board.equivalent]
-    for function, change, why in scoring.EQUIVALENT:
+    rows = [(f, c, w) for f, whys in scoring.EQUIVALENT.items() for c, w in whys.items()]
+    for function, change, why in rows:
         assert why and any(label.startswith(f"{function}: {change}") for label in labels), change
 
 
