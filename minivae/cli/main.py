@@ -31,6 +31,7 @@ RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK")
 COMMANDS = (
     "train",
     "sweep",
+    "reproduce",
     "evaluate",
     "generate",
     "reconstruct",
