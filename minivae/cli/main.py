@@ -24,9 +24,7 @@ import typer
 
 from minivae.cli import options
 from minivae.messages import one_line
-
-# Under mpiexec, the process's number; what all processes find wrong, process 0 says.
-RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK")
+from minivae.processes import own_rank, processes
 
 # In the order in which `minivae --help` lists them.
 COMMANDS = (
@@ -193,8 +191,8 @@ def drop_unread() -> None:
 
 
 def complain(text: str) -> None:
-    """Print a line on stderr, where that can be written and no other process says the same."""
-    if any(os.environ.get(name, "0") != "0" for name in RANKS):
+    """Print a line on stderr, where that can be written; under mpiexec, rank 0 alone does."""
+    if own_rank() > 0:
         return
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
@@ -213,8 +211,10 @@ def report_fault(fault: Exception) -> int:
         return exit_code(fault)
     if os.environ.get("MINIVAE_DEBUG"):
         traceback.print_exception(fault)
-    complain(f"error: {describe(fault)}")
-    return exit_code(fault)
+    code = exit_code(fault)
+    rank = "rank 0: " if code != 2 and processes() > 1 else ""
+    complain(f"error: {rank}{describe(fault)}")
+    return code
 
 
 def describe(fault: Any) -> str:

@@ -47,6 +47,7 @@ def train(
     shards: int = typer.Option(
         None, help="Fixed parts of each batch: the same bits on any number of processes (mpiexec)."
     ),
+    rank_timeout: float = options.RANK_TIMEOUT,
     tf32: bool = typer.Option(
         None, "--tf32/--no-tf32", help="cupy: round the products' inputs to TF32."
     ),
@@ -74,16 +75,26 @@ def train(
 
     from minivae.cli.console import Console
     from minivae.cli.train_options import TrainOptions
-    from minivae.cli.train_processes import own_threads, serve_request, together
+    from minivae.cli.train_processes import (
+        own_threads,
+        require_alike,
+        serve_request,
+        settled_by_all,
+        together,
+        world_here,
+    )
     from minivae.cli.train_run import run_training
     from minivae.cli.train_settings import settle_request
-    from minivae.training.world import is_served
+    from minivae.processes import own_rank
 
-    console = Console(as_json=as_json, quiet=quiet or is_served())
+    console = Console(as_json=as_json, quiet=quiet or own_rank() > 0)
     asked = TrainOptions.of(given)
-    request = settle_request(asked._replace(settings=own_threads(asked.settings)), console)
-    with together(request) as world:
+    asked = asked._replace(settings=own_threads(asked.settings))
+    world = world_here(rank_timeout)
+    with together(world):
+        request = settled_by_all(world, lambda: settle_request(asked, console))
+        settled_by_all(world, lambda: require_alike(request, world))
         if world is not None and world.rank > 0:
             serve_request(request, world)
         else:
-            console.result(*run_training(request, console))
+            console.result(*run_training(request, console, world))

@@ -35,6 +35,7 @@ NO_SETTINGS = (  # of the command alone
     "parts",
     "resume",
     "pictures",
+    "rank_timeout",
     "as_json",
     "quiet",
 )
