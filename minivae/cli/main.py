@@ -26,6 +26,7 @@ from minivae.cli import options
 from minivae.messages import one_line
 from minivae.processes import own_rank, processes
 
+FOUND_BY_ALL = "found_by_all"  # marks a fault that every process of an mpiexec has
 # In the order in which `minivae --help` lists them.
 COMMANDS = (
     "train",
@@ -138,6 +139,10 @@ def answer(argv: list[str]) -> int:
             raise stop.__context__ from None
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as fault:
+        if processes() > 1 and argv[:1] in (["train"], ["evaluate"]):
+            from minivae.cli.train_processes import fault_at_once
+
+            fault_at_once(fault)
         return report_fault(fault)
 
 
@@ -212,7 +217,7 @@ def report_fault(fault: Exception) -> int:
     if os.environ.get("MINIVAE_DEBUG"):
         traceback.print_exception(fault)
     code = exit_code(fault)
-    rank = "rank 0: " if code != 2 and processes() > 1 else ""
+    rank = "rank 0: " if processes() > 1 and not hasattr(fault, FOUND_BY_ALL) else ""
     complain(f"error: {rank}{describe(fault)}")
     return code
 

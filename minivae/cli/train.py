@@ -80,6 +80,7 @@ def train(
         require_alike,
         serve_request,
         settled_by_all,
+        tell_processes,
         together,
         world_here,
     )
@@ -94,6 +95,7 @@ def train(
     with together(world):
         request = settled_by_all(world, lambda: settle_request(asked, console))
         settled_by_all(world, lambda: require_alike(request, world))
+        tell_processes(world, console)
         if world is not None and world.rank > 0:
             serve_request(request, world)
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +18,8 @@ import numpy as np
 
 from minivae import __version__
 from minivae.cli.backends import blas_threads
-from minivae.cli.main import describe, exit_code
+from minivae.cli.console import Console
+from minivae.cli.main import FOUND_BY_ALL, describe, exit_code
 from minivae.cli.train_report import measure_test
 from minivae.cli.train_settings import TrainRequest
 from minivae.processes import processes, threads_each
@@ -45,7 +47,8 @@ def together(world: World | None) -> Iterator[None]:
     except LostRank as fault:
         end(world, fault)
     except BaseException as fault:
-        if world is None or world.rank == 0:
+        ended = isinstance(fault, SystemExit) or hasattr(fault, FOUND_BY_ALL)
+        if ended or world is None or world.rank == 0:
             raise
         end(world, fault)
 
@@ -55,6 +58,7 @@ def end(world: World | None, fault: BaseException) -> NoReturn:
     rank = 0 if world is None else world.rank
     text = describe(fault) if isinstance(fault, Exception) else type(fault).__name__
     print(f"error: rank {rank}: {text}", file=sys.stderr, flush=True)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would say it again in its own words
     code = exit_code(fault) if isinstance(fault, Exception) else 1
     if world is not None:
         world.end(code)
@@ -74,14 +78,28 @@ def settled_by_all(world: World | None, settle: Callable[[], Settled]) -> Settle
         found = settle()
     except Exception as error:
         fault = error
+    agree(world, fault)
+    return found  # type: ignore[return-value]
+
+
+def agree(world: World, fault: Exception | None) -> None:
+    """Raise the fault where every process has one; end the job where only some have."""
     failed = world.of_all(np.array([fault is not None], dtype=np.int64))[:, 0]
     if failed.all() and fault is not None:
+        setattr(fault, FOUND_BY_ALL, True)
         raise fault
     if failed.any():
         if world.rank == int(failed.argmax()) and fault is not None:
             end(world, fault)
         world.of_all(np.zeros(1, dtype=np.int64))  # wait for that end
-    return found  # type: ignore[return-value]
+
+
+def fault_at_once(fault: Exception) -> None:
+    """A fault before the processes have met, in the command line say: hear whether all have it."""
+    if "mpi4py.MPI" in sys.modules:
+        return
+    with contextlib.suppress(Exception):  # without MPI there is nobody to hear
+        agree(open_world(), fault)
 
 
 def require_alike(request: TrainRequest, world: World | None) -> None:
@@ -93,6 +111,14 @@ def require_alike(request: TrainRequest, world: World | None) -> None:
     settings = f"{__version__} {request.model} {request.config.for_checkpoint()}"
     world.require_same("data", bytes.fromhex(data))
     world.require_same("settings or a version", hashlib.sha256(settings.encode()).digest())
+
+
+def tell_processes(world: World | None, console: Console) -> None:
+    """Say which process is which rank: a launcher that ends the job names the process alone."""
+    if world is None:
+        return
+    pids = world.of_all(np.array([os.getpid()], dtype=np.int64))[:, 0].tolist()
+    console.say("processes  " + ", ".join(f"rank {r} is PID {pid}" for r, pid in enumerate(pids)))
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ Only buffers travel, never pickled objects. Every exchange has a time limit.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -154,7 +155,9 @@ def open_world(limit: float = LIMIT) -> World:
     """
     size = processes()
     try:
-        from mpi4py import MPI
+        with warnings.catch_warnings():  # what it says of another MPI is said below, in one line
+            warnings.simplefilter("ignore", RuntimeWarning)
+            from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise ConfigError(
             f"mpiexec started {size} processes, and MPI cannot be used ({error}): "
@@ -173,7 +176,7 @@ def require_shares(shards: int, size: int) -> None:
     """Raise ConfigError unless so many processes can share the shards out evenly."""
     if shards % size:
         fitting = 1 << (size - 1).bit_length()
-        more = "" if fitting == size else f", on {fitting} processes"
+        more = "" if fitting == size else f", and {fitting} processes"
         raise ConfigError(
             f"shards = {shards}: {size} processes cannot share them out; give --shards as a "
             f"power of two that is a multiple of {fitting}{more}"
