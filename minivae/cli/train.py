@@ -19,9 +19,14 @@ class TrainingOptions(NamedTuple):
     epochs: int | None = typer.Option(None, help="Passes over the data.")
     batch_size: int | None = typer.Option(None, help="Data per update.")
     lr: float | None = typer.Option(None, help="Learning rate.")
+    lr_steps: str | None = typer.Option(
+        None, metavar="EPOCH:FACTOR,…", help="From the end of that epoch, the rate is lr x FACTOR."
+    )
     optimiser: str | None = options.OPTIMISER
     optimiser_settings: list[str] = options.SETTINGS
     momentum: float | None = typer.Option(None, help="Of sgd.")
+    initialisation: str | None = typer.Option(None, help="glorot, fan-in (PyTorch's) or normal.")
+    output_bias: str | None = typer.Option(None, help="zero, or mean: start at the data's mean.")
     seed: int | None = typer.Option(None, help="The same seed gives the same run.")
     patience: int | None = typer.Option(None, help="Stop after so many epochs without improvement.")
     validation: float | None = typer.Option(None, help="Share of the training data held out.")
