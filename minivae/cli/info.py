@@ -8,13 +8,10 @@ from typing import Any
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import command
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("info", short_help="Print each op's file, and the machine.")(info)
-
-
+@command(short_help="Print each op's file, and the machine.")
 def info(
     backend: str = typer.Option(None, help="Only this backend: numpy, numba or cupy."),
     threads: int = options.THREADS,

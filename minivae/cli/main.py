@@ -1,9 +1,8 @@
 """The command line's entry point: gathers the commands and turns every fault into one line.
 
-A command lives in `minivae/cli/<name>.py` and offers `register(app)`, which adds it (or them)
-to the Typer application. Those files import only typer and the standard library at the top;
-whatever is slow (NumPy, Numba, Matplotlib, rich, safetensors) is imported inside the command, so
-that `minivae --help` answers at once.
+A command lives in `minivae/cli/<name>.py`, as the function of that name. Those files import only
+typer and the standard library at the top; whatever is slow (NumPy, Numba, Matplotlib, rich,
+safetensors) is imported inside the command, so that `minivae --help` answers at once.
 
 Exit codes: 0 done, 2 wrong usage or bad input, 1 any other fault, 130 / 143 stopped by Ctrl-C /
 SIGTERM, 141 stopped because nobody reads the output. A fault is one line on stderr;
@@ -83,7 +82,9 @@ def build_app() -> typer.Typer:
     )
     app.callback()(top)
     for name in COMMANDS:
-        importlib.import_module(f"minivae.cli.{name}").register(app)
+        function = getattr(importlib.import_module(f"minivae.cli.{name}"), name)
+        word = {"name": name.replace("_", "-"), **function.settings}
+        app.command(**word, cls=options.PartsCommand)(function)
     return app
 
 

@@ -144,6 +144,15 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, float]:
     return found
 
 
+def parse_steps(text: str) -> list[list[float]]:
+    """Steps of the learning rate: "10:0.5,20:0.1" -> [[10, 0.5], [20, 0.1]]."""
+    try:
+        pairs = [part.split(":") for part in text.split(",")]
+        return [[int(epoch), float(factor)] for epoch, factor in pairs]
+    except ValueError:
+        raise UsageError(f"--lr-steps {text!r}: write it like --lr-steps 10:0.5,20:0.1") from None
+
+
 def parse_lengths(option: str, text: str | None, example: str) -> tuple[int, ...] | None:
     """Whole numbers such as "24,32,3" or "24x32"; None where the option was not given."""
     if text is None:

@@ -145,7 +145,7 @@ def make_job(
     )
     check_memory(plan, K.name)
     per_epoch = math.ceil(len(split.train_rows) / config.batch_size)
-    schedule = Schedule.of(config.lr, model.beta, config.warmup, per_epoch)
+    schedule = Schedule.of(config.lr, model.beta, config.warmup, per_epoch, config.lr_steps)
     if lr is not None:
         schedule = Schedule(lr, schedule.beta, schedule.warmup_updates)
     chunk = chunk_size(plan, K.name)

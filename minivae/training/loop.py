@@ -11,6 +11,7 @@ from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
 from minivae.runs.config import TrainConfig
 from minivae.runs.errors import Interrupted
+from minivae.runs.start import first_state
 from minivae.runs.state import State
 from minivae.runs.writer import open_for_writing
 from minivae.training.job import make_job
@@ -55,7 +56,7 @@ def train(
     if job.note:
         reporter.note(job.note)
     if run_dir is None:
-        state = deepcopy(state) or State.fresh(model, config.seed, config.optimiser)
+        state = deepcopy(state) or first_state(model, config, dataset)
         return Trainer(job, state, None, reporter, stop or (lambda: False)).run()
     asked = stop or (lambda: False)
     with (
