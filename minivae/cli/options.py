@@ -47,6 +47,9 @@ PARTS = typer.Option(
 # Who computes, and how the result is said.
 BACKENDS = "auto, numpy, numba or cupy."
 PICTURE_BACKEND = typer.Option("numpy", help=BACKENDS)
+RANK_TIMEOUT = typer.Option(
+    None, help="mpiexec: seconds until a process that does not answer ends the run; 60."
+)
 THREADS = typer.Option(None, help="Threads of the backend's kernels.")
 TF32 = typer.Option(False, "--tf32", help="cupy: products' inputs as TF32.")
 JSON = typer.Option(False, "--json", help="Print one JSON object.")

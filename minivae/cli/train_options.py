@@ -36,6 +36,7 @@ NO_SETTINGS = (  # of the command alone
     "parts",
     "resume",
     "pictures",
+    "rank_timeout",
     "as_json",
     "quiet",
 )

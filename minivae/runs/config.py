@@ -24,8 +24,6 @@ BINARISE = ("none", "dynamic", "fixed")
 OUTPUT_BIASES = ("zero", "mean")
 ORDERS = ("rows", "blocks")
 
-SHARDING = ("numpy", "numba")  # the backends whose ops run on the host
-
 # What may differ when a run is resumed: where its data lie (their sha256 must be the same), where
 # and how long it runs, not what it computes ...
 FREE_ON_RESUME = frozenset(
@@ -206,9 +204,4 @@ def check_together(model: ModelConfig, config: TrainConfig) -> None:
         raise ConfigError(
             f"free_bits = {model.free_bits:g}: the floor is put under the whole batch's KL, which "
             "no shard knows by itself; leave free bits or shards out"
-        )
-    if config.shards > 1 and (config.order == "blocks" or config.backend not in SHARDING):
-        raise ConfigError(
-            f"shards = {config.shards}: need data in memory and one of the backends "
-            f"{', '.join(SHARDING)}; leave shards out here"
         )
