@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import DataPlace, OpenedRun, command
 
 SHOWN_COLUMNS = 5
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("evaluate")(evaluate)
-
-
+@command()
 def evaluate(
-    run: Path = options.RUN,
+    opened: OpenedRun,
+    place: DataPlace,
     samples: int = typer.Option(500, help="Importance samples per datum (E37)."),
     split: str = options.SPLIT,
-    data: str = options.DATA,
-    data_dir: Path = options.DATA_DIR,
     limit: int = typer.Option(None, help="Only the first so many data."),
-    checkpoint: str = options.CHECKPOINT,
     seed: int = typer.Option(None, help="Seed of the draws; the run's by default."),
     backend: str = typer.Option("auto", help=options.BACKENDS),
     threads: int = options.THREADS,
     tf32: bool = options.TF32,
-    as_json: bool = options.JSON,
     quiet: bool = options.QUIET,
 ) -> None:
     """Measure a trained run on held-out data."""
@@ -39,12 +32,12 @@ def evaluate(
     from minivae.cli.run_data import default_split, load_run_data, take_split
     from minivae.cli.trained_run import open_run
 
-    console = Console(as_json=as_json, quiet=quiet)
+    console = Console(as_json=opened.as_json, quiet=quiet)
     check_least("--samples", samples)
     check_least("--limit", limit)
     check_seed(seed)
-    loaded = open_run(run, checkpoint)
-    dataset = load_run_data(loaded, data, data_dir, console)
+    loaded = open_run(opened.run, opened.checkpoint)
+    dataset = load_run_data(loaded, place.data, place.data_dir, console)
     dataset = take_split(dataset, split, loaded.training)
     split = split or default_split(dataset)
     from minivae.data.targets import check_targets
@@ -55,8 +48,8 @@ def evaluate(
     rows = rows if limit is None else rows[:limit]
     with counting(f"evaluating, {samples} samples", len(rows), console) as progress:
         result = measure(K, loaded, rows, dataset, samples, seed, progress)
-    result = {"run": str(run), "checkpoint": loaded.which, "data": dataset.name, "split": split,
-              **result, "backend": K.name, "tf32": K.tf32}  # fmt: skip
+    result = {"run": str(opened.run), "checkpoint": loaded.which, "data": dataset.name,
+              "split": split, **result, "backend": K.name, "tf32": K.tf32}  # fmt: skip
     console.result(result, as_text(result))
 
 
