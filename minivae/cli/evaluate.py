@@ -49,7 +49,7 @@ def evaluate(
     split = split or default_split(dataset)
     from minivae.data.targets import check_targets
 
-    check_targets(dataset, loaded.model.likelihood)
+    check_targets(dataset, loaded.model.likelihood, groups=loaded.model.groups)
     K = choose_backend(backend, threads, console, tf32=tf32)
     rows = getattr(dataset, split)
     rows = rows if limit is None else rows[:limit]
