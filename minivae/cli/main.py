@@ -30,6 +30,7 @@ FOUND_BY_ALL = "found_by_all"  # marks a fault that every process of an mpiexec 
 COMMANDS = (
     "train",
     "sweep",
+    "reproduce",
     "evaluate",
     "generate",
     "reconstruct",

@@ -18,7 +18,7 @@ from minivae.proof import meaning
 from minivae.proof.case import Case
 from minivae.proof.cases import find
 from minivae.proof.exact_gradients import ExactGradients
-from minivae.proof.first_wrong_op import Watched, first_wrong
+from minivae.proof.first_wrong_op import WatchedOps, first_wrong
 from minivae.proof.mutate import annotations_flag
 from minivae.proof.mutation_score import planted
 from minivae.verify.contract import backward_faults
@@ -118,7 +118,7 @@ BUGS: tuple[Bug, ...] = (
 )  # fmt: skip
 
 
-class Outcome(NamedTuple):
+class Attribution(NamedTuple):
     """What the checks said about one bug."""
 
     bug: Bug
@@ -133,7 +133,7 @@ class Outcome(NamedTuple):
 class Board(NamedTuple):
     """The corpus's scoreboard."""
 
-    results: list[Outcome]
+    results: list[Attribution]
     seconds: float  # of processor time
 
     @property
@@ -161,11 +161,11 @@ def edited(edit: Edit) -> Callable[..., Any]:
     return result
 
 
-def attribute(truths: list[ExactGradients]) -> tuple[str, str]:
+def attribute(exact_rows: list[ExactGradients]) -> tuple[str, str]:
     """(op, how it was found) for whatever is wrong now: ops first, then layers, models, meaning."""
-    for truth in truths:
-        case = truth.case
-        found = truth.wrong() or misbehaves(truth)
+    for exact in exact_rows:
+        case = exact.case
+        found = exact.wrong() or misbehaves(exact)
         if not found:
             continue
         if case.kind != "op":
@@ -173,9 +173,9 @@ def attribute(truths: list[ExactGradients]) -> tuple[str, str]:
             return name, f"row {case.name}: {found}"
         if found == "y":
             return case.covers[0], f"row {case.name}: the forward's value"
-        watched = Watched(ops)
+        watched = WatchedOps(ops)
         with suppress(Exception):  # the call that raised comes after the last that returned
-            truth.bind(watched).raw_gradient(truth.dy)
+            exact.bind(watched).raw_gradient(exact.dy)
         call = first_wrong([c for c in watched.calls if not c.op.endswith("_forward")])
         return call.op if call else remaining(case, watched), f"row {case.name}: {found}"
     for result in meaning.checks(ops):
@@ -184,7 +184,7 @@ def attribute(truths: list[ExactGradients]) -> tuple[str, str]:
     return "", ""
 
 
-def remaining(case: Case, watched: Watched) -> str:
+def remaining(case: Case, watched: WatchedOps) -> str:
     """The backward op of a row that did not get as far as returning; the row's own otherwise."""
     done = {call.op for call in watched.calls}
     missing = [n for n in case.covers if not n.endswith("_forward") and n not in done]
@@ -192,11 +192,11 @@ def remaining(case: Case, watched: Watched) -> str:
     return (missing or own or list(case.covers))[0]
 
 
-def misbehaves(truth: ExactGradients) -> str:
+def misbehaves(exact: ExactGradients) -> str:
     """What is wrong beside the numbers: changed inputs, views, wrong dtypes."""
-    job = truth.bind(ops)
+    job = exact.bind(ops)
     try:
-        _, _, faults, notes = backward_faults(job, truth.dy)
+        _, _, faults, notes = backward_faults(job, exact.dy)
     except Exception as error:
         return f"raises {type(error).__name__}"
     return faults[0].kind if faults else "view" if notes else ""
@@ -209,10 +209,10 @@ def run_corpus() -> Board:
     with quiet():
         order = {"op": 0, "layer": 1, "model": 2}  # the bugs are ours, and others' parts stay out
         rows = sorted((c for c in find() if c.kind in order), key=lambda c: order[c.kind])
-        truths = [ExactGradients(case) for case in rows]
+        exact_rows = [ExactGradients(case) for case in rows]
         for item in BUGS:
             with ExitStack() as stack:
                 for edit in item.edits:
                     stack.enter_context(planted(edit.place, edited(edit)))
-                results.append(Outcome(item, *attribute(truths)))
+                results.append(Attribution(item, *attribute(exact_rows)))
     return Board(results, time.process_time() - start)

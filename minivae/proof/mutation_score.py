@@ -72,7 +72,7 @@ EQUIVALENT: dict[str, str] = {
 }
 
 
-class Outcome(NamedTuple):
+class MutantResult(NamedTuple):
     """What became of one mutant."""
 
     mutant: Mutant
@@ -87,7 +87,7 @@ class Outcome(NamedTuple):
 class Score(NamedTuple):
     """The scoreboard."""
 
-    outcomes: list[Outcome]
+    outcomes: list[MutantResult]
     seconds: float  # of processor time
 
     @property
@@ -95,11 +95,11 @@ class Score(NamedTuple):
         return sum(bool(o.killed_by) for o in self.outcomes)
 
     @property
-    def equivalent(self) -> list[Outcome]:
+    def equivalent(self) -> list[MutantResult]:
         return [o for o in self.outcomes if not o.killed_by and o.reason]
 
     @property
-    def survivors(self) -> list[Outcome]:
+    def survivors(self) -> list[MutantResult]:
         return [o for o in self.outcomes if o.alive]
 
     @property
@@ -180,18 +180,18 @@ def asked(function: str, names: list[str]) -> bool:
 def score(names: list[str] | None = None) -> Score:
     """Plant every mutant of every backward pass (or of the functions named) and try to kill it."""
     start = time.process_time()
-    truths: dict[str, ExactGradients] = {}
+    exact_rows: dict[str, ExactGradients] = {}
     outcomes = []
     with quiet():
         for place, function, rows in targets():
             if names and not asked(function.__name__, names):
                 continue
             for row in rows:
-                if row not in truths:
-                    truths[row] = ExactGradients(find([row])[0])
+                if row not in exact_rows:
+                    exact_rows[row] = ExactGradients(find([row])[0])
             for mutant in mutants(function):
-                killed = trial(place, function, mutant, [truths[row] for row in rows])
-                outcomes.append(Outcome(mutant, killed, "" if killed else reason_for(mutant)))
+                killed = trial(place, function, mutant, [exact_rows[row] for row in rows])
+                outcomes.append(MutantResult(mutant, killed, "" if killed else reason_for(mutant)))
     return Score(outcomes, time.process_time() - start)
 
 
@@ -200,8 +200,8 @@ def trial(
 ) -> str:
     """What kills the mutant: a tensor, a fault's kind, or an exception; '' if nothing does."""
     with planted(place, build(mutant, function)):
-        for truth in rows:
-            found = truth.wrong()
+        for exact in rows:
+            found = exact.wrong()
             if found:
                 return found
     return ""
