@@ -46,7 +46,7 @@ def choose_tf32(name: str, threads: int | None, console: Console) -> Any:
     if name != "cupy":
         raise UsageError(
             f"--tf32 belongs to --backend cupy, and the backend is {name}: only a card rounds to "
-            "TF32; leave it away (--no-tf32 for a run that was started with it)"
+            "TF32; leave it out (--no-tf32 for a run that was started with it)"
         )
     K = load_backend(name, threads, tf32=True)
     console.say("backend  cupy, TF32: the products' inputs keep 10 bits of mantissa, not 23")

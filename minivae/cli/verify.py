@@ -8,13 +8,10 @@ from typing import Any
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import command
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("verify")(verify)
-
-
+@command(short_help="Check every hand-written gradient.")
 def verify(
     names: list[str] = typer.Argument(None, help="Ops, layers, models or parts; all by default."),
     backend: str = typer.Option(None, help="Hold this backend's kernels against the reference."),

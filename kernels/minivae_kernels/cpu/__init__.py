@@ -19,7 +19,10 @@ MODULES = ("activations", "dense", "latent", "likelihoods", "optimisers", "rando
 
 
 def load(threads: int | None = None) -> dict[str, Callable[..., Any]]:
-    """Every op by name, make_step and output_nll. Raises Unavailable where Numba cannot be used."""
+    """Every op by name, two kinds of step and output_nll.
+
+    Raises Unavailable where Numba cannot be used.
+    """
     from minivae_kernels import Unavailable
 
     try:
@@ -38,6 +41,7 @@ def load(threads: int | None = None) -> dict[str, Callable[..., Any]]:
         served = importlib.import_module(f"{__name__}.ops.{module}").OPS
         found.update((op.__name__, op) for op in served)
     found["make_step"] = make_step
+    found["make_gradient_step"] = make_gradient_step
     found["output_nll"] = importlib.import_module(f"{__name__}.ops.output_nll").output_nll
     return found
 
@@ -47,6 +51,13 @@ def make_step(plan: Any, theta: Any, moments: Any, data: Any) -> Any:
     from minivae_kernels.cpu.step.fused_step import Step
 
     return Step(plan, theta, moments, data)
+
+
+def make_gradient_step(plan: Any, theta: Any, moments: Any, data: Any) -> Any:
+    """The same in two halves, for batches that are cut into shards; see step/gradient.py."""
+    from minivae_kernels.cpu.step.gradient import GradientStep
+
+    return GradientStep(plan, theta, moments, data)
 
 
 def is_cached() -> bool:

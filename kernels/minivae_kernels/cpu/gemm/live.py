@@ -28,6 +28,7 @@ from minivae_kernels.cpu.compile.simd import (
     outlined,
     pointer,
 )
+from minivae_kernels.cpu.gemm.address import address, ahead
 from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT
 from minivae_kernels.cpu.gemm.register_tile import make_live_tile
 
@@ -123,50 +124,33 @@ def list_rows(masks, by_feature, rows, panel):
         out[0] = found
 
 
-if WIDTH == 16:
-    tile_4, half_4 = make_live_tile(4, 32, False), make_live_tile(4, 16, False)
-    across_4, across_half_4 = make_live_tile(4, 32, True), make_live_tile(4, 16, True)
+def four_by(across):
+    """Four rows of C, of 16 or 32 columns; the arguments are the live tile's, and `halves`."""
+    half, whole = make_live_tile(TOGETHER, 16, across), None
+    if WIDTH == 16:
+        whole = make_live_tile(TOGETHER, 32, across)
 
     @inner
-    def multiply_live(a, a0, a_panel, b, b0, c, c0, s, s0, s_row, live, l0, count, halves):
-        """Four rows of C from c0 = rows of S, s_row apart, + the `count` values of k listed."""
+    def at_once(a, a_panel, b, c, s, s_row, live, count, halves):
         if halves == 2:
-            tile_4(a, a0, a_panel, b, b0, c, c0, s, s0, s_row, live, l0, count)
+            whole(a, a_panel, b, c, s, s_row, live, count)
         else:
-            half_4(a, a0, a_panel, b, b0, c, c0, s, s0, s_row, live, l0, count)
+            half(a, a_panel, b, c, s, s_row, live, count)
 
     @inner
-    def across_live(a, a0, b, b0, c, c0, s, live, l0, count, halves):
-        """Four features of A's panel against B's, over the rows listed: four rows of C."""
-        if halves == 2:
-            across_4(a, a0, NOUGHT, b, b0, c, c0, s, NOUGHT, NOUGHT, live, l0, count)
-        else:
-            across_half_4(a, a0, NOUGHT, b, b0, c, c0, s, NOUGHT, NOUGHT, live, l0, count)
+    def by_halves(a, a_panel, b, c, s, s_row, live, count, halves):
+        for h in range(0, 16 * halves, 16):
+            half(a, a_panel, ahead(b, h), ahead(c, h), ahead(s, h), s_row, live, count)
 
-else:
-    half_4, across_half_4 = make_live_tile(4, 16, False), make_live_tile(4, 16, True)
+    return at_once if WIDTH == 16 else by_halves
 
-    @inner
-    def multiply_live(a, a0, a_panel, b, b0, c, c0, s, s0, s_row, live, l0, count, halves):
-        """Four rows of C from c0 = rows of S, s_row apart, + the `count` values of k listed."""
-        for h in range(halves):
-            half_4(
-                a, a0, a_panel, b, b0 + 16 * h, c, c0 + 16 * h, s, s0 + 16 * h, s_row, live, l0,
-                count,
-            )  # fmt: skip
 
-    @inner
-    def across_live(a, a0, b, b0, c, c0, s, live, l0, count, halves):
-        """Four features of A's panel against B's, over the rows listed: four rows of C."""
-        for h in range(halves):
-            across_half_4(
-                a, a0, NOUGHT, b, b0 + 16 * h, c, c0 + 16 * h, s, NOUGHT, NOUGHT, live, l0, count
-            )
+multiply_live, across_live = four_by(False), four_by(True)
 
 
 @inner
-def forward_live_panel(x, x0, x_panel, w, w0, bias, b0, y, y0, first, rows, by_row, halves):
-    """One panel of y = x W + b for rows first … first + rows; x0 is the first row of all.
+def forward_live_panel(x, x_panel, w, bias, y, first, rows, by_row, halves):
+    """One panel of y = x W + b for rows first … first + rows; x is the first row of all.
 
     The last group of four may reach beyond the batch, into rows that nothing reads.
     """
@@ -174,19 +158,17 @@ def forward_live_panel(x, x0, x_panel, w, w0, bias, b0, y, y0, first, rows, by_r
     width = by_row.shape[1]
     for r in range(0, rows, TOGETHER):
         group = (first + r) // TOGETHER
-        count = np.int64(by_row[group, 0])
         multiply_live(
-            x, x0 + (first + r) * PANEL, x_panel, w, w0, y, y0 + r * PANEL, bias, b0, NOUGHT,
-            by_row, group * width + 1, count, halves,
+            ahead(x, (first + r) * PANEL), x_panel, w, ahead(y, r * PANEL), bias, NOUGHT,
+            address(by_row, group * width + 1), np.int64(by_row[group, 0]), halves,
         )  # fmt: skip
 
 
 @inner
-def weight_live_blocks(x, x0, x_panel, first, dy, dy0, inputs, count, halves, grad, g0, zeros,
-                       by_feature):  # fmt: skip
+def weight_live_blocks(x, x_panel, first, dy, inputs, count, halves, grad, zeros, by_feature):
     """`count` 32 x 32 blocks of dW = xᵀ dy from x's panel `first` on, against one panel of dy.
 
-    x0 is the first float of that panel, `inputs` how many features there are from there on.
+    x is the first float of that panel, `inputs` how many features there are from there on.
     """
     outlined()
     width = by_feature.shape[1]
@@ -194,6 +176,7 @@ def weight_live_blocks(x, x0, x_panel, first, dy, dy0, inputs, count, halves, gr
         for r in range(0, min(PANEL, inputs - i * PANEL), TOGETHER):
             group = ((first + i) * PANEL + r) // TOGETHER
             across_live(
-                x, x0 + i * x_panel + r, dy, dy0, grad, g0 + i * BLOCK + r * PANEL, zeros,
-                by_feature, group * width + 1, np.int64(by_feature[group, 0]), halves,
+                ahead(x, i * x_panel + r), NOUGHT, dy, ahead(grad, i * BLOCK + r * PANEL), zeros,
+                NOUGHT, address(by_feature, group * width + 1), np.int64(by_feature[group, 0]),
+                halves,
             )  # fmt: skip

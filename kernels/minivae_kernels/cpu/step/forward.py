@@ -12,6 +12,7 @@ import numpy as np
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, outlined, sum_rows
+from minivae_kernels.cpu.gemm.address import address
 from minivae_kernels.cpu.gemm.live import forward_live_panel, list_rows
 from minivae_kernels.cpu.gemm.matmul import NOUGHT, forward_panel, halves_of
 from minivae_kernels.cpu.gemm.pack import copy
@@ -58,8 +59,9 @@ def dense_rows(s, layer, panel, first, rows):
     w, p = s.space, s.theta
     y0 = layer[Y0] + panel * layer[Y_PANEL] + first * PANEL
     forward_panel(
-        w, layer[X0] + first * PANEL, layer[X_PANEL], p, layer[W0] + panel * layer[W_PANEL],
-        p, layer[B0] + panel * PANEL, w, y0, rows, layer[INPUTS], halves_of(layer[OUTPUTS], panel),
+        address(w, layer[X0] + first * PANEL), layer[X_PANEL],
+        address(p, layer[W0] + panel * layer[W_PANEL]), address(p, layer[B0] + panel * PANEL),
+        address(w, y0), rows, layer[INPUTS], halves_of(layer[OUTPUTS], panel),
     )  # fmt: skip
     return y0
 
@@ -95,9 +97,9 @@ def data_forward(crew, pieces, firsts, s, layer):
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         y0 = layer[Y0] + panel * layer[Y_PANEL] + first * PANEL
         forward_live_panel(
-            w, layer[X0], layer[X_PANEL], p, layer[W0] + panel * layer[W_PANEL],
-            p, layer[B0] + panel * PANEL, w, y0, first, count, s.by_row,
-            halves_of(layer[OUTPUTS], panel),
+            address(w, layer[X0]), layer[X_PANEL],
+            address(p, layer[W0] + panel * layer[W_PANEL]), address(p, layer[B0] + panel * PANEL),
+            address(w, y0), first, count, s.by_row, halves_of(layer[OUTPUTS], panel),
         )  # fmt: skip
         activate(s, layer, y0, count * PANEL)
         turn, k = next_piece(crew, firsts, turn)

@@ -173,7 +173,7 @@ def latent_rows_backward(s, own, low, count, batch):
         dmu, dlogvar = w[m0 : m0 + n], w[v0 : v0 + n]
         for draw in range(c[DRAWS]):
             row = draw * batch + low
-            dz0 = input_gradient(s, own, first, panel, row, count, s.zeros)
+            dz0 = input_gradient(s, own, first, panel, row, count, True)
             e0 = c[EPS0] + panel * c[Z_PANEL] + row * PANEL
             z0, at = e0 + z_distance(c), c[ROW_WEIGHT0] + row
             shares = w[at : at + count]
