@@ -23,6 +23,7 @@ def evaluate(
     backend: str = typer.Option("auto", help=options.BACKENDS),
     threads: int = options.THREADS,
     tf32: bool = options.TF32,
+    bf16: bool = options.BF16,
     quiet: bool = options.QUIET,
 ) -> None:
     """Measure a trained run on held-out data."""
@@ -43,13 +44,14 @@ def evaluate(
     from minivae.data.targets import check_targets
 
     check_targets(dataset, loaded.model.likelihood)
-    K = choose_backend(backend, threads, console, tf32=tf32)
+    K = choose_backend(backend, threads, console, tf32=tf32, bf16=bf16)
     rows = getattr(dataset, split)
     rows = rows if limit is None else rows[:limit]
     with counting(f"evaluating, {samples} samples", len(rows), console) as progress:
         result = measure(K, loaded, rows, dataset, samples, seed, progress)
+    rounded = {"tf32": K.tf32, "bf16": K.bf16}
     result = {"run": str(opened.run), "checkpoint": loaded.which, "data": dataset.name,
-              "split": split, **result, "backend": K.name, "tf32": K.tf32}  # fmt: skip
+              "split": split, **result, "backend": K.name, **rounded}  # fmt: skip
     console.result(result, as_text(result))
 
 
@@ -144,6 +146,7 @@ def as_text(r: dict[str, Any]) -> str:
             f"data              {r['data']}, {r['split']} split, {r['n']} data",
             f"targets           {r['targets']}",
             *(["products          TF32, not float32"] if r["tf32"] else []),
+            *(["products          bfloat16, not float32"] if r["bf16"] else []),
             "",
             "nats per datum",
             f"-log p(x)         {-r['log_p']:.3f} ± {r['se']:.3f} over the data "

@@ -49,6 +49,7 @@ BACKENDS = "auto, numpy, numba or cupy."
 PICTURE_BACKEND = typer.Option("numpy", help=BACKENDS)
 THREADS = typer.Option(None, help="Threads of the backend's kernels.")
 TF32 = typer.Option(False, "--tf32", help="cupy: products' inputs as TF32.")
+BF16 = typer.Option(False, "--bf16", help="numba: products' inputs as bfloat16 (AVX512-BF16).")
 JSON = typer.Option(False, "--json", help="Print one JSON object.")
 QUIET = typer.Option(False, "--quiet", "-q", help="Say nothing but the result.")
 

@@ -35,6 +35,7 @@ def describe(request: TrainRequest, result: TrainResult, seconds: float) -> dict
         "samples_per_second": sorted(speeds)[len(speeds) // 2] if speeds else None,
         "backend": request.K.name,
         "tf32": request.K.tf32,
+        "bf16": request.K.bf16,
         "threads": request.config.threads,
         "checkpoints": checkpoints(request.path),
     }
