@@ -73,10 +73,13 @@ def parser() -> argparse.ArgumentParser:
         "name",
         nargs="?",
         default="",
-        help="product, likelihood, latent, adam or exp; on cupy likelihood, latent or step",
+        help="product, likelihood, latent, adam or exp; on cupy product, likelihood, latent, step",
     )
     p.add_argument("--backend", choices=("numba", "cupy"), default="numba")
     p.add_argument("--write", action="store_true", help="regenerate kernels/README.md's tables")
+    p.add_argument(
+        "--predict", action="store_true", help="cupy: what the rungs take, without a card"
+    )
     p = command("roofline", "measured peaks of arithmetic and memory, and where the ops lie")
     p.add_argument("--plot", default="", metavar="FILE.svg")
     p = command("report", "regenerate the README's table from benchmarks/results")

@@ -22,7 +22,7 @@ BACKENDS = ("numpy", "numba", "cupy")
 # What a backend may do to the inputs of its products; each is an argument of load_backend.
 ROUNDED = ("tf32", "bf16")
 # What a backend may bring besides ops.
-SERVICES = ("make_step", "output_nll", "xp", "to_device", "to_host")
+SERVICES = ("make_step", "make_gradient_step", "output_nll", "xp", "to_device", "to_host")
 
 
 class BackendUnavailable(RuntimeError):
@@ -52,6 +52,7 @@ class Backend:
         self.to_device: Callable[[Any], Any] = kernels.get("to_device", np.asarray)
         self.to_host: Callable[[Any], Array] = kernels.get("to_host", np.asarray)
         self.fused_step: Callable[..., Any] | None = kernels.get("make_step")
+        self.fused_gradient: Callable[..., Any] | None = kernels.get("make_gradient_step")
         self.fused_nll: Callable[..., Any] | None = kernels.get("output_nll")
         self.files: dict[str, str] = {}
         for op in ops.OPS:
@@ -65,12 +66,20 @@ class Backend:
 
         Raises Unsupported where there is none for it, naming the part that has no kernel.
         """
-        if self.fused_step is None:
+        return self._fused(self.fused_step, plan, theta, moments, data)
+
+    def make_gradient_step(self, plan: Any, theta: Array, moments: Array, data: Array) -> Any:
+        """The same in two halves, a gradient and the optimiser, for batches cut into shards."""
+        return self._fused(self.fused_gradient, plan, theta, moments, data)
+
+    @staticmethod
+    def _fused(make: Callable[..., Any] | None, plan: Any, *arrays: Array) -> Any:
+        if make is None:
             raise Unsupported("")
         from minivae_kernels import Unsupported as Declined
 
         try:
-            return self.fused_step(plan, theta, moments, data)
+            return make(plan, *arrays)
         except Declined as declined:
             raise Unsupported(declined.reason) from declined
 

@@ -74,7 +74,7 @@ def choose_rounded(name: str, threads: int | None, console: Console, asked: list
         if name != rounding.backend and (name, rounding.backend) != ("auto", "numba"):
             raise UsageError(
                 f"--{option} belongs to --backend {rounding.backend}, and the backend is {name}: "
-                f"{rounding.why}; leave it away (--no-{option} for a run that was started with it)"
+                f"{rounding.why}; leave it out (--no-{option} for a run that was started with it)"
             )
     K = load_backend(rounding.backend, threads, **dict.fromkeys(asked, True))
     console.say(f"backend  {rounding.said}")

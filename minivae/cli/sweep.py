@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from minivae.cli.console import Console
     from minivae.sweeps.grid import Point
 
-OWN = ("out", "resume", "config", "data", "pictures", "as_json", "quiet", "parts", "seed")
+OWN = ("out", "resume", "config", "data", "pictures", "as_json", "quiet", "parts", "seed",
+       "rank_timeout")  # fmt: skip
 
 
 @command(

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from minivae.data.arrays import from_arrays, merge
+from minivae.data.arrays import from_file_arrays, merge
 from minivae.data.checks import flat_pictures
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
@@ -98,15 +98,7 @@ def _load_npy(path: Path, reading: Reading) -> Dataset:
 def _one_matrix(rows: NDArray[Any], reading: Reading, path: Path) -> Dataset:
     """A data set of one array, whose labels may be one of its columns."""
     rows, labels = _without_label(rows, reading, str(path))
-    return from_arrays(
-        rows,
-        labels=labels,
-        name=str(path),
-        split=reading.split,
-        shape=reading.shape,
-        source=str(path),
-        standardise=reading.standardise,
-    )
+    return from_file_arrays(path, reading, rows, labels=labels)
 
 
 def _in_order(shape: tuple[int, ...]) -> bool:
@@ -162,16 +154,14 @@ def _load_archive(archive: Archive, reading: Reading) -> Dataset:
     rows, tags = _chosen(archive, reading)
     parts = {part: archive.read(key) for part, key in rows.items()}
     labels, lost = _read_labels(archive, {p: key for p, key in tags.items() if p in parts})
-    dataset = from_arrays(
+    dataset = from_file_arrays(
+        path,
+        reading,
         parts["train"],
         parts.get("test"),
         parts.get("valid"),
         labels=labels,
         name=f"{path} ({rows['train']})",
-        split=reading.split,
-        shape=reading.shape,
-        source=str(path),
-        standardise=reading.standardise,
     )
     return dataset.with_parts(name=str(path), notes=(*dataset.notes, *lost))
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minivae.data.arrays import from_arrays
+from minivae.data.arrays import from_file_arrays
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.idx import file_errors
@@ -112,16 +112,13 @@ def load_frame(
         labels = {"train": _label_column(frame[column])}
         frame = frame.drop(columns=column)
     table = _numbers(frame, reading.one_hot, name)
-    return from_arrays(
+    return from_file_arrays(
+        name,
+        reading,
         table.values,
         labels=labels,
-        name=name,
-        split=reading.split,
-        shape=reading.shape,
-        source=name,
         columns=table.columns if named or reading.one_hot else None,
         groups=table.groups or None,
-        standardise=reading.standardise,
     )
 
 

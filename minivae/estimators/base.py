@@ -1,4 +1,4 @@
-"""The manners that every estimator shares: input checks, names and the encode / decode words.
+"""What every estimator shares: input checks, names and the encode / decode words.
 
 Subclasses set `latent_dim_` in `fit` and give `_encode(X) -> Z` and `_decode(Z) -> X`; this file
 gives `transform`, `inverse_transform`, `encode`, `decode`, `reconstruct`, `reconstruction_error`,

@@ -62,14 +62,15 @@ def starting_state(
     model: ModelConfig,
     config: TrainConfig,
     data: Mapping[str, Any],
+    fresh: Callable[[], State],
     note: Note,
 ) -> State:
-    """The newest sound checkpoint's state, checked to be this model's on this data; else a new one.
+    """The newest sound checkpoint's state, checked to be this model's on this data; else `fresh`'s.
 
     Raises CheckpointError or RunError in one line where it is another run's.
     """
     if not directory.resume:
-        return State.fresh(model, config.seed, config.optimiser)
+        return fresh()
     written = directory.written_config(note)
     if written is not None:
         require_same(directory, written, model, config, data)
@@ -78,7 +79,7 @@ def starting_state(
         epochs = len(directory.metrics.read())
         lost = f"has lost the checkpoints of {epochs} epochs" if epochs else "has no checkpoint yet"
         note(f"{directory.path} {lost}: starting from the beginning")
-        return State.fresh(model, config.seed, config.optimiser)
+        return fresh()
     require_run_facts(checkpoint)
     require_same(directory, checkpoint.manifest, model, config, data)
     tell_changes(checkpoint.manifest["train"], config, note)

@@ -20,7 +20,6 @@ from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm import bfloat16 as b16
 from minivae_kernels.cpu.gemm.address import address
-from minivae_kernels.cpu.gemm.layout import panels
 from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT, STEP, halves_of
 from minivae_kernels.cpu.step.tables import (
     ACROSS0,
@@ -128,8 +127,8 @@ def weights_rounded(s, layer, panel, i, count, rows, out):
         b16.weight_blocks(x, x_panel, dy, words, inputs, count, halves, grad, zeros)
 
 
-@entry
-def round_weights(s, layer, panel, i, count, scratch):
+@inner
+def round_blocks(s, layer, panel, i, count, scratch):
     """Both shadows of `count` blocks of W, from block i of a panel on."""
     for k in range(i, i + count):
         at = layer[W0] + panel * layer[W_PANEL] + k * BLOCK
@@ -137,6 +136,22 @@ def round_weights(s, layer, panel, i, count, scratch):
             address(s.theta, at), address(s.rounded, s.config[WEIGHTS0] + at // 2),
             address(s.rounded, s.config[ACROSS0] + at // 2), address(scratch, NOUGHT),
         )  # fmt: skip
+
+
+@entry
+def round_weights(s, layer, panel, i, count, scratch):
+    """The same for whoever has just changed those blocks."""
+    round_blocks(s, layer, panel, i, count, scratch)
+
+
+@entry
+def round_all_weights(s, scratch):
+    """Every layer's, before the first update."""
+    for number in range(len(s.layers)):
+        layer = s.layers[number]
+        blocks = (layer[INPUTS] + PANEL - 1) // PANEL
+        for panel in range((layer[OUTPUTS] + PANEL - 1) // PANEL):
+            round_blocks(s, layer, panel, NOUGHT, blocks, scratch)
 
 
 def words(plan: Plan) -> int:
@@ -159,6 +174,4 @@ def begin(shared: Any, scratch: np.ndarray) -> None:
     }
     for place, (function, *given) in kinds.items():
         shared.config[place] = address_of(function, *given)
-    for layer in shared.layers:
-        for panel in range(panels(int(layer[OUTPUTS]))):
-            round_weights(shared, layer, panel, 0, panels(int(layer[INPUTS])), scratch)
+    round_all_weights(shared, scratch)
