@@ -59,7 +59,10 @@ def evaluate(
 def settle(
     opened: OpenedRun, place: DataPlace, split: str | None, backend: tuple[Any, ...], console: Any
 ) -> tuple[Any, Any, str, Any]:
-    """The run, its data with the split, the split's name and the backend (name, threads, what is rounded)."""
+    """The run, its data with the split, the split's name, the backend.
+
+    backend: its name, threads, and which of tf32 and bf16 it is to have.
+    """
     from minivae.cli.backends import choose_backend
     from minivae.cli.run_data import default_split, load_run_data, take_split
     from minivae.cli.trained_run import open_run
