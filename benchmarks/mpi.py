@@ -161,7 +161,21 @@ def table(rows: Rows) -> str:
                 f"in all {row['strong_efficiency']:4.0%}, 1024 rows a rank "
                 f"{row['weak_efficiency']:4.0%} of perfect"
             )
-    return "\n".join([*lines, verdict(rows)])
+    return "\n".join([*lines, *overlap(rows), verdict(rows)])
+
+
+def overlap(rows: Rows) -> list[str]:
+    """What a sum that travels during the backward pass could save: the decoder's half of it.
+
+    The encoder's gradient is the last to be known, so its half cannot be hidden. Within a machine
+    nothing is gained at all, for the cores that compute are those that copy.
+    """
+    return [
+        f"overlap with the backward pass: not built; at B={row['batch']} it could hide at most "
+        f"{row['exchange_share'] / 2:.0%} of an update"
+        for row in rows
+        if row.get("measured") == "step" and row["processes"] == 2 and row["optimiser"] == "slices"
+    ]
 
 
 def step_line(row: dict[str, Any]) -> str:
