@@ -23,6 +23,7 @@ def evaluate(
     backend: str = typer.Option("auto", help=options.BACKENDS),
     threads: int = options.THREADS,
     tf32: bool = options.TF32,
+    bf16: bool = options.BF16,
     quiet: bool = options.QUIET,
 ) -> None:
     """Measure a trained run on held-out data."""
@@ -36,11 +37,12 @@ def evaluate(
     check_least("--samples", samples)
     check_least("--limit", limit)
     check_seed(seed)
+    rounded = {"tf32": tf32, "bf16": bf16}
     threads = ranks.own_threads({"threads": threads})["threads"]
     world = ranks.world_here(None)
     with ranks.together(world):
         loaded, dataset, split, K = ranks.settled_by_all(
-            world, lambda: settle(opened, place, split, (backend, threads, tf32), console)
+            world, lambda: settle(opened, place, split, (backend, threads, rounded), console)
         )
         rows = getattr(dataset, split)
         rows = rows if limit is None else rows[:limit]
@@ -50,14 +52,17 @@ def evaluate(
             result = measure(K, loaded, rows, dataset, samples, seed, progress, share_out)
     if own_rank() == 0:
         result = {"run": str(opened.run), "checkpoint": loaded.which, "data": dataset.name,
-                  "split": split, **result, "backend": K.name, "tf32": K.tf32}  # fmt: skip
+                  "split": split, **result, "backend": K.name, **rounded}  # fmt: skip
         console.result(result, as_text(result))
 
 
 def settle(
     opened: OpenedRun, place: DataPlace, split: str | None, backend: tuple[Any, ...], console: Any
 ) -> tuple[Any, Any, str, Any]:
-    """The run, its data with the split, the split's name and the backend (name, threads, tf32)."""
+    """The run, its data with the split, the split's name, the backend.
+
+    backend: its name, threads, and which of tf32 and bf16 it is to have.
+    """
     from minivae.cli.backends import choose_backend
     from minivae.cli.run_data import default_split, load_run_data, take_split
     from minivae.cli.trained_run import open_run
@@ -67,8 +72,8 @@ def settle(
     dataset = load_run_data(loaded, place.data, place.data_dir, console)
     dataset = take_split(dataset, split, loaded.training)
     check_targets(dataset, loaded.model.likelihood)
-    name, threads, tf32 = backend
-    K = choose_backend(name, threads, console, tf32=tf32)
+    name, threads, rounded = backend
+    K = choose_backend(name, threads, console, **rounded)
     return loaded, dataset, split or default_split(dataset), K
 
 
@@ -164,6 +169,7 @@ def as_text(r: dict[str, Any]) -> str:
             f"data              {r['data']}, {r['split']} split, {r['n']} data",
             f"targets           {r['targets']}",
             *(["products          TF32, not float32"] if r["tf32"] else []),
+            *(["products          bfloat16, not float32"] if r["bf16"] else []),
             "",
             "nats per datum",
             f"-log p(x)         {-r['log_p']:.3f} ± {r['se']:.3f} over the data "
