@@ -73,10 +73,13 @@ def parser() -> argparse.ArgumentParser:
         "name",
         nargs="?",
         default="",
-        help="product, likelihood, latent, adam or exp; on cupy likelihood, latent or step",
+        help="product, likelihood, latent, adam or exp; on cupy product, likelihood, latent, step",
     )
     p.add_argument("--backend", choices=("numba", "cupy"), default="numba")
     p.add_argument("--write", action="store_true", help="regenerate kernels/README.md's tables")
+    p.add_argument(
+        "--predict", action="store_true", help="cupy: what the rungs take, without a card"
+    )
     p = command("roofline", "measured peaks of arithmetic and memory, and where the ops lie")
     p.add_argument("--plot", default="", metavar="FILE.svg")
     p = command("report", "regenerate the README's table from benchmarks/results")
@@ -98,6 +101,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("b")
     p = command("checkers", "gradient checkers of four other projects on the same thirty passes")
     p.add_argument("--write", default="", metavar="FILE.md", help="renew the table in this page")
+    p = command("mpi", "one run over 1, 2 and 4 processes, and what that predicts for a cluster")
+    p.add_argument("--batch", type=_numbers, default=[128, 1024])
+    p.add_argument("--seconds", type=float, default=4.0, help="of each case, all rounds together")
     command("smoke", "a short run for CI: correctness only, never fails on seconds")
     return top
 

@@ -151,14 +151,20 @@ def products(args: argparse.Namespace) -> Rows:
 
 def ladder(args: argparse.Namespace) -> Rows:
     """The numbered versions."""
-    from . import gpu_ladders, ladders
+    from . import gpu_ladders, gpu_predictions, ladders
 
+    if args.predict and args.backend != "cupy":
+        raise UserError("--predict belongs to --backend cupy: a processor's rungs are timed")
     try:
+        if args.predict:
+            rows = gpu_predictions.run(args.name, args.write)
+            show(args, gpu_predictions.table(rows))
+            return rows
         if args.backend == "cupy":
-            if args.write:
-                raise UserError("--write belongs to --backend numba: it writes the CPU's lesson")
             with unavailable():
                 rows = gpu_ladders.run(args.name, not args.no_store)
+            if args.write:
+                gpu_predictions.run(args.name, write=True, measured=rows)
         else:
             rows = ladders.run(args.name, args.threads, not args.no_store, args.write)
     except ladders.LadderError as error:
@@ -258,6 +264,18 @@ def alarm(args: argparse.Namespace) -> Rows:
         with unavailable():
             rows = module.run(args.against, args.threads, tuple(args.ops))
     except (module.AlarmError, ValueError) as error:
+        raise UserError(str(error)) from None
+    show(args, module.table(rows))
+    return rows
+
+
+def mpi(args: argparse.Namespace) -> Rows:
+    """One run over several processes."""
+    from . import mpi as module
+
+    try:
+        rows = module.run(args.batch, args.seconds, not args.no_store)
+    except module.MpiError as error:
         raise UserError(str(error)) from None
     show(args, module.table(rows))
     return rows

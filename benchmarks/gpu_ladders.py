@@ -56,7 +56,9 @@ class OpRungs:
 
         def call(*args: Any) -> tuple[Any, ...]:
             with self.device.working():
-                return tuple(self.device.to_host(a) for a in version(*self._there(args)))
+                result = version(*self._there(args))
+                several = result if isinstance(result, tuple) else (result,)
+                return tuple(map(self.device.to_host, several))
 
         return check(problem_of(self.ladder, 33, version.rough), call, seed)
 

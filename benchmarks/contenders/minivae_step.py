@@ -36,10 +36,15 @@ class MinivaeStep:
     exact_noise = True  # the reference can replay its noise, so its results are gated exactly
 
     def __init__(
-        self, backend: str, option: str = "", threads: int | None = None, tf32: bool = False
+        self,
+        backend: str,
+        option: str = "",
+        threads: int | None = None,
+        tf32: bool = False,
+        bf16: bool = False,
     ) -> None:
         self.threads = int(option) if option.isdigit() else threads
-        self.K = load_backend(backend, self.threads, tf32=tf32)
+        self.K = load_backend(backend, self.threads, tf32=tf32, bf16=bf16)
 
     def versions(self) -> dict[str, str]:
         if self.K.name != "cupy":

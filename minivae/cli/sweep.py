@@ -9,22 +9,20 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import command
 
 if TYPE_CHECKING:
     from minivae.cli.console import Console
     from minivae.sweeps.grid import Point
 
-OWN = ("out", "resume", "config", "data", "pictures", "as_json", "quiet", "parts", "seed")
+OWN = ("out", "resume", "config", "data", "pictures", "as_json", "quiet", "parts", "seed",
+       "rank_timeout")  # fmt: skip
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    extra = {"allow_extra_args": True, "ignore_unknown_options": True}
-    app.command(
-        "sweep", context_settings=extra, short_help="Train a grid of settings; a table of all."
-    )(sweep)
-
-
+@command(
+    short_help="Train a grid of settings; a table of all.",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
 def sweep(
     ctx: typer.Context,
     dataset: str = typer.Argument("digits", help="A name (see minivae data) or a file."),

@@ -53,6 +53,6 @@ def _require_tf32(device: Any) -> None:
     """cuBLAS takes the wish for TF32 as a hint: what comes to nothing must not be labelled so."""
     runtime = device.xp.cuda.runtime
     if int(runtime.getDeviceProperties(runtime.getDevice())["major"]) < 8:
-        raise Unavailable("this card has no TF32 (compute capability 8.0 has it): leave it away")
+        raise Unavailable("this card has no TF32 (compute capability 8.0 has it): leave it out")
     if os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
         raise Unavailable("NVIDIA_TF32_OVERRIDE=0 forbids TF32: unset it, or leave TF32 away")

@@ -20,6 +20,25 @@ from minivae_kernels.gpu.host_build import build
 GUARD, CANARY = 64, 0xA5
 
 
+def refuse_shared(
+    kernel: str, parameters: tuple[sources.Parameter, ...], packed: list[Any]
+) -> None:
+    """Raise RuntimeError where a kernel was promised (__restrict__) what this launch does not keep.
+
+    What one pointer writes, a pointer that is alone must not reach: the compiler relies on it.
+    """
+    held = [
+        (p, a.ctypes.data, a.ctypes.data + a.nbytes)
+        for p, a in zip(parameters, packed, strict=True)
+        if p.pointer and a is not None and a.size
+    ]
+    for i, (p, begin, end) in enumerate(held):
+        for q, other, stop in held[:i]:
+            promised = (p.alone or q.alone) and (p.written or q.written)
+            if promised and begin < stop and other < end:
+                raise RuntimeError(f"{kernel}: {q.name} and {p.name} share memory")
+
+
 class HostDevice:
     """The seam that the launchers are written against, played by the host.
 
@@ -122,6 +141,7 @@ class HostDevice:
     ) -> None:
         """Run a kernel, or note it down while a graph is recorded."""
         packed = sources.pack(kernel, self.parameters[kernel], args, real)
+        refuse_shared(kernel, self.parameters[kernel], packed)
         work = self._prepared(kernel, grid, threads, packed, real)
         if self.recording is None:
             work()

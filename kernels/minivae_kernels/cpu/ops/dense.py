@@ -10,6 +10,7 @@ import numpy as np
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.gemm.address import address
 from minivae_kernels.cpu.gemm.layout import aligned, panels
 from minivae_kernels.cpu.gemm.matmul import NOUGHT, ONE, STEP
 from minivae_kernels.cpu.gemm.pack import unpack_rows
@@ -31,83 +32,67 @@ SPARE = TILE + PANEL  # floats of a member besides a panel of B: C, and 32 of a 
 
 
 @entry
-def forward_kernel(
-    member, team, sync, x, W, bias, y, rows, inputs, outputs, activation, scratch, pieces, firsts
-):
+def forward_kernel(member, team, sync, x, W, bias, y, shape, activation, scratch, work):
     """y = act(x W + b), all row-major; a row of `scratch` holds C, 32 of b, and a panel of W."""
-    crew, own = (sync, member, team), scratch[member]
+    crew, own, (pieces, firsts) = (sync, member, team), scratch[member], work
+    _, inputs, outputs = shape
+    b, c = address(own, TILE), address(own, NOUGHT)
     turn, k = next_piece(crew, firsts[0], OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         column = panel * PANEL
         wide = min(PANEL, outputs - column)
         pack_columns(bias, column, NOUGHT, ONE, wide, own, TILE)
-        a0 = first * inputs
-        if wide == PANEL and count < MANY:
-            product_panel(
-                x, a0, inputs, ONE, W, column, outputs, own, NOUGHT, own, TILE, count, inputs
-            )
-        else:
-            pack_columns(W, column, outputs, inputs, wide, own, SPARE)
-            product_panel(
-                x, a0, inputs, ONE, own, SPARE, STEP, own, NOUGHT, own, TILE, count, inputs
-            )
+        a = address(x, first * inputs)
+        w, w_k = panel_of(W, column, outputs, inputs, wide, count, own)
+        product_panel(a, inputs, ONE, w, w_k, c, b, count, inputs)
         if activation != 0:
             call(activation, (own[: count * PANEL],))
         unpack_rows(own, NOUGHT, count, panel, y, outputs, first)
         turn, k = next_piece(crew, firsts[0], turn)
 
 
+@inner
+def panel_of(plain, column, stride, rows, wide, uses, own):
+    """A panel of a row-major matrix and how far apart its rows lie; packed where that pays."""
+    if wide == PANEL and uses < MANY:
+        return address(plain, column), np.int64(stride)
+    pack_columns(plain, column, stride, rows, wide, own, SPARE)
+    return address(own, SPARE), STEP
+
+
 @entry
-def input_kernel(member, team, sync, dy, W, dx, rows, inputs, outputs, scratch, pieces, firsts):
+def input_kernel(member, team, sync, dy, W, dx, shape, scratch, work):
     """dx = dy Wᵀ, all row-major; a row of `scratch` holds C, 32 zeros, and a panel of Wᵀ."""
-    crew, own = (sync, member, team), scratch[member]
+    crew, own, (pieces, firsts) = (sync, member, team), scratch[member], work
+    _, inputs, outputs = shape
     own[TILE:SPARE] = f32(0)
+    b, c, zeros = address(own, SPARE), address(own, NOUGHT), address(own, TILE)
     turn, k = next_piece(crew, firsts[0], OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         high = min(PANEL, inputs - panel * PANEL)
         transpose_rows(W, panel * PANEL * outputs, outputs, high, outputs, own, SPARE)
-        product_panel(
-            dy,
-            first * outputs,
-            outputs,
-            ONE,
-            own,
-            SPARE,
-            STEP,
-            own,
-            NOUGHT,
-            own,
-            TILE,
-            count,
-            outputs,
-        )
+        a = address(dy, first * outputs)
+        product_panel(a, outputs, ONE, b, STEP, c, zeros, count, outputs)
         unpack_rows(own, NOUGHT, count, panel, dx, inputs, first)
         turn, k = next_piece(crew, firsts[0], turn)
 
 
 @entry
-def params_kernel(
-    member, team, sync, dy, x, dW, db, rows, inputs, outputs, scratch, pieces, firsts
-):
+def params_kernel(member, team, sync, dy, x, dW, db, shape, scratch, work):
     """dW = xᵀ dy and db = Σ dy, all row-major; a row of `scratch` as in input_kernel."""
-    crew, own = (sync, member, team), scratch[member]
+    crew, own, (pieces, firsts) = (sync, member, team), scratch[member], work
+    rows, inputs, outputs = shape
     own[TILE:SPARE] = f32(0)
+    c, zeros = address(own, NOUGHT), address(own, TILE)
     turn, k = next_piece(crew, firsts[0], OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         column = panel * PANEL
         wide = min(PANEL, outputs - column)
-        if wide == PANEL and count < MANY:
-            product_panel(
-                x, first, ONE, inputs, dy, column, outputs, own, NOUGHT, own, TILE, count, rows
-            )
-        else:
-            pack_columns(dy, column, outputs, rows, wide, own, SPARE)
-            product_panel(
-                x, first, ONE, inputs, own, SPARE, STEP, own, NOUGHT, own, TILE, count, rows
-            )
+        b, b_k = panel_of(dy, column, outputs, rows, wide, count, own)
+        product_panel(address(x, first), ONE, inputs, b, b_k, c, zeros, count, rows)
         unpack_rows(own, NOUGHT, count, panel, dW, outputs, first)
         if first == 0:
             sum_columns(dy, column, outputs, rows, db[column : column + wide])
@@ -145,8 +130,8 @@ def _forward(op: str, x: Any, W: Any, b: Any, activation: int) -> np.ndarray:
     y = fresh((rows, outputs))
     if y.size:
         team = team_for(y.size * inputs / 16)
-        args = flat(x), flat(W), flat(b), y.reshape(-1), rows, inputs, outputs, activation
-        run(forward_kernel, team, *args, _scratch(team, inputs), *product_deal(outputs, rows, team))
+        args = flat(x), flat(W), flat(b), y.reshape(-1), (rows, inputs, outputs), activation
+        run(forward_kernel, team, *args, _scratch(team, inputs), product_deal(outputs, rows, team))
     return y
 
 
@@ -177,8 +162,8 @@ def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
     dx = fresh((rows, inputs))
     if dx.size:
         team = team_for(dx.size * outputs / 16)
-        args = flat(dy), flat(W), dx.reshape(-1), rows, inputs, outputs
-        run(input_kernel, team, *args, _scratch(team, outputs), *product_deal(inputs, rows, team))
+        args = flat(dy), flat(W), dx.reshape(-1), (rows, inputs, outputs)
+        run(input_kernel, team, *args, _scratch(team, outputs), product_deal(inputs, rows, team))
     return dx
 
 
@@ -193,8 +178,8 @@ def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros((inputs, outputs), dtype=np.float32), dy.sum(axis=0, dtype=np.float32)
     dW, db = fresh((inputs, outputs)), fresh(outputs)
     team = team_for(dW.size * rows / 16)
-    args = flat(dy), flat(x), dW.reshape(-1), db, rows, inputs, outputs
-    run(params_kernel, team, *args, _scratch(team, rows), *product_deal(outputs, inputs, team))
+    args = flat(dy), flat(x), dW.reshape(-1), db, (rows, inputs, outputs)
+    run(params_kernel, team, *args, _scratch(team, rows), product_deal(outputs, inputs, team))
     return dW, db
 
 

@@ -15,6 +15,7 @@ from minivae_kernels import Unsupported
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.gemm.address import address
 from minivae_kernels.cpu.gemm.layout import aligned, panels
 from minivae_kernels.cpu.gemm.matmul import NOUGHT, ONE, STEP
 from minivae_kernels.cpu.gemm.plain import pack_columns, product_panel
@@ -32,17 +33,17 @@ LINES = 64  # panels whose sums are kept in float32, and whose factors are multi
 
 
 @entry
-def output_nll_kernel(
-    member, team, sync, loop, numbers, h, W, b, x, nll, inputs, outputs, scratch, pieces, firsts
-):
+def output_nll_kernel(member, team, sync, numbers, h, W, b, x, nll, shape, scratch, work):
     """-log p(x | z) of rows h (R, H) against x (B, D), all row-major.
 
-    A member's row of `scratch`: outputs, targets, terms, factors and their running sums and
-    products, ROWS x 32 each; 32 of b; a panel of W.
+    numbers: the likelihood's loop (its address), weight, constant, whether it has factors, and its
+    log-scale. shape: (inputs, outputs) of W. A member's row of `scratch`: outputs, targets, terms,
+    factors and their running sums and products, ROWS x 32 each; 32 of b; a panel of W.
     """
-    crew, own = (sync, member, team), scratch[member]
+    crew, own, (pieces, firsts) = (sync, member, team), scratch[member], work
+    inputs, outputs = shape
     bias, panel0 = np.int64(6 * PART), np.int64(6 * PART + PANEL)
-    weight, constant, logarithms, log_scale = numbers
+    loop, weight, constant, logarithms, log_scale = numbers
     precision = np.exp(-log_scale)
     across = (outputs + PANEL - 1) // PANEL
     turn, k = next_piece(crew, firsts[0], OWN)
@@ -59,8 +60,8 @@ def output_nll_kernel(
             pack_columns(b, column, NOUGHT, ONE, wide, own, bias)
             pack_columns(W, column, outputs, inputs, wide, own, panel0)
             product_panel(
-                h, first * inputs, inputs, ONE, own, panel0, STEP, own, NOUGHT, own, bias, count,
-                inputs,
+                address(h, first * inputs), inputs, ONE, address(own, panel0), STEP,
+                address(own, NOUGHT), address(own, bias), count, inputs,
             )  # fmt: skip
             targets(x, column, outputs, first, count, wide, own)
             given = (
@@ -135,11 +136,11 @@ def output_nll(likelihood: str, h: Any, W: Any, b: Any, x: Any, *log_scale: Any)
     if rows:
         of = LIKELIHOODS[likelihood]
         scale = float(log_scale[0]) if log_scale else 0.0
-        numbers = of.weight, of.constant, float(of.logarithms), scale
+        numbers = of.loop.address, of.weight, of.constant, float(of.logarithms), scale
         team = team_for(rows * outputs * inputs / 16)
-        args = flat(h), flat(W), flat(b), flat(x), nll.reshape(-1), inputs, outputs
+        args = flat(h), flat(W), flat(b), flat(x), nll.reshape(-1), (inputs, outputs)
         work = deal([row_pieces(0, rows, ROWS, team)])
         floats = 6 * PART + PANEL + panels(inputs) * PANEL * PANEL
         scratch = aligned(team * floats).reshape(team, floats)
-        run(output_nll_kernel, team, of.loop.address, numbers, *args, scratch, *work)
+        run(output_nll_kernel, team, numbers, *args, scratch, work)
     return nll
