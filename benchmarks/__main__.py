@@ -104,6 +104,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("b")
     p = command("checkers", "gradient checkers of four other projects on the same thirty passes")
     p.add_argument("--write", default="", metavar="FILE.md", help="renew the table in this page")
+    p = command("mpi", "one run over 1, 2 and 4 processes, and what that predicts for a cluster")
+    p.add_argument("--batch", type=_numbers, default=[128, 1024])
+    p.add_argument("--seconds", type=float, default=4.0, help="of each case, all rounds together")
     command("smoke", "a short run for CI: correctness only, never fails on seconds")
     return top
 

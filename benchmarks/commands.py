@@ -274,6 +274,18 @@ def alarm(args: argparse.Namespace) -> Rows:
     return rows
 
 
+def mpi(args: argparse.Namespace) -> Rows:
+    """One run over several processes."""
+    from . import mpi as module
+
+    try:
+        rows = module.run(args.batch, args.seconds, not args.no_store)
+    except module.MpiError as error:
+        raise UserError(str(error)) from None
+    show(args, module.table(rows))
+    return rows
+
+
 def smoke(args: argparse.Namespace) -> Rows:
     """Correctness only."""
     from . import smoke as module
