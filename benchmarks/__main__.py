@@ -39,6 +39,9 @@ def _step_options(p: argparse.ArgumentParser) -> None:
         help="of jax,torch-compile,torch-eager (cupy: jax-unrolled,torch-graph too), or none",
     )
     p.add_argument("--tf32", action="store_true", help="cupy: everyone's products in TF32")
+    p.add_argument(
+        "--bf16", action="store_true", help="numba: everyone's products in bfloat16, PyTorch's too"
+    )
     p.add_argument("--seconds", type=float, default=30.0, help="time limit of one case's rounds")
     p.add_argument("--scaling", action="store_true", help="also race ours on one thread")
     p.add_argument("--cold", action="store_true", help="compile into empty caches, and say so")
