@@ -39,6 +39,9 @@ def _step_options(p: argparse.ArgumentParser) -> None:
         help="of jax,torch-compile,torch-eager (cupy: jax-unrolled,torch-graph too), or none",
     )
     p.add_argument("--tf32", action="store_true", help="cupy: everyone's products in TF32")
+    p.add_argument(
+        "--bf16", action="store_true", help="numba: everyone's products in bfloat16, PyTorch's too"
+    )
     p.add_argument("--seconds", type=float, default=30.0, help="time limit of one case's rounds")
     p.add_argument("--block-steps", type=int, default=None, metavar="N",
                    help="updates in a timed block (default: by the work)")  # fmt: skip
@@ -106,6 +109,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("b")
     p = command("checkers", "gradient checkers of four other projects on the same thirty passes")
     p.add_argument("--write", default="", metavar="FILE.md", help="renew the table in this page")
+    p = command("mpi", "one run over 1, 2 and 4 processes, and what that predicts for a cluster")
+    p.add_argument("--batch", type=_numbers, default=[128, 1024])
+    p.add_argument("--seconds", type=float, default=4.0, help="of each case, all rounds together")
     command("smoke", "a short run for CI: correctness only, never fails on seconds")
     return top
 

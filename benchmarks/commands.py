@@ -30,12 +30,12 @@ def unavailable() -> Iterator[None]:
         raise UserError(str(error)) from None
 
 
-def backend_or_exit(name: str, *, tf32: bool = False) -> None:
+def backend_or_exit(name: str, *, tf32: bool = False, bf16: bool = False) -> None:
     """Before minutes of peers are timed for a race that ours cannot run in."""
     from minivae.backend import load_backend
 
     with unavailable():
-        load_backend(name, tf32=tf32)
+        load_backend(name, tf32=tf32, bf16=bf16)
 
 
 def show(args: argparse.Namespace, text: str) -> None:
@@ -55,10 +55,12 @@ def step(args: argparse.Namespace) -> Rows:
     default = [128, 512, 2048, 8192, 32768] if on_gpu else [20, 128, 512, 1024, 4096]
     if args.tf32 and not on_gpu:
         raise UserError(f"--tf32 belongs to --backend cupy, not {args.backend}: a card's products")
+    if args.bf16 and args.backend != "numba":
+        raise UserError(f"--bf16 belongs to --backend numba, not {args.backend}: AVX512-BF16")
     peers = None
     if args.peers is not None:
         peers = tuple(p for p in args.peers.split(",") if p and p != "none")
-        known = module.known_peers("gpu" if on_gpu else "cpu")
+        known = module.known_peers("gpu" if on_gpu else "cpu", bf16=args.bf16)
         for peer in peers:
             if peer.partition(":")[0] not in known:
                 raise UserError(f"unknown peer {peer!r}; known: {', '.join(known)}")
@@ -73,10 +75,11 @@ def step(args: argparse.Namespace) -> Rows:
         raise UserError(str(error)) from None
     if args.phases:
         return phases(args, cases)
-    backend_or_exit(args.backend, tf32=args.tf32)
+    backend_or_exit(args.backend, tf32=args.tf32, bf16=args.bf16)
     alone = (f"minivae-{args.backend}:1",) if args.scaling else ()
     options = module.Options(
-        backend=args.backend, peers=peers, threads=args.threads, cold=args.cold, tf32=args.tf32,
+        backend=args.backend, peers=peers, threads=args.threads, cold=args.cold,
+        tf32=args.tf32, bf16=args.bf16,
         rule=StopRule(seconds=args.seconds), extra_contenders=alone, busy=tuple(args.busy),
         block_steps=args.block_steps,
     )  # fmt: skip
@@ -92,7 +95,9 @@ def phases(args: argparse.Namespace, cases: list[Case]) -> Rows:
 
     with unavailable():
         try:
-            rows = [module.measure(case, args.backend, args.threads) for case in cases]
+            rows = [
+                module.measure(case, args.backend, args.threads, bf16=args.bf16) for case in cases
+            ]
         except (ValueError, NoTimer) as error:
             raise UserError(str(error)) from None
     if args.plot:
@@ -269,6 +274,18 @@ def alarm(args: argparse.Namespace) -> Rows:
         with unavailable():
             rows = module.run(args.against, args.threads, tuple(args.ops))
     except (module.AlarmError, ValueError) as error:
+        raise UserError(str(error)) from None
+    show(args, module.table(rows))
+    return rows
+
+
+def mpi(args: argparse.Namespace) -> Rows:
+    """One run over several processes."""
+    from . import mpi as module
+
+    try:
+        rows = module.run(args.batch, args.seconds, not args.no_store)
+    except module.MpiError as error:
         raise UserError(str(error)) from None
     show(args, module.table(rows))
     return rows
