@@ -126,6 +126,10 @@ class HostDevice:
         """On a card: a stream of the step's own. Here nothing."""
         return contextlib.nullcontext()
 
+    def own_pool(self) -> Any:
+        """On a card: a pool that keeps what a graph works on. Here memory is kept by its users."""
+        return contextlib.nullcontext()
+
     def upload(self, target: np.ndarray[Any, Any], host: Any) -> None:
         """Copy host numbers into the first elements of an existing flat device array."""
         target[: host.size] = host.reshape(-1)
