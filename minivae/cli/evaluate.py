@@ -71,7 +71,7 @@ def settle(
     loaded = open_run(opened.run, opened.checkpoint)
     dataset = load_run_data(loaded, place.data, place.data_dir, console)
     dataset = take_split(dataset, split, loaded.training)
-    check_targets(dataset, loaded.model.likelihood)
+    check_targets(dataset, loaded.model.likelihood, groups=loaded.model.groups)
     name, threads, rounded = backend
     K = choose_backend(name, threads, console, **rounded)
     return loaded, dataset, split or default_split(dataset), K

@@ -118,7 +118,7 @@ def make_job(
     Raises ConfigError or DataError, one line, before anything is written.
     """
     check_together(model, config)
-    check_targets(dataset, model.likelihood, config.binarise)
+    check_targets(dataset, model.likelihood, config.binarise, model.groups)
     if dataset.data_dim != model.data_dim:
         raise ConfigError(
             f"data_dim = {model.data_dim}: {dataset.name} has {dataset.data_dim} features a row"
