@@ -16,6 +16,8 @@ MOST_BLOCKS = 2048  # enough for any card; a thread then walks on with the grid'
 MOST_TILES = 256  # row tiles of a one-pass kernel, so that the last sum stays short
 
 Array = Any
+Grid = tuple[int, int]  # blocks along x and y
+Arguments = tuple[Any, ...]  # of a kernel, in its own order
 
 
 class Device(Protocol):
@@ -34,12 +36,7 @@ class Device(Protocol):
     def own_pool(self) -> Any: ...
     def upload(self, target: Array, host: Any) -> None: ...
     def launch(
-        self,
-        kernel: str,
-        grid: tuple[int, int],
-        threads: int,
-        args: tuple[Any, ...],
-        real: Any = ...,
+        self, kernel: str, grid: Grid, threads: int, args: Arguments, real: Any = ...
     ) -> None: ...
     def matmul(self, a: Array, b: Array, out: Array, *, accumulate: bool = False) -> None: ...
     def working(self) -> Any: ...
