@@ -28,6 +28,10 @@ def test_only_imports_and_showing_are_folded():
     code = "import a\n# why\nx = 1\npicture(x)\ntable(\n  x)\nstate('w', x)\n# end\n"
     assert [fold for fold, _ in stretches(code)] == [True, False, True, False, False]
     assert stretches(code)[1][1].startswith("# why")
+    filled = (
+        "rows = []\nfor x in y:\n    rows.append(x)\ntable(rows)\nfor x in y:\n    z.append(x)\n"
+    )
+    assert [fold for fold, _ in stretches(filled)] == [True, False]
 
 
 def test_mentions_become_links_but_not_within_links_formulas_and_titles():
