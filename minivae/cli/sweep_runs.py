@@ -52,7 +52,8 @@ def settle_points(
     from minivae.cli.train_settings import record_name, settle, tell_of_data
     from minivae.data.load import load_as
 
-    loaded, found = None, {}
+    loaded = None
+    found: dict[str, dict[str, Any]] = {}
     for point in points:
         asked = TrainOptions.of(parse(["train", dataset, *shared, *point.options]))
         if loaded is None:
