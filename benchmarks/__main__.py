@@ -81,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--plot", default="", metavar="FILE.svg")
     p = command("report", "regenerate the README's table from benchmarks/results")
     p.add_argument("--readme", default="README.md")
+    command("published", "regenerate PUBLISHED.md and the README's rows from the kept results")
     p = command("card", "everything that only a card can tell, inside a given time")
     p.add_argument("--seconds", type=float, default=480.0, help="for all stages together")
     p.add_argument("--out", default="card-results", metavar="DIR")

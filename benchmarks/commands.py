@@ -178,6 +178,20 @@ def roofline(args: argparse.Namespace) -> Rows:
     return rows
 
 
+def published(args: argparse.Namespace) -> Rows:
+    """Rewrite PUBLISHED.md and the README's rows of published results."""
+    from minivae.settings import ConfigError
+
+    from . import published as pages
+
+    try:
+        pages.write()
+    except (ConfigError, pages.PublishedError) as error:
+        raise UserError(str(error)) from None
+    show(args, f"{pages.PAGE}")
+    return []
+
+
 def report(args: argparse.Namespace) -> Rows:
     """The README's table."""
     from . import report as module
