@@ -52,6 +52,7 @@ RANK_TIMEOUT = typer.Option(
 )
 THREADS = typer.Option(None, help="Threads of the backend's kernels.")
 TF32 = typer.Option(False, "--tf32", help="cupy: products' inputs as TF32.")
+BF16 = typer.Option(False, "--bf16", help="numba: products' inputs as bfloat16 (AVX512-BF16).")
 JSON = typer.Option(False, "--json", help="Print one JSON object.")
 QUIET = typer.Option(False, "--quiet", "-q", help="Say nothing but the result.")
 

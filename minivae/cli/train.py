@@ -40,6 +40,9 @@ class TrainingOptions(NamedTuple):
     tf32: bool | None = typer.Option(
         None, "--tf32/--no-tf32", help="cupy: round the products' inputs to TF32."
     )
+    bf16: bool = typer.Option(
+        None, "--bf16/--no-bf16", help="numba: round them to bfloat16 (AVX512-BF16)."
+    )
 
 
 class RunOptions(NamedTuple):

@@ -22,6 +22,7 @@ from minivae.cli.console import Console
 from minivae.cli.main import FOUND_BY_ALL, describe, exit_code
 from minivae.cli.train_report import measure_test
 from minivae.cli.train_settings import TrainRequest
+from minivae.data.stream import chunks
 from minivae.processes import processes, threads_each
 from minivae.runs.resume import fingerprint
 from minivae.training.job import make_job
@@ -111,6 +112,16 @@ def require_alike(request: TrainRequest, world: World | None) -> None:
     settings = f"{__version__} {request.model} {request.config.for_checkpoint()}"
     world.require_same("data", bytes.fromhex(data))
     world.require_same("settings or a version", hashlib.sha256(settings.encode()).digest())
+
+
+def require_same_numbers(world: World | None, theta: Any, rows: Any) -> None:
+    """Raise ConfigError, one line, where the processes would measure different things."""
+    if world is None:
+        return
+    sums = hashlib.sha256(f"{__version__} {rows.shape}".encode())
+    for part in (theta, *chunks(rows)):
+        sums.update(np.ascontiguousarray(part).view(np.uint8).data)
+    world.require_same("data, a checkpoint or a version", sums.digest())
 
 
 def tell_processes(world: World | None, console: Console) -> None:

@@ -39,6 +39,7 @@ def describe(
         "samples_per_second": sorted(speeds)[len(speeds) // 2] if speeds else None,
         "backend": request.K.name,
         "tf32": request.K.tf32,
+        "bf16": request.K.bf16,
         "threads": request.config.threads,
         "checkpoints": checkpoints(request.path),
     }

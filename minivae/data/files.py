@@ -47,10 +47,14 @@ _OTHER_ARCHIVES = {
 
 
 class Archive(Protocol):
-    """Named arrays in a file: what a .npz and a .mat have in common."""
+    """Named arrays in a file: what a .npz and a .mat have in common.
+
+    keys: of arrays of numbers; words: of others that can be labels; other: of all else.
+    """
 
     path: Path
     keys: list[str]
+    words: list[str]
     other: list[str]
 
     def read(self, key: str) -> NDArray[Any]: ...
@@ -170,14 +174,15 @@ def _chosen(archive: Archive, reading: Reading) -> tuple[dict[str, str], dict[st
     """The keys of the rows and of the labels, by part; DataError where none fits."""
     path, label = archive.path, reading.label
     keys = {fold(key): key for key in archive.keys}
+    able = [*archive.keys, *archive.words]
+    labels = {fold(key): key for key in [*able, *archive.other]}
     rows = {part: k for part, names in _ROW_KEYS.items() if (k := _first(keys, names))}
-    tags = {part: k for part, names in _LABEL_KEYS.items() if (k := _first(keys, names))}
-    if not reading.own and label not in archive.keys:
+    tags = {part: k for part, names in _LABEL_KEYS.items() if (k := _first(labels, names))}
+    if not reading.own and label not in able:
         label = None
-    if label is not None and label not in archive.keys:
+    if label is not None and label not in able:
         raise DataError(
-            f"{path}: has no array {label!r}{nearest_words(label, archive.keys)}; found "
-            f"{_listed(archive)}"
+            f"{path}: has no array {label!r}{nearest_words(label, able)}; found {_listed(archive)}"
         )
     if "train" not in rows:
         others = [key for key in archive.keys if key != label]
@@ -188,7 +193,7 @@ def _chosen(archive: Archive, reading: Reading) -> tuple[dict[str, str], dict[st
                 "(and test, valid, y_train, … as there are), or one array alone"
             )
         rows["train"] = whole
-        tag = _first(keys, _WHOLE_LABEL_KEYS)
+        tag = _first(labels, _WHOLE_LABEL_KEYS)
         tags = {"train": tag, **tags} if tag else tags
     return rows, tags if label is None else {**tags, "train": label}
 

@@ -246,6 +246,17 @@ def as_weights(sample_weight: Any, X: Array, standardise: bool) -> Array | None:
     return weights
 
 
+def refuse_fit_parameters(name: str, given: Mapping[str, Any]) -> None:
+    """Raise TypeError, saying what to do instead, for what `fit` does not take."""
+    if "sample_weight" in given:
+        raise TypeError(
+            f"{name}.fit takes no sample_weight: an update is a mean over rows, in which every one "
+            "weighs alike. Repeat rows for whole weights: X = np.repeat(X, weights, axis=0)."
+        )
+    for key in given:
+        raise TypeError(f"{name}.fit takes no {key}: its settings are parameters of {name}(...).")
+
+
 def as_plain(value: Any) -> Any:
     """A NumPy scalar as Python's own; anything else as it is."""
     return value.item() if isinstance(value, np.generic) else value

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
+from minivae.backend import ROUNDED
 from minivae.messages import shown
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import INITIALISATIONS
@@ -27,7 +28,7 @@ ORDERS = ("rows", "blocks")
 # What may differ when a run is resumed: where its data lie (their sha256 must be the same), where
 # and how long it runs, not what it computes ...
 FREE_ON_RESUME = frozenset(
-    "dataset data_dir epochs backend threads tf32 patience keep checkpoint_every "
+    "dataset data_dir epochs backend threads tf32 bf16 patience keep checkpoint_every "
     "checkpoint_seconds".split()
 )
 # ... and lr, so that a run that diverged can go on at a lower rate (it is said aloud).
@@ -60,6 +61,7 @@ class TrainConfig:
     seed: of everything random.
     backend, threads: who computes; threads None leaves the number to the backend.
     tf32: let a card round the products' inputs to 10 bits of mantissa; backend "cupy" only.
+    bf16: have the processor round them to 7 bits; backend "numba" only, and AVX512-BF16.
     patience: epochs without a better held-out loss after which to stop, counted once the warm-up
         is over; None never stops.
     validation: fraction of the training rows held out, below 1; None for none.
@@ -87,6 +89,7 @@ class TrainConfig:
     backend: str = "numpy"
     threads: int | None = None
     tf32: bool = False
+    bf16: bool = False
     patience: int | None = None
     validation: float | None = None
     keep: int = 3
@@ -109,8 +112,9 @@ class TrainConfig:
         for key in ("epochs", "batch_size", "keep", "checkpoint_every", "shards"):
             require_int(key, getattr(self, key), 1)
         require_int("seed", self.seed, 0)
-        if not isinstance(self.tf32, bool):
-            raise ConfigError(f"tf32 = {shown(self.tf32)}: must be true or false")
+        for key in ROUNDED:
+            if not isinstance(value := getattr(self, key), bool):
+                raise ConfigError(f"{key} = {shown(value)}: must be true or false")
         for key in ("threads", "patience"):
             if getattr(self, key) is not None:
                 require_int(key, getattr(self, key), 1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minivae.backend import ROUNDED
 from minivae.data.dataset import Dataset
 from minivae.data.stream import chunks
 from minivae.messages import shown
@@ -159,9 +160,9 @@ def _sizes(data: Mapping[str, Any]) -> str:
 
 def tell_changes(written: Mapping[str, Any], config: TrainConfig, note: Note) -> None:
     """Say which changes make the result differ from an uninterrupted run's."""
-    for key in ("backend", "tf32", *sorted(NOTED_ON_RESUME)):
+    for key in ("backend", *ROUNDED, *sorted(NOTED_ON_RESUME)):
         here = getattr(config, key)
-        there = written.get(key, False if key == "tf32" else None)  # older runs have no tf32
+        there = written.get(key, False if key in ROUNDED else None)  # older runs have none of them
         if there != here:
             note(
                 f"this run had {key} {shown(there)} and goes on with {shown(here)}: "

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from minivae.backend import ROUNDED
 from minivae.data.dataset import Dataset
 from minivae.data.targets import binarise_fixed, check_targets
 from minivae.data.window import local_order
@@ -117,18 +118,19 @@ def make_job(
     Raises ConfigError or DataError, one line, before anything is written.
     """
     check_together(model, config)
-    check_targets(dataset, model.likelihood, config.binarise)
+    check_targets(dataset, model.likelihood, config.binarise, model.groups)
     if dataset.data_dim != model.data_dim:
         raise ConfigError(
             f"data_dim = {model.data_dim}: {dataset.name} has {dataset.data_dim} features a row"
         )
     if config.backend != K.name:
         raise ConfigError(f"backend = {config.backend!r}: the backend given is {K.name!r}")
-    if config.tf32 != getattr(K, "tf32", False):
-        raise ConfigError(
-            f"tf32 = {config.tf32!r}: the backend given is {K!r}; load_backend and the "
-            "configuration must agree"
-        )
+    for key in ROUNDED:
+        if (asked := getattr(config, key)) != getattr(K, key, False):
+            raise ConfigError(
+                f"{key} = {asked!r}: the backend given is {K!r}; load_backend and the "
+                "configuration must agree"
+            )
     data = binarise_fixed(dataset, config.seed) if config.binarise == "fixed" else dataset
     config, note = settle_validation(data, config)
     split = split_rows(data, config)

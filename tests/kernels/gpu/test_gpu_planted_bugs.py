@@ -26,7 +26,7 @@ from gpu_steps import MODELS, check_step, problem, reference, run, schedule
 
 pytestmark = pytest.mark.slow
 
-# file, right, wrong, what should notice: an op's name, "step", "noise" or "order"
+# file, right, wrong, what should notice: an op's name, "step", "noise", "long walk"
 BUGS = [
     ("elementwise.cu", "x <= 0 ? real(0) : d)", "x < -1 ? real(0) : d)", "relu_backward"),
     ("elementwise.cu", "d * ((1 - x) * (1 + x))", "d * (1 - x)", "dense_tanh_backward"),
@@ -38,7 +38,14 @@ BUGS = [
         "i = quads * WIDTH + start; i < n - 1",
         "tanh_forward",
     ),
-    ("common.cuh", "sum += held[w][c];", "sum = held[w][c];", "dense_backward_params"),
+    ("common.cuh", "sum += held[w][c /", "sum = held[w][c /", "dense_backward_params"),
+    (
+        "common.cuh",
+        "held[warp][lane] = mine",
+        "held[warp][lane ^ 1] = mine",
+        "dense_backward_params",
+    ),
+    ("elementwise.cu", "y.v[i] = f(e.v[i], y.v[i])", "y.v[i] = f(d.v[i], y.v[i])", "long walk"),
     ("common.cuh", "apart > 0; apart /= 2", "apart > 1; apart /= 2", "bernoulli_nll_forward"),
     (
         "common.cuh",
@@ -106,6 +113,12 @@ def notice(K: Backend, where: str) -> None:
         makers = (K.make_step(*given), *(reference(*given, t) for t in (np.float32, np.float64)))
         mine, single, exact = (run(step, n=1, batch=2051)[0][0] for step in makers)
         assert np.linalg.norm(mine - exact) <= 2 * np.linalg.norm(single - exact)
+    elif where == "long walk":  # more numbers than a grid has threads: it walks on
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("minivae_kernels.gpu.launcher.MOST_BLOCKS", 2)
+            dy, x = np.random.default_rng(1).normal(size=(2, 6147)).astype(np.float32)
+            mine = K.tanh_backward(*map(K.to_device, (dy, x)))
+        np.testing.assert_allclose(mine, ops.tanh_backward(dy, x), rtol=1e-5)
     elif where == "bad loss":
         plan, theta, moments, data = problem(MODELS["gaussian, given c"])
         step = K.make_step(plan, theta, moments, np.full_like(data, np.inf))

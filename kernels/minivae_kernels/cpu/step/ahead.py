@@ -51,7 +51,7 @@ def example() -> tuple[Any, ...]:
 
     i, d, f, lists = of(np.int64, 1), of(np.float64, 1), of(np.float32, 1), of(np.int32, 2)
     table = of(np.int64, 2)
-    shared = Shared(i, d, table, f, f, f, f, f, f, f, lists, lists, lists)
+    shared = Shared(i, d, table, f, f, f, f, f, f, f, lists, lists, lists, f)
     owns = Own(of(np.float32, 2), of(np.float32, 2), of(np.float64, 2))
     return table, table, shared, owns, of(np.float32, 2)
 

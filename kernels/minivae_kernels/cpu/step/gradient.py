@@ -15,7 +15,7 @@ from minivae_kernels.cpu.compile.by_address import ARRAY
 from minivae_kernels.cpu.gemm.layout import aligned
 from minivae_kernels.cpu.ops.elementwise import Loop
 from minivae_kernels.cpu.ops.optimisers import CONSTANTS, update_kernel
-from minivae_kernels.cpu.step import tables
+from minivae_kernels.cpu.step import rounded, tables
 from minivae_kernels.cpu.step.fused_step import Step
 from minivae_kernels.cpu.threads.pool import run
 
@@ -45,9 +45,11 @@ class GradientStep(Step):
 
     by_slices = True  # the optimiser takes any stretch of the parameters by itself
 
-    def __init__(self, plan: Any, theta: Any, moments: Any, data: Any) -> None:
-        super().__init__(plan, theta, moments, data)
-        self.theta = self.shared.theta
+    def __init__(
+        self, plan: Any, theta: Any, moments: Any, data: Any, *, bf16: bool = False
+    ) -> None:
+        super().__init__(plan, theta, moments, data, bf16=bf16)
+        self.bf16, self.theta = bf16, self.shared.theta
         self.rows_of_moments = [self.shared.m, self.shared.v][: self.moments]
         self.size, self.weight = len(self.theta), 1.0
 
@@ -64,6 +66,8 @@ class GradientStep(Step):
         first is NaN where the loss is not finite, and out then means nothing.
         """
         self.plan.config[tables.DESCEND] = (ADD if add else KEEP).address
+        if self.bf16:  # the weights were changed from outside, and their shadows were not
+            rounded.round_all_weights(self.shared, self.own.scratch[0])
         self.weight, before = weight, self.shared
         self.shared = before._replace(m=out, v=out)
         try:

@@ -44,31 +44,36 @@ __device__ inline void walk(const Rule& rule, real* theta, const real* grad, rea
     }
 }
 
-extern "C" __global__ void adam_update(real* theta, const real* grad, real* m, real* v, real beta1,
-                                       real rest1, real beta2, real rest2, real rate, real correct,
-                                       real eps, i64 n, int vec) {
+extern "C" __global__ void adam_update(real* __restrict__ theta, const real* __restrict__ grad,
+                                       real* __restrict__ m, real* __restrict__ v, real beta1,
+                                       real rest1, real beta2, real rest2, real rate,
+                                       real correct, real eps, i64 n, int vec) {
     const Adam rule = {beta1, rest1, beta2, rest2, rate, correct, eps};
     walk(rule, theta, grad, m, v, n, vec);
 }
 
-extern "C" __global__ void sgd_update(real* theta, const real* grad, real* velocity, real rate,
-                                      real momentum, i64 n, int vec) {
+extern "C" __global__ void sgd_update(real* __restrict__ theta, const real* __restrict__ grad,
+                                      real* __restrict__ velocity, real rate, real momentum,
+                                      i64 n, int vec) {
     const Descent rule = {rate, momentum};
     walk(rule, theta, grad, velocity, nullptr, n, vec);
 }
 
 // The same inside a graph: rates = (rate, correct) were left by loss_finish for this very update,
 // and an update whose loss is not finite (LIVE = 0) moves nothing.
-extern "C" __global__ void adam_step(real* theta, const real* grad, real* m, real* v, real beta1,
-                                     real rest1, real beta2, real rest2, const real* rates,
-                                     real eps, const i64* counters, i64 n, int vec) {
+extern "C" __global__ void adam_step(real* __restrict__ theta, const real* __restrict__ grad,
+                                     real* __restrict__ m, real* __restrict__ v, real beta1,
+                                     real rest1, real beta2, real rest2,
+                                     const real* __restrict__ rates, real eps,
+                                     const i64* __restrict__ counters, i64 n, int vec) {
     if (!counters[LIVE]) return;
     const Adam rule = {beta1, rest1, beta2, rest2, rates[0], rates[1], eps};
     walk(rule, theta, grad, m, v, n, vec);
 }
 
-extern "C" __global__ void sgd_step(real* theta, const real* grad, real* velocity,
-                                    const real* rates, real momentum, const i64* counters, i64 n,
+extern "C" __global__ void sgd_step(real* __restrict__ theta, const real* __restrict__ grad,
+                                    real* __restrict__ velocity, const real* __restrict__ rates,
+                                    real momentum, const i64* __restrict__ counters, i64 n,
                                     int vec) {
     if (!counters[LIVE]) return;
     const Descent rule = {rates[0], momentum};
