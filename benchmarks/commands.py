@@ -196,16 +196,9 @@ def roofline(args: argparse.Namespace) -> Rows:
 
 def published(args: argparse.Namespace) -> Rows:
     """Rewrite PUBLISHED.md and the README's rows of published results."""
-    from minivae.settings import ConfigError
+    from .published import command
 
-    from . import published as pages
-
-    try:
-        pages.write()
-    except (ConfigError, pages.PublishedError) as error:
-        raise UserError(str(error)) from None
-    show(args, f"{pages.PAGE}")
-    return []
+    return command(args)
 
 
 def report(args: argparse.Namespace) -> Rows:
