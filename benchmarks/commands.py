@@ -194,13 +194,6 @@ def roofline(args: argparse.Namespace) -> Rows:
     return rows
 
 
-def published(args: argparse.Namespace) -> Rows:
-    """Rewrite PUBLISHED.md and the README's rows of published results."""
-    from .published import command
-
-    return command(args)
-
-
 def report(args: argparse.Namespace) -> Rows:
     """The README's table."""
     from . import report as module

@@ -124,8 +124,8 @@ def write(folder: Path = KEPT, page_file: Path = PAGE, readme: Path = ROOT / "RE
     readme.write_text(f"{before}{BEGIN}\n{rows}\n{END}{after}", encoding="utf-8")
 
 
-def command(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """`python -m benchmarks published`; UserError, one line, where a kept result cannot be shown."""
+def published(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """`python -m benchmarks published`; UserError where a kept result cannot be shown."""
     try:
         write()
     except ConfigError as error:
