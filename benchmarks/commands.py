@@ -64,6 +64,8 @@ def step(args: argparse.Namespace) -> Rows:
         for peer in peers:
             if peer.partition(":")[0] not in known:
                 raise UserError(f"unknown peer {peer!r}; known: {', '.join(known)}")
+    if args.block_steps is not None and args.block_steps < 1:
+        raise UserError(f"--block-steps is {args.block_steps}; it must be at least 1")
     if min(args.busy) < 0:
         raise UserError("--busy counts processes: give numbers from 0 on, as in 0,1,2,4")
     try:
@@ -79,6 +81,7 @@ def step(args: argparse.Namespace) -> Rows:
         backend=args.backend, peers=peers, threads=args.threads, cold=args.cold,
         tf32=args.tf32, bf16=args.bf16,
         rule=StopRule(seconds=args.seconds), extra_contenders=alone, busy=tuple(args.busy),
+        block_steps=args.block_steps,
     )  # fmt: skip
     rows = module.run(cases, options, store=not args.no_store)
     show(args, table(rows))
@@ -158,6 +161,8 @@ def ladder(args: argparse.Namespace) -> Rows:
     """The numbered versions."""
     from . import gpu_ladders, gpu_predictions, ladders
 
+    if args.rows is not None and (args.backend != "cupy" or args.rows < 1 or args.write):
+        raise UserError("--rows N, from 1 on, belongs to --backend cupy, and not to --write")
     if args.predict and args.backend != "cupy":
         raise UserError("--predict belongs to --backend cupy: a processor's rungs are timed")
     try:
@@ -167,7 +172,7 @@ def ladder(args: argparse.Namespace) -> Rows:
             return rows
         if args.backend == "cupy":
             with unavailable():
-                rows = gpu_ladders.run(args.name, not args.no_store)
+                rows = gpu_ladders.run(args.name, not args.no_store, rows=args.rows)
             if args.write:
                 gpu_predictions.run(args.name, write=True, measured=rows)
         else:
@@ -224,8 +229,8 @@ def card(args: argparse.Namespace) -> Rows:
     out = Path(args.out)
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out}: is a file, not a folder")
-    rows = module.run(args.seconds, out)
-    show(args, f"{module.table(rows)}\n\nwritten to {out / 'card.json'} and {out / 'card.txt'}")
+    rows = module.run(args.seconds, out, module.stages(rehearse=args.rehearse))
+    show(args, f"{module.page(rows)}\n\nwritten to {out / 'card.json'} and {out / 'card.txt'}")
     return rows
 
 
