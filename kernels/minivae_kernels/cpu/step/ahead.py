@@ -25,7 +25,7 @@ from minivae_kernels.cpu.step.records import Own, Shared
 # The entries of the helper: the second half of an update, then what measuring after an epoch
 # calls. Nobody else compiles them while it runs.
 NAMES = ("learn", "gather_kernel", "uniforms_kernel", "binarise_kernel", "forward_kernel",
-         "map_kernel", "normals_kernel", "draw_kernel", "output_nll_kernel")  # fmt: skip
+         "map_ufunc", "normals_kernel", "draw_ufunc", "output_nll_kernel", "attend")  # fmt: skip
 
 
 def compile_beside(plan: Any, data: np.ndarray) -> None:
