@@ -183,6 +183,31 @@ def test_files_stay_readable():
     assert not too_long
 
 
+def too_many_parameters(source: str, most: int = 12) -> dict[str, int]:
+    """Functions of a source that take more than `most` parameters, and how many."""
+    found = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            a = node.args
+            count = len(a.posonlyargs + a.args + a.kwonlyargs)
+            if count > most:
+                found[getattr(node, "name", "lambda")] = count
+    return found
+
+
+@pytest.mark.parametrize("path", KERNELS + BENCHMARKS, ids=place)
+def test_no_function_takes_more_than_twelve_parameters(path):
+    """A command's options and an estimator's settings are its parameters: minivae/ has those."""
+    assert not too_many_parameters(path.read_text(encoding="utf-8"))
+
+
+def test_too_many_parameters_would_be_seen():
+    thirteen = ", ".join(f"a{i}" for i in range(13))
+    assert too_many_parameters(f"def f({thirteen}): pass") == {"f": 13}
+    assert too_many_parameters(f"lambda {thirteen}: 0") == {"lambda": 13}
+    assert not too_many_parameters("def f(a, b, /, c, *, d): pass")
+
+
 PARTS = [p for p in MINIVAE if "parts" in p.parts]
 
 

@@ -9,13 +9,10 @@ from typing import Any
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import command
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("check", short_help="Check a backward pass of your own.")(check)
-
-
+@command(short_help="Check a backward pass of your own.")
 def check(
     target: str = typer.Argument(..., metavar="FILE:FORWARD,BACKWARD", help="Two functions."),
     shapes: str = typer.Option(..., help='Shapes in words of dims, as in "x: B D, W: D K".'),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from minivae.cli.command import command
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -21,11 +23,7 @@ if TYPE_CHECKING:
 WIDE = 100  # columns of a terminal, from which the list is a table
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command()(data)
-
-
+@command()
 def data(
     name: str | None = typer.Argument(
         None, help="The data set to download; without it, the known ones are listed."

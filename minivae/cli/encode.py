@@ -8,22 +8,17 @@ from typing import Any
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import AS_RECORDED, OpenedRun, command
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("encode")(encode)
-
-
+@command(short_help="Write the codes of data, as arrays.")
 def encode(
-    run: Path = options.RUN,
+    opened: OpenedRun,
     data: str = typer.Argument(None, help="A file or a name; the run's own data by default."),
     out: Path = typer.Option(..., "--out", "-o", help="A .npz, or a .npy for the codes."),
     data_option: str = options.DATA,
     data_dir: Path = options.DATA_DIR,
-    checkpoint: str = options.CHECKPOINT,
     backend: str = options.PICTURE_BACKEND,
-    as_json: bool = options.JSON,
 ) -> None:
     """Encode data: the mean and the variance of each row's posterior q(z|x)."""
     import numpy as np
@@ -35,7 +30,7 @@ def encode(
     if data is not None and data_option is not None:
         raise UsageError(f"{data} and --data {data_option}: give one data set")
     path = picture_path(out, out, (".npz", ".npy"))
-    view = RunView(run, checkpoint, backend, as_json)
+    view = RunView(opened, AS_RECORDED, backend)
     rows = load_rows(view.run, data or data_option, data_dir)
     mu, logvar = encode_all_rows(view.scene, rows)
     arrays = {"codes": mu, "variances": np.exp(logvar)}

@@ -8,55 +8,32 @@ from typing import Any
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import ObjectiveOptions, command
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    short = "Print the exact loss, in every convention."
-    app.command("explain-loss", cls=options.PartsCommand, short_help=short)(explain_loss)
-
-
+@command(short_help="Print the exact loss, in every convention.")
 def explain_loss(
+    asked: ObjectiveOptions,
     target: str = typer.Argument("digits", help="A run's directory, or a data set's name."),
-    likelihood: str = options.LIKELIHOOD,
-    c: str = options.C,
-    beta: float = options.BETA,
-    latent: int = options.LATENT,
     data_dim: int = typer.Option(None, help="Features of a datum, where no data set says."),
-    warmup: float = options.WARMUP,
-    free_bits: float = options.FREE_BITS,
-    draws: int = options.DRAWS,
-    objective: str = options.OBJECTIVE,
-    binarise: str = options.BINARISE,
     as_json: bool = options.JSON,
 ) -> None:
     """Print the exact loss of a configuration and its value in every convention."""
     from minivae import explain
     from minivae.cli.console import Console
-    from minivae.cli.options import choose, parse_c
+    from minivae.cli.options import choose
+    from minivae.cli.train_options import parse_options
     from minivae.parts import LIKELIHOODS
 
-    given: dict[str, Any] = {
-        "likelihood": likelihood,
-        "c": None if c is None else parse_c(c),
-        "beta": beta,
-        "latent_dim": latent,
-        "data_dim": data_dim,
-        "warmup": warmup,
-        "free_bits": free_bits,
-        "draws": draws,
-        "objective": objective,
-        "binarise": binarise,
-    }
-    if likelihood is not None:
-        choose("--likelihood", likelihood, tuple(LIKELIHOODS))
-    if binarise is not None:
-        choose("--binarise", binarise, ("none", "dynamic", "fixed"))
-    given = {key: value for key, value in given.items() if value is not None}
+    if asked.likelihood is not None:
+        choose("--likelihood", asked.likelihood, tuple(LIKELIHOODS))
+    if asked.binarise is not None:
+        choose("--binarise", asked.binarise, ("none", "dynamic", "fixed"))
+    given = parse_options({**asked._asdict(), "data_dim": data_dim})
     values = settings_of(target) | given
     if "c" in given and "likelihood" not in given:
         values["likelihood"] = LIKELIHOODS.first(lambda part: part.scale is not None)
-    explanation = explain.explain(explain.Objective(**values))
+    explanation = explain.explain(explain.ObjectiveSettings(**values))
     shown = {"target": target, **explanation}
     Console(as_json=as_json).result(shown, explain.text(explanation))
 

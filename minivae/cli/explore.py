@@ -8,17 +8,15 @@ from typing import Any
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import DataPlace, OpenedRun, command
 
 OWN_SAMPLES = "own samples"  # in place of a split's name
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("explore")(explore)
-
-
+@command(short_help="Write the latent plane as one page.")
 def explore(
-    run: Path = options.RUN,
+    opened: OpenedRun,
+    place: DataPlace,
     out: Path = typer.Option(None, "--out", "-o", help="The page; by default RUN/explorer.html."),
     dims: str = typer.Option(
         None, help="Two latent dimensions, such as 0,3, or auto for the two most active."
@@ -31,10 +29,6 @@ def explore(
         None, help="A run trained already on the same data, to show beside instead."
     ),
     split: str = options.SPLIT,
-    data: str = options.DATA,
-    data_dir: Path = options.DATA_DIR,
-    checkpoint: str = options.CHECKPOINT,
-    as_json: bool = options.JSON,
 ) -> None:
     """Write the latent explorer: move over the plane and see what each code decodes to."""
     import numpy as np
@@ -46,7 +40,7 @@ def explore(
     from minivae.models.units import in_user_units
 
     check_least("--rows", rows, 10)
-    view = RunView(run, checkpoint, "numpy", as_json, data=data, data_dir=data_dir, split=split)
+    view = RunView(opened, place, "numpy", split)
     scene, model = view.scene, view.run.model
     if scene.shape is None:
         raise UsageError(f"{scene.name} has no height and width: there is no picture to decode")
@@ -57,7 +51,7 @@ def explore(
     some = np.unique(np.linspace(0, len(shown.x) - 1, min(rows, len(shown.x))).astype(int))
     x = shown.x[some]
     pair = plane(dims, model.latent_dim, scene.encode(x)[0])
-    path = picture_path(out, run / "explorer.html", (".html", ".htm"))
+    path = picture_path(out, opened.run / "explorer.html", (".html", ".htm"))
     name = "Variational autoencoder"
     models = [
         vae_panel(scene.K, in_user_units(scene.p, model, scene.standard), model, x, pair, name)

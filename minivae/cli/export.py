@@ -7,15 +7,12 @@ from pathlib import Path
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import command
 
 FORMS = ("onnx", "torch", "npz")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("export")(export)
-
-
+@command(short_help="Write a model for ONNX, PyTorch or NumPy.")
 def export(
     run: Path = options.RUN,
     to: str = typer.Option(..., "--to", help="onnx, torch or npz."),

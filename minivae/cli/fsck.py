@@ -8,13 +8,10 @@ from typing import Any
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import command
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("fsck", short_help="Check every file of a run; say what can be recovered.")(fsck)
-
-
+@command(short_help="Check every file of a run; say what can be recovered.")
 def fsck(
     run: Path = options.RUN,
     as_json: bool = options.JSON,

@@ -7,26 +7,20 @@ from pathlib import Path
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import DataPlace, OpenedRun, command
 from minivae.cli.run_view import RunView, save_array
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("generate")(generate)
-
-
+@command()
 def generate(
-    run: Path = options.RUN,
+    opened: OpenedRun,
+    place: DataPlace,
     n: int = typer.Option(100, "--n", "-n", help="How many."),
     sampler: str = typer.Option("prior", help="prior, aggregate or mixture."),
     draw: bool = typer.Option(False, "--draw", help="Draw x from p(x|z); else show its mean."),
     seed: int = typer.Option(0, help="Another seed, other samples."),
     out: Path = typer.Option(None, help="A .png for people or a .npy (N, D) for programs."),
-    data: str = options.DATA,
-    data_dir: Path = options.DATA_DIR,
-    checkpoint: str = options.CHECKPOINT,
     backend: str = options.PICTURE_BACKEND,
-    as_json: bool = options.JSON,
 ) -> None:
     """Generate new data: draw codes and decode them."""
     from minivae import sampling
@@ -36,7 +30,7 @@ def generate(
     choose("--sampler", sampler, sampling.SAMPLERS)
     check_least("-n", n)
     check_seed(seed)
-    view = RunView(run, checkpoint, backend, as_json, data=data, data_dir=data_dir)
+    view = RunView(opened, place, backend)
     path = picture_path(out, view.default("generated.png"), (".png", ".npy"))
     J = view.run.model.latent_dim
     if sampler == "prior":

@@ -7,13 +7,10 @@ from pathlib import Path
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import command
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("import")(import_model)
-
-
+@command(name="import", short_help="Take over the PyTorch example's state_dict.")
 def import_model(
     source: Path = typer.Argument(..., metavar="STATE_DICT", help="A .safetensors file."),
     out: Path = typer.Option(..., "--out", "-o", help="The model to write, a .safetensors."),

@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import DataPlace, OpenedRun, command
 from minivae.cli.run_view import RunView
 
 if TYPE_CHECKING:
     from minivae.types import Array
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("interpolate")(interpolate)
-
-
+@command()
 def interpolate(
-    run: Path = options.RUN,
+    opened: OpenedRun,
+    place: DataPlace,
     first: int = typer.Option(None, "--from", help="A row of the split."),
     last: int = typer.Option(None, "--to", help="Another row."),
     first_code: str = typer.Option(None, "--from-code", help="A code, such as 0.5,-1; no data."),
@@ -28,11 +26,7 @@ def interpolate(
     steps: int = typer.Option(11, help="Pictures in a row."),
     split: str = options.SPLIT,
     out: Path = options.PICTURE_OUT,
-    data: str = options.DATA,
-    data_dir: Path = options.DATA_DIR,
-    checkpoint: str = options.CHECKPOINT,
     backend: str = options.PICTURE_BACKEND,
-    as_json: bool = options.JSON,
 ) -> None:
     """Walk between the codes of two data, or between two codes."""
     from minivae.cli.options import UsageError, check_least, picture_path
@@ -42,7 +36,7 @@ def interpolate(
     rows = [row is not None for row in (first, last)]
     if any(codes) and (not all(codes) or any(rows)):
         raise UsageError("--from-code and --to-code belong together, without --from and --to")
-    view = RunView(run, checkpoint, backend, as_json, data=data, data_dir=data_dir, split=split)
+    view = RunView(opened, place, backend, split)
     latent_dim = view.run.model.latent_dim
     if first_code is not None and last_code is not None:
         a = options.parse_code("--from-code", first_code, latent_dim)

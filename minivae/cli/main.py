@@ -1,9 +1,8 @@
 """The command line's entry point: gathers the commands and turns every fault into one line.
 
-A command lives in `minivae/cli/<name>.py` and offers `register(app)`, which adds it (or them)
-to the Typer application. Those files import only typer and the standard library at the top;
-whatever is slow (NumPy, Numba, Matplotlib, rich, safetensors) is imported inside the command, so
-that `minivae --help` answers at once.
+A command lives in `minivae/cli/<name>.py`, as the function of that name. Those files import only
+typer and the standard library at the top; whatever is slow (NumPy, Numba, Matplotlib, rich,
+safetensors) is imported inside the command, so that `minivae --help` answers at once.
 
 Exit codes: 0 done, 2 wrong usage or bad input, 1 any other fault, 130 / 143 stopped by Ctrl-C /
 SIGTERM, 141 stopped because nobody reads the output. A fault is one line on stderr;
@@ -24,14 +23,14 @@ import typer
 
 from minivae.cli import options
 from minivae.messages import one_line
+from minivae.processes import own_rank, processes
 
-# Under mpiexec, the process's number; what all processes find wrong, process 0 says.
-RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK")
-
+FOUND_BY_ALL = "found_by_all"  # marks a fault that every process of an mpiexec has
 # In the order in which `minivae --help` lists them.
 COMMANDS = (
     "train",
     "sweep",
+    "reproduce",
     "evaluate",
     "generate",
     "reconstruct",
@@ -84,7 +83,9 @@ def build_app() -> typer.Typer:
     )
     app.callback()(top)
     for name in COMMANDS:
-        importlib.import_module(f"minivae.cli.{name}").register(app)
+        function = getattr(importlib.import_module(f"minivae.cli.{name}"), name)
+        word = {"name": name.replace("_", "-"), **function.settings}
+        app.command(**word, cls=options.PartsCommand)(function)
     return app
 
 
@@ -140,6 +141,10 @@ def answer(argv: list[str]) -> int:
             raise stop.__context__ from None
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as fault:
+        if processes() > 1 and argv[:1] in (["train"], ["evaluate"]):
+            from minivae.cli.train_processes import fault_at_once
+
+            fault_at_once(fault)
         return report_fault(fault)
 
 
@@ -193,8 +198,8 @@ def drop_unread() -> None:
 
 
 def complain(text: str) -> None:
-    """Print a line on stderr, where that can be written and no other process says the same."""
-    if any(os.environ.get(name, "0") != "0" for name in RANKS):
+    """Print a line on stderr, where that can be written; under mpiexec, rank 0 alone does."""
+    if own_rank() > 0:
         return
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
@@ -213,8 +218,10 @@ def report_fault(fault: Exception) -> int:
         return exit_code(fault)
     if os.environ.get("MINIVAE_DEBUG"):
         traceback.print_exception(fault)
-    complain(f"error: {describe(fault)}")
-    return exit_code(fault)
+    code = exit_code(fault)
+    rank = "rank 0: " if processes() > 1 and not hasattr(fault, FOUND_BY_ALL) else ""
+    complain(f"error: {rank}{describe(fault)}")
+    return code
 
 
 def describe(fault: Any) -> str:

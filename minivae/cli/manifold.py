@@ -7,29 +7,24 @@ from pathlib import Path
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import AS_RECORDED, OpenedRun, command
 from minivae.cli.run_view import RunView
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("manifold")(manifold)
-
-
+@command()
 def manifold(
-    run: Path = options.RUN,
+    opened: OpenedRun,
     n: int = typer.Option(20, "--n", "-n", help="Pictures a side."),
     dims: str = typer.Option(None, help="Two latent dimensions, such as 0,3; the most active."),
     out: Path = options.PICTURE_OUT,
-    checkpoint: str = options.CHECKPOINT,
     backend: str = options.PICTURE_BACKEND,
-    as_json: bool = options.JSON,
 ) -> None:
     """Decode a grid over two latent dimensions."""
     from minivae.cli.options import UsageError, check_least, picture_path
     from minivae.cli.pictures import draw_manifold
 
     check_least("-n", n)
-    view = RunView(run, checkpoint, backend, as_json)
+    view = RunView(opened, AS_RECORDED, backend)
     if view.scene.shape is None:
         raise UsageError(f"{view.scene.name} has no height and width: there is no grid to draw")
     if dims is None:

@@ -47,8 +47,12 @@ PARTS = typer.Option(
 # Who computes, and how the result is said.
 BACKENDS = "auto, numpy, numba or cupy."
 PICTURE_BACKEND = typer.Option("numpy", help=BACKENDS)
+RANK_TIMEOUT = typer.Option(
+    None, help="mpiexec: seconds until a process that does not answer ends the run; 60."
+)
 THREADS = typer.Option(None, help="Threads of the backend's kernels.")
 TF32 = typer.Option(False, "--tf32", help="cupy: products' inputs as TF32.")
+BF16 = typer.Option(False, "--bf16", help="numba: products' inputs as bfloat16 (AVX512-BF16).")
 JSON = typer.Option(False, "--json", help="Print one JSON object.")
 QUIET = typer.Option(False, "--quiet", "-q", help="Say nothing but the result.")
 
@@ -139,6 +143,15 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, float]:
         if not sign or not name.strip():
             raise UsageError(f"--set {pair!r}: write it like --set weight_decay=0.01")
     return found
+
+
+def parse_steps(text: str) -> list[list[float]]:
+    """Steps of the learning rate: "10:0.5,20:0.1" -> [[10, 0.5], [20, 0.1]]."""
+    try:
+        pairs = [part.split(":") for part in text.split(",")]
+        return [[int(epoch), float(factor)] for epoch, factor in pairs]
+    except ValueError:
+        raise UsageError(f"--lr-steps {text!r}: write it like --lr-steps 10:0.5,20:0.1") from None
 
 
 def parse_lengths(option: str, text: str | None, example: str) -> tuple[int, ...] | None:

@@ -7,13 +7,10 @@ from pathlib import Path
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import command
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("play")(play)
-
-
+@command(short_help="Write a page in which a VAE trains.")
 def play(
     out: Path = typer.Option(Path("play.html"), "--out", "-o", help="The page to write."),
     as_json: bool = options.JSON,

@@ -8,13 +8,10 @@ from typing import Any
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import command
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("race", short_help="Race kernels of yours against minivae's.")(race)
-
-
+@command(short_help="Race kernels of yours against minivae's.")
 def race(
     file: Path = typer.Argument(..., help="A Python file with kernels: functions of an op's name."),
     op: str = typer.Option(..., help="The op they compute, as in dense_relu_forward."),

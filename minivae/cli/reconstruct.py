@@ -7,32 +7,26 @@ from pathlib import Path
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import DataPlace, OpenedRun, command
 from minivae.cli.run_view import RunView, save_array
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("reconstruct")(reconstruct)
-
-
+@command()
 def reconstruct(
-    run: Path = options.RUN,
+    opened: OpenedRun,
+    place: DataPlace,
     n: int = typer.Option(24, "--n", "-n", help="How many."),
     rows: str = typer.Option(None, help="These rows of the split, such as 0,5,7."),
     split: str = options.SPLIT,
     out: Path = typer.Option(None, help="A .png, or a .npy of all the split's (N, D)."),
-    data: str = options.DATA,
-    data_dir: Path = options.DATA_DIR,
-    checkpoint: str = options.CHECKPOINT,
     backend: str = options.PICTURE_BACKEND,
-    as_json: bool = options.JSON,
 ) -> None:
     """Encode data, decode the codes, and show both."""
     from minivae.cli.options import check_least, picture_path
     from minivae.cli.pictures import draw_reconstructions, spread_rows
 
     check_least("-n", n)
-    view = RunView(run, checkpoint, backend, as_json, data=data, data_dir=data_dir, split=split)
+    view = RunView(opened, place, backend, split)
     scene, shown = view.scene, view.shown
     chosen = spread_rows(shown.labels, len(shown.x), n)
     if rows is not None:

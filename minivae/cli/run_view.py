@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from minivae.cli.command import DataPlace, OpenedRun
     from minivae.cli.pictures import DataSplit, Scene
     from minivae.data.dataset import Dataset
     from minivae.types import Array
@@ -22,31 +23,23 @@ class RunView:
     """A run opened for one of these commands; its data are read when they are first needed."""
 
     def __init__(
-        self,
-        run: Path,
-        checkpoint: str | None,
-        backend: str,
-        as_json: bool,
-        *,
-        data: str | None = None,
-        data_dir: Path | None = None,
-        split: str | None = None,
+        self, opened: OpenedRun, place: DataPlace, backend: str, split: str | None = None
     ) -> None:
         from minivae.cli.backends import choose_backend
         from minivae.cli.console import Console
         from minivae.cli.trained_run import open_run
 
-        self.console = Console(as_json=as_json)
-        self.run = open_run(run, checkpoint)
+        self.console = Console(as_json=opened.as_json)
+        self.run = open_run(opened.run, opened.checkpoint)
         self.K = choose_backend(backend, None, self.console)
-        self._data, self._data_dir, self._split = data, data_dir, split
+        self._place, self._split = place, split
 
     @cached_property
     def dataset(self) -> Dataset:
         """The data, with the split that was asked for."""
         from minivae.cli.run_data import load_run_data, take_split
 
-        dataset = load_run_data(self.run, self._data, self._data_dir, self.console)
+        dataset = load_run_data(self.run, *self._place, self.console)
         return take_split(dataset, self._split, self.run.training)
 
     @cached_property
@@ -67,7 +60,7 @@ class RunView:
         try:
             return self.shown
         except DataError as fault:
-            if (self._data, self._data_dir, self._split) != (None, None, None):
+            if (*self._place, self._split) != (None, None, None):
                 raise
             self.console.warn(f"{fault}. Going on without the data")
             return None

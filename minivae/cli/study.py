@@ -8,6 +8,8 @@ from typing import Any
 
 import typer
 
+from minivae.cli.command import command
+
 HELP = {
     "all": "run every chapter, in order",
     "build": "make the whole book as HTML that needs no network",
@@ -17,11 +19,7 @@ HELP = {
 }
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("study")(study)
-
-
+@command(short_help="Follow the story, chapter by chapter.")
 def study(
     what: str = typer.Argument(None, help="A chapter's name or number, or: " + ", ".join(HELP)),
     target: str = typer.Argument(None, help="For check: the chapter. For full: the run."),

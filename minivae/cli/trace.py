@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from minivae.cli import options
+from minivae.cli.command import DataPlace, OpenedRun, command
 
 WORDS = {
     "bound_logvar": "bound the log-variance",
@@ -21,20 +21,13 @@ WORDS = {
 }
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("trace")(trace)
-
-
+@command(short_help="One datum through the model, every number.")
 def trace(
-    run: Path = options.RUN,
+    opened: OpenedRun,
+    place: DataPlace,
     row: int = typer.Option(0, help="Which datum of the split."),
     split: str = options.SPLIT,
     entries: int = typer.Option(3, help="How many entries of each gradient to print."),
-    data: str = options.DATA,
-    data_dir: Path = options.DATA_DIR,
-    checkpoint: str = options.CHECKPOINT,
-    as_json: bool = options.JSON,
 ) -> None:
     """Send one datum forward and back; print every number beside its equation."""
     import numpy as np
@@ -45,7 +38,7 @@ def trace(
     from minivae.trace import walk
 
     check_least("--entries", entries)
-    view = RunView(run, checkpoint, "numpy", as_json, data=data, data_dir=data_dir, split=split)
+    view = RunView(opened, place, "numpy", split)
     scene, shown, model = view.scene, view.shown, view.run.model
     check_number("--row", row, len(shown.x), f"rows of the {shown.split} split")
     draws = model.draws * model.latent_dim
@@ -55,7 +48,13 @@ def trace(
     label = None if shown.labels is None else int(shown.labels[row])
     head = f"{shown.name}, {shown.split} row {row}" + ("" if label is None else f", label {label}")
     view.console.result(
-        {"run": str(run), "data": shown.name, "split": shown.split, "row": row, "label": label}
+        {
+            "run": str(opened.run),
+            "data": shown.name,
+            "split": shown.split,
+            "row": row,
+            "label": label,
+        }
         | facts(walked),
         f"{head}\n\n{text(walked, scene, shown.x[row], entries)}",
     )

@@ -24,7 +24,7 @@ class ExactGradients:
     """The true gradient of every tensor of a row at its test point, and how far a right one
     may be off.
 
-    The truth comes from the forward alone, so it does not change with the backward on trial.
+    They come from the forward alone, so they do not change with the backward on trial.
     """
 
     def __init__(self, case: Case, K: Any = ops) -> None:

@@ -92,10 +92,30 @@ def along(path: Path, means: Sequence[Row], axis_name: str, others: Sequence[str
         return save(figure, path, "Bars are standard errors over seeds", "Sweep")
 
 
+MOST = 15  # settings in the picture of the best
+
+
+def best(path: Path, means: Sequence[Row], axes: Sequence[str]) -> Path:
+    """The settings with the largest ELBO, the best on top."""
+    shown = list(means[:MOST])[::-1]
+    with styled():
+        figure = new_figure(5.6, 0.9 + 0.24 * len(shown))
+        axis = figure.subplots()
+        errors = [row["elbo_se"] or 0.0 for row in shown]
+        places = range(len(shown))
+        axis.errorbar([-row["elbo"] for row in shown], places, xerr=errors, fmt="o", ms=4)
+        names = [words_of(axes, [row[key] for key in axes]) or "as given" for row in shown]
+        axis.set_yticks(places, names, fontsize=7)
+        axis.set_xlabel("-ELBO on held-out data, nats per datum")
+        caption = "The best settings first; bars are standard errors over seeds"
+        return save(figure, path, caption, "Best settings")
+
+
 def draw(folder: Path, means: Sequence[Row], axes: Sequence[str]) -> dict[str, str]:
     """All pictures that the sweep allows, by name."""
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = {"rate-distortion": rate_distortion(folder / "rate-distortion.png", means, axes)}
+    drawn = {"rate-distortion": rate_distortion(folder / "rate-distortion.png", means, axes),
+             "best": best(folder / "best.png", means, axes)}  # fmt: skip
     for name in axes:
         if len({row[name] for row in means}) > 1:
             others = [other for other in axes if other != name]

@@ -3,10 +3,9 @@
 import json
 
 import pytest
-from typer import Typer
 from typer.testing import CliRunner
 
-from minivae.cli import study
+from minivae.cli.main import build_app
 from minivae.study import full
 from minivae.study.display import recorded
 
@@ -14,10 +13,7 @@ from minivae.study.display import recorded
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    app = Typer()
-    app.callback()(lambda: None)
-    study.register(app)
-    return lambda *words: CliRunner().invoke(app, ["study", *words])
+    return lambda *words: CliRunner().invoke(build_app(), ["study", *words])
 
 
 def test_with_no_argument_it_lists_the_chapters(run):
@@ -63,7 +59,9 @@ def test_full_studies_are_recorded_with_how_they_were_made(tmp_path, monkeypatch
     assert found["made"]["command"] == "minivae study full tiny"
 
 
-@pytest.mark.parametrize("name", ["linear_autoencoder", "linear_vae", "regularity"])
+@pytest.mark.parametrize(
+    "name", ["linear_autoencoder", "linear_vae", "regularity", "baselines", "price"]
+)
 def test_the_recorded_figures_ship(name):
     found = recorded(name)
     assert found["made"]["command"].startswith("minivae study full")

@@ -11,35 +11,14 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from tests.verify.zoo_tools import like, n, put, softmax, softmax_back, strided
+
 ZOO: list = []
 
 
 def entry(function):
     ZOO.append(function)
     return function
-
-
-def n(*shape, seed=0, scale=1.0):
-    return scale * np.random.default_rng(seed + sum(shape)).normal(size=shape)
-
-
-def put(array, where, value):
-    out = np.array(array)
-    out[where] = value
-    return out
-
-
-def like(g, x):
-    return np.asarray(g, dtype=x.dtype)
-
-
-def softmax(s):
-    e = np.exp(s - s.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
-
-
-def softmax_back(dp, p):
-    return p * (dp - (dp * p).sum(-1, keepdims=True))
 
 
 def elementwise(f, slope, **wrong):
@@ -800,10 +779,3 @@ def passes(dtype=np.float64, contiguous=True):
             forward=forward, right=right, wrong=wrong, inputs=cast, options=options
         )
     return found
-
-
-def strided(value):
-    """The same numbers in an array that is neither C- nor Fortran-contiguous."""
-    wide = np.zeros((*value.shape, 2), value.dtype)
-    wide[..., 0] = value
-    return wide[..., 0]

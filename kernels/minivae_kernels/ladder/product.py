@@ -8,6 +8,7 @@ from numba import njit
 from minivae_kernels.cpu.compile.decorators import OPTIONS
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm import matmul
+from minivae_kernels.cpu.gemm.address import address
 from minivae_kernels.ladder.base import Args, Ladder, chosen
 
 f32 = np.float32
@@ -151,8 +152,8 @@ def _panels_product(x, w, bias, y, rows, inputs, outputs):
     stride = (inputs + 31) // 32 * 32 * 32
     for p in range((outputs + 31) // 32):
         matmul.forward_panel(
-            x, 0, rows * 32, w, p * stride, bias, p * 32, y, p * rows * 32, rows, inputs,
-            matmul.halves_of(outputs, p),
+            address(x, 0), rows * 32, address(w, p * stride), address(bias, p * 32),
+            address(y, p * rows * 32), rows, inputs, matmul.halves_of(outputs, p),
         )  # fmt: skip
 
 

@@ -10,72 +10,62 @@ from __future__ import annotations
 
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, WIDTH, copy_panel_row, outlined
+from minivae_kernels.cpu.gemm.address import address, ahead
 from minivae_kernels.cpu.gemm.matmul import DEPTH, NOUGHT, STEP
-from minivae_kernels.cpu.gemm.register_tile import make_plain_tile, transpose_block
+from minivae_kernels.cpu.gemm.register_tile import make_strided_tile, transpose_block
+from minivae_kernels.cpu.gemm.terms import FLOAT32
 
 # Rows of A from which on a panel of B is worth packing: its rows lie in as many pages of memory.
 MANY = 200
 
-if WIDTH == 16:
-    plain_12, plain_4, plain_1 = (make_plain_tile(r, 32) for r in (12, 4, 1))
+
+@inner
+def no_rows(a, a_row, a_k, b, b_k, c, s, s_row, rows, depth):
+    """The end of a ladder of tiles."""
+
+
+def ladder(columns, sizes):
+    """As in matmul.py, of tiles that are told how far apart everything lies."""
+    if not sizes:
+        return no_rows
+    size, tile = sizes[0], make_strided_tile(sizes[0], columns, FLOAT32)
+    smaller = ladder(columns, sizes[1:])
 
     @inner
-    def multiply_plain(a, a0, a_row, a_k, b, b0, b_k, c, c0, s, s0, s_row, rows, depth):
-        """`rows` rows of the panel C = rows of S, s_row apart, + `depth` values of k."""
-        outlined()
-        r = 0
-        while rows - r >= 12:
-            plain_12(
-                a, a0 + r * a_row, a_row, a_k, b, b0, b_k, c, c0 + r * 32, s, s0 + r * s_row,
+    def by_tiles(a, a_row, a_k, b, b_k, c, s, s_row, rows, depth):
+        done = rows // size * size
+        for r in range(0, done, size):
+            tile(
+                ahead(a, r * a_row), a_row, a_k, b, b_k, ahead(c, r * PANEL), ahead(s, r * s_row),
                 s_row, depth,
             )  # fmt: skip
-            r += 12
-        while rows - r >= 4:
-            plain_4(
-                a, a0 + r * a_row, a_row, a_k, b, b0, b_k, c, c0 + r * 32, s, s0 + r * s_row,
-                s_row, depth,
-            )  # fmt: skip
-            r += 4
-        while rows - r >= 1:
-            plain_1(
-                a, a0 + r * a_row, a_row, a_k, b, b0, b_k, c, c0 + r * 32, s, s0 + r * s_row,
-                s_row, depth,
-            )  # fmt: skip
-            r += 1
+        smaller(
+            ahead(a, done * a_row), a_row, a_k, b, b_k, ahead(c, done * PANEL),
+            ahead(s, done * s_row), s_row, rows - done, depth,
+        )  # fmt: skip
 
-else:
-    plain_6, plain_1 = (make_plain_tile(r, 16) for r in (6, 1))
+    return by_tiles
 
-    @inner
-    def multiply_plain(a, a0, a_row, a_k, b, b0, b_k, c, c0, s, s0, s_row, rows, depth):
-        """`rows` rows of the panel C = rows of S, s_row apart, + `depth` values of k."""
-        outlined()
-        for h in range(0, 32, 16):
-            r = 0
-            while rows - r >= 6:
-                plain_6(
-                    a, a0 + r * a_row, a_row, a_k, b, b0 + h, b_k, c, c0 + h + r * 32, s,
-                    s0 + h + r * s_row, s_row, depth,
-                )  # fmt: skip
-                r += 6
-            while rows - r >= 1:
-                plain_1(
-                    a, a0 + r * a_row, a_row, a_k, b, b0 + h, b_k, c, c0 + h + r * 32, s,
-                    s0 + h + r * s_row, s_row, depth,
-                )  # fmt: skip
-                r += 1
+
+COLUMNS = 2 * WIDTH if WIDTH == 16 else 16  # of a tile
+by_tiles = ladder(COLUMNS, (12, 4, 1) if WIDTH == 16 else (6, 1))
 
 
 @inner
-def product_panel(a, a0, a_row, a_k, b, b0, b_k, c, c0, s, s0, rows, depth):
-    """One panel of C = S + A B, (rows, 32) at c0; S is 32 numbers at s0, the same for each row."""
-    block = min(DEPTH, depth)
-    multiply_plain(a, a0, a_row, a_k, b, b0, b_k, c, c0, s, s0, NOUGHT, rows, block)
+def multiply_plain(a, a_row, a_k, b, b_k, c, s, s_row, rows, depth):
+    """`rows` rows of the panel C = rows of S, s_row apart, + `depth` values of k."""
+    outlined()
+    for h in range(0, PANEL, COLUMNS):
+        by_tiles(a, a_row, a_k, ahead(b, h), b_k, ahead(c, h), ahead(s, h), s_row, rows, depth)
+
+
+@inner
+def product_panel(a, a_row, a_k, b, b_k, c, s, rows, depth):
+    """One panel of C = S + A B, (rows, 32) at c; S is 32 numbers, the same for each row."""
+    multiply_plain(a, a_row, a_k, b, b_k, c, s, NOUGHT, rows, min(DEPTH, depth))
     for k in range(DEPTH, depth, DEPTH):
-        block = min(DEPTH, depth - k)
-        multiply_plain(
-            a, a0 + k * a_k, a_row, a_k, b, b0 + k * b_k, b_k, c, c0, c, c0, STEP, rows, block
-        )
+        ak, bk = ahead(a, k * a_k), ahead(b, k * b_k)
+        multiply_plain(ak, a_row, a_k, bk, b_k, c, c, STEP, rows, min(DEPTH, depth - k))
 
 
 @inner
@@ -100,7 +90,7 @@ def transpose_rows(plain, p0, stride, rows, columns, out, o0):
     """
     whole = columns // PANEL * PANEL if rows == PANEL else 0
     for c in range(0, whole, PANEL):
-        transpose_block(plain, p0 + c, stride, out, o0 + c * PANEL)
+        transpose_block(address(plain, p0 + c), stride, address(out, o0 + c * PANEL))
     for c in range(whole, columns):
         for r in range(rows):
             out[o0 + c * PANEL + r] = plain[p0 + r * stride + c]

@@ -10,8 +10,9 @@ import numpy as np
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.gemm.address import address, ahead
 from minivae_kernels.cpu.gemm.layout import aligned, panels
-from minivae_kernels.cpu.gemm.matmul import NOUGHT, ONE, STEP
+from minivae_kernels.cpu.gemm.matmul import DEPTH, NOUGHT, ONE, STEP
 from minivae_kernels.cpu.gemm.pack import unpack_rows
 from minivae_kernels.cpu.gemm.plain import (
     MANY,
@@ -55,23 +56,22 @@ def panel_columns(panel, columns):
 
 
 @inner
-def narrow_panel(a, at, steps, plain, column, sizes, wide, own, rows):
-    """A panel of C = S + A B for the last columns of B: read where they lie, and beyond them.
+def plain_panel(a, a_row, a_k, plain, column, sizes, wide, own, rows):
+    """A panel of C = S + A B, with B read where it lies, even where a panel is narrower than 32.
 
-    What stands there belongs to B's next row, and only spoils columns that nobody asks for; the
-    last rows, beyond which B has ended, are copied. S lies at TILE; sizes: B's rows and columns.
+    What stands beyond such a panel belongs to B's next row, and only spoils columns that nobody
+    asks for; the last rows, beyond which B ends, are copied. S lies at TILE. sizes: B's rows and
+    columns.
     """
     depth, columns = sizes
-    a_row, a_k = steps
     whole = min(max((len(plain) - column - PANEL) // columns + 1, 0), depth)
-    product_panel(a, at, a_row, a_k, plain, column, columns, own, NOUGHT, own, TILE, rows, whole)
+    c = address(own, NOUGHT)
+    b = address(plain, column)
+    product_panel(a, a_row, a_k, b, np.int64(columns), c, address(own, TILE), rows, whole)
     if whole < depth:
-        start = column + whole * columns
-        pack_columns(plain, start, columns, depth - whole, wide, own, EDGE)
-        multiply_plain(
-            a, at + whole * a_k, a_row, a_k, own, EDGE, STEP, own, NOUGHT, own, NOUGHT, STEP, rows,
-            depth - whole,
-        )  # fmt: skip
+        pack_columns(plain, column + whole * columns, columns, depth - whole, wide, own, EDGE)
+        rest, edge = ahead(a, whole * a_k), address(own, EDGE)
+        multiply_plain(rest, a_row, a_k, edge, STEP, c, c, STEP, rows, depth - whole)
 
 
 @inner
@@ -98,13 +98,12 @@ def rows_piece(k, member, a, b, packed, bias, c, sizes, activation, scratch):
     count = min(block, rows - first)
     column, wide = panel_columns(panel, columns)
     pack_columns(bias, column, NOUGHT, ONE, wide, own, TILE)
-    at = first * depth
+    at = address(a, first * depth)
     if len(packed) > 0:
-        product_panel(
-            a, at, depth, ONE, packed, column * depth, STEP, own, NOUGHT, own, TILE, count, depth
-        )
+        panel0, c0 = address(packed, column * depth), address(own, NOUGHT)
+        product_panel(at, depth, ONE, panel0, STEP, c0, address(own, TILE), count, depth)
     else:
-        narrow_panel(a, at, (depth, ONE), b, column, (depth, columns), wide, own, count)
+        plain_panel(at, depth, ONE, b, column, (depth, columns), wide, own, count)
     if activation != 0:
         call(activation, (own[: count * PANEL],))
     unpack_rows(own, NOUGHT, count, panel, c, columns, first)
@@ -149,19 +148,16 @@ def weights_piece(k, member, x, dy, packed, dW, db, sizes, scratch):
     panel, first = k % across, k // across * block
     count = min(block, inputs - first)
     column, wide = panel_columns(panel, outputs)
-    at = start * inputs + first
+    at, b = address(x, start * inputs + first), address(packed, column * rows)
+    c = address(own, NOUGHT)
     if start == 0:
         own[TILE:EDGE] = f32(0)
-        product_panel(
-            x, at, ONE, inputs, packed, column * rows, STEP, own, NOUGHT, own, TILE, count, rows
-        )
+        product_panel(at, ONE, inputs, b, STEP, c, address(own, TILE), count, rows)
     else:
         pack_columns(dW, first * outputs + column, outputs, count, wide, own, NOUGHT)
-        for k0 in range(0, rows, 128):
-            multiply_plain(
-                x, at + k0 * inputs, ONE, inputs, packed, column * rows + k0 * PANEL, STEP, own,
-                NOUGHT, own, NOUGHT, STEP, count, min(128, rows - k0),
-            )  # fmt: skip
+        for k0 in range(0, rows, DEPTH):
+            ak, bk = ahead(at, k0 * inputs), ahead(b, k0 * PANEL)
+            multiply_plain(ak, ONE, inputs, bk, STEP, c, c, STEP, count, min(DEPTH, rows - k0))
     unpack_rows(own, NOUGHT, count, panel, dW, outputs, first)
     if first == 0:
         sum_columns(dy, start * outputs + column, outputs, rows, db[column : column + wide])

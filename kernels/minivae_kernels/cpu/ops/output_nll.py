@@ -15,6 +15,7 @@ from minivae_kernels import Unsupported
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.gemm.address import address
 from minivae_kernels.cpu.gemm.layout import aligned, panels
 from minivae_kernels.cpu.gemm.matmul import NOUGHT, ONE, STEP
 from minivae_kernels.cpu.gemm.plain import pack_columns, product_panel
@@ -81,8 +82,8 @@ def score_panel(s, own, panel, first, count):
     pack_columns(s.b, column, NOUGHT, ONE, wide, own, bias)
     pack_columns(s.W, column, s.outputs, s.inputs, wide, own, panel0)
     product_panel(
-        s.h, first * s.inputs, s.inputs, ONE, own, panel0, STEP, own, NOUGHT, own, bias, count,
-        s.inputs,
+        address(s.h, first * s.inputs), s.inputs, ONE, address(own, panel0), STEP,
+        address(own, NOUGHT), address(own, bias), count, s.inputs,
     )  # fmt: skip
     targets(s.x, column, s.outputs, first, count, wide, own)
     given = (

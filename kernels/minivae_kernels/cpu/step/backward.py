@@ -11,9 +11,11 @@ import numpy as np
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, outlined
-from minivae_kernels.cpu.gemm.matmul import NOUGHT, backward_panel, halves_of
+from minivae_kernels.cpu.gemm.address import address
+from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT, STEP, backward_panel, halves_of
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.latent import LOGVAR_BOUND
+from minivae_kernels.cpu.step.rounded import keep_rounded
 from minivae_kernels.cpu.step.tables import (
     DEACTIVATE,
     DEPTH,
@@ -23,6 +25,7 @@ from minivae_kernels.cpu.step.tables import (
     DY0,
     DY_PANEL,
     EPS0,
+    INPUT_ROUNDED,
     INPUTS,
     KEPT0,
     LATENT_DIM,
@@ -47,7 +50,7 @@ def hidden_backward(crew, pieces, firsts, s, own, layer, before):
     turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
-        dx0 = input_gradient(s, own, layer, panel, first, count, s.zeros)
+        dx0 = input_gradient(s, own, layer, panel, first, count, True)
         deactivate(s, before, panel, first, count, dx0)
         turn, k = next_piece(crew, firsts, turn)
 
@@ -61,20 +64,26 @@ def heads_backward(crew, pieces, firsts, s, own):
     turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
-        input_gradient(s, own, mu, panel, first, count, s.zeros)
-        dx0 = input_gradient(s, own, logvar, panel, first, count, s.zeros[:0])
+        input_gradient(s, own, mu, panel, first, count, True)
+        dx0 = input_gradient(s, own, logvar, panel, first, count, False)
         deactivate(s, before, panel, first, count, dx0)
         turn, k = next_piece(crew, firsts, turn)
 
 
 @inner
-def input_gradient(s, own, layer, panel, first, count, zeros):
-    """Rows of one panel of dy Wᵀ -> where they begin; without `zeros` they are added to."""
+def input_gradient(s, own, layer, panel, first, count, anew):
+    """Rows of one panel of dy Wᵀ -> where they begin; not `anew`: they are added to."""
     w = s.space
     dx0 = layer[DX0] + panel * layer[DX_PANEL] + first * PANEL
+    if s.config[INPUT_ROUNDED] != 0:
+        call(s.config[INPUT_ROUNDED], (s, layer, panel, first, count, np.int64(anew)))
+        return dx0
+    dx = address(w, dx0)
     backward_panel(
-        w, layer[DY0] + first * PANEL, layer[DY_PANEL], s.theta, layer[W0], layer[W_PANEL], panel,
-        w, dx0, count, layer[OUTPUTS], halves_of(layer[INPUTS], panel), own.scratch, NOUGHT, zeros,
+        address(w, layer[DY0] + first * PANEL), layer[DY_PANEL],
+        address(s.theta, layer[W0] + panel * BLOCK), layer[W_PANEL], dx,
+        address(s.zeros, NOUGHT) if anew else dx, NOUGHT if anew else STEP, count,
+        layer[OUTPUTS], halves_of(layer[INPUTS], panel), address(own.scratch, NOUGHT),
     )  # fmt: skip
     return dx0
 
@@ -85,6 +94,7 @@ def deactivate(s, before, panel, first, count, dx0):
     w, n = s.space, count * PANEL
     kept = before[KEPT0] + panel * before[Y_PANEL] + first * PANEL
     call(s.config[DEACTIVATE], (w[dx0 : dx0 + n], w[kept : kept + n]))
+    keep_rounded(s, dx0, first, count, True)
 
 
 @inner
@@ -108,7 +118,7 @@ def latent_rows_backward(s, own, low, count, batch):
         m0, v0, sigma0 = mu[Y0] + offset, logvar[Y0] + offset, c[SIGMA0] + offset
         for draw in range(c[DRAWS]):
             row = draw * batch + low
-            dz0 = input_gradient(s, own, first, panel, row, count, s.zeros)
+            dz0 = input_gradient(s, own, first, panel, row, count, True)
             e0 = c[EPS0] + panel * c[Z_PANEL] + row * PANEL
             _collect(
                 w[dz0 : dz0 + n], w[e0 : e0 + n], w[dm0 : dm0 + n], w[dv0 : dv0 + n], draw == 0
@@ -118,6 +128,8 @@ def latent_rows_backward(s, own, low, count, batch):
             w[dm0 : dm0 + n], w[dv0 : dv0 + n], w[m0 : m0 + n], w[v0 : v0 + n],
             w[sigma0 : sigma0 + n], own.kl_weight[at : at + PANEL],
         )  # fmt: skip
+        keep_rounded(s, dm0, low, count, True)
+        keep_rounded(s, dv0, low, count, True)
 
 
 @inner

@@ -12,10 +12,12 @@ import numpy as np
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, outlined
+from minivae_kernels.cpu.gemm.address import address
 from minivae_kernels.cpu.gemm.live import weight_live_blocks
 from minivae_kernels.cpu.gemm.matmul import (
     BLOCK,
     NOUGHT,
+    ONE,
     STEP,
     TWO,
     halves_of,
@@ -31,8 +33,10 @@ from minivae_kernels.cpu.step.tables import (
     DY_PANEL,
     INPUTS,
     OUTPUTS,
+    ROUND_WEIGHTS,
     W0,
     W_PANEL,
+    WEIGHTS_ROUNDED,
     X0,
     X_PANEL,
 )
@@ -65,30 +69,31 @@ def update_blocks(s, own, number, at, count, batch, constants):
     in_panels = (layer[INPUTS] + PANEL - 1) // PANEL
     panel, i = at // in_panels, at % in_panels
     rows = batch * s.config[DRAWS] if layer[DECODES] != 0 else batch
-    dy0 = layer[DY0] + panel * layer[DY_PANEL]
+    dy = address(w, layer[DY0] + panel * layer[DY_PANEL])
     halves = halves_of(layer[OUTPUTS], panel)
     if halves == 1:
         scratch[: count * BLOCK] = f32(0)
     inputs = layer[INPUTS] - i * PANEL
-    x0 = layer[X0] + i * layer[X_PANEL]
-    if len(s.by_feature) > 0 and layer[X0] == s.layers[0, X0]:  # it reads the data
+    x = address(w, layer[X0] + i * layer[X_PANEL])
+    grad, zeros = address(scratch, NOUGHT), address(s.zeros, NOUGHT)
+    if s.config[WEIGHTS_ROUNDED] != 0:
+        call(s.config[WEIGHTS_ROUNDED], (s, layer, panel, i, count, rows, scratch))
+    elif len(s.by_feature) > 0 and layer[X0] == s.layers[0, X0]:  # it reads the data
         weight_live_blocks(
-            w, x0, layer[X_PANEL], i, w, dy0, inputs, count, halves, scratch, NOUGHT, s.zeros,
-            s.by_feature,
-        )  # fmt: skip
-    else:
-        weight_blocks(
-            w, x0, layer[X_PANEL], w, dy0, rows, inputs, count, halves, scratch, NOUGHT, s.zeros
+            x, layer[X_PANEL], i, dy, inputs, count, halves, grad, zeros, s.by_feature
         )
+    else:
+        weight_blocks(x, layer[X_PANEL], dy, rows, inputs, count, halves, grad, zeros)
     weights0 = layer[W0] + panel * layer[W_PANEL] + i * BLOCK
     descend(s, weights0, min(count * PANEL, inputs) * PANEL, scratch, constants)
+    if s.config[ROUND_WEIGHTS] != 0:
+        call(s.config[ROUND_WEIGHTS], (s, layer, panel, i, count, scratch))
     if i == 0:
-        bias_gradient(w, dy0, rows, scratch, s.ones, s.zeros)
+        bias_gradient(dy, rows, grad, address(s.ones, NOUGHT), zeros)
         descend(s, layer[B0] + panel * PANEL, STEP, scratch, constants)
 
 
 @inner
-def bias_gradient(dy, dy0, rows, out, ones, zeros):
+def bias_gradient(dy, rows, out, ones, zeros):
     """db = Σ_b dy of one panel: a product with a row of ones."""
-    one = np.int64(1)
-    multiply(ones, NOUGHT, NOUGHT, dy, dy0, out, NOUGHT, zeros, NOUGHT, NOUGHT, one, rows, TWO)
+    multiply(ones, NOUGHT, dy, BLOCK, out, zeros, NOUGHT, ONE, rows, TWO)

@@ -111,15 +111,21 @@ __device__ inline T block_sum(T value) {
 // Every thread of the block must call it.
 __device__ inline void write_column_sums(const Quad& mine, real* part_row, int first, int columns,
                                          int vec) {
-    __shared__ real held[WARPS][TILE];
+    __shared__ Quad held[WARPS][LANES];  // column c is number c % 4 of quad c / 4
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     __syncthreads();
-    for (int i = 0; i < WIDTH; ++i) held[warp][column_of(0, lane, i, vec)] = mine.v[i];
+    if (vec)  // as one access: four by single numbers, and lanes 8 apart would meet in one bank
+        held[warp][lane] = mine;
+    else
+        for (int i = 0; i < WIDTH; ++i) {
+            const int c = column_of(0, lane, i, 0);
+            held[warp][c / WIDTH].v[c % WIDTH] = mine.v[i];
+        }
     __syncthreads();
     const int c = threadIdx.x;
     if (c < TILE && first + c < columns) {
         real sum = 0;
-        for (int w = 0; w < WARPS; ++w) sum += held[w][c];
+        for (int w = 0; w < WARPS; ++w) sum += held[w][c / WIDTH].v[c % WIDTH];
         part_row[first + c] = sum;
     }
 }

@@ -5,7 +5,8 @@
 // a <- f(a + bias) in place, the rest of a dense layer after cuBLAS left x W in a          (E5, E7, E8)
 // a (rows, columns), bias (columns,); grid: column tiles by row tiles of rows_per_block.
 extern "C" __global__ void __launch_bounds__(THREADS)
-bias_act(real* a, const real* bias, int rows, int columns, int rows_per_block, int act, int vec) {
+bias_act(real* __restrict__ a, const real* __restrict__ bias, int rows, int columns,
+         int rows_per_block, int act, int vec) {
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     const int first = blockIdx.x * TILE;
     const int start = blockIdx.y * rows_per_block;
@@ -28,8 +29,9 @@ bias_act(real* a, const real* bias, int rows, int columns, int rows_per_block, i
 // the sums are made. part (row tiles, part_stride): one row of column sums a block, from
 // part_offset on; column_finish adds the rows. part may be null.
 extern "C" __global__ void __launch_bounds__(THREADS)
-act_backward(const real* dy, const real* y, real* da, real* part, int part_stride, int part_offset,
-             int rows, int columns, int rows_per_block, int act, int vec) {
+act_backward(const real* dy, const real* __restrict__ y, real* da, real* __restrict__ part,
+             int part_stride, int part_offset, int rows, int columns, int rows_per_block, int act,
+             int vec) {
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     const int first = blockIdx.x * TILE;
     const int start = blockIdx.y * rows_per_block;
@@ -53,7 +55,8 @@ act_backward(const real* dy, const real* y, real* da, real* part, int part_strid
 // out[where[c]] = the sum of column c of part (tiles, columns); where null: out[c].
 // A block of 32 x 8 threads adds 32 columns: 8 threads stride down the rows, then add in order.
 extern "C" __global__ void __launch_bounds__(THREADS)
-column_finish(const real* part, const int* where, real* out, int tiles, int columns) {
+column_finish(const real* __restrict__ part, const int* __restrict__ where,
+              real* __restrict__ out, int tiles, int columns) {
     __shared__ real held[WARPS][LANES];
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     const int c = blockIdx.x * LANES + lane;

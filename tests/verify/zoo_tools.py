@@ -1,0 +1,60 @@
+"""What the zoos share: inputs, a softmax, and the way a pass is entered with its wrong variants."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+
+def n(*shape, seed=0, scale=1.0):
+    return scale * np.random.default_rng(seed + sum(shape)).normal(size=shape)
+
+
+def put(array, where, value):
+    out = np.array(array)
+    out[where] = value
+    return out
+
+
+def like(g, x):
+    return np.asarray(g, dtype=x.dtype)
+
+
+def softmax(s, axis=-1):
+    e = np.exp(s - s.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
+
+
+def softmax_back(dp, p, axis=-1):
+    return p * (dp - (dp * p).sum(axis, keepdims=True))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def variants(back, *mistakes):
+    """The right backward, back(""), and the wrong ones by the name of their mistake."""
+    return back(""), {mistake: back(mistake) for mistake in mistakes}
+
+
+def passes(zoo, dtype=np.float64, contiguous=True):
+    """name -> (forward, right, wrong ones, inputs, options), in a precision and memory order."""
+    found = {}
+    for function in zoo:
+        forward, (right, wrong), inputs, *options = function()
+        cast = [v.astype(dtype) if v.dtype.kind == "f" else v for v in map(np.asarray, inputs)]
+        if not contiguous:
+            cast = [strided(v) for v in cast]
+        found[function.__name__] = SimpleNamespace(
+            forward=forward, right=right, wrong=wrong, inputs=cast, options=dict(*options)
+        )
+    return found
+
+
+def strided(value):
+    """The same numbers in an array that is neither C- nor Fortran-contiguous."""
+    wide = np.zeros((*value.shape, 2), value.dtype)
+    wide[..., 0] = value
+    return wide[..., 0]
