@@ -24,8 +24,10 @@ from minivae_kernels.cpu.step.records import Own, Shared
 
 # The entries of the helper: the second half of an update, then what measuring after an epoch
 # calls. Nobody else compiles them while it runs.
-NAMES = ("learn", "gather_kernel", "uniforms_kernel", "binarise_kernel", "forward_kernel",
-         "map_ufunc", "normals_kernel", "draw_ufunc", "price_ufunc", "output_nll_kernel")  # fmt: skip
+NAMES = (
+    "learn", "gather_kernel", "uniforms_kernel", "binarise_kernel", "forward_kernel", "map_ufunc",
+    "normals_kernel", "draw_ufunc", "price_ufunc", "output_nll_kernel",
+)  # fmt: skip
 
 
 def compile_beside(plan: Any, data: np.ndarray) -> None:
