@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from minivae.cli.backends import blas_threads, compiles_first
@@ -22,12 +23,15 @@ from minivae.training.world import World
 
 
 def run_training(
-    request: TrainRequest, console: Console, world: World | None = None
+    request: TrainRequest,
+    console: Console,
+    world: World | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[dict[str, Any], str]:
     """Train as settled; the result as plain values and as text. Faults rise before disk changes.
 
     world: the processes that serve this one, until all is measured.
-    Raises Interrupted, with the state saved, once nobody reads what is printed.
+    Raises Interrupted, with the state saved, once `stop` says so or nobody reads what is printed.
     """
     began = time.monotonic()
     if compiles_first(request.K):
@@ -42,7 +46,7 @@ def run_training(
             request.path,
             resume=request.resumed,
             reporter=reporter,
-            stop=lambda: isinstance(reporter, Lines) and reporter.unread is not None,
+            stop=lambda: stop() or (isinstance(reporter, Lines) and reporter.unread is not None),
             world=world,
         )
         test = {} if result.reason == "stopped" else measured(request, result, world)

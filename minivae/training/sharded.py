@@ -13,7 +13,7 @@ import numpy as np
 
 from minivae.training.gradients import make_gradient_step
 from minivae.training.plan import StepPlan
-from minivae.training.step import StepMetrics
+from minivae.training.step import RunningSums, StepMetrics
 from minivae.training.world import World
 from minivae.types import Array
 
@@ -55,7 +55,7 @@ class ShardedStep:
         self.seconds = 0.0
         self.own = slice(0, self.parts.size)
         self.bad_step = self.bad_rank = -1
-        self._clear()
+        self._sums = RunningSums(plan.latent_dim)
 
     def own_rows(self, rows: Array) -> Array:
         """Of rows (n, B), those that this process computes with: (n, its share of B)."""
@@ -91,11 +91,7 @@ class ShardedStep:
                 self.world.gather(self.parts.theta)  # type: ignore[union-attr]
         if self.world is not None:
             self.world.patient = False
-        self._updates += 1
-        self._samples += len(rows)
-        self._loss += float(sums[0])
-        self._nll += float(sums[1])
-        self._kl_j += sums[2:]
+        self._sums.add(len(rows), float(sums[1]), sums[2:], float(sums[0]))
 
     def _is_bad(self, sums: Array, t: int) -> bool:
         """Add the sums over all processes, in place; True where a loss is not finite."""
@@ -144,23 +140,9 @@ class ShardedStep:
             out[...] = 0
         return np.zeros(2 + self.plan.latent_dim)
 
-    def _clear(self) -> None:
-        self._updates = self._samples = 0
-        self._nll = self._loss = 0.0
-        self._kl_j = np.zeros(self.plan.latent_dim)
-
     def metrics(self) -> StepMetrics:
         """The sums since the last call, which starts them anew."""
-        sums = StepMetrics(
-            updates=self._updates,
-            samples=self._samples,
-            nll=self._nll,
-            kl=float(self._kl_j.sum()),
-            kl_j=self._kl_j,
-            loss=self._loss,
-        )
-        self._clear()
-        return sums
+        return self._sums.take()
 
     def state(self) -> tuple[Array, Array]:
         """Copies of theta (P,) and moments (M, P) on the host, whole on every rank."""

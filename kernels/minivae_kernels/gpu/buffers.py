@@ -139,7 +139,7 @@ class Buffers:
         self.kl_part = device.empty((tiles * plan.latent_dim,), np.float32)
         self.total = device.empty((tiles * column_tiles(plan.data_dim),), np.float32)
         self.factor = device.empty((plan.latent_dim,), np.float32)
-        self.rates = device.empty((2,), np.float32)
+        self.rates = device.empty((3,), np.float32)
         self.counters = device.zeros((COUNTER["COUNTERS"],), np.int64)
         self.counters[COUNTER["BAD"]] = -1
         self.sums = device.zeros((SUM["KL_J"] + plan.latent_dim,), np.float64)

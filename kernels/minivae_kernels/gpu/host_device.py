@@ -15,6 +15,7 @@ import numpy as np
 
 from minivae_kernels.gpu import sources
 from minivae_kernels.gpu.host_build import build
+from minivae_kernels.gpu.launcher import Arguments, Grid
 
 # What stands before and after every buffer; a kernel that writes there is caught.
 GUARD, CANARY = 64, 0xA5
@@ -125,6 +126,10 @@ class HostDevice:
         """On a card: a stream of the step's own. Here nothing."""
         return contextlib.nullcontext()
 
+    def own_pool(self) -> Any:
+        """On a card: a pool that keeps what a graph works on. Here memory is kept by its users."""
+        return contextlib.nullcontext()
+
     def upload(self, target: np.ndarray[Any, Any], host: Any) -> None:
         """Copy host numbers into the first elements of an existing flat device array."""
         target[: host.size] = host.reshape(-1)
@@ -132,12 +137,7 @@ class HostDevice:
     # Work
 
     def launch(
-        self,
-        kernel: str,
-        grid: tuple[int, int],
-        threads: int,
-        args: tuple[Any, ...],
-        real: Any = np.float32,
+        self, kernel: str, grid: Grid, threads: int, args: Arguments, real: Any = np.float32
     ) -> None:
         """Run a kernel, or note it down while a graph is recorded."""
         packed = sources.pack(kernel, self.parameters[kernel], args, real)

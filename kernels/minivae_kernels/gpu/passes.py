@@ -16,16 +16,15 @@ import numpy as np
 
 from minivae_kernels import kernel_of
 from minivae_kernels.gpu.buffers import Buffers, Sizes, walk_blocks
+from minivae_kernels.gpu.descent import OPTIMISERS
 from minivae_kernels.gpu.launcher import LANES, NARROW, THREADS, Array, Launcher, ceil_div
 from minivae_kernels.gpu.ops_data import key_words
 from minivae_kernels.gpu.ops_model import ACTIVATION_CODES
 
 EPS, BINARISE = 2, 3  # Philox streams
 
-# For each likelihood its kernel; for each optimiser its kernel, and whether it corrects for a cold
-# start (Adam's rates). A name that is not here has no fused step: never a default branch.
+# For each likelihood its kernel. A name that is not here has no fused step: never a default branch.
 LIKELIHOODS = {"bernoulli": "bernoulli_pass", "gaussian": "gaussian_pass"}
-OPTIMISERS = {"adam": ("adam_step", True), "sgd": ("sgd_step", False)}
 OBJECTIVES = {"elbo": None}
 
 
@@ -46,7 +45,7 @@ class Update(Launcher):
         self.sizes = Sizes.of(batch, self.plan.draws)
         self.act = kernel_of(self.plan, "activation", ACTIVATION_CODES)
         self.judge = kernel_of(self.plan, "likelihood", LIKELIHOODS)
-        self.descent, self.corrected = kernel_of(self.plan, "optimiser", OPTIMISERS)
+        self.descent = kernel_of(self.plan, "optimiser", OPTIMISERS)
         self.key = key_words(self.plan.seed)
         self.depth = len(self.plan.hidden)
         self.columns = len(buffers.where)
@@ -135,7 +134,8 @@ class Update(Launcher):
         read = (b.total, totals, b.kl_part, tiles, b.lr, b.beta, b.logc)
         made = (b.g.get("decoder.logc"), b.factor, b.rates, b.counters, b.sums, b.kl_now)
         shape = (self.judge == "gaussian_pass", B, plan.data_dim, plan.latent_dim, plan.draws)
-        rule = (self.corrected, plan.setting("beta1"), plan.setting("beta2"))
+        wanted = (plan.setting(name) for name in ("beta1", "beta2", "weight_decay"))
+        rule = (self.descent.corrected, *wanted)
         args = (*read, *made, *shape, plan.free_bits, *rule)
         with self.aside() as done:
             self.device.launch("loss_finish", (1, 1), THREADS, args)
@@ -229,27 +229,8 @@ class Update(Launcher):
     def _descend(self) -> None:
         b, plan, n = self.b, self.plan, self.b.theta.size
         self.device.wait(self.all_aside)
-        args: tuple[Any, ...]
-        vec = self.aligned(b.theta, b.grad, b.m, b.v)
-        if self.descent == "adam_step":
-            betas = (
-                plan.setting("beta1"),
-                1 - plan.setting("beta1"),
-                plan.setting("beta2"),
-                1 - plan.setting("beta2"),
-            )
-            args = (
-                b.theta,
-                b.grad,
-                b.m,
-                b.v,
-                *betas,
-                b.rates,
-                plan.setting("eps"),
-                b.counters,
-                n,
-                vec,
-            )
-        else:
-            args = (b.theta, b.grad, b.m, b.rates, plan.setting("momentum"), b.counters, n, vec)
-        self.device.launch(self.descent, (walk_blocks(n), 1), THREADS, args)
+        moments = (b.m, b.v)[: self.descent.moments]
+        vec = self.aligned(b.theta, b.grad, *moments)
+        numbers = self.descent.constants(plan)
+        args = (b.theta, b.grad, *moments, *numbers, b.rates, b.counters, n, vec)
+        self.device.launch(self.descent.kernel, (walk_blocks(n), 1), THREADS, args)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from minivae_kernels.gpu.descent import OPTIMISERS as FUSED_OPTIMISERS
 
 from minivae import ops
 from minivae.ops.table import FUNCTIONS
@@ -24,7 +25,7 @@ PARTS_WITHOUT_KERNEL = {
     *(name for name in ACTIVATIONS if name not in ("relu", "tanh", "sigmoid", "softplus")),
     *(part.forward.__name__.removesuffix("_forward") for name, part in LIKELIHOODS.items()
       if name not in ("bernoulli", "gaussian")),
-    *(name for name in OPTIMISERS if name not in ("adam", "sgd")),
+    *(name for name in OPTIMISERS if name not in FUSED_OPTIMISERS),
 }  # fmt: skip
 CARD_OPS = [op for op in ops.OPS if FUNCTIONS[op].op.name not in PARTS_WITHOUT_KERNEL]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from minivae_kernels.gpu.descent import OPTIMISERS
 from minivae_kernels.ladder import gpu as ladders
 
 from minivae import ops
@@ -42,7 +43,7 @@ def test_ops_within_their_budgets(G: Backend, op: str, shape: str) -> None:
     check_op(G, op, shape)
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
 @pytest.mark.parametrize("model", MODELS)
 def test_step_within_its_budget(G: Backend, model: str, optimiser: str) -> None:
     check_step(G, model, optimiser)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from minivae_kernels import gpu
 from minivae_kernels.gpu import sources
+from minivae_kernels.gpu.descent import OPTIMISERS
 from minivae_kernels.gpu.host_device import HostDevice
 
 from minivae import ops
@@ -75,6 +76,10 @@ BUGS = [
     ("batch.cu", "uniform_of(word) < grey", "uniform_of(word) <= grey * 0.999f", "step"),
     ("batch.cu", "counters[CALL] * batch", "counters[CALL]", "step"),
     ("optimiser.cu", "rest2 * (g * g)", "rest2 * g", "step"),
+    ("optimiser.cu", "m += g * g;", "m += g;", "adagrad"),
+    ("optimiser.cu", "theta *= rest;", "", "adamw"),
+    ("optimiser.cu", "decay * m + rest", "m + rest", "rmsprop"),
+    ("step.cu", "1 - lr[call] * decay", "1 - decay", "adamw"),
     ("optimiser.cu", "if (!counters[LIVE]) return;\n    const Adam", "const Adam", "bad loss"),
     ("step.cu", "factor[j] * mu[at];", "mu[at];", "step"),
     ("step.cu", "real(beta[call] / batch)", "real(beta[0] / batch)", "step"),
@@ -107,6 +112,8 @@ def notice(K: Backend, where: str) -> None:
         for model in MODELS:
             for optimiser in ("adam", "sgd"):
                 check_step(K, model, optimiser)
+    elif where in OPTIMISERS:
+        check_step(K, "three layers, three draws", where)
     elif where == "tall step":  # several rows a warp
         model = ModelConfig(data_dim=9, latent_dim=3, hidden=(5, 7), draws=2)
         given = problem(model, max_batch=2051, optimiser="sgd")

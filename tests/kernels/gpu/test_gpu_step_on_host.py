@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from minivae_kernels import Unsupported, gpu
 from minivae_kernels.gpu.buffers import WORKSPACES, bytes_fixed, bytes_per_datum
+from minivae_kernels.gpu.descent import OPTIMISERS
 from minivae_kernels.gpu.host_device import HostDevice
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -24,8 +25,11 @@ from minivae.models.config import ModelConfig
 from minivae.proof.tolerances import tol
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("model", "optimiser"),
+    [(model, optimiser) for model in MODELS for optimiser in ("sgd", "adam")]
+    + [("three layers, three draws", name) for name in OPTIMISERS if name not in ("sgd", "adam")],
+)
 def test_step_within_twice_the_reference_error(K: Backend, model: str, optimiser: str) -> None:
     check_step(K, model, optimiser)
 

@@ -103,7 +103,7 @@ loss_finish(const real* __restrict__ total, int totals, const real* __restrict__
             const real* __restrict__ logc, real* __restrict__ dlogc, real* __restrict__ factor,
             real* __restrict__ rates, i64* __restrict__ counters, double* __restrict__ sums,
             double* __restrict__ kl_now, int gaussian, int batch, int columns, int latent,
-            int draws, double free_bits, int adam, double beta1, double beta2) {
+            int draws, double free_bits, int adam, double beta1, double beta2, double decay) {
     __shared__ double held[WARPS][LANES];
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     const i64 call = counters[CALL], now = counters[NOW];
@@ -112,6 +112,7 @@ loss_finish(const real* __restrict__ total, int totals, const real* __restrict__
         rates[0] = real(adam ? lr[call] / (1 - pow(beta1, double(now + 1))) : lr[call]);
     if (threadIdx.x == 2 * LANES)
         rates[1] = real(adam ? 1 / (1 - pow(beta2, double(now + 1))) : 1.0);
+    if (threadIdx.x == 3 * LANES) rates[2] = real(1 - lr[call] * decay);
     double nll = 0;
     for (int i = threadIdx.x; i < totals; i += THREADS) nll += double(total[i]);
     nll = block_sum(nll);
