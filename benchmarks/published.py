@@ -93,7 +93,7 @@ def how(result: dict[str, Any]) -> str:
     busy = machine["meanwhile"].get("busy") or "nothing else ran"
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['backend']}; training "
-        f"{seconds['training']:.0f} s, measured in a call of {seconds['this call']:.0f} s in which "
+        f"{seconds['training']:.0f} s, measuring {seconds['measuring']:.0f} s, in a call in which "
         f"{busy}: no figures of speed. Commit {result['commit'] or 'unknown'}. "
         f"`minivae reproduce {result['experiment']}`"
     )

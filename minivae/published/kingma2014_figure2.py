@@ -48,7 +48,8 @@ class Series(NamedTuple):
 
 
 MNIST = Series("mnist", 60_000, 500, {"likelihood": "bernoulli"}, (3, 5, 10, 20, 200))
-FREY = Series("frey", 1769, 200, {"likelihood": "gaussian", "c": "learned"}, (2, 5, 10, 20))
+GAUSSIAN = {"likelihood": "gaussian", "c": "learned", "warmup": 0.0}
+FREY = Series("frey", 1769, 200, GAUSSIAN, (2, 5, 10, 20))
 DIGITS = Series("digits", 1500, 64, {"likelihood": "bernoulli"}, (1, 2, 32), 60_000)
 
 
