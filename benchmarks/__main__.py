@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 from collections.abc import Sequence
@@ -91,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--plot", default="", metavar="FILE.svg")
     p = command("report", "regenerate the README's table from benchmarks/results")
     p.add_argument("--readme", default="README.md")
+    command("published", "regenerate PUBLISHED.md and the README's rows from the kept results")
     p = command("card", "everything that only a card can tell, inside a given time")
     p.add_argument("--seconds", type=float, default=480.0, help="for all stages together")
     p.add_argument("--out", default="card-results", metavar="DIR")
@@ -116,6 +118,16 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def function_of(command: str) -> Any:
+    """The function of a command, in `commands` or in a file of its own name."""
+    from . import commands
+
+    name = command.replace("-", "_")
+    if hasattr(commands, name):
+        return getattr(commands, name)
+    return getattr(importlib.import_module(f"{__package__}.{name}"), name)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it did what it was asked, 1 otherwise, 2 for bad arguments."""
     given = list(sys.argv[1:] if argv is None else argv)
@@ -131,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.threads is not None and args.threads < 1:
             raise commands.UserError(f"--threads is {args.threads}; it must be at least 1")
-        rows: list[dict[str, Any]] = getattr(commands, args.command.replace("-", "_"))(args)
+        rows: list[dict[str, Any]] = function_of(args.command)(args)
     except (commands.UserError, ProblemError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -80,8 +80,11 @@ def carry_through(order: Order, console: Console) -> None:
     watch, began = Watch(), time.process_time()
     bench = carry_out(order)
     console.say("measuring")
+    measured = time.monotonic()
     outcome = order.protocol.measure(bench)
-    result = result_of(order, bench, outcome, watch.report(time.process_time() - began))
+    seconds = time.monotonic() - measured
+    meanwhile = watch.report(time.process_time() - began)
+    result = result_of(order, bench, outcome, meanwhile, seconds)
     files = [str(path) for path in keep(order.folder, order.experiment, result)]
     text = "\n".join([as_text(result), *(f"kept      {file}" for file in files)])
     if not result["part"]["complete"]:
@@ -91,7 +94,7 @@ def carry_through(order: Order, console: Console) -> None:
 
 def default_folder(name: str, *, small: bool, seed: int) -> Path:
     """Where a checkout keeps its results, or `published/` elsewhere; small ones and seeds apart."""
-    base = KEPT if KEPT.parent.is_dir() else Path("published")
+    base = KEPT if KEPT.parent.is_dir() and not small else Path("published")
     return base / (name + ("-small" if small else "") + (f"-seed-{seed}" if seed else ""))
 
 

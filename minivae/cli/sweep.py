@@ -116,7 +116,7 @@ def run_sweep(
     axes = parse_axes(grid, settings_of_train())
     points = points_of(axes, seeds, sample)
     mine = share(points, only)
-    settled = settle_points(dataset, shared, points)
+    settled = settle_points(dataset, shared, points, console)
     chosen = choose_engine(engine, jobs)
     free = chosen.threads is not None and "--threads" not in shared and "threads" not in axes
     threads = ["--threads", str(chosen.threads)] if free else []
@@ -135,7 +135,7 @@ def run_sweep(
                      "identity": ids[name], "settled": settled[name]}  # fmt: skip
             said = keep(plan.runs_of(out) / name, outcome, extra)
             console.say(f"{number}/{len(waiting)}  {name}  {said}")
-    return gather(out, points, list(axes), {ids[point.name] for point in points})
+    return gather(out, points, list(axes), set(ids.values()), dataset, shared)
 
 
 def keep(run: Path, outcome: dict[str, Any], extra: dict[str, Any]) -> str:
@@ -162,11 +162,15 @@ def settings_of_train() -> list[str]:
     return [name for name in inspect.signature(train).parameters if name not in (*OWN, "dataset")]
 
 
-def gather(out: Path, points: list[Point], axes: list[str], asked: set[str]) -> dict[str, Any]:
+def gather(
+    out: Path, points: list[Point], axes: list[str], asked: set[str], dataset: str,
+    shared: list[str],
+) -> dict[str, Any]:  # fmt: skip
     """The table of all that is done in the directory, and its pictures.
 
     results.csv has a row a run, means.csv means and standard errors over seeds; both as Parquet
-    too where pyarrow is. asked: the identities of this command's runs.
+    too where pyarrow is. asked: the identities of this command's runs. Over c, linear.csv has the
+    exact optimum of linear decoders beside them.
     """
     from minivae.sweeps import plan, table
     from minivae.sweeps.pictures import draw
@@ -177,15 +181,48 @@ def gather(out: Path, points: list[Point], axes: list[str], asked: set[str]) -> 
     rows.sort(key=lambda row: [table.order_of(row[key]) for key in (*axes, "seed")])
     means = table.over_seeds(rows, axes)
     files = table.write(out, "results", rows) | table.write(out, "means", means)
+    linear = linear_optimum(dataset, shared, means) if "c" in axes else []
+    files |= table.write(out, "linear", linear) if linear else {}
     names = {point.name for point in points}
     failed = {n: plan.read_json(plan.failure_of(plan.runs_of(out) / n)).get("error") for n in names}
-    pictures = draw(out / "pictures", means, axes) if len(means) > 1 else {}
+    pictures = draw(out / "pictures", means, axes, linear) if len(means) > 1 else {}
     return {
         "out": str(out), "runs": len(points), "done": len(asked & set(done)),
         "failed": {name: why for name, why in sorted(failed.items()) if why},
         "results": files["results.csv"], "tables": files, "rows": rows,
         "best": means[0] if means else None, "means": means, "pictures": pictures,
     }  # fmt: skip
+
+
+def linear_optimum(
+    dataset: str, shared: list[str], means: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Rate and distortion of the best linear decoder for every c and latent dimension   (E44).
+
+    Nothing for data on disk, whose covariance would take another look through all of them.
+    """
+    import numpy as np
+
+    from minivae.cli.sweep_runs import parse
+    from minivae.cli.train_options import TrainOptions
+    from minivae.cli.train_settings import record_name
+    from minivae.data.load import load_as
+    from minivae.metrics.rate_distortion import linear_rate_and_distortion
+    from minivae.sweeps.pictures import number
+
+    asked = TrainOptions.of(parse(["train", dataset, *shared]))
+    loaded = load_as(record_name(dataset), asked.reading, asked.data_dir)
+    levels = {(number(row["c"]), int(row["latent_dim"])) for row in means}
+    if not isinstance(loaded.train, np.ndarray) or any(c is None for c, _ in levels):
+        return []
+    x = loaded.train.astype(np.float32) * np.float32(loaded.scale)
+    x -= x.mean(axis=0)
+    eigenvalues = np.linalg.eigvalsh((x.T @ x).astype(np.float64) / len(x))[::-1]
+    rows = []
+    for c, J in sorted(levels, key=str):
+        rate, distortion = linear_rate_and_distortion(eigenvalues, float(c or 0.0), J)
+        rows.append({"c": c, "latent_dim": J, "kl": rate, "squared_error": distortion})
+    return rows
 
 
 def as_text(facts: dict[str, Any]) -> str:

@@ -12,13 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
 
 from minivae.cli.console import Console
+from minivae.cli.train_settings import TrainRequest
 from minivae.runs.errors import Interrupted, RunError
 from minivae.sweeps import plan
 from minivae.sweeps.grid import Point
 
+MOST_ROWS = 10_000  # held out, of which the squared error is taken
 PATIENCE = 30.0  # seconds that a run which another process still has is waited for
 EVERY = 20.0  # seconds between two lines that say how far the runs are
 
@@ -33,21 +36,31 @@ def parse(argv: Sequence[str]) -> dict[str, Any]:
         return dict(context.params)
 
 
+class Silent(Console):
+    """Says nothing: what a run would say of its data, its sweep has said."""
+
+    def warn(self, text: str) -> None:
+        """Not a word."""
+
+
 def settle_points(
-    dataset: str, shared: Sequence[str], points: Sequence[Point]
+    dataset: str, shared: Sequence[str], points: Sequence[Point], console: Console
 ) -> dict[str, dict[str, Any]]:
     """Every run's settings, settled without training it, by the run's name: what cannot be is said
     before anything runs. Raises ConfigError, UsageError or DataError, one line."""
     from minivae.cli.train_options import TrainOptions
-    from minivae.cli.train_settings import record_name, settle
+    from minivae.cli.train_settings import record_name, settle, tell_of_data
     from minivae.data.load import load_as
 
-    loaded, found = None, {}
+    loaded = None
+    found: dict[str, dict[str, Any]] = {}
     for point in points:
         asked = TrainOptions.of(parse(["train", dataset, *shared, *point.options]))
         if loaded is None:
             loaded = load_as(record_name(dataset), asked.reading, asked.data_dir)
         model, config = settle(loaded, dataset, asked.settings, "numpy")
+        if not found:
+            tell_of_data(loaded, model, console)
         settled = {**model.to_dict(), **config.for_checkpoint(), "epochs": config.epochs}
         found[point.name] = settled | {"backend": asked.backend or "auto"}
     return found
@@ -93,12 +106,33 @@ def trained(argv: Sequence[str], stop: Any) -> dict[str, Any]:
     from minivae.cli.train_run import run_training
     from minivae.cli.train_settings import settle_request
 
-    console = Console(as_json=True, quiet=True)
+    console = Silent(as_json=True, quiet=True)
     request = settle_request(TrainOptions.of(parse(argv)), console)
     facts, _ = run_training(request, console, stop=stop)
+    facts["squared_error"] = squared_error(request, facts["measured_on"])
     keep = ("run", "epochs", "measured_on", facts["measured_on"], "active_units", "seconds",
-            "model")  # fmt: skip
+            "squared_error", "model")  # fmt: skip
     return {key: facts[key] for key in keep}
+
+
+def squared_error(request: TrainRequest, split: str) -> float:
+    """Mean over held-out data of the squared distance to the decoder's mean, at one draw  (E44).
+
+    Unlike the reconstruction in nats it means the same for every c.
+    """
+    from minivae.backend import load_backend
+    from minivae.cli.trained_run import open_run
+    from minivae.metrics.rate_distortion import rate_and_distortion
+    from minivae.models.vae import layout_of
+    from minivae.ops.philox import EVALUATE
+
+    run, K = open_run(request.path, "last"), load_backend("numpy")
+    rows = getattr(request.dataset, split)[:MOST_ROWS]
+    x = rows.astype(np.float32) * np.float32(request.dataset.scale)
+    J = run.model.latent_dim
+    eps = K.normals(run.training.seed, EVALUATE, 0, np.arange(len(x)), J)[None]
+    p = layout_of(run.model).views(run.theta)
+    return rate_and_distortion(K, p, x, eps.astype(np.float32), run.model).distortion
 
 
 class Watch:

@@ -70,12 +70,14 @@ class Trained(NamedTuple):
             binarise=dynamic,
         )
 
-    def decode(self, z: Array) -> Array:
-        """The mean of p(x | z) (N, D) for codes z (N, J)."""
+    def decode(self, z: Array, likelihood: str | None = None) -> Array:
+        """The mean of p(x | z) (N, D) for codes z (N, J), of another likelihood if one is named."""
         from minivae.sampling import decode_all
 
         p = layout_of(self.model).views(self.K.to_device(self.theta))
-        return np.asarray(decode_all(self.K, p, z, self.model))
+        other = {} if likelihood is None else {"likelihood": likelihood}
+        model = ModelConfig.from_dict({**self.model.to_dict(), **other})
+        return np.asarray(decode_all(self.K, p, z, model))
 
 
 @dataclass

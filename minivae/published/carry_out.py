@@ -26,6 +26,7 @@ from minivae.training.progress import NullReporter, Reporter
 
 RUNS, DATA = "runs", "data"
 PROTOCOL = f"{RUNS}/protocol.json"  # beside the runs: a kept result comes without either
+TEST_ROWS = 1_000  # kept where only some of the training rows are
 
 Load = Callable[[str], Dataset]
 
@@ -139,8 +140,8 @@ def part_of(order: Order, run: Run, load_named: Load) -> tuple[Dataset, str]:
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         shape = (-1, *(whole.shape or ()))
-        some = np.asarray(whole.train[: run.rows])
-        np.savez(file, x_train=some.reshape(shape), x_test=np.asarray(whole.test).reshape(shape))
+        train, test = (whole.values(*some) for some in (("train", run.rows), ("test", TEST_ROWS)))
+        np.savez_compressed(file, x_train=train.reshape(shape), x_test=test.reshape(shape))
     return load(str(file)), str(file.resolve())
 
 

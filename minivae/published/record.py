@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -91,6 +91,14 @@ class Outcome(NamedTuple):
     figures: tuple[Figure, ...]
     claims: tuple[Claim, ...] = ()
     series: Mapping[str, Any] = {}
+
+    def beside(self, values: Sequence[float], band: float) -> Outcome:
+        """The same, its first figures beside what this program gave before: a small version's."""
+        figures = [
+            figure._replace(paper=value, band=band, by="before")
+            for figure, value in zip(self.figures, values, strict=False)
+        ]
+        return self._replace(figures=(*figures, *self.figures[len(figures) :]))
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ NEEDED = ("format", "experiment", "small", "seed", "protocol", "figures", "claim
 
 
 def result_of(
-    order: Order, bench: Bench, outcome: Outcome, load: Mapping[str, Any]
+    order: Order, bench: Bench, outcome: Outcome, load: Mapping[str, Any], measuring: float
 ) -> dict[str, Any]:
     """Everything that is kept of an experiment, in JSON's own types.
 
-    load: what else the machine did meanwhile, by `racing.load.Watch`.
+    load: what else the machine did meanwhile, by `racing.load.Watch`. measuring: seconds of it.
     """
     experiment, protocol = order.experiment, order.protocol
     training = sum(r["seconds"] for run in bench.runs.values() for r in run.history)
@@ -44,7 +44,8 @@ def result_of(
         "claims": [claim._asdict() for claim in outcome.claims],
         "differs": list(protocol.differs),
         "part": part_of_schedule(order, bench),
-        "seconds": {"training": round(training, 1), "this call": load["seconds"]},
+        "seconds": {"training": round(training, 1), "measuring": round(measuring, 1),
+                    "this call": load["seconds"]},
         "machine": {**describe_machine(), "backend": bench.K.name, "meanwhile": dict(load)},
         "commit": commit(),
         "command": order.command,
@@ -160,7 +161,8 @@ def as_text(result: Mapping[str, Any], differs: bool = True) -> str:
     busy = machine["meanwhile"].get("busy") or "nothing else ran"
     lines.append(
         f"machine   {machine['processor']}, {machine['cores']} cores, {machine['backend']}; "
-        f"training {seconds['training']:.0f} s in all ({busy})"
+        f"training {seconds['training']:.0f} s in all, measuring {seconds['measuring']:.0f} s "
+        f"({busy})"
     )
     return "\n".join(lines)
 

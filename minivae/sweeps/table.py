@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-FIGURES = ("loss", "reconstruction", "kl", "elbo", "active_units", "seconds")
+FIGURES = ("loss", "reconstruction", "kl", "elbo", "squared_error", "active_units", "seconds")
 Row = dict[str, Any]
 
 
@@ -27,8 +27,9 @@ def row_of(axes: Sequence[str], result: Mapping[str, Any]) -> Row:
         row[key] = result["settings"].get(key, word(default))
     row["seed"] = result["seed"]
     row |= {key: measured[key] for key in ("loss", "reconstruction", "kl", "elbo")}
-    row |= {"active_units": facts["active_units"], "epochs": facts["epochs"]}
-    return row | {"seconds": facts["seconds"], "run": facts["run"]}
+    row["latent_dim"] = settled["latent_dim"]
+    more = ("squared_error", "active_units", "epochs", "seconds", "run")
+    return row | {key: facts[key] for key in more}
 
 
 def word(value: Any) -> str:
@@ -57,6 +58,7 @@ def over_seeds(rows: Iterable[Row], axes: Sequence[str]) -> list[Row]:
     found = []
     for key, members in groups.items():
         mean: Row = {**dict(zip(axes, key, strict=True)), "seeds": len(members)}
+        mean["latent_dim"] = members[0]["latent_dim"]
         for figure in FIGURES:
             values = [float(member[figure]) for member in members]
             mean[figure] = sum(values) / len(values)

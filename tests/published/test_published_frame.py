@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from minivae.backend import load_backend
+from minivae.cli.defaults import defaults_for
 from minivae.cli.main import run
+from minivae.cli.sweep_runs import parse
+from minivae.cli.train_options import TrainOptions
 from minivae.published import EXPERIMENTS, carry_out, record, results
 from minivae.published.record import Experiment, Outcome, Protocol, Run
 from minivae.settings import ConfigError
@@ -43,7 +46,7 @@ def order(folder: Path, **changes) -> carry_out.Order:
 def kept(asked: carry_out.Order) -> dict:
     bench = carry_out.carry_out(asked)
     outcome = asked.protocol.measure(bench)
-    result = results.result_of(asked, bench, outcome, {"seconds": 1.0, "busy": ""})
+    result = results.result_of(asked, bench, outcome, {"seconds": 1.0, "busy": ""}, 0.5)
     results.keep(asked.folder, asked.experiment, result)
     return result
 
@@ -145,3 +148,12 @@ def test_names_of_runs_are_their_own_and_their_settings_can_be(name):
         assert len(set(names)) == len(names) and not any("/" in n for n in names)
         for each in protocol.runs:
             each.configs(784)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_kept_command_of_a_run_is_a_train_command_of_the_same_settings(name):
+    for each in EXPERIMENTS[name].full.runs:
+        words = [str(word) for pair in each.settings.items() for word in results.option_of(*pair)]
+        asked = TrainOptions.of(parse(["train", each.dataset, *words])).settings
+        settled = defaults_for(each.dataset) | asked
+        assert each._replace(settings=settled).configs(784) == each.configs(784)

@@ -61,7 +61,8 @@ def test_an_engine_that_cannot_be():
 
 
 def test_means_over_seeds_and_their_errors():
-    rows = [{"beta": b, "seed": s, **dict.fromkeys(table.FIGURES, float(s) + float(b))}
+    same = {"latent_dim": 2}
+    rows = [{"beta": b, "seed": s, **same, **dict.fromkeys(table.FIGURES, float(s) + float(b))}
             for b in ("1", "2") for s in (0, 1, 5)]  # fmt: skip
     means = table.over_seeds(rows, ["beta"])
     assert [m["beta"] for m in means] == ["2", "1"]

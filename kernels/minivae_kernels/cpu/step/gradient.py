@@ -17,7 +17,7 @@ from minivae_kernels.cpu.ops.elementwise import Loop
 from minivae_kernels.cpu.ops.optimisers import CONSTANTS, update_kernel
 from minivae_kernels.cpu.step import rounded, tables
 from minivae_kernels.cpu.step.fused_step import Step
-from minivae_kernels.cpu.threads.pool import run
+from minivae_kernels.cpu.threads.count import crew_for
 
 
 def _keep(theta, grad, kept, _, k):  # type: ignore[no-untyped-def]
@@ -92,5 +92,5 @@ class GradientStep(Step):
         constants = self.optimiser.constants(lr, *self.settings, t + 1)
         k[: len(constants)] = constants
         m, v = self.rows_of_moments[0], self.rows_of_moments[-1]
-        run(update_kernel, self.team.now, self.optimiser.loop.address, self.theta[part],
-            grad[part], m[part], v[part], k)  # fmt: skip
+        given = self.theta[part], grad[part], m[part], v[part]
+        update_kernel(crew_for(len(given[0])), self.optimiser.loop.address, *given, k)
