@@ -40,8 +40,8 @@ def try_mutants(
             outcomes[judge(mutant, outcomes.total())] += 1
 
         attempt()
-        seconds = time.monotonic() - began
-        say(f"{FROM + outcomes.total():,} of {count:,} mutants in {seconds:.0f} s: {words(outcomes)}")
+        tried, seconds = FROM + outcomes.total(), time.monotonic() - began
+        say(f"{tried:,} of {count:,} mutants in {seconds:.0f} s: {words(outcomes)}")
     return outcomes
 
 
