@@ -238,7 +238,8 @@ def describe(fault: Any) -> str:
         why = fault.strerror.lower()
         if fault.filename is None:
             return f"{why}, while reading or writing"
-        return f"{one_line(os.fsdecode(fault.filename), 400)}: {why}"
+        name = os.fsdecode(fault.filename).removesuffix(".tmp")  # which is written first
+        return f"{one_line(name, 400)}: {why}"
     if isinstance(fault, (ValueError, OSError, RuntimeError)) or hasattr(fault, "format_message"):
         return text
     return f"{type(fault).__name__}: {text} (MINIVAE_DEBUG=1 shows where)"

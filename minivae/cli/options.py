@@ -5,7 +5,9 @@ Typer reads the first part as defaults in a command's signature: `run: Path = op
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -217,7 +219,9 @@ def picture_path(out: Path | None, default: Path, endings: tuple[str, ...] = (".
     Nothing is made but the default's own folder.
     """
     if out is None:
-        default.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # said below
+            default.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(default.parent, "--out")
         return default
     check_file("--out", out)
     if out.suffix.lower() not in endings:
@@ -231,3 +235,10 @@ def check_file(option: str, path: Path) -> None:
         raise UsageError(f"{option} {path} is a directory; give a file's name")
     if not path.parent.is_dir():
         raise UsageError(f"{option} {path}: there is no folder {path.parent}; make it first")
+    check_writable(path.parent, option)
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """UsageError where no file can be made in the folder."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{folder} cannot be written into; choose another place with {option}")

@@ -187,6 +187,7 @@ def draw(path: Path, outcome: Outcome) -> None:
             axes.plot([c] * len(kl), kl, "o", color=ORANGE, ms=3.5, label=label)
         axes.axhline(0, color=BLUE, lw=0.5)
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(lambda value, place: "")
         axes.set_xlabel("c, held fixed")
         axes.set_ylabel("KL of each dimension, nats")
         axes.legend(fontsize=7.5)

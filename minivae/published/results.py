@@ -103,6 +103,25 @@ def keep(folder: Path, experiment: Experiment, result: Mapping[str, Any]) -> lis
     return [folder / f"{stem}{RESULT}", folder / f"{stem}{PICTURE}"]
 
 
+def require_replaceable(order: Order) -> None:
+    """Raise ConfigError, one line, where the folder's result is of another protocol than asked for.
+
+    It would be lost: results are replaced by those of the same protocol alone.
+    """
+    file = order.folder / RESULT
+    if not file.exists():
+        return
+    try:
+        there = json.loads(file.read_text(encoding="utf-8"))["protocol"]
+    except (OSError, ValueError, KeyError, TypeError):
+        there = None
+    if there != order.protocol.digest(order.seed):
+        raise ConfigError(
+            f"{file}: is a result of another protocol (other settings, seed or size), and would be "
+            "lost; give another --out"
+        )
+
+
 def _goes_further(file: Path, result: Mapping[str, Any]) -> bool:
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))

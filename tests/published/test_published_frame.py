@@ -94,6 +94,18 @@ def test_runs_of_another_protocol_are_refused(tmp_path):
         results.read_result(tmp_path / "a" / "result.json", toy(lr=0.1))
 
 
+def test_a_result_of_another_protocol_is_never_replaced(tmp_path):
+    kept(order(tmp_path / "a"))
+    results.require_replaceable(order(tmp_path / "a"))
+    file = tmp_path / "a" / "result.json"
+    for other in ({"experiment": toy(lr=0.1)}, {"seed": 1}):
+        with pytest.raises(ConfigError, match=r"result\.json: is a result of another protocol"):
+            results.require_replaceable(order(tmp_path / "a", **other))
+    file.write_text("[")
+    with pytest.raises(ConfigError, match="another --out"):
+        results.require_replaceable(order(tmp_path / "a"))
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', "nonsense", '"figures"'])
 def test_a_damaged_result_is_refused_in_a_line(tmp_path, text):
     file = tmp_path / "result.json"

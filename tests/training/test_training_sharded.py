@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from minivae.backend import load_backend
+from minivae.data.stream import POSSIBLE, FileRows, RowFile
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
 from minivae.runs.config import TrainConfig, check_together
@@ -22,6 +23,7 @@ from minivae.settings import ConfigError
 from minivae.training.plan import make_plan
 from minivae.training.sharded import ShardedStep
 from minivae.training.step import ReferenceStep
+from minivae.training.windowed import step_on
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_ranks import on_ranks
@@ -101,16 +103,16 @@ def test_any_number_of_ranks_ends_in_the_same_bits(backend):
             assert all(each == alone for each in found)
 
 
-def as_equals(world, train, slices):
+def as_equals(world, train, *more):
     """Every rank calls the step itself, so rank 0's announcements to servers are left out."""
     spread = world.spread
 
     def quiet(buffer, **how):
-        served = buffer.dtype == np.int64 or buffer.shape == (2, 3)
+        served = buffer.dtype == np.int64 or buffer.dtype == np.float64
         return buffer if served else spread(buffer, **how)
 
     world.spread = quiet
-    return train(world, slices)
+    return train(world, *more)
 
 
 def command(processes: int, out: Path, *more: str) -> list[str]:
@@ -175,3 +177,32 @@ def test_processes_that_do_not_fit_the_shards_are_one_line(tmp_path, processes, 
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 1 and "cannot share them out" in errors[0]
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.skipif(not POSSIBLE, reason="this system cannot read rows piece by piece")
+def test_of_data_on_disk_each_rank_reads_just_its_rows(tmp_path, monkeypatch):
+    plan, theta, moments, data = problem(np.float32)
+    np.save(tmp_path / "x.npy", data)
+    source = RowFile(tmp_path / "x.npy", 128, data.dtype, data.shape)
+    rows = np.random.default_rng(1).permutation(40)[:26].reshape(2, 13)
+    K, given = load_backend("numpy"), (np.full(2, 1e-2), np.full(2, 0.7))
+
+    def train(world):
+        make = lambda x: ShardedStep(K, plan, theta, moments, x, shards=4, world=world)  # noqa: E731
+        if world is None:
+            step = make(data)
+        else:
+            read = FileRows(source)
+            step = step_on(K, read, make, local=False)
+            seen = []
+            monkeypatch.setattr(
+                step.window, "show", lambda r, show=step.window.show: seen.append(r) or show(r)
+            )
+        step(rows, 3, *given)
+        if world is not None:  # 13 rows in 4 shards: 3, 3, 3, 4
+            first, last = ((0, 6), (6, 13))[world.rank]
+            assert np.array_equal(seen[0], rows[:, first:last])
+        return step.state()[0].tobytes()
+
+    alone = train(None)
+    assert on_ranks(2, lambda world: as_equals(world, train)) == [alone, alone]
