@@ -11,13 +11,12 @@ import numpy as np
 from minivae import ops
 from minivae.proof.case import Case
 from minivae.types import Array
-from minivae.verify import contract
-from minivae.verify.arguments import gradients, match
+from minivae.verify import passes
 from minivae.verify.check import upstream
-from minivae.verify.oracles import Trial, by_complex_step, strict_tolerance, tol
-from minivae.verify.passes import EPS64, Clock, Pass, quiet, unpack, vector
-from minivae.verify.probe import Probe
-from minivae.verify.rounding import noises
+from minivae.verify.contract import gradients, match
+from minivae.verify.oracles import Probe, Trial, by_complex_step, strict_tolerance, tol
+from minivae.verify.passes import EPS64, Pass, quiet, unpack, vector
+from minivae.verify.suspects import noises
 
 
 class ExactGradients:
@@ -36,7 +35,7 @@ class ExactGradients:
             self.dy = upstream(self.job, rng)
             hands = gradients(self.job, self.dy)
             noise = noises(self.job, self.dy, hands, rng, EPS64)
-            probe = Probe(self.job, self.dy, rng, Clock(60))
+            probe = Probe(self.job, self.dy, rng)
             self.true: dict[str, Array] = {}
             self.allowed: dict[str, Array] = {}
             for i, leaf in enumerate(self.job.leaves):
@@ -72,7 +71,7 @@ class ExactGradients:
         job = self.bind(K)
         try:
             y, cache = job.run(job.base)
-            if not contract.same_bits(vector(y), self.job.y0):
+            if not passes.same_bits(vector(y), self.job.y0):
                 return "y"
             raw = job.backward(job.upstream(self.dy), cache)
             pieces, faults = match(job, raw)

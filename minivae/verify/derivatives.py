@@ -14,7 +14,6 @@ from minivae.types import Array
 from minivae.verify.passes import Pass
 
 STEP = 1e-40  # the complex step: h*h underflows against everything, h itself is far above 1e-308
-BRANCH = 1e-5  # real and complex runs of one branch differ by rounding, other branches by far more
 RATIO = 4.0  # from one step of the differences to the next
 RUNGS = 27  # 4**27 = 2e16: from a quarter of the input's scale down to its last bit
 HALVINGS = 6

@@ -1,24 +1,35 @@
-"""What the true gradient of one tensor is, by the best oracle there is, and how far a right one
-may be from it."""
+"""What the true gradient of one tensor is, by the best oracle there is, and how far a right one may
+be from it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae.types import Array
+from minivae.types import Array, copy_leaf, replace
+from minivae.verify.contract import gradients
 from minivae.verify.derivatives import (
+    RUNGS,
     STEP,
+    Analytic,
+    Line,
     Slope,
     between,
-)
-from minivae.verify.passes import EPS64, Leaf
-from minivae.verify.probe import Probe
+    bisect,
+    complex_step,
+    difference,
+)  # fmt: skip
+from minivae.verify.passes import EPS64, CannotRun, Leaf, Pass, eps_of, one_line, vector
 
 MOST_ENTRIES = 20_000  # visited one by one; larger tensors are probed along random directions
+BRANCH = 1e-5  # real and complex runs of one branch differ by rounding, other branches by far more
+# Ways to hand over complex inputs: as arrays that stay analytic, and every tensor or only one.
+MODES = ((True, False), (True, True), (False, False), (False, True))
 
 
 class Tolerance(NamedTuple):
@@ -50,6 +61,124 @@ def tol(name: str) -> float:
     return TOLERANCES[name].value
 
 
+class Probe:
+    """Everything that can be asked about the derivatives of one pass at one point and upstream."""
+
+    def __init__(self, job: Pass, dy: Array, rng: np.random.Generator) -> None:
+        self.job, self.dy, self.rng, self.clock = job, dy, rng, job.clock
+        self.rounding = job.output_noise(rng)
+        self.modes: dict[int, int] = {}  # by place: how this tensor takes complex numbers
+        self.seen: set[str] = set()
+
+    def scale(self, leaf: Leaf) -> Array:
+        """A natural size of a step in each entry: the entry itself, or its tensor's median."""
+        size = np.abs(leaf.value.astype(np.float64))
+        nonzero = size[size > 0]
+        middle = float(np.median(nonzero)) if nonzero.size else 1.0
+        return np.where(size > 1e-3 * middle, size, middle)
+
+    def signs(self, shape: tuple[int, ...]) -> Array:
+        """Random signs: a direction no error can hide from by summing to zero."""
+        return np.asarray(self.rng.choice([-1.0, 1.0], size=shape))
+
+    def complex_reason(self, leaf: Leaf) -> str:
+        """Why no complex step can be taken in this tensor; '' when one can."""
+        delta, reason = self.signs(leaf.value.shape), ""
+        self.seen = set()
+        for self.modes[leaf.place] in range(len(MODES)):
+            try:
+                self.push({leaf.place: delta})
+                return ""
+            except Exception as error:
+                reason = reason or (str(error) if isinstance(error, CannotRun) else one_line(error))
+            if not self.clock.fits(complex=1):
+                break
+        return f"forward does not take complex numbers ({reason})"
+
+    def push(self, deltas: dict[int, Array], values: Sequence[Any] | None = None) -> Array:
+        """J delta for all outputs, by one complex step; CannotRun where it takes another branch."""
+        base = list(self.job.base if values is None else values)
+        analytic, every = MODES[max(self.modes.get(place, 0) for place in deltas)]
+        if every:
+            places = {leaf.place for leaf in self.job.leaves}
+            base = [v.astype(complex) if i in places else v for i, v in enumerate(base)]
+        real: list[Array] = []
+
+        def run(*flat: Any) -> Array:
+            copies = [self._analytic(v) if analytic and np.iscomplexobj(v) else copy_leaf(v)
+                      for v in flat]  # fmt: skip
+            y = vector(self.job.forward(*replace(self.job.args, copies))[0])
+            real.append(y.real)
+            return y
+
+        with warnings.catch_warnings(), self.clock.measured("complex"):
+            # a silently discarded imaginary part becomes an error
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            out = complex_step(run, base, deltas)
+        if out.shape != self.job.y0.shape:
+            raise CannotRun("the output changes its shape on complex input")
+        gap = np.abs(real[0] - self.job.y0).max(initial=0)
+        near = gap <= BRANCH * np.abs(self.job.y0).max(initial=0)
+        if values is None and not near and np.isfinite(out).all():
+            raise CannotRun("complex input takes another branch than real input")
+        return np.asarray(out)
+
+    def _analytic(self, value: Array) -> Array:
+        wrapped = np.array(value).view(Analytic)
+        wrapped.seen = self.seen
+        return wrapped
+
+    def columns(self, leaf: Leaf, entries: Array, values: Sequence[Any] | None = None) -> Array:
+        """J's columns (outputs, entries), NaN where complex arithmetic breaks down."""
+        out = np.full((self.job.y0.size, len(entries)), np.nan)
+        delta = np.zeros(leaf.value.size)
+        for place, entry in enumerate(entries):
+            delta[entry] = 1.0
+            with contextlib.suppress(Exception):  # another branch here: the differences decide
+                out[:, place] = self.push({leaf.place: delta.reshape(leaf.value.shape)}, values)
+            delta[entry] = 0.0
+        return out
+
+    def line(self, leaf: Leaf, delta: Array, dy: Array | None = None) -> Line:
+        """phi along a direction."""
+        return Line(self.job, {leaf.place: delta}, self.dy if dy is None else dy, self.rounding)
+
+    def slope(self, line: Line, leaf: Leaf, start: float = 0.25, rungs: int = RUNGS) -> Slope:
+        """The derivative along a line by differences; few steps where a forward is slow."""
+        if not self.clock.fits(forward=60):
+            start, rungs = min(start, 1e-2), 4
+        return difference(line, start, rungs, eps_of(leaf.value))
+
+    def entry_slope(self, leaf: Leaf, entry: int, near: float | None = None) -> Slope:
+        """One entry by differences; `near` is a relative step known to be good nearby."""
+        delta = np.zeros(leaf.value.shape)
+        delta.flat[entry] = 1.0
+        size, line = float(self.scale(leaf).flat[entry]), self.line(leaf, delta)
+        if near is not None:
+            found = self.slope(line, leaf, 16 * near * size, 4)
+            if found.error <= 1e-7 * abs(found.value):
+                return found
+        # The step may have to be far above the entry (a 1e-8 beside a 1) or far below it.
+        return self.slope(line, leaf, 0.25 * max(size, 1.0), RUNGS + 9)
+
+    def adjoint(self, leaf: Leaf, place: int, delta: Array, complex_safe: bool) -> float | None:
+        """|<v, J u> - <J^T v, u>| over the larger sum of moduli, for an upstream v of its own."""
+        v = self.signs(self.job.y0.shape) * self.rng.uniform(0.5, 1.5, self.job.y0.shape)
+        back = gradients(self.job, v)[place]
+        if back is None:
+            return None
+        if complex_safe:
+            pushed = self.push({leaf.place: delta})
+            left, size = float(v @ pushed), float(np.abs(v * pushed).sum())
+        else:
+            slope = self.slope(self.line(leaf, delta, v), leaf)
+            if not slope.error <= 1e-4 * abs(slope.value):
+                return None
+            left, size = slope.value, abs(slope.value)
+        bottom = max(size, float(np.abs(back * delta).sum()))
+        return abs(left - float((back * delta).sum())) / bottom if bottom > 0 else 0.0
+
+
 @dataclass
 class Trial:
     """One tensor on trial: the hand-written gradient, and what the oracles say of its entries."""
@@ -79,6 +208,7 @@ class Trial:
 
     @property
     def complete(self) -> bool:
+        """Whether every entry is visited."""
         return len(self.entries) == self.leaf.value.size
 
     @property
@@ -87,7 +217,13 @@ class Trial:
         return self.probe.job.y_eps > EPS64
 
     @property
+    def biggest(self) -> float:
+        """The largest modulus in the hand-written gradient."""
+        return float(np.abs(self.hand).max(initial=0))
+
+    @property
     def difference_tolerance(self) -> float:
+        """What differences reach, of the largest entry."""
         return tol("finite_difference32" if self.coarse else "finite_difference")
 
     def reliable(self, slope: Slope, scale: float) -> bool:
@@ -100,27 +236,19 @@ class Trial:
         return tuple(int(n) for n in np.unravel_index(int(self.entries[i]), self.leaf.value.shape))
 
 
-def not_analytic(trial: Trial) -> str:
-    """Why the complex step cannot be believed, with the calls seen to lose the imaginary part."""
-    calls = ", ".join(sorted(trial.probe.seen)) or "a call that loses the imaginary part"
-    return (
-        f"the complex step disagrees with converged differences: forward is not analytic ({calls})"
-    )
-
-
+# -- the truth, entry by entry ---------------------------------------------------------------------
 def choose_entries(trial: Trial) -> None:
     """Every entry where number and time allow; else the extreme ones and a random sample."""
-    size = trial.leaf.value.size
-    calls = 16 if trial.reason else 1  # evaluations an entry
-    afford = int(max(4, trial.seconds / (calls * trial.probe.cost)))
+    size, clock = trial.leaf.value.size, trial.probe.clock
+    each = clock.price(forward=16) if trial.reason else clock.price(complex=1)
+    afford = int(trial.seconds / max(each, 1e-7))
     if size <= min(afford, MOST_ENTRIES):
         trial.entries = np.arange(size)
         return
-    order = np.argsort(np.abs(trial.hand.ravel()))
-    third = max(1, min(8, int(0.3 * trial.seconds / (calls * trial.probe.cost))))
+    third = min(8, int(0.3 * afford))
+    order, half = np.argsort(np.abs(trial.hand.ravel())), (third + 1) // 2
     few = trial.probe.rng.choice(size, min(size, 2 * third), replace=False)
-    half = (third + 1) // 2
-    trial.entries = np.unique(np.concatenate([few, order[-half:], order[:half]]))
+    trial.entries = np.unique(np.concatenate([few, order[size - half :], order[:half]]))
 
 
 def fill(trial: Trial) -> None:
@@ -151,17 +279,16 @@ def by_complex_step(trial: Trial) -> None:
         touched = np.where(block != 0, weight[:, None], 0.0).max(axis=0)
         floor[part] = np.where(touched > 0, touched, weight.max(initial=0))
         kept.append(block)
-    trial.columns = np.concatenate(kept, axis=1) if count <= chunk else None
+    trial.columns = np.concatenate(kept, axis=1) if 0 < count <= chunk else None
     trial.true, trial.doubt = true, np.zeros(count)
     trial.floor = tol("floor") * trial.eps * floor
 
 
 def by_differences(trial: Trial, which: Array) -> None:
     """Differences in place of the complex step for the entries marked in `which`."""
-    scale = float(np.abs(trial.hand).max(initial=0))
     for i in np.flatnonzero(which):
         slope = trial.probe.entry_slope(trial.leaf, int(trial.entries[i]), trial.near)
-        margin = 1e-5 * max(scale, abs(trial.g[i]))
+        margin = 1e-5 * max(trial.biggest, abs(trial.g[i]))
         if slope.kink and between(trial.g[i], slope.left, slope.right, margin):
             trial.true[i], trial.doubt[i] = trial.g[i], margin  # any value between is right
             trial.kinks.append(int(trial.entries[i]))
@@ -174,23 +301,69 @@ def strict_tolerance(trial: Trial) -> Array:
     """How far hand and oracle may be apart, entry by entry, whatever the reason."""
     size = np.maximum(np.abs(trial.g), np.abs(trial.true))
     allowed = tol("entry32" if trial.eps > EPS64 else "entry") * trial.eps * size
-    finite = np.abs(trial.true[np.isfinite(trial.true)]).max(initial=0)
-    biggest = max(float(np.abs(trial.hand).max(initial=0)), float(finite))
+    largest = max(trial.biggest, np.abs(trial.true[np.isfinite(trial.true)]).max(initial=0))
     # A sum's rounding is its terms'; and h*h, the complex step's own, shows where all is 0.
-    allowed += tol("sum") * EPS64 * biggest + STEP**1.75
+    allowed += tol("sum") * EPS64 * largest + STEP**1.75
     measured = (trial.doubt > 0) | bool(trial.reason)
-    extra = np.where(measured, trial.doubt + trial.difference_tolerance * biggest, 0.0)
+    extra = np.where(measured, trial.doubt + trial.difference_tolerance * largest, 0.0)
     return np.asarray(allowed + extra)
 
 
 def rounding_tolerance(trial: Trial) -> Array:
     """How far they may be apart if rounding explains it."""
-    noise = trial.noise()
+    noise, job, dy = trial.noise(), trial.probe.job, trial.probe.dy
     typical = float(np.median(noise)) if noise.size else 0.0
-    coarse = 16 * trial.eps * np.abs(trial.hand).max(initial=0) if trial.eps > EPS64 else 0.0
+    coarse = 16 * trial.eps * trial.biggest if trial.eps > EPS64 else 0.0
     moves = tol("noise") * np.maximum(noise.ravel()[trial.entries], typical)
-    job, dy = trial.probe.job, trial.probe.dy
     inputs = max(float(np.abs(leaf.value).max(initial=0)) for leaf in job.leaves)
-    big = max(np.abs(trial.hand).max(initial=0), np.abs(dy * job.y0).max(initial=0))
+    big = max(trial.biggest, np.abs(dy * job.y0).max(initial=0))
     faint = tol("faint") * EPS64 * big * max(1.0, inputs)
     return np.asarray(strict_tolerance(trial) + moves + trial.floor + coarse + faint)
+
+
+# -- tensors too large to visit: probes along random directions, bisection from one that fails -----
+Point = tuple[Probe, Array]  # a point, and the hand-written gradient there
+
+
+def failing_direction(trial: Trial, point: Point, probes: int = 3) -> Array | None:
+    """The first of some random-sign probes along which the gradient at a point is wrong."""
+    probe, hand = point
+    biggest = float(np.abs(hand).max(initial=0)) or 1.0
+    for k in range(probes):
+        if not probe.clock.fits(complex=1) and (k or trial.seen):
+            break
+        delta = probe.signs(hand.shape) * (probe.scale(trial.leaf) if k == 1 else 1.0)
+        gap, doubt = gap_along(trial, point, delta)
+        trial.seen = max(trial.seen, 2 * doubt / float(np.abs(delta).max()) / biggest)
+        if not abs(gap) <= doubt:
+            return delta
+    return None
+
+
+def locate(trial: Trial, point: Point, delta: Array) -> int:
+    """The wrong entry behind a probe that failed."""
+    shape = delta.shape
+    return bisect(lambda mask: gap_along(trial, point, mask.reshape(shape) * delta)[0], delta.size)
+
+
+def gap_along(trial: Trial, point: Point, delta: Array) -> tuple[float, float]:
+    """(hand.u - true.u, how large rounding and the oracle's own error may make it)."""
+    probe, hand = point
+    leaf, parts = trial.leaf, hand * delta
+    norm = float(np.sqrt((parts * parts).sum()))
+    coarse = tol("entry32") * trial.eps * norm if trial.eps > EPS64 else 0.0
+    if not trial.reason:
+        pushed = probe.push({leaf.place: delta})
+        true = float(probe.dy @ pushed)
+        total = float(np.abs(probe.dy * pushed).sum())
+        doubt = coarse + tol("direction") * EPS64 * max(norm, abs(true) * 1e-2, total * 1e-3)
+        gap = float(parts.sum()) - true
+        if abs(gap) <= doubt or probe is not trial.probe:
+            return gap, doubt  # elsewhere, what fails is looked at entry by entry
+        moved = float(np.sqrt(((trial.noise() * delta) ** 2).sum()))
+        return gap, doubt + tol("noise") * moved
+    slope = probe.slope(probe.line(leaf, delta), leaf, rungs=18)
+    if not np.isfinite(slope.value):
+        return 0.0, np.inf
+    rough = trial.difference_tolerance * max(norm, abs(slope.value))
+    return float(parts.sum()) - slope.value, 8 * slope.error + rough + coarse

@@ -1,5 +1,4 @@
-"""What a check found: one row per tensor, one line per fault, as text, JSON or an
-AssertionError."""
+"""What a check found: a row for each tensor, a line for each fault, as text, JSON or an error."""
 
 from __future__ import annotations
 
@@ -7,6 +6,8 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import numpy as np
 
 
 class GradientError(AssertionError):
@@ -81,7 +82,12 @@ class Report:
     @property
     def worst(self) -> Row | None:
         """The row with the largest error; NaN is worse than anything."""
-        return max(self.rows, key=_badness, default=None)
+
+        def badness(row: Row) -> tuple[bool, float]:
+            errors = [e for e in (row.complex_step, row.finite_difference, 0.0) if e is not None]
+            return not row.ok, math.inf if math.isnan(errors[0]) else errors[0]
+
+        return max(self.rows, key=badness, default=None)
 
     def raise_if_failed(self) -> None:
         """Raises GradientError (an AssertionError) whose lines name tensor, index, sample and
@@ -92,14 +98,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; NaN and infinities as strings, so that any JSON reader takes it."""
-        data = {
-            "name": self.name,
-            "ok": self.ok,
-            "rows": [asdict(row) for row in self.rows],
-            "faults": [asdict(fault) for fault in self.faults],
-            "notes": list(self.notes),
-        }
-        return dict(plain(data))
+        return dict(plain({"name": self.name, "ok": self.ok, **asdict(self)}))
 
     def to_json(self, indent: int | None = 2) -> str:
         """The report as JSON."""
@@ -114,25 +113,13 @@ class Report:
         return "\n".join([*table_lines(self.rows), *map(str, self.faults), *self.notes])
 
 
-def _badness(row: Row) -> tuple[bool, float]:
-    errors = [e for e in (row.complex_step, row.finite_difference) if e is not None]
-    error = errors[0] if errors else 0.0
-    return (not row.ok, math.inf if math.isnan(error) else error)
-
-
 def plain(value: Any) -> Any:
+    """The same containers with NaN and infinities as strings."""
     if isinstance(value, dict):
         return {key: plain(sub) for key, sub in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(sub) for sub in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
-
-
-def short(value: float | None, digits: int = 2) -> str:
-    """A number for a table; a dash where there is none."""
-    return "-" if value is None else f"{value:.{digits}g}"
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def where(index: tuple[int, ...] | None) -> str:
@@ -140,45 +127,42 @@ def where(index: tuple[int, ...] | None) -> str:
     return "" if index is None else "[" + ", ".join(map(str, index)) + "]"
 
 
-HEADER = (
-    "op",
-    "tensor",
-    "complex",
-    "differ.",
-    "adjoint",
-    "slope",
-    "worst at",
-    "hand",
-    "true",
-    "ulps",
-    "verdict",
-)
+def shape_text(shape: tuple[int, ...]) -> str:
+    """A shape as Python writes it, of whatever integers it is made."""
+    return str(tuple(int(n) for n in shape))
+
+
+def shape_hint(got: tuple[int, ...], due: tuple[int, ...]) -> str:
+    """The commonest reason for a wrong shape."""
+    long, same = len(got) > len(due), int(np.prod(got)) == int(np.prod(due))
+    level = len(got) == len(due) and all(g in (d, 1) for g, d in zip(got, due, strict=True))
+    hints = {
+        "it is transposed": got == due[::-1],
+        "the sum over the batch axis is missing": long and got[len(got) - len(due) :] == due,
+        "an axis of length 1 is kept or lost (keepdims)":
+            [n for n in got if n != 1] == [n for n in due if n != 1],
+        "its axes are permuted": sorted(got) == sorted(due),
+        "a scalar where an array is due": int(np.prod(got)) == 1,
+        "it needs a reshape": same,
+        "it is summed over an axis that must stay": level,
+    }  # fmt: skip
+    return next((f": {hint}" for hint, fits in hints.items() if fits), "")
+
+
+HEADER = tuple("op|tensor|complex|differ.|adjoint|slope|worst at|hand|true|ulps|verdict".split("|"))
 
 
 def row_cells(row: Row) -> tuple[str, ...]:
-    """The cells of one row, as text."""
-    slope = (
-        "-" if row.taylor is None else ("exact" if math.isinf(row.taylor) else f"{row.taylor:.3f}")
-    )
-    return (
-        row.op,
-        row.tensor,
-        short(row.complex_step),
-        short(row.finite_difference),
-        short(row.adjoint),
-        slope,
-        where(row.index),
-        short(row.hand, 9),
-        short(row.true, 9),
-        short(row.ulps),
-        row.verdict,
-    )
+    """The cells of one row, as text; a dash where there is no number."""
+    votes = [row.complex_step, row.finite_difference, row.adjoint, row.hand, row.true, row.ulps]
+    digits = (2, 2, 2, 9, 9, 2)
+    texts = ["-" if v is None else f"{v:.{d}g}" for v, d in zip(votes, digits, strict=True)]
+    slope = "-" if row.taylor is None else f"{row.taylor:.3f}".replace("inf", "exact")
+    return (row.op, row.tensor, *texts[:3], slope, where(row.index), *texts[3:], row.verdict)
 
 
 def table_lines(rows: list[Row]) -> list[str]:
     """An aligned text table."""
     cells = [HEADER, *map(row_cells, rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(HEADER))]
-    return [
-        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells
-    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
