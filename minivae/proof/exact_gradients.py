@@ -14,8 +14,10 @@ from minivae.types import Array
 from minivae.verify import passes
 from minivae.verify.check import upstream
 from minivae.verify.contract import gradients, match
-from minivae.verify.oracles import Probe, Trial, by_complex_step, strict_tolerance, tol
+from minivae.verify.derivatives import tol
+from minivae.verify.oracles import Probe, Trial, by_complex_step, strict_tolerance
 from minivae.verify.passes import EPS64, Pass, quiet, unpack, vector
+from minivae.verify.report import Row
 from minivae.verify.suspects import noises
 
 
@@ -41,8 +43,9 @@ class ExactGradients:
             for i, leaf in enumerate(self.job.leaves):
                 hand = hands[i]
                 assert hand is not None
-                probe.complex_reason(leaf)
-                trial = Trial(probe, leaf, i, hand, partial(noise.__getitem__, i), EPS64, 1.0)
+                probe.first_push(leaf, np.ones(leaf.value.shape))
+                row = Row("", leaf.name, leaf.value.shape, "float64")
+                trial = Trial(probe, leaf, i, hand, row, partial(noise.__getitem__, i), EPS64)
                 trial.entries = np.arange(leaf.value.size)
                 by_complex_step(trial)
                 self.true[leaf.name] = trial.true.reshape(leaf.value.shape)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from minivae.types import Array, copy, leaves
-from minivae.verify import contract, naming, oracles
-from minivae.verify.contract import fitting, gradients
-from minivae.verify.derivatives import Slope, taylor_rate
-from minivae.verify.oracles import Probe, Trial, tol
+from minivae.verify import contract, naming, oracles, suspects
+from minivae.verify.contract import Hands, fitting, gradients
+from minivae.verify.derivatives import tol
+from minivae.verify.oracles import Probe, Trial
 from minivae.verify.passes import (
     EPS32,
     EPS64,
@@ -24,21 +24,9 @@ from minivae.verify.passes import (
     quiet,
     unpack,
     vector,
-)  # fmt: skip
-from minivae.verify.report import Fault, Report, Row
+)
+from minivae.verify.report import Fault, Report, Row, fill_row, joint_fault, tie_fault, trial_notes
 from minivae.verify.strategies import input_faults, point_notes, read
-from minivae.verify.suspects import (
-    MOST_EXAMINED,
-    Hands,
-    beside,
-    float32_faults,
-    has_kinks,
-    is_rounding,
-    noises,
-    on_kinks,
-    together,
-    worst_and_random,
-)  # fmt: skip
 
 
 def check(
@@ -77,6 +65,8 @@ def check(
     with quiet():
         job = Pass(forward, backward, args, labels, [wrt] if isinstance(wrt, str) else wrt, clock)
         report.faults += input_faults(job)
+        if reference is not None or any(eps_of(leaf.value) > EPS64 for leaf in job.leaves):
+            clock.kept = (3, 1)  # forward and backward in float64 as well
         if not report.faults:
             examine(job, report, np.random.default_rng(seed), out_shape, reference)
     if allow_views:
@@ -125,12 +115,14 @@ def widen(
 ) -> tuple[Pass | None, Hands]:
     """The pass in float64, where its source (or `reference`) takes float64, and its gradients
     there; None where nothing can be judged."""
-    if reference is None and all(eps_of(leaf.value) == EPS64 for leaf in job.leaves):
+    if job.clock.kept == (2, 0):
         return job, native
+    job.clock.kept = (2, 0)
     wide, gap = with_reference(job, reference) if reference else job.widened(), np.inf
     try:
-        wide.adopt(copy(unpack(wide.run(wide.base))[0]))
-        hands = gradients(wide, dy)
+        y, cache = unpack(wide.run(wide.base))
+        wide.adopt(copy(y))
+        hands = fitting(wide, contract.match(wide, wide.back(wide.upstream(dy), cache))[0])
         gap = float(np.abs(job.y0 - wide.y0).max(initial=0))
         problem = "" if np.isfinite(gap) else "its output is not finite"
     except Exception as error:
@@ -180,67 +172,96 @@ def vote(
     report: Report,
     rng: np.random.Generator,
 ) -> None:
-    """One trial for each tensor whose gradient fits and is finite; then all together."""
+    """One trial for each tensor whose gradient fits and is finite: a probe along a direction for
+    each, then entries, where a probe failed first; then all together."""
     probe = Probe(wide, dy, rng)
     eps = [EPS32 if eps_of(x.value) > EPS64 or wide.y_eps > EPS64 else EPS64 for x in job.leaves]
-    noise = functools.cache(lambda: noises(wide, dy, hands, rng, max(eps)))
-    found: list[tuple[Trial, Row, Array]] = []
+    noise = functools.cache(lambda: suspects.noises(wide, dy, hands, rng, max(eps)))
+    probe.joint = functools.cache(lambda: oracles.along_all(probe, hands))
+    trials: list[Trial] = []
     for i, leaf in enumerate(wide.leaves):
         hand, dtype = hands[i], str(job.leaves[i].value.dtype)
-        if hand is None or not np.isfinite(hand).all() or native[i] is None:
-            verdict = "no gradient" if native[i] is None else "not finite"
-            report.rows.append(Row("", leaf.name, leaf.value.shape, dtype, verdict=verdict))
-            if not any(f.tensor in (leaf.name, "") for f in report.faults):
-                text = f"backward gave no gradient of {leaf.name}"
-                report.faults.append(Fault("none", text, leaf.name))
+        row = Row("", leaf.name, tuple(leaf.value.shape), dtype, size=leaf.value.size)
+        report.rows.append(row)
+        if hand is not None and np.isfinite(hand).all() and native[i] is not None:
+            trials.append(Trial(probe, leaf, i, hand, row, lambda i=i: noise()[i], eps[i]))  # type: ignore[misc]
             continue
-        share = max(0.0, 0.6 * job.clock.left()) / (len(wide.leaves) - i)
-        trial = Trial(probe, leaf, i, hand, lambda i=i: noise()[i], eps[i], share)  # type: ignore[misc]
-        wrong, slope, delta = judge(trial)
-        found.append((trial, make_row(trial, slope, delta, wrong, dtype), wrong))
-        report.rows.append(found[-1][1])
-    name_faults(found, report)
-    if found and not report.faults and wide is not job and wide.backward is job.backward:
-        for trial, row, _ in found:
-            report.faults += float32_faults(job, trial, native[trial.place], row, dy)
-    report.notes += [note for trial, _, _ in found for note in naming.trial_notes(trial)]
+        row.verdict = "no gradient" if native[i] is None else "not finite"
+        if not any(f.tensor in (leaf.name, "") for f in report.faults):
+            text = f"backward gave no gradient of {leaf.name}"
+            report.faults.append(Fault("none", text, leaf.name))
+    for trial in trials:
+        first_probe(trial)
+    order = sorted(trials, key=lambda trial: not trial.failed)
+    for done, trial in enumerate(order):
+        alike = sum(other.failed == trial.failed for other in order[done:])
+        trial.seconds = max(0.0, 0.6 * job.clock.left()) / alike
+        judge(trial)
+    for trial in trials:
+        fill_row(trial)
+    name_faults(trials, report)
+    if trials and not report.faults and wide is not job and wide.backward is job.backward:
+        for trial in trials:
+            report.faults += suspects.float32_faults(job, trial, native[trial.place], trial.row, dy)
+    report.notes += [note for trial in trials for note in trial_notes(trial)]
 
 
 # -- one tensor ------------------------------------------------------------------------------------
-def judge(trial: Trial) -> tuple[Array, Slope, Array]:
-    """(which visited entries are wrong, a slope by differences, the direction it is along)."""
+def first_probe(trial: Trial) -> None:
+    """Along random signs, by one complex step, if there is time: does the gradient fail?"""
+    probe, leaf = trial.probe, trial.leaf
+    signs = probe.signs(leaf.value.shape)
+    if probe.clock.fits(complex=1):
+        pushed, trial.reason = probe.first_push(leaf, signs)
+        if pushed is not None:
+            trial.pushed = signs, pushed
+            gap, doubt = oracles.gap_along(trial, (probe, trial.hand), signs, pushed)
+            trial.failed, trial.calls = not abs(gap) <= doubt, set(probe.seen)
+
+
+def judge(trial: Trial) -> None:
+    """Decides which of the visited entries are wrong."""
     probe, leaf, clock = trial.probe, trial.leaf, trial.probe.clock
-    trial.reason = probe.complex_reason(leaf)
-    delta = probe.signs(leaf.value.shape) * probe.scale(leaf)
-    slope = Slope(np.nan, np.inf, np.nan, np.nan, False, np.nan)
+    if trial.pushed is None and not (trial.reason and clock.fits(forward=8)):
+        seen_jointly(trial)
+        return
+    trial.delta = probe.signs(leaf.value.shape) * probe.scale(leaf)
     if trial.reason or clock.fits(forward=20):
-        slope = probe.slope(probe.line(leaf, delta), leaf)
+        trial.slope = probe.slope(probe.line(leaf, trial.delta), leaf)
+    slope = trial.slope
     trial.near = slope.step if np.isfinite(slope.step) else None
-    unsure = bool(probe.seen) and not trial.reliable(slope, 0.0)
+    unsure = bool(trial.calls) and not trial.reliable(slope, 0.0)
     taken = not trial.reason and np.isfinite(slope.value)
-    if taken and (unsure or contradicted(trial, slope, delta)):
+    if taken and (unsure or contradicted(trial)):
         trial.reason = not_analytic(trial)
     oracles.choose_entries(trial)
     here = (probe, trial.hand)
     failing = None if trial.complete else oracles.failing_direction(trial, here)
-    wrong = compare(trial)
-    if failing is not None and not wrong.any():
-        wrong = search(trial, wrong, failing)
+    trial.wrong = compare(trial)
+    if failing is not None and not trial.wrong.any():
+        trial.wrong = search(trial, failing)
     if trial.complete:
         sure = oracles.strict_tolerance(trial)
         trial.seen = float(np.median(sure)) / trial.biggest if trial.biggest and sure.size else 0.0
-    return wrong, slope, delta
+
+
+def seen_jointly(trial: Trial) -> None:
+    """What is seen of a tensor that there is no time for: it is held to the joint probe alone."""
+    assert trial.probe.joint is not None
+    joint = trial.probe.joint()
+    trial.seen = 2 * joint.doubt / joint.unit / (trial.biggest or 1.0)
 
 
 def not_analytic(trial: Trial) -> str:
     """Why the complex step cannot be believed, with the calls seen to lose the imaginary part."""
-    calls = ", ".join(sorted(trial.probe.seen)) or "a call that loses the imaginary part"
+    calls = ", ".join(sorted(trial.calls)) or "a call that loses the imaginary part"
     text = "the complex step disagrees with converged differences: forward is not analytic"
     return f"{text} ({calls})"
 
 
-def contradicted(trial: Trial, slope: Slope, delta: Array) -> bool:
+def contradicted(trial: Trial) -> bool:
     """Whether converged differences along a direction contradict the complex step."""
+    slope, delta = trial.slope, trial.delta
     pushed = float(trial.probe.dy @ trial.probe.push({trial.leaf.place: delta}))
     scale = max(abs(pushed), abs(slope.value), float(np.abs(trial.hand * delta).sum()))
     if not np.isfinite(pushed) or not trial.reliable(slope, scale):
@@ -249,19 +270,28 @@ def contradicted(trial: Trial, slope: Slope, delta: Array) -> bool:
     return not abs(pushed - slope.value) <= near
 
 
-def search(trial: Trial, wrong: Array, failing: Array) -> Array:
+def search(trial: Trial, failing: Array) -> Array:
     """Follows a probe that failed to its entry, and compares that one too; where the point lies on
     kinks, only if a probe beside them fails as well."""
     point: oracles.Point = (trial.probe, trial.hand)
-    if not trial.reason and has_kinks(trial):
-        other = beside(trial, np.zeros(trial.hand.shape), np.random.default_rng(3))
+    calls = 12 + np.log2(trial.hand.size) + len(trial.entries)
+    need = {"forward": 8 * calls} if trial.reason else {"complex": calls}
+    if not trial.probe.clock.fits(**need):
+        sure = not trial.reason and np.isfinite(trial.slope.value)
+        trial.unplaced = (
+            sure and trial.probe.clock.fits(complex=2) and not suspects.has_kinks(trial)
+        )
+        seen_jointly(trial)
+        return trial.wrong
+    if not trial.reason and suspects.has_kinks(trial):
+        other = suspects.beside(trial, np.zeros(trial.hand.shape), np.random.default_rng(3))
         found = oracles.failing_direction(trial, other) if other else None
         if other is None or found is None:
-            return wrong
+            return trial.wrong
         point, failing = other, found
     entry = oracles.locate(trial, point, failing)
     if entry in trial.entries:
-        return wrong
+        return trial.wrong
     trial.entries = np.union1d(trial.entries, [entry])
     return compare(trial)
 
@@ -276,26 +306,31 @@ def compare(trial: Trial) -> Array:
         return wrong
     error = np.where(np.isfinite(trial.true), np.abs(trial.g - trial.true), np.inf)
     small = wrong & (error <= oracles.rounding_tolerance(trial))
-    if small.any() and clock.left() < 0:
+    count = next((n for n in (12, 3) if clock.fits(forward=8, backward=8, complex=8 * n)), 0)
+    if small.any() and not count:
         wrong = wrong & ~small  # nobody has looked at them
     elif small.any():
-        picks = worst_and_random(trial, small, error, 12 if clock.fits(complex=200) else 3)
-        refuted = picks[~is_rounding(trial, picks, strict)]
+        picks = suspects.worst_and_random(trial, small, error, count)
+        refuted = picks[~suspects.is_rounding(trial, picks, strict)]
         if len(refuted) < 0.75 * len(picks):
             wrong = wrong & ~small
         wrong[refuted] = True
     if wrong.any() and not trial.reason:
         wrong = doubt_the_oracle(trial, wrong, error)
-    if wrong.any() and not trial.reason and has_kinks(trial):
-        wrong = on_kinks(trial, wrong, error, strict)
+    if wrong.any() and not trial.reason and suspects.has_kinks(trial):
+        wrong = suspects.on_kinks(trial, wrong, error, strict)
     return wrong
 
 
 def doubt_the_oracle(trial: Trial, wrong: Array, error: Array) -> Array:
     """Asks differences about a few suspects: where they side with the hand-written gradient, the
     complex step is given up for this tensor."""
-    count = 9 if trial.probe.clock.fits(complex=200) else 3
-    for i in worst_and_random(trial, wrong, error, count):
+    clock, joint = trial.probe.clock, trial.probe.joint
+    count = next((n for n in (3, 1) if clock.fits(forward=16 * n)), 0)
+    if not count and joint is not None and not joint().fails:
+        seen_jointly(trial)
+        return np.zeros_like(wrong)
+    for i in suspects.worst_and_random(trial, wrong, error, count):
         slope = trial.probe.entry_slope(trial.leaf, int(trial.entries[i]), trial.near)
         hand, oracle = float(trial.g[i]), float(trial.true[i])
         scale = max(abs(hand), abs(oracle) if np.isfinite(oracle) else 0.0)
@@ -305,8 +340,8 @@ def doubt_the_oracle(trial: Trial, wrong: Array, error: Array) -> Array:
         if abs(oracle - slope.value) <= near:
             continue
         trial.reason = not_analytic(trial)
-        if len(trial.entries) > MOST_EXAMINED * 16:
-            keep = worst_and_random(trial, wrong, error, MOST_EXAMINED)
+        if len(trial.entries) > suspects.MOST_EXAMINED * 16:
+            keep = suspects.worst_and_random(trial, wrong, error, suspects.MOST_EXAMINED)
             trial.entries = trial.entries[keep]
         oracles.fill(trial)
         trial.columns = None
@@ -315,58 +350,31 @@ def doubt_the_oracle(trial: Trial, wrong: Array, error: Array) -> Array:
 
 
 # -- what comes out --------------------------------------------------------------------------------
-def name_faults(found: list[tuple[Trial, Row, Array]], report: Report) -> None:
+def name_faults(trials: list[Trial], report: Report) -> None:
     """One fault for each wrong tensor; if none is, one where tensors are wrong together."""
-    trials = [trial for trial, _, _ in found]
-    if any(wrong.any() for _, _, wrong in found):
-        batch = naming.batch_of(trials[0].probe.job)
+    if not trials:
+        return
+    wrong, probe = [trial for trial in trials if trial.wrong.any()], trials[0].probe
+    if wrong:
+        batch = naming.batch_of(probe.job)
         truths = {t.leaf.name: t.true.reshape(t.leaf.value.shape) for t in trials if t.complete}
-        report.faults += [
-            naming.make_fault(trial, row, wrong, truths, batch)
-            for trial, row, wrong in found
-            if wrong.any()
-        ]
+        report.faults += [naming.make_fault(trial, truths, batch) for trial in wrong]
         return
     exact = all(t.complete and not t.reason for t in trials)
-    kinks = any(t.kinks for t in trials)
-    late = trials and trials[0].probe.clock.left() < 0 and not kinks
-    if trials and not late and (exact or kinks or not all(t.complete for t in trials)):
-        job = trials[0].probe.job
-        tied = together(trials, lambda dy: [gradients(job, dy)[t.place] for t in trials])
+    sampled = not all(t.complete for t in trials)
+    asked = probe.clock.kept == (0, 0) and sampled and probe.joint is not None
+    sums = probe.joint() if asked and probe.joint is not None else oracles.NO_JOINT
+    unplaced = [t for t in trials if t.unplaced]
+    if unplaced or sums.fails:
+        if unplaced:
+            sums = oracles.along_signs(unplaced[0])
+        among = unplaced or [t for t in trials if t.failed] or [t for t in trials if not t.complete]
+        report.faults.append(joint_fault(among, sums))
+        for trial in among:
+            trial.row.verdict = "not located"
+    elif (exact or sampled or any(t.kinks for t in trials)) and probe.clock.fits(2, 2, 4):
+        places = [t.place for t in trials]
+        tied = suspects.together(trials, lambda dy: [gradients(probe.job, dy)[i] for i in places])
         if tied is not None:
-            row = next(row for trial, row, _ in found if trial is tied[0])
-            row.verdict = "wrong"
-            report.faults.append(naming.tie_fault(*tied, trials, row))
-
-
-def make_row(trial: Trial, slope: Slope, delta: Array, wrong: Array, dtype: str) -> Row:
-    """The four votes as numbers."""
-    leaf, probe, safe = trial.leaf, trial.probe, not trial.reason
-    row = Row("", leaf.name, tuple(leaf.value.shape), dtype, size=leaf.value.size)
-    row.oracle, row.reason = "complex step" if safe else "differences", trial.reason
-    row.checked, row.visible = len(trial.entries), trial.seen
-    row.verdict = "wrong" if wrong.any() else "right"
-    error, truth = np.abs(trial.g - trial.true), np.abs(trial.true)
-    row.worst_entry = float(np.max(error / np.maximum(truth, 1e-300), initial=0, where=truth != 0))
-    if safe:
-        row.complex_step = ratio(float(error.max(initial=0)), float(truth.max(initial=0)))
-    if len(trial.entries):
-        worst = naming.worst_of(trial, wrong)
-        row.index, row.hand, row.true = (
-            trial.index(worst), float(trial.g[worst]), float(trial.true[worst]))  # fmt: skip
-        row.ulps = abs(row.hand - row.true) / float(np.spacing(max(abs(row.true), 1e-300)))
-    inner, size = float((trial.hand * delta).sum()), float(np.abs(trial.hand * delta).sum())
-    scale = max(size, abs(slope.value))
-    roomy = probe.clock.fits(forward=30)
-    if trial.reliable(slope, scale) and not slope.kink:
-        row.finite_difference = ratio(abs(inner - slope.value), scale)
-        if roomy:
-            row.taylor = taylor_rate(probe.line(leaf, delta), inner, probe.job.y_eps)
-    if roomy:
-        row.adjoint = probe.adjoint(leaf, trial.place, delta, safe)
-    return row
-
-
-def ratio(top: float, bottom: float) -> float:
-    """top / bottom; 0 for nothing of nothing."""
-    return top / bottom if bottom > 0 else (0.0 if top == 0 else np.inf)
+            tied[0].row.verdict = "wrong"
+            report.faults.append(tie_fault(*tied, trials))

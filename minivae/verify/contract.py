@@ -25,17 +25,18 @@ from minivae.verify.report import Fault, shape_hint, shape_text, where
 from minivae.verify.strategies import integer_fault, parameters
 
 Faults = list[Fault]
+Hands = list[Array | None]  # one gradient for each leaf, None where there is none that fits
 SAME_RUN = 64.0  # eps of the largest entry: two runs on the same numbers, in any order of summation
 MISFITS = {"error", "scalar", "count", "structure", "none", "shape"}
 
 
 # -- matching the gradients with the inputs --------------------------------------------------------
-def gradients(job: Pass, dy: Array, values: Sequence[Any] | None = None) -> list[Array | None]:
+def gradients(job: Pass, dy: Array, values: Sequence[Any] | None = None) -> Hands:
     """One float64 array for each leaf, None where backward gave none that fits."""
     return fitting(job, match(job, job.raw_gradient(dy, values))[0])
 
 
-def fitting(job: Pass, pieces: list[Any]) -> list[Array | None]:
+def fitting(job: Pass, pieces: list[Any]) -> Hands:
     """Gradients as float64 numbers, None where the shape is wrong."""
     pairs = zip(pieces, job.leaves, strict=True)
     fits = [p is not None and np.shape(p) == leaf.value.shape for p, leaf in pairs]
@@ -314,10 +315,10 @@ def nan_fault(leaf: Leaf, grad: Any) -> Fault | None:
     return Fault("nan", text, leaf.name, at, hand=value)
 
 
-def linearity_faults(job: Pass, dy: Array, grads: list[Array | None]) -> Faults:
+def linearity_faults(job: Pass, dy: Array, grads: Hands) -> Faults:
     """Half of dy gives half the gradients, a second call finds the same numbers and a zero upstream
     gives zero; each where there is time for it."""
-    runs: list[list[Array | None]] = []
+    runs: list[Hands] = []
     try:
         for factor in (0.5, 1.0, 0.0):
             late = not job.clock.fits(forward=1, backward=1)

@@ -19,6 +19,35 @@ RUNGS = 27  # 4**27 = 2e16: from a quarter of the input's scale down to its last
 HALVINGS = 6
 
 
+class Tolerance(NamedTuple):
+    """A number, and why it is that number."""
+
+    value: float
+    why: str
+
+
+TOLERANCES = {
+    "entry": Tolerance(4096.0, "eps of the entry itself: 1e-12 in float64, relative"),
+    "entry32": Tolerance(64.0, "eps32 of the entry: constants rounded to float32 in one pass only"),
+    "sum": Tolerance(16.0, "eps of the largest entry: an entry may be a sum that cancels"),
+    "noise": Tolerance(16.0, "times the change that a 2-eps nudge makes; if rounding explains it"),
+    "floor": Tolerance(32.0, "eps of the largest |dy*y| touched; if rounding explains it"),
+    "faint": Tolerance(1024.0, "eps of all that may cancel in it; if rounding explains it"),
+    "direction": Tolerance(256.0, "eps of the norm of g*u along one direction"),
+    "finite_difference": Tolerance(1e-7, "of the largest entry, beside the difference's own error"),
+    "finite_difference32": Tolerance(2e-3, "what differences reach in float32: 600 eps**0.8"),
+    "reliable": Tolerance(1e-4, "a difference whose own error is larger gives no opinion"),
+    "reliable32": Tolerance(2e-2, "the same where forward computes in float32"),
+    "alike": Tolerance(1e-3, "how well errors must fit a pattern to be named by it"),
+    "float32_match": Tolerance(2e-3, "float32 against the same source in float64"),
+}  # fmt: skip
+
+
+def tol(name: str) -> float:
+    """The tolerance called `name`."""
+    return TOLERANCES[name].value
+
+
 def complex_step(
     function: Callable[..., Any], values: Sequence[Any], deltas: dict[int, Array], h: float = STEP
 ) -> Any:

@@ -11,9 +11,10 @@ import numpy as np
 
 from minivae.types import Array
 from minivae.verify.contract import gradients
-from minivae.verify.oracles import Trial, tol
+from minivae.verify.derivatives import tol
+from minivae.verify.oracles import Trial
 from minivae.verify.passes import EPS32, Pass, float_parts, kind_of
-from minivae.verify.report import Fault, Row, where
+from minivae.verify.report import Fault, where, worst_of
 
 
 class Kind(NamedTuple):
@@ -310,12 +311,13 @@ def sample_masks(trial: Trial, batch: int | None) -> Array | None:
     return np.asarray(owner[None, :] == np.arange(batch)[:, None], dtype=np.float64)
 
 
-def evidence(trial: Trial, wrong: Array, others: dict[str, Array], batch: int | None) -> Evidence:
+def evidence(trial: Trial, others: dict[str, Array], batch: int | None) -> Evidence:
     """Everything that is known of one wrong tensor."""
     shape, job = trial.leaf.value.shape, trial.probe.job
     full = np.zeros(trial.leaf.value.size)
     visited, bad = np.zeros(full.size, dtype=bool), np.zeros(full.size, dtype=bool)
-    full[trial.entries], visited[trial.entries], bad[trial.entries] = trial.true, True, wrong
+    full[trial.entries], visited[trial.entries], bad[trial.entries] = (
+        trial.true, True, trial.wrong)  # fmt: skip
     ones = mean = shares = None
     if trial.columns is not None and trial.complete and not trial.reason:
         dy = trial.probe.dy
@@ -331,19 +333,10 @@ def evidence(trial: Trial, wrong: Array, others: dict[str, Array], batch: int | 
     return Evidence(*arrays, batch, lengths, others, inputs, ones, mean, shares)
 
 
-def worst_of(trial: Trial, wrong: Array) -> int:
-    """The visited entry with the largest error, among the wrong ones where there are any."""
-    error = np.abs(trial.g - trial.true)
-    error = np.where(np.isfinite(error), error, np.inf)
-    return int(np.argmax(np.where(wrong, error, -1.0) if wrong.any() else error))
-
-
-def make_fault(
-    trial: Trial, row: Row, wrong: Array, others: dict[str, Array], batch: int | None
-) -> Fault:
+def make_fault(trial: Trial, others: dict[str, Array], batch: int | None) -> Fault:
     """One line: kind, tensor, index, sample, both values."""
-    kind = kind_of_fault(evidence(trial, wrong, others, batch))
-    sample, said = blame_sample(trial, worst_of(trial, wrong), batch)
+    kind, row = kind_of_fault(evidence(trial, others, batch)), trial.row
+    sample, said = blame_sample(trial, worst_of(trial), batch)
     place = "worst at" if trial.complete else "worst of those compared at"
     text = (
         f"the gradient of {row.tensor} is wrong: {kind.text}; {place} {row.tensor}"
@@ -351,18 +344,6 @@ def make_fault(
         f"{said}"
     )
     return Fault(kind.word, text, row.tensor, row.index, sample, row.hand, row.true, kind.factor)
-
-
-def tie_fault(trial: Trial, hand: float, true: float, trials: list[Trial], row: Row) -> Fault:
-    """The line for entries that are right one by one and wrong together."""
-    names = [t.leaf.name for t in trials]
-    which = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-    index = trial.index(trial.kinks[0]) if trial.complete and trial.kinks else row.index
-    text = (
-        f"the gradients of {which} are wrong together at a tie ({row.tensor}{where(index)}): as "
-        f"tied entries move as one, their gradients add up to {hand:.6g}, the slope is {true:.6g}"
-    )
-    return Fault("ties", text, row.tensor, index, None, hand, true)
 
 
 def blame_sample(trial: Trial, i: int, batch: int | None) -> tuple[int | None, str]:
@@ -387,25 +368,3 @@ def blame_sample(trial: Trial, i: int, batch: int | None) -> tuple[int | None, s
     if gaps[first] >= 0.999 * gaps.sum():
         return first, f"; the error comes from sample {first} alone"
     return first, f"; largest share of the error: sample {first}"
-
-
-def trial_notes(trial: Trial) -> list[str]:
-    """What to know of one tensor's verdict: kinks, what was not visited, what could not be seen."""
-    name, shape, notes = trial.leaf.name, trial.leaf.value.shape, list(trial.notes)
-    if trial.kinks:
-        first = [name + where(tuple(map(int, np.unravel_index(k, shape)))) for k in trial.kinks[:3]]
-        count, more = len(trial.kinks), ", …" if len(trial.kinks) > 3 else ""
-        lie = f"{count:,} entr{'y lies on a kink' if count == 1 else 'ies lie on kinks'}"
-        notes.append(f"{lie} ({', '.join(first)}{more}): each has one of its subgradients")
-    if trial.reason:
-        notes.append(f"{name}: judged by differences, because {trial.reason}")
-    size, seen = trial.leaf.value.size, f"{trial.seen:.1g} of the largest entry"
-    if not trial.complete:
-        notes.append(
-            f"{name}: {len(trial.entries)} of {size:,} entries visited, all others by random-sign "
-            f"probes, which see an error of {seen} in any one of them"
-        )
-    elif trial.seen > 1e-3:
-        advice = "; reference= sees more" if trial.coarse else ""
-        notes.append(f"{name}: an error below {seen} cannot be seen{advice}")
-    return notes

@@ -23,42 +23,16 @@ from minivae.verify.derivatives import (
     bisect,
     complex_step,
     difference,
+    tol,
 )  # fmt: skip
 from minivae.verify.passes import EPS64, CannotRun, Leaf, Pass, eps_of, one_line, vector
+from minivae.verify.report import Row
 
+NO_SLOPE = Slope(np.nan, np.inf, np.nan, np.nan, False, np.nan)
 MOST_ENTRIES = 20_000  # visited one by one; larger tensors are probed along random directions
 BRANCH = 1e-5  # real and complex runs of one branch differ by rounding, other branches by far more
 # Ways to hand over complex inputs: as arrays that stay analytic, and every tensor or only one.
 MODES = ((True, False), (True, True), (False, False), (False, True))
-
-
-class Tolerance(NamedTuple):
-    """A number, and why it is that number."""
-
-    value: float
-    why: str
-
-
-TOLERANCES = {
-    "entry": Tolerance(4096.0, "eps of the entry itself: 1e-12 in float64, relative"),
-    "entry32": Tolerance(64.0, "eps32 of the entry: constants rounded to float32 in one pass only"),
-    "sum": Tolerance(16.0, "eps of the largest entry: an entry may be a sum that cancels"),
-    "noise": Tolerance(16.0, "times the change that a 2-eps nudge makes; if rounding explains it"),
-    "floor": Tolerance(32.0, "eps of the largest |dy*y| touched; if rounding explains it"),
-    "faint": Tolerance(1024.0, "eps of all that may cancel in it; if rounding explains it"),
-    "direction": Tolerance(256.0, "eps of the norm of g*u along one direction"),
-    "finite_difference": Tolerance(1e-7, "of the largest entry, beside the difference's own error"),
-    "finite_difference32": Tolerance(2e-3, "what differences reach in float32: 600 eps**0.8"),
-    "reliable": Tolerance(1e-4, "a difference whose own error is larger gives no opinion"),
-    "reliable32": Tolerance(2e-2, "the same where forward computes in float32"),
-    "alike": Tolerance(1e-3, "how well errors must fit a pattern to be named by it"),
-    "float32_match": Tolerance(2e-3, "float32 against the same source in float64"),
-}  # fmt: skip
-
-
-def tol(name: str) -> float:
-    """The tolerance called `name`."""
-    return TOLERANCES[name].value
 
 
 class Probe:
@@ -69,6 +43,7 @@ class Probe:
         self.rounding = job.output_noise(rng)
         self.modes: dict[int, int] = {}  # by place: how this tensor takes complex numbers
         self.seen: set[str] = set()
+        self.joint: Callable[[], Joint] | None = None  # made when first asked for
 
     def scale(self, leaf: Leaf) -> Array:
         """A natural size of a step in each entry: the entry itself, or its tensor's median."""
@@ -81,19 +56,17 @@ class Probe:
         """Random signs: a direction no error can hide from by summing to zero."""
         return np.asarray(self.rng.choice([-1.0, 1.0], size=shape))
 
-    def complex_reason(self, leaf: Leaf) -> str:
-        """Why no complex step can be taken in this tensor; '' when one can."""
-        delta, reason = self.signs(leaf.value.shape), ""
-        self.seen = set()
+    def first_push(self, leaf: Leaf, delta: Array) -> tuple[Array | None, str]:
+        """(J delta, '') by a complex step, or (None, why none can be taken in this tensor)."""
+        self.seen, reason = set(), ""
         for self.modes[leaf.place] in range(len(MODES)):
             try:
-                self.push({leaf.place: delta})
-                return ""
+                return self.push({leaf.place: delta}), ""
             except Exception as error:
                 reason = reason or (str(error) if isinstance(error, CannotRun) else one_line(error))
             if not self.clock.fits(complex=1):
                 break
-        return f"forward does not take complex numbers ({reason})"
+        return None, f"forward does not take complex numbers ({reason})"
 
     def push(self, deltas: dict[int, Array], values: Sequence[Any] | None = None) -> Array:
         """J delta for all outputs, by one complex step; CannotRun where it takes another branch."""
@@ -145,7 +118,7 @@ class Probe:
 
     def slope(self, line: Line, leaf: Leaf, start: float = 0.25, rungs: int = RUNGS) -> Slope:
         """The derivative along a line by differences; few steps where a forward is slow."""
-        if not self.clock.fits(forward=60):
+        if not self.clock.fits(forward=2 * rungs + 6):
             start, rungs = min(start, 1e-2), 4
         return difference(line, start, rungs, eps_of(leaf.value))
 
@@ -179,6 +152,48 @@ class Probe:
         return abs(left - float((back * delta).sum())) / bottom if bottom > 0 else 0.0
 
 
+class Joint(NamedTuple):
+    """One difference along random signs in all tensors together, by two calls of forward: what the
+    hand-written gradients say, what it is, and how far it may be off."""
+
+    hand: float
+    true: float
+    doubt: float
+    unit: float  # the smallest step taken in any entry
+
+    @property
+    def fails(self) -> bool:
+        return not abs(self.hand - self.true) <= self.doubt
+
+
+NO_JOINT = Joint(0.0, 0.0, np.inf, 1.0)
+
+
+def along_signs(trial: Trial) -> Joint:
+    """The same for one tensor by the complex step that its first probe took."""
+    assert trial.pushed is not None
+    signs, pushed = trial.pushed
+    return Joint(float((trial.hand * signs).sum()), float(trial.probe.dy @ pushed), 0.0, 1.0)
+
+
+def along_all(probe: Probe, hands: Sequence[Array | None]) -> Joint:
+    """The probe that is made however little time there is. At kinks the two sides differ, and so
+    much may it be off."""
+    job, probe.clock.kept = probe.job, (0, 0)
+    pairs = [(x, g) for x, g in zip(job.leaves, hands, strict=True) if g is not None]
+    deltas = {x.place: probe.signs(g.shape) * np.median(probe.scale(x)) for x, g in pairs}
+    coarse = job.y_eps > EPS64
+    step, line = 1e-2 if coarse else 1e-7, Line(job, deltas, probe.dy, probe.rounding)
+    up, down = line(step), line(-step)
+    parts = np.concatenate([(g * deltas[x.place]).ravel() for x, g in pairs])
+    hand, true = float(parts.sum()), (up - down) / (2 * step)
+    sure = tol("finite_difference32") if coarse else 10 * tol("finite_difference")
+    rough = sure * max(float(np.sqrt((parts * parts).sum())), abs(true))
+    doubt = 4 * (abs(up + down) / 2 + line.noise) / step + rough
+    unit = min(float(np.abs(d).min(initial=np.inf)) for d in deltas.values())
+    return Joint(hand, true, doubt, unit) if np.isfinite(doubt) else NO_JOINT
+
+
 @dataclass
 class Trial:
     """One tensor on trial: the hand-written gradient, and what the oracles say of its entries."""
@@ -187,14 +202,24 @@ class Trial:
     leaf: Leaf
     place: int  # among the leaves of the pass
     hand: Array
+    row: Row
     noise: Callable[[], Array]  # how far a nudge of the inputs moves it
     eps: float
-    seconds: float
+    seconds: float = 0.0
     entries: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     true: Array = field(default_factory=lambda: np.zeros(0))
     floor: Array = field(default_factory=lambda: np.zeros(0))
     doubt: Array = field(default_factory=lambda: np.zeros(0))  # the oracle's own error
     columns: Array | None = None
+    wrong: Array = field(default_factory=lambda: np.zeros(0, dtype=bool))  # of the visited
+    delta: Array = field(
+        default_factory=lambda: np.zeros(())
+    )  # a direction, and the slope along it by differences
+    slope: Slope = NO_SLOPE
+    pushed: tuple[Array, Array] | None = None  # a direction, and J of it by a complex step
+    failed: bool = False  # whether the gradient fails along that one
+    unplaced: bool = False  # whether it surely does, and time did not allow to see where
+    calls: set[str] = field(default_factory=set)  # seen in forward, and perhaps not analytic
     reason: str = ""  # why no complex step was taken
     near: float | None = None  # a relative step at which differences are good
     seen: float = 0.0  # an error of one entry that the probes would have seen
@@ -285,8 +310,12 @@ def by_complex_step(trial: Trial) -> None:
 
 
 def by_differences(trial: Trial, which: Array) -> None:
-    """Differences in place of the complex step for the entries marked in `which`."""
+    """Differences in place of the complex step for the entries marked in `which`; those that time
+    does not allow are no longer among the visited."""
     for i in np.flatnonzero(which):
+        if not trial.probe.clock.fits(forward=16):
+            trial.doubt[i] = -1.0
+            continue
         slope = trial.probe.entry_slope(trial.leaf, int(trial.entries[i]), trial.near)
         margin = 1e-5 * max(trial.biggest, abs(trial.g[i]))
         if slope.kink and between(trial.g[i], slope.left, slope.right, margin):
@@ -295,6 +324,10 @@ def by_differences(trial: Trial, which: Array) -> None:
             continue
         trial.true[i] = slope.value
         trial.doubt[i] = 4 * slope.error if np.isfinite(slope.error) else np.inf
+    keep = trial.doubt >= 0
+    if not keep.all():
+        trial.entries, trial.true, trial.columns = trial.entries[keep], trial.true[keep], None
+        trial.floor, trial.doubt = trial.floor[keep], trial.doubt[keep]
 
 
 def strict_tolerance(trial: Trial) -> Array:
@@ -330,10 +363,13 @@ def failing_direction(trial: Trial, point: Point, probes: int = 3) -> Array | No
     probe, hand = point
     biggest = float(np.abs(hand).max(initial=0)) or 1.0
     for k in range(probes):
-        if not probe.clock.fits(complex=1) and (k or trial.seen):
+        known = trial.pushed if k == 0 and probe is trial.probe else None
+        need = {"forward": 10} if trial.reason else {"complex": 1}
+        if known is None and not probe.clock.fits(**need):
             break
         delta = probe.signs(hand.shape) * (probe.scale(trial.leaf) if k == 1 else 1.0)
-        gap, doubt = gap_along(trial, point, delta)
+        delta, pushed = known or (delta, None)
+        gap, doubt = gap_along(trial, point, delta, pushed)
         trial.seen = max(trial.seen, 2 * doubt / float(np.abs(delta).max()) / biggest)
         if not abs(gap) <= doubt:
             return delta
@@ -341,19 +377,26 @@ def failing_direction(trial: Trial, point: Point, probes: int = 3) -> Array | No
 
 
 def locate(trial: Trial, point: Point, delta: Array) -> int:
-    """The wrong entry behind a probe that failed."""
-    shape = delta.shape
-    return bisect(lambda mask: gap_along(trial, point, mask.reshape(shape) * delta)[0], delta.size)
+    """The wrong entry behind a probe that failed; any one, if time runs out on the way."""
+
+    def gap(mask: Array) -> float:
+        roomy = trial.probe.clock.fits(forward=8 * bool(trial.reason), complex=not trial.reason)
+        return gap_along(trial, point, mask.reshape(delta.shape) * delta)[0] if roomy else np.nan
+
+    return bisect(gap, delta.size)
 
 
-def gap_along(trial: Trial, point: Point, delta: Array) -> tuple[float, float]:
-    """(hand.u - true.u, how large rounding and the oracle's own error may make it)."""
+def gap_along(
+    trial: Trial, point: Point, delta: Array, pushed: Array | None = None
+) -> tuple[float, float]:
+    """(hand.u - true.u, how large rounding and the oracle's own error may make it); `pushed`: J u
+    where it is known."""
     probe, hand = point
     leaf, parts = trial.leaf, hand * delta
     norm = float(np.sqrt((parts * parts).sum()))
     coarse = tol("entry32") * trial.eps * norm if trial.eps > EPS64 else 0.0
     if not trial.reason:
-        pushed = probe.push({leaf.place: delta})
+        pushed = probe.push({leaf.place: delta}) if pushed is None else pushed
         true = float(probe.dy @ pushed)
         total = float(np.abs(probe.dy * pushed).sum())
         doubt = coarse + tol("direction") * EPS64 * max(norm, abs(true) * 1e-2, total * 1e-3)

@@ -92,7 +92,7 @@ class Clock:
     def __init__(self, seconds: float = math.inf) -> None:
         self.seconds, self.end = seconds, time.perf_counter() + seconds
         self.cost = {"forward": 0.0, "backward": 0.0, "complex": 0.0}
-        self.kept = 2  # forward calls kept back for the one probe that is always made
+        self.kept = (2, 0)  # calls of forward and backward kept back for what is always run
 
     def left(self) -> float:
         """Seconds left; negative once the time is up."""
@@ -114,7 +114,8 @@ class Clock:
 
     def fits(self, forward: float = 0, backward: float = 0, complex: float = 0) -> bool:
         """Whether so many calls, and those kept back, fit into the time left."""
-        return self.price(forward + self.kept, backward, complex) <= self.left()
+        price = self.price(forward + self.kept[0], backward + self.kept[1], complex)
+        return price <= self.left()
 
 
 _CONTROLLER: list[Any] = []

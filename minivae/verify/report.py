@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from minivae.verify.derivatives import taylor_rate
+
+if TYPE_CHECKING:
+    from minivae.verify.oracles import Joint, Trial
 
 
 class GradientError(AssertionError):
@@ -166,3 +171,93 @@ def table_lines(rows: list[Row]) -> list[str]:
     cells = [HEADER, *map(row_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
+
+
+# -- what one tensor's trial comes to --------------------------------------------------------------
+def fill_row(trial: Trial) -> None:
+    """The four votes as numbers."""
+    leaf, probe, safe, row = trial.leaf, trial.probe, not trial.reason, trial.row
+    row.oracle, row.reason = "complex step" if safe else "differences", trial.reason
+    row.checked, row.visible = len(trial.entries), trial.seen
+    row.verdict = "wrong" if trial.wrong.any() else "right"
+    error, truth = np.abs(trial.g - trial.true), np.abs(trial.true)
+    row.worst_entry = float(np.max(error / np.maximum(truth, 1e-300), initial=0, where=truth != 0))
+    if len(trial.entries):
+        if safe:
+            row.complex_step = ratio(float(error.max()), float(truth.max()))
+        worst = worst_of(trial)
+        row.index, row.hand, row.true = trial.index(worst), float(trial.g[worst]), trial.true[worst]
+        row.true = float(row.true)
+        row.ulps = abs(row.hand - row.true) / float(np.spacing(max(abs(row.true), 1e-300)))
+    slope, parts = trial.slope, trial.hand * trial.delta
+    inner, scale = float(parts.sum()), max(float(np.abs(parts).sum()), abs(slope.value))
+    roomy = probe.clock.fits(forward=30)
+    if trial.reliable(slope, scale) and not slope.kink:
+        row.finite_difference = ratio(abs(inner - slope.value), scale)
+        if roomy:
+            row.taylor = taylor_rate(probe.line(leaf, trial.delta), inner, probe.job.y_eps)
+    if roomy:
+        row.adjoint = probe.adjoint(leaf, trial.place, trial.delta, safe)
+
+
+def ratio(top: float, bottom: float) -> float:
+    """top / bottom; 0 for nothing of nothing."""
+    return top / bottom if bottom > 0 else (0.0 if top == 0 else np.inf)
+
+
+def worst_of(trial: Trial) -> int:
+    """The visited entry with the largest error, among the wrong ones where there are any."""
+    error = np.abs(trial.g - trial.true)
+    error = np.where(np.isfinite(error), error, np.inf)
+    return int(np.argmax(np.where(trial.wrong, error, -1.0) if trial.wrong.any() else error))
+
+
+def joint_fault(trials: list[Trial], joint: Joint) -> Fault:
+    """The line where time allowed no more than to see that something is wrong."""
+    sole = trials[0].leaf.name if len(trials) == 1 else ""
+    which = f"the gradient of {sole} is wrong" if sole else (
+        f"of the gradients of {all_of(trials)} at least one is wrong")  # fmt: skip
+    text = (
+        f"{which}: along random signs the gradients add up to {joint.hand:.8g}, the slope is "
+        f"{joint.true:.8g} ; more seconds tell where"
+    )
+    return Fault("wrong", text, sole, hand=joint.hand, true=joint.true)
+
+
+def all_of(trials: list[Trial]) -> str:
+    """The tensors' names in a sentence."""
+    names = [t.leaf.name for t in trials]
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+
+
+def tie_fault(trial: Trial, hand: float, true: float, trials: list[Trial]) -> Fault:
+    """The line for entries that are right one by one and wrong together."""
+    name, at_kink = trial.leaf.name, trial.complete and trial.kinks
+    index = trial.index(trial.kinks[0]) if at_kink else trial.row.index
+    text = (
+        f"the gradients of {all_of(trials)} are wrong together at a tie ({name}{where(index)}): as "
+        f"tied entries move as one, their gradients add up to {hand:.6g}, the slope is {true:.6g}"
+    )
+    return Fault("ties", text, name, index, None, hand, true)
+
+
+def trial_notes(trial: Trial) -> list[str]:
+    """What to know of one tensor's verdict: kinks, what was not visited, what could not be seen."""
+    name, shape, notes = trial.leaf.name, trial.leaf.value.shape, list(trial.notes)
+    if trial.kinks:
+        first = [name + where(tuple(map(int, np.unravel_index(k, shape)))) for k in trial.kinks[:3]]
+        count, more = len(trial.kinks), ", …" if len(trial.kinks) > 3 else ""
+        lie = f"{count:,} entr{'y lies on a kink' if count == 1 else 'ies lie on kinks'}"
+        notes.append(f"{lie} ({', '.join(first)}{more}): each has one of its subgradients")
+    if trial.reason:
+        notes.append(f"{name}: judged by differences, because {trial.reason}")
+    size, seen = trial.leaf.value.size, f"{trial.seen:.1g} of the largest entry"
+    if not trial.complete:
+        count = len(trial.entries)
+        visited = f"{count} of {size:,} entries visited" + f" ({count / size:.1%})" * bool(count)
+        others = "all others by random-sign probes, which see an error of"
+        notes.append(f"{name}: {visited}, {others} {seen} in any one of them")
+    elif trial.seen > 1e-3:
+        advice = "; reference= sees more" if trial.coarse else ""
+        notes.append(f"{name}: an error below {seen} cannot be seen{advice}")
+    return notes

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from minivae.types import Array
-from minivae.verify.contract import gradients
-from minivae.verify.derivatives import between
-from minivae.verify.oracles import Point, Probe, Trial, failing_direction, locate, tol
+from minivae.verify.contract import Hands, gradients
+from minivae.verify.derivatives import between, tol
+from minivae.verify.oracles import Point, Probe, Trial, failing_direction, locate
 from minivae.verify.passes import EPS64, Pass, eps_of, kind_of, vector
 from minivae.verify.report import Fault, Row, where
 
@@ -19,7 +19,6 @@ NUDGES = 6  # points some units in the last place away
 APART = 16  # so many units that tied entries do not meet again
 ASIDE = 1e-12  # relative: from a point on kinks to points beside it
 MOST_EXAMINED = 32  # suspects looked at one by one
-Hands = list[Array | None]
 Errors = tuple[Array, Array]  # hand - true, and true
 
 
@@ -27,13 +26,13 @@ Errors = tuple[Array, Array]  # hand - true, and true
 def worst_and_random(trial: Trial, among: Array, error: Array, count: int) -> Array:
     """Up to `count` of the marked entries: largest errors, largest relative errors, random ones."""
     places = np.flatnonzero(among)
-    if len(places) <= count:
-        return places
-    each = count // 3
+    if not 0 < count < len(places):
+        return places[:count]
+    each = max(1, count // 3)
     relative = np.nan_to_num(error / np.maximum(np.abs(trial.true), 1e-300))
     largest = [places[np.argsort(-e[places], kind="stable")[:each]] for e in (error, relative)]
     rest = np.random.default_rng(0).choice(places, each, replace=False)
-    return np.unique(np.concatenate([*largest, rest]))
+    return np.unique(np.concatenate([*largest, rest][:count]))
 
 
 def rounding_explains(
@@ -93,6 +92,9 @@ def noises(job: Pass, dy: Array, hands: Hands, rng: np.random.Generator, eps: fl
     """How much each gradient moves when inputs and upstream are nudged by a few last places: the
     middle one of three."""
     changes = [np.zeros((3, *leaf.value.shape)) for leaf in job.leaves]
+    if not job.clock.fits(forward=3, backward=3):  # what rounding seldom exceeds
+        return [np.full(g.shape, 1e-6 * np.abs(g).max(initial=0)) if g is not None else c[0]
+                for g, c in zip(hands, changes, strict=True)]  # fmt: skip
     for k in range(3):
         moved = dy * (1 + 2 * eps * rng.uniform(-1, 1, dy.shape))
         try:
@@ -132,7 +134,7 @@ def float32_faults(
         return None if one is None or two is None else (
             (one - two).ravel()[picks], two.ravel()[picks])  # fmt: skip
 
-    if not len(picks):
+    if not len(picks) or not job.clock.fits(forward=10, backward=10):
         return []
     here = gap.ravel()[picks], exact.ravel()[picks]
     lasting = ~rounding_explains(wide, here, limit.ravel()[picks], errors_at, eps)
@@ -200,9 +202,8 @@ def on_kinks(trial: Trial, wrong: Array, error: Array, strict: Array) -> Array:
     order = np.flatnonzero(wrong)
     order = order[np.argsort(-error[order], kind="stable")]
     grads: list[Array] = []
-    here = np.zeros(trial.hand.size)
-    here[trial.entries[order]] = 1.0
-    here = here.reshape(trial.hand.shape)
+    here = np.zeros(trial.hand.shape)
+    here.flat[trial.entries[order]] = 1.0
     whole = [(x.place, way) for x in trial.probe.job.leaves for way in (8.0, -8.0)]
     moves = [(f * here, None) for f in (1.0, -1.0, 0.0, 0.0)] + [(0 * here, w) for w in whole]
     first: int | None = None
