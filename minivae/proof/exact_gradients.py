@@ -12,12 +12,12 @@ from minivae import ops
 from minivae.proof.case import Case
 from minivae.types import Array
 from minivae.verify import passes
-from minivae.verify.check import upstream
-from minivae.verify.contract import gradients, match
+from minivae.verify.contract import upstream
 from minivae.verify.derivatives import tol
 from minivae.verify.oracles import Probe, Trial, by_complex_step, strict_tolerance
 from minivae.verify.passes import EPS64, Pass, quiet, unpack, vector
 from minivae.verify.report import Row
+from minivae.verify.strategies import gradients, match
 from minivae.verify.suspects import noises
 
 

@@ -11,8 +11,9 @@ from minivae.proof.case import DIMS, Case
 from minivae.proof.exact_gradients import ExactGradients
 from minivae.types import Array, leaves
 from minivae.verify import passes
-from minivae.verify.contract import SAME_RUN, gradients
+from minivae.verify.contract import SAME_RUN
 from minivae.verify.passes import EPS64, Pass, quiet
+from minivae.verify.strategies import gradients
 
 Flat = list[Array | None]
 

@@ -8,25 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from minivae.types import Array, copy, leaves
+from minivae.types import Array
 from minivae.verify import contract, naming, oracles, suspects
-from minivae.verify.contract import Hands, fitting, gradients
-from minivae.verify.derivatives import tol
+from minivae.verify.contract import upstream, widen
+from minivae.verify.derivatives import NO_JOINT, along_all, along_signs
 from minivae.verify.oracles import Probe, Trial
-from minivae.verify.passes import (
-    EPS32,
-    EPS64,
-    Clock,
-    Pass,
-    eps_of,
-    kind_of,
-    one_line,
-    quiet,
-    unpack,
-    vector,
-)
+from minivae.verify.passes import EPS32, EPS64, Clock, Pass, eps_of, quiet
 from minivae.verify.report import Fault, Report, Row, fill_row, joint_fault, tie_fault, trial_notes
-from minivae.verify.strategies import input_faults, point_notes, read
+from minivae.verify.strategies import (
+    Hands,
+    batch_of,
+    fitting,
+    gradients,
+    input_faults,
+    point_notes,
+    read,
+)
 
 
 def check(
@@ -103,66 +100,6 @@ def examine(
         vote(job, wide, dy, native, hands, report, rng)
 
 
-def upstream(job: Pass, rng: np.random.Generator) -> Array:
-    """An upstream gradient: random signs, no two moduli equal, none 1; numbers float32 can hold, or
-    float16 where y is."""
-    dy = rng.choice([-1.0, 1.0], job.y0.size) * rng.uniform(0.5, 1.5, job.y0.size)
-    return np.asarray(dy.astype(np.float16 if job.y_eps > EPS32 else np.float32).astype(np.float64))
-
-
-def widen(
-    job: Pass, dy: Array, native: Hands, report: Report, reference: Callable[..., Any] | None
-) -> tuple[Pass | None, Hands]:
-    """The pass in float64, where its source (or `reference`) takes float64, and its gradients
-    there; None where nothing can be judged."""
-    if job.clock.kept == (2, 0):
-        return job, native
-    job.clock.kept = (2, 0)
-    wide, gap = with_reference(job, reference) if reference else job.widened(), np.inf
-    try:
-        y, cache = unpack(wide.run(wide.base))
-        wide.adopt(copy(y))
-        hands = fitting(wide, contract.match(wide, wide.back(wide.upstream(dy), cache))[0])
-        gap = float(np.abs(job.y0 - wide.y0).max(initial=0))
-        problem = "" if np.isfinite(gap) else "its output is not finite"
-    except Exception as error:
-        problem = one_line(error)
-    apart = not gap <= tol("float32_match") * float(np.abs(wide.y0).max(initial=0))
-    if reference is not None and (problem or apart):
-        text = f"forward and reference disagree: {problem or f'by up to {gap:.3g}'}"
-        report.faults.append(Fault("reference", text, "y"))
-        return None, native
-    if not problem:
-        return wide, hands
-    if any(eps_of(leaf.value) > EPS32 for leaf in job.leaves):
-        text = f"forward takes float16 only ({problem}): pass float32 inputs, or reference="
-        report.faults.append(Fault("dtype", text))
-        return None, native
-    text = f"forward does not run in float64 ({problem}): checked in its own precision"
-    report.notes.append(text)
-    return job, native
-
-
-def with_reference(job: Pass, reference: Callable[..., Any]) -> Pass:
-    """A pass in float64 whose forward is `reference` and whose backward is the one on trial, run in
-    its own precision after its own forward."""
-
-    def forward(*args: Any) -> Any:
-        result = reference(*args)
-        pair = isinstance(result, tuple) and len(result) == 2
-        return (result[0] if pair and vector(result[0]).size == job.y0.size else result), args
-
-    def backward(dy: Any, args: Any) -> Any:
-        given = zip([v for _, v in leaves(args)], job.base, strict=True)
-        native = [np.asarray(v, dtype=np.asarray(b).dtype)[()] if kind_of(b) == "float" else b
-                  for v, b in given]  # fmt: skip
-        return job.backward(job.upstream(vector(dy)), job.run(native)[1])
-
-    wide = job.widened(forward)
-    wide.backward = backward
-    return wide
-
-
 def vote(
     job: Pass,
     wide: Pass,
@@ -177,7 +114,7 @@ def vote(
     probe = Probe(wide, dy, rng)
     eps = [EPS32 if eps_of(x.value) > EPS64 or wide.y_eps > EPS64 else EPS64 for x in job.leaves]
     noise = functools.cache(lambda: suspects.noises(wide, dy, hands, rng, max(eps)))
-    probe.joint = functools.cache(lambda: oracles.along_all(probe, hands))
+    probe.joint = functools.cache(lambda: along_all(probe, hands))
     trials: list[Trial] = []
     for i, leaf in enumerate(wide.leaves):
         hand, dtype = hands[i], str(job.leaves[i].value.dtype)
@@ -356,18 +293,18 @@ def name_faults(trials: list[Trial], report: Report) -> None:
         return
     wrong, probe = [trial for trial in trials if trial.wrong.any()], trials[0].probe
     if wrong:
-        batch = naming.batch_of(probe.job)
+        batch = batch_of(probe.job)
         truths = {t.leaf.name: t.true.reshape(t.leaf.value.shape) for t in trials if t.complete}
         report.faults += [naming.make_fault(trial, truths, batch) for trial in wrong]
         return
     exact = all(t.complete and not t.reason for t in trials)
     sampled = not all(t.complete for t in trials)
     asked = probe.clock.kept == (0, 0) and sampled and probe.joint is not None
-    sums = probe.joint() if asked and probe.joint is not None else oracles.NO_JOINT
+    sums = probe.joint() if asked and probe.joint is not None else NO_JOINT
     unplaced = [t for t in trials if t.unplaced]
     if unplaced or sums.fails:
         if unplaced:
-            sums = oracles.along_signs(unplaced[0])
+            sums = along_signs(unplaced[0])
         among = unplaced or [t for t in trials if t.failed] or [t for t in trials if not t.complete]
         report.faults.append(joint_fault(among, sums))
         for trial in among:

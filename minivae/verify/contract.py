@@ -3,155 +3,20 @@ effects, a gradient that fits for each input, linearity in the upstream."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minivae.types import Array, children, copy, copy_leaf, is_branch, leaves, replace
-from minivae.verify.passes import (
-    CannotRun,
-    Leaf,
-    Pass,
-    apart,
-    eps_of,
-    float_parts,
-    kind_of,
-    one_line,
-    same_bits,
-    unpack,
-)  # fmt: skip
-from minivae.verify.report import Fault, shape_hint, shape_text, where
-from minivae.verify.strategies import integer_fault, parameters
+from minivae.types import Array, copy, copy_leaf, is_branch, leaves, replace
+from minivae.verify import passes
+from minivae.verify.derivatives import tol
+from minivae.verify.passes import EPS32, Pass, apart, eps_of, kind_of, one_line, same_bits, unpack
+from minivae.verify.report import Fault, Report, shape_text, where
+from minivae.verify.strategies import Faults, Hands, fitting, gradients, match, parameters
 
-Faults = list[Fault]
-Hands = list[Array | None]  # one gradient for each leaf, None where there is none that fits
 SAME_RUN = 64.0  # eps of the largest entry: two runs on the same numbers, in any order of summation
 MISFITS = {"error", "scalar", "count", "structure", "none", "shape"}
-
-
-# -- matching the gradients with the inputs --------------------------------------------------------
-def gradients(job: Pass, dy: Array, values: Sequence[Any] | None = None) -> Hands:
-    """One float64 array for each leaf, None where backward gave none that fits."""
-    return fitting(job, match(job, job.raw_gradient(dy, values))[0])
-
-
-def fitting(job: Pass, pieces: list[Any]) -> Hands:
-    """Gradients as float64 numbers, None where the shape is wrong."""
-    pairs = zip(pieces, job.leaves, strict=True)
-    fits = [p is not None and np.shape(p) == leaf.value.shape for p, leaf in pairs]
-    return [np.array(p, np.float64) if ok else None for p, ok in zip(pieces, fits, strict=True)]
-
-
-def match(job: Pass, grads: Any) -> tuple[list[Any], Faults]:
-    """The gradients in the order of the leaves (None where missing), and what does not fit."""
-    slots, faults = by_argument(job, grads)
-    found: dict[str, Any] = {}
-    for number, grad in slots.items():
-        if any(leaf.arg == number for leaf in job.leaves):
-            walk(job, number, job.args[number], grad, job.names[number], found, faults)
-        elif kind_of(job.args[number]) == "integer" and job.wrt is None:
-            faults += misfit(job, job.args[number], grad, job.names[number])
-    return [found.get(leaf.name) for leaf in job.leaves], faults
-
-
-def by_argument(job: Pass, grads: Any) -> tuple[dict[int, Any], Faults]:
-    """Which argument each returned gradient belongs to."""
-    wanted = sorted({leaf.arg for leaf in job.leaves})
-    names = [job.names[i] for i in wanted]
-    sole = job.args[wanted[0]] if len(wanted) == 1 else None
-    if isinstance(grads, dict) and not (isinstance(sole, dict) and names[0] not in grads):
-        return from_dict(job, grads, names)
-    bare = isinstance(sole, (list, tuple)) and isinstance(grads, (list, tuple))
-    if bare:
-        wrapped = len(grads) == 1 and isinstance(grads[0], (list, tuple))
-        bare = len(grads) == len(sole) and not wrapped  # type: ignore[arg-type]
-    if not isinstance(grads, (tuple, list)) or bare:
-        grads = (grads,)
-    held = [{kind_of(leaf) for _, leaf in leaves(arg)} for arg in job.args]
-    floats = [i for i, kinds in enumerate(held) if "float" in kinds]
-    numbers = [i for i, kinds in enumerate(held) if kinds & {"float", "number"}]
-    for slots in (list(range(len(held))), floats, numbers, wanted):
-        if len(grads) == len(slots):
-            return dict(zip(slots, grads, strict=True)), []
-    count, due = len(grads), len(wanted)
-    shape = f"; it has shape {shape_text(np.shape(grads[0]))}" if count == 1 else ""
-    text = (
-        f"backward returned {count} gradient{'s' * (count != 1)} for {due} float input"
-        f"{'s' * (due != 1)} ({', '.join(names)}){shape}: return one each, or say which in wrt="
-    )
-    return {}, [Fault("count", text)]
-
-
-def from_dict(job: Pass, grads: dict[Any, Any], due: list[str]) -> tuple[dict[int, Any], Faults]:
-    """Gradients by argument name; 'W' or 'dW'."""
-    known = {prefix + name: i for i, name in enumerate(job.names) for prefix in ("d", "")}
-    slots = {known[key]: grad for key, grad in grads.items() if key in known}
-    strange = "backward returned a gradient {!r}, which is no input"
-    faults = [Fault("structure", strange.format(key)) for key in grads if key not in known]
-    lacks = "backward returned no gradient for input {}: the dict lacks its name"
-    missing = [name for name in due if known[name] not in slots]
-    return slots, faults + [Fault("count", lacks.format(name), name) for name in missing]
-
-
-def walk(
-    job: Pass, number: int, arg: Any, grad: Any, name: str, found: dict[str, Any], faults: Faults
-) -> None:
-    """Match a gradient tree with its argument's, with the address for every misfit."""
-    if not is_branch(arg):
-        if kind_of(arg) == "integer" or (kind_of(arg) == "float" and job.wanted(name, number)):
-            bad = misfit(job, arg, grad, name)
-            faults += bad
-            if kind_of(arg) == "float" and all(f.kind == "dtype" for f in bad):
-                found[name] = grad
-        return
-    if not any(kind_of(v) == "float" for _, v in leaves(arg)):
-        return
-    given, due = type(grad).__name__, type(arg).__name__
-    if not is_branch(grad) or isinstance(arg, dict) != isinstance(grad, dict):
-        given = "None" if grad is None else f"a {given}" if is_branch(grad) else f"one {given}"
-        text = f"backward returned {given} for {name}, where a {due} of gradients is due"
-        faults.append(Fault("none" if grad is None else "structure", text, name))
-        return
-    mine, theirs = dict(children(arg)), dict(children(grad))
-    if not isinstance(arg, dict) and len(mine) == len(theirs):
-        theirs = dict(zip(mine, theirs.values(), strict=True))
-    for part, sub in mine.items():
-        if part in theirs:
-            walk(job, number, sub, theirs[part], name + part, found, faults)
-        elif any(job.wanted(p, number) for p, v in leaves(sub, name + part)
-                 if kind_of(v) == "float"):  # fmt: skip
-            text = f"backward returned no gradient for {name}{part}"
-            faults.append(Fault("count", text, name + part))
-    text = f"backward returned a gradient {name}{{}}, which is no input"
-    faults += [Fault("structure", text.format(p), name + p) for p in theirs if p not in mine]
-
-
-def misfit(job: Pass, value: Any, grad: Any, name: str) -> Faults:
-    """What is wrong with one gradient as an array; for an integer input, that it is not zero."""
-    array, shape = np.asarray(value), np.shape(grad) if not is_branch(grad) else ()
-    number = isinstance(grad, (np.ndarray, np.generic))
-    if array.dtype.kind != "f":
-        learnt = number and grad.dtype.kind == "f" and shape == array.shape != () and np.any(grad)
-        return [integer_fault(name, value)] if learnt else []
-    if grad is None:
-        text = f"backward returned None for {name}, shape {shape_text(array.shape)}"
-        return [Fault("none", text, name)]
-    if not number and not isinstance(grad, (float, int)):
-        text = f"backward returned a {type(grad).__name__} for {name}, where an array is due"
-        return [Fault("structure", text, name)]
-    if shape != array.shape:
-        text = f"the gradient of {name} has the wrong shape {shape_text(shape)}, {name} has "
-        text += shape_text(array.shape) + shape_hint(shape, array.shape)
-        return [Fault("shape", text, name)]
-    got = np.asarray(grad).dtype
-    outputs = [np.asarray(v).dtype.itemsize for v in float_parts(job.y_tree)]
-    fine = got in (array.dtype.newbyteorder("="), array.dtype)
-    fine |= got.kind == "f" and array.dtype.itemsize < got.itemsize <= max(outputs)
-    if fine or (array.ndim == 0 and isinstance(grad, float)):
-        return []
-    text = f"the gradient of {name} has the wrong dtype {got}, {name} is {array.dtype}"
-    return [Fault("dtype", text, name)]
 
 
 # -- forward ---------------------------------------------------------------------------------------
@@ -172,7 +37,7 @@ def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> tuple[Faults
     args = replace(job.args, [copy_leaf(v) for v in job.base])
     try:
         y, cache = unpack(job.call(args))
-    except CannotRun as error:
+    except passes.CannotRun as error:
         return [Fault("structure", str(error))], None
     except Exception as error:
         return [Fault("error", f"forward raised {one_line(error)}")], None
@@ -196,7 +61,7 @@ def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> tuple[Faults
 
 def output_fault(y: Any, out_shape: tuple[int, ...] | None) -> Fault | None:
     """What is wrong with an output as such."""
-    parts = float_parts(y)
+    parts = passes.float_parts(y)
     if any(kind_of(v) == "complex" for v in parts):
         return Fault(
             "complex", "forward returned complex numbers for real inputs: return real ones"
@@ -303,7 +168,7 @@ def view_notes(job: Pass, pieces: list[Any], args: Any, upstream: Any) -> list[s
     return notes
 
 
-def nan_fault(leaf: Leaf, grad: Any) -> Fault | None:
+def nan_fault(leaf: passes.Leaf, grad: Any) -> Fault | None:
     """A fault for the first entry of a gradient that is not finite."""
     bad = ~np.isfinite(np.asarray(0.0 if grad is None else grad, dtype=np.float64))
     if not bad.any():
@@ -361,3 +226,66 @@ def leaf_linearity(
         text = f"the gradient of {name} is not linear in the upstream: dy / 2 does not halve it"
         return Fault("not-linear", text, name)
     return None
+
+
+# -- in float64 -----------------------------------------------------------------------------------
+def upstream(job: Pass, rng: np.random.Generator) -> Array:
+    """An upstream gradient: random signs, no two moduli equal, none 1; numbers float32 can hold, or
+    float16 where y is."""
+    dy = rng.choice([-1.0, 1.0], job.y0.size) * rng.uniform(0.5, 1.5, job.y0.size)
+    return np.asarray(dy.astype(np.float16 if job.y_eps > EPS32 else np.float32).astype(np.float64))
+
+
+def widen(
+    job: Pass, dy: Array, native: Hands, report: Report, reference: Callable[..., Any] | None
+) -> tuple[Pass | None, Hands]:
+    """The pass in float64, where its source (or `reference`) takes float64, and its gradients
+    there; None where nothing can be judged."""
+    if job.clock.kept == (2, 0):
+        return job, native
+    job.clock.kept = (2, 0)
+    wide, gap = with_reference(job, reference) if reference else job.widened(), np.inf
+    try:
+        y, cache = unpack(wide.run(wide.base))
+        wide.adopt(copy(y))
+        hands = fitting(wide, match(wide, wide.back(wide.upstream(dy), cache))[0])
+        gap = float(np.abs(job.y0 - wide.y0).max(initial=0))
+        problem = "" if np.isfinite(gap) else "its output is not finite"
+    except Exception as error:
+        problem = one_line(error)
+    apart = not gap <= tol("float32_match") * float(np.abs(wide.y0).max(initial=0))
+    if reference is not None and (problem or apart):
+        text = f"forward and reference disagree: {problem or f'by up to {gap:.3g}'}"
+        report.faults.append(Fault("reference", text, "y"))
+        return None, native
+    if not problem:
+        return wide, hands
+    if any(eps_of(leaf.value) > EPS32 for leaf in job.leaves):
+        text = f"forward takes float16 only ({problem}): pass float32 inputs, or reference="
+        report.faults.append(Fault("dtype", text))
+        return None, native
+    text = f"forward does not run in float64 ({problem}): checked in its own precision"
+    report.notes.append(text)
+    return job, native
+
+
+def with_reference(job: Pass, reference: Callable[..., Any]) -> Pass:
+    """A pass in float64 whose forward is `reference` and whose backward is the one on trial, run in
+    its own precision after its own forward."""
+
+    def forward(*args: Any) -> Any:
+        result = reference(*args)
+        pair = isinstance(result, tuple) and len(result) == 2
+        return (
+            result[0] if pair and passes.vector(result[0]).size == job.y0.size else result
+        ), args
+
+    def backward(dy: Any, args: Any) -> Any:
+        given = zip([v for _, v in leaves(args)], job.base, strict=True)
+        native = [np.asarray(v, dtype=np.asarray(b).dtype)[()] if kind_of(b) == "float" else b
+                  for v, b in given]  # fmt: skip
+        return job.backward(job.upstream(passes.vector(dy)), job.run(native)[1])
+
+    wide = job.widened(forward)
+    wide.backward = backward
+    return wide

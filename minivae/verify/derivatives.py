@@ -6,12 +6,15 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from minivae.types import Array
-from minivae.verify.passes import Pass
+from minivae.verify.passes import EPS64, Pass
+
+if TYPE_CHECKING:
+    from minivae.verify.oracles import Probe, Trial
 
 STEP = 1e-40  # the complex step: h*h underflows against everything, h itself is far above 1e-308
 RATIO = 4.0  # from one step of the differences to the next
@@ -276,3 +279,46 @@ def taylor_rate(line: Line, slope: float, eps: float, start: float = 0.25) -> fl
                 best, (float(np.ptp(logs[:-1] - logs[1:])), float((logs[0] - logs[-1]) / HALVINGS))
             )
     return None if math.isnan(best[1]) else best[1]
+
+
+# -- all tensors together -------------------------------------------------------------------------
+class Joint(NamedTuple):
+    """One difference along random signs in all tensors together, by two calls of forward: what the
+    hand-written gradients say, what it is, and how far it may be off."""
+
+    hand: float
+    true: float
+    doubt: float
+    unit: float  # the smallest step taken in any entry
+
+    @property
+    def fails(self) -> bool:
+        return not abs(self.hand - self.true) <= self.doubt
+
+
+NO_JOINT = Joint(0.0, 0.0, np.inf, 1.0)
+
+
+def along_signs(trial: Trial) -> Joint:
+    """The same for one tensor by the complex step that its first probe took."""
+    assert trial.pushed is not None
+    signs, pushed = trial.pushed
+    return Joint(float((trial.hand * signs).sum()), float(trial.probe.dy @ pushed), 0.0, 1.0)
+
+
+def along_all(probe: Probe, hands: Sequence[Array | None]) -> Joint:
+    """The probe that is made however little time there is. At kinks the two sides differ, and so
+    much may it be off."""
+    job, probe.clock.kept = probe.job, (0, 0)
+    pairs = [(x, g) for x, g in zip(job.leaves, hands, strict=True) if g is not None]
+    deltas = {x.place: probe.signs(g.shape) * np.median(probe.scale(x)) for x, g in pairs}
+    coarse = job.y_eps > EPS64
+    step, line = 1e-2 if coarse else 1e-7, Line(job, deltas, probe.dy, probe.rounding)
+    up, down = line(step), line(-step)
+    parts = np.concatenate([(g * deltas[x.place]).ravel() for x, g in pairs])
+    hand, true = float(parts.sum()), (up - down) / (2 * step)
+    sure = tol("finite_difference32") if coarse else 10 * tol("finite_difference")
+    rough = sure * max(float(np.sqrt((parts * parts).sum())), abs(true))
+    doubt = 4 * (abs(up + down) / 2 + line.noise) / step + rough
+    unit = min(float(np.abs(d).min(initial=np.inf)) for d in deltas.values())
+    return Joint(hand, true, doubt, unit) if np.isfinite(doubt) else NO_JOINT

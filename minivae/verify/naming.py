@@ -10,11 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from minivae.types import Array
-from minivae.verify.contract import gradients
 from minivae.verify.derivatives import tol
 from minivae.verify.oracles import Trial
-from minivae.verify.passes import EPS32, Pass, float_parts, kind_of
-from minivae.verify.report import Fault, where, worst_of
+from minivae.verify.passes import EPS32, kind_of
+from minivae.verify.report import Fault, blame_sample, sample_masks, where, worst_of
 
 
 class Kind(NamedTuple):
@@ -272,43 +271,6 @@ def kind_of_fault(e: Evidence) -> Kind:
 
 
 # -- the line --------------------------------------------------------------------------------------
-def batch_of(job: Pass) -> int | None:
-    """The length of the output's axis 0, if it is a batch: reordering the inputs along it reorders
-    the outputs. Inputs that are parameters by their name (W, weight, …) do not count."""
-    lengths = {shape[:1] for shape in job.y_shapes}
-    batch = next(iter(lengths))[0] if len(lengths) == 1 and () not in lengths else 0
-    values, order, rank = list(job.base), np.arange(batch)[::-1], max(map(len, job.y_shapes))
-    parameter = ("w", "kernel", "param", "theta", "gamma", "beta", "bias")
-    for place, (name, value) in enumerate(job.flat):
-        last = name.split(".")[-1].split("[")[0]
-        named = last.lower().startswith(parameter) or last in ("A", "U", "R", "q", "k", "v")
-        fits = isinstance(value, np.ndarray) and value.shape[:1] == (batch,) and batch > 1
-        if fits and not named:
-            values[place], rank = value[order].copy(), max(rank, value.ndim)
-    if rank < 2 or all(a is b for a, b in zip(values, job.base, strict=True)):
-        if job.y_shapes and not any(job.y_shapes):  # a loss: its batch is its inputs'
-            return next((v.shape[0] for _, v in job.flat if np.ndim(v) > 1), None)
-        return None
-    if not job.clock.fits(forward=1):
-        return None
-    try:
-        pairs = zip(float_parts(job.y_tree), float_parts(job.run(values)[0]), strict=True)
-        same = [
-            np.allclose(np.asarray(a)[order], b, rtol=1e-4, atol=1e-6 * np.abs(b).max(initial=0))
-            for a, b in pairs
-        ]
-    except Exception:
-        return None
-    return batch if all(same) else None
-
-
-def sample_masks(trial: Trial, batch: int | None) -> Array | None:
-    """(B, outputs): which outputs belong to which sample."""
-    shapes = trial.probe.job.y_shapes
-    if batch is None or not 2 <= batch <= 512 or not all(s and s[0] == batch for s in shapes):
-        return None
-    owner = np.concatenate([np.repeat(np.arange(batch), int(np.prod(s[1:]))) for s in shapes])
-    return np.asarray(owner[None, :] == np.arange(batch)[:, None], dtype=np.float64)
 
 
 def evidence(trial: Trial, others: dict[str, Array], batch: int | None) -> Evidence:
@@ -344,27 +306,3 @@ def make_fault(trial: Trial, others: dict[str, Array], batch: int | None) -> Fau
         f"{said}"
     )
     return Fault(kind.word, text, row.tensor, row.index, sample, row.hand, row.true, kind.factor)
-
-
-def blame_sample(trial: Trial, i: int, batch: int | None) -> tuple[int | None, str]:
-    """The sample whose share of the worst entry is wrong; its index and how to say it."""
-    index, job, masks = trial.index(i), trial.probe.job, sample_masks(trial, batch)
-    if masks is None:
-        return None, ""
-    if trial.leaf.value.shape[:1] == (batch,):
-        return index[0], f", sample {index[0]}"
-    roomy = job.clock.fits(forward=len(masks), backward=len(masks))
-    if trial.columns is None or len(masks) > 64 or not roomy:
-        return None, ""
-    try:
-        hands = [gradients(job, m * trial.probe.dy)[trial.place] for m in masks]
-        hand = np.array([np.asarray(h).ravel()[trial.entries[i]] for h in hands])
-    except Exception:
-        return None, ""
-    gaps = np.abs(hand - (masks * trial.probe.dy) @ trial.columns[:, i])
-    if not np.isfinite(gaps).all() or not gaps.max() > 0:
-        return None, ""
-    first = int(np.argmax(gaps))
-    if gaps[first] >= 0.999 * gaps.sum():
-        return first, f"; the error comes from sample {first} alone"
-    return first, f"; largest share of the error: sample {first}"

@@ -7,26 +7,16 @@ import contextlib
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from minivae.types import Array, copy_leaf, replace
-from minivae.verify.contract import gradients
-from minivae.verify.derivatives import (
-    RUNGS,
-    STEP,
-    Analytic,
-    Line,
-    Slope,
-    between,
-    bisect,
-    complex_step,
-    difference,
-    tol,
-)  # fmt: skip
+from minivae.verify import derivatives
+from minivae.verify.derivatives import RUNGS, Joint, Line, Slope, complex_step, tol
 from minivae.verify.passes import EPS64, CannotRun, Leaf, Pass, eps_of, one_line, vector
 from minivae.verify.report import Row
+from minivae.verify.strategies import gradients
 
 NO_SLOPE = Slope(np.nan, np.inf, np.nan, np.nan, False, np.nan)
 MOST_ENTRIES = 20_000  # visited one by one; larger tensors are probed along random directions
@@ -97,7 +87,7 @@ class Probe:
         return np.asarray(out)
 
     def _analytic(self, value: Array) -> Array:
-        wrapped = np.array(value).view(Analytic)
+        wrapped = np.array(value).view(derivatives.Analytic)
         wrapped.seen = self.seen
         return wrapped
 
@@ -120,7 +110,7 @@ class Probe:
         """The derivative along a line by differences; few steps where a forward is slow."""
         if not self.clock.fits(forward=2 * rungs + 6):
             start, rungs = min(start, 1e-2), 4
-        return difference(line, start, rungs, eps_of(leaf.value))
+        return derivatives.difference(line, start, rungs, eps_of(leaf.value))
 
     def entry_slope(self, leaf: Leaf, entry: int, near: float | None = None) -> Slope:
         """One entry by differences; `near` is a relative step known to be good nearby."""
@@ -133,65 +123,6 @@ class Probe:
                 return found
         # The step may have to be far above the entry (a 1e-8 beside a 1) or far below it.
         return self.slope(line, leaf, 0.25 * max(size, 1.0), RUNGS + 9)
-
-    def adjoint(self, leaf: Leaf, place: int, delta: Array, complex_safe: bool) -> float | None:
-        """|<v, J u> - <J^T v, u>| over the larger sum of moduli, for an upstream v of its own."""
-        v = self.signs(self.job.y0.shape) * self.rng.uniform(0.5, 1.5, self.job.y0.shape)
-        back = gradients(self.job, v)[place]
-        if back is None:
-            return None
-        if complex_safe:
-            pushed = self.push({leaf.place: delta})
-            left, size = float(v @ pushed), float(np.abs(v * pushed).sum())
-        else:
-            slope = self.slope(self.line(leaf, delta, v), leaf)
-            if not slope.error <= 1e-4 * abs(slope.value):
-                return None
-            left, size = slope.value, abs(slope.value)
-        bottom = max(size, float(np.abs(back * delta).sum()))
-        return abs(left - float((back * delta).sum())) / bottom if bottom > 0 else 0.0
-
-
-class Joint(NamedTuple):
-    """One difference along random signs in all tensors together, by two calls of forward: what the
-    hand-written gradients say, what it is, and how far it may be off."""
-
-    hand: float
-    true: float
-    doubt: float
-    unit: float  # the smallest step taken in any entry
-
-    @property
-    def fails(self) -> bool:
-        return not abs(self.hand - self.true) <= self.doubt
-
-
-NO_JOINT = Joint(0.0, 0.0, np.inf, 1.0)
-
-
-def along_signs(trial: Trial) -> Joint:
-    """The same for one tensor by the complex step that its first probe took."""
-    assert trial.pushed is not None
-    signs, pushed = trial.pushed
-    return Joint(float((trial.hand * signs).sum()), float(trial.probe.dy @ pushed), 0.0, 1.0)
-
-
-def along_all(probe: Probe, hands: Sequence[Array | None]) -> Joint:
-    """The probe that is made however little time there is. At kinks the two sides differ, and so
-    much may it be off."""
-    job, probe.clock.kept = probe.job, (0, 0)
-    pairs = [(x, g) for x, g in zip(job.leaves, hands, strict=True) if g is not None]
-    deltas = {x.place: probe.signs(g.shape) * np.median(probe.scale(x)) for x, g in pairs}
-    coarse = job.y_eps > EPS64
-    step, line = 1e-2 if coarse else 1e-7, Line(job, deltas, probe.dy, probe.rounding)
-    up, down = line(step), line(-step)
-    parts = np.concatenate([(g * deltas[x.place]).ravel() for x, g in pairs])
-    hand, true = float(parts.sum()), (up - down) / (2 * step)
-    sure = tol("finite_difference32") if coarse else 10 * tol("finite_difference")
-    rough = sure * max(float(np.sqrt((parts * parts).sum())), abs(true))
-    doubt = 4 * (abs(up + down) / 2 + line.noise) / step + rough
-    unit = min(float(np.abs(d).min(initial=np.inf)) for d in deltas.values())
-    return Joint(hand, true, doubt, unit) if np.isfinite(doubt) else NO_JOINT
 
 
 @dataclass
@@ -256,6 +187,10 @@ class Trial:
         limit = tol("reliable32" if self.coarse else "reliable")
         return bool(slope.error <= limit * max(scale, abs(slope.value)))
 
+    def back(self, dy: Array) -> Array | None:
+        """The hand-written gradient of this tensor for another upstream."""
+        return gradients(self.probe.job, dy)[self.place]
+
     def index(self, i: int) -> tuple[int, ...]:
         """The index in the tensor of the i-th visited entry."""
         return tuple(int(n) for n in np.unravel_index(int(self.entries[i]), self.leaf.value.shape))
@@ -318,8 +253,11 @@ def by_differences(trial: Trial, which: Array) -> None:
             continue
         slope = trial.probe.entry_slope(trial.leaf, int(trial.entries[i]), trial.near)
         margin = 1e-5 * max(trial.biggest, abs(trial.g[i]))
-        if slope.kink and between(trial.g[i], slope.left, slope.right, margin):
-            trial.true[i], trial.doubt[i] = trial.g[i], margin  # any value between is right
+        if slope.kink and derivatives.between(trial.g[i], slope.left, slope.right, margin):
+            trial.true[i], trial.doubt[i] = (
+                trial.g[i],
+                margin,
+            )  # any value derivatives.between is right
             trial.kinks.append(int(trial.entries[i]))
             continue
         trial.true[i] = slope.value
@@ -336,7 +274,7 @@ def strict_tolerance(trial: Trial) -> Array:
     allowed = tol("entry32" if trial.eps > EPS64 else "entry") * trial.eps * size
     largest = max(trial.biggest, np.abs(trial.true[np.isfinite(trial.true)]).max(initial=0))
     # A sum's rounding is its terms'; and h*h, the complex step's own, shows where all is 0.
-    allowed += tol("sum") * EPS64 * largest + STEP**1.75
+    allowed += tol("sum") * EPS64 * largest + derivatives.STEP**1.75
     measured = (trial.doubt > 0) | bool(trial.reason)
     extra = np.where(measured, trial.doubt + trial.difference_tolerance * largest, 0.0)
     return np.asarray(allowed + extra)
@@ -383,7 +321,7 @@ def locate(trial: Trial, point: Point, delta: Array) -> int:
         roomy = trial.probe.clock.fits(forward=8 * bool(trial.reason), complex=not trial.reason)
         return gap_along(trial, point, mask.reshape(delta.shape) * delta)[0] if roomy else np.nan
 
-    return bisect(gap, delta.size)
+    return derivatives.bisect(gap, delta.size)
 
 
 def gap_along(

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minivae.types import Array
 from minivae.verify.derivatives import taylor_rate
 
 if TYPE_CHECKING:
-    from minivae.verify.oracles import Joint, Trial
+    from minivae.verify.derivatives import Joint
+    from minivae.verify.oracles import Trial
 
 
 class GradientError(AssertionError):
@@ -197,7 +199,7 @@ def fill_row(trial: Trial) -> None:
         if roomy:
             row.taylor = taylor_rate(probe.line(leaf, trial.delta), inner, probe.job.y_eps)
     if roomy:
-        row.adjoint = probe.adjoint(leaf, trial.place, trial.delta, safe)
+        row.adjoint = adjoint(trial)
 
 
 def ratio(top: float, bottom: float) -> float:
@@ -261,3 +263,55 @@ def trial_notes(trial: Trial) -> list[str]:
         advice = "; reference= sees more" if trial.coarse else ""
         notes.append(f"{name}: an error below {seen} cannot be seen{advice}")
     return notes
+
+
+def sample_masks(trial: Trial, batch: int | None) -> Array | None:
+    """(B, outputs): which outputs belong to which sample."""
+    shapes = trial.probe.job.y_shapes
+    if batch is None or not 2 <= batch <= 512 or not all(s and s[0] == batch for s in shapes):
+        return None
+    owner = np.concatenate([np.repeat(np.arange(batch), int(np.prod(s[1:]))) for s in shapes])
+    return np.asarray(owner[None, :] == np.arange(batch)[:, None], dtype=np.float64)
+
+
+def blame_sample(trial: Trial, i: int, batch: int | None) -> tuple[int | None, str]:
+    """The sample whose share of the worst entry is wrong; its index and how to say it."""
+    index, job, masks = trial.index(i), trial.probe.job, sample_masks(trial, batch)
+    if masks is None:
+        return None, ""
+    if trial.leaf.value.shape[:1] == (batch,):
+        return index[0], f", sample {index[0]}"
+    roomy = job.clock.fits(forward=len(masks), backward=len(masks))
+    if trial.columns is None or len(masks) > 64 or not roomy:
+        return None, ""
+    try:
+        hands = [trial.back(m * trial.probe.dy) for m in masks]
+        hand = np.array([np.asarray(h).ravel()[trial.entries[i]] for h in hands])
+    except Exception:
+        return None, ""
+    gaps = np.abs(hand - (masks * trial.probe.dy) @ trial.columns[:, i])
+    if not np.isfinite(gaps).all() or not gaps.max() > 0:
+        return None, ""
+    first = int(np.argmax(gaps))
+    if gaps[first] >= 0.999 * gaps.sum():
+        return first, f"; the error comes from sample {first} alone"
+    return first, f"; largest share of the error: sample {first}"
+
+
+def adjoint(trial: Trial) -> float | None:
+    """|<v, J u> - <J^T v, u>| over the larger sum of moduli, for an upstream v of its own."""
+    probe, leaf, delta = trial.probe, trial.leaf, trial.delta
+    v = probe.signs(probe.job.y0.shape) * probe.rng.uniform(0.5, 1.5, probe.job.y0.shape)
+    back = trial.back(v)
+    if back is None:
+        return None
+    if trial.reason:
+        slope = probe.slope(probe.line(leaf, delta, v), leaf)
+        if not slope.error <= 1e-4 * abs(slope.value):
+            return None
+        left, size = slope.value, abs(slope.value)
+    else:
+        pushed = probe.push({leaf.place: delta})
+        left, size = float(v @ pushed), float(np.abs(v * pushed).sum())
+    bottom = max(size, float(np.abs(back * delta).sum()))
+    return abs(left - float((back * delta).sum())) / bottom if bottom > 0 else 0.0

@@ -1,4 +1,5 @@
-"""Test points: drawn at random so that no mistake can hide, read, and looked over."""
+"""Test points: drawn at random so that no mistake can hide, read, looked over; and the gradients
+that come back, matched with them."""
 
 from __future__ import annotations
 
@@ -8,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from minivae.types import Array
-from minivae.verify.passes import Pass, kind_of
-from minivae.verify.report import Fault, shape_text, where
+from minivae.types import Array, children, is_branch, leaves
+from minivae.verify.passes import Pass, float_parts, kind_of
+from minivae.verify.report import Fault, shape_hint, shape_text, where
 
+Faults = list[Fault]
+Hands = list[Array | None]  # one gradient for each leaf, None where there is none that fits
 SIZES = (3, 4, 5, 6, 7, 8)  # none 1, and none 2, where a row less its mean is +a and -a
 
 
@@ -155,3 +158,157 @@ def point_notes(job: Pass) -> list[str]:
     if job.y0.size > 1 and np.ptp(job.y0) == 0:
         notes.append("all outputs are equal")
     return [f"test point: {note}" for note in notes]
+
+
+# -- matching the gradients with the inputs --------------------------------------------------------
+def gradients(job: Pass, dy: Array, values: Sequence[Any] | None = None) -> Hands:
+    """One float64 array for each leaf, None where backward gave none that fits."""
+    return fitting(job, match(job, job.raw_gradient(dy, values))[0])
+
+
+def fitting(job: Pass, pieces: list[Any]) -> Hands:
+    """Gradients as float64 numbers, None where the shape is wrong."""
+    pairs = zip(pieces, job.leaves, strict=True)
+    fits = [p is not None and np.shape(p) == leaf.value.shape for p, leaf in pairs]
+    return [np.array(p, np.float64) if ok else None for p, ok in zip(pieces, fits, strict=True)]
+
+
+def match(job: Pass, grads: Any) -> tuple[list[Any], Faults]:
+    """The gradients in the order of the leaves (None where missing), and what does not fit."""
+    slots, faults = by_argument(job, grads)
+    found: dict[str, Any] = {}
+    for number, grad in slots.items():
+        if any(leaf.arg == number for leaf in job.leaves):
+            walk(job, number, job.args[number], grad, job.names[number], found, faults)
+        elif kind_of(job.args[number]) == "integer" and job.wrt is None:
+            faults += misfit(job, job.args[number], grad, job.names[number])
+    return [found.get(leaf.name) for leaf in job.leaves], faults
+
+
+def by_argument(job: Pass, grads: Any) -> tuple[dict[int, Any], Faults]:
+    """Which argument each returned gradient belongs to."""
+    wanted = sorted({leaf.arg for leaf in job.leaves})
+    names = [job.names[i] for i in wanted]
+    sole = job.args[wanted[0]] if len(wanted) == 1 else None
+    if isinstance(grads, dict) and not (isinstance(sole, dict) and names[0] not in grads):
+        return from_dict(job, grads, names)
+    bare = isinstance(sole, (list, tuple)) and isinstance(grads, (list, tuple))
+    if bare:
+        wrapped = len(grads) == 1 and isinstance(grads[0], (list, tuple))
+        bare = len(grads) == len(sole) and not wrapped  # type: ignore[arg-type]
+    if not isinstance(grads, (tuple, list)) or bare:
+        grads = (grads,)
+    held = [{kind_of(leaf) for _, leaf in leaves(arg)} for arg in job.args]
+    floats = [i for i, kinds in enumerate(held) if "float" in kinds]
+    numbers = [i for i, kinds in enumerate(held) if kinds & {"float", "number"}]
+    for slots in (list(range(len(held))), floats, numbers, wanted):
+        if len(grads) == len(slots):
+            return dict(zip(slots, grads, strict=True)), []
+    count, due = len(grads), len(wanted)
+    shape = f"; it has shape {shape_text(np.shape(grads[0]))}" if count == 1 else ""
+    text = (
+        f"backward returned {count} gradient{'s' * (count != 1)} for {due} float input"
+        f"{'s' * (due != 1)} ({', '.join(names)}){shape}: return one each, or say which in wrt="
+    )
+    return {}, [Fault("count", text)]
+
+
+def from_dict(job: Pass, grads: dict[Any, Any], due: list[str]) -> tuple[dict[int, Any], Faults]:
+    """Gradients by argument name; 'W' or 'dW'."""
+    known = {prefix + name: i for i, name in enumerate(job.names) for prefix in ("d", "")}
+    slots = {known[key]: grad for key, grad in grads.items() if key in known}
+    strange = "backward returned a gradient {!r}, which is no input"
+    faults = [Fault("structure", strange.format(key)) for key in grads if key not in known]
+    lacks = "backward returned no gradient for input {}: the dict lacks its name"
+    missing = [name for name in due if known[name] not in slots]
+    return slots, faults + [Fault("count", lacks.format(name), name) for name in missing]
+
+
+def walk(
+    job: Pass, number: int, arg: Any, grad: Any, name: str, found: dict[str, Any], faults: Faults
+) -> None:
+    """Match a gradient tree with its argument's, with the address for every misfit."""
+    if not is_branch(arg):
+        if kind_of(arg) == "integer" or (kind_of(arg) == "float" and job.wanted(name, number)):
+            bad = misfit(job, arg, grad, name)
+            faults += bad
+            if kind_of(arg) == "float" and all(f.kind == "dtype" for f in bad):
+                found[name] = grad
+        return
+    if not any(kind_of(v) == "float" for _, v in leaves(arg)):
+        return
+    given, due = type(grad).__name__, type(arg).__name__
+    if not is_branch(grad) or isinstance(arg, dict) != isinstance(grad, dict):
+        given = "None" if grad is None else f"a {given}" if is_branch(grad) else f"one {given}"
+        text = f"backward returned {given} for {name}, where a {due} of gradients is due"
+        faults.append(Fault("none" if grad is None else "structure", text, name))
+        return
+    mine, theirs = dict(children(arg)), dict(children(grad))
+    if not isinstance(arg, dict) and len(mine) == len(theirs):
+        theirs = dict(zip(mine, theirs.values(), strict=True))
+    for part, sub in mine.items():
+        if part in theirs:
+            walk(job, number, sub, theirs[part], name + part, found, faults)
+        elif any(job.wanted(p, number) for p, v in leaves(sub, name + part)
+                 if kind_of(v) == "float"):  # fmt: skip
+            text = f"backward returned no gradient for {name}{part}"
+            faults.append(Fault("count", text, name + part))
+    text = f"backward returned a gradient {name}{{}}, which is no input"
+    faults += [Fault("structure", text.format(p), name + p) for p in theirs if p not in mine]
+
+
+def misfit(job: Pass, value: Any, grad: Any, name: str) -> Faults:
+    """What is wrong with one gradient as an array; for an integer input, that it is not zero."""
+    array, shape = np.asarray(value), np.shape(grad) if not is_branch(grad) else ()
+    number = isinstance(grad, (np.ndarray, np.generic))
+    if array.dtype.kind != "f":
+        learnt = number and grad.dtype.kind == "f" and shape == array.shape != () and np.any(grad)
+        return [integer_fault(name, value)] if learnt else []
+    if grad is None:
+        text = f"backward returned None for {name}, shape {shape_text(array.shape)}"
+        return [Fault("none", text, name)]
+    if not number and not isinstance(grad, (float, int)):
+        text = f"backward returned a {type(grad).__name__} for {name}, where an array is due"
+        return [Fault("structure", text, name)]
+    if shape != array.shape:
+        text = f"the gradient of {name} has the wrong shape {shape_text(shape)}, {name} has "
+        text += shape_text(array.shape) + shape_hint(shape, array.shape)
+        return [Fault("shape", text, name)]
+    got = np.asarray(grad).dtype
+    outputs = [np.asarray(v).dtype.itemsize for v in float_parts(job.y_tree)]
+    fine = got in (array.dtype.newbyteorder("="), array.dtype)
+    fine |= got.kind == "f" and array.dtype.itemsize < got.itemsize <= max(outputs)
+    if fine or (array.ndim == 0 and isinstance(grad, float)):
+        return []
+    text = f"the gradient of {name} has the wrong dtype {got}, {name} is {array.dtype}"
+    return [Fault("dtype", text, name)]
+
+
+def batch_of(job: Pass) -> int | None:
+    """The length of the output's axis 0, if it is a batch: reordering the inputs along it reorders
+    the outputs. Inputs that are parameters by their name (W, weight, …) do not count."""
+    lengths = {shape[:1] for shape in job.y_shapes}
+    batch = next(iter(lengths))[0] if len(lengths) == 1 and () not in lengths else 0
+    values, order, rank = list(job.base), np.arange(batch)[::-1], max(map(len, job.y_shapes))
+    parameter = ("w", "kernel", "param", "theta", "gamma", "beta", "bias")
+    for place, (name, value) in enumerate(job.flat):
+        last = name.split(".")[-1].split("[")[0]
+        named = last.lower().startswith(parameter) or last in ("A", "U", "R", "q", "k", "v")
+        fits = isinstance(value, np.ndarray) and value.shape[:1] == (batch,) and batch > 1
+        if fits and not named:
+            values[place], rank = value[order].copy(), max(rank, value.ndim)
+    if rank < 2 or all(a is b for a, b in zip(values, job.base, strict=True)):
+        if job.y_shapes and not any(job.y_shapes):  # a loss: its batch is its inputs'
+            return next((v.shape[0] for _, v in job.flat if np.ndim(v) > 1), None)
+        return None
+    if not job.clock.fits(forward=1):
+        return None
+    try:
+        pairs = zip(float_parts(job.y_tree), float_parts(job.run(values)[0]), strict=True)
+        same = [
+            np.allclose(np.asarray(a)[order], b, rtol=1e-4, atol=1e-6 * np.abs(b).max(initial=0))
+            for a, b in pairs
+        ]
+    except Exception:
+        return None
+    return batch if all(same) else None

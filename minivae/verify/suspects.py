@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from minivae.types import Array
-from minivae.verify.contract import Hands, gradients
 from minivae.verify.derivatives import between, tol
 from minivae.verify.oracles import Point, Probe, Trial, failing_direction, locate
 from minivae.verify.passes import EPS64, Pass, eps_of, kind_of, vector
 from minivae.verify.report import Fault, Row, where
+from minivae.verify.strategies import Hands, gradients
 
 NUDGES = 6  # points some units in the last place away
 APART = 16  # so many units that tied entries do not meet again
