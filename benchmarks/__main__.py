@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 from collections.abc import Sequence
@@ -39,7 +40,12 @@ def _step_options(p: argparse.ArgumentParser) -> None:
         help="of jax,torch-compile,torch-eager (cupy: jax-unrolled,torch-graph too), or none",
     )
     p.add_argument("--tf32", action="store_true", help="cupy: everyone's products in TF32")
+    p.add_argument(
+        "--bf16", action="store_true", help="numba: everyone's products in bfloat16, PyTorch's too"
+    )
     p.add_argument("--seconds", type=float, default=30.0, help="time limit of one case's rounds")
+    p.add_argument("--block-steps", type=int, default=None, metavar="N",
+                   help="updates in a timed block (default: by the work)")  # fmt: skip
     p.add_argument("--scaling", action="store_true", help="also race ours on one thread")
     p.add_argument("--cold", action="store_true", help="compile into empty caches, and say so")
 
@@ -73,17 +79,24 @@ def parser() -> argparse.ArgumentParser:
         "name",
         nargs="?",
         default="",
-        help="product, likelihood, latent, adam or exp; on cupy likelihood, latent or step",
+        help="product, likelihood, latent, adam or exp; on cupy product, likelihood, latent, step",
     )
     p.add_argument("--backend", choices=("numba", "cupy"), default="numba")
     p.add_argument("--write", action="store_true", help="regenerate kernels/README.md's tables")
+    p.add_argument("--rows", type=int, default=None, metavar="N",
+                   help="cupy: a rehearsal, with so many rows")  # fmt: skip
+    p.add_argument(
+        "--predict", action="store_true", help="cupy: what the rungs take, without a card"
+    )
     p = command("roofline", "measured peaks of arithmetic and memory, and where the ops lie")
     p.add_argument("--plot", default="", metavar="FILE.svg")
     p = command("report", "regenerate the README's table from benchmarks/results")
     p.add_argument("--readme", default="README.md")
+    command("published", "regenerate PUBLISHED.md and the README's rows from the kept results")
     p = command("card", "everything that only a card can tell, inside a given time")
     p.add_argument("--seconds", type=float, default=480.0, help="for all stages together")
     p.add_argument("--out", default="card-results", metavar="DIR")
+    p.add_argument("--rehearse", action="store_true", help="every stage at its smallest")
     command("card-facts", "what card this is, and the versions")
     p = command("history", "every result by commit: CSV, a picture, one HTML page")
     p.add_argument("words", nargs="?", default="", help="only what holds these words")
@@ -98,8 +111,21 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("b")
     p = command("checkers", "gradient checkers of four other projects on the same thirty passes")
     p.add_argument("--write", default="", metavar="FILE.md", help="renew the table in this page")
+    p = command("mpi", "one run over 1, 2 and 4 processes, and what that predicts for a cluster")
+    p.add_argument("--batch", type=_numbers, default=[128, 1024])
+    p.add_argument("--seconds", type=float, default=4.0, help="of each case, all rounds together")
     command("smoke", "a short run for CI: correctness only, never fails on seconds")
     return top
+
+
+def function_of(command: str) -> Any:
+    """The function of a command, in `commands` or in a file of its own name."""
+    from . import commands
+
+    name = command.replace("-", "_")
+    if hasattr(commands, name):
+        return getattr(commands, name)
+    return getattr(importlib.import_module(f"{__package__}.{name}"), name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.threads is not None and args.threads < 1:
             raise commands.UserError(f"--threads is {args.threads}; it must be at least 1")
-        rows: list[dict[str, Any]] = getattr(commands, args.command.replace("-", "_"))(args)
+        rows: list[dict[str, Any]] = function_of(args.command)(args)
     except (commands.UserError, ProblemError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -92,9 +92,10 @@ def copy(device: Device, rows: int) -> Kernel:
 
 def recorded(device: Device, call: Callable[[], Any]) -> Callable[[], None]:
     """The call's launches as a graph; what they write to stays allocated as long as the graph."""
-    call()  # loads modules, and leaves memory in the pool for the recording to take
     held: list[Any] = []
-    replay = device.capture(lambda: held.append(call()))
+    with device.own_pool() as pool:
+        call()  # loads modules, and leaves memory in the pool for the recording to take
+        replay = device.capture(lambda: held.append((call(), pool)))
     return lambda: replay() if held else None
 
 

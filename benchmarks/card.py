@@ -1,6 +1,6 @@
 """`card`: everything that only a card can tell, in one command and inside a given time.
 
-    python -m benchmarks card [--seconds 480] [--out DIR]
+    python -m benchmarks card [--seconds 480] [--out DIR] [--rehearse]
 
 Each stage is a process of its own with a share of the time and a log; one that fails, hangs or
 finds nothing installed costs itself only. card.json and card.txt are written after every stage, so
@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from . import ROOT, machine
+from .card_page import line, page
+from .cases import has_pixels
 
 TAIL = 12  # lines of a log that the page shows
 LEAST = 5.0  # seconds below which a stage is not begun
@@ -34,47 +36,73 @@ PYTHON = (sys.executable,)
 class Stage:
     """A command, its share of the time, and what its log is read for.
 
-    needs: a program without which the stage is skipped. shows: the log's text -> facts.
+    needs, data: a program, or a data set, without which the stage is skipped. shows: the log's
+    text -> facts.
     """
 
     name: str
     command: tuple[str, ...]
     share: float
     needs: str = ""
+    data: str = ""
     shows: Callable[[str], Any] | None = None
 
 
 def last_json(text: str) -> Any:
     """Every line of a log that is a JSON object, as a list."""
     found = []
-    for line in text.splitlines():
-        if line.startswith("{"):
+    for each in text.splitlines():
+        if each.startswith("{"):
             with suppress(json.JSONDecodeError):
-                found.append(json.loads(line))
+                found.append(json.loads(each))
     return found
 
 
-def stages(python: Sequence[str] = PYTHON, root: Path = ROOT) -> list[Stage]:
+@dataclass(frozen=True)
+class Sizes:
+    """How much each stage has to do: words of its command."""
+
+    tests: tuple[str, ...] = ()
+    train: tuple[str, ...] = ("mnist", "--latent", "20", "--hidden", "400", "--epochs", "10")
+    bandwidth: tuple[str, ...] = ()
+    step: tuple[str, ...] = ("--batch", "128,8192", "--arch", "784-400-20:relu", "--seconds", "8")
+    ladders: tuple[str, ...] = ()
+
+
+# Every stage at its smallest: shows that all of them run, on a stand-in for a card too. No figures.
+SMALLEST = Sizes(
+    tests=("-k", "noise or branches or bad_loss"),
+    train=("digits", "--latent", "4", "--hidden", "16", "--epochs", "2"),
+    bandwidth=("--rows", "3"),
+    step=("--batch", "12", "--arch", "31-17-5:relu", "--seconds", "2", "--block-steps", "9"),
+    ladders=("--rows", "2"),
+)
+
+
+def stages(
+    python: Sequence[str] = PYTHON, root: Path = ROOT, *, rehearse: bool = False
+) -> list[Stage]:
     """What is run, in this order; the shares of the time add up to one."""
+    sizes = SMALLEST if rehearse else Sizes()
     tests = str(root / "tests" / "kernels" / "gpu")
     pytest = (*python, "-m", "pytest", "-q", "-W", "default", "-m", "gpu", "-p", "no:cacheprovider")
     bench = (*python, "-m", "benchmarks")
     out = str(Path(tempfile.gettempdir()) / f"minivae-card-{os.getpid()}" / "run")
-    train = ("train", "mnist", "--backend", "cupy", "--latent", "20", "--hidden", "400",
-             "--epochs", "10", "--batch-size", "128", "--lr", "1e-3", "--seed", "0", "--json",
-             "--no-pictures", "--out", out)  # fmt: skip
-    step = ("step", "--backend", "cupy", "--json", "--no-store", "--batch", "128,8192",
-            "--arch", "784-400-20:relu", "--seconds", "8")  # fmt: skip
+    train = ("train", *sizes.train, "--backend", "cupy", "--batch-size", "128", "--lr", "1e-3",
+             "--seed", "0", "--json", "--no-pictures", "--out", out)  # fmt: skip
+    step = ("step", "--backend", "cupy", "--json", "--no-store", *sizes.step)
+    ladder = ("ladder", "--backend", "cupy", "--json", "--no-store")
     sanitizer = ("compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "1")
     return [
         Stage("card", (*bench, "card-facts"), 0.04, shows=last_json),
-        Stage("gpu-tests", (*pytest, "-rs", "--timeout", "120", tests), 0.26),
+        Stage("gpu-tests", (*pytest, "-rs", "--timeout", "120", *sizes.tests, tests), 0.26),
         Stage("verify", (*python, "-m", "minivae", "verify", "--backend", "cupy"), 0.08),
-        Stage("mnist", (*python, "-m", "minivae", *train), 0.10, shows=last_json),
-        Stage("bandwidth", (*bench, "bandwidth", "--json"), 0.08, shows=last_json),
-        Stage("step", (*bench, *step), 0.24, shows=last_json),
-        Stage("ladders", (*bench, "ladder", "--backend", "cupy", "--json", "--no-store"), 0.12,
+        Stage("mnist", (*python, "-m", "minivae", *train), 0.10, data=sizes.train[0],
               shows=last_json),
+        Stage("bandwidth", (*bench, "bandwidth", "--json", *sizes.bandwidth), 0.08,
+              shows=last_json),
+        Stage("step", (*bench, *step), 0.24, shows=last_json),
+        Stage("ladders", (*bench, *ladder, *sizes.ladders), 0.12, shows=last_json),
         Stage("memcheck", (*sanitizer, *pytest, "-x", "-k", "step_within", tests), 0.08,
               needs="compute-sanitizer"),
     ]  # fmt: skip
@@ -95,6 +123,8 @@ def run_stage(stage: Stage, seconds: float, out: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"stage": stage.name, "limit_s": round(seconds, 1), "log": log.name}
     if stage.needs and shutil.which(stage.needs) is None:
         return {**found, "skipped": f"{stage.needs} is not installed"}
+    if stage.data not in ("", "digits") and not has_pixels(stage.data):
+        return {**found, "skipped": f"{stage.data} is not at hand: set MINIVAE_DATA"}
     if seconds < LEAST:
         return {**found, "skipped": "no time was left"}
     places = (str(ROOT), str(ROOT / "kernels"), os.environ.get("PYTHONPATH", ""))
@@ -141,21 +171,5 @@ def run(
         left -= stage.share
         say(line(found[-1]))
         (out / "card.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-        (out / "card.txt").write_text(table(found) + "\n", encoding="utf-8")
+        (out / "card.txt").write_text(page(found) + "\n", encoding="utf-8")
     return found
-
-
-def line(row: dict[str, Any]) -> str:
-    """One stage in one line."""
-    told = row.get("skipped") or row.get("failed") or "done"
-    took = f" after {row['seconds']:.0f} of {row['limit_s']:.0f} s" if "seconds" in row else ""
-    return f"{row['stage']:10} {told}{took}"
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """The page of text: what became of each stage, then the end of its log."""
-    text = ["minivae on a card", "", *map(line, rows)]
-    for row in rows:
-        if row.get("tail"):
-            text += ["", f"== {row['stage']} ({row['log']})", *row["tail"]]
-    return "\n".join(text)

@@ -30,12 +30,12 @@ def unavailable() -> Iterator[None]:
         raise UserError(str(error)) from None
 
 
-def backend_or_exit(name: str, *, tf32: bool = False) -> None:
+def backend_or_exit(name: str, *, tf32: bool = False, bf16: bool = False) -> None:
     """Before minutes of peers are timed for a race that ours cannot run in."""
     from minivae.backend import load_backend
 
     with unavailable():
-        load_backend(name, tf32=tf32)
+        load_backend(name, tf32=tf32, bf16=bf16)
 
 
 def show(args: argparse.Namespace, text: str) -> None:
@@ -55,13 +55,17 @@ def step(args: argparse.Namespace) -> Rows:
     default = [128, 512, 2048, 8192, 32768] if on_gpu else [20, 128, 512, 1024, 4096]
     if args.tf32 and not on_gpu:
         raise UserError(f"--tf32 belongs to --backend cupy, not {args.backend}: a card's products")
+    if args.bf16 and args.backend != "numba":
+        raise UserError(f"--bf16 belongs to --backend numba, not {args.backend}: AVX512-BF16")
     peers = None
     if args.peers is not None:
         peers = tuple(p for p in args.peers.split(",") if p and p != "none")
-        known = module.known_peers("gpu" if on_gpu else "cpu")
+        known = module.known_peers("gpu" if on_gpu else "cpu", bf16=args.bf16)
         for peer in peers:
             if peer.partition(":")[0] not in known:
                 raise UserError(f"unknown peer {peer!r}; known: {', '.join(known)}")
+    if args.block_steps is not None and args.block_steps < 1:
+        raise UserError(f"--block-steps is {args.block_steps}; it must be at least 1")
     if min(args.busy) < 0:
         raise UserError("--busy counts processes: give numbers from 0 on, as in 0,1,2,4")
     try:
@@ -71,11 +75,13 @@ def step(args: argparse.Namespace) -> Rows:
         raise UserError(str(error)) from None
     if args.phases:
         return phases(args, cases)
-    backend_or_exit(args.backend, tf32=args.tf32)
+    backend_or_exit(args.backend, tf32=args.tf32, bf16=args.bf16)
     alone = (f"minivae-{args.backend}:1",) if args.scaling else ()
     options = module.Options(
-        backend=args.backend, peers=peers, threads=args.threads, cold=args.cold, tf32=args.tf32,
+        backend=args.backend, peers=peers, threads=args.threads, cold=args.cold,
+        tf32=args.tf32, bf16=args.bf16,
         rule=StopRule(seconds=args.seconds), extra_contenders=alone, busy=tuple(args.busy),
+        block_steps=args.block_steps,
     )  # fmt: skip
     rows = module.run(cases, options, store=not args.no_store)
     show(args, table(rows))
@@ -89,7 +95,9 @@ def phases(args: argparse.Namespace, cases: list[Case]) -> Rows:
 
     with unavailable():
         try:
-            rows = [module.measure(case, args.backend, args.threads) for case in cases]
+            rows = [
+                module.measure(case, args.backend, args.threads, bf16=args.bf16) for case in cases
+            ]
         except (ValueError, NoTimer) as error:
             raise UserError(str(error)) from None
     if args.plot:
@@ -151,14 +159,22 @@ def products(args: argparse.Namespace) -> Rows:
 
 def ladder(args: argparse.Namespace) -> Rows:
     """The numbered versions."""
-    from . import gpu_ladders, ladders
+    from . import gpu_ladders, gpu_predictions, ladders
 
+    if args.rows is not None and (args.backend != "cupy" or args.rows < 1 or args.write):
+        raise UserError("--rows N, from 1 on, belongs to --backend cupy, and not to --write")
+    if args.predict and args.backend != "cupy":
+        raise UserError("--predict belongs to --backend cupy: a processor's rungs are timed")
     try:
+        if args.predict:
+            rows = gpu_predictions.run(args.name, args.write)
+            show(args, gpu_predictions.table(rows))
+            return rows
         if args.backend == "cupy":
-            if args.write:
-                raise UserError("--write belongs to --backend numba: it writes the CPU's lesson")
             with unavailable():
-                rows = gpu_ladders.run(args.name, not args.no_store)
+                rows = gpu_ladders.run(args.name, not args.no_store, rows=args.rows)
+            if args.write:
+                gpu_predictions.run(args.name, write=True, measured=rows)
         else:
             rows = ladders.run(args.name, args.threads, not args.no_store, args.write)
     except ladders.LadderError as error:
@@ -213,8 +229,8 @@ def card(args: argparse.Namespace) -> Rows:
     out = Path(args.out)
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out}: is a file, not a folder")
-    rows = module.run(args.seconds, out)
-    show(args, f"{module.table(rows)}\n\nwritten to {out / 'card.json'} and {out / 'card.txt'}")
+    rows = module.run(args.seconds, out, module.stages(rehearse=args.rehearse))
+    show(args, f"{module.page(rows)}\n\nwritten to {out / 'card.json'} and {out / 'card.txt'}")
     return rows
 
 
@@ -258,6 +274,18 @@ def alarm(args: argparse.Namespace) -> Rows:
         with unavailable():
             rows = module.run(args.against, args.threads, tuple(args.ops))
     except (module.AlarmError, ValueError) as error:
+        raise UserError(str(error)) from None
+    show(args, module.table(rows))
+    return rows
+
+
+def mpi(args: argparse.Namespace) -> Rows:
+    """One run over several processes."""
+    from . import mpi as module
+
+    try:
+        rows = module.run(args.batch, args.seconds, not args.no_store)
+    except module.MpiError as error:
         raise UserError(str(error)) from None
     show(args, module.table(rows))
     return rows

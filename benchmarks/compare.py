@@ -14,6 +14,7 @@ from typing import Any
 from minivae.racing.statistics import unpaired
 
 from . import RESULTS, results
+from .entrants import rounded_word
 
 Row = dict[str, Any]
 #: kinds of results that have times; each is a file in results/
@@ -27,7 +28,7 @@ class CompareError(ValueError):
 def measured(row: Row) -> Iterator[tuple[str, list[float], float | None]]:
     """(what, samples in µs or ns or ms, share of a limit in the same run) of a row's times."""
     if "samples_ms" in row:
-        label = f"{row['contender']}{' TF32' if row.get('tf32') else ''}"
+        label = f"{row['contender']}{rounded_word(row)}"
         label += f" beside {row['busy']}" if row.get("busy") else ""
         yield (
             f"step {row['arch']} B={row['batch']} {label}",

@@ -8,11 +8,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from minivae.racing.statistics import StopRule
 
 #: peer -> the package that it needs
 PEERS = {"jax": "jax", "torch-compile": "torch", "torch-eager": "torch"}
+#: those that have a form in bfloat16: JAX's products on a processor know float32 alone
+BF16_PEERS = {"torch-compile": "torch", "torch-eager": "torch"}
 #: on a card, besides: eight updates unrolled in JAX's loop; PyTorch's update captured by hand
 CARD_PEERS = {"jax-unrolled": "jax", "torch-graph": "torch"}
 
@@ -27,6 +30,7 @@ class Options:
     rule: StopRule = field(default_factory=StopRule)
     cold: bool = False
     tf32: bool = False  # everyone's products, peers' included
+    bf16: bool = False
     say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True)
     extra_contenders: tuple[str, ...] = ()
     again: bool = True  # ours a second time, as A against A
@@ -40,17 +44,30 @@ class Options:
     @property
     def rivals(self) -> tuple[str, ...]:
         """The peers of this run, whether installed or not."""
-        return tuple(known_peers(self.device)) if self.peers is None else self.peers
+        return tuple(known_peers(self.device, bf16=self.bf16)) if self.peers is None else self.peers
+
+    @property
+    def rounded(self) -> dict[str, bool]:
+        """What contenders are told of their products' inputs."""
+        return {"tf32": self.tf32, "bf16": self.bf16}
 
 
-def known_peers(device: str) -> dict[str, str]:
+def known_peers(device: str, *, bf16: bool = False) -> dict[str, str]:
     """Every peer that can be asked for on a device."""
+    if bf16:
+        return BF16_PEERS
     return {**PEERS, **CARD_PEERS} if device == "gpu" else PEERS
+
+
+def rounded_word(row: dict[str, Any]) -> str:
+    """What stands beside a contender's name where its products were not float32."""
+    return " TF32" if row.get("tf32") else " bfloat16" if row.get("bf16") else ""
 
 
 def contenders_of(options: Options) -> list[str]:
     """Ours, the peers that are installed, and the limit; what is missing is said."""
-    names, known = [f"minivae-{options.backend}"], known_peers(options.device)
+    names = [f"minivae-{options.backend}"]
+    known = known_peers(options.device, bf16=options.bf16)
     for peer in options.rivals:
         package = known[peer.partition(":")[0]]  # a peer may carry an option: torch-compile:MODE
         if importlib.util.find_spec(package) is None:
@@ -60,8 +77,10 @@ def contenders_of(options: Options) -> list[str]:
             )
         else:
             names.append(peer)
-    limit = "fma-peak" if options.device == "cpu" else "cublas-peak"
     again = [f"{names[0]}:again"] if options.again else []
+    if options.bf16:  # the multiply-adds of the limit are float32; our own float32 step instead
+        return [*names, *again, *options.extra_contenders, f"{names[0]}:float32"]
+    limit = "fma-peak" if options.device == "cpu" else "cublas-peak"
     return [*names, *again, *options.extra_contenders, limit]
 
 

@@ -49,6 +49,15 @@ FLOAT32 = Limits(GRADIENT_TOL, GRADIENT_TOL * 10, LOSS_TOL, BLOCK_TOL, 3e-2, 2e-
 # its share of the largest.
 _INPUT = 2.0**-10
 TF32 = Limits(20 * _INPUT, 40 * _INPUT, 8 * _INPUT, 8 * _INPUT, 0.3, 20 * _INPUT / 0.3)
+# bfloat16 has 8 bits of significand and is rounded to the nearest: 2^-8 at most. A bound like
+# TF32's would let anything pass; what rounding does to a sum grows as the root of its terms.
+_HALF = 2.0**-8
+BF16 = Limits(10 * _HALF, 20 * _HALF, 2 * _HALF, 4 * _HALF, 0.3, 10 * _HALF / 0.3)
+
+
+def limits_of(*, tf32: bool = False, bf16: bool = False) -> Limits:
+    """How far contenders may be off whose products' inputs are rounded, or are not."""
+    return TF32 if tf32 else BF16 if bf16 else FLOAT32
 
 
 def worst(name: str, got: Any, want: Any, tol: float, slack: Any = 0.0) -> float:

@@ -24,6 +24,7 @@ from .gate import check_updates, shared_data
 from .ladders import LadderError, problem_of
 
 RULE = StopRule(least=7, most=25, seconds=10.0)
+REHEARSAL = StopRule(least=3, most=3, seconds=10.0)  # of a few rows: no figures
 STEP_CASE = "784-400-20:relu"
 STEP_BATCH, STEP_UPDATES = 128, 100
 REPEATS = 10  # calls in one block
@@ -46,6 +47,7 @@ class OpRungs:
 
     def __init__(self, ladder: Ladder, device: Any, rows: int | None = None) -> None:
         self.ladder, self.device = ladder, device
+        self.repeats = REPEATS if rows is None else 1
         args = ladder.inputs(np.random.default_rng(5), rows or ladder.rows)
         self.work = ladder.work(args)
         with device.working():
@@ -56,7 +58,9 @@ class OpRungs:
 
         def call(*args: Any) -> tuple[Any, ...]:
             with self.device.working():
-                return tuple(self.device.to_host(a) for a in version(*self._there(args)))
+                result = version(*self._there(args))
+                several = result if isinstance(result, tuple) else (result,)
+                return tuple(map(self.device.to_host, several))
 
         return check(problem_of(self.ladder, 33, version.rough), call, seed)
 
@@ -80,7 +84,7 @@ class OpRungs:
 
         def seconds(_: int) -> float:
             with self.device.working():
-                return bandwidth.seconds(self.device, play, REPEATS)
+                return bandwidth.seconds(self.device, play, self.repeats)
 
         return seconds, how
 
@@ -89,10 +93,11 @@ class StepRungs:
     """The versions of the whole step: updates at batch 128, the loss read at the end of a block."""
 
     def __init__(
-        self, ladder: Ladder, device: Any, case: Case | None = None, updates: int = STEP_UPDATES
+        self, ladder: Ladder, device: Any, rows: int | None = None, case: Case | None = None
     ) -> None:
-        self.ladder, self.device, self.updates, self.work = ladder, device, updates, 1.0
-        self.case = case or parse_arch(STEP_CASE, STEP_BATCH)
+        self.ladder, self.device, self.work = ladder, device, 1.0
+        self.updates = STEP_UPDATES if rows is None else 3
+        self.case = case or parse_arch(STEP_CASE, rows or STEP_BATCH)
         self.steps: dict[int, Any] = {}
 
     def _step(self, version: Version) -> Any:
@@ -141,8 +146,9 @@ def rungs_of(name: str, device: Any, **how: Any) -> OpRungs | StepRungs:
     return (StepRungs if name == "step" else OpRungs)(ladder, device, **how)
 
 
-def race(name: str, device: Any, rule: StopRule = RULE, **how: Any) -> list[dict[str, Any]]:
+def race(name: str, device: Any, rule: StopRule | None = None, **how: Any) -> list[dict[str, Any]]:
     """All versions of one ladder, gated, interleaved, gated again; ns per unit of work."""
+    rule = rule or (RULE if how.get("rows") is None else REHEARSAL)
     rungs = rungs_of(name, device, **how)
     ladder = rungs.ladder
     blocks: dict[str, Block] = {}

@@ -31,10 +31,11 @@ class WorkerError(StandError):
 
 def environment(threads: int | None, device: str, extra: dict[str, str]) -> dict[str, str]:
     """What a worker sees: as many threads as asked for, and the GPU only when it is raced."""
+    places = (str(ROOT), str(ROOT / "kernels"), os.environ.get("PYTHONPATH", ""))
     env = {
         **os.environ,
         **extra,
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'kernels'}",
+        "PYTHONPATH": os.pathsep.join(p for p in places if p),
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     if device == "cpu":

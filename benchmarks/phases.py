@@ -50,7 +50,7 @@ def expected(case: Case) -> list[tuple[str, float, float]]:
     return [*rows, ("weights' gradients, optimiser", 2.0 * B * weights, moved)]
 
 
-def measure(case: Case, backend: str, threads: int | None) -> dict[str, Any]:
+def measure(case: Case, backend: str, threads: int | None, *, bf16: bool = False) -> dict[str, Any]:
     """Every phase of an update, and the step without timers beside it.
 
     Raises ValueError for a backend whose step has no barriers to read a clock at.
@@ -60,7 +60,7 @@ def measure(case: Case, backend: str, threads: int | None) -> dict[str, Any]:
     from . import phase_timer
     from .contenders.minivae_step import MinivaeStep
 
-    contender = MinivaeStep(backend, threads=threads)
+    contender = MinivaeStep(backend, threads=threads, bf16=bf16)
     watch, began = Watch(), time.process_time()
     contender.prepare(case, shared_data(case.data_dim, case.data), make_theta(case))
     plain = seconds(contender, case)
@@ -72,7 +72,7 @@ def measure(case: Case, backend: str, threads: int | None) -> dict[str, Any]:
         notes = phase_timer.notes_of(team, words)
     load = watch.report(time.process_time() - began)
     return {
-        "machine": machine.header(threads), "arch": case.arch, "batch": case.batch,
+        "machine": machine.header(threads), "arch": case.arch, "batch": case.batch, "bf16": bf16,
         "threads": team, "us_plain": 1e6 * plain, "us_timed": 1e6 * timed, "load": load,
         "counters": NO_COUNTERS, **summary(case, notes, places),
         "roofs": _roofs(team),

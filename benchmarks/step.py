@@ -41,7 +41,7 @@ class Race:
     def __init__(self, case: Case, options: Options, data: Path, folder: Path) -> None:
         self.case, self.options, self.data, self.folder = case, options, data, folder
         self.steps = options.block_steps or case.block_steps(options.device)
-        self.limits = gate.TF32 if options.tf32 else gate.FLOAT32
+        self.limits = gate.limits_of(**options.rounded)
         self.runners: dict[str, Contender] = {}
         self.rows: dict[str, dict[str, Any]] = {}
 
@@ -81,7 +81,7 @@ class Race:
 
     def _start(self, name: str) -> None:
         worker = self.runners[name]
-        loaded = worker.ask("load", threads=self.options.threads, tf32=self.options.tf32)
+        loaded = worker.ask("load", threads=self.options.threads, **self.options.rounded)
         reason = on_wrong_device(self.options.device, loaded["versions"])
         if reason:
             raise NotOnCard(f"{name} {reason}")
@@ -163,6 +163,9 @@ class Race:
             margin = max(SAME, abs(ours["a_a"]["ratio"] - 1), abs(1 / ours["a_a"]["ratio"] - 1))
         if ours and alone:
             ours["scaling"] = verdict(ours["samples_ms"], alone["samples_ms"])
+        float32 = timed.get(f"{names[0]}:float32")
+        if ours and float32:
+            ours["float32"] = verdict(ours["samples_ms"], float32["samples_ms"])
         rivals = [timed[n] for n in self.options.rivals if n in timed]
         if ours and rivals:
             best = min(rivals, key=lambda r: r["ms"]["p50"])
@@ -173,7 +176,7 @@ class Race:
             "arch": self.case.arch,
             "batch": self.case.batch,
             "flops": self.case.flops(),
-            "tf32": self.options.tf32,
+            **self.options.rounded,
             "reference_block_loss": self.block_loss,
         }
         return [{**common, **self.rows[n]} for n in names if n in self.rows]
@@ -186,6 +189,8 @@ def run(cases: list[Case], options: Options, store: bool = True) -> list[dict[st
         options.say(line)
     if options.tf32:
         options.say("TF32: every contender's products round their inputs; not float32's figures")
+    if options.bf16:
+        options.say("bfloat16: every contender's products but :float32's round their inputs")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="minivae-bench-") as name:
         folder = Path(name)

@@ -6,13 +6,15 @@ from typing import Any
 
 from minivae.racing.result import ratio
 
+from .entrants import rounded_word
+
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows for people: one line a contender, the verdict under ours."""
     lines = []
     for row in rows:
         title = f"{row['arch']:>24} B={row['batch']:<5} {row['contender']:14}"
-        title += " TF32" if row.get("tf32") else ""
+        title += rounded_word(row)
         title += f" beside {row['busy']} busy" if row.get("busy") else ""
         if "failed" in row:
             lines.append(f"{title} FAILED: {row['failed']}")
@@ -35,6 +37,8 @@ def table(rows: list[dict[str, Any]]) -> str:
             lines.append(f"{'':>46} {row['scaling']['ratio']:.2f} × one thread")
         if row.get("a_a"):
             lines.append(f"{'':>46} A against A: {ratio(row['a_a'])}")
+        if row.get("float32"):
+            lines.append(f"{'':>46} {ratio(row['float32'])} against our own float32 step")
         if "verdict" in row:
             lines.append(
                 f"{'':>46} {ratio(row)} against {row['fastest_peer']}; stop: {row['stop']}"

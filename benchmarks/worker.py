@@ -25,12 +25,12 @@ class Worker:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def load(self, threads: int | None, tf32: bool = False) -> dict[str, Any]:
+    def load(self, threads: int | None, **rounded: bool) -> dict[str, Any]:
         """Import the contender and report its versions."""
         from .contenders import create
 
         start = time.perf_counter()
-        more = {"tf32": True} if tf32 else {}  # only a card's contenders know the word
+        more = {option: True for option, on in rounded.items() if on}  # not all know the words
         self.contender = create(self.name, threads=threads, **more)
         return {"versions": self.contender.versions(), "import_s": time.perf_counter() - start}
 

@@ -19,8 +19,10 @@ from minivae.settings import nearest
 from minivae.types import Array
 
 BACKENDS = ("numpy", "numba", "cupy")
+# What a backend may do to the inputs of its products; each is an argument of load_backend.
+ROUNDED = ("tf32", "bf16")
 # What a backend may bring besides ops.
-SERVICES = ("make_step", "output_nll", "xp", "to_device", "to_host")
+SERVICES = ("make_step", "make_gradient_step", "output_nll", "xp", "to_device", "to_host")
 
 
 class BackendUnavailable(RuntimeError):
@@ -42,12 +44,15 @@ class Backend:
     products' inputs.
     """
 
-    def __init__(self, name: str, kernels: Mapping[str, Any], *, tf32: bool = False) -> None:
-        self.name, self.tf32 = name, tf32
+    def __init__(
+        self, name: str, kernels: Mapping[str, Any], *, tf32: bool = False, bf16: bool = False
+    ) -> None:
+        self.name, self.tf32, self.bf16 = name, tf32, bf16
         self.xp: Any = kernels.get("xp", np)
         self.to_device: Callable[[Any], Any] = kernels.get("to_device", np.asarray)
         self.to_host: Callable[[Any], Array] = kernels.get("to_host", np.asarray)
         self.fused_step: Callable[..., Any] | None = kernels.get("make_step")
+        self.fused_gradient: Callable[..., Any] | None = kernels.get("make_gradient_step")
         self.fused_nll: Callable[..., Any] | None = kernels.get("output_nll")
         self.files: dict[str, str] = {}
         for op in ops.OPS:
@@ -61,12 +66,20 @@ class Backend:
 
         Raises Unsupported where there is none for it, naming the part that has no kernel.
         """
-        if self.fused_step is None:
+        return self._fused(self.fused_step, plan, theta, moments, data)
+
+    def make_gradient_step(self, plan: Any, theta: Array, moments: Array, data: Array) -> Any:
+        """The same in two halves, a gradient and the optimiser, for batches cut into shards."""
+        return self._fused(self.fused_gradient, plan, theta, moments, data)
+
+    @staticmethod
+    def _fused(make: Callable[..., Any] | None, plan: Any, *arrays: Array) -> Any:
+        if make is None:
             raise Unsupported("")
         from minivae_kernels import Unsupported as Declined
 
         try:
-            return self.fused_step(plan, theta, moments, data)
+            return make(plan, *arrays)
         except Declined as declined:
             raise Unsupported(declined.reason) from declined
 
@@ -90,8 +103,9 @@ class Backend:
 
     @property
     def label(self) -> str:
-        """The name for people: no figure made with TF32 goes without the word."""
-        return f"{self.name}, TF32" if self.tf32 else self.name
+        """The name for people: no figure made with TF32 or bfloat16 goes without the word."""
+        rounded = "TF32" if self.tf32 else "bfloat16" if self.bf16 else ""
+        return f"{self.name}, {rounded}" if rounded else self.name
 
     def __repr__(self) -> str:
         return f"<minivae backend {self.label!r}>"
@@ -143,14 +157,17 @@ def check_contract(name: str, kernels: Mapping[str, Any]) -> None:
             )
 
 
-def load_backend(name: str, threads: int | None = None, *, tf32: bool = False) -> Backend:
+def load_backend(
+    name: str, threads: int | None = None, *, tf32: bool = False, bf16: bool = False
+) -> Backend:
     """The backend called "numpy", "numba" or "cupy".
 
     threads: how many the backend's kernels may use; None leaves it to the backend, and the
     NumPy reference leaves it to its BLAS.
-    tf32: cupy only; a card may round the products' inputs to TF32, faster and no longer float32.
+    tf32: cupy only; a card may round the products' inputs to TF32. bf16: numba only; a processor
+    with AVX512-BF16 rounds them to bfloat16. Either is faster, and no longer float32.
     Raises BackendUnavailable if it cannot run here, ValueError if there is none of that name or
-    if it has no TF32.
+    if it has no TF32, or no bfloat16.
     """
     if name not in BACKENDS:
         raise ValueError(
@@ -158,13 +175,15 @@ def load_backend(name: str, threads: int | None = None, *, tf32: bool = False) -
         )
     if tf32 and name != "cupy":
         raise ValueError(f"backend {name!r} has no TF32: leave it out, or use cupy on a card")
+    if bf16 and name != "numba":
+        raise ValueError(f"backend {name!r} has no bfloat16: leave it out, or use numba")
     if name == "numpy":
         return Backend(name, {})
     import minivae_kernels
 
     try:
-        kernels = minivae_kernels.load(name, threads, tf32=tf32)
+        kernels = minivae_kernels.load(name, threads, tf32=tf32, bf16=bf16)
     except minivae_kernels.Unavailable as reason:
         raise BackendUnavailable(f"backend {name!r} cannot run here: {reason}") from reason
     check_contract(name, kernels)
-    return Backend(name, kernels, tf32=tf32)
+    return Backend(name, kernels, tf32=tf32, bf16=bf16)

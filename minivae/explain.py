@@ -14,7 +14,7 @@ from minivae.parts import LIKELIHOODS, OBJECTIVES, Likelihood
 
 
 @dataclass(frozen=True)
-class Objective:
+class ObjectiveSettings:
     """What decides a loss: the model's part of a configuration, and how β arrives."""
 
     data_dim: int
@@ -35,7 +35,7 @@ class Objective:
         return LIKELIHOODS[self.likelihood]
 
 
-def explain(objective: Objective) -> dict[str, Any]:
+def explain(objective: ObjectiveSettings) -> dict[str, Any]:
     """The objective as a dictionary of plain values: formulas, units, conversions, remarks.
 
     Raises ValueError for sizes below 1, c <= 0, β < 0 or an unknown likelihood.
@@ -54,7 +54,7 @@ def explain(objective: Objective) -> dict[str, Any]:
     }
 
 
-def check(o: Objective) -> None:
+def check(o: ObjectiveSettings) -> None:
     """Raise ValueError, naming the value and its range, where the objective makes no sense."""
     for name, size in (("data_dim", o.data_dim), ("latent", o.latent_dim), ("draws", o.draws)):
         if size < 1:
@@ -70,7 +70,7 @@ def check(o: Objective) -> None:
             raise ValueError(f"{name} is {value}; it must be finite and not negative")
 
 
-def loss_formula(o: Objective) -> str:
+def loss_formula(o: ObjectiveSettings) -> str:
     """The loss in one line, with the configuration's numbers in it (E28, E30, E31)."""
     kl = "sum_j KL_j"
     if o.free_bits > 0:
@@ -80,16 +80,16 @@ def loss_formula(o: Objective) -> str:
     return OBJECTIVES[o.objective].formula(o.draws, weight, batch_mean(kl, o))
 
 
-def batch_mean(kl: str, o: Objective) -> str:
+def batch_mean(kl: str, o: ObjectiveSettings) -> str:
     return kl if o.free_bits > 0 else f"mean over batch of [{kl}]"
 
 
-def reconstruction_formula(o: Objective) -> str:
+def reconstruction_formula(o: ObjectiveSettings) -> str:
     """-log p(x|z) of one datum (E20 or E23)."""
     return o.model.formula(o.data_dim, None if o.c == "learned" else float(o.c))
 
 
-def kl_formula(o: Objective) -> str:
+def kl_formula(o: ObjectiveSettings) -> str:
     """KL of q(z|x) to the prior (E15)."""
     return (
         f"KL = sum over {o.latent_dim} latent dimensions of "
@@ -97,7 +97,7 @@ def kl_formula(o: Objective) -> str:
     )
 
 
-def setting(o: Objective) -> dict[str, Any]:
+def setting(o: ObjectiveSettings) -> dict[str, Any]:
     """The same setting under each of its names; None where a name does not apply."""
     c = present_c(o)
     if c is None or not o.model.squared_error:
@@ -115,14 +115,14 @@ def setting(o: Objective) -> dict[str, Any]:
     }
 
 
-def present_c(o: Objective) -> float | None:
+def present_c(o: ObjectiveSettings) -> float | None:
     """The likelihood's scale as a number, where there is one."""
     if o.model.scale is None:
         return None
     return o.learned_c if o.c == "learned" else float(o.c)
 
 
-def conversions(o: Objective) -> list[dict[str, Any]]:
+def conversions(o: ObjectiveSettings) -> list[dict[str, Any]]:
     """The same objective as others would type it: what multiplies the KL in each convention."""
     d, j = o.data_dim, o.latent_dim
     name = o.model.term
@@ -149,7 +149,7 @@ def row(convention: str, value: float, symbol: str = "w") -> dict[str, Any]:
     return {"convention": convention, "symbol": symbol, "value": value}
 
 
-def remarks(o: Objective) -> list[str]:
+def remarks(o: ObjectiveSettings) -> list[str]:
     """What a reader of the figures should know about this very configuration."""
     notes = [*o.model.remarks]
     if o.model.binary:
@@ -184,7 +184,7 @@ def remarks(o: Objective) -> list[str]:
     return notes
 
 
-def binary_remarks(o: Objective) -> list[str]:
+def binary_remarks(o: ObjectiveSettings) -> list[str]:
     notes = [
         "Bernoulli: there is no c or sigma^2 to set; beta alone weighs the two terms "
         "(beta = 1 is the bound on -log p(x))."
@@ -201,7 +201,7 @@ def binary_remarks(o: Objective) -> list[str]:
     return notes
 
 
-def squared_error_remarks(o: Objective) -> list[str]:
+def squared_error_remarks(o: ObjectiveSettings) -> list[str]:
     if o.c != "learned":
         notes = ["C, c, sigma^2 and beta are one knob: only c * beta moves the optimum."]
         if o.beta not in (0, 1):

@@ -103,7 +103,7 @@ class Walk:
         ]
 
 
-class Recorder(Observed):
+class CallRecorder(Observed):
     """A backend that calls K's ops and writes down each call; `nudge` moves one argument."""
 
     def __init__(self, K: Any, p: Parameters, nudge: tuple[int, str, Array] | None = None) -> None:
@@ -140,13 +140,13 @@ def walk(
         raise ValueError(f"a walk follows one datum, but x has {len(x)} rows: pass x[i : i + 1]")
     p = {name: np.asarray(value, dtype=np.float64) for name, value in p.items()}
     x, eps = x.astype(np.float64), eps.astype(np.float64)
-    forward = Recorder(K, p)
+    forward = CallRecorder(K, p)
     loss, cache = elbo_forward(forward, p, x, eps, beta, config)
-    backward = Recorder(K, p)
+    backward = CallRecorder(K, p)
     elbo_backward(backward, np.ones_like(loss), cache, p, config)
 
     def loss_with(place: int, name: str, change: Array) -> Any:
-        return elbo_forward(Recorder(K, p, (place, name, change)), p, x, eps, beta, config)[0]
+        return elbo_forward(CallRecorder(K, p, (place, name, change)), p, x, eps, beta, config)[0]
 
     rng = np.random.default_rng(seed)
     gradients = _gathered(backward.calls, forward.calls)

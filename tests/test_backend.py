@@ -50,7 +50,7 @@ def test_a_backend_that_cannot_run_says_why(monkeypatch):
     class Unavailable(RuntimeError):
         pass
 
-    def load(name, threads=None, *, tf32=False):
+    def load(name, threads=None, **rounded):
         raise Unavailable("no card was found; use --backend numba")
 
     broken.Unavailable, broken.load = Unavailable, load

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minivae.backend import load_backend
-from minivae.explain import Objective, explain, text
+from minivae.explain import ObjectiveSettings, explain, text
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
 from minivae.models.vae import elbo_forward, layout_of
@@ -38,7 +38,7 @@ def test_every_gaussian_convention_is_the_same_loss_up_to_scale_and_constant(
 ) -> None:
     config = ModelConfig(D, J, hidden=(5,), likelihood="gaussian", c=c, beta=beta)
     loss, nll, kl, mean, x = terms(config)
-    e = explain(Objective(D, J, "gaussian", c=c, beta=beta))
+    e = explain(ObjectiveSettings(D, J, "gaussian", c=c, beta=beta))
     squared = float(((x - mean) ** 2).sum() / B)
     constant = 0.5 * D * math.log(2 * math.pi * c)
     assert loss == pytest.approx(nll + beta * kl)
@@ -63,7 +63,7 @@ def test_every_gaussian_convention_is_the_same_loss_up_to_scale_and_constant(
 
 
 def test_c_at_beta_1_has_the_same_optimum() -> None:
-    e = explain(Objective(D, J, "gaussian", c=0.2, beta=3.0))
+    e = explain(ObjectiveSettings(D, J, "gaussian", c=0.2, beta=3.0))
     equivalent = e["setting"]["c_at_beta_1"]
     config = ModelConfig(D, J, hidden=(5,), likelihood="gaussian", c=0.2, beta=3.0)
     same = ModelConfig(D, J, hidden=(5,), likelihood="gaussian", c=equivalent, beta=1.0)
@@ -76,7 +76,7 @@ def test_c_at_beta_1_has_the_same_optimum() -> None:
 def test_bernoulli_pixel_mean_weights() -> None:
     config = ModelConfig(D, J, hidden=(5,), beta=0.7)
     loss, nll, kl, _, _ = terms(config)
-    e = explain(Objective(D, J, beta=0.7))
+    e = explain(ObjectiveSettings(D, J, beta=0.7))
     assert (nll / D + weight(e, "'kld weight'") * kl) * D == pytest.approx(loss)
     both = nll / D + weight(e, "+ w * mean over latent") * kl / J
     assert both * D == pytest.approx(loss)
@@ -84,16 +84,16 @@ def test_bernoulli_pixel_mean_weights() -> None:
 
 
 def test_formula_constant_is_the_losses_own() -> None:
-    e = explain(Objective(784, 20, "gaussian", c=0.05))
+    e = explain(ObjectiveSettings(784, 20, "gaussian", c=0.05))
     assert "10 * |x - f(z)|^2 -453.879" in e["reconstruction"]
 
 
 def test_words_for_grey_targets_warmup_free_bits_beta_and_learned_c() -> None:
-    grey = " ".join(explain(Objective(D, J))["remarks"])
+    grey = " ".join(explain(ObjectiveSettings(D, J))["remarks"])
     assert "cross-entropy" in grey and "entropy, not 0" in grey
-    binary = " ".join(explain(Objective(D, J, binarise="dynamic"))["remarks"])
+    binary = " ".join(explain(ObjectiveSettings(D, J, binarise="dynamic"))["remarks"])
     assert "true likelihood" in binary and "cross-entropy" not in binary
-    much = explain(Objective(D, J, "gaussian", c="learned", learned_c=0.03, beta=2.0,
+    much = explain(ObjectiveSettings(D, J, "gaussian", c="learned", learned_c=0.03, beta=2.0,
                              warmup=5, free_bits=0.25, draws=3))  # fmt: skip
     words = " ".join(much["remarks"])
     for part in ("now 0.03", "over the first 5 epochs", "0.25 nats", "never falls below 2 nats"):
@@ -116,10 +116,10 @@ def test_words_for_grey_targets_warmup_free_bits_beta_and_learned_c() -> None:
 )
 def test_nonsense_is_refused(wrong: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        explain(Objective(**({"data_dim": D} | wrong)))
+        explain(ObjectiveSettings(**({"data_dim": D} | wrong)))
 
 
 def test_beta_zero_has_no_article_form() -> None:
-    e = explain(Objective(D, J, "gaussian", c=0.2, beta=0.0))
+    e = explain(ObjectiveSettings(D, J, "gaussian", c=0.2, beta=0.0))
     assert not any("article" in r["convention"] for r in e["conversions"])
     assert e["setting"]["c_at_beta_1"] is None

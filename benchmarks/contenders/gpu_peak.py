@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
 from ..cases import Case
@@ -17,20 +15,22 @@ class CublasPeak:
     limit = True
 
     def __init__(self, option: str = "", threads: int | None = None, tf32: bool = False) -> None:
-        os.environ["CUPY_TF32"] = str(int(tf32))  # read by CuPy when it is imported
-        import cupy
+        from minivae_kernels.gpu.cupy_device import CupyDevice
 
-        self.cupy = cupy
+        self.device = CupyDevice(tf32=tf32)
         rng = np.random.default_rng(1)  # random: zeros would be multiplied faster than data are
         self.a, self.b = (
-            cupy.asarray(rng.standard_normal((SIDE, SIDE), dtype=np.float32)) for _ in range(2)
+            self.device.to_device(rng.standard_normal((SIDE, SIDE), dtype=np.float32))
+            for _ in range(2)
         )
-        self.c = cupy.empty((SIDE, SIDE), cupy.float32)
+        self.c = self.device.empty((SIDE, SIDE), np.float32)
 
     def versions(self) -> dict[str, str]:
-        return {"cupy": self.cupy.__version__}
+        """What the products are run by."""
+        return {"cupy": self.device.xp.__version__}
 
     def prepare(self, case: Case, data: np.ndarray, theta: np.ndarray) -> None:
+        """The model whose operations are counted."""
         self.case = case
 
     def reset(self, theta: np.ndarray) -> None:
@@ -41,7 +41,7 @@ class CublasPeak:
         left = self.case.flops() * len(rows)
         while left > 0:
             n = int(min(SIDE, max(128, left // (2 * SIDE * SIDE))))
-            self.cupy.matmul(self.a[:n], self.b, out=self.c[:n])
+            self.device.matmul(self.a[:n], self.b, self.c[:n])
             left -= 2 * n * SIDE * SIDE
-        self.cupy.cuda.Device().synchronize()
+        self.device.synchronise()
         return 0.0

@@ -30,20 +30,26 @@ class MinivaeStep:
     """`make_step` of one backend, called for a whole block of updates at a time.
 
     As `minivae-numba:1` it runs on one thread, whatever the others run on; as
-    `minivae-numba:again` it is the same once more, so that A is raced against A.
+    `minivae-numba:again` it is the same once more, so that A is raced against A; as
+    `minivae-numba:float32` it is what bfloat16 is measured against.
     """
 
     exact_noise = True  # the reference can replay its noise, so its results are gated exactly
 
     def __init__(
-        self, backend: str, option: str = "", threads: int | None = None, tf32: bool = False
+        self,
+        backend: str,
+        option: str = "",
+        threads: int | None = None,
+        tf32: bool = False,
+        bf16: bool = False,
     ) -> None:
         self.threads = int(option) if option.isdigit() else threads
-        self.K = load_backend(backend, self.threads, tf32=tf32)
+        self.K = load_backend(backend, self.threads, tf32=tf32, bf16=bf16 and option != "float32")
 
     def versions(self) -> dict[str, str]:
         if self.K.name != "cupy":
-            return {"backend": self.K.name}
+            return {"backend": self.K.label}
         from ..bandwidth import header
 
         card = {k: str(v) for k, v in header(self.K.to_device.__self__).items()}

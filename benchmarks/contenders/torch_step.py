@@ -34,9 +34,9 @@ LIKELIHOODS = {"bernoulli": bernoulli, "gaussian": gaussian}
 class TorchVae(torch.nn.Module):
     """The same network as a user of PyTorch writes it: Linear layers and built-in losses."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, bf16: bool = False) -> None:
         super().__init__()
-        self.case = case
+        self.case, self.bf16 = case, bf16
         self.layers = torch.nn.ModuleDict(
             {n.replace(".", "_"): torch.nn.Linear(i, o) for n, i, o in case.dense_shapes()}
         )
@@ -44,15 +44,22 @@ class TorchVae(torch.nn.Module):
         self.nll = part(LIKELIHOODS, case.likelihood)
 
     def forward(self, x: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
-        """Negative ELBO in nats per datum; x (B, D), eps (B, J)."""
+        """Negative ELBO in nats per datum; x (B, D), eps (B, J).
+
+        bf16: products in bfloat16 by autocast, the latent layer and the losses in float32.
+        """
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
+            return self.loss(x, eps)
+
+    def loss(self, x: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
         depth, h = len(self.case.hidden), x
         for i in range(depth):
             h = self.act(self.layers[f"encoder_{i}"](h))
-        mu, logvar = self.layers["encoder_mu"](h), self.layers["encoder_logvar"](h)
+        mu, logvar = (self.layers[f"encoder_{head}"](h).float() for head in ("mu", "logvar"))
         h = mu + torch.exp(0.5 * logvar) * eps
         for i in range(depth):
             h = self.act(self.layers[f"decoder_{i}"](h))
-        out = self.layers["decoder_out"](h)
+        out = self.layers["decoder_out"](h).float()
         nll = self.nll(out, x)
         kl = 0.5 * torch.sum(torch.exp(logvar) + mu * mu - 1.0 - logvar)
         return (nll + kl) / x.shape[0]
@@ -67,8 +74,14 @@ class TorchVae(torch.nn.Module):
 class TorchStep:
     """Eager, fused Adam. `option` is passed to torch.compile as its mode by the compiled peers."""
 
-    def __init__(self, option: str = "", threads: int | None = None, tf32: bool = False) -> None:
-        self.option = option
+    def __init__(
+        self,
+        option: str = "",
+        threads: int | None = None,
+        tf32: bool = False,
+        bf16: bool = False,
+    ) -> None:
+        self.option, self.bf16 = option, bf16
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.set_float32_matmul_precision("high" if tf32 else "highest")  # "high" is TF32
         if threads:
@@ -80,7 +93,9 @@ class TorchStep:
             "torch": torch.__version__,
             "device": f"cuda, {torch.cuda.get_device_name()}" if card else str(self.device),
             "cuda": str(torch.version.cuda),
-            "precision": torch.get_float32_matmul_precision(),
+            "precision": "bfloat16 by autocast"
+            if self.bf16
+            else torch.get_float32_matmul_precision(),
             "threads": str(torch.get_num_threads()),
         }
 
@@ -88,7 +103,7 @@ class TorchStep:
         """Build everything that survives a reset; compiled peers compile at their first run."""
         self.case = case
         self.data = torch.from_numpy(np.array(data)).to(self.device)
-        self.model = TorchVae(case).to(self.device)
+        self.model = TorchVae(case, self.bf16).to(self.device)
         self.make()
         self.reset(theta)
 

@@ -39,17 +39,20 @@ def kernel_of(plan: Any, part: str, kernels: Mapping[str, Kernel]) -> Kernel:
     return kernels[name]
 
 
-def load(name: str, threads: int | None = None, *, tf32: bool = False) -> dict[str, Any]:
+def load(
+    name: str, threads: int | None = None, *, tf32: bool = False, bf16: bool = False
+) -> dict[str, Any]:
     """The kernels called "numba" (this processor) or "cupy" (an NVIDIA card), by op name.
 
     threads: how many a CPU kernel may use; None takes one for every core this process may
-    run on. tf32: let a card round the products' inputs to TF32: faster, and no longer float32.
+    run on. tf32: let a card round the products' inputs to TF32; bf16: round them to bfloat16 on a
+    processor with AVX512-BF16. Either is faster, and no longer float32.
     Raises Unavailable where they cannot run, ValueError for another name.
     """
     if name == "numba":
         from minivae_kernels import cpu
 
-        return cpu.load(threads)
+        return cpu.load(threads, bf16=bf16)
     if name == "cupy":
         from minivae_kernels import gpu
 

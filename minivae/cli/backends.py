@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import itertools
-from typing import Any
+from typing import Any, NamedTuple
 
 from minivae.cli.console import Console
 from minivae.cli.options import UsageError, check_least, choose
@@ -15,18 +15,43 @@ from minivae.runs.config import TrainConfig
 SMALL_PRODUCT = 20_000_000  # operations; below, one BLAS thread is at least as fast as two
 
 
-def choose_backend(name: str, threads: int | None, console: Console, *, tf32: bool = False) -> Any:
+class Rounding(NamedTuple):
+    """An option that has the products' inputs rounded, and the backend that does it."""
+
+    backend: str
+    why: str
+    said: str
+
+
+ROUNDINGS = {
+    "tf32": Rounding(
+        "cupy",
+        "only a card rounds to TF32",
+        "cupy, TF32: the products' inputs keep 10 bits of mantissa, not 23",
+    ),
+    "bf16": Rounding(
+        "numba",
+        "only its products take bfloat16",
+        "numba, bfloat16: the products' inputs keep 7 bits of mantissa, not 23",
+    ),
+}
+
+
+def choose_backend(
+    name: str, threads: int | None, console: Console, *, tf32: bool = False, bf16: bool = False
+) -> Any:
     """The backend K; "auto" takes numba where it loads, else numpy, and says which and why.
 
-    Raises UsageError for an unknown name and for TF32 where there is none, BackendUnavailable
-    where the one asked for cannot run.
+    Raises UsageError for an unknown name and for TF32 or bfloat16 where there is none,
+    BackendUnavailable where the one asked for cannot run.
     """
     from minivae.backend import BACKENDS, BackendUnavailable, load_backend
 
     choose("--backend", name, ("auto", *BACKENDS))
     check_least("--threads", threads)
-    if tf32:
-        return choose_tf32(name, threads, console)
+    asked = [option for option, on in (("tf32", tf32), ("bf16", bf16)) if on]
+    if asked:
+        return choose_rounded(name, threads, console, asked)
     if name != "auto":
         return load_backend(name, threads)
     try:
@@ -39,17 +64,20 @@ def choose_backend(name: str, threads: int | None, console: Console, *, tf32: bo
     return K
 
 
-def choose_tf32(name: str, threads: int | None, console: Console) -> Any:
-    """The card's backend with TF32 on, said aloud; a UsageError for any other backend."""
+def choose_rounded(name: str, threads: int | None, console: Console, asked: list[str]) -> Any:
+    """The backend that rounds as asked, said aloud; a UsageError for any other backend."""
     from minivae.backend import load_backend
 
-    if name != "cupy":
-        raise UsageError(
-            f"--tf32 belongs to --backend cupy, and the backend is {name}: only a card rounds to "
-            "TF32; leave it away (--no-tf32 for a run that was started with it)"
-        )
-    K = load_backend(name, threads, tf32=True)
-    console.say("backend  cupy, TF32: the products' inputs keep 10 bits of mantissa, not 23")
+    for option in asked:
+        rounding = ROUNDINGS[option]
+        # "auto" never means a card, and the numba backend is what it takes where that loads
+        if name != rounding.backend and (name, rounding.backend) != ("auto", "numba"):
+            raise UsageError(
+                f"--{option} belongs to --backend {rounding.backend}, and the backend is {name}: "
+                f"{rounding.why}; leave it out (--no-{option} for a run that was started with it)"
+            )
+    K = load_backend(rounding.backend, threads, **dict.fromkeys(asked, True))
+    console.say(f"backend  {rounding.said}")
     return K
 
 

@@ -23,40 +23,65 @@ def evaluate(
     backend: str = typer.Option("auto", help=options.BACKENDS),
     threads: int = options.THREADS,
     tf32: bool = options.TF32,
+    bf16: bool = options.BF16,
     quiet: bool = options.QUIET,
 ) -> None:
     """Measure a trained run on held-out data."""
-    from minivae.cli.backends import choose_backend
+    from minivae.cli import train_processes as ranks
     from minivae.cli.console import Console, counting
     from minivae.cli.options import check_least, check_seed
-    from minivae.cli.run_data import default_split, load_run_data, take_split
-    from minivae.cli.trained_run import open_run
+    from minivae.metrics.likelihood import one_by_one
+    from minivae.processes import own_rank
 
-    console = Console(as_json=opened.as_json, quiet=quiet)
+    console = Console(as_json=opened.as_json, quiet=quiet or own_rank() > 0)
     check_least("--samples", samples)
     check_least("--limit", limit)
     check_seed(seed)
+    rounded = {"tf32": tf32, "bf16": bf16}
+    threads = ranks.own_threads({"threads": threads})["threads"]
+    world = ranks.world_here(None)
+    with ranks.together(world):
+        loaded, dataset, split, K = ranks.settled_by_all(
+            world, lambda: settle(opened, place, split, (backend, threads, rounded), console)
+        )
+        rows = getattr(dataset, split)
+        rows = rows if limit is None else rows[:limit]
+        ranks.settled_by_all(world, lambda: ranks.require_same_numbers(world, loaded.theta, rows))
+        share_out = one_by_one if world is None else world.share_out
+        with counting(f"evaluating, {samples} samples", len(rows), console) as progress:
+            result = measure(K, loaded, rows, dataset, samples, seed, progress, share_out)
+    if own_rank() == 0:
+        result = {"run": str(opened.run), "checkpoint": loaded.which, "data": dataset.name,
+                  "split": split, **result, "backend": K.name, **rounded}  # fmt: skip
+        console.result(result, as_text(result))
+
+
+def settle(
+    opened: OpenedRun, place: DataPlace, split: str | None, backend: tuple[Any, ...], console: Any
+) -> tuple[Any, Any, str, Any]:
+    """The run, its data with the split, the split's name, the backend.
+
+    backend: its name, threads, and which of tf32 and bf16 it is to have.
+    """
+    from minivae.cli.backends import choose_backend
+    from minivae.cli.run_data import default_split, load_run_data, take_split
+    from minivae.cli.trained_run import open_run
+    from minivae.data.targets import check_targets
+
     loaded = open_run(opened.run, opened.checkpoint)
     dataset = load_run_data(loaded, place.data, place.data_dir, console)
     dataset = take_split(dataset, split, loaded.training)
-    split = split or default_split(dataset)
-    from minivae.data.targets import check_targets
-
-    check_targets(dataset, loaded.model.likelihood)
-    K = choose_backend(backend, threads, console, tf32=tf32)
-    rows = getattr(dataset, split)
-    rows = rows if limit is None else rows[:limit]
-    with counting(f"evaluating, {samples} samples", len(rows), console) as progress:
-        result = measure(K, loaded, rows, dataset, samples, seed, progress)
-    result = {"run": str(opened.run), "checkpoint": loaded.which, "data": dataset.name,
-              "split": split, **result, "backend": K.name, "tf32": K.tf32}  # fmt: skip
-    console.result(result, as_text(result))
+    check_targets(dataset, loaded.model.likelihood, groups=loaded.model.groups)
+    name, threads, rounded = backend
+    K = choose_backend(name, threads, console, **rounded)
+    return loaded, dataset, split or default_split(dataset), K
 
 
 def measure(
-    K: Any, run: Any, rows: Any, dataset: Any, samples: int, seed: int | None, progress: Any
-) -> dict[str, Any]:
-    """The figures as plain values; nats per datum."""
+    K: Any, run: Any, rows: Any, dataset: Any, samples: int, seed: int | None, progress: Any,
+    share_out: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """The figures as plain values; nats per datum. share_out: gives rows to several processes."""
     import time
 
     import numpy as np
@@ -71,7 +96,7 @@ def measure(
     p = layout_of(run.model).views(K.to_device(run.theta))
     with np.errstate(over="ignore", invalid="ignore"):  # the check below says it better
         e = evaluate(K, p, rows, run.model, samples=samples, seed=seed, scale=dataset.scale,
-                     binarise=binarise, progress=progress)  # fmt: skip
+                     binarise=binarise, progress=progress, share_out=share_out)  # fmt: skip
     e = e.in_user_units(dataset.log_volume)
     if not np.isfinite(e.elbo).all():
         raise RuntimeError(
@@ -144,6 +169,7 @@ def as_text(r: dict[str, Any]) -> str:
             f"data              {r['data']}, {r['split']} split, {r['n']} data",
             f"targets           {r['targets']}",
             *(["products          TF32, not float32"] if r["tf32"] else []),
+            *(["products          bfloat16, not float32"] if r["bf16"] else []),
             "",
             "nats per datum",
             f"-log p(x)         {-r['log_p']:.3f} ± {r['se']:.3f} over the data "

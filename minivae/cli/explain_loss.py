@@ -33,7 +33,7 @@ def explain_loss(
     values = settings_of(target) | given
     if "c" in given and "likelihood" not in given:
         values["likelihood"] = LIKELIHOODS.first(lambda part: part.scale is not None)
-    explanation = explain.explain(explain.Objective(**values))
+    explanation = explain.explain(explain.ObjectiveSettings(**values))
     shown = {"target": target, **explanation}
     Console(as_json=as_json).result(shown, explain.text(explanation))
 

@@ -35,7 +35,7 @@ def explore(
 
     from minivae import explore as explorer
     from minivae.cli.options import UsageError, check_least, picture_path
-    from minivae.cli.run_view import RunView
+    from minivae.cli.run_view import RunView, save_text
     from minivae.explore.panels import vae_panel
     from minivae.models.units import in_user_units
 
@@ -71,8 +71,7 @@ def explore(
         look=scene.look,
         note=note_of(model.latent_dim, shown, len(some)),
     )
-    path.write_text(text, encoding="utf-8")
-    size = len(text.encode())
+    size = save_text(path, text)
     result = {"path": str(path), "bytes": size, "dims": list(pair), "data": len(some)}
     view.console.result(result, f"{path}  ({size / 1e6:.1f} MB): open it in a browser")
 

@@ -21,6 +21,7 @@ def info(
     from minivae.backend import BACKENDS
     from minivae.cli.console import Console
     from minivae.cli.options import choose
+    from minivae.machine import describe_machine
 
     if backend is not None:
         choose("--backend", backend, BACKENDS)
@@ -54,56 +55,6 @@ def short(file: str) -> str:
             start = len(parts) - 1 - parts[::-1].index(package)
             return "/".join(parts[start:])
     return Path(file).name
-
-
-def describe_machine() -> dict[str, Any]:
-    """Processor, cores, BLAS and versions."""
-    import os
-    import platform
-    import sys
-    from importlib.metadata import PackageNotFoundError, version
-
-    import numpy as np
-
-    from minivae import __version__
-
-    versions: dict[str, str | None] = {"minivae": __version__, "python": sys.version.split()[0]}
-    for name in (
-        "numpy",
-        "numba",
-        "cupy-cuda12x",
-        "cupy-cuda13x",
-        "scikit-learn",
-        "matplotlib",
-        "safetensors",
-    ):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return {
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "blas": f"{blas.get('name')} {blas.get('version')}",
-        "versions": versions,
-    }
-
-
-def processor() -> str:
-    """The processor's name, where the system tells it."""
-    import platform
-
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def as_text(facts: dict[str, Any]) -> str:

@@ -23,14 +23,14 @@ import typer
 
 from minivae.cli import options
 from minivae.messages import one_line
+from minivae.processes import own_rank, processes
 
-# Under mpiexec, the process's number; what all processes find wrong, process 0 says.
-RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK")
-
+FOUND_BY_ALL = "found_by_all"  # marks a fault that every process of an mpiexec has
 # In the order in which `minivae --help` lists them.
 COMMANDS = (
     "train",
     "sweep",
+    "reproduce",
     "evaluate",
     "generate",
     "reconstruct",
@@ -141,6 +141,10 @@ def answer(argv: list[str]) -> int:
             raise stop.__context__ from None
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as fault:
+        if processes() > 1 and argv[:1] in (["train"], ["evaluate"]):
+            from minivae.cli.train_processes import fault_at_once
+
+            fault_at_once(fault)
         return report_fault(fault)
 
 
@@ -194,8 +198,8 @@ def drop_unread() -> None:
 
 
 def complain(text: str) -> None:
-    """Print a line on stderr, where that can be written and no other process says the same."""
-    if any(os.environ.get(name, "0") != "0" for name in RANKS):
+    """Print a line on stderr, where that can be written; under mpiexec, rank 0 alone does."""
+    if own_rank() > 0:
         return
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
@@ -214,8 +218,10 @@ def report_fault(fault: Exception) -> int:
         return exit_code(fault)
     if os.environ.get("MINIVAE_DEBUG"):
         traceback.print_exception(fault)
-    complain(f"error: {describe(fault)}")
-    return exit_code(fault)
+    code = exit_code(fault)
+    rank = "rank 0: " if processes() > 1 and not hasattr(fault, FOUND_BY_ALL) else ""
+    complain(f"error: {rank}{describe(fault)}")
+    return code
 
 
 def describe(fault: Any) -> str:
@@ -232,7 +238,8 @@ def describe(fault: Any) -> str:
         why = fault.strerror.lower()
         if fault.filename is None:
             return f"{why}, while reading or writing"
-        return f"{one_line(os.fsdecode(fault.filename), 400)}: {why}"
+        name = os.fsdecode(fault.filename).removesuffix(".tmp")  # which is written first
+        return f"{one_line(name, 400)}: {why}"
     if isinstance(fault, (ValueError, OSError, RuntimeError)) or hasattr(fault, "format_message"):
         return text
     return f"{type(fault).__name__}: {text} (MINIVAE_DEBUG=1 shows where)"

@@ -5,7 +5,9 @@ Typer reads the first part as defaults in a command's signature: `run: Path = op
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -47,8 +49,12 @@ PARTS = typer.Option(
 # Who computes, and how the result is said.
 BACKENDS = "auto, numpy, numba or cupy."
 PICTURE_BACKEND = typer.Option("numpy", help=BACKENDS)
+RANK_TIMEOUT = typer.Option(
+    None, help="mpiexec: seconds until a process that does not answer ends the run; 60."
+)
 THREADS = typer.Option(None, help="Threads of the backend's kernels.")
 TF32 = typer.Option(False, "--tf32", help="cupy: products' inputs as TF32.")
+BF16 = typer.Option(False, "--bf16", help="numba: products' inputs as bfloat16 (AVX512-BF16).")
 JSON = typer.Option(False, "--json", help="Print one JSON object.")
 QUIET = typer.Option(False, "--quiet", "-q", help="Say nothing but the result.")
 
@@ -141,6 +147,15 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, float]:
     return found
 
 
+def parse_steps(text: str) -> list[list[float]]:
+    """Steps of the learning rate: "10:0.5,20:0.1" -> [[10, 0.5], [20, 0.1]]."""
+    try:
+        pairs = [part.split(":") for part in text.split(",")]
+        return [[int(epoch), float(factor)] for epoch, factor in pairs]
+    except ValueError:
+        raise UsageError(f"--lr-steps {text!r}: write it like --lr-steps 10:0.5,20:0.1") from None
+
+
 def parse_lengths(option: str, text: str | None, example: str) -> tuple[int, ...] | None:
     """Whole numbers such as "24,32,3" or "24x32"; None where the option was not given."""
     if text is None:
@@ -204,7 +219,9 @@ def picture_path(out: Path | None, default: Path, endings: tuple[str, ...] = (".
     Nothing is made but the default's own folder.
     """
     if out is None:
-        default.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # said below
+            default.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(default.parent, "--out")
         return default
     check_file("--out", out)
     if out.suffix.lower() not in endings:
@@ -218,3 +235,10 @@ def check_file(option: str, path: Path) -> None:
         raise UsageError(f"{option} {path} is a directory; give a file's name")
     if not path.parent.is_dir():
         raise UsageError(f"{option} {path}: there is no folder {path.parent}; make it first")
+    check_writable(path.parent, option)
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """UsageError where no file can be made in the folder."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{folder} cannot be written into; choose another place with {option}")

@@ -19,11 +19,10 @@ def play(
     from minivae import play as player
     from minivae.cli.console import Console
     from minivae.cli.options import picture_path
+    from minivae.cli.run_view import save_text
 
     path = picture_path(out, out, (".html", ".htm"))
-    text = player.page()
-    path.write_text(text, encoding="utf-8")
-    size = len(text.encode())
+    size = save_text(path, player.page())
     console = Console(as_json=as_json)
     console.result(
         {"path": str(path), "bytes": size},

@@ -189,16 +189,22 @@ def run_kernels(
     names: list[str] | None,
     *,
     tf32: bool = False,
+    bf16: bool = False,
 ) -> dict[str, Any]:
     """A backend's kernels against the reference."""
 
-    K = choose_backend(backend, threads, console, tf32=tf32)
+    K = choose_backend(backend, threads, console, tf32=tf32, bf16=bf16)
     rows = check_kernels(K, list(names) if names else None)
     if not rows:
         raise UsageError(f"no op called {' '.join(names or [])}: see minivae info, or leave it out")
+    allowance = (
+        "{}: products may be off by (2u + u²) |a||b| more than float32, u = 2**-{};\n"
+        "the errors of the dense ops below are what exceeds that"
+    )
     if tf32:
-        console.line("TF32: products may be off by (2u + u²) |a||b| more than float32, u = 2**-10;")
-        console.line("the errors of the dense ops below are what exceeds that")
+        console.line(allowance.format("TF32", 10))
+    if bf16:
+        console.line(allowance.format("bfloat16", 8))
     console.line(f"{'op':<26} {'rms error':>9} {'allowed':>9} {'ulp p99':>8} {'worst':>7}  verdict")
     for r in rows:
         label = r.op if not r.output else f"{r.op}[{r.output}]"
@@ -208,13 +214,14 @@ def run_kernels(
             None if r.ok else "red",
         )
     threaded = K.name == "numba" and not names
-    moved = threads_agree(lambda n: load_backend(K.name, n)) if threaded else []
+    moved = threads_agree(lambda n: load_backend(K.name, n, bf16=bf16)) if threaded else []
     for op in moved:
         console.line(f"{op}: the result depends on the number of threads", "red")
     return {
         "ok": all(r.ok for r in rows) and not moved,
         "backend": K.name,
         "tf32": tf32,
+        "bf16": bf16,
         "rows": [{**r._asdict(), "ok": r.ok} for r in rows],
         "thread_dependent": moved,
     }

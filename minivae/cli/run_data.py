@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +36,14 @@ def load_again(
     Raises DataError, in one line that names the options, where they are not to be found.
     """
     from minivae.data.arrays import standardised
+    from minivae.data.columns import with_columns
 
     reading = Reading.from_dict(recorded.get("reading", {}))
     reading = reading.with_changes(standardise=False, split=split, own=data is None)
     dataset = _find_again(path, train, reading, data, data_dir)
+    names = recorded.get("columns")
+    if names is not None:
+        dataset = with_columns(dataset, tuple(names), recorded.get("groups", ()), quoted(path))
     standard = recorded_standard(recorded)
     if standard is None:
         return dataset
@@ -70,9 +73,10 @@ def _find_again(
     try:
         return load(train.dataset)
     except DataError as fault:
+        said = str(fault) if str(fault).endswith("?") else f"{fault}."
         raise DataError(
-            f"{fault}. {quoted(path)} was trained on {quoted(train.dataset)}: if it lies "
-            "elsewhere now, say where with --data FILE (or --data-dir FOLDER)"
+            f"{said} {quoted(path)} was trained on {quoted(train.dataset)}: if it lies elsewhere "
+            "now, say where with --data FILE (or --data-dir FOLDER)"
         ) from None
 
 
@@ -96,11 +100,6 @@ def load_run_data(
 
 def check_size(dataset: Dataset, run: TrainedRun) -> None:
     """Raise UsageError where the data's rows do not fit the run's model."""
-    if run.columns is not None and dataset.columns not in (None, run.columns):
-        raise UsageError(
-            f"{dataset.name} has other columns than {run.path} was trained on: "
-            f"{_first_difference(run.columns, dataset.columns or ())}"
-        )
     if dataset.data_dim != run.model.data_dim:
         raise UsageError(
             f"{dataset.name} has {dataset.data_dim} features a row, but the model of {run.path} "
@@ -122,14 +121,6 @@ def load_rows(run: TrainedRun, data: str | None, data_dir: Path | None) -> Datas
     dataset = load_again(run.path, run.training, run.manifest["data"], data, data_dir, split=False)
     check_size(dataset, run)
     return dataset
-
-
-def _first_difference(there: tuple[str, ...], here: tuple[str, ...]) -> str:
-    """The first column in which two tables differ, in words."""
-    for j, (old, new) in enumerate(zip_longest(there, here)):
-        if old != new:
-            return f"column {j} is {new!r} and was {old!r}"
-    return "none"
 
 
 def take_split(dataset: Dataset, split: str | None, train: TrainConfig | None = None) -> Dataset:

@@ -140,6 +140,13 @@ def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
     save_whole(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
 
+def save_text(path: Path, text: str) -> int:
+    """Write text in UTF-8, whole or not at all; returns how many bytes it takes."""
+    content = text.encode()
+    save_whole(path, lambda file: file.write(content))
+    return len(content)
+
+
 def save_whole(path: Path, write: Callable[[Any], None]) -> None:
     """Write a file under another name, then give it its own."""
     temporary = path.with_name(path.name + ".tmp")

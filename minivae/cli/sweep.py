@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from minivae.cli.console import Console
     from minivae.sweeps.grid import Point
 
-OWN = ("out", "resume", "config", "data", "pictures", "as_json", "quiet", "parts", "seed")
+OWN = ("out", "resume", "config", "data", "pictures", "as_json", "quiet", "parts", "seed",
+       "rank_timeout")  # fmt: skip
 
 
 @command(
@@ -62,21 +63,29 @@ def sweep(
 
 def read_config(path: Path) -> dict[str, Any]:
     """A sweep's settings in a JSON file: {"dataset": …, "grid": {key: […]}, "seeds": …,
-    "options": […]}. Raises UsageError where it cannot be read."""
-    import json
+    "options": {key: value} or a list of words}. Raises UsageError where it cannot be read."""
+    from minivae.cli.sweep_api import axis_text, words_of
+    from minivae.runs.strict_json import JsonFault, parse
 
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        grid = [f"{key}={';'.join(map(str, v))}" for key, v in values.get("grid", {}).items()]
-    except (OSError, ValueError, AttributeError, TypeError) as fault:
-        raise options.UsageError(f"--config {path}: cannot be read as a sweep ({fault})") from None
     known = {"dataset", "grid", "seeds", "options"}
-    for key in values:
-        if key not in known:
-            raise options.UsageError(
-                f"--config {path}: unknown key {key!r}{options.suggestion(key, known)}"
-            )
-    return {**values, "grid": grid, "options": [str(o) for o in values.get("options", [])]}
+    try:
+        values = parse(path.read_bytes())
+        for key in values:
+            if key not in known:
+                raise options.UsageError(
+                    f"--config {path}: unknown key {key!r}{options.suggestion(key, known)}"
+                )
+        grid = [axis_text(key, found) for key, found in values.get("grid", {}).items()]
+        given = values.get("options", [])
+        more = words_of(given) if isinstance(given, dict) else [str(word) for word in given]
+        seeds = values.get("seeds", 1)
+        if type(seeds) is not int or not isinstance(values.get("dataset", ""), str):
+            raise TypeError("seeds must be a whole number, dataset a name")
+    except OSError as fault:
+        raise options.UsageError(f"--config {path}: {fault.strerror or fault}") from None
+    except (JsonFault, AttributeError, TypeError) as fault:
+        raise options.UsageError(f"--config {path}: cannot be read as a sweep ({fault})") from None
+    return {**values, "grid": grid, "options": more}
 
 
 def run_sweep(
@@ -94,8 +103,10 @@ def run_sweep(
 ) -> dict[str, Any]:
     """Train what is not yet done, then gather the table and draw it.
 
-    Raises ConfigError or UsageError, one line, before anything runs.
+    Raises ConfigError or UsageError, one line, before anything runs, and Interrupted where the
+    runs were saved and stopped by a signal.
     """
+    from minivae.cli.sweep_runs import Watch, identity_of, settle_points, train_one
     from minivae.sweeps import plan
     from minivae.sweeps.engines import choose_engine
     from minivae.sweeps.grid import parse_axes, points_of, share
@@ -105,25 +116,41 @@ def run_sweep(
     axes = parse_axes(grid, settings_of_train())
     points = points_of(axes, seeds, sample)
     mine = share(points, only)
-    work_with = choose_engine(engine, jobs)
-    threads = [] if "--threads" in shared or "threads" in axes else threads_of(jobs, engine)
-    require_sound(dataset, shared, points)
+    settled = settle_points(dataset, shared, points, console)
+    chosen = choose_engine(engine, jobs)
+    free = chosen.threads is not None and "--threads" not in shared and "threads" not in axes
+    threads = ["--threads", str(chosen.threads)] if free else []
     plan.open_sweep(out, {"dataset": dataset, "options": shared, "grid": axes, "seeds": seeds})
-    waiting = [point for point in mine if plan.finished(out, point) is None]
+    named = {point.name: point for point in points}
+    ids = {name: identity_of(settings) for name, settings in settled.items()}
+    done = plan.results_of(out)
+    waiting = [point for point in mine if ids[point.name] not in done]
     console.say(f"{len(points)} runs, {len(mine) - len(waiting)} done, {len(waiting)} to train")
     todo = [(p.name, plan.command_of(out, p, dataset, [*shared, *threads])) for p in waiting]
-    failures: dict[str, str] = {}
-    for number, outcome in enumerate(work_with(train_one, todo), 1):
-        if "error" in outcome:
-            failures[outcome["name"]] = outcome["error"]
-            said = outcome["error"]
-        else:
-            plan.write_json(plan.runs_of(out) / outcome["name"] / plan.RESULT, outcome)
-            measured = outcome["facts"][outcome["facts"]["measured_on"]]
-            said = f"-ELBO {-measured['elbo']:.3f}"
-        console.say(f"{number}/{len(waiting)}  {outcome['name']}  {said}")
-    plan.write_json(out / plan.FAILURES, failures)
-    return gather(out, points, list(axes), failures)
+    work = functools.partial(train_one, stop_with_parent=chosen.outlived)
+    with Watch(out, [name for name, _ in todo], console):
+        for number, outcome in enumerate(chosen.run(work, todo), 1):
+            name = outcome["name"]
+            extra = {"settings": dict(named[name].settings), "seed": named[name].seed,
+                     "identity": ids[name], "settled": settled[name]}  # fmt: skip
+            said = keep(plan.runs_of(out) / name, outcome, extra)
+            console.say(f"{number}/{len(waiting)}  {name}  {said}")
+    return gather(out, points, list(axes), set(ids.values()), dataset, shared)
+
+
+def keep(run: Path, outcome: dict[str, Any], extra: dict[str, Any]) -> str:
+    """Write down what a run came to, and say it; Interrupted where it was stopped by a signal."""
+    from minivae.runs.errors import Interrupted
+    from minivae.sweeps import plan
+
+    if "stopped" in outcome:
+        raise Interrupted(f"{run.name}: {outcome['stopped']}; the same sweep goes on with it", 130)
+    if "error" in outcome:
+        plan.keep_failure(run, outcome["error"])
+        return str(outcome["error"])
+    plan.keep_result(run, {**outcome, **extra})
+    measured = outcome["facts"][outcome["facts"]["measured_on"]]
+    return f"-ELBO {-measured['elbo']:.3f}"
 
 
 def settings_of_train() -> list[str]:
@@ -135,83 +162,67 @@ def settings_of_train() -> list[str]:
     return [name for name in inspect.signature(train).parameters if name not in (*OWN, "dataset")]
 
 
-def threads_of(jobs: int, engine: str) -> list[str]:
-    """The threads of each of so many runs on this machine, so that no core is asked for twice."""
-    if jobs == 1 or engine != "local":
-        return []
-    return ["--threads", str(max(1, len(os.sched_getaffinity(0)) // jobs))]
-
-
-def require_sound(dataset: str, shared: list[str], points: list[Point]) -> None:
-    """Settle every setting's configuration without training it: what cannot be is said first."""
-    from minivae.cli.train_options import TrainOptions
-    from minivae.cli.train_settings import record_name, settle
-    from minivae.data.load import load_as
-
-    loaded = None
-    for point in points:
-        if point.seed > 0:
-            continue  # a seed cannot make settings wrong
-        given = parse(["train", dataset, *shared, *point.options])
-        asked = TrainOptions.of(given)
-        if loaded is None:
-            loaded = load_as(record_name(dataset), asked.reading, asked.data_dir)
-        settle(loaded, dataset, asked.settings, "numpy")
-
-
-def parse(argv: list[str]) -> dict[str, Any]:
-    """The arguments of `minivae train` by name, as its command line reads them."""
-    from minivae.cli.main import build_app
-
-    group: Any = typer.main.get_command(build_app())
-    command = group.commands["train"]
-    with command.make_context("train", list(argv[1:])) as context:
-        return dict(context.params)
-
-
-def train_one(job: tuple[str, list[str]]) -> dict[str, Any]:
-    """Train one run of a sweep in this process: {"name", "facts"}, or {"name", "error"}."""
-    from minivae.cli.console import Console
-    from minivae.cli.train_options import TrainOptions
-    from minivae.cli.train_run import run_training
-    from minivae.cli.train_settings import settle_request
-    from minivae.sweeps.plan import begun
-
-    name, argv = job
-    console = Console(as_json=True, quiet=True)
-    try:
-        request = settle_request(TrainOptions.of(parse(begun(argv))), console)
-        facts, _ = run_training(request, console)
-    except Exception as error:  # a run that fails is the sweep's result, not its end
-        return {"name": name, "error": f"{type(error).__name__}: {error}".splitlines()[0]}
-    keep = ("run", "epochs", "measured_on", facts["measured_on"], "active_units", "seconds")
-    return {"name": name, "facts": {key: facts[key] for key in keep}}
-
-
 def gather(
-    out: Path, points: list[Point], axes: list[str], failures: dict[str, str]
-) -> dict[str, Any]:
-    """The table of all that is done, in results.csv and means.csv, and its pictures."""
+    out: Path, points: list[Point], axes: list[str], asked: set[str], dataset: str,
+    shared: list[str],
+) -> dict[str, Any]:  # fmt: skip
+    """The table of all that is done in the directory, and its pictures.
+
+    results.csv has a row a run, means.csv means and standard errors over seeds; both as Parquet
+    too where pyarrow is. asked: the identities of this command's runs. Over c, linear.csv has the
+    exact optimum of linear decoders beside them.
+    """
     from minivae.sweeps import plan, table
+    from minivae.sweeps.pictures import draw
 
-    rows = []
-    for point in points:
-        outcome = plan.finished(out, point)
-        if outcome is not None:
-            rows.append(table.row_of(dict(point.settings), point.seed, outcome))
-    table.write_csv(out / "results.csv", rows)
+    done = plan.results_of(out)
+    axes = list(dict.fromkeys([*axes, *(key for one in done.values() for key in one["settings"])]))
+    rows = [table.row_of(axes, one) for one in done.values()]
+    rows.sort(key=lambda row: [table.order_of(row[key]) for key in (*axes, "seed")])
     means = table.over_seeds(rows, axes)
-    table.write_csv(out / "means.csv", means)
-    pictures: dict[str, str] = {}
-    if len(means) > 1:
-        from minivae.sweeps.pictures import draw
-
-        pictures = draw(out / "pictures", means, axes)
+    files = table.write(out, "results", rows) | table.write(out, "means", means)
+    linear = linear_optimum(dataset, shared, means) if "c" in axes else []
+    files |= table.write(out, "linear", linear) if linear else {}
+    names = {point.name for point in points}
+    failed = {n: plan.read_json(plan.failure_of(plan.runs_of(out) / n)).get("error") for n in names}
+    pictures = draw(out / "pictures", means, axes, linear) if len(means) > 1 else {}
     return {
-        "out": str(out), "runs": len(points), "done": len(rows), "failed": failures,
-        "results": str(out / "results.csv"), "rows": rows, "best": means[0] if means else None,
-        "means": means, "pictures": pictures,
+        "out": str(out), "runs": len(points), "done": len(asked & set(done)),
+        "failed": {name: why for name, why in sorted(failed.items()) if why},
+        "results": files["results.csv"], "tables": files, "rows": rows,
+        "best": means[0] if means else None, "means": means, "pictures": pictures,
     }  # fmt: skip
+
+
+def linear_optimum(
+    dataset: str, shared: list[str], means: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Rate and distortion of the best linear decoder for every c and latent dimension   (E44).
+
+    Nothing for data on disk, whose covariance would take another look through all of them.
+    """
+    import numpy as np
+
+    from minivae.cli.sweep_runs import parse
+    from minivae.cli.train_options import TrainOptions
+    from minivae.cli.train_settings import record_name
+    from minivae.data.load import load_as
+    from minivae.metrics.rate_distortion import linear_rate_and_distortion
+    from minivae.sweeps.pictures import number
+
+    asked = TrainOptions.of(parse(["train", dataset, *shared]))
+    loaded = load_as(record_name(dataset), asked.reading, asked.data_dir)
+    levels = {(number(row["c"]), int(row["latent_dim"])) for row in means}
+    if not isinstance(loaded.train, np.ndarray) or any(c is None for c, _ in levels):
+        return []
+    x = loaded.train.astype(np.float32) * np.float32(loaded.scale)
+    x -= x.mean(axis=0)
+    eigenvalues = np.linalg.eigvalsh((x.T @ x).astype(np.float64) / len(x))[::-1]
+    rows = []
+    for c, J in sorted(levels, key=str):
+        rate, distortion = linear_rate_and_distortion(eigenvalues, float(c or 0.0), J)
+        rows.append({"c": c, "latent_dim": J, "kl": rate, "squared_error": distortion})
+    return rows
 
 
 def as_text(facts: dict[str, Any]) -> str:
@@ -227,6 +238,6 @@ def as_text(facts: dict[str, Any]) -> str:
             f"{row['reconstruction']:.3f} + KL {row['kl']:.3f}   seeds {row['seeds']}"
         )
     lines += [f"failed  {name}: {why}" for name, why in facts["failed"].items()]
-    lines += ["", f"table    {facts['results']}"]
+    lines += ["", *(f"table    {path}" for path in facts["tables"].values())]
     lines += [f"picture  {path}" for path in facts["pictures"].values()]
     return "\n".join(lines)

@@ -30,15 +30,31 @@ def sweep(
     from minivae.cli.console import Console
     from minivae.cli.sweep import run_sweep
 
-    texts = [f"{key}={';'.join(word(v) for v in values)};" for key, values in (grid or {}).items()]
-    shared = [w for key, v in options.items() for w in (f"--{key.replace('_', '-')}", word(v))]
+    texts = [axis_text(key, values) for key, values in (grid or {}).items()]
     facts = run_sweep(
-        dataset, texts, seeds, shared, Path(out),
+        dataset, texts, seeds, words_of(options), Path(out),
         jobs=jobs, sample=random, engine=engine, console=Console(quiet=quiet),
     )  # fmt: skip
     if facts["failed"]:
         raise RuntimeError("; ".join(f"{name}: {why}" for name, why in facts["failed"].items()))
     return frame(facts["rows"])
+
+
+def axis_text(key: str, values: Any) -> str:
+    """An axis as --grid takes it: a list of values, or a text that is one already."""
+    return f"{key}={values}" if isinstance(values, str) else f"{key}={';'.join(map(word, values))};"
+
+
+def words_of(options: Mapping[str, Any]) -> list[str]:
+    """Settings as the command line takes them; True is an option alone, False none."""
+    words: list[str] = []
+    for key, value in options.items():
+        name = key.replace("_", "-")
+        if not isinstance(value, bool):
+            words += [f"--{name}", word(value)]
+        elif value:
+            words.append(f"--{name}")
+    return words
 
 
 def word(value: Any) -> str:

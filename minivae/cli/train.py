@@ -19,9 +19,14 @@ class TrainingOptions(NamedTuple):
     epochs: int | None = typer.Option(None, help="Passes over the data.")
     batch_size: int | None = typer.Option(None, help="Data per update.")
     lr: float | None = typer.Option(None, help="Learning rate.")
+    lr_steps: str | None = typer.Option(
+        None, metavar="EPOCH:FACTOR,…", help="From the end of that epoch, the rate is lr x FACTOR."
+    )
     optimiser: str | None = options.OPTIMISER
     optimiser_settings: list[str] = options.SETTINGS
     momentum: float | None = typer.Option(None, help="Of sgd.")
+    initialisation: str | None = typer.Option(None, help="glorot, fan-in (PyTorch's) or normal.")
+    output_bias: str | None = typer.Option(None, help="zero, or mean: start at the data's mean.")
     seed: int | None = typer.Option(None, help="The same seed gives the same run.")
     patience: int | None = typer.Option(None, help="Stop after so many epochs without improvement.")
     validation: float | None = typer.Option(None, help="Share of the training data held out.")
@@ -35,6 +40,9 @@ class TrainingOptions(NamedTuple):
     tf32: bool | None = typer.Option(
         None, "--tf32/--no-tf32", help="cupy: round the products' inputs to TF32."
     )
+    bf16: bool = typer.Option(
+        None, "--bf16/--no-bf16", help="numba: round them to bfloat16 (AVX512-BF16)."
+    )
 
 
 class RunOptions(NamedTuple):
@@ -45,6 +53,7 @@ class RunOptions(NamedTuple):
     config: Path | None = typer.Option(None, help="A JSON file of settings; options win.")
     parts: str | None = options.PARTS
     pictures: bool = typer.Option(True, help="Draw pictures at the end.")
+    rank_timeout: float | None = options.RANK_TIMEOUT
     as_json: bool = options.JSON
     quiet: bool = options.QUIET
 
@@ -63,18 +72,22 @@ def train(
     """Train a variational autoencoder; without options, on handwritten digits."""
     given = flat(locals())
 
+    from minivae.cli import train_processes as ranks
     from minivae.cli.console import Console
     from minivae.cli.train_options import TrainOptions
-    from minivae.cli.train_processes import own_threads, serve_request, together
     from minivae.cli.train_run import run_training
     from minivae.cli.train_settings import settle_request
-    from minivae.training.world import is_served
+    from minivae.processes import own_rank
 
-    console = Console(as_json=running.as_json, quiet=running.quiet or is_served())
-    wanted = TrainOptions.of(given)
-    request = settle_request(wanted._replace(settings=own_threads(wanted.settings)), console)
-    with together(request) as world:
+    console = Console(as_json=running.as_json, quiet=running.quiet or own_rank() > 0)
+    asked = TrainOptions.of(given)
+    wanted = asked._replace(settings=ranks.own_threads(asked.settings))
+    world = ranks.world_here(running.rank_timeout)
+    with ranks.together(world):
+        request = ranks.settled_by_all(world, lambda: settle_request(wanted, console))
+        ranks.settled_by_all(world, lambda: ranks.require_alike(request, world))
+        ranks.tell_processes(world, console)
         if world is not None and world.rank > 0:
-            serve_request(request, world)
+            ranks.serve_request(request, world)
         else:
-            console.result(*run_training(request, console))
+            console.result(*run_training(request, console, world))

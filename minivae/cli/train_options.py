@@ -13,6 +13,7 @@ from minivae.cli.options import (
     parse_lengths,
     parse_settings,
     parse_sizes,
+    parse_steps,
     suggestion,
 )
 from minivae.data.reading import Reading
@@ -35,6 +36,7 @@ NO_SETTINGS = (  # of the command alone
     "parts",
     "resume",
     "pictures",
+    "rank_timeout",
     "as_json",
     "quiet",
 )
@@ -158,6 +160,8 @@ def parse_options(options: Mapping[str, Any]) -> dict[str, Any]:
         given["hidden"] = parse_sizes(given["hidden"])
     if "c" in given:
         given["c"] = parse_c(given["c"])
+    if "lr_steps" in given:
+        given["lr_steps"] = parse_steps(given["lr_steps"])
     if "optimiser_settings" in given:
         given["optimiser_settings"] = parse_settings(given["optimiser_settings"])
     return given

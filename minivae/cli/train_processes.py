@@ -1,55 +1,158 @@
-"""`minivae train` under mpiexec: rank 0 trains as ever, the other ranks do their shards of it."""
+"""Commands under mpiexec: rank 0 works as ever and alone writes and prints; the others serve it.
+
+What every process finds wrong is said once, by rank 0. What one of them finds alone ends all of
+them, in one line with its rank.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
-from typing import Any
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
 
 from minivae import __version__
 from minivae.cli.backends import blas_threads
+from minivae.cli.console import Console
+from minivae.cli.main import FOUND_BY_ALL, describe, exit_code
+from minivae.cli.train_report import measure_test
 from minivae.cli.train_settings import TrainRequest
-from minivae.models.vae import layout_of
+from minivae.data.stream import chunks
+from minivae.processes import processes, threads_each
 from minivae.runs.resume import fingerprint
 from minivae.training.job import make_job
-from minivae.training.sharded import dismiss, serve
-from minivae.training.world import World, processes, world_of
+from minivae.training.serve import dismiss, serve
+from minivae.training.world import LIMIT, LostRank, World, open_world, require_shares
+
+Settled = TypeVar("Settled")
+
+
+def world_here(seconds: float | None) -> World | None:
+    """The processes of this command, or None without mpiexec; seconds: --rank-timeout."""
+    return None if processes() == 1 else open_world(LIMIT if seconds is None else seconds)
 
 
 @contextlib.contextmanager
-def together(request: TrainRequest) -> Iterator[World | None]:
-    """The processes of this run, found to have the same data, settings and version; None if one.
+def together(world: World | None) -> Iterator[None]:
+    """What one process raises in here ends the whole job, in one line naming its rank.
 
-    Rank 0 lets the others go at the end, however it ends. Raises ConfigError in one line.
+    Rank 0's own faults go on their way, for its ending lets the others go, unless they wait for it.
     """
-    world = world_of(request.config.shards)
+    try:
+        yield
+    except LostRank as fault:
+        end(world, fault)
+    except BaseException as fault:
+        ended = isinstance(fault, SystemExit) or hasattr(fault, FOUND_BY_ALL)
+        if ended or world is None or world.rank == 0:
+            raise
+        end(world, fault)
+
+
+def end(world: World | None, fault: BaseException) -> NoReturn:
+    """Say why in one line, and end all processes at once."""
+    rank = 0 if world is None else world.rank
+    text = describe(fault) if isinstance(fault, Exception) else type(fault).__name__
+    print(f"error: rank {rank}: {text}", file=sys.stderr, flush=True)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would say it again in its own words
+    code = exit_code(fault) if isinstance(fault, Exception) else 1
+    if world is not None:
+        world.end(code)
+    raise SystemExit(code)
+
+
+def settled_by_all(world: World | None, settle: Callable[[], Settled]) -> Settled:
+    """What `settle` gives, once every process has got through it.
+
+    Where all fail, each raises its own fault, of which rank 0's is printed; where only some do, the
+    first of them ends the job.
+    """
     if world is None:
-        yield None
+        return settle()
+    found, fault = None, None
+    try:
+        found = settle()
+    except Exception as error:
+        fault = error
+    agree(world, fault)
+    return found  # type: ignore[return-value]
+
+
+def agree(world: World, fault: Exception | None) -> None:
+    """Raise the fault where every process has one; end the job where only some have."""
+    failed = world.of_all(np.array([fault is not None], dtype=np.int64))[:, 0]
+    if failed.all() and fault is not None:
+        setattr(fault, FOUND_BY_ALL, True)
+        raise fault
+    if failed.any():
+        if world.rank == int(failed.argmax()) and fault is not None:
+            end(world, fault)
+        world.of_all(np.zeros(1, dtype=np.int64))  # wait for that end
+
+
+def fault_at_once(fault: Exception) -> None:
+    """A fault before the processes have met, in the command line say: hear whether all have it."""
+    if "mpi4py.MPI" in sys.modules:
         return
+    with contextlib.suppress(Exception):  # without MPI there is nobody to hear
+        agree(open_world(), fault)
+
+
+def require_alike(request: TrainRequest, world: World | None) -> None:
+    """Raise ConfigError, one line, where the processes cannot train one run together."""
+    if world is None:
+        return
+    require_shares(request.config.shards, world.size)
     data = fingerprint(request.dataset)["sha256"]
     settings = f"{__version__} {request.model} {request.config.for_checkpoint()}"
     world.require_same("data", bytes.fromhex(data))
     world.require_same("settings or a version", hashlib.sha256(settings.encode()).digest())
+
+
+def require_same_numbers(world: World | None, theta: Any, rows: Any) -> None:
+    """Raise ConfigError, one line, where the processes would measure different things."""
+    if world is None:
+        return
+    sums = hashlib.sha256(f"{__version__} {rows.shape}".encode())
+    for part in (theta, *chunks(rows)):
+        sums.update(np.ascontiguousarray(part).view(np.uint8).data)
+    world.require_same("data, a checkpoint or a version", sums.digest())
+
+
+def tell_processes(world: World | None, console: Console) -> None:
+    """Say which process is which rank: a launcher that ends the job names the process alone."""
+    if world is None:
+        return
+    pids = world.of_all(np.array([os.getpid()], dtype=np.int64))[:, 0].tolist()
+    console.say("processes  " + ", ".join(f"rank {r} is PID {pid}" for r, pid in enumerate(pids)))
+
+
+@contextlib.contextmanager
+def serving(world: World | None) -> Iterator[None]:
+    """Rank 0's work, which lets the processes that serve go at its end, however it ends."""
     try:
-        yield world
+        yield
     finally:
-        if world.rank == 0:
+        if world is not None:
             dismiss(world)
 
 
 def serve_request(request: TrainRequest, world: World) -> None:
-    """Do this rank's shards until rank 0 has done."""
-    job = make_job(request.model, request.config, request.dataset, request.K, None)
-    size = layout_of(request.model).size
+    """Do this rank's part until rank 0 has done; it alone answers to Ctrl-C and SIGTERM."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    job = make_job(request.model, request.config, request.dataset, request.K, None, world)
     with blas_threads(request.K, request.model, request.config):
-        serve(request.K, job.plan, job.data.train, request.config.shards, world, size)
+        serve(job, world, lambda theta: measure_test(request, theta, world.share_out))
 
 
 def own_threads(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings with this process's share of the cores as its threads, unless they are given."""
     if processes() == 1 or settings.get("threads") is not None:
         return settings
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {**settings, "threads": max(1, (cores or 1) // processes())}
+    return {**settings, "threads": threads_each(processes())}

@@ -7,13 +7,17 @@ from typing import Any
 
 from minivae.cli.run_data import default_split
 from minivae.cli.train_settings import TrainRequest
+from minivae.metrics.likelihood import ShareOut, one_by_one
 from minivae.parts import LIKELIHOODS, OBJECTIVES
 from minivae.runs.hints import command_line
 from minivae.training.loop import TrainResult
+from minivae.types import Array
 
 
-def describe(request: TrainRequest, result: TrainResult, seconds: float) -> dict[str, Any]:
-    """What training came to, as plain values; losses in nats per datum."""
+def describe(
+    request: TrainRequest, result: TrainResult, seconds: float, test: dict[str, Any]
+) -> dict[str, Any]:
+    """What training came to, as plain values; losses in nats per datum. test: of `measure_test`."""
     trained = sum(record["seconds"] for record in result.history)
     speeds = [record["samples_per_second"] for record in result.history]
     last = result.history[-1] if result.history else None
@@ -29,12 +33,13 @@ def describe(request: TrainRequest, result: TrainResult, seconds: float) -> dict
         "best_epoch": result.best_epoch,
         "monitor": result.monitor,
         "train": None if last is None else losses(last["train"]),
-        **measure_test(request, result),
+        **test,
         "seconds": round(seconds, 3),
         "seconds_training": round(trained, 3),
         "samples_per_second": sorted(speeds)[len(speeds) // 2] if speeds else None,
         "backend": request.K.name,
         "tf32": request.K.tf32,
+        "bf16": request.K.bf16,
         "threads": request.config.threads,
         "checkpoints": checkpoints(request.path),
     }
@@ -45,7 +50,9 @@ def losses(figures: dict[str, Any]) -> dict[str, float]:
     return {key: figures[key] for key in ("reconstruction", "kl", "elbo", "loss")}
 
 
-def measure_test(request: TrainRequest, result: TrainResult) -> dict[str, Any]:
+def measure_test(
+    request: TrainRequest, theta: Array, share_out: ShareOut = one_by_one
+) -> dict[str, Any]:
     """One draw per datum on the whole test split (the training split where there is none)."""
     from minivae.data.targets import binarise_fixed
     from minivae.metrics.latent import latent_report
@@ -59,10 +66,10 @@ def measure_test(request: TrainRequest, result: TrainResult) -> dict[str, Any]:
         dataset = binarise_fixed(dataset, config.seed)
     split = default_split(dataset)
     dynamic = config.binarise == "dynamic"
-    p = layout_of(model).views(K.to_device(result.theta))
+    p = layout_of(model).views(K.to_device(theta))
     draws = model.draws if OBJECTIVES[model.objective].by_draws else 1
     e = evaluate(K, p, getattr(dataset, split), model, samples=draws, seed=config.seed,
-                 scale=dataset.scale, binarise=dynamic)  # fmt: skip
+                 scale=dataset.scale, binarise=dynamic, share_out=share_out)  # fmt: skip
     e = e.in_user_units(dataset.log_volume)
     n = len(e.reconstruction)
     bound = {"loss": -float(e.log_p.mean())} if OBJECTIVES[model.objective].by_draws else {}

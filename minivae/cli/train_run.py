@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from minivae.cli.backends import blas_threads, compiles_first
 from minivae.cli.console import UNREAD, Console
 from minivae.cli.pictures import DataSplit, Scene, draw_all
 from minivae.cli.run_data import default_split
+from minivae.cli.train_processes import serving
 from minivae.cli.train_progress import Lines, reporter_for
-from minivae.cli.train_report import as_text, describe
+from minivae.cli.train_report import as_text, describe, measure_test
 from minivae.cli.train_settings import TrainRequest
 from minivae.models.vae import layout_of
 from minivae.plots.images import look_of
 from minivae.runs.errors import Interrupted
 from minivae.training.loop import TrainResult, train
+from minivae.training.sharded import EVALUATE, ask
+from minivae.training.world import World
 
 
-def run_training(request: TrainRequest, console: Console) -> tuple[dict[str, Any], str]:
+def run_training(
+    request: TrainRequest,
+    console: Console,
+    world: World | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> tuple[dict[str, Any], str]:
     """Train as settled; the result as plain values and as text. Faults rise before disk changes.
 
-    Raises Interrupted, with the state saved, once nobody reads what is printed.
+    world: the processes that serve this one, until all is measured.
+    Raises Interrupted, with the state saved, once `stop` says so or nobody reads what is printed.
     """
     began = time.monotonic()
     if compiles_first(request.K):
         console.say("compiling the kernels for this processor (once; later runs start at once)")
     reporter = reporter_for(console)
-    with blas_threads(request.K, request.model, request.config):
+    with blas_threads(request.K, request.model, request.config), serving(world):
         result = train(
             request.model,
             request.config,
@@ -36,17 +46,27 @@ def run_training(request: TrainRequest, console: Console) -> tuple[dict[str, Any
             request.path,
             resume=request.resumed,
             reporter=reporter,
-            stop=lambda: isinstance(reporter, Lines) and reporter.unread is not None,
+            stop=lambda: stop() or (isinstance(reporter, Lines) and reporter.unread is not None),
+            world=world,
         )
+        test = {} if result.reason == "stopped" else measured(request, result, world)
     if result.reason == "stopped":
         why = reporter.why_unread if isinstance(reporter, Lines) else "it was asked to"
         message = f"stopped, as {why}, {result.message}"
         raise Interrupted(message, UNREAD, request.path)
-    facts = describe(request, result, time.monotonic() - began)
+    facts = describe(request, result, time.monotonic() - began, test)
     if request.pictures:
         console.say("drawing pictures")
         facts["pictures"] = draw(request, result)
     return facts, as_text(request, facts, console.quiet)
+
+
+def measured(request: TrainRequest, result: TrainResult, world: World | None) -> dict[str, Any]:
+    """The test figures, whose rows the processes share out."""
+    if world is None:
+        return measure_test(request, result.theta)
+    ask(world, EVALUATE)
+    return measure_test(request, world.spread(result.theta), world.share_out)
 
 
 def draw(request: TrainRequest, result: TrainResult) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minivae.cli.backends import choose_backend
+from minivae.cli.backends import ROUNDINGS, choose_backend
 from minivae.cli.console import Console
 from minivae.cli.defaults import defaults_for, likelihood_for
 from minivae.cli.options import UsageError
@@ -99,9 +99,9 @@ def settle_request(asked: TrainOptions, console: Console) -> TrainRequest:
     dataset = load_as(name, asked.reading, asked.data_dir)
     # the settings are checked before a backend is loaded, which may take seconds
     settle(dataset, name, asked.settings, "numpy")
-    tf32 = bool(asked.settings.get("tf32"))
+    rounded = {option: bool(asked.settings.get(option)) for option in ROUNDINGS}
     threads = asked.settings.get("threads")
-    K = choose_backend(asked.backend or "auto", threads, console, tf32=tf32)
+    K = choose_backend(asked.backend or "auto", threads, console, **rounded)
     model, config = settle(dataset, name, asked.settings, K.name)
     tell_of_data(dataset, model, console)
     order = config.order if not isinstance(dataset.train, FileRows) else "blocks"
@@ -151,7 +151,7 @@ def settle_resume(asked: TrainOptions, path: Path, console: Console) -> TrainReq
     dataset = load_again(path, config, recorded, asked.data, asked.data_dir)
     name = config.dataset if asked.data is None else record_name(asked.data)
     chosen = asked.backend or config.backend
-    K = choose_backend(chosen, config.threads, console, tf32=config.tf32)
+    K = choose_backend(chosen, config.threads, console, tf32=config.tf32, bf16=config.bf16)
     data_dir = record_data_dir(name, asked.data_dir) or config.data_dir
     config = config.with_changes(backend=K.name, dataset=name, data_dir=data_dir)
     return TrainRequest(model, config, dataset, K, path, resumed=True, pictures=asked.pictures)

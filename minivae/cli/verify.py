@@ -17,6 +17,7 @@ def verify(
     backend: str = typer.Option(None, help="Hold this backend's kernels against the reference."),
     threads: int = options.THREADS,
     tf32: bool = options.TF32,
+    bf16: bool = options.BF16,
     full_size: bool = typer.Option(False, "--full-size", help="A 784-400-20 model, batch 128."),
     plants: int = typer.Option(20, help="Errors to plant and locate with --full-size."),
     mutants: bool = typer.Option(False, "--mutants", help="Plant bugs; are they all found?"),
@@ -36,9 +37,9 @@ def verify(
 
     console = proofs.ColourConsole(quiet=json_output)
     result: dict[str, Any] = {}
-    if tf32 or (backend is not None and backend != "numpy"):
+    if tf32 or bf16 or (backend is not None and backend != "numpy"):
         result["kernels"] = proofs.run_kernels(
-            console, backend or "auto", threads, names, tf32=tf32
+            console, backend or "auto", threads, names, tf32=tf32, bf16=bf16
         )
     elif figures:
         result["figures"] = proofs.run_figures(console, plants, examples)

@@ -12,7 +12,7 @@ from minivae.data.checks import flat_pictures, require_matrix, to_storage
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.labels import usable_labels
-from minivae.data.reading import shape_words
+from minivae.data.reading import Reading, shape_words
 from minivae.data.shape import fitting_shape, guessed_shape
 from minivae.data.standard import CHUNK, Standard
 from minivae.data.stream import FileRows, select
@@ -20,6 +20,25 @@ from minivae.ops.philox import permutation
 
 HELD_OUT = 0.1  # of the rows, where the data comes in one piece
 _SPLIT_SEED = 0  # the cut is a property of the data set, never of the run
+
+
+def from_file_arrays(
+    path: object,
+    reading: Reading,
+    train: NDArray[Any],
+    test: NDArray[Any] | None = None,
+    valid: NDArray[Any] | None = None,
+    **more: Any,
+) -> Dataset:
+    """`from_arrays` for what lies at `path`, as `reading` says; `more` is handed on, and wins."""
+    settings: dict[str, Any] = {
+        "name": str(path),
+        "source": str(path),
+        "split": reading.split,
+        "shape": reading.shape,
+        "standardise": reading.standardise,
+    }
+    return from_arrays(train, test, valid, **settings | more)
 
 
 def from_arrays(

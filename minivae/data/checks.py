@@ -73,12 +73,17 @@ def require_finite(
         if not good.all():
             row, column = (int(i) for i in np.argwhere(~good)[0])
             value = array[start + row, column]
-            place = f"row {first + start + row}, column {column} (from 0)"
-            if columns is not None:
-                place = f"row {first + start + row} (from 0), column {columns[column]!r}"
+            place = _place(first + start + row, column, columns)
             raise DataError(
                 f"{where}: {place} is {value}; remove such rows or fill them in before training"
             )
+
+
+def _place(row: int, column: int, columns: Sequence[str] | None) -> str:
+    """A value's place in words: its row, and its column's name or number."""
+    if columns is None:
+        return f"row {row}, column {column} (from 0)"
+    return f"row {row} (from 0), column {columns[column]!r}"
 
 
 class Stored(NamedTuple):
@@ -119,7 +124,7 @@ def to_storage(
     if any(part.dtype == np.uint8 for part in parts.values()):
         listed = ", ".join(f"{name} {part.dtype}" for name, part in parts.items())
         raise DataError(f"{where}: the parts differ in dtype ({listed}), so their scales would too")
-    floats = {n: _to_float32(p, f"{where} ({n})") for n, p in parts.items()}
+    floats = {n: _to_float32(p, f"{where} ({n})", columns) for n, p in parts.items()}
     top = grey_levels(parts.values()) if pictures else 1
     note = f"{where}: grey levels up to {top} are divided by {top}" if top > 1 else ""
     return Stored(floats, 1.0 / top, False, note)
@@ -150,7 +155,12 @@ def white(low: float, high: float, whole: bool, *, deep: bool) -> int:
 
 
 def check_domain(
-    array: NDArray[Any], scale: float, where: str, likelihood: str, groups: tuple[int, ...] = ()
+    array: NDArray[Any],
+    scale: float,
+    where: str,
+    likelihood: str,
+    groups: tuple[int, ...] = (),
+    columns: Sequence[str] | None = None,
 ) -> None:
     """DataError naming the first value, once scaled, that the likelihood's data cannot have."""
     domain = LIKELIHOODS[likelihood].domain
@@ -161,7 +171,7 @@ def check_domain(
             row, column, value = found
             fix = _range_fix(array, scale) if domain is UNIT else domain.fix
             raise DataError(
-                f"{where}: row {start + row}, column {column} (from 0) is {value:g}, but the "
+                f"{where}: {_place(start + row, column, columns)} is {value:g}, but the "
                 f"{likelihood} likelihood needs {domain.words}; {fix}"
             )
 
@@ -187,12 +197,16 @@ def _is_binary(array: NDArray[Any]) -> bool:
     return True
 
 
-def _to_float32(array: NDArray[Any], where: str) -> NDArray[np.float32]:
+def _to_float32(
+    array: NDArray[Any], where: str, columns: Sequence[str] | None
+) -> NDArray[np.float32]:
     limit = float(np.finfo(np.float32).max) if array.dtype.kind == "f" else float(_EXACT)
     low, high = float(array.min()), float(array.max())
     if not (-limit <= low and high <= limit):
+        row, column = (int(i) for i in np.argwhere(~(np.abs(array.astype(float)) <= limit))[0])
         raise DataError(
-            f"{where}: values from {low:g} to {high:g} do not fit float32; rescale the data first"
+            f"{where}: values from {low:g} to {high:g} do not fit float32 (the first that does "
+            f"not: {_place(row, column, columns)}); rescale the data first"
         )
     return np.ascontiguousarray(array, dtype=np.float32)
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from minivae.data.arrays import from_arrays, merge
+from minivae.data.arrays import from_file_arrays, merge
 from minivae.data.checks import flat_pictures
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
@@ -47,10 +47,14 @@ _OTHER_ARCHIVES = {
 
 
 class Archive(Protocol):
-    """Named arrays in a file: what a .npz and a .mat have in common."""
+    """Named arrays in a file: what a .npz and a .mat have in common.
+
+    keys: of arrays of numbers; words: of others that can be labels; other: of all else.
+    """
 
     path: Path
     keys: list[str]
+    words: list[str]
     other: list[str]
 
     def read(self, key: str) -> NDArray[Any]: ...
@@ -98,15 +102,7 @@ def _load_npy(path: Path, reading: Reading) -> Dataset:
 def _one_matrix(rows: NDArray[Any], reading: Reading, path: Path) -> Dataset:
     """A data set of one array, whose labels may be one of its columns."""
     rows, labels = _without_label(rows, reading, str(path))
-    return from_arrays(
-        rows,
-        labels=labels,
-        name=str(path),
-        split=reading.split,
-        shape=reading.shape,
-        source=str(path),
-        standardise=reading.standardise,
-    )
+    return from_file_arrays(path, reading, rows, labels=labels)
 
 
 def _in_order(shape: tuple[int, ...]) -> bool:
@@ -162,16 +158,14 @@ def _load_archive(archive: Archive, reading: Reading) -> Dataset:
     rows, tags = _chosen(archive, reading)
     parts = {part: archive.read(key) for part, key in rows.items()}
     labels, lost = _read_labels(archive, {p: key for p, key in tags.items() if p in parts})
-    dataset = from_arrays(
+    dataset = from_file_arrays(
+        path,
+        reading,
         parts["train"],
         parts.get("test"),
         parts.get("valid"),
         labels=labels,
         name=f"{path} ({rows['train']})",
-        split=reading.split,
-        shape=reading.shape,
-        source=str(path),
-        standardise=reading.standardise,
     )
     return dataset.with_parts(name=str(path), notes=(*dataset.notes, *lost))
 
@@ -180,14 +174,15 @@ def _chosen(archive: Archive, reading: Reading) -> tuple[dict[str, str], dict[st
     """The keys of the rows and of the labels, by part; DataError where none fits."""
     path, label = archive.path, reading.label
     keys = {fold(key): key for key in archive.keys}
+    able = [*archive.keys, *archive.words]
+    labels = {fold(key): key for key in [*able, *archive.other]}
     rows = {part: k for part, names in _ROW_KEYS.items() if (k := _first(keys, names))}
-    tags = {part: k for part, names in _LABEL_KEYS.items() if (k := _first(keys, names))}
-    if not reading.own and label not in archive.keys:
+    tags = {part: k for part, names in _LABEL_KEYS.items() if (k := _first(labels, names))}
+    if not reading.own and label not in able:
         label = None
-    if label is not None and label not in archive.keys:
+    if label is not None and label not in able:
         raise DataError(
-            f"{path}: has no array {label!r}{nearest_words(label, archive.keys)}; found "
-            f"{_listed(archive)}"
+            f"{path}: has no array {label!r}{nearest_words(label, able)}; found {_listed(archive)}"
         )
     if "train" not in rows:
         others = [key for key in archive.keys if key != label]
@@ -198,7 +193,7 @@ def _chosen(archive: Archive, reading: Reading) -> tuple[dict[str, str], dict[st
                 "(and test, valid, y_train, … as there are), or one array alone"
             )
         rows["train"] = whole
-        tag = _first(keys, _WHOLE_LABEL_KEYS)
+        tag = _first(labels, _WHOLE_LABEL_KEYS)
         tags = {"train": tag, **tags} if tag else tags
     return rows, tags if label is None else {**tags, "train": label}
 

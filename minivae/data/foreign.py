@@ -38,9 +38,10 @@ def read_sparse(path: Path) -> NDArray[Any]:
 
 
 class Mat:
-    """The numeric arrays of a MATLAB file (version 4 to 7), of which only those asked for are read.
+    """The arrays of a MATLAB file (version 4 to 7), of which only those asked for are read.
 
-    ``keys`` are the names of arrays of numbers with more than one value.
+    ``keys`` are the names of arrays of numbers with more than one value, ``words`` of arrays of
+    text, which can be labels.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,6 +52,7 @@ class Mat:
             if kind not in _KINDS or math.prod(shape) < 2
         ]  # fmt: skip
         self.keys = [name for name in self.found if name not in self.other]
+        self.words = [name for name in self.other if self.found[name][1] in _TEXTS]
 
     def read(self, key: str) -> NDArray[Any]:
         """The array under ``key``, rows first: pictures as (H, W, C, N) come back as (N, H, W, C).
@@ -58,11 +60,23 @@ class Mat:
         Raises DataError where it is damaged or too large.
         """
         shape, kind = self.found[key]
+        if kind in _TEXTS:
+            return self._read_words(key)
+        if kind not in _KINDS:
+            raise DataError(f"{self.path} ({key}): holds MATLAB's {kind}, not numbers")
         _require_room(f"{self.path} ({key})", f"an array of {kind}", shape, np.dtype(_KINDS[kind]))
         array = np.asarray(self._read("loadmat", variable_names=[key])[key])
         if array.ndim == 4 and array.shape[2] in CHANNELS and array.shape[3] not in CHANNELS:
             array = np.moveaxis(array, 3, 0)
         return np.ascontiguousarray(array)
+
+    def _read_words(self, key: str) -> NDArray[Any]:
+        """Text as a vector of strings: the rows of a matrix of characters, or one of each cell."""
+        found = np.asarray(self._read("loadmat", variable_names=[key])[key]).ravel()
+        words = [np.asarray(cell).ravel() for cell in found]
+        if not all(word.size == 1 and word.dtype.kind in "Ubuif" for word in words):
+            raise DataError(f"{self.path} ({key}): has cells that hold neither a text nor a number")
+        return np.array([str(word[0]).strip() for word in words])
 
     def _read(self, function: str, **options: Any) -> Any:
         from scipy import io
@@ -83,6 +97,7 @@ class Mat:
             raise DataError(f"{self.path}: is no whole MATLAB file ({why})") from None
 
 
+_TEXTS = ("char", "cell")
 _KINDS = {
     "double": "f8", "single": "f4", "logical": "u1",
     **{f"{sign}int{bits}": f"{'u' if sign else 'i'}{bits // 8}"

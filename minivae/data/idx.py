@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -144,7 +145,11 @@ def _require_name_fits(path: Path, compressed: bool) -> None:
 
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
-    """Turns what reading a bad file can raise into one clear line."""
+    """Turns what reading a bad file can raise into one clear line.
+
+    A pipe or a device is refused before it is opened: it may never answer, or never end.
+    """
+    _refuse_no_file(path)
     try:
         yield
     except EOFError:
@@ -158,3 +163,15 @@ def file_errors(path: Path) -> Iterator[None]:
         raise DataError(
             f"{path}: cannot be read ({reason}); check the path and permissions"
         ) from None
+
+
+def _refuse_no_file(path: Path) -> None:
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return  # said where it is opened
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DataError(
+            f"{path}: is a pipe or a device, no file, and data are read more than once; save them "
+            "in a file and give that"
+        )

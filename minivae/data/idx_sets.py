@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from minivae.data.arrays import from_arrays
+from minivae.data.arrays import from_file_arrays
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.idx import file_errors, read_idx
@@ -29,16 +29,7 @@ def load_idx(path: Path, reading: Reading) -> Dataset:
                 f"{train.shape[1:]}; move the file that does not belong elsewhere"
             )
         labels |= _labels(test_path, "test")
-    return from_arrays(
-        train,
-        test,
-        labels=labels,
-        name=str(path),
-        split=reading.split,
-        shape=reading.shape,
-        source=str(path),
-        standardise=reading.standardise,
-    )
+    return from_file_arrays(path, reading, train, test, labels=labels)
 
 
 def find_idx(folder: Path) -> Path | None:

@@ -28,7 +28,7 @@ def usable_labels(labels: Mapping[str, Any], rows: Mapping[str, int], where: str
 
     labels: by part, arrays of anything; rows: by part, how many rows it has.
     """
-    given = {part: _one_a_row(np.asarray(y)) for part, y in labels.items() if part in rows}
+    given = {p: _one_a_row(np.asarray(y), rows[p]) for p, y in labels.items() if p in rows}
     for part, y in given.items():
         why = _unusable(y, rows[part])
         if why:
@@ -39,12 +39,15 @@ def usable_labels(labels: Mapping[str, Any], rows: Mapping[str, int], where: str
     return Labels({part: y.astype(np.int64) for part, y in given.items()})
 
 
-def _one_a_row(labels: NDArray[Any]) -> NDArray[Any]:
-    """A single column as a vector, one-hot rows as the number of their 1; others as they are."""
+def _one_a_row(labels: NDArray[Any], rows: int) -> NDArray[Any]:
+    """A single column, or MATLAB's single row of `rows` values, as a vector.
+
+    One-hot rows become the number of their 1; others come back as they are.
+    """
     if labels.ndim != 2:
         return labels
-    if labels.shape[1] == 1:
-        return labels[:, 0]
+    if labels.shape[1] == 1 or labels.shape == (1, rows):
+        return labels.ravel()
     if labels.dtype.kind not in "buif" or labels.size == 0:
         return labels
     hot = np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()

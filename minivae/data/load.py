@@ -79,7 +79,9 @@ def load_as(
     seed: int = 0,
 ) -> Dataset:
     """`load` with its options in one record, which the data set keeps."""
-    return _load(what, data_dir, reading, seed).with_parts(reading=reading)
+    dataset = _load(what, data_dir, reading, seed)
+    label = dataset.reading.label or reading.label  # a table's by its name, though given by number
+    return dataset.with_parts(reading=reading.with_changes(label=label))
 
 
 def _load(

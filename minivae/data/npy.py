@@ -73,6 +73,7 @@ class Npz:
         names = [member.filename for member in members]
         self._refuse_doubtful([*names], [member.orig_filename for member in members])
         self.keys = [name[:-4] for name in names if name.endswith(".npy")]
+        self.words: list[str] = []  # a .npy of text is among the keys
         self.other = [name for name in names if not name.endswith(".npy")]
 
     def _refuse_doubtful(self, names: list[str], written: list[str]) -> None:

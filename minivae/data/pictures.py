@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minivae.data.arrays import from_arrays
+from minivae.data.arrays import from_file_arrays
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.idx import file_errors
@@ -61,15 +61,14 @@ def load_pictures(folder: Path, reading: Reading) -> Dataset:
              for part, files in parts.items()}  # fmt: skip
     labelled = all(name is not None for part in names.values() for name in part)
     pixels = {part: _read_all(files, kind) for part, files in parts.items()}
-    dataset = from_arrays(
+    dataset = from_file_arrays(
+        folder,
+        reading,
         pixels["train"],
         pixels.get("test"),
         pixels.get("valid"),
         labels=names if labelled else None,
-        name=str(folder),
-        split=reading.split,
-        source=str(folder),
-        standardise=reading.standardise,
+        shape=None,  # the pictures' own; another is refused below
     )
     if reading.shape not in (None, dataset.shape):
         raise DataError(

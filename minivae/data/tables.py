@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minivae.data.arrays import from_arrays
+from minivae.data.arrays import from_file_arrays
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.idx import file_errors
@@ -106,23 +106,21 @@ def load_frame(
         raise DataError(f"{name}: has no rows below its header; at least one is needed")
     frame = frame.rename(columns=str) if named else frame.set_axis(
         [str(j) for j in range(frame.shape[1])], axis=1)  # fmt: skip
-    labels = None
+    labels, column = None, None
     if reading.label is not None and (reading.own or reading.label in frame.columns):
         column = _column(frame, reading.label, name)
         labels = {"train": _label_column(frame[column])}
         frame = frame.drop(columns=column)
     table = _numbers(frame, reading.one_hot, name)
-    return from_arrays(
+    dataset = from_file_arrays(
+        name,
+        reading,
         table.values,
         labels=labels,
-        name=name,
-        split=reading.split,
-        shape=reading.shape,
-        source=name,
         columns=table.columns if named or reading.one_hot else None,
         groups=table.groups or None,
-        standardise=reading.standardise,
     )
+    return dataset.with_parts(reading=Reading(label=column if named else reading.label))
 
 
 def _pandas(path: Path) -> Any:

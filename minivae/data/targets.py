@@ -42,7 +42,7 @@ def check_targets(
         return  # any finite number will do, or none can leave [0, 1]
     for part, rows in dataset.parts.items():
         where = dataset.name if part == "train" else f"{dataset.name} ({part})"
-        check_domain(rows, dataset.scale, where, likelihood, groups)
+        check_domain(rows, dataset.scale, where, likelihood, groups, dataset.columns)
 
 
 def binarise_fixed(dataset: Dataset, seed: int) -> Dataset:

@@ -8,7 +8,11 @@ from typing import Any, Self
 import numpy as np
 
 from minivae.backend import load_backend
-from minivae.estimators.base import LatentEstimator, check_latent_dim
+from minivae.estimators.base import (
+    LatentEstimator,
+    check_latent_dim,
+    refuse_fit_parameters,
+)
 from minivae.layers import Parameters
 from minivae.models.autoencoder import (
     AutoencoderConfig,
@@ -70,11 +74,19 @@ class Autoencoder(LatentEstimator):
         self.random_state = random_state
         self.standardise = standardise
 
-    def fit(self, X: Any, y: Any = None, *, watch: Callable[[int], None] | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        watch: Callable[[int], None] | None = None,
+        **refused: Any,
+    ) -> Self:
         """Train on X (N, D); y is ignored. `watch` is told each update's number as it begins.
 
         Raises ValueError where the settings cannot be.
         """
+        refuse_fit_parameters(type(self).__name__, refused)
         X = self._learn_units(self._validate(X, reset=True))
         check_latent_dim(self.latent_dim, X.shape, at_most=X.shape[1])
         if self.activation is None and self.hidden:

@@ -1,4 +1,4 @@
-"""The manners that every estimator shares: input checks, names and the encode / decode words.
+"""What every estimator shares: input checks, names and the encode / decode words.
 
 Subclasses set `latent_dim_` in `fit` and give `_encode(X) -> Z` and `_decode(Z) -> X`; this file
 gives `transform`, `inverse_transform`, `encode`, `decode`, `reconstruct`, `reconstruction_error`,
@@ -244,6 +244,17 @@ def as_weights(sample_weight: Any, X: Array, standardise: bool) -> Array | None:
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
         raise ValueError("sample_weight must be finite, not negative, and not zero everywhere.")
     return weights
+
+
+def refuse_fit_parameters(name: str, given: Mapping[str, Any]) -> None:
+    """Raise TypeError, saying what to do instead, for what `fit` does not take."""
+    if "sample_weight" in given:
+        raise TypeError(
+            f"{name}.fit takes no sample_weight: an update is a mean over rows, in which every one "
+            "weighs alike. Repeat rows for whole weights: X = np.repeat(X, weights, axis=0)."
+        )
+    for key in given:
+        raise TypeError(f"{name}.fit takes no {key}: its settings are parameters of {name}(...).")
 
 
 def as_plain(value: Any) -> Any:

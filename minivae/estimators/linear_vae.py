@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from minivae.backend import load_backend
-from minivae.estimators.base import LatentEstimator, settle_latent_dim
+from minivae.estimators.base import LatentEstimator, refuse_fit_parameters, settle_latent_dim
 from minivae.estimators.probabilistic_pca import sample_linear
 from minivae.layers import Parameters, linear_forward
 from minivae.models.descend import descend
@@ -46,8 +46,9 @@ class LinearVAE(LatentEstimator):
         self.random_state = random_state
         self.standardise = standardise
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, **refused: Any) -> Self:
         """Train on X (N, D) by whole-batch gradient descent; y is ignored."""
+        refuse_fit_parameters(type(self).__name__, refused)
         X = self._learn_units(self._validate(X, reset=True, min_samples=2))
         self.latent_dim_ = settle_latent_dim(self.latent_dim, X.shape, at_most=X.shape[1] - 1)
         K = load_backend("numpy")

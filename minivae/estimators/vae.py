@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
 from typing import Any, Self
 
 from minivae.data.dataset import Dataset
 from minivae.data.standard import scale_advice
-from minivae.estimators.base import as_float32, as_seed
+from minivae.estimators.base import as_float32, as_seed, refuse_fit_parameters
 from minivae.estimators.trained_vae import TrainedVAE
 from minivae.estimators.training import Callback, fit_in_memory, going_on
 from minivae.models.config import ModelConfig
@@ -25,7 +24,7 @@ class UnscaledData(UserWarning):
 
 
 class VAE(TrainedVAE):
-    """Variational autoencoder (E10 to E33) with scikit-learn's manners.
+    """Variational autoencoder (E10 to E33) as scikit-learn's estimators behave.
 
     The default likelihood is Gaussian with a learned variance, which suits any real data. For
     pictures in [0, 1], `likelihood="bernoulli"` is the usual choice; it refuses other data.
@@ -228,14 +227,3 @@ class VAE(TrainedVAE):
             validation=None if own_rows or self.patience is None else given["validation"],
             **{key: given[key] for key in keys},
         )
-
-
-def refuse_fit_parameters(name: str, given: Mapping[str, Any]) -> None:
-    """Raise TypeError, saying what to do instead, for what `fit` does not take."""
-    if "sample_weight" in given:
-        raise TypeError(
-            f"{name}.fit takes no sample_weight: an update is a mean over a batch, in which every "
-            "row weighs alike. Repeat rows for whole weights: X = np.repeat(X, weights, axis=0)."
-        )
-    for key in given:
-        raise TypeError(f"{name}.fit takes no {key}: its settings are parameters of {name}(...).")

@@ -173,6 +173,13 @@ class Neighbourhood:
         """Whether each of the pictures (n, D) lies in some datum's ball: (n,) of bool."""
         return on_manifold(decoded.astype(np.float64), self.points, self.radii)
 
+    def baselines(self) -> tuple[float, float]:
+        """What a share is to be held against: halfway blends of two data that lie near the data,
+        and one half of the data near the other half, which no model made."""
+        mixed = 0.5 * (self.points + np.roll(self.points, len(self.points) // 2, axis=0))
+        half = Neighbourhood(self.points[::2]) if len(self.points) >= 4 else self
+        return float(self.holds(mixed).mean()), float(half.holds(self.points[1::2]).mean())
+
 
 def off_manifold(model: Explored, near: Neighbourhood, low: Array, high: Array) -> Array:
     """1 where a cell's decoded centre lies in no datum's neighbourhood, uint8   (E40)"""
@@ -188,10 +195,13 @@ def told_of_prior(model: Explored, near: Neighbourhood) -> str:
     """How far out the codes lie, and what share of the prior decodes to something near the data."""
     z = np.random.default_rng(0).normal(size=(MEASURED, model.mu.shape[1])).astype(np.float32)
     share = float(near.holds(model.decode(z)).mean())
+    blends, halves = near.baselines()
     spread = ", ".join(f"{s:.2g}" for s in model.mu[:, model.dims].std(axis=0))
     return (
         f"The codes' standard deviations are {spread} (the prior's: 1, 1). Of {MEASURED} draws "
-        f"from the prior N(0, I), {share:.0%} decode to something near the data."
+        f"from the prior N(0, I), {share:.0%} decode to something near the data "
+        f"(of blends of two data {blends:.0%} are near; of one half of the data {halves:.0%} are "
+        "near the other half)."
     )
 
 

@@ -18,13 +18,13 @@ from minivae.types import Array
 
 
 def closed_page(
-    template: str, style: str, scripts: Iterable[str], content: Any, words: dict[str, str]
+    body: str, style: str, scripts: Iterable[str], content: Any, words: dict[str, str]
 ) -> str:
-    """The template with its {{places}} filled.
+    """The page around a body, with all {{places}} filled.
 
-    template: names {{policy}}, {{style}}, {{script}}, {{content}} and the keys of `words`, which
-    are plain text. scripts: sources, in the order in which they run. content: becomes JSON.
-    Raises ValueError where a number of the content is not finite, KeyError for an unknown place.
+    body: HTML that may name the keys of `words`, which are plain text; one of them is the title.
+    scripts: sources, in the order in which they run. content: becomes JSON. Raises ValueError where
+    a number of the content is not finite, KeyError for an unknown place.
     """
     script = "\n".join(scripts)
     # "<" inside JSON strings could close the script element early
@@ -34,12 +34,19 @@ def closed_page(
         f"style-src '{digest(style)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    parts = {name: html.escape(text) for name, text in words.items()} | {
+    said = {name: html.escape(text) for name, text in words.items()}
+    parts = said | {
+        "body": filled(body, said),
         "policy": html.escape(policy, quote=True).replace("&#x27;", "'"),
         "style": style,
         "script": script,
         "content": data,
     }
+    return filled(asset("minivae.explore", "frame.html"), parts)
+
+
+def filled(template: str, parts: dict[str, str]) -> str:
+    """The template with each {{name}} replaced by that part; KeyError where there is none."""
     head, *rest = template.split("{{")
     return head + "".join(
         parts[name] + after for name, after in (piece.split("}}", 1) for piece in rest)

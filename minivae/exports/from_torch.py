@@ -12,6 +12,7 @@ import numpy as np
 from minivae.exports.network import ExportError
 from minivae.models.config import ModelConfig
 from minivae.models.vae import layout_of
+from minivae.runs import files
 from minivae.runs.checkpoint import MOMENTS, Tensors, write_checkpoint
 from minivae.runs.config import TrainConfig
 from minivae.runs.errors import describe_os_error
@@ -27,6 +28,7 @@ LAYERS = {
     "fc4": "decoder.out",
 }
 NAMES = tuple(f"{layer}.{part}" for layer in LAYERS for part in ("weight", "bias"))
+MOST_OF_A_MODEL = 2**36  # bytes
 UNKNOWN_SHA256 = 64 * "0"
 IMPORTED = "(imported)"  # in place of a data set's name: a state_dict does not tell
 SAVE = "safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
@@ -49,7 +51,7 @@ def read_tensors(source: Path) -> Mapping[str, Array]:
     import safetensors.numpy
 
     try:
-        data = source.read_bytes()
+        data = files.read_file(source, MOST_OF_A_MODEL)
     except OSError as error:
         raise ExportError(f"{source}: {describe_os_error(error)}") from None
     if data[:2] == b"PK" or data[:1] == b"\x80":

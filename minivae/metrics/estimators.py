@@ -42,22 +42,6 @@ def score_function_gradients(
     return Gradients(weight * eps / sigma, weight * 0.5 * (eps**2 - 1.0))
 
 
-def quadrature_draws(latent_dim: int, order: int) -> tuple[Array, Array]:
-    """Gauss-Hermite nodes eps (G, J) and weights (G,) that sum to 1.
-
-    Means over them are exact for polynomials in each eps_j of degree up to 2·order - 1, so an
-    estimator's expectation can be computed, not sampled.
-    """
-    points, weights = np.polynomial.hermite_e.hermegauss(order)
-    weights = weights / weights.sum()
-    mesh = np.meshgrid(*[points] * latent_dim, indexing="ij")
-    nodes = np.stack([m.ravel() for m in mesh], axis=1)
-    product = np.ones(1)
-    for _ in range(latent_dim):
-        product = np.outer(product, weights).ravel()
-    return nodes, product
-
-
 def exact_mean(gradients: Gradients, weights: Array) -> Gradients:
     """The expectation of an estimator from its values at quadrature nodes (E43)."""
     return Gradients(weights @ gradients.dmu, weights @ gradients.dlogvar)

@@ -19,10 +19,17 @@ from minivae.ops.philox import EVALUATE
 from minivae.types import Array
 
 Params = dict[str, Any]
+# Calls work(0), … work(count - 1), each a matrix of float64, wherever, and gives all of them.
+ShareOut = Callable[[int, Callable[[int], Array]], list[Array]]
 
 BINARISE_STEP = 2**32 - 1  # the evaluation stream's step for targets; draws count from 0
 MAX_FLOATS = 2**20  # of a chunk's largest array: 4 MB in float32, the fastest of 2**19 to 2**22
 MAX_ROWS = 512
+
+
+def one_by_one(count: int, work: Callable[[int], Array]) -> list[Array]:
+    """All pieces of work by this process."""
+    return [work(i) for i in range(count)]
 
 
 class Evaluation(NamedTuple):
@@ -107,27 +114,36 @@ def evaluate(
     binarise: bool = False,
     max_floats: int = MAX_FLOATS,
     progress: Callable[[int, int], None] | None = None,
+    share_out: ShareOut = one_by_one,
 ) -> Evaluation:
     """ELBO, KL and importance-sampled log p (E37) of every row of data (N, D), nats per datum.
 
     `data` is uint8 or float, multiplied by `scale`; `binarise` replaces each pixel by one fixed
     Bernoulli draw. The noise of draw s belongs to (seed, s, row), so the figures do not depend on
     `max_floats`, which bounds the largest array of a chunk. `progress(done, N)` is called as rows
-    finish. Raises ValueError where `samples` < 1 or `data` is empty.
+    finish. `share_out` may give the chunks to several processes (World.share_out).
+    Raises ValueError where `samples` < 1 or `data` is empty.
     """
     if samples < 1:
         raise ValueError(f"samples is {samples}; give at least 1")
     if data.ndim != 2 or len(data) == 0:
         raise ValueError(f"data has shape {data.shape}; evaluation needs (N, D) with N >= 1")
     rows_at_once, draws_at_once = chunk_sizes(len(data), samples, widest(config), max_floats)
-    parts = []
-    for start in range(0, len(data), rows_at_once):
+
+    def chunk(number: int) -> Array:
+        start = number * rows_at_once
         rows = np.arange(start, min(start + rows_at_once, len(data)))
         x = targets(K, data, rows, scale, seed, binarise)
-        parts.append(evaluate_rows(K, p, x, rows, config, samples, seed, draws_at_once))
+        found = evaluate_rows(K, p, x, rows, config, samples, seed, draws_at_once)
         if progress is not None:
             progress(int(rows[-1]) + 1, len(data))
-    return Evaluation(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        return np.column_stack(found)
+
+    whole = np.concatenate(share_out(-(-len(data) // rows_at_once), chunk))
+    J = config.latent_dim
+    columns = np.split(whole, [1, 1 + J, 1 + 2 * J], axis=1)
+    beside = (whole[:, 1 + 2 * J + i] for i in range(4))
+    return Evaluation(columns[0][:, 0], columns[1], columns[2], *beside)
 
 
 def widest(config: ModelConfig) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,10 +41,3 @@ def linear_rate_and_distortion(eigenvalues: Array, c: float, latent_dim: int) ->
     # E||x - f(z)||² along a kept axis: the residual's bias² c²/λ plus the draw's w² c/λ, c in all.
     distortion = values.sum() - kept.sum() + c * len(kept)
     return RateDistortion(float(rate), float(distortion))
-
-
-def sweep(
-    weights: Iterable[float], measure: Callable[[float], RateDistortion]
-) -> list[tuple[float, RateDistortion]]:
-    """(weight, its rate and distortion) for each c or β; `measure` makes one (E44)."""
-    return [(float(w), measure(float(w))) for w in weights]

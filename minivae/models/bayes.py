@@ -60,6 +60,22 @@ def posterior_on_grid(
     return GridPosterior(nodes, np.exp(joint - top) / total, float(top + np.log(total)))
 
 
+def quadrature_draws(latent_dim: int, order: int) -> tuple[Array, Array]:
+    """Gauss-Hermite nodes eps (G, J) and weights (G,) that sum to 1 (E11).
+
+    Means over them are exact for polynomials in each eps_j of degree up to 2·order - 1, so an
+    estimator's expectation can be computed, not sampled.
+    """
+    points, weights = np.polynomial.hermite_e.hermegauss(order)
+    weights = weights / weights.sum()
+    mesh = np.meshgrid(*[points] * latent_dim, indexing="ij")
+    nodes = np.stack([m.ravel() for m in mesh], axis=1)
+    product = np.ones(1)
+    for _ in range(latent_dim):
+        product = np.outer(product, weights).ravel()
+    return nodes, product
+
+
 def log_evidence_by_quadrature(
     decode: Decoder, c: float, x: Array, latent_dim: int, order: int = 64
 ) -> float:
@@ -70,12 +86,59 @@ def log_evidence_by_quadrature(
     """
     if not latent_dim <= 2:
         raise ValueError(f"quadrature in {latent_dim} dimensions is out of reach; at most 2.")
-    points, weights = np.polynomial.hermite_e.hermegauss(order)
-    mesh = np.meshgrid(*[points] * latent_dim, indexing="ij")
-    nodes = np.stack([m.ravel() for m in mesh], axis=1)
-    weight = np.ones(1)
-    for _ in range(latent_dim):
-        weight = np.outer(weight, weights / np.sqrt(2.0 * np.pi)).ravel()
+    nodes, weight = quadrature_draws(latent_dim, order)
     logs = log_gaussian_likelihood(decode, c, x, nodes)
     top = logs.max()
     return float(top + np.log(np.sum(weight * np.exp(logs - top))))
+
+
+class Nearest(NamedTuple):
+    """A Gaussian N(mean (J,), root rootᵀ), root (J, J) lower, and its KL to the posterior, nats."""
+
+    mean: Array
+    root: Array
+    kl: float
+
+
+def divergence_to_posterior(
+    decode: Decoder, c: float, x: Array, log_p: float, mean: Array, root: Array, order: int = 12
+) -> float:
+    """KL(N(mean, root rootᵀ) || p(z|x)) in nats for one datum x (D,), by quadrature (E18).
+
+    root (J, J) lower triangular, J <= 2. log_p is log p(x), from `posterior_on_grid`.
+    """
+    latent_dim = len(mean)
+    eps, weight = quadrature_draws(latent_dim, order)
+    z = mean + eps @ root.T
+    constant = latent_dim * np.log(2.0 * np.pi)
+    prior = -0.5 * ((z**2).sum(axis=1) + constant)
+    joint = weight @ (log_gaussian_likelihood(decode, c, x, z) + prior)
+    log_q = -0.5 * (latent_dim + constant) - np.log(np.abs(np.diag(root))).sum()
+    return float(log_q - joint + log_p)
+
+
+def nearest_gaussian(
+    decode: Decoder, c: float, x: Array, log_p: float, start: tuple[Array, Array], diagonal: bool
+) -> Nearest:
+    """The Gaussian of least KL(q || p(z|x)) near start = (mean (J,), root (J, J)) (E17).
+
+    x (D,), J <= 2; diagonal: one whose axes do not lean. A posterior with several hills has a
+    nearest Gaussian on each: start at several places and keep the best.
+    """
+    from scipy.optimize import minimize
+
+    latent_dim = len(start[0])
+    below = np.tril_indices(latent_dim, -1)
+    below = (below[0][:0], below[1][:0]) if diagonal else below
+
+    def unpack(flat: Array) -> tuple[Array, Array]:
+        root = np.diag(np.exp(flat[latent_dim : 2 * latent_dim]))
+        root[below] = flat[2 * latent_dim :]
+        return flat[:latent_dim], root
+
+    def divergence(flat: Array) -> float:
+        return divergence_to_posterior(decode, c, x, log_p, *unpack(flat))
+
+    first = np.concatenate([start[0], np.log(np.diag(start[1])), start[1][below]])
+    best = minimize(divergence, first, method="BFGS", options={"gtol": 1e-4})
+    return Nearest(*unpack(best.x), float(best.fun))

@@ -54,6 +54,7 @@ class Likelihood:
     -log p(x | z) in letters. term: that term's name. targets: what log p is the likelihood of.
     binary: whether targets of 0 and 1 are what it is made for, so that binarising makes sense.
     squared_error: whether its term is a multiple of the squared error, so that it converts.
+    output_of: the decoder's output that has a given mean, where it is known: a bias to start at.
     remarks: sentences for `explain-loss`.
     """
 
@@ -73,6 +74,7 @@ class Likelihood:
     targets: str = "as given (a density: nats may have either sign)"
     binary: bool = False
     squared_error: bool = False
+    output_of: Callable[[Array], Array] | None = None
     remarks: tuple[str, ...] = ()
 
     def nll_forward(self, K: Any, out: Array, x: Array, extra: tuple[Any, ...]) -> Array:
@@ -93,6 +95,16 @@ def _mean_is_output(K: Any, out: Array, *extra: Any) -> Array:
 
 def _sigmoid_mean(K: Any, logits: Array) -> Array:
     return K.sigmoid_forward(logits)
+
+
+def _logit(mean: Array) -> Array:
+    """The logit of a mean held within [0.001, 0.999], as Burda et al. 2016's own code does."""
+    held = np.clip(mean, 0.001, 0.999)
+    return np.log(held / (1 - held))
+
+
+def _same(mean: Array) -> Array:
+    return mean
 
 
 def _flip_coins(mean: Array, logits: Array, noise: Noise) -> Array:
@@ -182,6 +194,7 @@ LIKELIHOODS: Table[Likelihood] = Table(
             term="cross-entropy",
             targets="as given",
             binary=True,
+            output_of=_logit,
         ),
         Likelihood(
             "gaussian",
@@ -193,6 +206,7 @@ LIKELIHOODS: Table[Likelihood] = Table(
             words="any real data, with one variance c",
             formula=_gaussian_formula,
             squared_error=True,
+            output_of=_same,
         ),
         Likelihood(
             "gaussian-diagonal",
@@ -205,6 +219,7 @@ LIKELIHOODS: Table[Likelihood] = Table(
             formula=lambda D, c: (
                 f"-log p(x|z) = sum over {D} features of (x - f(z))^2 / (2 c_d) + log(2 pi c_d) / 2"
             ),
+            output_of=_same,
         ),
         Likelihood(
             "laplace",

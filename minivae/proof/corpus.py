@@ -18,7 +18,7 @@ from minivae.proof import meaning
 from minivae.proof.case import Case
 from minivae.proof.cases import find
 from minivae.proof.exact_gradients import ExactGradients
-from minivae.proof.first_wrong_op import Watched, first_wrong
+from minivae.proof.first_wrong_op import WatchedOps, first_wrong
 from minivae.proof.mutate import annotations_flag
 from minivae.proof.mutation_score import planted
 from minivae.verify.contract import backward_faults
@@ -41,8 +41,10 @@ class Bug(NamedTuple):
     edits: tuple[Edit, ...]
 
 
-def bug(name: str, place: str, old: str, new: str, label: str = "") -> Bug:
-    return Bug(name, label or place.rsplit(".", 1)[1], (Edit(place, old, new),))
+def bug(name: str, place: str, old: str, new: str, *alike: str) -> Bug:
+    """A bug in one place, or in two alike: `alike` is then the other's place, old and new text."""
+    edits = (Edit(place, old, new), Edit(*alike)) if alike else (Edit(place, old, new),)
+    return Bug(name, place.rsplit(".", 1)[1], edits)
 
 
 ELBO = "models.vae.elbo_backward"
@@ -73,28 +75,14 @@ BUGS: tuple[Bug, ...] = (
     bug("only the first draw counts", "ops.reparameterise_backward", "dz.sum(axis=0)", "1 * dz[0]"),
     bug("mean over draws for sum", "ops.reparameterise_backward", "dz.sum(axis=0)", "dz.mean(axis=0)"),
     bug("variance for standard deviation in forward", "ops.reparameterise_forward", "np.exp(0.5 * logvar)", "np.exp(logvar)"),
-    Bug(
-        "variance for standard deviation, forward and backward alike",
-        "reparameterise_forward",
-        (
-            Edit("ops.reparameterise_forward", "np.exp(0.5 * logvar)", "np.exp(logvar)"),
-            Edit("ops.reparameterise_backward", "(0.5 * np.exp(0.5 * logvar))", "np.exp(logvar)"),
-        ),
-    ),
+    bug("variance for standard deviation, forward and backward alike", "ops.reparameterise_forward", "np.exp(0.5 * logvar)", "np.exp(logvar)", "ops.reparameterise_backward", "(0.5 * np.exp(0.5 * logvar))", "np.exp(logvar)"),
     bug("sign of the mean's pull", "ops.kl_backward", "dkl * mu", "-dkl * mu"),
     bug("one half forgotten", "ops.kl_backward", "(0.5 * np.expm1(logvar))", "np.expm1(logvar)"),
     bug("the -1 forgotten", "ops.kl_backward", "np.expm1(logvar)", "np.exp(logvar)"),
     bug("upstream ignored", "ops.kl_backward", "dkl * mu", "1 * mu"),
     bug("mean and log-variance swapped", "ops.kl_backward", "return dkl * mu, dkl * (0.5 * np.expm1(logvar))", "return dkl * (0.5 * np.expm1(logvar)), dkl * mu"),
     bug("a constant off: the -1 forgotten", "ops.kl_forward", "_exp_remainder(logvar)", "1 + _exp_remainder(logvar)"),
-    Bug(
-        "one half forgotten, forward and backward alike",
-        "kl_forward",
-        (
-            Edit("ops.kl_forward", "return 0.5 *", "return 1.0 *"),
-            Edit("ops.kl_backward", "return dkl * mu, dkl * (0.5 * np.expm1(logvar))", "return 2 * dkl * mu, dkl * np.expm1(logvar)"),
-        ),
-    ),
+    bug("one half forgotten, forward and backward alike", "ops.kl_forward", "return 0.5 *", "return 1.0 *", "ops.kl_backward", "return dkl * mu, dkl * (0.5 * np.expm1(logvar))", "return 2 * dkl * mu, dkl * np.expm1(logvar)"),
     bug("free bits pass everything", "ops.free_bits_backward", "np.where(kl_mean.real < floor, 0, dout)", "1 * dout"),
     bug("free bits turned round", "ops.free_bits_backward", "kl_mean.real < floor", "kl_mean.real > floor"),
     bug("sign of the residual", "ops.bernoulli_nll_backward", "(sigmoid_forward(logits) - x)", "(x - sigmoid_forward(logits))"),
@@ -130,7 +118,7 @@ BUGS: tuple[Bug, ...] = (
 )  # fmt: skip
 
 
-class Outcome(NamedTuple):
+class Attribution(NamedTuple):
     """What the checks said about one bug."""
 
     bug: Bug
@@ -145,8 +133,8 @@ class Outcome(NamedTuple):
 class Board(NamedTuple):
     """The corpus's scoreboard."""
 
-    results: list[Outcome]
-    seconds: float
+    results: list[Attribution]
+    seconds: float  # of processor time
 
     @property
     def caught(self) -> int:
@@ -173,11 +161,11 @@ def edited(edit: Edit) -> Callable[..., Any]:
     return result
 
 
-def attribute(truths: list[ExactGradients]) -> tuple[str, str]:
+def attribute(exact_rows: list[ExactGradients]) -> tuple[str, str]:
     """(op, how it was found) for whatever is wrong now: ops first, then layers, models, meaning."""
-    for truth in truths:
-        case = truth.case
-        found = truth.wrong() or misbehaves(truth)
+    for exact in exact_rows:
+        case = exact.case
+        found = exact.wrong() or misbehaves(exact)
         if not found:
             continue
         if case.kind != "op":
@@ -185,9 +173,9 @@ def attribute(truths: list[ExactGradients]) -> tuple[str, str]:
             return name, f"row {case.name}: {found}"
         if found == "y":
             return case.covers[0], f"row {case.name}: the forward's value"
-        watched = Watched(ops)
+        watched = WatchedOps(ops)
         with suppress(Exception):  # the call that raised comes after the last that returned
-            truth.bind(watched).raw_gradient(truth.dy)
+            exact.bind(watched).raw_gradient(exact.dy)
         call = first_wrong([c for c in watched.calls if not c.op.endswith("_forward")])
         return call.op if call else remaining(case, watched), f"row {case.name}: {found}"
     for result in meaning.checks(ops):
@@ -196,7 +184,7 @@ def attribute(truths: list[ExactGradients]) -> tuple[str, str]:
     return "", ""
 
 
-def remaining(case: Case, watched: Watched) -> str:
+def remaining(case: Case, watched: WatchedOps) -> str:
     """The backward op of a row that did not get as far as returning; the row's own otherwise."""
     done = {call.op for call in watched.calls}
     missing = [n for n in case.covers if not n.endswith("_forward") and n not in done]
@@ -204,11 +192,11 @@ def remaining(case: Case, watched: Watched) -> str:
     return (missing or own or list(case.covers))[0]
 
 
-def misbehaves(truth: ExactGradients) -> str:
+def misbehaves(exact: ExactGradients) -> str:
     """What is wrong beside the numbers: changed inputs, views, wrong dtypes."""
-    job = truth.bind(ops)
+    job = exact.bind(ops)
     try:
-        _, _, faults, notes = backward_faults(job, truth.dy)
+        _, _, faults, notes = backward_faults(job, exact.dy)
     except Exception as error:
         return f"raises {type(error).__name__}"
     return faults[0].kind if faults else "view" if notes else ""
@@ -216,15 +204,15 @@ def misbehaves(truth: ExactGradients) -> str:
 
 def run_corpus() -> Board:
     """Plant each bug in turn and ask what is wrong."""
-    start = time.perf_counter()
+    start = time.process_time()
     results = []
     with quiet():
         order = {"op": 0, "layer": 1, "model": 2}  # the bugs are ours, and others' parts stay out
         rows = sorted((c for c in find() if c.kind in order), key=lambda c: order[c.kind])
-        truths = [ExactGradients(case) for case in rows]
+        exact_rows = [ExactGradients(case) for case in rows]
         for item in BUGS:
             with ExitStack() as stack:
                 for edit in item.edits:
                     stack.enter_context(planted(edit.place, edited(edit)))
-                results.append(Outcome(item, *attribute(truths)))
-    return Board(results, time.perf_counter() - start)
+                results.append(Attribution(item, *attribute(exact_rows)))
+    return Board(results, time.process_time() - start)

@@ -28,17 +28,17 @@ class Curves(NamedTuple):
 
 
 def slope_setting(case: Case, tensor: str) -> tuple[ExactGradients, int, Array, float]:
-    """The row's truth, the tensor's place, a random-sign direction and the true slope along it."""
-    truth = ExactGradients(case, ops)
-    place = next(i for i, leaf in enumerate(truth.job.leaves) if leaf.name == tensor)
-    u = np.random.default_rng(3).choice([-1.0, 1.0], truth.true[tensor].shape)
-    return truth, place, u, float((truth.true[tensor] * u).sum())
+    """The row's exact gradients, the tensor's place, random signs u, and the true slope along u."""
+    exact = ExactGradients(case, ops)
+    place = next(i for i, leaf in enumerate(exact.job.leaves) if leaf.name == tensor)
+    u = np.random.default_rng(3).choice([-1.0, 1.0], exact.true[tensor].shape)
+    return exact, place, u, float((exact.true[tensor] * u).sum())
 
 
 def curves(row: str = "vae bernoulli tanh", tensor: str = "p.encoder.mu.W") -> Curves:
     """Both curves for one tensor of one row of the table."""
-    truth, place, u, exact = slope_setting(find([row])[0], tensor)
-    job, leaf, dy = truth.job, truth.job.leaves[place], truth.dy
+    exact, place, u, slope = slope_setting(find([row])[0], tensor)
+    job, leaf, dy = exact.job, exact.job.leaves[place], exact.dy
 
     def phi(t: float) -> float:
         return float(dy @ (job.output(job.moved({leaf.place: u}, t)) - job.y0))
@@ -51,21 +51,21 @@ def curves(row: str = "vae bernoulli tanh", tensor: str = "p.encoder.mu.W") -> C
                 "forward": phi(h) / h,
                 "central": (phi(h) - phi(-h)) / (2 * h),
                 "4th order": (8 * (phi(h) - phi(-h)) - phi(2 * h) + phi(-2 * h)) / (12 * h),
-                "complex step": complex_slope(truth, place, u, h),
+                "complex step": complex_slope(exact, place, u, h),
             }
             for name, value in values.items():
-                steps[name].append((h, max(abs(value - exact) / abs(exact), 1e-17)))
+                steps[name].append((h, max(abs(value - slope) / abs(slope), 1e-17)))
         taylor: dict[str, Points] = {"right gradient": [], "gradient off by 1 %": []}
         for k in range(2, 24):
             t = 2.0**-k
             value = phi(t)
-            taylor["right gradient"].append((t, abs(value - t * exact)))
-            taylor["gradient off by 1 %"].append((t, abs(value - 1.01 * t * exact)))
+            taylor["right gradient"].append((t, abs(value - t * slope)))
+            taylor["gradient off by 1 %"].append((t, abs(value - 1.01 * t * slope)))
     return Curves(steps, taylor, row, tensor)
 
 
-def complex_slope(truth: ExactGradients, place: int, u: Array, h: float) -> float:
+def complex_slope(exact: ExactGradients, place: int, u: Array, h: float) -> float:
     """The complex step with a step of one's own choice."""
-    job = truth.job
+    job = exact.job
     given = {job.leaves[place].place: u}
-    return float(truth.dy @ complex_step(lambda *v: job.output(v), job.base, given, h))
+    return float(exact.dy @ complex_step(lambda *v: job.output(v), job.base, given, h))

@@ -12,9 +12,9 @@ from minivae import ops
 from minivae.proof.case import Case
 from minivae.types import Array
 from minivae.verify import passes
-from minivae.verify.contract import upstream
+from minivae.verify.contract import strict_tolerance
 from minivae.verify.derivatives import tol
-from minivae.verify.oracles import Probe, Trial, by_complex_step, strict_tolerance
+from minivae.verify.oracles import Probe, Trial, by_complex_step
 from minivae.verify.passes import EPS64, Pass, quiet, unpack, vector
 from minivae.verify.report import Row
 from minivae.verify.strategies import gradients, match
@@ -25,7 +25,7 @@ class ExactGradients:
     """The true gradient of every tensor of a row at its test point, and how far a right one
     may be off.
 
-    The truth comes from the forward alone, so it does not change with the backward on trial.
+    They come from the forward alone, so they do not change with the backward on trial.
     """
 
     def __init__(self, case: Case, K: Any = ops) -> None:
@@ -34,7 +34,7 @@ class ExactGradients:
         rng = np.random.default_rng(5)
         with quiet():
             self.job.adopt(unpack(self.job.run(self.job.base))[0])
-            self.dy = upstream(self.job, rng)
+            self.dy = self.job.draw_upstream(rng)
             hands = gradients(self.job, self.dy)
             noise = noises(self.job, self.dy, hands, rng, EPS64)
             probe = Probe(self.job, self.dy, rng)

@@ -74,14 +74,14 @@ def adjoint32() -> Figure:
 
 def float32_gaps(case: Case) -> list[float]:
     """By tensor, the identity's gap over the norm of its terms."""
-    truth = ExactGradients(case)
+    exact = ExactGradients(case)
     small = {
         n: np.asarray(v, dtype=np.float32) if isinstance(v, np.ndarray) else v
         for n, v in case.inputs.items()
     }
     wide = {n: v.astype(np.float64) if isinstance(v, np.ndarray) else v for n, v in small.items()}
     exact = ExactGradients(case._replace(inputs=wide))
-    job = truth.bind(ops)
+    job = exact.bind(ops)
     job.base = [
         np.asarray(v, dtype=np.float32) if isinstance(v, np.ndarray) else v for v in job.base
     ]

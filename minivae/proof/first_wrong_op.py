@@ -18,7 +18,7 @@ from minivae.verify.derivatives import bisect, complex_step
 from minivae.verify.passes import EPS32, EPS64
 
 
-class Call(NamedTuple):
+class WatchedCall(NamedTuple):
     """One call of an op: its name, copies of its arguments, and what it returned."""
 
     op: str
@@ -26,19 +26,19 @@ class Call(NamedTuple):
     result: Any
 
 
-class Watched(Observed):
+class WatchedOps(Observed):
     """A namespace of ops that writes down every call."""
 
     def __init__(self, K: Any) -> None:
         super().__init__(K)
-        self.calls: list[Call] = []
+        self.calls: list[WatchedCall] = []
 
     def called(self, name: str, op: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """The op's result, written down with copies of its arguments."""
         kept = tuple(np.array(a) if isinstance(a, (np.ndarray, np.generic)) else a for a in args)
         result = op(*args)
         if name in ops.OPS:
-            self.calls.append(Call(name, kept, result))
+            self.calls.append(WatchedCall(name, kept, result))
         return result
 
 
@@ -96,7 +96,7 @@ class Verdict(NamedTuple):
         )
 
 
-def first_wrong(calls: list[Call]) -> Verdict | None:
+def first_wrong(calls: list[WatchedCall]) -> Verdict | None:
     """The first call that disagrees with the reference maths; None when every call is right."""
     for number, call in enumerate(calls):
         found = try_forward(call, number) if call.op in FORWARD_OPS else try_backward(call, number)
@@ -105,12 +105,12 @@ def first_wrong(calls: list[Call]) -> Verdict | None:
     return None
 
 
-def precision(call: Call) -> float:
+def precision(call: WatchedCall) -> float:
     arrays = [a for a in call.args if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
     return EPS32 if any(a.dtype == np.float32 for a in arrays) else EPS64
 
 
-def try_forward(call: Call, number: int) -> Verdict | None:
+def try_forward(call: WatchedCall, number: int) -> Verdict | None:
     """A forward op against the reference op on the same arguments."""
     exact = getattr(ops, call.op)(*(wide(a) for a in call.args))
     results = call.result if isinstance(call.result, tuple) else (call.result,)
@@ -151,7 +151,7 @@ def off(mine: Array, true: Array, eps: float) -> tuple[int, ...] | None:
     )
 
 
-def try_backward(call: Call, number: int) -> Verdict | None:
+def try_backward(call: WatchedCall, number: int) -> Verdict | None:
     """A backward op by its adjoint identity along random signs; on failure, down to the entry."""
     args = tuple(wide(a) for a in call.args)
     found = forward_of(call.op, args)
@@ -202,7 +202,7 @@ def entry_gap(
 
 
 def bisected(
-    call: Call,
+    call: WatchedCall,
     number: int,
     place: int,
     forward: Callable[..., Any],

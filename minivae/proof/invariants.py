@@ -20,13 +20,13 @@ Flat = list[Array | None]
 
 def failures(case: Case, K: Any = ops) -> list[str]:
     """One line for each exact check that the row fails under K."""
-    truth = ExactGradients(case, K)
-    job, dy = truth.job, truth.dy
+    exact = ExactGradients(case, K)
+    job, dy = exact.job, exact.dy
     with quiet():
         g = gradients(job, dy)
         found = bitwise(job, dy, g)
         if case.kind == "model":
-            return found + repeated(truth, g)
+            return found + repeated(exact, g)
         if all(shape and DIMS["B"] in shape for shape in job.y_shapes):
             found += reordered(job, dy, g) + split(job, dy, g)
     return found
@@ -102,9 +102,9 @@ def split(job: Pass, dy: Array, g: Flat) -> list[str]:
     ]
 
 
-def repeated(truth: ExactGradients, g: Flat) -> list[str]:
+def repeated(exact: ExactGradients, g: Flat) -> list[str]:
     """Every sample twice: the loss is a mean over the batch, so nothing changes."""
-    job = truth.job
+    job = exact.job
     twice = np.concatenate([np.arange(DIMS["B"])] * 2)
     data = {"x", "eps", "q"}
     values = [
@@ -117,7 +117,7 @@ def repeated(truth: ExactGradients, g: Flat) -> list[str]:
     found = ["the loss changes when every sample is there twice"] * passes.apart(
         loss, job.y0, SAME_RUN * EPS64
     )
-    for name, a, b in zip(names(job), g, gradients(job, truth.dy, values), strict=True):
+    for name, a, b in zip(names(job), g, gradients(job, exact.dy, values), strict=True):
         if a is None or b is None or passes.apart(a, b, SAME_RUN * EPS64):
             found.append(f"{name}: it changes when every sample is there twice")
     return found

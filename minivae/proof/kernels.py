@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae import ops
+from minivae.backend import ROUNDED
 from minivae.ops import record
 from minivae.ops.table import FUNCTIONS
 from minivae.proof.cancellation import largest_term, ulps
@@ -19,7 +20,7 @@ from minivae.verify.passes import EPS32
 
 ELEMENTWISE = frozenset(name for name, f in FUNCTIONS.items() if f.kind == record.ELEMENTWISE)
 EXACT = frozenset(name for name, f in FUNCTIONS.items() if f.kind == record.EXACT)
-# A card's TF32 touches these alone.
+# TF32 and bfloat16 touch these alone.
 PRODUCTS = tuple(name for name, f in FUNCTIONS.items() if f.kind == record.PRODUCT)
 IN_PLACE = frozenset(name for name, f in FUNCTIONS.items() if f.in_place)
 
@@ -109,16 +110,23 @@ def in_sequence_too(op: str, args: tuple[Any, ...]) -> list[Array]:
     return [getattr(ops, f"{activation}_forward")(y) if activation else y]
 
 
-def tf32_bound(op: str, args: tuple[Any, ...], place: int) -> Array:
-    """The most that TF32 can move each entry of an output: (2u + u²) |a||b| of its product a b.
+def input_rounding(K: Any) -> float:
+    """The most, relative, that a backend's rounding moves an input of a product; mostly 0."""
+    for option in ROUNDED:
+        if getattr(K, option, False):
+            return tol(f"{option}_input")
+    return 0.0
+
+
+def rounding_bound(op: str, args: tuple[Any, ...], place: int, u: float) -> Array:
+    """The most that rounded inputs move each entry of an output: (2u + u²) |a||b| of a product a b.
 
     Every input is off by a relative u at most, sums stay in float32, and neither ReLU nor tanh
     makes a difference larger. 0 for whatever is not made by a product.
     """
-    if op not in PRODUCTS or place > 0:  # the second output, db, is a plain sum
+    if not u or op not in PRODUCTS or place > 0:  # the second output, db, is a plain sum
         return np.zeros(())
     a, b = (np.abs(factor.astype(np.float64)) for factor in factors(op, args))
-    u = tol("tf32_input")
     return np.asarray((2 * u + u * u) * (a @ b))
 
 
@@ -175,13 +183,13 @@ def compare(
     if op not in EXACT and min(output.size for output in trials[0].exact) < FEW:
         trials += [attempt(op, K, arguments(op, rng, size)) for _ in range(DRAWS - 1)]
     for place in range(wanted):
-        row = judge_trials(op, place, trials, size, tf32=getattr(K, "tf32", False))
+        row = judge_trials(op, place, trials, size, input_rounding(K))
         changed = any(trial.changed for trial in trials)
         yield row._replace(problem="changes its inputs") if changed and row.ok else row
 
 
 def judge_trials(
-    op: str, place: int, trials: list[Trial], size: tuple[int, ...], *, tf32: bool
+    op: str, place: int, trials: list[Trial], size: tuple[int, ...], u: float
 ) -> KernelRow:
     """`judge` on one output of all trials together: of several, the draws come first."""
 
@@ -193,7 +201,7 @@ def judge_trials(
     if others[0]:
         rivals.append(all_of([other[0] for other in others]))
     true = all_of([trial.exact[place] for trial in trials])
-    slack = [tf32_bound(op, t.args, place) if tf32 else np.zeros(()) for t in trials]
+    slack = [rounding_bound(op, t.args, place, u) for t in trials]
     terms = [np.asarray(largest_term(op, place, trial.args)) for trial in trials]
     spread = (-1,) + (1,) * (true.ndim - 1)  # a scalar of each draw beside its entries
     slack_of, term_of = all_of(slack), all_of(terms)

@@ -1,5 +1,7 @@
 """The checker's own score: every planted bug in every backward pass has to be killed."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import dataclasses
@@ -31,78 +33,46 @@ ROWS = {
     "models.inference.inference_backward": ["inference"],
 }
 
-# Mutants that compute the same gradients: (function, what was changed or "kind", why).
+# Mutants that compute the same gradients: the beginning of their label, and why they do.
 KINK = "differs at the kink itself only, where any value between the two sides is a subgradient"
 PRICE = "the price enters a comparison with the floor and nothing else; no price is that near it"
 SHAPE = "0 * x (or r, or logits) lends its shape and precision, not its values"
 SIZES = "the groups' sizes are whole numbers, which no factor changes"
-EQUIVALENT: tuple[tuple[str, str, str], ...] = (
-    ("leaky_relu_backward", "x.real <= 0 -> x.real < 0", KINK),
-    ("elu_backward", "x.real <= 0 -> x.real < 0", "both branches are dy at the kink"),
-    (
-        "elu_backward",
-        "np.where(x.real <= 0, dy * np.exp(_below_zero(x)), dy) -> dy * np.exp(_below_zero(x))",
-        "exp(min(x, 0)) is 1 where x > 0",
-    ),
-    ("laplace_nll_backward", "r.real > 0 -> r.real >= 0", KINK),
-    ("laplace_nll_backward", "r.real < 0 -> r.real <= 0", KINK),
-    ("laplace_nll_backward", "np.where(r.real < 0, -1, 0 * r) -> -1", KINK),
-    ("laplace_nll_backward", "0 * r -> ", SHAPE),
-    ("laplace_nll_backward", "r -> ", SHAPE),
-    ("laplace_nll_backward", "rate * side -> rate / side", "a sign is its own inverse"),
-    ("negative_binomial_nll_backward", "r + 0 * x -> r", SHAPE),
-    ("negative_binomial_nll_backward", "0 * x -> ", SHAPE),
-    ("negative_binomial_nll_backward", "x -> ", SHAPE),
-    ("categorical_nll_backward", "0 * logits -> ", SHAPE),
-    ("categorical_nll_backward", "logits -> ", SHAPE),
-    ("categorical_nll_backward", "groups -> _scaled", SIZES),
-    (
-        "categorical_nll_backward",
-        "x[..., columns].sum(axis=-1) -> x[..., columns].sum(axis=1)",
-        "x has two axes, and 1 is the last",
-    ),
-    (
-        "categorical_nll_backward",
-        "weights * softmax(logits, groups) -> softmax(logits, groups)",
-        "x adds up to 1 in each group, as a category must",
-    ),
-    ("relu_backward", "x.real <= 0 -> x.real < 0", KINK),
-    ("bound_logvar_backward", "logvar.real > LOGVAR_BOUND -> logvar.real >= LOGVAR_BOUND", KINK),
-    ("bound_logvar_backward", "logvar.real < -LOGVAR_BOUND -> logvar.real <= -LOGVAR_BOUND", KINK),
-    ("free_bits_backward", "kl_mean.real < floor -> kl_mean.real <= floor", KINK),
-    (
-        "gaussian_kl_backward",
-        "dkl -> 0 * dkl + np.mean(dkl)",
-        "the upstream is a scalar, its own mean",
-    ),
-    (
-        "gaussian_kl_backward",
-        "(precision1 + precision1.T) @ d -> d @ (precision1 + precision1.T)",
-        "a matrix plus its transpose is symmetric",
-    ),
-    ("mlp_backward", "i > 0 -> i >= 0", "works out a gradient of the data that nobody reads"),
-    ("elbo_objective_backward", "terms.kl.sum(axis=0) / B -> 1.0", PRICE),
-    ("elbo_objective_backward", "free_bits -> _scaled", PRICE),
-    (
-        "elbo_backward",
-        "raw_logvar -> _scaled",
-        "the bound's backward compares it with 40, nothing else",
-    ),
-    (
-        "nll_backward",
-        "dnll -> 0 * dnll + np.mean(dnll)",
-        "inside the loss all of dnll is one number (E28)",
-    ),
-    ("nll_backward", "x -> _scaled", "log_c takes x's precision and shape, not its values"),
-    (
-        "linear_vae_backward",
-        "(variance * norms).sum() -> (variance * norms).sum(axis=",
-        "it has one axis",
-    ),
-)
+EQUIVALENT: dict[str, str] = {
+    "leaky_relu_backward: x.real <= 0 -> x.real < 0": KINK,
+    "elu_backward: x.real <= 0 -> x.real < 0": "both branches are dy at the kink",
+    "elu_backward: np.where(x.real <= 0, dy * np.exp(_below_zero(x)), dy) -> dy * np.exp(_below_zero(x))": "exp(min(x, 0)) is 1 where x > 0",
+    "laplace_nll_backward: r.real > 0 -> r.real >= 0": KINK,
+    "laplace_nll_backward: r.real < 0 -> r.real <= 0": KINK,
+    "laplace_nll_backward: np.where(r.real < 0, -1, 0 * r) -> -1": KINK,
+    "laplace_nll_backward: 0 * r -> ": SHAPE,
+    "laplace_nll_backward: r -> ": SHAPE,
+    "laplace_nll_backward: rate * side -> rate / side": "a sign is its own inverse",
+    "negative_binomial_nll_backward: r + 0 * x -> r": SHAPE,
+    "negative_binomial_nll_backward: 0 * x -> ": SHAPE,
+    "negative_binomial_nll_backward: x -> ": SHAPE,
+    "categorical_nll_backward: 0 * logits -> ": SHAPE,
+    "categorical_nll_backward: logits -> ": SHAPE,
+    "categorical_nll_backward: groups -> _scaled": SIZES,
+    "categorical_nll_backward: x[..., columns].sum(axis=-1) -> x[..., columns].sum(axis=1)": "x has two axes, and 1 is the last",
+    "categorical_nll_backward: weights * softmax(logits, groups) -> softmax(logits, groups)": "x adds up to 1 in each group, as a category must",
+    "relu_backward: x.real <= 0 -> x.real < 0": KINK,
+    "bound_logvar_backward: logvar.real > LOGVAR_BOUND -> logvar.real >= LOGVAR_BOUND": KINK,
+    "bound_logvar_backward: logvar.real < -LOGVAR_BOUND -> logvar.real <= -LOGVAR_BOUND": KINK,
+    "free_bits_backward: kl_mean.real < floor -> kl_mean.real <= floor": KINK,
+    "gaussian_kl_backward: dkl -> 0 * dkl + np.mean(dkl)": "the upstream is a scalar, its own mean",
+    "gaussian_kl_backward: (precision1 + precision1.T) @ d -> d @ (precision1 + precision1.T)": "a matrix plus its transpose is symmetric",
+    "mlp_backward: i > 0 -> i >= 0": "works out a gradient of the data that nobody reads",
+    "elbo_objective_backward: terms.kl.sum(axis=0) / B -> 1.0": PRICE,
+    "elbo_objective_backward: free_bits -> _scaled": PRICE,
+    "elbo_backward: raw_logvar -> _scaled": "the bound's backward compares it with 40, nothing else",
+    "nll_backward: dnll -> 0 * dnll + np.mean(dnll)": "inside the loss all of dnll is one number (E28)",
+    "nll_backward: x -> _scaled": "log_c takes x's precision and shape, not its values",
+    "linear_vae_backward: (variance * norms).sum() -> (variance * norms).sum(axis=": "it has one axis",
+}
 
 
-class Outcome(NamedTuple):
+class MutantResult(NamedTuple):
     """What became of one mutant."""
 
     mutant: Mutant
@@ -117,19 +87,19 @@ class Outcome(NamedTuple):
 class Score(NamedTuple):
     """The scoreboard."""
 
-    outcomes: list[Outcome]
-    seconds: float
+    outcomes: list[MutantResult]
+    seconds: float  # of processor time
 
     @property
     def killed(self) -> int:
         return sum(bool(o.killed_by) for o in self.outcomes)
 
     @property
-    def equivalent(self) -> list[Outcome]:
+    def equivalent(self) -> list[MutantResult]:
         return [o for o in self.outcomes if not o.killed_by and o.reason]
 
     @property
-    def survivors(self) -> list[Outcome]:
+    def survivors(self) -> list[MutantResult]:
         return [o for o in self.outcomes if o.alive]
 
     @property
@@ -198,10 +168,7 @@ def records_with(function: Callable[..., Any]) -> Iterator[tuple[Any, str]]:
 
 def reason_for(mutant: Mutant) -> str:
     """Why a surviving mutant is no bug."""
-    for function, change, why in EQUIVALENT:
-        if mutant.label.startswith(f"{function}: {change}"):
-            return why
-    return ""
+    return next((why for change, why in EQUIVALENT.items() if mutant.label.startswith(change)), "")
 
 
 def asked(function: str, names: list[str]) -> bool:
@@ -212,20 +179,20 @@ def asked(function: str, names: list[str]) -> bool:
 
 def score(names: list[str] | None = None) -> Score:
     """Plant every mutant of every backward pass (or of the functions named) and try to kill it."""
-    start = time.perf_counter()
-    truths: dict[str, ExactGradients] = {}
+    start = time.process_time()
+    exact_rows: dict[str, ExactGradients] = {}
     outcomes = []
     with quiet():
         for place, function, rows in targets():
             if names and not asked(function.__name__, names):
                 continue
             for row in rows:
-                if row not in truths:
-                    truths[row] = ExactGradients(find([row])[0])
+                if row not in exact_rows:
+                    exact_rows[row] = ExactGradients(find([row])[0])
             for mutant in mutants(function):
-                killed = trial(place, function, mutant, [truths[row] for row in rows])
-                outcomes.append(Outcome(mutant, killed, "" if killed else reason_for(mutant)))
-    return Score(outcomes, time.perf_counter() - start)
+                killed = trial(place, function, mutant, [exact_rows[row] for row in rows])
+                outcomes.append(MutantResult(mutant, killed, "" if killed else reason_for(mutant)))
+    return Score(outcomes, time.process_time() - start)
 
 
 def trial(
@@ -233,8 +200,8 @@ def trial(
 ) -> str:
     """What kills the mutant: a tensor, a fault's kind, or an exception; '' if nothing does."""
     with planted(place, build(mutant, function)):
-        for truth in rows:
-            found = truth.wrong()
+        for exact in rows:
+            found = exact.wrong()
             if found:
                 return found
     return ""

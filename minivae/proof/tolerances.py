@@ -51,6 +51,9 @@ TABLE: dict[str, Tolerance] = {
         "an input of a TF32 product keeps 10 bits: off by 2**-11 rounded to the nearest, by "
         "2**-10 cut off, and cuBLAS does not say which",
     ),
+    "bf16_input": Tolerance(
+        2.0**-8, "bfloat16 has 8 bits of significand: half a last place, rounded to the nearest"
+    ),
     "false_alarms": Tolerance(10_000, "Hypothesis examples without a false alarm"),
     "full_size_seconds": Tolerance(1.0, "all tensors of 784-400-20 at batch 128, one thread"),
     "locate_seconds": Tolerance(2.0, "one wrong entry of a tensor of 313,600"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
+from minivae.backend import ROUNDED
 from minivae.messages import shown
 from minivae.models.config import ModelConfig
+from minivae.models.initialise import INITIALISATIONS
 from minivae.parts import LIKELIHOODS, OPTIMISERS
 from minivae.settings import (
     ConfigError,
@@ -19,14 +22,13 @@ from minivae.settings import (
 
 MOST_OF_A_COUNT = 2**31
 BINARISE = ("none", "dynamic", "fixed")
+OUTPUT_BIASES = ("zero", "mean")
 ORDERS = ("rows", "blocks")
-
-SHARDING = ("numpy", "numba")  # the backends whose ops run on the host
 
 # What may differ when a run is resumed: where its data lie (their sha256 must be the same), where
 # and how long it runs, not what it computes ...
 FREE_ON_RESUME = frozenset(
-    "dataset data_dir epochs backend threads tf32 patience keep checkpoint_every "
+    "dataset data_dir epochs backend threads tf32 bf16 patience keep checkpoint_every "
     "checkpoint_seconds".split()
 )
 # ... and lr, so that a run that diverged can go on at a lower rate (it is said aloud).
@@ -44,6 +46,11 @@ class TrainConfig:
         is their sha256, not their place.
     epochs, batch_size: passes over the training rows, and rows in an update.
     lr, optimiser: the rate, and a name in `parts.OPTIMISERS` (E32, E33).
+    lr_steps: [epoch, factor] pairs, epochs rising: from the end of that epoch on, the rate is
+        lr x factor. None of them: the rate is lr throughout.
+    initialisation: of the weights, a name in `models.initialise.INITIALISATIONS`.
+    output_bias: where the decoder's last bias begins: "zero", or "mean", at which the mean of the
+        training rows is decoded whatever the code.
     momentum, beta1, beta2, adam_eps: what optimisers call momentum, beta1, beta2 and eps.
     optimiser_settings: their other settings by name, and values that win over these four.
     warmup: epochs over which beta rises linearly from 0 (E30); 0 for none.
@@ -54,6 +61,7 @@ class TrainConfig:
     seed: of everything random.
     backend, threads: who computes; threads None leaves the number to the backend.
     tf32: let a card round the products' inputs to 10 bits of mantissa; backend "cupy" only.
+    bf16: have the processor round them to 7 bits; backend "numba" only, and AVX512-BF16.
     patience: epochs without a better held-out loss after which to stop, counted once the warm-up
         is over; None never stops.
     validation: fraction of the training rows held out, below 1; None for none.
@@ -81,6 +89,7 @@ class TrainConfig:
     backend: str = "numpy"
     threads: int | None = None
     tf32: bool = False
+    bf16: bool = False
     patience: int | None = None
     validation: float | None = None
     keep: int = 3
@@ -88,6 +97,9 @@ class TrainConfig:
     checkpoint_seconds: float = 30.0
     optimiser_settings: dict[str, float] = field(default_factory=dict)
     shards: int = 1
+    lr_steps: list[list[float]] = field(default_factory=list)
+    initialisation: str = "glorot"
+    output_bias: str = "zero"
 
     def __post_init__(self) -> None:
         if not isinstance(self.dataset, str) or not self.dataset:
@@ -95,11 +107,14 @@ class TrainConfig:
         OPTIMISERS.require(self.optimiser)
         require_choice("binarise", self.binarise, BINARISE)
         require_choice("order", self.order, ORDERS)
+        require_choice("initialisation", self.initialisation, INITIALISATIONS)
+        require_choice("output_bias", self.output_bias, OUTPUT_BIASES)
         for key in ("epochs", "batch_size", "keep", "checkpoint_every", "shards"):
             require_int(key, getattr(self, key), 1)
         require_int("seed", self.seed, 0)
-        if not isinstance(self.tf32, bool):
-            raise ConfigError(f"tf32 = {shown(self.tf32)}: must be true or false")
+        for key in ROUNDED:
+            if not isinstance(value := getattr(self, key), bool):
+                raise ConfigError(f"{key} = {shown(value)}: must be true or false")
         for key in ("threads", "patience"):
             if getattr(self, key) is not None:
                 require_int(key, getattr(self, key), 1)
@@ -124,6 +139,7 @@ class TrainConfig:
                 f"optimiser_settings = {shown(self.optimiser_settings)}: must be names with numbers"
             )
         OPTIMISERS[self.optimiser].settled(self.settings)
+        object.__setattr__(self, "lr_steps", checked_steps(self.lr_steps))
 
     @property
     def settings(self) -> dict[str, float]:
@@ -157,6 +173,23 @@ class TrainConfig:
         return replace(self, **changes)
 
 
+def checked_steps(steps: Any) -> list[list[float]]:
+    """Steps of the learning rate as lists; ConfigError unless [epoch, factor] pairs that rise."""
+    try:
+        pairs = [[epoch, factor] for epoch, factor in steps]
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"lr_steps = {shown(steps)}: must be pairs of an epoch and a factor"
+        ) from None
+    for epoch, factor in pairs:
+        require_int("an epoch in lr_steps", epoch, 1)
+        require_number("a factor in lr_steps", factor, 0.0, open_=True)
+    epochs = [epoch for epoch, _ in pairs]
+    if any(not later > earlier for earlier, later in itertools.pairwise(epochs)):
+        raise ConfigError(f"lr_steps = {shown(steps)}: the epochs must rise from pair to pair")
+    return pairs
+
+
 def check_together(model: ModelConfig, config: TrainConfig) -> None:
     """Raise ConfigError for settings that are each allowed but not together."""
     if config.binarise != "none" and not LIKELIHOODS[model.likelihood].binary:
@@ -165,13 +198,14 @@ def check_together(model: ModelConfig, config: TrainConfig) -> None:
             f"binarise = {config.binarise!r}: needs the {able} likelihood, "
             f"not {model.likelihood} (or binarise none)"
         )
+    if config.output_bias == "mean" and LIKELIHOODS[model.likelihood].output_of is None:
+        able = ", ".join(name for name, part in LIKELIHOODS.items() if part.output_of)
+        raise ConfigError(
+            f"output_bias = 'mean': the {model.likelihood} likelihood has no output for a mean "
+            f"(known of {able}); use output_bias zero"
+        )
     if config.shards > 1 and model.free_bits > 0:
         raise ConfigError(
             f"free_bits = {model.free_bits:g}: the floor is put under the whole batch's KL, which "
             "no shard knows by itself; leave free bits or shards out"
-        )
-    if config.shards > 1 and (config.order == "blocks" or config.backend not in SHARDING):
-        raise ConfigError(
-            f"shards = {config.shards}: need data in memory and one of the backends "
-            f"{', '.join(SHARDING)}; leave shards out here"
         )

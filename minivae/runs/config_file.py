@@ -16,6 +16,11 @@ from minivae.runs.strict_json import JsonFault, parse
 from minivae.settings import ConfigError, UnknownPart
 
 CONFIG = "config.json"
+# The keys that came with the file's own sha256 or before it: what has one is of no earlier version.
+HASHED_WITH = {
+    "model": {"objective", "groups"},
+    "train": {"optimiser_settings", "order", "shards"},
+}
 
 
 def encode_config(config: Mapping[str, Any]) -> bytes:
@@ -56,10 +61,15 @@ def settings_in(path: Path | str, config: Mapping[str, Any]) -> tuple[ModelConfi
 def require_unchanged(path: Path | str, config: dict[str, Any]) -> None:
     """RunError where a configuration is not, to the last bit, what was written."""
     rest = {key: value for key, value in config.items() if key != "sha256"}
-    old = not {"sha256", "environments"} & set(config)  # of before there was either
-    if not old and digest(encode_json(rest)) != config.get("sha256"):
+    if not _is_unhashed(config) and digest(encode_json(rest)) != config.get("sha256"):
         raise RunError(
             f"{Path(path) / CONFIG} was damaged or edited after it was written (its sha256 "
             "differs): "
             "settings are changed by options of minivae train --resume"
         )
+
+
+def _is_unhashed(config: Mapping[str, Any]) -> bool:
+    """Whether an earlier version wrote this, that knew no sha256 and none of the newer keys."""
+    newer = any(keys & set(config[part]) for part, keys in HASHED_WITH.items())
+    return not newer and not {"sha256", "environments"} & set(config)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minivae.backend import ROUNDED
 from minivae.data.dataset import Dataset
 from minivae.data.stream import chunks
 from minivae.messages import shown
@@ -61,14 +62,15 @@ def starting_state(
     model: ModelConfig,
     config: TrainConfig,
     data: Mapping[str, Any],
+    fresh: Callable[[], State],
     note: Note,
 ) -> State:
-    """The newest sound checkpoint's state, checked to be this model's on this data; else a new one.
+    """The newest sound checkpoint's state, checked to be this model's on this data; else `fresh`'s.
 
     Raises CheckpointError or RunError in one line where it is another run's.
     """
     if not directory.resume:
-        return State.fresh(model, config.seed, config.optimiser)
+        return fresh()
     written = directory.written_config(note)
     if written is not None:
         require_same(directory, written, model, config, data)
@@ -77,7 +79,7 @@ def starting_state(
         epochs = len(directory.metrics.read())
         lost = f"has lost the checkpoints of {epochs} epochs" if epochs else "has no checkpoint yet"
         note(f"{directory.path} {lost}: starting from the beginning")
-        return State.fresh(model, config.seed, config.optimiser)
+        return fresh()
     require_run_facts(checkpoint)
     require_same(directory, checkpoint.manifest, model, config, data)
     tell_changes(checkpoint.manifest["train"], config, note)
@@ -158,9 +160,9 @@ def _sizes(data: Mapping[str, Any]) -> str:
 
 def tell_changes(written: Mapping[str, Any], config: TrainConfig, note: Note) -> None:
     """Say which changes make the result differ from an uninterrupted run's."""
-    for key in ("backend", "tf32", *sorted(NOTED_ON_RESUME)):
+    for key in ("backend", *ROUNDED, *sorted(NOTED_ON_RESUME)):
         here = getattr(config, key)
-        there = written.get(key, False if key == "tf32" else None)  # older runs have no tf32
+        there = written.get(key, False if key in ROUNDED else None)  # older runs have none of them
         if there != here:
             note(
                 f"this run had {key} {shown(there)} and goes on with {shown(here)}: "

@@ -81,8 +81,12 @@ class State:
 
     @classmethod
     def fresh(cls, model: ModelConfig, seed: int, optimiser: str) -> State:
-        """The state before the first update."""
-        theta = initialise(model, seed, "float32")
+        """The state before the first update, by Glorot's rule."""
+        return cls.at(initialise(model, seed, "float32"), optimiser)
+
+    @classmethod
+    def at(cls, theta: Array, optimiser: str) -> State:
+        """A state at these parameters (P,) with the optimiser's moments at 0."""
         count = OPTIMISERS[optimiser].moments
         return cls(theta, np.zeros((count, theta.size), dtype=theta.dtype), Progress())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from minivae.runs.environment import blas_threads, changes, environment, held_bl
 from minivae.runs.errors import CheckpointError, RunError
 from minivae.runs.metrics_log import LogChanged
 from minivae.runs.resume import describe_data, starting_state
+from minivae.runs.start import first_state
 from minivae.runs.state import State, checkpoint_bytes, theta_from
 from minivae.types import Array
 
@@ -132,7 +134,8 @@ def open_for_writing(
     directory.check(checkpoint_bytes(model))
     data = describe_data(dataset)
     with directory:
-        state = starting_state(directory, model, config, data, note)
+        fresh = partial(first_state, model, config, dataset)
+        state = starting_state(directory, model, config, data, fresh, note)
         earlier = earlier_environments(directory, state) if resume else []
         with held_blas_threads(threads_to_hold(directory, config, earlier)):
             environments = with_this_environment(earlier, state, config, note)

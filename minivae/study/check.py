@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import Any, NamedTuple
 
 from minivae.study.exercises import EXERCISES
 from minivae.study.runner import StudyError
+
+INDENT = " " * 4
 
 
 class Mark(NamedTuple):
@@ -21,7 +24,8 @@ def write_template(chapter: str, path: Path) -> None:
     """Write the chapter's functions, empty, to `path`. Raises StudyError where the file exists."""
     lines = [f'"""Answers to the chapter {chapter}."""', "", "import numpy as np"]
     for exercise in EXERCISES[chapter]:
-        lines += ["", "", f"def {exercise.signature}:", f'    """Return {exercise.task}."""']
+        task = fill(f'r"""{exercise.task}"""', 92, initial_indent=INDENT, subsequent_indent=INDENT)
+        lines += ["", "", f"def {exercise.signature}:", task]
         lines += ["    raise NotImplementedError"]
     try:
         with path.open("x", encoding="utf-8") as file:

@@ -11,6 +11,7 @@ import html
 import inspect
 import json
 import math
+import re
 import tempfile
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -121,7 +122,8 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = 
 
 def table_html(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
     """A table in HTML, in a frame that scrolls where the page is narrower."""
-    said = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    words = re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(caption))  # Markdown's code
+    said = f"<caption>{words}</caption>" if caption else ""
     head = "".join(f"<th>{html.escape(word)}</th>" for word in headers)
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows

@@ -94,10 +94,57 @@ def linear_autoencoder(data_dir: str | None, say: Say) -> dict[str, Any]:
     return {"rows": rows}
 
 
+def price(data_dir: str | None, say: Say) -> dict[str, Any]:
+    """Training and test error of the three on digits, J = 2, trained four times as long (S10)."""
+    from minivae.metrics.reconstruction import reconstruction_error
+    from minivae.study.data import study_data
+    from minivae.study.spaces import KINDS, Settings, train_space
+
+    data, settings = study_data("digits"), replace(Settings(), steps=4800)
+    rows = []
+    for kind in KINDS:
+        for seed in SEEDS:
+            space = train_space(kind, data.train, settings, seed)
+            errors = {
+                f"{name} error": reconstruction_error(x, space.decode(space.posterior(x)[0]))
+                for name, x in (("training", data.train), ("test", data.test))
+            }
+            rows.append({"data": data.name, "model": kind, "seed": seed, **errors})
+            say(f"{kind}, seed {seed}: {errors}")
+    return {"settings": asdict(settings), "rows": rows}
+
+
+def baselines(data_dir: str | None, say: Say) -> dict[str, Any]:
+    """What `regularity` is held against: data never seen, and blends of pixels, three draws."""
+    from minivae.metrics.regularity import completeness_and_coverage, nearest_distance
+    from minivae.study.spaces import different_pairs
+
+    rows = []
+    for name in ("mnist", "fashion-mnist"):
+        data, train = pixels(name, data_dir)
+        train = train[:10000].astype(np.float64)
+        for part in SEEDS:
+            some = slice(3000 * part, 3000 * (part + 1))
+            test = data.test[some].astype(np.float64) * data.scale
+            one, other = different_pairs(data.test_labels[some], 3000, part)
+            blended = 0.5 * (test[one] + test[other])
+            ends = nearest_distance(test, train)
+            ratio = nearest_distance(blended, train) / (0.5 * (ends[one] + ends[other]))
+            for what, x in (("held-out data", test), ("pixel blends", blended)):
+                found = completeness_and_coverage(x, train[:3000])
+                halfway = 1.0 if x is test else float(ratio.mean())
+                rows.append({"data": name, "what": what, "part": part, **found._asdict(),
+                             "halfway ratio": halfway})  # fmt: skip
+                say(f"{name}, {what}: completeness {found.completeness:.3f}")
+    return {"rows": rows}
+
+
 STUDIES: dict[str, Callable[[str | None, Say], dict[str, Any]]] = {
     "linear-autoencoder": linear_autoencoder,
     "linear-vae": linear_vae,
     "regularity": regularity,
+    "baselines": baselines,
+    "price": price,
 }
 
 

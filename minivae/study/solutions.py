@@ -47,7 +47,7 @@ def constant_decoder(f: Answer) -> None:
     agree(f(x), x.mean(axis=0), "Set the derivative of (E2) in the constant picture to zero.")
 
 
-def pca_projection(f: Answer) -> None:
+def encode(f: Answer) -> None:
     x = rng().normal(size=(13, 6)) + 2.0
     mean, axes, _ = principal_axes(x, 3)
     mistakes = {

@@ -19,6 +19,7 @@ from minivae.metrics.regularity import (
     posterior_overlap,
 )
 from minivae.models import vae
+from minivae.ops.latent import kl_forward
 from minivae.types import Array
 
 KINDS = ("autoencoder", "VAE without KL", "VAE")
@@ -122,7 +123,9 @@ def measure(
     half = halfway_test(space.decode, mu[one], mu[other], train)
     sd = 0.0 if logvar is None else float(np.sqrt(np.exp(logvar).mean()))
     overlap = 0.0 if logvar is None else float(np.median(posterior_overlap(mu, logvar)))
+    kl = 0.0 if logvar is None else float(kl_forward(mu, logvar).sum(axis=1).mean())
     return {
+        "training error": reconstruction_error(train, space.decode(space.posterior(train)[0])),
         "test error": reconstruction_error(test, space.decode(mu)),
         "stretch, median": float(np.median(stretch)),
         "stretch, 95 %": float(np.quantile(stretch, 0.95)),
@@ -133,4 +136,5 @@ def measure(
         "posterior sd": sd,
         "spread of means": float(mu.std(axis=0).mean()),
         "overlap": overlap,
+        "KL, nats": kl,
     }

@@ -7,8 +7,9 @@ lost costs its run what came after its last checkpoint: the run is given to anot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from minivae.processes import threads_each
 from minivae.settings import ConfigError
 
 TRIES = 3  # of a run whose worker was lost
@@ -16,6 +17,14 @@ TRIES = 3  # of a run whose worker was lost
 Job = tuple[str, list[str]]  # a run's name and its command line
 Outcome = dict[str, Any]
 Work = Callable[[Job], Outcome]
+
+
+class Engine(NamedTuple):
+    """What runs the jobs, and the threads that each may use so that no core is asked for twice."""
+
+    run: Callable[[Work, Sequence[Job]], Iterator[Outcome]]
+    threads: int | None  # None leaves it to the run: it is alone
+    outlived: bool = False  # whether its workers could go on when this process is killed
 
 
 def lost(job: Job) -> Outcome:
@@ -30,7 +39,8 @@ def run_joblib(work: Work, jobs: Sequence[Job], processes: int) -> Iterator[Outc
 
     waiting, tries = list(jobs), dict.fromkeys((name for name, _ in jobs), 0)
     while waiting:
-        pool = Parallel(n_jobs=processes, backend="loky", return_as="generator_unordered")
+        pool = Parallel(n_jobs=processes, backend="loky", return_as="generator_unordered",
+                        pre_dispatch=processes)  # fmt: skip
         try:
             for outcome in pool(delayed(work)(job) for job in waiting):
                 waiting = [job for job in waiting if job[0] != outcome["name"]]
@@ -43,23 +53,36 @@ def run_joblib(work: Work, jobs: Sequence[Job], processes: int) -> Iterator[Outc
                 yield lost(job)
 
 
-def run_dask(work: Work, jobs: Sequence[Job], address: str) -> Iterator[Outcome]:
-    """By the workers of the Dask scheduler at `address`, as each is done.
+def dask_engine(address: str) -> Engine:
+    """The workers of the Dask scheduler at `address`, which all see the directory of the runs.
 
-    The directory of the runs has to be one that all workers see. Raises ConfigError, one line,
-    where Dask is missing or nobody answers.
+    Raises ConfigError, one line, where Dask is missing, nobody answers or nobody works.
     """
     try:
-        from distributed import Client, as_completed
+        from distributed import Client
     except ImportError as error:
         raise ConfigError(
             f"--engine dask needs Dask ({error}): pip install 'minivae[cluster]'"
         ) from None
     try:
         client = Client(address, timeout="10s")
+        client.wait_for_workers(1, timeout=10)
     except (OSError, ValueError) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"--engine dask:{address}: no scheduler answers there ({text})") from None
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    slots: dict[str, int] = {}  # runs at once on each machine
+    for worker in workers:
+        slots[worker["host"]] = slots.get(worker["host"], 0) + int(worker["nthreads"])
+    cores = client.run(threads_each, 1)
+    threads = max(1, min(cores.values()) // max(slots.values()))
+    return Engine(lambda work, jobs: run_dask(client, work, jobs), threads)
+
+
+def run_dask(client: Any, work: Work, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    """By a Dask client's workers, as each is done."""
+    from distributed import as_completed
+
     with client:
         futures = {client.submit(work, job, retries=TRIES - 1, pure=False): job for job in jobs}
         for future in as_completed(futures):
@@ -73,15 +96,15 @@ def run_here(work: Work, jobs: Sequence[Job]) -> Iterator[Outcome]:
         yield work(job)
 
 
-def choose_engine(
-    engine: str, processes: int
-) -> Callable[[Work, Sequence[Job]], Iterator[Outcome]]:
+def choose_engine(engine: str, processes: int) -> Engine:
     """The engine called "local" or "dask:ADDRESS". Raises ConfigError for another name."""
     name, _, address = engine.partition(":")
     if name == "local" and not address:
         if processes == 1:
-            return run_here
-        return lambda work, jobs: run_joblib(work, jobs, processes)
+            return Engine(run_here, None)
+        return Engine(
+            lambda work, jobs: run_joblib(work, jobs, processes), threads_each(processes), True
+        )
     if name == "dask" and address:
-        return lambda work, jobs: run_dask(work, jobs, address)
+        return dask_engine(address)
     raise ConfigError(f"--engine {engine!r}: choose local, or dask:ADDRESS (dask:tcp://host:8786)")

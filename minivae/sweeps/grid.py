@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -48,9 +49,18 @@ def parse_axes(texts: Iterable[str], known: Iterable[str]) -> dict[str, list[str
             )
         if key in axes:
             raise ConfigError(f"--grid {key}: given twice; put all its values into one list")
-        listed = [value.strip() for value in split_values(values) if value.strip()]
+        listed = [canonical(value) for value in split_values(values) if value.strip()]
         axes[key] = list(dict.fromkeys(listed))
     return axes
+
+
+def canonical(text: str) -> str:
+    """A value as it stands in names: 1.0, 1 and 1e0 are one number, and one run."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text.strip()
+    return f"{number:.12g}" if math.isfinite(number) else text.strip()
 
 
 def split_values(text: str) -> list[str]:

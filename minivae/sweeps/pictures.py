@@ -23,11 +23,16 @@ def number(text: Any) -> float | None:
 WEIGHTS = ("beta", "c", "free_bits")
 
 
-def rate_distortion(path: Path, means: Sequence[Row], axes: Sequence[str]) -> Path:
-    """KL (rate) against reconstruction (distortion) of every setting, nats per datum  (E44).
+def rate_distortion(
+    path: Path, means: Sequence[Row], axes: Sequence[str], linear: Sequence[Row] = ()
+) -> Path:
+    """Rate (KL) against distortion of every setting  (E44).
 
-    Settings that differ in nothing but how they weigh the two are joined.
+    The distortion is the reconstruction in nats, or, where c is an axis, the squared error, which
+    means the same for every c. Settings that differ in nothing but how they weigh the two are
+    joined. linear: the exact optimum over linear decoders, rows with "kl" and "squared_error".
     """
+    y = "squared_error" if "c" in axes else "reconstruction"
     others = [key for key in axes if key not in WEIGHTS]
     with styled():
         figure = new_figure(5.2, 3.8)
@@ -35,17 +40,22 @@ def rate_distortion(path: Path, means: Sequence[Row], axes: Sequence[str]) -> Pa
         for key, rows in grouped(means, others).items():
             rows = sorted(rows, key=lambda row: row["kl"])
             columns = [[row[name] or 0.0 for row in rows] for name in
-                       ("kl", "reconstruction", "reconstruction_se", "kl_se")]  # fmt: skip
-            line = "o-" if len(others) < len(axes) else "o"
-            axis.errorbar(*columns, fmt=line, lw=1.1, ms=4, label=words_of(others, key) or None)
+                       ("kl", y, f"{y}_se", "kl_se")]  # fmt: skip
+            style = "o-" if len(others) < len(axes) else "o"
+            axis.errorbar(*columns, fmt=style, lw=1.1, ms=4, label=words_of(others, key) or None)
             for row in rows:
                 weighed = words_of(axes, [row[k] for k in axes], WEIGHTS) or words_of(others, key)
-                axis.annotate(weighed, (row["kl"], row["reconstruction"]), fontsize=6.5,
+                axis.annotate(weighed, (row["kl"], row[y]), fontsize=6.5,
                               xytext=(4, 4), textcoords="offset points")  # fmt: skip
         axis.margins(x=0.12, y=0.1)
+        if linear:
+            line = sorted(linear, key=lambda row: row["kl"])
+            axis.plot([row["kl"] for row in line], [row[y] for row in line], "s--", color="0.45",
+                      lw=1, ms=3, label="best linear model, exactly")  # fmt: skip
         axis.set_xlabel("rate: KL, nats per datum")
-        axis.set_ylabel("distortion: reconstruction, nats per datum")
-        if others and len(others) < len(axes):
+        unit = "squared error" if "c" in axes else "reconstruction, nats per datum"
+        axis.set_ylabel(f"distortion: {unit}")
+        if linear or (others and len(others) < len(axes)):
             axis.legend(fontsize=7)
         caption = "Held-out data; bars are standard errors over seeds"
         return save(figure, path, caption, "Rate and distortion")
@@ -92,10 +102,34 @@ def along(path: Path, means: Sequence[Row], axis_name: str, others: Sequence[str
         return save(figure, path, "Bars are standard errors over seeds", "Sweep")
 
 
-def draw(folder: Path, means: Sequence[Row], axes: Sequence[str]) -> dict[str, str]:
-    """All pictures that the sweep allows, by name."""
+MOST = 15  # settings in the picture of the best
+
+
+def best(path: Path, means: Sequence[Row], axes: Sequence[str]) -> Path:
+    """The settings with the largest ELBO, the best on top."""
+    shown = list(means[:MOST])[::-1]
+    with styled():
+        figure = new_figure(5.6, 0.9 + 0.24 * len(shown))
+        axis = figure.subplots()
+        errors = [row["elbo_se"] or 0.0 for row in shown]
+        places = range(len(shown))
+        axis.errorbar([-row["elbo"] for row in shown], places, xerr=errors, fmt="o", ms=4)
+        names = [words_of(axes, [row[key] for key in axes]) or "as given" for row in shown]
+        axis.set_yticks(places, names, fontsize=7)
+        axis.set_ylim(-0.6, len(shown) - 0.4)
+        axis.set_xlabel("-ELBO on held-out data, nats per datum")
+        caption = "The best settings first; bars are standard errors over seeds"
+        return save(figure, path, caption, "Best settings")
+
+
+def draw(
+    folder: Path, means: Sequence[Row], axes: Sequence[str], linear: Sequence[Row] = ()
+) -> dict[str, str]:
+    """All pictures that the sweep allows, by name; linear as for `rate_distortion`."""
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = {"rate-distortion": rate_distortion(folder / "rate-distortion.png", means, axes)}
+    curve = rate_distortion(folder / "rate-distortion.png", means, axes, linear)
+    drawn = {"rate-distortion": curve,
+             "best": best(folder / "best.png", means, axes)}  # fmt: skip
     for name in axes:
         if len({row[name] for row in means}) > 1:
             others = [other for other in axes if other != name]

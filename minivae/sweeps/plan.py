@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 from minivae.settings import ConfigError
 from minivae.sweeps.grid import Point
 
-SPEC, RESULT, FAILURES = "sweep.json", "result.json", "failures.json"
+SPEC, RESULT, FAILURES = "sweep.json", "result.json", "failures"
 
 
 def runs_of(path: Path) -> Path:
@@ -38,7 +39,7 @@ def open_sweep(path: Path, spec: Mapping[str, Any]) -> None:
                 f"{path} is a sweep of `minivae train {before}`: go on with the same data set and "
                 "options, or give another --out"
             )
-    elif path.exists() and any(path.iterdir()):
+    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ConfigError(f"{path} is there and no sweep: give another --out")
     runs_of(path).mkdir(parents=True, exist_ok=True)
     write_json(file, spec)
@@ -51,13 +52,35 @@ def write_json(path: Path, value: Any) -> None:
     beside.replace(path)
 
 
-def finished(path: Path, point: Point) -> dict[str, Any] | None:
-    """What a run came to, if it is done; a file that cannot be read counts as not done."""
-    try:
-        found = json.loads((runs_of(path) / point.name / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and "facts" in found else None
+def read_json(path: Path) -> dict[str, Any]:
+    """An object in a file; an empty one where it cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def results_of(path: Path) -> dict[str, dict[str, Any]]:
+    """What the finished runs came to, by their identity: all that decides a run's bits."""
+    found = (read_json(file) for file in sorted(runs_of(path).glob(f"*/{RESULT}")))
+    return {one["identity"]: one for one in found if {"identity", "facts"} <= set(one)}
+
+
+def keep_result(run: Path, result: Mapping[str, Any]) -> None:
+    """Write down that a run is done; it has failed no longer."""
+    write_json(run / RESULT, result)
+    failure_of(run).unlink(missing_ok=True)
+
+
+def keep_failure(run: Path, why: str) -> None:
+    """Write down, apart from the results, why a run failed."""
+    failure_of(run).parent.mkdir(exist_ok=True)
+    write_json(failure_of(run), {"name": run.name, "error": why})
+
+
+def failure_of(run: Path) -> Path:
+    """Where it is written down."""
+    return run.parent.parent / FAILURES / f"{run.name}.json"
 
 
 def command_of(path: Path, point: Point, dataset: str, shared: Sequence[str]) -> list[str]:
@@ -68,7 +91,9 @@ def command_of(path: Path, point: Point, dataset: str, shared: Sequence[str]) ->
 
 def begun(command: Sequence[str]) -> list[str]:
     """The command that goes on with the run, if its directory is there; else `command` itself."""
-    run = command[list(command).index("--out") + 1]
+    words = list(command)
+    run = words[words.index("--out") + 1]
     if not (Path(run) / "config.json").exists():
-        return list(command)
-    return ["train", "--resume", run, "--no-pictures", "--quiet"]
+        return words
+    at = words.index("--threads") if "--threads" in words else len(words)
+    return ["train", "--resume", run, *words[at : at + 2], "--no-pictures", "--quiet"]

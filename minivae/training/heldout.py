@@ -9,7 +9,14 @@ import numpy as np
 
 from minivae.data.dataset import Dataset
 from minivae.metrics.latent import active_units
-from minivae.metrics.likelihood import noise, reconstruction_nll, targets, widest
+from minivae.metrics.likelihood import (
+    ShareOut,
+    noise,
+    one_by_one,
+    reconstruction_nll,
+    targets,
+    widest,
+)
 from minivae.models.config import ConfigError, ModelConfig
 from minivae.models.vae import encode, layout_of
 from minivae.ops.philox import permutation
@@ -89,43 +96,61 @@ def measure(
     split: Split,
     config: TrainConfig,
     scale: float,
-    between: Callable[[], None],
+    between: Callable[[], None] = lambda: None,
+    share_out: ShareOut = one_by_one,
 ) -> dict[str, Any] | None:
     """The held-out figures, nats per datum; None where nothing is held out.
 
     The noise (one draw a row, or all draws where the objective is by draws) and the binarised
     targets are the same at every epoch, and those of `metrics.likelihood.evaluate`, so that the
     curve moves with the model alone. `between` is called from chunk to chunk and may raise to
-    stop. Memory is bounded by the chunk and by the posterior means (m, J).
+    stop; `share_out` may give the chunks to several processes. Memory is bounded by the chunk and
+    by the posterior means (m, J).
     """
     if split.held_out is None:
         return None
     p = layout_of(model).views(K.to_device(theta))
-    objective = OBJECTIVES[model.objective]
-    draws = range(model.draws if objective.by_draws else 1)
-    nll, by_draws, kl_j = 0.0, 0.0, np.zeros(model.latent_dim)
-    mus: list[Array] = []
-    binarise = config.binarise == "dynamic"
+    by_draws = OBJECTIVES[model.objective].by_draws
+    draws = range(model.draws if by_draws else 1)
     step = max(1, min(MAX_ROWS, MAX_FLOATS // (widest(model) * len(draws))))
-    for start in range(0, len(split.rows), step):
+
+    def chunk(number: int) -> Array:
         between()
-        rows = split.rows[start : start + step]
-        x = targets(K, split.held_out, rows, scale, config.seed, binarise)
-        mu, logvar = encode(K, p, x, model)
-        eps = noise(K, config.seed, draws, rows, model.latent_dim)
-        z = K.reparameterise_forward(mu, logvar, eps)
-        each = reconstruction_nll(K, p, z, x, model)  # (L, B)
-        nll += float(K.to_host(each).sum(dtype=np.float64)) / len(draws)
-        kl = K.kl_forward(mu, logvar)
-        kl_j += K.to_host(kl).sum(axis=0, dtype=np.float64)
-        if objective.by_draws:
-            terms = Terms(each, kl, mu, logvar, z, eps)
-            by_draws += float(objective.forward(K, terms, model.beta, 0.0)) * len(rows)
-        mus.append(K.to_host(mu))
-    active = int(active_units(np.concatenate(mus)).sum())
+        rows = split.rows[number * step : (number + 1) * step]
+        return measure_rows(K, model, p, split.held_out, rows, config, scale, draws)
+
+    pieces = share_out(-(-len(split.rows) // step), chunk)
+    sums, J = np.zeros(2 + model.latent_dim), model.latent_dim
+    for piece in pieces:
+        sums += piece[0]
+    mus = np.concatenate([piece[1:, :J] for piece in pieces]).astype(theta.dtype)
     n = len(split.rows)
-    found = figures(nll, kl_j, n, model) | {"active_units": active}
-    return found | {"loss": by_draws / n} if objective.by_draws else found
+    found = figures(float(sums[0]), sums[2:], n, model)
+    found |= {"active_units": int(active_units(mus).sum())}
+    return found | {"loss": float(sums[1]) / n} if by_draws else found
+
+
+def measure_rows(
+    K: Any, model: ModelConfig, p: Any, held_out: Any, rows: Array, config: TrainConfig,
+    scale: float, draws: range,
+) -> Array:  # fmt: skip
+    """Of some rows (n,): -log p(x|z) in nats, the objective by draws, the KL of each dimension, all
+    summed, in the first row; below it the posterior means (n, J), padded to its width."""
+    objective, J = OBJECTIVES[model.objective], model.latent_dim
+    x = targets(K, held_out, rows, scale, config.seed, config.binarise == "dynamic")
+    mu, logvar = encode(K, p, x, model)
+    eps = noise(K, config.seed, draws, rows, J)
+    z = K.reparameterise_forward(mu, logvar, eps)
+    each = reconstruction_nll(K, p, z, x, model)  # (L, B)
+    kl = K.kl_forward(mu, logvar)
+    found = np.zeros((1 + len(rows), 2 + J))
+    found[0, 0] = float(K.to_host(each).sum(dtype=np.float64)) / len(draws)
+    found[0, 2:] = K.to_host(kl).sum(axis=0, dtype=np.float64)
+    if objective.by_draws:
+        terms = Terms(each, kl, mu, logvar, z, eps)
+        found[0, 1] = float(objective.forward(K, terms, model.beta, 0.0)) * len(rows)
+    found[1:, :J] = K.to_host(mu)
+    return found
 
 
 def in_user_units(found: dict[str, Any], log_volume: float) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from minivae.backend import ROUNDED
 from minivae.data.dataset import Dataset
 from minivae.data.targets import binarise_fixed, check_targets
 from minivae.data.window import local_order
@@ -25,7 +26,7 @@ from minivae.training.schedule import Rate, Schedule
 from minivae.training.sharded import ShardedStep
 from minivae.training.step import make_step
 from minivae.training.windowed import step_on
-from minivae.training.world import world_of
+from minivae.training.world import World
 from minivae.types import Array
 
 # A chunk of updates is what one call of the step does, and the longest a stop has to wait: sized
@@ -52,6 +53,7 @@ class Job:
     plan: StepPlan
     chunk: int  # updates
     note: str = ""  # what the user should know, or nothing
+    world: World | None = None  # the processes that train it together
 
     @property
     def rows(self) -> int:
@@ -85,37 +87,50 @@ class Job:
 
     def step(self, state: State, say: Callable[[str], None] = lambda line: None) -> Any:
         """The backend's training step, a copy of this state in it; `say` hears of a slower one."""
+        return self.step_from(state.theta, state.moments, say)
+
+    def step_from(
+        self, theta: Array, moments: Array, say: Callable[[str], None] = lambda line: None
+    ) -> Any:
+        """The same from theta (P,) and moments (M, P)."""
 
         def make(rows: Array) -> Any:
+            given = self.K, self.plan, theta, moments, rows
             if self.config.shards > 1:
-                shards = self.config.shards
-                return ShardedStep(self.K, self.plan, state.theta, state.moments, rows,
-                                   shards=shards, world=world_of(shards))  # fmt: skip
-            return make_step(self.K, self.plan, state.theta, state.moments, rows, say)
+                return ShardedStep(*given, shards=self.config.shards, world=self.world)
+            return make_step(*given, say)
 
-        return step_on(self.K, self.data.train, make, local=self.config.order == "blocks")
+        # of a pool's blocks every process has some rows: it reads these, not the blocks
+        local = self.config.order == "blocks" and self.world is None
+        return step_on(self.K, self.data.train, make, local=local)
 
 
 def make_job(
-    model: ModelConfig, config: TrainConfig, dataset: Dataset, K: Any, lr: Rate | None
+    model: ModelConfig,
+    config: TrainConfig,
+    dataset: Dataset,
+    K: Any,
+    lr: Rate | None,
+    world: World | None = None,
 ) -> Job:
     """Check model, settings, data and memory against each other, and lay out the run.
 
     Raises ConfigError or DataError, one line, before anything is written.
     """
     check_together(model, config)
-    check_targets(dataset, model.likelihood, config.binarise)
+    check_targets(dataset, model.likelihood, config.binarise, model.groups)
     if dataset.data_dim != model.data_dim:
         raise ConfigError(
             f"data_dim = {model.data_dim}: {dataset.name} has {dataset.data_dim} features a row"
         )
     if config.backend != K.name:
         raise ConfigError(f"backend = {config.backend!r}: the backend given is {K.name!r}")
-    if config.tf32 != getattr(K, "tf32", False):
-        raise ConfigError(
-            f"tf32 = {config.tf32!r}: the backend given is {K!r}; load_backend and the "
-            "configuration must agree"
-        )
+    for key in ROUNDED:
+        if (asked := getattr(config, key)) != getattr(K, key, False):
+            raise ConfigError(
+                f"{key} = {asked!r}: the backend given is {K!r}; load_backend and the "
+                "configuration must agree"
+            )
     data = binarise_fixed(dataset, config.seed) if config.binarise == "fixed" else dataset
     config, note = settle_validation(data, config)
     split = split_rows(data, config)
@@ -132,10 +147,11 @@ def make_job(
     )
     check_memory(plan, K.name)
     per_epoch = math.ceil(len(split.train_rows) / config.batch_size)
-    schedule = Schedule.of(config.lr, model.beta, config.warmup, per_epoch)
+    schedule = Schedule.of(config.lr, model.beta, config.warmup, per_epoch, config.lr_steps)
     if lr is not None:
         schedule = Schedule(lr, schedule.beta, schedule.warmup_updates)
-    return Job(model, config, data, K, split, schedule, plan, chunk_size(plan, K.name), note)
+    chunk = chunk_size(plan, K.name)
+    return Job(model, config, data, K, split, schedule, plan, chunk, note, world)
 
 
 def chunk_size(plan: StepPlan, backend: str) -> int:

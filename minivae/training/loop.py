@@ -11,6 +11,7 @@ from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
 from minivae.runs.config import TrainConfig
 from minivae.runs.errors import Interrupted
+from minivae.runs.start import first_state
 from minivae.runs.state import State
 from minivae.runs.writer import open_for_writing
 from minivae.training.job import make_job
@@ -19,6 +20,7 @@ from minivae.training.result import TrainResult
 from minivae.training.schedule import Rate
 from minivae.training.signals import StopSignals
 from minivae.training.trainer import Trainer
+from minivae.training.world import World
 
 __all__ = ["TrainResult", "train"]
 
@@ -35,6 +37,7 @@ def train(
     stop: Callable[[], bool] | None = None,
     lr: Rate | None = None,
     state: State | None = None,
+    world: World | None = None,
 ) -> TrainResult:
     """Train `model` on `dataset` with backend K; losses are in nats per datum (E28, E30, E31).
 
@@ -42,17 +45,18 @@ def train(
     the newest sound checkpoint there. stop: asked between chunks of updates; True saves and
     returns. lr: the rate as a function of the update's number t, in place of config.lr. state: a
     result's, to go on from in memory; it stays as it is, and config.epochs counts its epochs too.
+    world: the processes that share out each batch's shards; the others serve (training/serve.py).
 
     Raises ConfigError or DataError (nothing is written), RunError or CheckpointError (the
     directory cannot be used, or is another run's), Diverged (NaN or infinity: the last good state
     is kept) and, with a run directory, Interrupted after Ctrl-C or SIGTERM (the state is saved).
     """
     reporter = reporter or NullReporter()
-    job = make_job(model, config, dataset, K, lr)
+    job = make_job(model, config, dataset, K, lr, world)
     if job.note:
         reporter.note(job.note)
     if run_dir is None:
-        state = deepcopy(state) or State.fresh(model, config.seed, config.optimiser)
+        state = deepcopy(state) or first_state(model, config, dataset)
         return Trainer(job, state, None, reporter, stop or (lambda: False)).run()
     asked = stop or (lambda: False)
     with (

@@ -36,7 +36,7 @@ def output_dims(op: str) -> list[str]:
     return record.op.args[name[0]].shape.split() if name else ["B"]
 
 
-class Fault(NamedTuple):
+class NanOrigin(NamedTuple):
     """The first op whose output was not finite, its place, and the data rows that made it."""
 
     op: str
@@ -48,7 +48,7 @@ class Fault(NamedTuple):
 class FaultFound(Exception):
     """Stops the traced step at its first bad number."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: NanOrigin) -> None:
         super().__init__(fault)
         self.fault = fault
 
@@ -94,7 +94,7 @@ class TracingBackend(Observed):
             part = np.asarray(part)
             if part.dtype.kind == "f" and not np.isfinite(part).all():
                 rows = self._culprits(op, part, args)
-                raise FaultFound(Fault(op, self.place, kind(part), rows))
+                raise FaultFound(NanOrigin(op, self.place, kind(part), rows))
 
     def _culprits(self, op: str, bad: Array, args: tuple[Any, ...]) -> tuple[int, ...]:
         """The data rows of the bad entries; for a sum over the batch, of its largest term."""
@@ -128,7 +128,7 @@ def largest_rows(rows: Array, terms: Array) -> tuple[int, ...]:
     return tuple(int(r) for r in rows[np.argsort(-size, kind="stable")[:1]])
 
 
-def trace_update(job: Job, state: State, rows: Array) -> Fault | None:
+def trace_update(job: Job, state: State, rows: Array) -> NanOrigin | None:
     """Run update `state.progress.t` on these rows with the reference, checking every op.
 
     Returns its first fault, or None where the reference finds none (then the backend made it).
@@ -144,7 +144,7 @@ def trace_update(job: Job, state: State, rows: Array) -> Fault | None:
             loss, cache = elbo_forward(K, parameters, x, eps, beta, job.model)
             if not np.isfinite(loss):
                 worst = largest_rows(rows, cache.nll.T)
-                return Fault("sum", "the loss (a sum over the batch)", kind(loss), worst)
+                return NanOrigin("sum", "the loss (a sum over the batch)", kind(loss), worst)
             gradients = elbo_backward(K, np.ones_like(loss), cache, parameters, job.model)
         except FaultFound as found:
             return found.fault
@@ -153,7 +153,7 @@ def trace_update(job: Job, state: State, rows: Array) -> Fault | None:
 
 def _trace_descent(
     job: Job, step: ReferenceStep, gradients: dict[str, Array], rows: Array, nll: Array, t: int
-) -> Fault | None:
+) -> NanOrigin | None:
     step.K = load_backend("numpy")
     step.layout.flatten(gradients, step.grad)
     step._descend(job.schedule.lr(t), t)
@@ -161,5 +161,5 @@ def _trace_descent(
         for name, view in step.layout.views(buffer).items():
             if not np.isfinite(view).all():
                 op = OPTIMISERS[job.plan.optimiser].update.__name__
-                return Fault(op, name, kind(view), largest_rows(rows, nll))
+                return NanOrigin(op, name, kind(view), largest_rows(rows, nll))
     return None

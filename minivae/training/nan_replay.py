@@ -11,7 +11,7 @@ from minivae.data.standard import scale_advice
 from minivae.parts import LIKELIHOODS
 from minivae.runs.state import State
 from minivae.training.job import Job
-from minivae.training.nan_origin import Fault, trace_update
+from minivae.training.nan_origin import NanOrigin, trace_update
 from minivae.types import Array
 
 MOST_SAMPLES = 8  # named in a message
@@ -75,7 +75,7 @@ def investigate(job: Job, last_good: State) -> tuple[str, State]:
     return f"{where}: {describe(fault)}; {advice(job, fault)}", good
 
 
-def describe(fault: Fault) -> str:
+def describe(fault: NanOrigin) -> str:
     """The fault in a sentence."""
     named = ", ".join(str(row) for row in sorted(fault.rows)[:MOST_SAMPLES])
     more = len(fault.rows) - MOST_SAMPLES
@@ -83,7 +83,7 @@ def describe(fault: Fault) -> str:
     return f"{fault.op} in {fault.place} gave {fault.what}{rows if named else ''}"
 
 
-def advice(job: Job, fault: Fault) -> str:
+def advice(job: Job, fault: NanOrigin) -> str:
     """What to try next."""
     if fault.place == "the data":
         return "these rows hold values that are not numbers: clean them"

@@ -11,6 +11,12 @@ from minivae.models.vae import layout_of
 from minivae.parts import LIKELIHOODS, OPTIMISERS
 from minivae.parts.likelihoods import log_scale
 
+# What a plan takes from the model's configuration as it stands there.
+OF_THE_MODEL = (
+    "data_dim", "hidden", "latent_dim", "activation", "likelihood", "groups", "objective",
+    "free_bits", "draws",
+)  # fmt: skip
+
 
 class StepPlan(NamedTuple):
     """Architecture, objective and optimiser of one training step, in plain numbers and words.
@@ -60,16 +66,8 @@ def make_plan(
     """The plan for a model and the optimiser, with the `settings` that differ from its defaults."""
     given = LIKELIHOODS[model.likelihood].scale is not None and not model.learns_c
     return StepPlan(
-        data_dim=model.data_dim,
-        hidden=model.hidden,
-        latent_dim=model.latent_dim,
-        activation=model.activation,
-        likelihood=model.likelihood,
+        **{name: getattr(model, name) for name in OF_THE_MODEL},
         logc=log_scale(model.c) if given else None,
-        groups=model.groups,
-        objective=model.objective,
-        free_bits=model.free_bits,
-        draws=model.draws,
         layout=tuple((e.name, e.offset, e.shape) for e in layout_of(model).entries),
         optimiser=optimiser,
         settings=OPTIMISERS[optimiser].settled(settings or {}),
@@ -86,15 +84,4 @@ def model_of(plan: Any) -> ModelConfig:
     c: float | str = 1.0
     if LIKELIHOODS[plan.likelihood].scale is not None:
         c = "learned" if plan.logc is None else math.exp(plan.logc)
-    return ModelConfig(
-        data_dim=plan.data_dim,
-        latent_dim=plan.latent_dim,
-        hidden=plan.hidden,
-        activation=plan.activation,
-        likelihood=plan.likelihood,
-        c=c,
-        free_bits=plan.free_bits,
-        draws=plan.draws,
-        objective=plan.objective,
-        groups=plan.groups,
-    )
+    return ModelConfig(**{name: getattr(plan, name) for name in OF_THE_MODEL}, c=c)

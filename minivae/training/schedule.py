@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,9 +32,23 @@ class Schedule:
     warmup_updates: float
 
     @classmethod
-    def of(cls, lr: float, beta: float, warmup_epochs: float, updates_per_epoch: int) -> Schedule:
-        """A constant rate, and β's warm-up given in epochs."""
-        return cls(lambda t: lr, beta, warmup_epochs * updates_per_epoch)
+    def of(
+        cls,
+        lr: float,
+        beta: float,
+        warmup_epochs: float,
+        updates_per_epoch: int,
+        lr_steps: Sequence[Sequence[float]] = (),
+    ) -> Schedule:
+        """The rate lr, times the factor of the last of `lr_steps` (epoch, factor) that is past.
+
+        β's warm-up is given in epochs too.
+        """
+        starts = [epoch * updates_per_epoch for epoch, _ in lr_steps]
+        rates = [lr, *(lr * factor for _, factor in lr_steps)]
+        return cls(
+            lambda t: rates[bisect_right(starts, t)], beta, warmup_epochs * updates_per_epoch
+        )
 
     def beta_at(self, t: int) -> float:
         """β of update t (E30)."""

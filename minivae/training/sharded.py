@@ -2,134 +2,152 @@
 
 Each shard's gradient is computed alone. They are added in a fixed binary tree, whose upper levels
 are the sums between processes: each owns a whole subtree. So one process or eight add the same
-numbers in the same order. Rank 0 trains as ever; the others serve its steps.
+numbers in the same order. Rank 0 trains as ever; the others serve its steps (serve.py).
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from minivae.models.vae import elbo_backward, elbo_forward
+from minivae.training.gradients import make_gradient_step
 from minivae.training.plan import StepPlan
-from minivae.training.step import ReferenceStep
+from minivae.training.step import RunningSums, StepMetrics
 from minivae.training.world import World
 from minivae.types import Array
 
-STOP, NEW, RUN = range(3)  # what rank 0 asks of the others
+STOP, NEW, RUN, STATE, MEASURE, EVALUATE = range(6)  # what rank 0 asks of the others
 
 
-class Share(NamedTuple):
-    """What some shards add up to: their part of the batch's gradient, and sums over their data."""
-
-    grad: Array  # (P,) of the batch's loss
-    sums: Array  # (2 + J,) float64: loss · data, nll, the KL of each latent dimension
-
-    def __add__(self, other: Share) -> Share:  # type: ignore[override]
-        return Share(self.grad + other.grad, self.sums + other.sums)
+def ask(world: World | None, what: int, *numbers: int) -> None:
+    """Rank 0 tells the ranks that serve what comes next; those ranks tell nobody."""
+    if world is not None and world.rank == 0:
+        words = np.zeros(4, dtype=np.int64)
+        words[: 1 + len(numbers)] = what, *numbers
+        world.spread(words)
 
 
-class ShardedStep(ReferenceStep):
-    """Training steps whose batches are cut into `shards`, a power of two, by any backend's ops.
+class ShardedStep:
+    """Training steps whose batches are cut into `shards`, a power of two.
 
-    world: the processes that share them out; None where this is the only one.
+    The arguments are those of every step (training/step.py). world: the processes that share the
+    shards out; None where this is the only one. slices: whether each process updates a slice of
+    the parameters and gets the others' (less to send and to update), or all of them.
+    `bad_step` is the first update whose loss was not finite, or -1, and `bad_rank` the process
+    that found it; that update and all later ones are not applied.
     """
 
     def __init__(
         self, K: Any, plan: StepPlan, theta: Array, moments: Array, data: Array, *,
-        shards: int, world: World | None = None,
+        shards: int, world: World | None = None, slices: bool = True,
     ) -> None:  # fmt: skip
-        super().__init__(K, plan, theta, moments, data)
-        self.shards, self.world = shards, world
+        self.plan, self.shards, self.world = plan, shards, world
+        ask(world, NEW, len(moments))
         if world is not None:
-            if world.rank == 0:
-                world.spread(np.array([NEW, len(moments), 0, 0], dtype=np.int64))
-            world.spread(self.theta)
-            world.spread(self.moments)
+            world.patient = True  # until the first update: kernels may have to be compiled
+            theta, moments = world.spread(theta.copy()), world.spread(moments.copy())
+        largest = plan._replace(max_batch=-(-plan.max_batch // shards))
+        self.parts = make_gradient_step(K, largest, theta, moments, data)
+        self.slices = slices and self.parts.by_slices and world is not None
+        levels = (shards // (1 if world is None else world.size)).bit_length()
+        self.room = [self.parts.zeros() for _ in range(levels + 1)]
+        self.seconds = 0.0
+        self.own = slice(0, self.parts.size)
+        self.bad_step = self.bad_rank = -1
+        self._sums = RunningSums(plan.latent_dim)
+
+    def own_rows(self, rows: Array) -> Array:
+        """Of rows (n, B), those that this process computes with: (n, its share of B)."""
+        first, last = self._own_shards()
+        B = rows.shape[1]
+        return rows[:, B * first // self.shards : B * last // self.shards]
 
     def __call__(self, rows: Array, t: int, lr: Array, beta: Array) -> None:
         """n updates numbered t, t + 1, …: rows (n, B) of the data, lr and beta (n,)."""
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         rates = np.ascontiguousarray([lr, beta], dtype=np.float64)
+        ask(self.world, RUN, *rows.shape, t)
         if self.world is not None and self.world.rank == 0:
-            self.world.spread(np.array([RUN, *rows.shape, t], dtype=np.int64))
-        if self.world is not None:
             self.world.spread(rows)
             self.world.spread(rates)
-        super().__call__(rows, t, *rates)
+        for i in range(len(rows)):
+            if self.bad_step >= 0:
+                return
+            self._update(rows[i], t + i, *rates[:, i].tolist())
 
     def _update(self, rows: Array, t: int, lr: float, beta: float) -> None:
-        first, last = self._own()
         with np.errstate(over="ignore", invalid="ignore"):  # the check below says it better
-            share = self._tree(rows, t, beta, first, last)
-            if self.world is not None:
-                share = Share(self.world.add(share.grad), self.world.add(share.sums))
-            loss, nll, kl_j = share.sums[0], share.sums[1], share.sums[2:]
-            if not np.isfinite(loss):
-                self.bad_step = t
+            sums = self._tree(rows, t, beta, self._own_shards(), 0)
+            if self._is_bad(sums, t):
                 return
-            self.grad[...] = share.grad
-            self._descend(lr, t)
-        self._updates += 1
-        self._samples += len(rows)
-        self._nll += float(nll)
-        self._kl_j += kl_j
-        self._loss += float(loss)
+            grad = self.room[0]
+            if self.slices:
+                self.own = self.world.scatter_add(grad, self.room[-1])  # type: ignore[union-attr]
+            elif self.world is not None:
+                self.world.add(grad)
+            self.parts.descend(grad, lr, t, self.own)
+            if self.slices:
+                self.world.gather(self.parts.theta)  # type: ignore[union-attr]
+        if self.world is not None:
+            self.world.patient = False
+        self._sums.add(len(rows), float(sums[1]), sums[2:], float(sums[0]))
 
-    def _own(self) -> tuple[int, int]:
+    def _is_bad(self, sums: Array, t: int) -> bool:
+        """Add the sums over all processes, in place; True where a loss is not finite."""
+        if self.world is not None:
+            ranks = np.zeros(self.world.size)
+            ranks[self.world.rank] = not np.isfinite(sums[0])
+            together = self.world.add(np.concatenate([sums, ranks]))
+            sums[...], ranks = together[: len(sums)], together[len(sums) :]
+            self.bad_rank = int(ranks.argmax()) if ranks.any() else -1
+        if not np.isfinite(sums[0]):
+            self.bad_step = t
+        return self.bad_step >= 0
+
+    def _own_shards(self) -> tuple[int, int]:
         """The shards of this process, first and one past the last."""
         if self.world is None:
             return 0, self.shards
         each = self.shards // self.world.size
         return self.world.rank * each, (self.world.rank + 1) * each
 
-    def _tree(self, rows: Array, t: int, beta: float, first: int, last: int) -> Share:
-        """The sum of shards first … last: of its two halves, each summed the same way."""
+    def _tree(self, rows: Array, t: int, beta: float, own: tuple[int, int], level: int) -> Array:
+        """Into room[level] the sum of some shards' gradients: of two halves, summed alike.
+
+        Returns their float64 sums. A half that is a single shard is added as it is computed.
+        """
+        first, last = own
         if last - first == 1:
-            return self._shard(rows, t, beta, first)
+            return self._shard(rows, t, beta, first, level, add=False)
         middle = (first + last) // 2
-        return self._tree(rows, t, beta, first, middle) + self._tree(rows, t, beta, middle, last)
+        left = self._tree(rows, t, beta, (first, middle), level)
+        if last - middle == 1:
+            return left + self._shard(rows, t, beta, middle, level, add=True)
+        right = self._tree(rows, t, beta, (middle, last), level + 1)
+        np.add(self.room[level], self.room[level + 1], out=self.room[level])
+        return left + right
 
-    def _shard(self, rows: Array, t: int, beta: float, number: int) -> Share:
+    def _shard(
+        self, rows: Array, t: int, beta: float, number: int, level: int, *, add: bool
+    ) -> Array:
         """One shard by itself: its mean loss counts by its share of the batch."""
-        B = len(rows)
+        B, out = len(rows), self.room[level]
         mine = rows[B * number // self.shards : B * (number + 1) // self.shards]
-        sums = np.zeros(2 + self.plan.latent_dim)
-        if len(mine) == 0:  # a batch smaller than the number of shards
-            return Share(np.zeros_like(self.theta), sums)
-        x, eps = self.batch(mine, t)
-        p = self.layout.views(self.theta)
-        loss, cache = elbo_forward(self.K, p, x, eps, beta, self.config)
-        part = np.full_like(loss, len(mine) / B)
-        g = elbo_backward(self.K, part, cache, p, self.config)
-        grad = self.layout.flatten(g, np.empty_like(self.theta))
-        sums[0] = float(loss) * len(mine)
-        sums[1] = float(cache.nll.sum(dtype=np.float64)) / self.plan.draws
-        sums[2:] = cache.kl.sum(axis=0, dtype=np.float64)
-        return Share(grad, sums)
+        if len(mine):
+            return self.parts.gradient(mine, t, beta, len(mine) / B, out, add=add)
+        if not add:  # a batch smaller than the number of shards
+            out[...] = 0
+        return np.zeros(2 + self.plan.latent_dim)
 
+    def metrics(self) -> StepMetrics:
+        """The sums since the last call, which starts them anew."""
+        return self._sums.take()
 
-def serve(K: Any, plan: StepPlan, data: Array, shards: int, world: World, size: int) -> None:
-    """Do this process's shards of every update that rank 0 makes, until it says stop.
-
-    size: the number of parameters.
-    """
-    step: ShardedStep | None = None
-    while True:
-        asked = world.spread(np.zeros(4, dtype=np.int64), wait=True)
-        what, n, B, t = (int(word) for word in asked)
-        if what == STOP:
-            return
-        if what == NEW:
-            empty = np.empty(size, dtype=np.float32)
-            moments = np.empty((n, size), dtype=np.float32)
-            step = ShardedStep(K, plan, empty, moments, data, shards=shards, world=world)
-        elif step is not None:
-            rates = np.empty((2, n))
-            step(np.empty((n, B), dtype=np.int64), t, rates[0], rates[1])
-
-
-def dismiss(world: World) -> None:
-    """Tell the processes that serve to stop."""
-    world.spread(np.array([STOP, 0, 0, 0], dtype=np.int64))
+    def state(self) -> tuple[Array, Array]:
+        """Copies of theta (P,) and moments (M, P) on the host, whole on every rank."""
+        ask(self.world, STATE)
+        if self.slices and self.world is not None:
+            for row in self.parts.rows_of_moments:
+                self.world.gather(row)
+        return self.parts.state()

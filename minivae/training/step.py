@@ -30,6 +30,40 @@ class StepMetrics(TypedDict):
     loss: float
 
 
+class RunningSums:
+    """What `StepMetrics` hold, added up over updates until somebody takes them."""
+
+    def __init__(self, latent_dim: int) -> None:
+        self.latent_dim = latent_dim
+        self._start()
+
+    def _start(self) -> None:
+        self.updates = self.samples = 0
+        self.nll = self.loss = 0.0
+        self.kl_j = np.zeros(self.latent_dim)
+
+    def add(self, samples: int, nll: float, kl_j: Array, loss: float) -> None:
+        """One update of so many samples, with the sums over them of nll, KL (J,) and loss."""
+        self.updates += 1
+        self.samples += samples
+        self.nll += nll
+        self.kl_j += kl_j
+        self.loss += loss
+
+    def take(self) -> StepMetrics:
+        """The sums so far; they start anew."""
+        sums = StepMetrics(
+            updates=self.updates,
+            samples=self.samples,
+            nll=self.nll,
+            kl=float(self.kl_j.sum()),
+            kl_j=self.kl_j,
+            loss=self.loss,
+        )
+        self._start()
+        return sums
+
+
 def make_step(
     K: Any,
     plan: StepPlan,
@@ -68,7 +102,7 @@ class ReferenceStep:
         self.grad = np.zeros_like(theta)
         self.data = data
         self.bad_step = -1
-        self._clear()
+        self._sums = RunningSums(plan.latent_dim)
 
     def __call__(self, rows: Array, t: int, lr: Array, beta: Array) -> None:
         """n updates numbered t, t + 1, …: rows (n, B) of the data, lr and beta (n,)."""
@@ -107,29 +141,12 @@ class ReferenceStep:
         rule.descend(self.K, self.theta, self.grad, self.moments, lr, settings, t + 1)
 
     def _count(self, B: int, loss: float, cache: Cache) -> None:
-        self._updates += 1
-        self._samples += B
-        self._nll += float(cache.nll.sum(dtype=np.float64)) / self.plan.draws
-        self._kl_j += cache.kl.sum(axis=0, dtype=np.float64)
-        self._loss += loss * B
-
-    def _clear(self) -> None:
-        self._updates = self._samples = 0
-        self._nll = self._loss = 0.0
-        self._kl_j = np.zeros(self.plan.latent_dim)
+        nll = float(cache.nll.sum(dtype=np.float64)) / self.plan.draws
+        self._sums.add(B, nll, cache.kl.sum(axis=0, dtype=np.float64), loss * B)
 
     def metrics(self) -> StepMetrics:
         """The sums since the last call, which starts them anew."""
-        sums = StepMetrics(
-            updates=self._updates,
-            samples=self._samples,
-            nll=self._nll,
-            kl=float(self._kl_j.sum()),
-            kl_j=self._kl_j,
-            loss=self._loss,
-        )
-        self._clear()
-        return sums
+        return self._sums.take()
 
     def state(self) -> tuple[Array, Array]:
         """Copies of theta (P,) and moments (M, P) on the host."""

@@ -21,6 +21,7 @@ from minivae.training.job import Job
 from minivae.training.nan_replay import investigate
 from minivae.training.progress import Reporter, Start, Tick
 from minivae.training.result import TrainResult
+from minivae.training.sharded import MEASURE, ask
 
 TICK_SECONDS = 0.2
 
@@ -122,7 +123,13 @@ class Trainer:
     def _measure(self) -> dict[str, Any] | None:
         job = self.job
         theta, scale = self.state.theta, job.data.scale
-        found = measure(job.K, job.model, theta, job.split, job.config, scale, self._pause)
+        given = job.K, job.model, theta, job.split, job.config, scale
+        if job.world is None:
+            found = measure(*given, self._pause)
+        else:
+            ask(job.world, MEASURE)
+            job.world.spread(theta)
+            found = measure(*given, share_out=job.world.share_out)
         return None if found is None else in_user_units(found, job.data.log_volume)
 
     def _pause(self) -> None:
@@ -210,7 +217,9 @@ class Trainer:
 
     def _diverged(self) -> None:
         """Find what made the bad number, keep the last good state, and stop."""
+        rank = getattr(self.step, "bad_rank", -1)
         text, good = investigate(self.job, self.last_good)
+        text = text if rank < 0 else f"rank {rank} found it: {text}"
         kept = "nothing was saved: the run has no directory"
         if self.writer:
             kept = "no update came before it, so there is no checkpoint"

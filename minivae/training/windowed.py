@@ -20,7 +20,8 @@ class WindowedStep:
 
     def __call__(self, rows: Array, t: int, lr: Array, beta: Array) -> None:
         """n updates numbered from t: rows (n, B), lr and beta (n,). DataError as `Window.show`."""
-        self.window.show(rows)
+        own = getattr(self.step, "own_rows", None)  # of a step that several processes share
+        self.window.show(rows if own is None else own(rows))
         self.step(rows, t, lr, beta)
 
     def __getattr__(self, name: str) -> Any:

@@ -1,24 +1,26 @@
 """The processes of one run under mpiexec: who they are, and how they exchange numbers.
 
-Only buffers travel, never pickled objects. Every exchange that others must answer has a time limit.
+Only buffers travel, never pickled objects. Every exchange has a time limit.
 """
 
 from __future__ import annotations
 
-import os
 import time
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from minivae.processes import processes
 from minivae.settings import ConfigError
 from minivae.types import Array
 
-# Set by the launchers of MPICH, Open MPI and SLURM: whether this process is one of several.
-SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_SIZE")
-RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK")
-LIMIT = 300.0  # seconds that an exchange may take before the run is ended
+LIMIT = 60.0  # seconds that an exchange may take before the run is ended
+LONGER = 10  # times as long where the others may compile, or rank 0 may write
+APART = 0.5  # seconds: who waits for the lost rank itself says so before those who wait for him
 SPIN = 0.002  # seconds of looking before each look is followed by a short sleep
+ALIGNED = 16  # numbers: slices of a buffer begin where a cache line does
 
 
 class LostRank(RuntimeError):
@@ -28,47 +30,112 @@ class LostRank(RuntimeError):
 
 
 class World:
-    """This process among those of the run: its rank, their number, and sums in a fixed order."""
+    """This process among those of the run: its rank, their number (2^k), sums in a fixed order.
+
+    The order is a tree: pairs of ranks, pairs of pairs, and so on. a + b = b + a to the bit, so it
+    does not matter which of a pair adds. limit: seconds that an exchange may take; `patient` makes
+    it LONGER times that.
+    """
 
     def __init__(self, comm: Any, limit: float = LIMIT) -> None:
-        self.comm, self.limit = comm, limit
+        self.comm, self.limit, self.patient = comm, limit, False
         self.rank, self.size = int(comm.rank), int(comm.size)
+        self.seconds = 0.0  # spent in sums and gathers
 
-    def spread(self, buffer: Array, *, wait: bool = False) -> Array:
-        """Rank 0's buffer on every rank, in place; `wait` lets it take as long as it will."""
-        self._finish(self.comm.Ibcast(buffer, root=0), "rank 0", None if wait else self.limit)
+    def spread(self, buffer: Array, *, root: int = 0, wait: bool = False) -> Array:
+        """One rank's buffer on every rank, in place; `wait` gives it time to write or compute."""
+        self._finish(self.comm.Ibcast(buffer, root=root), f"rank {root}", LONGER if wait else 1)
         return buffer
 
-    def add(self, value: Array) -> Array:
-        """The sum over the ranks, the same bits on each: pairs, then pairs of pairs, and so on.
+    def share_out(self, count: int, work: Callable[[int], Array]) -> list[Array]:
+        """The float64 matrices work(0) … work(count - 1), each made by one rank, on all ranks."""
+        mine = {i: np.ascontiguousarray(work(i)) for i in range(self.rank, count, self.size)}
+        found = []
+        for i in range(count):
+            root = i % self.size
+            shape = self.spread(
+                np.array(mine[i].shape if i in mine else (0, 0)), root=root, wait=True
+            )
+            found.append(self.spread(mine.get(i, np.empty(tuple(shape))), root=root))
+        return found
 
-        a + b = b + a to the bit, so both of a pair hold the same sum. Needs 2^k ranks.
-        """
-        distance = 1
-        while distance < self.size:
-            partner = self.rank ^ distance
-            theirs = np.empty_like(value)
-            sent = self.comm.Isend(value, dest=partner, tag=distance)
-            self._finish(self.comm.Irecv(theirs, source=partner, tag=distance), f"rank {partner}")
-            self._finish(sent, f"rank {partner}")
-            value = value + theirs
-            distance *= 2
+    def add(self, value: Array) -> Array:
+        """The sum over the ranks in place of each one's value, the same bits on all."""
+        began, theirs = time.perf_counter(), np.empty_like(value)
+        for level, distance in enumerate(self._distances()):
+            self._exchange(value, theirs, distance, level)
+            np.add(value, theirs, out=value)
+        self.seconds += time.perf_counter() - began
         return value
+
+    def scatter_add(self, value: Array, room: Array) -> slice:
+        """The same sum, each rank having only a slice of it: value[slice], which is returned.
+
+        The rest of `value` then means nothing; `room` is as large, and scratch.
+        """
+        began, own = time.perf_counter(), slice(0, len(value))
+        for level, (distance, mine, theirs) in enumerate(self._halves(len(value))):
+            self._exchange(value[theirs], room[mine], distance, level)
+            np.add(value[mine], room[mine], out=value[mine])
+            own = mine
+        self.seconds += time.perf_counter() - began
+        return own
+
+    def gather(self, value: Array) -> Array:
+        """All of a buffer of which each rank has the slice that `scatter_add` gave it, in place."""
+        began = time.perf_counter()
+        steps = list(self._halves(len(value)))
+        for level, (distance, mine, theirs) in enumerate(reversed(steps)):
+            self._exchange(value[mine], value[theirs], distance, level)
+        self.seconds += time.perf_counter() - began
+        return value
+
+    def of_all(self, mine: Array) -> Array:
+        """Each rank's small vector, one a row, on every rank."""
+        theirs = np.empty((self.size, *mine.shape), dtype=mine.dtype)
+        self._finish(self.comm.Iallgather(mine, theirs), "another rank", LONGER)
+        return theirs
 
     def require_same(self, what: str, digest: bytes) -> None:
         """Raise ConfigError, naming the rank, unless all ranks have the same 32 bytes."""
-        mine = np.frombuffer(digest, dtype=np.uint8).copy()
-        theirs = np.empty((self.size, len(mine)), dtype=np.uint8)
-        self._finish(self.comm.Iallgather(mine, theirs), "a rank")
+        all_ = self.of_all(np.frombuffer(digest, dtype=np.uint8).copy())
         for rank in range(self.size):
-            if not np.array_equal(theirs[rank], theirs[0]):
+            if not np.array_equal(all_[rank], all_[0]):
                 raise ConfigError(f"rank {rank} has {what} that differ from rank 0's")
 
-    def _finish(self, request: Any, who: str, limit: float | None = LIMIT) -> None:
+    def _distances(self) -> Iterator[int]:
+        distance = 1
+        while distance < self.size:
+            yield distance
+            distance *= 2
+
+    def _halves(self, size: int) -> Iterator[tuple[int, slice, slice]]:
+        """For each level of the tree: the partner's distance, the half that is kept, and the other.
+
+        Each halves what the one before kept.
+        """
+        first, last = 0, size
+        for distance in self._distances():
+            middle = first + (last - first) // 2 // ALIGNED * ALIGNED
+            low, high = slice(first, middle), slice(middle, last)
+            mine, theirs = (high, low) if self.rank & distance else (low, high)
+            yield distance, mine, theirs
+            first, last = mine.start, mine.stop
+
+    def _exchange(self, mine: Array, theirs: Array, distance: int, level: int) -> None:
+        """Give `mine` to the partner at that distance, and take `theirs`."""
+        partner = self.rank ^ distance
+        received = self.comm.Irecv(theirs, source=partner, tag=distance)
+        sent = self.comm.Isend(mine, dest=partner, tag=distance)
+        self._finish(received, f"rank {partner}", 1, level)
+        self._finish(sent, f"rank {partner}", 1, level)
+
+    def _finish(self, request: Any, who: str, times: int = 1, level: int = 0) -> None:
         began = time.monotonic()
+        limit = self.limit * (LONGER if self.patient else times) + APART * level
         while not request.Test():
             waited = time.monotonic() - began
-            if limit is not None and waited > min(limit, self.limit):
+            if not waited <= limit:
                 raise LostRank(
                     f"{who} has not answered rank {self.rank} for {waited:.0f} s: the run ends; "
                     "its last checkpoint is whole"
@@ -76,32 +143,21 @@ class World:
             if waited > SPIN:
                 time.sleep(1e-4)
 
-    def end(self) -> None:
+    def end(self, code: int = 1) -> None:
         """End every process of the run at once."""
-        self.comm.Abort(1)
+        self.comm.Abort(code)
 
 
-def processes() -> int:
-    """How many processes mpiexec started; 1 without it."""
-    return next((int(os.environ[name]) for name in SIZES if name in os.environ), 1)
+def open_world(limit: float = LIMIT) -> World:
+    """The processes that mpiexec started.
 
-
-def is_served() -> bool:
-    """Whether another process of this run, rank 0, prints and writes in place of this one."""
-    return any(os.environ.get(name, "0") != "0" for name in RANKS)
-
-
-def world_of(shards: int) -> World | None:
-    """The processes that mpiexec started, or None where this is the only one.
-
-    Raises ConfigError, one line, where there is no MPI to talk by, or the shards cannot be shared
-    out among the processes.
+    Raises ConfigError, one line, where there is no MPI to talk by.
     """
     size = processes()
-    if size == 1:
-        return None
     try:
-        from mpi4py import MPI
+        with warnings.catch_warnings():  # what it says of another MPI is said below, in one line
+            warnings.simplefilter("ignore", RuntimeWarning)
+            from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise ConfigError(
             f"mpiexec started {size} processes, and MPI cannot be used ({error}): "
@@ -113,9 +169,15 @@ def world_of(shards: int) -> World | None:
             f"mpiexec started {size} processes, but mpi4py sees {comm.size}: it was built for "
             "another MPI than this mpiexec is of"
         )
-    if shards % comm.size:
+    return World(comm, limit)
+
+
+def require_shares(shards: int, size: int) -> None:
+    """Raise ConfigError unless so many processes can share the shards out evenly."""
+    if shards % size:
+        fitting = 1 << (size - 1).bit_length()
+        more = "" if fitting == size else f", and {fitting} processes"
         raise ConfigError(
-            f"shards = {shards}: {comm.size} processes cannot share them out; give --shards as a "
-            f"power of two that is a multiple of {comm.size}"
+            f"shards = {shards}: {size} processes cannot share them out; give --shards as a "
+            f"power of two that is a multiple of {fitting}{more}"
         )
-    return World(comm)

@@ -10,8 +10,8 @@ import numpy as np
 
 from minivae.types import Array
 from minivae.verify import contract, naming, oracles, suspects
-from minivae.verify.contract import upstream, widen
-from minivae.verify.derivatives import NO_JOINT, along_all, along_signs
+from minivae.verify.contract import widen
+from minivae.verify.derivatives import along_all
 from minivae.verify.oracles import Probe, Trial
 from minivae.verify.passes import EPS32, EPS64, Clock, Pass, eps_of, quiet
 from minivae.verify.report import Fault, Report, Row, fill_row, joint_fault, tie_fault, trial_notes
@@ -85,7 +85,7 @@ def examine(
     report.faults += faults
     if any(f.kind != "mutates" for f in faults):
         return
-    dy = upstream(job, rng)
+    dy = job.draw_upstream(rng)
     pieces, live, faults, notes = contract.backward_in_either_order(job, dy, first_run)
     report.faults += faults
     report.notes += notes
@@ -162,7 +162,7 @@ def judge(trial: Trial) -> None:
     if trial.pushed is None and not (trial.reason and clock.fits(forward=8)):
         seen_jointly(trial)
         return
-    trial.delta = probe.signs(leaf.value.shape) * probe.scale(leaf)
+    trial.delta = probe.signs(leaf.value.shape) * leaf.scale
     if trial.reason or clock.fits(forward=20):
         trial.slope = probe.slope(probe.line(leaf, trial.delta), leaf)
     slope = trial.slope
@@ -178,7 +178,7 @@ def judge(trial: Trial) -> None:
     if failing is not None and not trial.wrong.any():
         trial.wrong = search(trial, failing)
     if trial.complete:
-        sure = oracles.strict_tolerance(trial)
+        sure = contract.strict_tolerance(trial)
         trial.seen = float(np.median(sure)) / trial.biggest if trial.biggest and sure.size else 0.0
 
 
@@ -237,12 +237,12 @@ def compare(trial: Trial) -> Array:
     """Which of the visited entries are wrong: not those that rounding explains, that sit on a kink,
     or whose oracle is wrong."""
     oracles.fill(trial)
-    strict, clock = oracles.strict_tolerance(trial), trial.probe.clock
+    strict, clock = contract.strict_tolerance(trial), trial.probe.clock
     wrong = np.asarray(~(np.abs(trial.g - trial.true) <= strict))
     if not wrong.any():
         return wrong
     error = np.where(np.isfinite(trial.true), np.abs(trial.g - trial.true), np.inf)
-    small = wrong & (error <= oracles.rounding_tolerance(trial))
+    small = wrong & (error <= contract.rounding_tolerance(trial))
     count = next((n for n in (12, 3) if clock.fits(forward=8, backward=8, complex=8 * n)), 0)
     if small.any() and not count:
         wrong = wrong & ~small  # nobody has looked at them
@@ -282,7 +282,7 @@ def doubt_the_oracle(trial: Trial, wrong: Array, error: Array) -> Array:
             trial.entries = trial.entries[keep]
         oracles.fill(trial)
         trial.columns = None
-        return np.asarray(~(np.abs(trial.g - trial.true) <= oracles.rounding_tolerance(trial)))
+        return np.asarray(~(np.abs(trial.g - trial.true) <= contract.rounding_tolerance(trial)))
     return wrong
 
 
@@ -298,15 +298,12 @@ def name_faults(trials: list[Trial], report: Report) -> None:
         report.faults += [naming.make_fault(trial, truths, batch) for trial in wrong]
         return
     exact = all(t.complete and not t.reason for t in trials)
-    sampled = not all(t.complete for t in trials)
-    asked = probe.clock.kept == (0, 0) and sampled and probe.joint is not None
-    sums = probe.joint() if asked and probe.joint is not None else NO_JOINT
-    unplaced = [t for t in trials if t.unplaced]
-    if unplaced or sums.fails:
-        if unplaced:
-            sums = along_signs(unplaced[0])
-        among = unplaced or [t for t in trials if t.failed] or [t for t in trials if not t.complete]
-        report.faults.append(joint_fault(among, sums))
+    sampled, unplaced = [t for t in trials if not t.complete], [t for t in trials if t.unplaced]
+    joint = probe.joint() if probe.joint and sampled and probe.clock.kept == (0, 0) else None
+    if unplaced or (joint is not None and joint.fails):
+        hand, true = unplaced[0].along_signs() if unplaced else (joint.hand, joint.true)  # type: ignore[union-attr]
+        among = unplaced or [t for t in trials if t.failed] or sampled
+        report.faults.append(joint_fault(among, hand, true))
         for trial in among:
             trial.row.verdict = "not located"
     elif (exact or sampled or any(t.kinks for t in trials)) and probe.clock.fits(2, 2, 4):

@@ -1,19 +1,32 @@
 """What forward and backward must keep before numbers are compared: pairs, no randomness, no side
-effects, a gradient that fits for each input, linearity in the upstream."""
+effects, linearity in the upstream; and how near the truth a gradient has then to be."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minivae.types import Array, copy, copy_leaf, is_branch, leaves, replace
 from minivae.verify import passes
-from minivae.verify.derivatives import tol
-from minivae.verify.passes import EPS32, Pass, apart, eps_of, kind_of, one_line, same_bits, unpack
+from minivae.verify.derivatives import STEP, tol
+from minivae.verify.passes import (
+    EPS32,
+    EPS64,
+    Pass,
+    apart,
+    eps_of,
+    kind_of,
+    one_line,
+    same_bits,
+    unpack,
+)
 from minivae.verify.report import Fault, Report, shape_text, where
 from minivae.verify.strategies import Faults, Hands, fitting, gradients, match, parameters
+
+if TYPE_CHECKING:
+    from minivae.verify.oracles import Trial
 
 SAME_RUN = 64.0  # eps of the largest entry: two runs on the same numbers, in any order of summation
 MISFITS = {"error", "scalar", "count", "structure", "none", "shape"}
@@ -44,8 +57,7 @@ def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> tuple[Faults
     y, at = copy(y), changed(job, job.args, args)
     faults = [] if at is None else [
         Fault("mutates", f"forward changes its input {at} in place", at)]  # fmt: skip
-    bad = output_fault(y, out_shape)
-    if bad is not None:
+    if (bad := output_fault(y, out_shape)) is not None:
         return [*faults, bad], None
     job.adopt(y)
     if not np.isfinite(job.y0).all():
@@ -54,8 +66,7 @@ def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> tuple[Faults
         return [*faults, Fault("nan", text, "y")], None
     roomy = job.clock.fits(forward=2, backward=1)
     if roomy and apart(job.y0, job.output(job.base), SAME_RUN * job.y_eps):
-        text = "forward is random: two calls differ; pass the noise in as an argument"
-        faults.append(Fault("random", text))
+        faults.append(Fault("random", "forward is random: two calls differ; pass the noise in"))
     return faults, (args, cache)
 
 
@@ -229,13 +240,6 @@ def leaf_linearity(
 
 
 # -- in float64 -----------------------------------------------------------------------------------
-def upstream(job: Pass, rng: np.random.Generator) -> Array:
-    """An upstream gradient: random signs, no two moduli equal, none 1; numbers float32 can hold, or
-    float16 where y is."""
-    dy = rng.choice([-1.0, 1.0], job.y0.size) * rng.uniform(0.5, 1.5, job.y0.size)
-    return np.asarray(dy.astype(np.float16 if job.y_eps > EPS32 else np.float32).astype(np.float64))
-
-
 def widen(
     job: Pass, dy: Array, native: Hands, report: Report, reference: Callable[..., Any] | None
 ) -> tuple[Pass | None, Hands]:
@@ -289,3 +293,28 @@ def with_reference(job: Pass, reference: Callable[..., Any]) -> Pass:
     wide = job.widened(forward)
     wide.backward = backward
     return wide
+
+
+# -- how near the truth ----------------------------------------------------------------------------
+def strict_tolerance(trial: Trial) -> Array:
+    """How far hand and oracle may be apart, entry by entry, whatever the reason."""
+    size = np.maximum(np.abs(trial.g), np.abs(trial.true))
+    allowed = tol("entry32" if trial.eps > EPS64 else "entry") * trial.eps * size
+    largest = max(trial.biggest, np.abs(trial.true[np.isfinite(trial.true)]).max(initial=0))
+    # A sum's rounding is its terms'; and h*h, the complex step's own, shows where all is 0.
+    allowed += tol("sum") * EPS64 * largest + STEP**1.75
+    measured = (trial.doubt > 0) | bool(trial.reason)
+    extra = np.where(measured, trial.doubt + trial.difference_tolerance * largest, 0.0)
+    return np.asarray(allowed + extra)
+
+
+def rounding_tolerance(trial: Trial) -> Array:
+    """How far they may be apart if rounding explains it."""
+    noise, job, dy = trial.noise(), trial.probe.job, trial.probe.dy
+    typical = float(np.median(noise)) if noise.size else 0.0
+    coarse = 16 * trial.eps * trial.biggest if trial.eps > EPS64 else 0.0
+    moves = tol("noise") * np.maximum(noise.ravel()[trial.entries], typical)
+    inputs = max(float(np.abs(leaf.value).max(initial=0)) for leaf in job.leaves)
+    big = max(trial.biggest, np.abs(dy * job.y0).max(initial=0))
+    faint = tol("faint") * EPS64 * big * max(1.0, inputs)
+    return np.asarray(strict_tolerance(trial) + moves + trial.floor + coarse + faint)

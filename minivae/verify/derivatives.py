@@ -14,7 +14,7 @@ from minivae.types import Array
 from minivae.verify.passes import EPS64, Pass
 
 if TYPE_CHECKING:
-    from minivae.verify.oracles import Probe, Trial
+    from minivae.verify.oracles import Probe
 
 STEP = 1e-40  # the complex step: h*h underflows against everything, h itself is far above 1e-308
 RATIO = 4.0  # from one step of the differences to the next
@@ -299,19 +299,12 @@ class Joint(NamedTuple):
 NO_JOINT = Joint(0.0, 0.0, np.inf, 1.0)
 
 
-def along_signs(trial: Trial) -> Joint:
-    """The same for one tensor by the complex step that its first probe took."""
-    assert trial.pushed is not None
-    signs, pushed = trial.pushed
-    return Joint(float((trial.hand * signs).sum()), float(trial.probe.dy @ pushed), 0.0, 1.0)
-
-
 def along_all(probe: Probe, hands: Sequence[Array | None]) -> Joint:
     """The probe that is made however little time there is. At kinks the two sides differ, and so
     much may it be off."""
     job, probe.clock.kept = probe.job, (0, 0)
     pairs = [(x, g) for x, g in zip(job.leaves, hands, strict=True) if g is not None]
-    deltas = {x.place: probe.signs(g.shape) * np.median(probe.scale(x)) for x, g in pairs}
+    deltas = {x.place: probe.signs(g.shape) * np.median(x.scale) for x, g in pairs}
     coarse = job.y_eps > EPS64
     step, line = 1e-2 if coarse else 1e-7, Line(job, deltas, probe.dy, probe.rounding)
     up, down = line(step), line(-step)

@@ -35,13 +35,6 @@ class Probe:
         self.seen: set[str] = set()
         self.joint: Callable[[], Joint] | None = None  # made when first asked for
 
-    def scale(self, leaf: Leaf) -> Array:
-        """A natural size of a step in each entry: the entry itself, or its tensor's median."""
-        size = np.abs(leaf.value.astype(np.float64))
-        nonzero = size[size > 0]
-        middle = float(np.median(nonzero)) if nonzero.size else 1.0
-        return np.where(size > 1e-3 * middle, size, middle)
-
     def signs(self, shape: tuple[int, ...]) -> Array:
         """Random signs: a direction no error can hide from by summing to zero."""
         return np.asarray(self.rng.choice([-1.0, 1.0], size=shape))
@@ -116,7 +109,7 @@ class Probe:
         """One entry by differences; `near` is a relative step known to be good nearby."""
         delta = np.zeros(leaf.value.shape)
         delta.flat[entry] = 1.0
-        size, line = float(self.scale(leaf).flat[entry]), self.line(leaf, delta)
+        size, line = float(leaf.scale.flat[entry]), self.line(leaf, delta)
         if near is not None:
             found = self.slope(line, leaf, 16 * near * size, 4)
             if found.error <= 1e-7 * abs(found.value):
@@ -143,9 +136,7 @@ class Trial:
     doubt: Array = field(default_factory=lambda: np.zeros(0))  # the oracle's own error
     columns: Array | None = None
     wrong: Array = field(default_factory=lambda: np.zeros(0, dtype=bool))  # of the visited
-    delta: Array = field(
-        default_factory=lambda: np.zeros(())
-    )  # a direction, and the slope along it by differences
+    delta: Array = field(default_factory=lambda: np.zeros(()))  # a direction, and along it:
     slope: Slope = NO_SLOPE
     pushed: tuple[Array, Array] | None = None  # a direction, and J of it by a complex step
     failed: bool = False  # whether the gradient fails along that one
@@ -190,6 +181,11 @@ class Trial:
     def back(self, dy: Array) -> Array | None:
         """The hand-written gradient of this tensor for another upstream."""
         return gradients(self.probe.job, dy)[self.place]
+
+    def along_signs(self) -> tuple[float, float]:
+        """(hand.u, true.u) of the direction of the first probe."""
+        signs, pushed = self.pushed or (np.zeros(()), np.zeros(()))
+        return float((self.hand * signs).sum()), float(self.probe.dy @ pushed)
 
     def index(self, i: int) -> tuple[int, ...]:
         """The index in the tensor of the i-th visited entry."""
@@ -254,10 +250,7 @@ def by_differences(trial: Trial, which: Array) -> None:
         slope = trial.probe.entry_slope(trial.leaf, int(trial.entries[i]), trial.near)
         margin = 1e-5 * max(trial.biggest, abs(trial.g[i]))
         if slope.kink and derivatives.between(trial.g[i], slope.left, slope.right, margin):
-            trial.true[i], trial.doubt[i] = (
-                trial.g[i],
-                margin,
-            )  # any value derivatives.between is right
+            trial.true[i], trial.doubt[i] = trial.g[i], margin  # any value between is right
             trial.kinks.append(int(trial.entries[i]))
             continue
         trial.true[i] = slope.value
@@ -266,30 +259,6 @@ def by_differences(trial: Trial, which: Array) -> None:
     if not keep.all():
         trial.entries, trial.true, trial.columns = trial.entries[keep], trial.true[keep], None
         trial.floor, trial.doubt = trial.floor[keep], trial.doubt[keep]
-
-
-def strict_tolerance(trial: Trial) -> Array:
-    """How far hand and oracle may be apart, entry by entry, whatever the reason."""
-    size = np.maximum(np.abs(trial.g), np.abs(trial.true))
-    allowed = tol("entry32" if trial.eps > EPS64 else "entry") * trial.eps * size
-    largest = max(trial.biggest, np.abs(trial.true[np.isfinite(trial.true)]).max(initial=0))
-    # A sum's rounding is its terms'; and h*h, the complex step's own, shows where all is 0.
-    allowed += tol("sum") * EPS64 * largest + derivatives.STEP**1.75
-    measured = (trial.doubt > 0) | bool(trial.reason)
-    extra = np.where(measured, trial.doubt + trial.difference_tolerance * largest, 0.0)
-    return np.asarray(allowed + extra)
-
-
-def rounding_tolerance(trial: Trial) -> Array:
-    """How far they may be apart if rounding explains it."""
-    noise, job, dy = trial.noise(), trial.probe.job, trial.probe.dy
-    typical = float(np.median(noise)) if noise.size else 0.0
-    coarse = 16 * trial.eps * trial.biggest if trial.eps > EPS64 else 0.0
-    moves = tol("noise") * np.maximum(noise.ravel()[trial.entries], typical)
-    inputs = max(float(np.abs(leaf.value).max(initial=0)) for leaf in job.leaves)
-    big = max(trial.biggest, np.abs(dy * job.y0).max(initial=0))
-    faint = tol("faint") * EPS64 * big * max(1.0, inputs)
-    return np.asarray(strict_tolerance(trial) + moves + trial.floor + coarse + faint)
 
 
 # -- tensors too large to visit: probes along random directions, bisection from one that fails -----
@@ -305,7 +274,7 @@ def failing_direction(trial: Trial, point: Point, probes: int = 3) -> Array | No
         need = {"forward": 10} if trial.reason else {"complex": 1}
         if known is None and not probe.clock.fits(**need):
             break
-        delta = probe.signs(hand.shape) * (probe.scale(trial.leaf) if k == 1 else 1.0)
+        delta = probe.signs(hand.shape) * (trial.leaf.scale if k == 1 else 1.0)
         delta, pushed = known or (delta, None)
         gap, doubt = gap_along(trial, point, delta, pushed)
         trial.seen = max(trial.seen, 2 * doubt / float(np.abs(delta).max()) / biggest)

@@ -146,6 +146,13 @@ class Leaf(NamedTuple):
     arg: int
     value: Array
 
+    @property
+    def scale(self) -> Array:
+        """A natural size of a step in each entry: the entry itself, or its tensor's median."""
+        size = np.abs(self.value.astype(np.float64))
+        middle = float(np.median(size[size > 0])) if size.any() else 1.0
+        return np.where(size > 1e-3 * middle, size, middle)
+
 
 class Pass:
     """forward(*inputs) -> (y, cache) and backward(dy, cache) -> grads, ready to be probed.
@@ -254,6 +261,13 @@ class Pass:
         return noise
 
     # -- backward ----------------------------------------------------------------------------
+    def draw_upstream(self, rng: np.random.Generator) -> Array:
+        """Random signs, no two moduli equal, none 1; numbers float32 can hold, or float16 where y
+        is."""
+        dy = rng.choice([-1.0, 1.0], self.y0.size) * rng.uniform(0.5, 1.5, self.y0.size)
+        short = dy.astype(np.float16 if self.y_eps > EPS32 else np.float32)
+        return np.asarray(short.astype(np.float64))
+
     def upstream(self, numbers: Array) -> Any:
         """The vector of upstream numbers in the structure, shapes and dtypes of the output."""
         place = 0

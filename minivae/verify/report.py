@@ -13,7 +13,6 @@ from minivae.types import Array
 from minivae.verify.derivatives import taylor_rate
 
 if TYPE_CHECKING:
-    from minivae.verify.derivatives import Joint
     from minivae.verify.oracles import Trial
 
 
@@ -214,16 +213,16 @@ def worst_of(trial: Trial) -> int:
     return int(np.argmax(np.where(trial.wrong, error, -1.0) if trial.wrong.any() else error))
 
 
-def joint_fault(trials: list[Trial], joint: Joint) -> Fault:
+def joint_fault(trials: list[Trial], hand: float, true: float) -> Fault:
     """The line where time allowed no more than to see that something is wrong."""
     sole = trials[0].leaf.name if len(trials) == 1 else ""
     which = f"the gradient of {sole} is wrong" if sole else (
         f"of the gradients of {all_of(trials)} at least one is wrong")  # fmt: skip
     text = (
-        f"{which}: along random signs the gradients add up to {joint.hand:.8g}, the slope is "
-        f"{joint.true:.8g} ; more seconds tell where"
+        f"{which}: along random signs the gradients add up to {hand:.8g}, the slope is "
+        f"{true:.8g} ; more seconds tell where"
     )
-    return Fault("wrong", text, sole, hand=joint.hand, true=joint.true)
+    return Fault("wrong", text, sole, hand=hand, true=true)
 
 
 def all_of(trials: list[Trial]) -> str:

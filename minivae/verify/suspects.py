@@ -165,7 +165,7 @@ def beside(
         size = rng.uniform(0.5, 1.5, leaf.value.shape)
         if tensor and tensor[0] == leaf.place:
             sign = np.full(leaf.value.shape, tensor[1])
-        deltas[leaf.place] = ASIDE * old.scale(leaf) * sign * size
+        deltas[leaf.place] = ASIDE * leaf.scale * sign * size
     other = old.job.at(old.job.moved(deltas))
     try:
         other.adopt(other.run(other.base)[0])
@@ -182,7 +182,7 @@ def beside(
 def has_kinks(trial: Trial) -> bool:
     """Whether the slopes on the two sides of the point differ in any output."""
     probe, leaf = trial.probe, trial.leaf
-    step = ASIDE * probe.scale(leaf) * np.random.default_rng(2).uniform(0.5, 1.5, leaf.value.shape)
+    step = ASIDE * leaf.scale * np.random.default_rng(2).uniform(0.5, 1.5, leaf.value.shape)
     delta = {leaf.place: step}
     try:
         up, down = (probe.push(delta, probe.job.moved(delta, t)) for t in (1.0, -1.0))
@@ -240,7 +240,7 @@ def is_subgradient(trial: Trial, i: int, seen: list[float], strict: float) -> bo
     several kinks at once (one datum, through many units at zero), one like those `seen` beside."""
     leaf, probe, hand = trial.leaf, trial.probe, float(trial.g[i])
     entry, step = trial.entries[i : i + 1], np.zeros(trial.leaf.value.size)
-    step[entry] = ASIDE * probe.scale(leaf).ravel()[entry]
+    step[entry] = ASIDE * leaf.scale.ravel()[entry]
     delta = {leaf.place: step.reshape(leaf.value.shape)}
     low, high = (
         float((probe.dy @ probe.columns(leaf, entry, probe.job.moved(delta, t)))[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from dataclasses import replace
@@ -11,11 +12,12 @@ from pathlib import Path
 
 import pytest
 from minivae_kernels.gpu.host_build import compiler
+from minivae_kernels.ladder.gpu import NAMES
 
 from benchmarks import card
 from benchmarks.__main__ import main
 
-CHILD = str(Path(__file__).parent / "card_child.py")
+STAND_IN = Path(__file__).parent / "card_stand_in"
 
 
 def script(name: str, text: str, share: float = 1.0, **more: object) -> card.Stage:
@@ -81,15 +83,43 @@ def test_a_mistake_is_one_line(
 
 
 @pytest.mark.slow
-def test_the_stages_run_on_the_stand_in(tmp_path: Path) -> None:
-    """The card's facts and the kernels' bandwidth, by the commands of the plan."""
+def test_every_stage_runs_on_the_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole command at its smallest: facts, tests, verify, training, shares, races, ladders."""
     if compiler() is None:
         pytest.skip("the host build of the CUDA kernels needs g++")
-    planned = {stage.name: stage for stage in card.stages((sys.executable, CHILD))}
-    kept = [planned[name] for name in ("card", "bandwidth")]
-    kept[1] = replace(kept[1], command=(*kept[1].command, "--rows", "3"))
-    rows = {r["stage"]: r for r in card.run(240.0, tmp_path, kept, say=lambda text: None)}
+    path = os.pathsep.join([str(STAND_IN), os.environ.get("PYTHONPATH", "")])
+    monkeypatch.setenv("PYTHONPATH", path)
+    planned = card.stages(rehearse=True)
+    planned[-1] = replace(planned[-1], needs="no-compute-sanitizer-here")
+    rows = {r["stage"]: r for r in card.run(900.0, tmp_path, planned, say=lambda text: None)}
     for row in rows.values():
-        assert "failed" not in row, (row["tail"], os.environ.get("PYTHONPATH"))
+        assert "failed" not in row, (row["stage"], row["failed"], row.get("tail"))
+    assert "is not installed" in rows["memcheck"]["skipped"]
     assert rows["card"]["facts"][0]["card"] == "Stand-in"
+    assert re.search(r"\b8 passed", "\n".join(rows["gpu-tests"]["tail"]))
+    assert rows["verify"]["tail"][-1] == "all right"
+    assert rows["mnist"]["facts"][-1]["epochs"] == 2
     assert len(rows["bandwidth"]["facts"][0]["kernels"]) >= 11
+    step = {row["contender"]: row for row in rows["step"]["facts"]}
+    assert step["minivae-cupy"]["ms"]["p50"] > 0 and step["cublas-peak"]["ms"]["p50"] > 0
+    assert {"jax", "torch-graph"} <= set(step)  # named, though they have no card here
+    assert {r["ladder"] for r in rows["ladders"]["facts"]} == set(NAMES)
+    page = (tmp_path / "card.txt").read_text()
+    for words in ("held-out loss", "of a copy's", "product_v5", "A against A", "cublas-peak"):
+        assert words in page
+    assert len(page.splitlines()) < 120 and max(map(len, page.splitlines())) <= 160
+
+
+def test_a_stage_without_its_data_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(card, "has_pixels", lambda name: False)
+    (row,) = card.run(9.0, tmp_path, [script("mnist", "", data="mnist")], say=lambda text: None)
+    assert row["skipped"] == "mnist is not at hand: set MINIVAE_DATA"
+
+
+def test_the_page_of_half_a_stage_is_the_end_of_its_log() -> None:
+    row = {"stage": "mnist", "log": "mnist.log", "tail": ["killed"], "facts": [{"epochs": 3}],
+           "failed": "exit code 9", "seconds": 1.0, "limit_s": 2.0}  # fmt: skip
+    text = card.page([row, {**row, "facts": []}])
+    assert text.count("killed") == 2 and "mnist      exit code 9 after 1 of 2 s" in text

@@ -36,6 +36,8 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
         (["step", "--peers", "tensorflow", "--no-store"], "unknown peer 'tensorflow'"),
         (["step", "--peers", "torch-graph", "--no-store"], "unknown peer 'torch-graph'"),
         (["step", "--tf32", "--no-store"], "--tf32 belongs to --backend cupy, not numba"),
+        (["step", "--bf16", "--backend", "cupy"], "--bf16 belongs to --backend numba, not cupy"),
+        (["step", "--bf16", "--peers", "jax", "--no-store"], "unknown peer 'jax'"),
         (["ops", "adam"], "unknown op 'adam'"),
         (["ops", "--threads", "-1"], "--threads is -1; it must be at least 1"),
         (["ladder", "exp", "--threads", "0"], "--threads is 0"),
@@ -60,6 +62,13 @@ def test_missing_peers_are_said_and_left_out(monkeypatch: pytest.MonkeyPatch) ->
     names = step.contenders_of(step.Options(backend="numpy", say=said.append))
     assert names == ["minivae-numpy", "minivae-numpy:again", "fma-peak"]
     assert len(said) == 3 and all("pip install minivae[bench]" in line for line in said)
+
+
+def test_in_bfloat16_pytorch_races_and_our_own_float32() -> None:
+    options = step.Options(bf16=True, say=lambda text: None, again=False)
+    names = step.contenders_of(options)
+    assert names[0] == "minivae-numba" and names[-1] == "minivae-numba:float32"
+    assert set(options.rivals) == {"torch-compile", "torch-eager"} and "jax" not in names
 
 
 def test_a_peer_without_the_card_does_not_race_against_one_with_it() -> None:

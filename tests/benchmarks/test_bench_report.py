@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import compare, history, report, results, roofline
+from benchmarks import compare, history, report, results, roofline, step_text
 
 
 def row(
@@ -194,6 +194,23 @@ def test_the_roofline_is_drawn(tmp_path: Path) -> None:
     roofline.plot(roof, tmp_path / "roof.svg", tmp_path)
     assert "<svg" in (tmp_path / "roof.svg").read_text(encoding="utf-8")
     assert "240 GFLOP/s" in roofline.table([roof])
+
+
+def test_bfloat16_is_never_mixed_with_float32(tmp_path: Path) -> None:
+    results.append("step", rows(), tmp_path)
+    plain = report.body(tmp_path)
+    assert "bfloat16" not in plain and "our float32" not in plain
+    ours = row("minivae-numba", 0.0625, bf16=True, verdict="faster", ratio=2.5,
+               float32={"ratio": 1.625, "verdict": "faster", "interval": (None, None)})  # fmt: skip
+    results.append("step", [ours], tmp_path)
+    before, _, after = report.body(tmp_path).partition("bfloat16: everyone's products")
+    assert "0.0625 ms" not in before and "0.0625 ms" in after
+    assert "against our float32" in after and "1.62 ×" in after
+    timed = {"n": 9, "gflops": 1.0, "loss_first": 9.0, "loss_last": 8.0, "stop": "sure"}
+    first = {"first_run_s": 1.0, "cache": "as found", "fastest_peer": "torch-eager"}
+    ours["interval"] = (None, None)
+    shown = step_text.table([{**ours, **timed, **first}])
+    assert "minivae-numba  bfloat16" in shown and "1.62 × faster against our own float32" in shown
 
 
 def test_tf32_is_never_mixed_with_float32(tmp_path: Path) -> None:

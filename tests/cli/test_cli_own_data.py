@@ -78,6 +78,9 @@ def test_a_table_keeps_its_names_and_units(command: Command) -> None:
     Path("new.csv").write_text("age,income\n41,41000\n50,50000\n")
     assert command("encode", "scaled", "new.csv", "--out", "z.npy").code == 0
     assert np.load("z.npy").shape == (2, 2)
+    Path("moved.csv").write_text("income,age\n41000,41\n50000,50\n")
+    assert command("encode", "scaled", "moved.csv", "--out", "moved.npy").code == 0
+    np.testing.assert_array_equal(np.load("moved.npy"), np.load("z.npy"))
     refused = command("manifold", "scaled")
     assert refused.code == 2 and "no height and width" in refused.err
 

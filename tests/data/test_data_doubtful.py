@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 import zipfile
 from pathlib import Path
@@ -59,3 +60,21 @@ def test_a_damaged_header_never_floods_the_message(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         load(path)
     assert len(str(caught.value)) <= 600 and str(caught.value).isprintable()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are made here")
+@pytest.mark.parametrize("name", ["x.npy", "x.csv", "x", "x.npz", "train-images-idx3-ubyte.gz"])
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)  # opened for reading, it would wait for ever
+    with pytest.raises(DataError, match="is a pipe or a device, no file"):
+        load(tmp_path / name)
+
+
+def test_a_device_is_refused(tmp_path: Path) -> None:
+    for device in ("/dev/zero", "/dev/null"):
+        if not Path(device).exists():
+            pytest.skip(f"there is no {device}")
+        (tmp_path / "x.npy").unlink(missing_ok=True)
+        (tmp_path / "x.npy").symlink_to(device)
+        with pytest.raises(DataError, match="is a pipe or a device"):
+            load(tmp_path / "x.npy")

@@ -29,6 +29,28 @@ def test_a_sparse_matrix_that_would_fill_memory(tmp_path: Path) -> None:
     refused(load, tmp_path / "x.npz", "sparse matrix", "8000.0 GB")
 
 
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (np.arange(9) % 3, None),  # which MATLAB keeps as one row
+        (np.array(["a", "bb", "c"] * 3, dtype=object), ("a", "bb", "c")),
+        (np.array(["a", "b", "c"] * 3), ("a", "b", "c")),
+    ],
+)
+def test_matlab_labels(tmp_path: Path, labels: np.ndarray, names: tuple[str, ...] | None) -> None:
+    io.savemat(tmp_path / "x.mat", {"x": np.random.default_rng(0).random((9, 4)), "y": labels})
+    found = load(tmp_path / "x.mat", split=False)
+    np.testing.assert_array_equal(found.train_labels, np.arange(9) % 3)
+    assert found.label_names == names and found.notes == ()
+
+
+@pytest.mark.parametrize("labels", [np.array([{"a": 1}, 2, 3]), {"a": 1}, 3.0])
+def test_matlab_labels_that_cannot_be_used(tmp_path: Path, labels: object) -> None:
+    io.savemat(tmp_path / "x.mat", {"x": np.random.default_rng(0).random((3, 4)), "y": labels})
+    found = load(tmp_path / "x.mat", split=False)
+    assert found.train_labels is None and "labels are not used" in found.notes[0]
+
+
 def test_matlab_files(tmp_path: Path) -> None:
     pictures = rng.integers(0, 256, (5, 7, 3, 11), dtype=np.uint8)
     labels = np.arange(11)[:, None] % 3

@@ -28,6 +28,17 @@ def test_values_outside_the_unit_interval_are_named() -> None:
             check_targets(from_arrays(high, split=False), "bernoulli", binarise)
 
 
+def test_a_tables_column_is_named_and_groups_are_checked() -> None:
+    x = np.eye(3)[[0, 1, 2, 0]]
+    table = from_arrays(x, x, columns=("a", "b", "c"), name="t")
+    check_targets(table, "categorical", groups=(3,))
+    with pytest.raises(DataError, match=r"row 0 \(from 0\), column 'b' is 0, .* sum to 1"):
+        check_targets(table, "categorical", groups=(1, 2))
+    large = from_arrays(3.5 * x, x[:1] * 3.5, columns=("a", "b", "c"), name="t")
+    with pytest.raises(DataError, match=r"row 0 \(from 0\), column 'a' is 3.5"):
+        check_targets(large, "bernoulli")
+
+
 def test_nan_counts_as_outside() -> None:
     broken = from_arrays(GREY.copy(), split=False)
     broken.train[2, 6] = np.nan

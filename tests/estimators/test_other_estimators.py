@@ -80,6 +80,12 @@ def test_a_weight_counts_as_so_many_rows(model):
         clone(model).set_params(standardise=True).fit(x, sample_weight=weights)
 
 
+@pytest.mark.parametrize("model", [Autoencoder(2), LinearVAE(2)], ids=name_of)
+def test_what_is_trained_step_by_step_says_why_it_takes_no_weights(model):
+    with pytest.raises(TypeError, match=r"fit takes no sample_weight: .*repeat"):
+        clone(model).fit(np.eye(5), sample_weight=np.ones(5))
+
+
 def test_degenerate_data_are_named():
     rng = np.random.default_rng(3)
     flat = rng.normal(size=(40, 2)) @ rng.normal(size=(2, 6))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minivae.metrics import estimators as e
+from minivae.models.bayes import quadrature_draws
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def linear_gaussian():
 
 def test_unbiased_without_monte_carlo(linear_gaussian):
     value, slope, mu, logvar, exact = linear_gaussian
-    nodes, weights = e.quadrature_draws(3, order=4)
+    nodes, weights = quadrature_draws(3, order=4)
     path = e.exact_mean(e.pathwise_gradients(slope, mu, logvar, nodes), weights)
     score = e.exact_mean(e.score_function_gradients(value, mu, logvar, nodes), weights)
     for name in ("dmu", "dlogvar"):
@@ -39,7 +40,7 @@ def test_unbiased_without_monte_carlo(linear_gaussian):
 def test_the_standard_deviation_is_half_the_log_variance(linear_gaussian):
     """exp(logvar) in the place of exp(logvar / 2) must be seen: a correct gradient, another q."""
     _, slope, mu, logvar, exact = linear_gaussian
-    nodes, weights = e.quadrature_draws(3, order=4)
+    nodes, weights = quadrature_draws(3, order=4)
     wrong = e.exact_mean(e.pathwise_gradients(slope, mu, 2 * logvar, nodes), weights)
     assert np.abs(wrong.dlogvar - exact.dlogvar).max() > 1e-2
 
@@ -54,7 +55,7 @@ def test_the_score_function_is_far_noisier(linear_gaussian):
 
 def test_a_baseline_leaves_the_mean_and_lowers_the_variance(linear_gaussian):
     value, _, mu, logvar, exact = linear_gaussian
-    nodes, weights = e.quadrature_draws(3, order=4)
+    nodes, weights = quadrature_draws(3, order=4)
     baseline = float(weights @ value(mu + np.exp(0.5 * logvar) * nodes))
     shifted = e.score_function_gradients(value, mu, logvar, nodes, baseline)
     mean = e.exact_mean(shifted, weights)

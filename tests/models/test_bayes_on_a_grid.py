@@ -43,3 +43,20 @@ def test_more_than_two_dimensions_are_refused():
         bayes.posterior_on_grid(lambda z: z, 1.0, np.ones(3), 3)
     with pytest.raises(ValueError, match="out of reach"):
         bayes.log_evidence_by_quadrature(lambda z: z, 1.0, np.ones(3), 3)
+
+
+def test_the_nearest_gaussian_of_a_linear_decoder_is_the_posterior_itself(model):
+    """... and the nearest that may not lean is the known one, at the known cost (E17)."""
+    model = model._replace(weight=model.weight @ np.array([[1.0, 0.8], [0.0, 0.6]]))  # it leans
+    x = np.random.default_rng(2).normal(size=5)
+    given = (lambda z: model.mean + z @ model.weight.T, model.c, x, log_marginal(x[None], model)[0])
+    start = np.zeros(2), np.eye(2)
+    best, upright = (bayes.nearest_gaussian(*given, start, diagonal) for diagonal in (False, True))
+    mu, cov = posterior(x[None], model)
+    assert np.abs(best.mean - mu[0]).max() <= 1e-4
+    assert np.abs(best.root @ best.root.T - cov).max() <= 1e-4
+    assert abs(best.kl) <= 1e-8
+    precision = np.linalg.inv(cov)
+    cost = 0.5 * (np.log(np.diag(precision)).sum() - np.linalg.slogdet(precision)[1])
+    assert cost > 0.1 and abs(upright.kl - cost) <= 1e-8
+    assert np.abs(np.diag(upright.root) ** 2 - 1 / np.diag(precision)).max() <= 1e-4

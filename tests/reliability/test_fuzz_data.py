@@ -8,16 +8,17 @@ import os
 import struct
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("hypothesis")
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minivae.data import DataError, load
+from tests.reliability.fuzzing import try_mutants
 from tests.reliability.mutations import byte_mutants
 
 ROWS = (np.arange(120, dtype=np.uint8).reshape(20, 6) * 2) % 251
@@ -88,18 +89,10 @@ def damaged(draw: st.DrawFn) -> tuple[str, bytes]:
     return name, draw(byte_mutants(FILES[name]))
 
 
-def fuzz(folder: Path, count: int) -> int:
+def fuzz(folder: Path, count: int, say: Callable[[str], None] = lambda words: None) -> int:
     """Load so many files; each must give finite rows, or a DataError in one line naming it."""
-    tried = 0
 
-    @settings(
-        max_examples=count, deadline=None, database=None, derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
-    @given(damaged() | damaged() | headers() | archives())
-    def attempt(mutant: tuple[str, bytes]) -> None:
-        nonlocal tried
-        tried += 1
+    def attempt(mutant: tuple[str, bytes], number: int) -> str:
         path = folder / mutant[0]
         path.write_bytes(mutant[1])
         try:
@@ -108,12 +101,12 @@ def fuzz(folder: Path, count: int) -> int:
             text = str(error)
             assert path.name in text and "\n" not in text and len(text) <= 600, text
             assert text.isprintable()
-        else:
-            assert dataset.train.ndim == 2 and len(dataset.train) > 0
-            assert np.isfinite(dataset.values("train")).all()
+            return "refused in one line"
+        assert dataset.train.ndim == 2 and len(dataset.train) > 0
+        assert np.isfinite(dataset.values("train")).all()
+        return "loaded"
 
-    attempt()
-    return tried
+    return try_mutants(damaged() | damaged() | headers() | archives(), attempt, count, say).total()
 
 
 def test_hundreds_of_damaged_data_files(tmp_path: Path) -> None:
@@ -121,7 +114,8 @@ def test_hundreds_of_damaged_data_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600 + SLOW // 10)
 def test_many_damaged_data_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tried = fuzz(tmp_path, SLOW)
     with capsys.disabled():
+        tried = fuzz(tmp_path, SLOW, lambda words: print(f"\ndata files: {words}", flush=True))
         print(f"\nmutants of data files tried: {tried}, tracebacks: 0")

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import pytest
 
 pytest.importorskip("hypothesis")
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minivae.runs.errors import RunError
@@ -23,6 +22,7 @@ from minivae.runs.fsck import check_run
 from minivae.runs.load import load_model, load_run
 from minivae.runs.metrics_log import CLOCK
 from minivae.settings import ConfigError
+from tests.reliability.fuzzing import try_mutants
 from tests.reliability.mutations import byte_mutants, field_mutants, log_mutants
 from tests.reliability.tiny_runs import TINY, ending, go_on, tiny_run
 
@@ -96,8 +96,11 @@ def same_or_said(run: Path, read: Callable[[], None]) -> str:
     return "same"
 
 
-def judge(sound: Sound, thorough: bool) -> None:
-    """Every reader of a damaged run must say the same as of the whole one, or one line."""
+def judge(sound: Sound, thorough: bool) -> str:
+    """Every reader of a damaged run must say the same as of the whole one, or one line.
+
+    Returns "read the same" where all did, "refused in one line" where any said a line.
+    """
     run = sound.path
 
     def settings() -> None:
@@ -113,19 +116,19 @@ def judge(sound: Sound, thorough: bool) -> None:
 
         return read
 
-    same_or_said(run, settings)
-    for which in ("best", "last"):
-        same_or_said(run, model(which))
+    readers = [settings, *(model(which) for which in ("best", "last"))]
+    said = [same_or_said(run, read) for read in readers]
     if thorough:
         report = check_run(run)
         assert all(f.words.isprintable() and len(f.words) <= 600 for f in report.findings)
+    return "refused in one line" if "said" in said else "read the same"
 
 
-def damage(sound: Sound, name: str, data: bytes, thorough: bool) -> None:
+def damage(sound: Sound, name: str, data: bytes, thorough: bool) -> str:
     """Judge the run with one file's bytes replaced, and put the file back."""
     (sound.path / name).write_bytes(data)
     try:
-        judge(sound, thorough)
+        return judge(sound, thorough)
     finally:
         (sound.path / name).write_bytes(sound.files[name])
 
@@ -143,23 +146,15 @@ def mutants(draw: st.DrawFn, files: Files) -> tuple[str, bytes]:
     return name, draw(byte_mutants(data))
 
 
-def fuzz(sound: Sound, count: int, thorough_every: int) -> int:
+def fuzz(
+    sound: Sound, count: int, thorough_every: int, say: Callable[[str], None] = lambda words: None
+) -> int:
     """Try so many mutants; every so many-th through fsck as well."""
-    tried = 0
 
-    @settings(
-        max_examples=count, deadline=None, database=None, derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
-    @given(st.data())
-    def attempt(data: st.DataObject) -> None:
-        nonlocal tried
-        tried += 1
-        name, mutant = data.draw(mutants(sound.files))
-        damage(sound, name, mutant, thorough=tried % thorough_every == 0)
+    def attempt(mutant: tuple[str, bytes], number: int) -> str:
+        return damage(sound, *mutant, thorough=number % thorough_every == 0)
 
-    attempt()
-    return tried
+    return try_mutants(mutants(sound.files), attempt, count, say).total()
 
 
 def test_a_thousand_damaged_files(sound: Sound) -> None:
@@ -167,9 +162,10 @@ def test_a_thousand_damaged_files(sound: Sound) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600 + SLOW // 10)
 def test_many_damaged_files(sound: Sound, capsys: pytest.CaptureFixture[str]) -> None:
-    tried = fuzz(sound, SLOW, thorough_every=10)
     with capsys.disabled():
+        tried = fuzz(sound, SLOW, 10, lambda words: print(f"\na run's files: {words}", flush=True))
         print(f"\nmutants of a run's files tried: {tried}, taken silently: 0, tracebacks: 0")
 
 

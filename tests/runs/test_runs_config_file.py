@@ -58,6 +58,18 @@ def test_damage_is_named_and_the_settings_are_known_from_the_checkpoint(run, old
     assert load_run(run) == before
 
 
+def test_one_without_its_sha256_is_no_earlier_versions(run):
+    before = load_run(run)
+    config = read_config(run)
+    for key in ("sha256", "environments"):
+        config.pop(key)
+    config["data"]["high"] = -1
+    (run / "config.json").write_text(json.dumps(config))
+    said = []
+    assert load_run(run, said.append).data == before.data
+    assert len(said) == 1 and "damaged or edited" in said[0]
+
+
 def test_a_lost_one_is_known_from_the_checkpoint(run):
     before = load_run(run)
     (run / "config.json").unlink()

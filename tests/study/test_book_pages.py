@@ -8,6 +8,7 @@ import json
 import pytest
 
 from minivae.study import runner
+from minivae.study.display import table_html
 
 pytest.importorskip("ziamath")
 from minivae.study.book.fold import folded, stretches
@@ -28,6 +29,10 @@ def test_only_imports_and_showing_are_folded():
     code = "import a\n# why\nx = 1\npicture(x)\ntable(\n  x)\nstate('w', x)\n# end\n"
     assert [fold for fold, _ in stretches(code)] == [True, False, True, False, False]
     assert stretches(code)[1][1].startswith("# why")
+    filled = (
+        "rows = []\nfor x in y:\n    rows.append(x)\ntable(rows)\nfor x in y:\n    z.append(x)\n"
+    )
+    assert [fold for fold, _ in stretches(filled)] == [True, False]
 
 
 def test_mentions_become_links_but_not_within_links_formulas_and_titles():
@@ -49,3 +54,9 @@ def test_every_chapter_is_a_notebook(chapter, tmp_path):
     assert "{admonition}" not in written and "{code-cell}" not in written
     first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]
     assert "".join(first["source"]).startswith(f"# {chapter.title}")
+
+
+def test_a_measured_table_is_escaped_and_its_caption_s_code_set_as_code():
+    text = table_html(["a", "b < c"], [["1", "<2>"]], "by `minivae study full price`, x < y")
+    assert "<th>b &lt; c</th>" in text and "<td>&lt;2&gt;</td>" in text
+    assert "by <code>minivae study full price</code>, x &lt; y" in text

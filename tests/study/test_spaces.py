@@ -5,11 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minivae.metrics.rate_distortion import (
-    linear_rate_and_distortion,
-    rate_and_distortion,
-    sweep,
-)
+from minivae.metrics.rate_distortion import linear_rate_and_distortion, rate_and_distortion
 from minivae.study.data import study_data
 from minivae.study.spaces import KINDS, Settings, different_pairs, measure, train_space
 
@@ -70,10 +66,10 @@ def test_rate_and_distortion_of_the_exact_linear_model():
     assert found.distortion == pytest.approx(exact.distortion, rel=1e-12)
 
 
-def test_the_sweep_trades_rate_for_distortion():
+def test_a_larger_c_trades_rate_for_distortion():
     values = np.array([4.0, 2.0, 1.0, 0.5, 0.1])
-    points = sweep([0.05, 0.3, 1.5, 5.0], lambda c: linear_rate_and_distortion(values, c, 3))
-    rates = [r.rate for _, r in points]
-    lost = [r.distortion for _, r in points]
+    points = [linear_rate_and_distortion(values, c, 3) for c in (0.05, 0.3, 1.5, 5.0)]
+    rates = [r.rate for r in points]
+    lost = [r.distortion for r in points]
     assert rates == sorted(rates, reverse=True) and lost == sorted(lost)
     assert rates[-1] == 0.0 and lost[-1] == pytest.approx(values.sum())

@@ -59,7 +59,9 @@ def test_full_studies_are_recorded_with_how_they_were_made(tmp_path, monkeypatch
     assert found["made"]["command"] == "minivae study full tiny"
 
 
-@pytest.mark.parametrize("name", ["linear_autoencoder", "linear_vae", "regularity"])
+@pytest.mark.parametrize(
+    "name", ["linear_autoencoder", "linear_vae", "regularity", "baselines", "price"]
+)
 def test_the_recorded_figures_ship(name):
     found = recorded(name)
     assert found["made"]["command"].startswith("minivae study full")

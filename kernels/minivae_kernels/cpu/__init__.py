@@ -18,8 +18,12 @@ from typing import Any
 MODULES = ("activations", "dense", "latent", "likelihoods", "optimisers", "random")
 
 
-def load(threads: int | None = None) -> dict[str, Callable[..., Any]]:
-    """Every op by name, make_step and output_nll. Raises Unavailable where Numba cannot be used."""
+def load(threads: int | None = None, *, bf16: bool = False) -> dict[str, Callable[..., Any]]:
+    """Every op by name, two kinds of step and output_nll.
+
+    bf16: the products' inputs are rounded to bfloat16; output_nll, which has no such kernel, is
+    then left out. Raises Unavailable where Numba cannot be used, or has no AVX512-BF16 to use.
+    """
     from minivae_kernels import Unavailable
 
     try:
@@ -37,7 +41,10 @@ def load(threads: int | None = None) -> dict[str, Callable[..., Any]]:
     for module in MODULES:
         served = importlib.import_module(f"{__name__}.ops.{module}").OPS
         found.update((op.__name__, op) for op in served)
+    if bf16:
+        return {**found, **rounded_kernels()}
     found["make_step"] = make_step
+    found["make_gradient_step"] = make_gradient_step
     found["output_nll"] = importlib.import_module(f"{__name__}.ops.output_nll").output_nll
     return found
 
@@ -47,6 +54,43 @@ def make_step(plan: Any, theta: Any, moments: Any, data: Any) -> Any:
     from minivae_kernels.cpu.step.fused_step import Step
 
     return Step(plan, theta, moments, data)
+
+
+def make_gradient_step(plan: Any, theta: Any, moments: Any, data: Any) -> Any:
+    """The same in two halves, for batches that are cut into shards; see step/gradient.py."""
+    from minivae_kernels.cpu.step.gradient import GradientStep
+
+    return GradientStep(plan, theta, moments, data)
+
+
+def rounded_kernels() -> dict[str, Callable[..., Any]]:
+    """What is there in bfloat16. Raises Unavailable where the processor has no AVX512-BF16."""
+    from minivae_kernels import Unavailable
+    from minivae_kernels.cpu.gemm.bfloat16 import available
+
+    if not available():
+        raise Unavailable(
+            "this processor has no AVX512-BF16 (Zen 4, Cooper Lake and Sapphire Rapids have it): "
+            "leave bf16 out"
+        )
+    from minivae_kernels.cpu.ops import dense_bfloat16
+
+    ops = {op.__name__: op for op in dense_bfloat16.OPS}
+    return {**ops, "make_step": make_rounded_step, "make_gradient_step": rounded_gradient_step}
+
+
+def make_rounded_step(plan: Any, theta: Any, moments: Any, data: Any) -> Any:
+    """The fused training step with products in bfloat16; see step/rounded.py."""
+    from minivae_kernels.cpu.step.fused_step import Step
+
+    return Step(plan, theta, moments, data, bf16=True)
+
+
+def rounded_gradient_step(plan: Any, theta: Any, moments: Any, data: Any) -> Any:
+    """The same in two halves."""
+    from minivae_kernels.cpu.step.gradient import GradientStep
+
+    return GradientStep(plan, theta, moments, data, bf16=True)
 
 
 def is_cached() -> bool:

@@ -14,12 +14,14 @@ from minivae_kernels import Unavailable
 
 def table(device: Any) -> dict[str, Any]:
     """Every op this backend has, with the four services, launched on the given device."""
-    from minivae_kernels.gpu.ops_data import LikelihoodOps, OptimiserOps, RandomOps
+    from minivae_kernels.gpu.ops_activation import ActivationOps
+    from minivae_kernels.gpu.ops_data import LikelihoodOps, RandomOps
     from minivae_kernels.gpu.ops_model import LatentOps, ModelOps
+    from minivae_kernels.gpu.ops_optimiser import OptimiserOps
     from minivae_kernels.gpu.step import GraphStep
 
     found: dict[str, Any] = {}
-    for family in (ModelOps, LatentOps, LikelihoodOps, RandomOps, OptimiserOps):
+    for family in (ActivationOps, ModelOps, LatentOps, LikelihoodOps, RandomOps, OptimiserOps):
         ops = family(device)
         found.update({name: getattr(ops, name) for name in vars(family) if name[0] != "_"})
 
@@ -53,6 +55,6 @@ def _require_tf32(device: Any) -> None:
     """cuBLAS takes the wish for TF32 as a hint: what comes to nothing must not be labelled so."""
     runtime = device.xp.cuda.runtime
     if int(runtime.getDeviceProperties(runtime.getDevice())["major"]) < 8:
-        raise Unavailable("this card has no TF32 (compute capability 8.0 has it): leave it away")
+        raise Unavailable("this card has no TF32 (compute capability 8.0 has it): leave it out")
     if os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
         raise Unavailable("NVIDIA_TF32_OVERRIDE=0 forbids TF32: unset it, or leave TF32 away")

@@ -14,6 +14,7 @@ import numpy as np
 
 from minivae_kernels.gpu import cublas, faults, nvrtc, sources
 from minivae_kernels.gpu.cupy_memory import CardMemory
+from minivae_kernels.gpu.launcher import Arguments, Grid
 
 
 class CupyDevice(CardMemory):
@@ -75,12 +76,7 @@ class CupyDevice(CardMemory):
             raise faults.full(line, self.free_memory()) from problem
 
     def launch(
-        self,
-        kernel: str,
-        grid: tuple[int, int],
-        threads: int,
-        args: tuple[Any, ...],
-        real: Any = np.float32,
+        self, kernel: str, grid: Grid, threads: int, args: Arguments, real: Any = np.float32
     ) -> None:
         """Queue a kernel on the current stream."""
         parameters = sources.kernels(sources.where()[kernel])[kernel]

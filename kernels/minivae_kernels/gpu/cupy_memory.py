@@ -43,6 +43,17 @@ class CardMemory:
             self.kept.append(array)
         return array
 
+    @contextlib.contextmanager
+    def own_pool(self) -> Iterator[Any]:
+        """What is allocated within, by array calls too, comes from a pool of its own; -> that pool.
+
+        As long as it lives nobody else is given its memory: what a graph of array calls needs,
+        whose results in between are given back while it is recorded.
+        """
+        pool = self.xp.cuda.MemoryPool()
+        with self.xp.cuda.using_allocator(pool.malloc):
+            yield pool
+
     def free_memory(self) -> int:
         """Bytes that can still be had: free on the card, and idle in CuPy's pool."""
         free, _ = self.xp.cuda.runtime.memGetInfo()

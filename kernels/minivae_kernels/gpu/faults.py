@@ -8,6 +8,7 @@ runtime answers in just these ways.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from minivae_kernels import Unavailable
 
 OLDEST_CUDA = 11020  # the first whose graphs, NVRTC and memory pools are all that is used here
 OLDEST_CARD = 70  # compute capability 7.0 (Volta)
+# Set by MPICH, Open MPI and SLURM: this process's number among those of this machine.
+LOCAL_RANKS = ("MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
 
 
 class OutOfDeviceMemory(MemoryError):
@@ -77,6 +80,7 @@ def examine(runtime: Any, built_for: int) -> None:
         raise Unavailable(
             "no NVIDIA card is visible: see nvidia-smi, and whether CUDA_VISIBLE_DEVICES hides it"
         )
+    take_own_card(runtime, count)
     card = runtime.getDeviceProperties(runtime.getDevice())
     capability = 10 * int(card["major"]) + int(card["minor"])
     if capability < OLDEST_CARD:
@@ -85,6 +89,13 @@ def examine(runtime: Any, built_for: int) -> None:
             f"{name} has compute capability {capability / 10}; {OLDEST_CARD / 10} (Volta, 2017) or "
             "later is needed: use another card"
         )
+
+
+def take_own_card(runtime: Any, count: int) -> None:
+    """Under mpiexec or srun, the card of this process, by its number on this machine."""
+    place = next((int(os.environ[n]) for n in LOCAL_RANKS if os.environ.get(n, "").isdigit()), 0)
+    if place % count:
+        runtime.setDevice(place % count)
 
 
 def required(make: Callable[[], Any], what: str) -> Any:

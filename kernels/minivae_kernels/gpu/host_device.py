@@ -15,9 +15,29 @@ import numpy as np
 
 from minivae_kernels.gpu import sources
 from minivae_kernels.gpu.host_build import build
+from minivae_kernels.gpu.launcher import Arguments, Grid
 
 # What stands before and after every buffer; a kernel that writes there is caught.
 GUARD, CANARY = 64, 0xA5
+
+
+def refuse_shared(
+    kernel: str, parameters: tuple[sources.Parameter, ...], packed: list[Any]
+) -> None:
+    """Raise RuntimeError where a kernel was promised (__restrict__) what this launch does not keep.
+
+    What one pointer writes, a pointer that is alone must not reach: the compiler relies on it.
+    """
+    held = [
+        (p, a.ctypes.data, a.ctypes.data + a.nbytes)
+        for p, a in zip(parameters, packed, strict=True)
+        if p.pointer and a is not None and a.size
+    ]
+    for i, (p, begin, end) in enumerate(held):
+        for q, other, stop in held[:i]:
+            promised = (p.alone or q.alone) and (p.written or q.written)
+            if promised and begin < stop and other < end:
+                raise RuntimeError(f"{kernel}: {q.name} and {p.name} share memory")
 
 
 class HostDevice:
@@ -106,6 +126,10 @@ class HostDevice:
         """On a card: a stream of the step's own. Here nothing."""
         return contextlib.nullcontext()
 
+    def own_pool(self) -> Any:
+        """On a card: a pool that keeps what a graph works on. Here memory is kept by its users."""
+        return contextlib.nullcontext()
+
     def upload(self, target: np.ndarray[Any, Any], host: Any) -> None:
         """Copy host numbers into the first elements of an existing flat device array."""
         target[: host.size] = host.reshape(-1)
@@ -113,15 +137,11 @@ class HostDevice:
     # Work
 
     def launch(
-        self,
-        kernel: str,
-        grid: tuple[int, int],
-        threads: int,
-        args: tuple[Any, ...],
-        real: Any = np.float32,
+        self, kernel: str, grid: Grid, threads: int, args: Arguments, real: Any = np.float32
     ) -> None:
         """Run a kernel, or note it down while a graph is recorded."""
         packed = sources.pack(kernel, self.parameters[kernel], args, real)
+        refuse_shared(kernel, self.parameters[kernel], packed)
         work = self._prepared(kernel, grid, threads, packed, real)
         if self.recording is None:
             work()

@@ -1,4 +1,6 @@
-"""Compile the CUDA sources with NVRTC, without a driver or a card, and report registers and spills.
+"""Compile the CUDA sources with NVRTC, without a driver or a card; report what kernels take.
+
+Registers, spills, shared memory, and how many of a multiprocessor's warps they leave room for.
 
 NVRTC comes from the wheel `nvidia-cuda-nvrtc-cu12` (or a CUDA toolkit). It carries its own ptxas,
 so compiling for a real architecture (sm_80) is the whole way to machine code, and ptxas's own
@@ -18,6 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minivae_kernels.gpu import sources
+from minivae_kernels.gpu.launcher import THREADS
+from minivae_kernels.gpu.occupancy import MULTIPROCESSORS, occupancy
 
 ARCHITECTURES = ("sm_70", "sm_80", "sm_90")
 OPTIONS = ("-std=c++17",)  # what cupy_device.py asks for ...
@@ -156,15 +160,22 @@ def compile_file(name: str, arch: str, real: str = "float") -> list[Usage]:
     return usage(compile_text(sources.text(name), f"{name}.cu", arch, real), name, arch, real)
 
 
+def room(row: Usage) -> str:
+    """The share of a multiprocessor's warps that blocks of 256 threads fill, and what ends it."""
+    if row.arch not in MULTIPROCESSORS:
+        return "?"
+    found = occupancy(row.arch, row.registers, row.shared, THREADS)
+    return f"{found.share:.0%} {found.bound}"
+
+
 def report(rows: Iterable[Usage]) -> str:
     """The rows as a table for people."""
-    lines = [
-        f"{'kernel':24}{'arch':8}{'real':8}{'registers':>10}{'stack':>7}{'spills':>8}{'shared':>8}"
-    ]
+    titles = f"{'registers':>10}{'stack':>7}{'spills':>8}{'shared':>8}  warps, bound by"
+    lines = [f"{'kernel':24}{'arch':8}{'real':8}{titles}"]
     for row in rows:
         lines.append(
             f"{row.kernel:24}{row.arch:8}{row.real:8}{row.registers:>10}{row.stack:>7}"
-            f"{row.spills:>8}{row.shared:>8}"
+            f"{row.spills:>8}{row.shared:>8}  {room(row)}"
         )
     return "\n".join(lines)
 
@@ -180,7 +191,7 @@ def main(argv: list[str] | None = None) -> int:
             row
             for arch in wanted
             for real in ("float", "double")
-            for name in (sources.FILES if real == "float" else sources.DOUBLE)
+            for name in (sources.FILES + sources.LADDER if real == "float" else sources.DOUBLE)
             for row in compile_file(name, arch, real)
         ]
     except RuntimeError as problem:

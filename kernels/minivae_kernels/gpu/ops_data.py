@@ -1,4 +1,4 @@
-"""Launchers for the likelihoods, the random numbers, the batch and the optimisers."""
+"""Launchers for the likelihoods, the random numbers and the batch."""
 
 from __future__ import annotations
 
@@ -178,63 +178,3 @@ class RandomOps(Launcher):
         """Rows of the data as a fresh Bernoulli draw of every pixel      (E35)"""
         draw = (1, int(step) & WORD, stream, *key_words(seed))
         return self._gather("gather_binarise", data, rows, scale, draw)
-
-
-class OptimiserOps(Launcher):
-    """Descent on one flat buffer, in place."""
-
-    def _buffers(self, op: str, grad: Any, **changed: Any) -> tuple[Any, Array]:
-        """Their type, and the gradient fit for it; TypeError where in-place cannot work."""
-        real = self._array(op, "theta", changed["theta"]).dtype
-        for name, a in changed.items():
-            if not self.device.is_array(a) or a.dtype != real or not a.flags.c_contiguous:
-                raise TypeError(
-                    f"{op}: {name} is changed in place: a contiguous device array of "
-                    f"{real} is needed"
-                )
-        self._require(
-            all(a.shape == grad.shape for a in changed.values()), op, grad=grad, **changed
-        )
-        return real, self.device.xp.ascontiguousarray(self._array(op, "grad", grad), dtype=real)
-
-    def sgd_update(
-        self, theta: Array, grad: Array, velocity: Array, lr: float, momentum: float
-    ) -> None:
-        """velocity ← momentum velocity + grad; θ ← θ - lr velocity       (E32)"""
-        real, grad = self._buffers("sgd_update", grad, theta=theta, velocity=velocity)
-        vec = self.aligned(theta, grad, velocity)
-        self.walk(
-            "sgd_update", theta.size, (theta, grad, velocity, lr, momentum, theta.size, vec), real
-        )
-
-    def adam_update(
-        self,
-        theta: Array,
-        grad: Array,
-        m: Array,
-        v: Array,
-        lr: float,
-        beta1: float,
-        beta2: float,
-        eps: float,
-        t: int,
-    ) -> None:
-        """Adam with bias correction; t = 1, 2, … counts the updates      (E33)"""
-        real, grad = self._buffers("adam_update", grad, theta=theta, m=m, v=v)
-        rate, correct = lr / (1 - beta1**t), 1 / (1 - beta2**t)
-        args = (
-            theta,
-            grad,
-            m,
-            v,
-            beta1,
-            1 - beta1,
-            beta2,
-            1 - beta2,
-            rate,
-            correct,
-            eps,
-            theta.size,
-            self.aligned(theta, grad, m, v),
-        )
-        self.walk("adam_update", theta.size, args, real)

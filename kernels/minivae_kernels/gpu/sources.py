@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent / "cuda"
 FILES = ("elementwise", "dense", "latent", "likelihood", "batch", "philox", "optimiser")
 FILES += ("narrow", "step")  # for training alone
 # The slower versions that minivae_kernels/ladder/gpu keeps for teaching; not part of the product.
-LADDER = ("../../ladder/gpu/likelihood_rungs", "../../ladder/gpu/latent_rungs")
+LADDER = tuple(f"../../ladder/gpu/{name}_rungs" for name in ("product", "likelihood", "latent"))
 DOUBLE = FILES[:-2]  # training is in float32 only
 
 SCALARS = {
@@ -37,6 +37,7 @@ class Parameter(NamedTuple):
     name: str
     pointer: bool
     written: bool  # a pointer that is not to const
+    alone: bool  # __restrict__: what it points to is reached through no other parameter
 
     def dtype(self, real: Any) -> np.dtype[Any]:
         """The NumPy type of the number, or of the array's elements; `real` stands for REAL."""
@@ -81,19 +82,20 @@ _KERNEL = re.compile(
     r'extern "C" __global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(([^)]*)\)\s*\{'
 )
 _ONE_LINE = {
-    "FORWARD": "const real* a, real* out, i64 n, int vec",
-    "BACKWARD": "const real* dy, const real* a, real* out, i64 n, int vec",
+    "FORWARD": "const real* __restrict__ a, real* __restrict__ out, i64 n, int vec",
+    "BACKWARD": "const real* __restrict__ dy, const real* __restrict__ a, "
+    "real* __restrict__ out, i64 n, int vec",
 }
 
 
 def _parameters(listing: str) -> tuple[Parameter, ...]:
     found = []
     for part in listing.replace("\n", " ").split(","):
-        match = re.fullmatch(r"\s*(const )?(\w+)(\*?)\s+(\w+)\s*", part)
+        match = re.fullmatch(r"\s*(const )?(\w+)(\*?)\s+(__restrict__ +)?(\w+)\s*", part)
         if not match:
             raise ValueError(f"cannot read the kernel parameter {part.strip()!r}")
-        const, kind, star, name = match.groups()
-        found.append(Parameter(kind, name, bool(star), bool(star) and not const))
+        const, kind, star, alone, name = match.groups()
+        found.append(Parameter(kind, name, bool(star), bool(star) and not const, bool(alone)))
     return tuple(found)
 
 
@@ -114,12 +116,12 @@ def where() -> dict[str, str]:
 
 
 @cache
-def enumeration(name: str) -> dict[str, int]:
-    """The members of an `enum` in counters.cuh: the names that host and card share."""
-    source = (FOLDER / "counters.cuh").read_text(encoding="utf-8")
+def enumeration(name: str, file: str = "counters.cuh") -> dict[str, int]:
+    """The members of an `enum` in a header: the names that host and card share."""
+    source = (FOLDER / file).read_text(encoding="utf-8")
     match = re.search(rf"enum {name} \{{([^}}]*)\}}", source)
     if match is None:
-        raise ValueError(f"counters.cuh has no enum {name}")
+        raise ValueError(f"{file} has no enum {name}")
     return {word.strip(): i for i, word in enumerate(match[1].split(","))}
 
 

@@ -29,6 +29,7 @@ class Version:
     finish: Callable[[Any, Args], Any]
     rough: float = 1.0
     kernel: str = ""  # the op, where the rung is the kernel that the product runs
+    moves: Callable[..., int] | None = None  # bytes asked of memory, where arrays are read again
 
     def bound(self, threads: int | None = None) -> Callable[..., Any]:
         """What is timed: the function, or the chosen kernel itself, looked up once."""
@@ -67,6 +68,7 @@ class Ladder:
         self, part: int = 1, *, rough: float = 1.0, chosen: bool = False,
         prepare: Callable[..., Args] = _as_is,
         finish: Callable[[Any, Args], Any] = _keep,
+        moves: Callable[..., int] | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # fmt: skip
         """Put a function on the next rung; its docstring's first line is the idea.
 
@@ -81,7 +83,9 @@ class Ladder:
             if not idea:
                 raise ValueError(f"{name} needs a docstring: one line on what it changes")
             kernel = self.op if chosen else ""
-            self.versions.append(Version(number, call, idea, part, prepare, finish, rough, kernel))
+            self.versions.append(
+                Version(number, call, idea, part, prepare, finish, rough, kernel, moves)
+            )
             return call
 
         return add

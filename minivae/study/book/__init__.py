@@ -30,7 +30,7 @@ extensions = [
 myst_enable_extensions = ["dollarmath"]
 myst_update_mathjax = False
 html_math_renderer = "outlines"
-nb_execution_mode = "force"
+nb_execution_mode = {execution!r}
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_ipywidgets_js = {{}}
@@ -77,10 +77,11 @@ equations
 """
 
 
-def build_book(out: Path, only: Sequence[str] = ()) -> Path:
+def build_book(out: Path, only: Sequence[str] = (), *, run: bool = True) -> Path:
     """Build the book (or the chapters named in `only`) into `out`; returns its first page.
 
-    Raises StudyError where a tool of the `study` extra is missing or a chapter fails.
+    run: whether the chapters' cells are run; without it the text alone is laid out. Raises
+    StudyError where a tool of the `study` extra is missing or a chapter fails.
     """
     for module in ("sphinx", "myst_nb", "sphinx_copybutton", "latex2mathml", "ziamath"):
         if importlib.util.find_spec(module) is None:
@@ -90,7 +91,7 @@ def build_book(out: Path, only: Sequence[str] = ()) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source"
-        write_sources(source, only)
+        write_sources(source, only, run=run)
         # the notebooks' kernels are processes of their own and must find the same minivae
         paths = os.pathsep.join(str(Path(path).resolve()) for path in sys.path if path)
         surroundings = {**QUIET, "PYTHONPATH": paths}
@@ -117,7 +118,7 @@ QUIET = {
 }
 
 
-def write_sources(source: Path, only: Sequence[str] = ()) -> None:
+def write_sources(source: Path, only: Sequence[str] = (), *, run: bool = True) -> None:
     """Lay out what Sphinx reads: the chapters, the mathematics, the index, and its settings."""
     extra = source / "extra"
     extra.mkdir(parents=True)
@@ -135,7 +136,8 @@ def write_sources(source: Path, only: Sequence[str] = ()) -> None:
     front = FRONT.format(chapters="\n".join(names))
     (source / "index.md").write_text(front, encoding="utf-8")
     theme = "furo" if importlib.util.find_spec("furo") else "alabaster"
-    (source / "conf.py").write_text(CONF.format(theme=theme), encoding="utf-8")
+    conf = CONF.format(theme=theme, execution="force" if run else "off")
+    (source / "conf.py").write_text(conf, encoding="utf-8")
     (source / "_static").mkdir()
     static = source / "_static"
     for name in ("book.css", "book.js"):

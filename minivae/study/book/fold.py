@@ -1,4 +1,4 @@
-"""Folds away the code that carries no idea: imports, and calls that only show something."""
+"""Folds away the code that carries no idea: imports, and what only fills a table or shows it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from itertools import groupby
 
 from minivae.study.runner import CELL
 
-SHOWING = frozenset({"picture", "table", "show_source"})
+SHOWING = frozenset({"picture", "table", "show_source", "rows.append"})
+FOR_TABLES = frozenset({"rows", "cells", "columns"})  # they hold nothing but what is shown
 OPTIONS = re.compile(r"\A(?:[ \t]*:\w[^\n]*\n)+")
 
 
@@ -50,8 +51,12 @@ def stretches(code: str) -> list[tuple[bool, str]]:
 
 
 def carries_no_idea(node: ast.stmt) -> bool:
-    """Whether a statement is an import, or a call that only puts something on the page."""
+    """Whether a statement is an import, or only puts something on the page or into its tables."""
     if isinstance(node, ast.Import | ast.ImportFrom):
         return True
+    if isinstance(node, ast.Assign):
+        return all(isinstance(t, ast.Name) and t.id in FOR_TABLES for t in node.targets)
+    if isinstance(node, ast.For):
+        return all(carries_no_idea(each) for each in node.body)
     call = node.value if isinstance(node, ast.Expr) else None
     return isinstance(call, ast.Call) and ast.unparse(call.func) in SHOWING

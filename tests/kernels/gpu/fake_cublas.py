@@ -7,6 +7,13 @@ from typing import Any
 
 import numpy as np
 from fake_order import Span
+from minivae_kernels.gpu.cublas import TF32_MATH
+from rounding_device import kept
+
+
+def rounded(matrix: np.ndarray) -> np.ndarray:
+    """As TF32 has it; read when the product runs, as the card does."""
+    return kept(matrix, 10, nearest=True)
 
 
 class FakeCublas:
@@ -17,6 +24,7 @@ class FakeCublas:
         self.streams: dict[int, int] = {}  # handle -> its stream
         self.workspaces: dict[int, Any] = {}
         self.math: int | None = None
+        self.modes: dict[int, int] = {}  # handle -> its products' precision
 
     @property
     def stream(self) -> int:
@@ -29,7 +37,7 @@ class FakeCublas:
         return 0
 
     def cublasSetMathMode(self, handle: Any, mode: ctypes.c_int) -> int:
-        self.math = mode.value
+        self.math = self.modes[handle.value] = mode.value
         return 0
 
     def cublasSetAtomicsMode(self, handle: Any, mode: ctypes.c_int) -> int:
@@ -96,11 +104,13 @@ class FakeCublas:
             found.append((Span(buffer, start, stop), matrix))
         (left_of, left), (right_of, right), (out_of, out) = found
         left, right = left.T if ta.value else left, right.T if tb.value else right
+        short = number is ctypes.c_float and self.modes.get(handle.value) == TF32_MATH
+        given = rounded if short else np.asarray
         scale, factor = alpha._obj.value, beta._obj.value
 
         def work() -> None:
             with np.errstate(all="ignore"):
-                product = scale * (left @ right)
+                product = scale * (given(left) @ given(right))
                 out[...] = product + factor * out if factor else product
 
         reads = [span for span in (left_of, right_of) if span is not None]

@@ -9,15 +9,17 @@ that the lines run and fit together. It does NOT show that the driver, NVRTC or 
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from fake_arrays import Array
 from fake_kernels import RawModule
-from fake_memory import OutOfMemoryError, Pool
+from fake_memory import MemoryPool, OutOfMemoryError, Pool
+from fake_names import UFUNCS
 from fake_order import LEGACY, PER_THREAD, CaptureError, Order, RaceError
 from fake_streams import Event, Stream, get_elapsed_time
 from minivae_kernels.gpu.host_device import HostDevice
@@ -52,6 +54,7 @@ class FakeCupy:
         self.current = [self.default]
         self.modules: list[tuple[str, ...]] = []
         self.made = 0
+        self.private: MemoryPool | None = None  # what using_allocator set
         runtime = SimpleNamespace(
             driverGetVersion=lambda: 12040,
             getDeviceCount=lambda: 1,
@@ -68,7 +71,17 @@ class FakeCupy:
             Event=functools.partial(Event, self),
             get_current_stream=lambda: self.current[-1],
             get_elapsed_time=get_elapsed_time,
+            MemoryPool=MemoryPool,
+            using_allocator=self._using_allocator,
         )
+
+    @contextlib.contextmanager
+    def _using_allocator(self, allocator: Any = None) -> Iterator[None]:
+        before, self.private = self.private, allocator.__self__
+        try:
+            yield
+        finally:
+            self.private = before
 
     def _new_stream(
         self, null: bool = False, ptds: bool = False, non_blocking: bool = False
@@ -138,6 +151,8 @@ class FakeCupy:
         dtype = np.dtype(dtype)
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         buffer = self.pool.allocate(size, stream)
+        if self.private is not None:
+            self.private.buffers.append(buffer)
         memory = buffer.bytes.view(dtype).reshape(shape) if size else np.empty(shape, dtype)
         return Array(self, buffer, memory, None)  # without elements: strides of 0, as CuPy's
 
@@ -171,6 +186,15 @@ class FakeCupy:
         self._own(a)
         memory = a.memory
         self.queue("fill_diagonal", [], [a.span], lambda: np.fill_diagonal(memory, val))
+
+    def where(self, condition: Any, x: Any, y: Any) -> Array:
+        return self.elementwise(np.where, (condition, x, y))
+
+    def __getattr__(self, name: str) -> Any:
+        """A ufunc by its name, abs as the short one of absolute."""
+        if name != "abs" and name not in UFUNCS:
+            raise AttributeError(f"the stand-in has no {name}")
+        return lambda *inputs: self.elementwise(getattr(np, name), inputs)
 
     def shape(self, a: Array) -> tuple[int, ...]:
         return a.shape

@@ -59,6 +59,17 @@ class Buffer:
         self.pool.take_back(self)
 
 
+class MemoryPool:
+    """As cupy.cuda.MemoryPool: what is allocated from it stays its own as long as it lives."""
+
+    def __init__(self) -> None:
+        self.buffers: list[Buffer] = []
+
+    def malloc(self, size: int) -> None:
+        """Only to be handed to using_allocator."""
+        raise TypeError("the stand-in allocates arrays only")
+
+
 class MemoryPointer:
     """As cupy.cuda.MemoryPointer: where an array begins."""
 

@@ -22,6 +22,7 @@ FUNCTIONS = {
     "zeros_like": ("a", "dtype"),
     "ones_like": ("a", "dtype"),
     "fill_diagonal": ("a", "val"),
+    "where": ("condition", "x", "y"),
     "shape": ("a",),
     "ndim": ("a",),
     "get_default_memory_pool": (),
@@ -61,6 +62,7 @@ EVENT = {"record": ("stream",), "synchronize": ()}
 POINTER = {"copy_from_device_async": ("src", "size", "stream")}
 GRAPH = {"launch": ("stream",)}
 CUDA = ("runtime", "driver", "memory", "Stream", "Event", "get_current_stream", "get_elapsed_time")
+CUDA += ("MemoryPool", "using_allocator")
 RUNTIME = (
     "driverGetVersion getDeviceCount getDevice runtimeGetVersion getDeviceProperties memGetInfo"
 ).split()

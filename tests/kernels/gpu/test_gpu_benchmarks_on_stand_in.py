@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_cupy import FakeCupy
+from fake_order import CaptureError
+from minivae_kernels.gpu.cupy_device import CupyDevice
 
-from benchmarks import gate
+from benchmarks import bandwidth, gate, gpu_ladders
 from benchmarks.__main__ import main
 from benchmarks.cases import parse_arch
 from benchmarks.worker import Worker
@@ -54,3 +56,24 @@ def test_a_workers_blocks_and_gates(cupy: FakeCupy, tmp_path: Path, arch: str) -
     for part in (0, 1):
         found = np.load(tmp_path / f"updates-{part}.npz")
         assert np.isfinite(found["loss"]) and (found["theta"] != found["theta_after"]).any()
+
+
+def test_a_recorded_array_call_keeps_what_it_works_on(cupy: FakeCupy) -> None:
+    """Its results in between are given back while it is recorded: they stay the graph's own."""
+    cupy.allocating_captures = True
+    device = CupyDevice()
+    with device.working():
+        x = device.to_device(np.arange(8, dtype=np.float32))
+        play = bandwidth.recorded(device, lambda: cupy.exp(x * x) + x)
+        play()
+        naked = device.capture(lambda: cupy.exp(x * x) + x)
+        with pytest.raises(CaptureError, match="memory that was given back"):
+            naked()
+
+
+@pytest.mark.parametrize("name", ["likelihood", "latent"])
+def test_every_rung_is_recorded_and_timed(cupy: FakeCupy, name: str) -> None:
+    cupy.allocating_captures = True
+    rows = gpu_ladders.run(name, store=False, device=CupyDevice(), rows=2)
+    assert [row["timed"] for row in rows] == ["graph"] * len(rows)
+    assert not any("failed" in row for row in rows)

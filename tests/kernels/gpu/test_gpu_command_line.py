@@ -165,5 +165,5 @@ def test_verify_and_info(cli: Any) -> None:
     )  # gaussian_kl is no kernel of the card
     _, facts, _ = cli("info", "--backend", "cupy", "--json")
     found = facts["backends"]["cupy"]
-    assert found["available"] and found["ops"]["adam_update"].endswith("gpu/ops_data.py")
+    assert found["available"] and found["ops"]["adam_update"].endswith("gpu/ops_optimiser.py")
     assert found["ops"]["make_step"].startswith("minivae_kernels/gpu/")

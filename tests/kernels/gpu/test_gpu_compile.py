@@ -52,6 +52,27 @@ def test_report_names_every_kernel() -> None:
     assert "loss_finish" in text and "registers" in text and "sm_80" in text
 
 
+def test_report_has_the_room_and_the_rungs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "FILES", ("narrow",))
+    monkeypatch.setattr(sources, "DOUBLE", ())
+    assert nvrtc.main(["sm_80"]) == 0
+    text = capsys.readouterr().out
+    lines = {line.split()[0]: line for line in text.splitlines()}
+    assert lines["narrow_backward"].endswith("50% registers")  # four blocks
+    assert {"product_tf32_rung", "nll_warp_rung", "head_rung"} <= set(lines)
+
+
+def test_reads_go_through_the_read_only_path() -> None:
+    """What __restrict__ is for: the compiler may read ahead, past what a kernel writes."""
+    for name in ("elementwise", "latent", "likelihood"):
+        loads = re.findall(r"ld\.global(\.nc)?(?=\.)", nvrtc.ptx(name))
+        read_only = sum(bool(nc) for nc in loads)
+        # only where a gradient may replace what it was made from is a plain load left
+        assert read_only >= (0.5 if name == "likelihood" else 1) * len(loads) > 0, name
+
+
 def test_noise_is_never_contracted() -> None:
     """A fused multiply-add in Philox or Box-Muller would change bits; elsewhere it is welcome."""
     fused = re.compile(r"\bfma\.rn(\.ftz)?\.f32")

@@ -111,3 +111,23 @@ def test_memory_is_counted_before_it_is_asked_for() -> None:
         faults.check_memory(fixed=100, per_datum=10, batch=91, free=1000)
     with pytest.raises(faults.OutOfDeviceMemory, match="alone take"):
         faults.check_memory(fixed=995, per_datum=10, batch=1, free=1000)
+
+
+@pytest.mark.parametrize("variable", faults.LOCAL_RANKS)
+def test_each_process_of_a_machine_takes_its_own_card(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four processes on two cards: 0, 1, 0, 1. Without a launcher the current card stays."""
+    for name in faults.LOCAL_RANKS:
+        monkeypatch.delenv(name, raising=False)
+    current = [0]
+    machine = runtime(getDeviceCount=2)
+    machine.setDevice = lambda number: current.__setitem__(0, number)
+    taken = []
+    for rank in (None, "0", "1", "2", "3"):
+        current[0] = 0
+        if rank is not None:
+            monkeypatch.setenv(variable, rank)
+        faults.examine(machine, 12040)
+        taken.append(current[0])
+    assert taken == [0, 0, 1, 0, 1]

@@ -106,15 +106,19 @@ def test_optimisers_against_the_reference(K: Backend, rng: np.random.Generator) 
         rounds = []
         for backend, dtype in ((ops, np.float64), (ops, np.float32), (K, np.float32)):
             th, m, v = theta.astype(dtype), np.zeros(size, dtype), np.zeros(size, dtype)
-            vel = np.zeros(size, dtype)
+            vel, total, mean = (np.zeros(size, dtype) for _ in range(3))
+            m2, v2 = np.zeros(size, dtype), np.zeros(size, dtype)
             for t in (1, 2, 3):
                 g = grad.astype(dtype) * dtype(t)
                 backend.adam_update(th, g, m, v, 3e-3, 0.9, 0.999, 1e-8, t)
                 backend.sgd_update(th, g, vel, 1e-2, 0.9)
-            rounds.append((th, m, v, vel))
+                backend.adagrad_update(th, g, total, 3e-2, 1e-10)
+                backend.adamw_update(th, g, m2, v2, 3e-3, 0.9, 0.999, 1e-8, 0.3, t)
+                backend.rmsprop_update(th, g, mean, 3e-3, 0.99, 1e-8)
+            rounds.append((th, m, v, vel, total, mean, m2, v2))
         for truth, single, mine in zip(*rounds, strict=True):
             assert worst(mine, truth) <= tol("budget_factor") * worst(single, truth) + 1e-9
-            check_ulps("adam and sgd", mine, single, truth)
+            check_ulps("the optimisers", mine, single, truth)
 
 
 @pytest.mark.parametrize("quads", [511, 512, 513, 1023, 1024, 1025, 1536, 1600, 2561])

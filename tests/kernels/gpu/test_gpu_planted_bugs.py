@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from minivae_kernels import gpu
 from minivae_kernels.gpu import sources
+from minivae_kernels.gpu.descent import OPTIMISERS
 from minivae_kernels.gpu.host_device import HostDevice
 
 from minivae import ops
@@ -22,11 +23,11 @@ from minivae.models.config import ModelConfig
 sys.path.insert(0, str(Path(__file__).parent))
 from gpu_cases import SHAPES
 from gpu_checks import call, check_op
-from gpu_steps import MODELS, check_step, problem, reference, run, schedule
+from gpu_steps import ACTIVATED, MODELS, check_step, problem, reference, run, schedule
 
 pytestmark = pytest.mark.slow
 
-# file, right, wrong, what should notice: an op's name, "step", "noise" or "order"
+# file, right, wrong, what should notice: an op's name, "step", "noise", "long walk"
 BUGS = [
     ("elementwise.cu", "x <= 0 ? real(0) : d)", "x < -1 ? real(0) : d)", "relu_backward"),
     ("elementwise.cu", "d * ((1 - x) * (1 + x))", "d * (1 - x)", "dense_tanh_backward"),
@@ -38,7 +39,14 @@ BUGS = [
         "i = quads * WIDTH + start; i < n - 1",
         "tanh_forward",
     ),
-    ("common.cuh", "sum += held[w][c];", "sum = held[w][c];", "dense_backward_params"),
+    ("common.cuh", "sum += held[w][c /", "sum = held[w][c /", "dense_backward_params"),
+    (
+        "common.cuh",
+        "held[warp][lane] = mine",
+        "held[warp][lane ^ 1] = mine",
+        "dense_backward_params",
+    ),
+    ("elementwise.cu", "y.v[i] = f(e.v[i], y.v[i])", "y.v[i] = f(d.v[i], y.v[i])", "long walk"),
     ("common.cuh", "apart > 0; apart /= 2", "apart > 1; apart /= 2", "bernoulli_nll_forward"),
     (
         "common.cuh",
@@ -47,6 +55,16 @@ BUGS = [
         "dense_backward_params",
     ),
     ("dense.cu", "y.v[i] + shift.v[i]", "y.v[i]", "dense_forward"),
+    ("dense.cu", "if (before)", "if (before && r > 0)", "silu, 35 latent"),
+    ("narrow.cu", "if (before)", "if (before && r > 0)", "silu, 4 latent"),
+    ("activation.cuh", "d * (kept * (1 - kept))", "d * kept", "sigmoid, 4 latent"),
+    ("activation.cuh", "d * -expm1_of(-kept)", "d * expm1_of(kept)", "softplus, 4 latent"),
+    ("activation.cuh", "d : d * (kept + 1)", "d : d * kept", "elu, 4 latent"),
+    ("activation.cuh", "x <= 0 ? LEAK * d : d", "x < 0 ? d : d", "leaky_relu_backward"),
+    ("activation.cuh", "+ x * normal_pdf(near(x))", "", "gelu, 4 latent"),
+    ("activation.cuh", "* exp_of(-z * z) * lost", "* 0", "gelu_forward"),
+    ("activation.cuh", "* bend_slope(b)", "", "gelu_tanh_backward"),
+    ("activation.cuh", "x * sigmoid_of(-x)", "sigmoid_of(-x)", "silu_backward"),
     ("dense.cu", "t = warp; t < tiles", "t = warp + 1; t < tiles", "dense_backward_params"),
     ("dense.cu", "__syncthreads();\n    if (warp > 0", "if (warp > 0", "dense_backward_params"),
     ("latent_math.cuh", "exp_of(real(0.5) * logvar)", "exp_of(logvar)", "reparameterise_forward"),
@@ -68,6 +86,10 @@ BUGS = [
     ("batch.cu", "uniform_of(word) < grey", "uniform_of(word) <= grey * 0.999f", "step"),
     ("batch.cu", "counters[CALL] * batch", "counters[CALL]", "step"),
     ("optimiser.cu", "rest2 * (g * g)", "rest2 * g", "step"),
+    ("optimiser.cu", "m += g * g;", "m += g;", "adagrad"),
+    ("optimiser.cu", "theta *= rest;", "", "adamw"),
+    ("optimiser.cu", "decay * m + rest", "m + rest", "rmsprop"),
+    ("step.cu", "1 - lr[call] * decay", "1 - decay", "adamw"),
     ("optimiser.cu", "if (!counters[LIVE]) return;\n    const Adam", "const Adam", "bad loss"),
     ("step.cu", "factor[j] * mu[at];", "mu[at];", "step"),
     ("step.cu", "real(beta[call] / batch)", "real(beta[0] / batch)", "step"),
@@ -100,12 +122,22 @@ def notice(K: Backend, where: str) -> None:
         for model in MODELS:
             for optimiser in ("adam", "sgd"):
                 check_step(K, model, optimiser)
+    elif where in ACTIVATED:
+        check_step(K, where, "adam")
+    elif where in OPTIMISERS:
+        check_step(K, "three layers, three draws", where)
     elif where == "tall step":  # several rows a warp
         model = ModelConfig(data_dim=9, latent_dim=3, hidden=(5, 7), draws=2)
         given = problem(model, max_batch=2051, optimiser="sgd")
         makers = (K.make_step(*given), *(reference(*given, t) for t in (np.float32, np.float64)))
         mine, single, exact = (run(step, n=1, batch=2051)[0][0] for step in makers)
         assert np.linalg.norm(mine - exact) <= 2 * np.linalg.norm(single - exact)
+    elif where == "long walk":  # more numbers than a grid has threads: it walks on
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("minivae_kernels.gpu.launcher.MOST_BLOCKS", 2)
+            dy, x = np.random.default_rng(1).normal(size=(2, 6147)).astype(np.float32)
+            mine = K.tanh_backward(*map(K.to_device, (dy, x)))
+        np.testing.assert_allclose(mine, ops.tanh_backward(dy, x), rtol=1e-5)
     elif where == "bad loss":
         plan, theta, moments, data = problem(MODELS["gaussian, given c"])
         step = K.make_step(plan, theta, moments, np.full_like(data, np.inf))

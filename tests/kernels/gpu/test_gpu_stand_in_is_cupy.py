@@ -29,8 +29,8 @@ from fake_streams import Event, Graph, Stream
 
 # The stand-in's own business, by class; everything else that is public must be in fake_names.py.
 OWN = {
-    FakeCupy: "host order pool allocating_captures default current modules made CARD blas queue "
-    "refuse_in_capture elementwise reduce ndarray cuda RawModule".split(),
+    FakeCupy: "host order pool private allocating_captures default current modules made CARD blas "
+    "queue refuse_in_capture elementwise reduce ndarray cuda RawModule".split(),
     Array: ["cupy", "buffer", "memory", "span"],
     Stream: "order queue cupy ptr non_blocking legacy clock recording".split(),
     Event: "cupy timing clock recorded".split(),

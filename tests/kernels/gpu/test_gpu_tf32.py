@@ -31,7 +31,7 @@ TRAIN = ("train", "--backend", "cupy", "--hidden", "9", "--epochs", "1", "--batc
 def card(built: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A backend "cupy" on the host, whose TF32 rounds."""
 
-    def load(name: str, threads: Any = None, *, tf32: bool = False) -> Any:
+    def load(name: str, threads: Any = None, *, tf32: bool = False, **more: Any) -> Any:
         return gpu.table(RoundingDevice() if tf32 else HostDevice())
 
     monkeypatch.setattr("minivae_kernels.load", load)

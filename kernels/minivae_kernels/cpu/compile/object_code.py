@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import binding
@@ -32,6 +32,9 @@ def take_apart(compiled: Any) -> tuple[Names, bytes] | None:
     module = library._final_module
     variables = list(module.global_variables)
     declared = [v.name for v in [*module.functions, *variables] if v.is_declaration]
+    if missing(declared):  # some are declared and never called
+        text = str(module)
+        declared = [name for name in declared if text.count(f"@{name}") > 1]
     names = {
         "symbol": about.mangled_name,
         "wrapper": about.llvm_cpython_wrapper_name,
@@ -53,13 +56,13 @@ def _is_all(compiled: Any, names: Names) -> bool:
         or compiled.library.has_dynamic_globals
         or any(environment is None or environment.consts for environment in held)
         or getattr(types, names["returns"], None) is not compiled.signature.return_type
-        or missing(names)
+        or missing(names["needs"])
     )
 
 
-def missing(names: Names) -> list[str]:
+def missing(needs: Sequence[str]) -> list[str]:
     """What the code calls and this process does not have; LLVM would link it to nowhere."""
-    return [name for name in names["needs"] if binding.address_of_symbol(name) is None]
+    return [name for name in needs if binding.address_of_symbol(name) is None]
 
 
 def put_together(
@@ -68,9 +71,9 @@ def put_together(
 ) -> Any:  # fmt: skip
     """The CompileResult again. Raises LookupError where this process lacks what the code calls."""
     rtsys.initialize(context)
-    if missing(names):
+    if missing(names["needs"]):
         context.refresh()  # imports all of Numba, some 0.3 s; the kernels so far do without
-    if lacks := missing(names):
+    if lacks := missing(names["needs"]):
         raise LookupError(f"{names['symbol']} needs {', '.join(lacks)}")
     engine = _engine(code)
     environment = Environment(function.__globals__)

@@ -79,7 +79,9 @@ def loop(builder: Any, count: Any, carried: Sequence[Any], body: Callable[..., A
 
 
 def pointer(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> Any:
-    """The address of array[offset]; the array is flat and contiguous."""
+    """The address of array[offset]; flat and contiguous, or 64-bit words at a given address."""
+    if isinstance(kind, types.Integer):
+        return builder.gep(builder.inttoptr(array, INT64.as_pointer()), [offset])
     return builder.gep(context.make_array(kind)(context, builder, array).data, [offset])
 
 

@@ -31,20 +31,29 @@ from minivae_kernels.cpu.compile.simd import (
 from minivae_kernels.cpu.gemm.address import address, ahead
 from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT
 from minivae_kernels.cpu.gemm.register_tile import make_live_tile
+from minivae_kernels.cpu.gemm.terms import FLOAT32
 
 TOGETHER = 4  # rows, or neighbouring features, that share a list
 WORTH_IT = 0.85  # share of the k on the lists from which on the dense products are as fast
 
 
-def density(data: np.ndarray) -> float:
-    """The share of all k that the lists of such data (N, D) would hold, from some of its rows."""
+def density(data: np.ndarray, word: int = 1) -> float:
+    """The share of all k that the lists of such data (N, D) would hold, from some of its rows.
+
+    word: how many neighbours along k make one entry of a list.
+    """
     some = data[:: max(len(data) // 1024, 1)][:1024] != 0
-    rows, features = len(some) // TOGETHER * TOGETHER, some.shape[1] // TOGETHER * TOGETHER
-    if not rows or not features:
+    both = _share(some, TOGETHER, word) + _share(some, word, TOGETHER)
+    return both / 2
+
+
+def _share(some: np.ndarray, rows: int, features: int) -> float:
+    """The share of blocks of so many rows and features in which there is something."""
+    r, f = len(some) // rows, some.shape[1] // features
+    if not r or not f:
         return 1.0
-    by_row = some[:rows].reshape(-1, TOGETHER, some.shape[1]).any(axis=1).mean()
-    by_feature = some[:, :features].reshape(len(some), -1, TOGETHER).any(axis=2).mean()
-    return float(by_row + by_feature) / 2
+    blocks = some[: r * rows, : f * features].reshape(r, rows, f, features)
+    return float(blocks.any(axis=(1, 3)).mean())
 
 
 def new_lists(batch: int, panels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -92,10 +101,14 @@ def lowest_bit(typingctx: Any, bits: Any) -> Any:
 
 
 @inner
-def list_features(masks, by_row, low, high):
-    """The lists of rows low … high; `low` is a multiple of four."""
+def list_features(masks, by_row, low, high, pairs):
+    """The lists of rows low … high; `low` is a multiple of four.
+
+    pairs: list neighbours, two features that make a word of bfloat16, by the word's number.
+    """
     outlined()
-    one = np.int32(1)
+    one, even = np.int32(1), np.int32(0x55555555)
+    half = np.int32(1 if pairs else 0)
     for first in range(low, high, TOGETHER):
         out = by_row[first // TOGETHER]
         found = 0
@@ -103,17 +116,22 @@ def list_features(masks, by_row, low, high):
             bits = np.int32(0)
             for b in range(first, min(first + TOGETHER, high)):
                 bits = np.int32(bits | masks[b, panel])
+            if pairs:
+                bits = np.int32((bits | (bits >> one)) & even)
             while bits != 0:
                 found += 1
-                out[found] = np.int32(panel * PANEL + lowest_bit(bits))
+                out[found] = np.int32((panel * PANEL + lowest_bit(bits)) >> half)
                 bits = np.int32(bits & np.int32(bits - one))
         out[0] = found
 
 
 @inner
-def list_rows(masks, by_feature, rows, panel):
-    """The lists of one panel's features, over all rows."""
+def list_rows(masks, by_feature, rows, panel, pairs):
+    """The lists of one panel's features, over all rows, or over all pairs of rows."""
     outlined()
+    if pairs:
+        list_row_pairs(masks, by_feature, rows, panel)
+        return
     for group in range(PANEL // TOGETHER):
         out = by_feature[panel * (PANEL // TOGETHER) + group]
         low = np.int32(0xF) << np.int32(TOGETHER * group)
@@ -124,11 +142,25 @@ def list_rows(masks, by_feature, rows, panel):
         out[0] = found
 
 
-def four_by(across):
+@inner
+def list_row_pairs(masks, by_feature, rows, panel):
+    """The same, a word being a feature of two rows."""
+    for group in range(PANEL // TOGETHER):
+        out = by_feature[panel * (PANEL // TOGETHER) + group]
+        low = np.int32(0xF) << np.int32(TOGETHER * group)
+        found = 0
+        for pair in range((rows + 1) // 2):
+            bits = masks[2 * pair, panel] | masks[min(2 * pair + 1, rows - 1), panel]
+            out[1 + found] = np.int32(pair)
+            found += 1 if np.int32(bits & low) != 0 else 0
+        out[0] = found
+
+
+def four_by(terms, across):
     """Four rows of C, of 16 or 32 columns; the arguments are the live tile's, and `halves`."""
-    half, whole = make_live_tile(TOGETHER, 16, across), None
+    half, whole = make_live_tile(TOGETHER, 16, terms, across), None
     if WIDTH == 16:
-        whole = make_live_tile(TOGETHER, 32, across)
+        whole = make_live_tile(TOGETHER, 32, terms, across)
 
     @inner
     def at_once(a, a_panel, b, c, s, s_row, live, count, halves):
@@ -145,38 +177,43 @@ def four_by(across):
     return at_once if WIDTH == 16 else by_halves
 
 
-multiply_live, across_live = four_by(False), four_by(True)
+def live_products(terms):
+    """The two products with data, of one kind of terms: what is listed are words along k."""
+    multiply_live, across_live, row = four_by(terms, False), four_by(terms, True), terms.row
 
+    @inner
+    def forward_live_panel(x, x_panel, w, bias, y, first, rows, by_row, halves):
+        """One panel of y = x W + b for rows first … first + rows; x is the first row of all.
 
-@inner
-def forward_live_panel(x, x_panel, w, bias, y, first, rows, by_row, halves):
-    """One panel of y = x W + b for rows first … first + rows; x is the first row of all.
-
-    The last group of four may reach beyond the batch, into rows that nothing reads.
-    """
-    outlined()
-    width = by_row.shape[1]
-    for r in range(0, rows, TOGETHER):
-        group = (first + r) // TOGETHER
-        multiply_live(
-            ahead(x, (first + r) * PANEL), x_panel, w, ahead(y, r * PANEL), bias, NOUGHT,
-            address(by_row, group * width + 1), np.int64(by_row[group, 0]), halves,
-        )  # fmt: skip
-
-
-@inner
-def weight_live_blocks(x, x_panel, first, dy, inputs, count, halves, grad, zeros, by_feature):
-    """`count` 32 x 32 blocks of dW = xᵀ dy from x's panel `first` on, against one panel of dy.
-
-    x is the first float of that panel, `inputs` how many features there are from there on.
-    """
-    outlined()
-    width = by_feature.shape[1]
-    for i in range(count):
-        for r in range(0, min(PANEL, inputs - i * PANEL), TOGETHER):
-            group = ((first + i) * PANEL + r) // TOGETHER
-            across_live(
-                ahead(x, i * x_panel + r), NOUGHT, dy, ahead(grad, i * BLOCK + r * PANEL), zeros,
-                NOUGHT, address(by_feature, group * width + 1), np.int64(by_feature[group, 0]),
-                halves,
+        The last group of four may reach beyond the batch, into rows that nothing reads.
+        """
+        outlined()
+        width = by_row.shape[1]
+        for r in range(0, rows, TOGETHER):
+            group = (first + r) // TOGETHER
+            multiply_live(
+                ahead(x, (first + r) * row), x_panel, w, ahead(y, r * PANEL), bias, NOUGHT,
+                address(by_row, group * width + 1), np.int64(by_row[group, 0]), halves,
             )  # fmt: skip
+
+    @inner
+    def weight_live_blocks(x, x_panel, first, dy, inputs, count, halves, grad, zeros, by_feature):
+        """`count` 32 x 32 blocks of dW = xᵀ dy from x's panel `first` on, against a panel of dy.
+
+        x is the first word of that panel, `inputs` how many features there are from there on.
+        """
+        outlined()
+        width = by_feature.shape[1]
+        for i in range(count):
+            for r in range(0, min(PANEL, inputs - i * PANEL), TOGETHER):
+                group = ((first + i) * PANEL + r) // TOGETHER
+                across_live(
+                    ahead(x, i * x_panel + r), NOUGHT, dy, ahead(grad, i * BLOCK + r * PANEL),
+                    zeros, NOUGHT, address(by_feature, group * width + 1),
+                    np.int64(by_feature[group, 0]), halves,
+                )  # fmt: skip
+
+    return forward_live_panel, weight_live_blocks
+
+
+forward_live_panel, weight_live_blocks = live_products(FLOAT32)

@@ -21,47 +21,49 @@ from minivae_kernels.cpu.gemm.register_tile import (
     make_tile,
     transpose_block,
 )
+from minivae_kernels.cpu.gemm.terms import FLOAT32
 
-BLOCK = PANEL * PANEL
 # As NumPy integers: a plain 0 or 32 in a call would be a type of its own, compiled once more.
 NOUGHT, ONE, TWO, STEP = np.int64(0), np.int64(1), np.int64(2), np.int64(PANEL)
-DEPTH = 128  # k at a time: 128 x 32 floats, a panel's part of 16 KiB, half the first-level cache
+BLOCK = np.int64(PANEL * PANEL)
+# Words of k at a time: 128 x 32, a panel's part of 16 KiB, half the first-level cache.
+DEPTH = 128
 
 
 @inner
-def no_rows(a, a_panel, b, c, s, s_row, rows, depth):
+def no_rows(a, a_panel, b, b_panel, c, s, s_row, rows, depth):
     """The end of a ladder of tiles."""
 
 
-def ladder(columns, sizes):
+def ladder(columns, sizes, terms):
     """Rows of C by tiles of so many columns and of falling sizes, each for what the last left.
 
     The arguments of the function it makes are the tile's, and the number of rows.
     """
     if not sizes:
         return no_rows
-    size, tile = sizes[0], make_tile(sizes[0], columns)
-    smaller = ladder(columns, sizes[1:])
+    size, tile, a_row = sizes[0], make_tile(sizes[0], columns, terms), terms.row
+    smaller = ladder(columns, sizes[1:], terms)
 
     @inner
-    def by_tiles(a, a_panel, b, c, s, s_row, rows, depth):
+    def by_tiles(a, a_panel, b, b_panel, c, s, s_row, rows, depth):
         done = rows // size * size
         for r in range(0, done, size):
             tile(
-                ahead(a, r * PANEL), a_panel, b, ahead(c, r * PANEL), ahead(s, r * s_row), s_row,
-                depth,
+                ahead(a, r * a_row), a_panel, b, b_panel, ahead(c, r * PANEL), ahead(s, r * s_row),
+                s_row, depth,
             )  # fmt: skip
         smaller(
-            ahead(a, done * PANEL), a_panel, b, ahead(c, done * PANEL), ahead(s, done * s_row),
-            s_row, rows - done, depth,
+            ahead(a, done * a_row), a_panel, b, b_panel, ahead(c, done * PANEL),
+            ahead(s, done * s_row), s_row, rows - done, depth,
         )  # fmt: skip
 
     return by_tiles
 
 
-def across_by(columns, size):
+def across_by(columns, size, terms):
     """Features of A's panel against B's, `size` at a time: rows of C, with A transposed."""
-    tile = make_strided_tile(size, columns)
+    tile = make_strided_tile(size, columns, terms)
 
     @inner
     def by_tiles(a, b, c, s, s_row, rows, depth):
@@ -74,19 +76,20 @@ def across_by(columns, size):
     return by_tiles
 
 
-if WIDTH == 16:
+def multiplier(terms):
+    """The two products of one kind of terms: along A's panels, and across them (A transposed)."""
     # Few shapes, since each costs compiling: twelve rows, and what is left by fours and ones.
-    wide, narrow = ladder(32, (12, 4, 1)), ladder(16, (4, 1))
-    across_wide, across_narrow = across_by(32, 8), across_by(16, 8)
+    wide, narrow = ladder(32, (12, 4, 1), terms), ladder(16, (4, 1), terms)
+    across_wide, across_narrow = across_by(32, 8, terms), across_by(16, 8, terms)
 
     @inner
-    def multiply(a, a_panel, b, c, s, s_row, rows, depth, halves):
-        """`rows` rows of C = rows of S, s_row apart, + `depth` values of k."""
+    def multiply(a, a_panel, b, b_panel, c, s, s_row, rows, depth, halves):
+        """`rows` rows of C = rows of S, s_row apart, + `depth` words of k."""
         outlined()
         if halves == 2:
-            wide(a, a_panel, b, c, s, s_row, rows, depth)
+            wide(a, a_panel, b, b_panel, c, s, s_row, rows, depth)
         else:
-            narrow(a, a_panel, b, c, s, s_row, rows, depth)
+            narrow(a, a_panel, b, b_panel, c, s, s_row, rows, depth)
 
     @inner
     def multiply_across(a, b, c, s, s_row, rows, depth, halves):
@@ -97,16 +100,20 @@ if WIDTH == 16:
         else:
             across_narrow(a, b, c, s, s_row, rows, depth)
 
-else:
+    return multiply, multiply_across
+
+
+def narrow_multiplier(terms):
+    """The same for vectors of eight floats or four, 16 columns at a time."""
     # AVX2 has 16 registers: 6 x 16 takes 12 for sums, 2 for B, 1 for A. Four lanes: 6 x 16 too.
-    narrow, across_narrow = ladder(16, (6, 2, 1)), across_by(16, 4)
+    narrow, across_narrow = ladder(16, (6, 2, 1), terms), across_by(16, 4, terms)
 
     @inner
-    def multiply(a, a_panel, b, c, s, s_row, rows, depth, halves):
-        """`rows` rows of C = rows of S, s_row apart, + `depth` values of k."""
+    def multiply(a, a_panel, b, b_panel, c, s, s_row, rows, depth, halves):
+        """`rows` rows of C = rows of S, s_row apart, + `depth` words of k."""
         outlined()
         for h in range(0, 16 * halves, 16):
-            narrow(a, a_panel, ahead(b, h), ahead(c, h), ahead(s, h), s_row, rows, depth)
+            narrow(a, a_panel, ahead(b, h), b_panel, ahead(c, h), ahead(s, h), s_row, rows, depth)
 
     @inner
     def multiply_across(a, b, c, s, s_row, rows, depth, halves):
@@ -114,6 +121,11 @@ else:
         outlined()
         for h in range(0, 16 * halves, 16):
             across_narrow(a, ahead(b, h), ahead(c, h), ahead(s, h), s_row, rows, depth)
+
+    return multiply, multiply_across
+
+
+multiply, multiply_across = (multiplier if WIDTH == 16 else narrow_multiplier)(FLOAT32)
 
 
 @inner
@@ -125,10 +137,10 @@ def halves_of(columns, panel):
 @inner
 def forward_panel(x, x_panel, w, bias, y, rows, inputs, halves):
     """One panel of y = x W + b: x and y at the first row, w at the panel's first."""
-    multiply(x, x_panel, w, y, bias, NOUGHT, rows, min(DEPTH, inputs), halves)
+    multiply(x, x_panel, w, BLOCK, y, bias, NOUGHT, rows, min(DEPTH, inputs), halves)
     for k in range(DEPTH, inputs, DEPTH):
         xk, wk = ahead(x, k // PANEL * x_panel), ahead(w, k * PANEL)
-        multiply(xk, x_panel, wk, y, y, STEP, rows, min(DEPTH, inputs - k), halves)
+        multiply(xk, x_panel, wk, BLOCK, y, y, STEP, rows, min(DEPTH, inputs - k), halves)
 
 
 @inner
@@ -144,24 +156,32 @@ def backward_panel(dy, dy_panel, w, w_panel, dx, s, s_row, rows, outputs, halves
             transpose_block(ahead(w, (first + q) * w_panel), STEP, ahead(scratch, q * BLOCK))
         a = ahead(dy, first * dy_panel)
         if k == 0:
-            multiply(a, dy_panel, scratch, dx, s, s_row, rows, depth, halves)
+            multiply(a, dy_panel, scratch, BLOCK, dx, s, s_row, rows, depth, halves)
         else:
-            multiply(a, dy_panel, scratch, dx, dx, STEP, rows, depth, halves)
+            multiply(a, dy_panel, scratch, BLOCK, dx, dx, STEP, rows, depth, halves)
 
 
-@inner
-def weight_blocks(x, x_panel, dy, rows, inputs, count, halves, grad, zeros):
-    """`count` 32 x 32 blocks of dW = xᵀ dy, one below the other, against one panel of dy.
+def blocks_of(multiply_across):
+    """Blocks of dW = xᵀ dy by one of the two kinds of product; `rows` counts words along k."""
 
-    x is the first float of x's first panel of features, `inputs` how many features there are.
-    """
-    for k in range(0, rows, DEPTH):
-        depth = min(DEPTH, rows - k)
-        b = ahead(dy, k * PANEL)
-        for i in range(count):
-            a, c = ahead(x, i * x_panel + k * PANEL), ahead(grad, i * BLOCK)
-            high = min(PANEL, inputs - i * PANEL)
-            if k == 0:
-                multiply_across(a, b, c, zeros, NOUGHT, high, depth, halves)
-            else:
-                multiply_across(a, b, c, c, STEP, high, depth, halves)
+    @inner
+    def weight_blocks(x, x_panel, dy, rows, inputs, count, halves, grad, zeros):
+        """`count` 32 x 32 blocks of dW, one below the other, against one panel of dy.
+
+        x is the first word of x's first panel of features, `inputs` how many features there are.
+        """
+        for k in range(0, rows, DEPTH):
+            depth = min(DEPTH, rows - k)
+            b = ahead(dy, k * PANEL)
+            for i in range(count):
+                a, c = ahead(x, i * x_panel + k * PANEL), ahead(grad, i * BLOCK)
+                high = min(PANEL, inputs - i * PANEL)
+                if k == 0:
+                    multiply_across(a, b, c, zeros, NOUGHT, high, depth, halves)
+                else:
+                    multiply_across(a, b, c, c, STEP, high, depth, halves)
+
+    return weight_blocks
+
+
+weight_blocks = blocks_of(multiply_across)

@@ -13,6 +13,7 @@ from minivae_kernels.cpu.compile.simd import PANEL, WIDTH, copy_panel_row, outli
 from minivae_kernels.cpu.gemm.address import address, ahead
 from minivae_kernels.cpu.gemm.matmul import DEPTH, NOUGHT, STEP
 from minivae_kernels.cpu.gemm.register_tile import make_strided_tile, transpose_block
+from minivae_kernels.cpu.gemm.terms import FLOAT32
 
 # Rows of A from which on a panel of B is worth packing: its rows lie in as many pages of memory.
 MANY = 200
@@ -27,7 +28,7 @@ def ladder(columns, sizes):
     """As in matmul.py, of tiles that are told how far apart everything lies."""
     if not sizes:
         return no_rows
-    size, tile = sizes[0], make_strided_tile(sizes[0], columns)
+    size, tile = sizes[0], make_strided_tile(sizes[0], columns, FLOAT32)
     smaller = ladder(columns, sizes[1:])
 
     @inner

@@ -1,9 +1,9 @@
 """The register tile: the innermost loops of every matrix product, emitted as vector FMAs.
 
 C[r, c] = S[r, c] + Σ_k A(r, k) B[k, c] for a few rows and 16 or 32 columns. B is a panel: 32
-floats for each k. The accumulators stay in registers over all k, one fused multiply-add
-each, k after k: the bits do not depend on the tile's shape or the vector's width. Matrices are
-handed over as addresses (address.py).
+words for each k (terms.py says what a word is). The accumulators stay in registers over all k, one
+term after another: the bits do not depend on the tile's shape or the vector's width. Matrices
+are handed over as addresses (address.py).
 """
 
 from __future__ import annotations
@@ -19,36 +19,38 @@ from minivae_kernels.cpu.compile.simd import (
     PANEL,
     WIDTH,
     const,
-    fma_function,
     load_vector,
     loop,
     splat,
     store_vector,
 )
 from minivae_kernels.cpu.gemm.address import FLOATS, INTEGERS
+from minivae_kernels.cpu.gemm.terms import Terms
 
 UNROLL = 4
 
 
-def make_tile(rows: int, columns: int) -> Any:
-    """The tile for `rows` x `columns`; A(r, k) is row r, feature k of activation panels."""
+def make_tile(rows: int, columns: int, terms: Terms) -> Any:
+    """The tile for `rows` x `columns`; A(r, k) is word k of row r of activation panels.
+
+    As many rows of B as a panel of A holds words lie together, b_panel words from the next.
+    """
 
     @intrinsic
-    def tile(typingctx: Any, a: Any, a_panel: Any, b: Any, c: Any, s: Any, s_row: Any,
-             depth: Any) -> Any:  # fmt: skip
+    def tile(typingctx: Any, a: Any, a_panel: Any, b: Any, b_panel: Any, c: Any, s: Any,
+             s_row: Any, depth: Any) -> Any:  # fmt: skip
         """The tile at c = the one at s (zeros, a bias, or C so far) + `depth` terms."""
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            a_, a_panel_, b_, c_, s_, s_row_, depth_ = args
-            step = _stepper(builder, rows, columns, const(PANEL))
+            a_, a_panel_, b_, b_panel_, c_, s_, s_row_, depth_ = args
+            step = _stepper(builder, rows, columns, terms, const(terms.row))
 
             def panel(i: Any, sums: list[Any]) -> list[Any]:
-                first = builder.mul(i, const(PANEL))
-                left = builder.sub(depth_, first)
-                part = builder.icmp_signed("<", left, const(PANEL))
-                count = builder.select(part, left, const(PANEL))
+                left = builder.sub(depth_, builder.mul(i, const(terms.row)))
+                part = builder.icmp_signed("<", left, const(terms.row))
+                count = builder.select(part, left, const(terms.row))
                 qa = builder.gep(a_, [builder.mul(i, a_panel_)])
-                qb = builder.gep(b_, [builder.mul(first, const(PANEL))])
+                qb = builder.gep(b_, [builder.mul(i, b_panel_)])
 
                 def term(k: Any, sums: list[Any]) -> list[Any]:
                     here = builder.gep(qb, [builder.mul(k, const(PANEL))])
@@ -57,17 +59,18 @@ def make_tile(rows: int, columns: int) -> Any:
                 return _unrolled(builder, count, sums, term)
 
             sums = _load_sums(builder, rows, columns, s_, s_row_)
-            panels = builder.sdiv(builder.add(depth_, const(PANEL - 1)), const(PANEL))
+            panels = builder.sdiv(builder.add(depth_, const(terms.row - 1)), const(terms.row))
             _store_sums(builder, rows, columns, c_, loop(builder, panels, sums, panel))
             return context.get_dummy_value()
 
         whole = types.int64
-        return types.void(FLOATS, whole, FLOATS, FLOATS, FLOATS, whole, whole), emit
+        given = FLOATS, whole, FLOATS, whole, FLOATS, FLOATS, whole, whole
+        return types.void(*given), emit
 
     return tile
 
 
-def make_strided_tile(rows: int, columns: int) -> Any:
+def make_strided_tile(rows: int, columns: int, terms: Terms) -> Any:
     """The same for an A and a B that lie as they come: A(r, k) and B(k, c) at any distances.
 
     With distances 1 and 32 and A one panel it multiplies by A transposed: r counts its features.
@@ -80,7 +83,7 @@ def make_strided_tile(rows: int, columns: int) -> Any:
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             a_, a_row_, a_k_, b_, b_k_, c_, s_, s_row_, depth_ = args
-            step = _stepper(builder, rows, columns, a_row_)
+            step = _stepper(builder, rows, columns, terms, a_row_)
 
             def term(k: Any, sums: list[Any]) -> list[Any]:
                 return step(builder.gep(a_, [builder.mul(k, a_k_)]),
@@ -97,12 +100,12 @@ def make_strided_tile(rows: int, columns: int) -> Any:
     return tile
 
 
-def make_live_tile(rows: int, columns: int, across: bool) -> Any:
+def make_live_tile(rows: int, columns: int, terms: Terms, across: bool) -> Any:
     """The same for a list of those k at which A has something: zeros add nothing to a sum.
 
     across=True: A(r, k) is feature r of row k of one panel (weight gradient: A transposed).
     """
-    row_step = 1 if across else PANEL
+    row_step, shift = 1 if across else terms.row, terms.row.bit_length() - 1
 
     @intrinsic
     def tile(typingctx: Any, a: Any, a_panel: Any, b: Any, c: Any, s: Any, s_row: Any, live: Any,
@@ -111,15 +114,15 @@ def make_live_tile(rows: int, columns: int, across: bool) -> Any:
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             a_, a_panel_, b_, c_, s_, s_row_, live_, count_ = args
-            step = _stepper(builder, rows, columns, const(row_step))
+            step = _stepper(builder, rows, columns, terms, const(row_step))
 
             def term(i: Any, sums: list[Any]) -> list[Any]:
                 k = builder.sext(builder.load(builder.gep(live_, [i])), INT64)
                 if across:
                     at = builder.mul(k, const(PANEL))
                 else:
-                    panel = builder.mul(builder.ashr(k, const(5)), a_panel_)
-                    at = builder.add(panel, builder.and_(k, const(PANEL - 1)))
+                    panel = builder.mul(builder.ashr(k, const(shift)), a_panel_)
+                    at = builder.add(panel, builder.and_(k, const(terms.row - 1)))
                 qb = builder.gep(b_, [builder.mul(k, const(PANEL))])
                 return step(builder.gep(a_, [at]), qb, sums)
 
@@ -152,9 +155,9 @@ def _store_sums(builder: Any, rows: int, columns: int, target: Any, sums: list[A
         store_vector(builder, value, builder.gep(target, [const(r * PANEL + column)]))
 
 
-def _stepper(builder: Any, rows: int, columns: int, row_step: Any) -> Any:
-    """One k: every accumulator gains A(r, k) B(k, c), with A's rows `row_step` floats apart."""
-    multiply_add = fma_function(builder)
+def _stepper(builder: Any, rows: int, columns: int, terms: Terms, row_step: Any) -> Any:
+    """One k: every accumulator gains A(r, k) B(k, c), with A's rows `row_step` words apart."""
+    add = terms.add(builder)
     vectors = range(0, columns, WIDTH)
 
     def step(qa: Any, qb: Any, sums: list[Any]) -> list[Any]:
@@ -164,7 +167,7 @@ def _stepper(builder: Any, rows: int, columns: int, row_step: Any) -> Any:
             at = builder.gep(qa, [builder.mul(row_step, const(r))])
             left = splat(builder, builder.load(at))
             for vector in right:
-                out.append(builder.call(multiply_add, (left, vector, sums[len(out)])))
+                out.append(add(left, vector, sums[len(out)]))
         return out
 
     return step
@@ -186,33 +189,41 @@ def _unrolled(builder: Any, count: Any, sums: list[Any], term: Any) -> list[Any]
     return loop(builder, rest, sums, lambda i, sums: term(builder.add(done, i), sums))
 
 
-@intrinsic
-def transpose_block(typingctx: Any, source: Any, s_row: Any, target: Any) -> Any:
-    """target[32 c + r] = source[r s_row + c] for a 32 x 32 block, in registers.
+def make_transpose(rows: int, columns: int) -> Any:
+    """The transposition of a block of so many rows and columns of words, in registers."""
 
-    Squares of WIDTH x WIDTH go through log2(WIDTH) rounds of two-vector shuffles. At 1024 x 784 x
-    400 it is 1.7 % of the product it serves (106 of 6246 µs, one Zen 4 core).
-    """
+    @intrinsic
+    def transpose(typingctx: Any, source: Any, s_row: Any, target: Any) -> Any:
+        """target[rows c + r] = source[r s_row + c].
 
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        ps, row_step, pt = args
-        squares = PANEL // WIDTH
+        Squares of WIDTH x WIDTH go through log2(WIDTH) rounds of two-vector shuffles. At 1024 x
+        784 x 400 it is 1.7 % of the product it serves (106 of 6246 µs, one Zen 4 core).
+        """
 
-        def square(i: Any, _: list[Any]) -> list[Any]:
-            row = builder.mul(builder.sdiv(i, const(squares)), const(WIDTH))
-            column = builder.mul(builder.srem(i, const(squares)), const(WIDTH))
-            at = builder.gep(ps, [builder.add(builder.mul(row, row_step), column)])
-            to = builder.gep(pt, [builder.add(builder.mul(column, const(PANEL)), row)])
-            rows = [load_vector(builder, builder.gep(at, [builder.mul(row_step, const(r))]))
-                    for r in range(WIDTH)]  # fmt: skip
-            for r, value in enumerate(_transposed(builder, rows)):
-                store_vector(builder, value, builder.gep(to, [const(r * PANEL)]))
-            return []
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            ps, row_step, pt = args
+            across = columns // WIDTH
 
-        loop(builder, const(squares * squares), [], square)
-        return context.get_dummy_value()
+            def square(i: Any, _: list[Any]) -> list[Any]:
+                row = builder.mul(builder.sdiv(i, const(across)), const(WIDTH))
+                column = builder.mul(builder.srem(i, const(across)), const(WIDTH))
+                at = builder.gep(ps, [builder.add(builder.mul(row, row_step), column)])
+                to = builder.gep(pt, [builder.add(builder.mul(column, const(rows)), row)])
+                lines = [load_vector(builder, builder.gep(at, [builder.mul(row_step, const(r))]))
+                         for r in range(WIDTH)]  # fmt: skip
+                for r, value in enumerate(_transposed(builder, lines)):
+                    store_vector(builder, value, builder.gep(to, [const(r * rows)]))
+                return []
 
-    return types.void(FLOATS, types.int64, FLOATS), emit
+            loop(builder, const(across * rows // WIDTH), [], square)
+            return context.get_dummy_value()
+
+        return types.void(FLOATS, types.int64, FLOATS), emit
+
+    return transpose
+
+
+transpose_block = make_transpose(PANEL, PANEL)
 
 
 def _transposed(builder: Any, rows: list[Any]) -> list[Any]:

@@ -10,11 +10,17 @@ import numpy as np
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
-from minivae_kernels.cpu.gemm.address import address
+from minivae_kernels.cpu.gemm.address import address, ahead
 from minivae_kernels.cpu.gemm.layout import aligned, panels
-from minivae_kernels.cpu.gemm.matmul import NOUGHT, ONE, STEP
+from minivae_kernels.cpu.gemm.matmul import DEPTH, NOUGHT, ONE, STEP
 from minivae_kernels.cpu.gemm.pack import unpack_rows
-from minivae_kernels.cpu.gemm.plain import MANY, pack_columns, product_panel, transpose_rows
+from minivae_kernels.cpu.gemm.plain import (
+    MANY,
+    multiply_plain,
+    pack_columns,
+    product_panel,
+    transpose_rows,
+)
 from minivae_kernels.cpu.ops.activations import (
     ACTIVATIONS,
     relu_gradient_from_output,
@@ -22,88 +28,161 @@ from minivae_kernels.cpu.ops.activations import (
 )
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
 from minivae_kernels.cpu.ops.elementwise import gradient_op
-from minivae_kernels.cpu.threads.count import team_for
-from minivae_kernels.cpu.threads.partition import OWN, RUN, next_piece, product_deal
-from minivae_kernels.cpu.threads.pool import run
+from minivae_kernels.cpu.threads.barrier import atomic_load
+from minivae_kernels.cpu.threads.count import crew_for, team
+from minivae_kernels.cpu.threads.crew import TEAM, laid_out, share_out
 
 f32 = np.float32
-TILE = RUN * PANEL  # floats of a member's panel of C
-SPARE = TILE + PANEL  # floats of a member besides a panel of B: C, and 32 of a bias or zeros
-
-
-@entry
-def forward_kernel(member, team, sync, x, W, bias, y, shape, activation, scratch, work):
-    """y = act(x W + b), all row-major; a row of `scratch` holds C, 32 of b, and a panel of W."""
-    crew, own, (pieces, firsts) = (sync, member, team), scratch[member], work
-    _, inputs, outputs = shape
-    b, c = address(own, TILE), address(own, NOUGHT)
-    turn, k = next_piece(crew, firsts[0], OWN)
-    while k >= 0:
-        panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
-        column = panel * PANEL
-        wide = min(PANEL, outputs - column)
-        pack_columns(bias, column, NOUGHT, ONE, wide, own, TILE)
-        a = address(x, first * inputs)
-        w, w_k = panel_of(W, column, outputs, inputs, wide, count, own)
-        product_panel(a, inputs, ONE, w, w_k, c, b, count, inputs)
-        if activation != 0:
-            call(activation, (own[: count * PANEL],))
-        unpack_rows(own, NOUGHT, count, panel, y, outputs, first)
-        turn, k = next_piece(crew, firsts[0], turn)
+ROWS = 252  # most rows of a piece: so many activations stay in the second-level cache
+TILE = ROWS * PANEL  # floats of a member's panel of C
+EDGE = TILE + PANEL  # then 32 of a bias or zeros, then the last rows of a narrow panel of B
+OWN = EDGE + PANEL * PANEL  # floats of a member's scratch
+DEEP = 512  # rows of x whose part of xᵀ dy is added up before the next are read
+SHARES = 16  # pieces for each member, or about as many
+PER_UNIT = 16  # multiply-adds in a unit of work (threads/crew.py)
 
 
 @inner
-def panel_of(plain, column, stride, rows, wide, uses, own):
-    """A panel of a row-major matrix and how far apart its rows lie; packed where that pays."""
-    if wide == PANEL and uses < MANY:
-        return address(plain, column), np.int64(stride)
-    pack_columns(plain, column, stride, rows, wide, own, SPARE)
-    return address(own, SPARE), STEP
+def rows_of_piece(rows, across, team):
+    """How many rows a piece has: enough pieces for the team, and whole tiles of twelve rows."""
+    cuts = max((rows + ROWS - 1) // ROWS, (SHARES * team + across - 1) // across)
+    return min(max((rows + cuts - 1) // cuts + 11, 24) // 12 * 12, ROWS)
+
+
+@inner
+def panel_columns(panel, columns):
+    """A panel's first column, and how many there are."""
+    return panel * PANEL, min(PANEL, columns - panel * PANEL)
+
+
+@inner
+def plain_panel(a, a_row, a_k, plain, column, sizes, wide, own, rows):
+    """A panel of C = S + A B, with B read where it lies, even where a panel is narrower than 32.
+
+    What stands beyond such a panel belongs to B's next row, and only spoils columns that nobody
+    asks for; the last rows, beyond which B ends, are copied. S lies at TILE. sizes: B's rows and
+    columns.
+    """
+    depth, columns = sizes
+    whole = min(max((len(plain) - column - PANEL) // columns + 1, 0), depth)
+    c = address(own, NOUGHT)
+    b = address(plain, column)
+    product_panel(a, a_row, a_k, b, np.int64(columns), c, address(own, TILE), rows, whole)
+    if whole < depth:
+        pack_columns(plain, column + whole * columns, columns, depth - whole, wide, own, EDGE)
+        rest, edge = ahead(a, whole * a_k), address(own, EDGE)
+        multiply_plain(rest, a_row, a_k, edge, STEP, c, c, STEP, rows, depth - whole)
+
+
+@inner
+def pack_piece(k, member, plain, rows, columns, out):
+    """Panel k of a matrix (rows, columns)."""
+    column, wide = panel_columns(k, columns)
+    pack_columns(plain, column, columns, rows, wide, out, column * rows)
+
+
+@inner
+def transpose_piece(k, member, plain, rows, columns, out):
+    """Panel k of the transpose of a matrix (rows, columns)."""
+    row, high = panel_columns(k, rows)
+    transpose_rows(plain, row * columns, columns, high, columns, out, row * columns)
+
+
+@inner
+def rows_piece(k, member, a, b, packed, bias, c, sizes, activation, scratch):
+    """One piece of C = act(A B + bias); B in panels, or as it comes. sizes: rows, depth, columns,
+    rows of a piece."""
+    rows, depth, columns, block = sizes
+    own, across = scratch[member], (columns + PANEL - 1) // PANEL
+    panel, first = k % across, k // across * block
+    count = min(block, rows - first)
+    column, wide = panel_columns(panel, columns)
+    pack_columns(bias, column, NOUGHT, ONE, wide, own, TILE)
+    at = address(a, first * depth)
+    if len(packed) > 0:
+        panel0, c0 = address(packed, column * depth), address(own, NOUGHT)
+        product_panel(at, depth, ONE, panel0, STEP, c0, address(own, TILE), count, depth)
+    else:
+        plain_panel(at, depth, ONE, b, column, (depth, columns), wide, own, count)
+    if activation != 0:
+        call(activation, (own[: count * PANEL],))
+    unpack_rows(own, NOUGHT, count, panel, c, columns, first)
+
+
+@inner
+def product(crew, a, b, packed, bias, c, sizes, activation, scratch):
+    """C = act(A B + bias), shared out. sizes: rows, depth, columns."""
+    rows, depth, columns = sizes
+    across = (columns + PANEL - 1) // PANEL
+    block = rows_of_piece(rows, across, atomic_load(crew, TEAM))
+    given = (a, b, packed, bias, c, (rows, depth, columns, block), activation, scratch)
+    count = across * ((rows + block - 1) // block)
+    share_out(crew, laid_out(rows_piece, given), count, rows * depth * columns // PER_UNIT)
 
 
 @entry
-def input_kernel(member, team, sync, dy, W, dx, shape, scratch, work):
-    """dx = dy Wᵀ, all row-major; a row of `scratch` holds C, 32 zeros, and a panel of Wᵀ."""
-    crew, own, (pieces, firsts) = (sync, member, team), scratch[member], work
-    _, inputs, outputs = shape
-    own[TILE:SPARE] = f32(0)
-    b, c, zeros = address(own, SPARE), address(own, NOUGHT), address(own, TILE)
-    turn, k = next_piece(crew, firsts[0], OWN)
-    while k >= 0:
-        panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
-        high = min(PANEL, inputs - panel * PANEL)
-        transpose_rows(W, panel * PANEL * outputs, outputs, high, outputs, own, SPARE)
-        a = address(dy, first * outputs)
-        product_panel(a, outputs, ONE, b, STEP, c, zeros, count, outputs)
-        unpack_rows(own, NOUGHT, count, panel, dx, inputs, first)
-        turn, k = next_piece(crew, firsts[0], turn)
+def forward_kernel(crew, x, W, bias, y, sizes, activation, scratch, packed):
+    """y = act(x W + bias), all row-major; W goes through panels where there is room in `packed`."""
+    _, inputs, outputs = sizes
+    if len(packed) > 0:
+        job = laid_out(pack_piece, (W, inputs, outputs, packed))
+        share_out(crew, job, (outputs + PANEL - 1) // PANEL, inputs * outputs)
+    product(crew, x, W, packed, bias, y, sizes, activation, scratch)
 
 
 @entry
-def params_kernel(member, team, sync, dy, x, dW, db, shape, scratch, work):
-    """dW = xᵀ dy and db = Σ dy, all row-major; a row of `scratch` as in input_kernel."""
-    crew, own, (pieces, firsts) = (sync, member, team), scratch[member], work
-    rows, inputs, outputs = shape
-    own[TILE:SPARE] = f32(0)
-    c, zeros = address(own, NOUGHT), address(own, TILE)
-    turn, k = next_piece(crew, firsts[0], OWN)
-    while k >= 0:
-        panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
-        column = panel * PANEL
-        wide = min(PANEL, outputs - column)
-        b, b_k = panel_of(dy, column, outputs, rows, wide, count, own)
-        product_panel(address(x, first), ONE, inputs, b, b_k, c, zeros, count, rows)
-        unpack_rows(own, NOUGHT, count, panel, dW, outputs, first)
-        if first == 0:
-            sum_columns(dy, column, outputs, rows, db[column : column + wide])
-        turn, k = next_piece(crew, firsts[0], turn)
+def input_kernel(crew, dy, W, zeros, dx, sizes, scratch, packed):
+    """dx = dy Wᵀ, all row-major; sizes: rows, outputs, inputs."""
+    _, outputs, inputs = sizes
+    job = laid_out(transpose_piece, (W, inputs, outputs, packed))
+    share_out(crew, job, (inputs + PANEL - 1) // PANEL, inputs * outputs)
+    product(crew, dy, W, packed, zeros, dx, sizes, NOUGHT, scratch)
+
+
+@inner
+def weights_piece(k, member, x, dy, packed, dW, db, sizes, scratch):
+    """One piece of dW += xᵀ dy, from row `start` on. sizes: start, rows, inputs, outputs, rows of a
+    piece."""
+    start, rows, inputs, outputs, block = sizes
+    own, across = scratch[member], (outputs + PANEL - 1) // PANEL
+    panel, first = k % across, k // across * block
+    count = min(block, inputs - first)
+    column, wide = panel_columns(panel, outputs)
+    at, b = address(x, start * inputs + first), address(packed, column * rows)
+    c = address(own, NOUGHT)
+    if start == 0:
+        own[TILE:EDGE] = f32(0)
+        product_panel(at, ONE, inputs, b, STEP, c, address(own, TILE), count, rows)
+    else:
+        pack_columns(dW, first * outputs + column, outputs, count, wide, own, NOUGHT)
+        for k0 in range(0, rows, DEPTH):
+            ak, bk = ahead(at, k0 * inputs), ahead(b, k0 * PANEL)
+            multiply_plain(ak, ONE, inputs, bk, STEP, c, c, STEP, count, min(DEPTH, rows - k0))
+    unpack_rows(own, NOUGHT, count, panel, dW, outputs, first)
+    if first == 0:
+        sum_columns(dy, start * outputs + column, outputs, rows, db[column : column + wide])
+
+
+@entry
+def params_kernel(crew, dy, x, dW, db, sizes, scratch, packed):
+    """dW = xᵀ dy and db = Σ dy, all row-major; `packed` has room for DEEP rows of dy."""
+    total, inputs, outputs = sizes
+    across = (outputs + PANEL - 1) // PANEL
+    block = rows_of_piece(inputs, across, atomic_load(crew, TEAM))
+    count = across * ((inputs + block - 1) // block)
+    db[:] = f32(0)
+    for start in range(0, total, DEEP):
+        rows = min(DEEP, total - start)
+        stretch = dy[start * outputs : (start + rows) * outputs]
+        job = laid_out(pack_piece, (stretch, rows, outputs, packed))
+        share_out(crew, job, across, rows * outputs)
+        given = (x, dy, packed, dW, db, (start, rows, inputs, outputs, block), scratch)
+        share_out(crew, laid_out(weights_piece, given), count, rows * inputs * outputs // PER_UNIT)
 
 
 @inner
 def sum_columns(plain, p0, stride, rows, out):
-    """out = the sum of `rows` rows, one after another."""
-    for c in range(len(out)):
-        out[c] = f32(0)
+    """out += `rows` rows, one after another."""
     for r in range(rows):
         row = plain[p0 + r * stride : p0 + r * stride + len(out)]
         for c in range(len(out)):
@@ -111,27 +190,42 @@ def sum_columns(plain, p0, stride, rows, out):
 
 
 _local = threading.local()
+_KEPT = 1 << 22  # floats that a thread keeps from call to call: fresh memory costs page faults
+NOTHING = np.zeros(0, dtype=np.float32)
 
 
-def _scratch(team: int, depth: int) -> np.ndarray:
-    """A row for each member, kept by this thread: fresh memory costs more than the copy into it."""
-    floats = SPARE + panels(depth) * PANEL * PANEL
-    held = getattr(_local, "scratch", None)
-    if held is None or held.shape[0] < team or held.shape[1] < floats:
-        held = _local.scratch = aligned(team * floats).reshape(team, floats)
+def _kept(name: str, floats: int) -> np.ndarray:
+    """So many floats of this thread's own, with whatever stands in them."""
+    held: np.ndarray | None = getattr(_local, name, None)
+    if held is None or len(held) < floats:
+        held = aligned(floats)
+        if floats <= _KEPT:
+            setattr(_local, name, held)
     return held
+
+
+def _scratch() -> np.ndarray:
+    """A row for each member."""
+    members = team()
+    return _kept("scratch", members * OWN)[: members * OWN].reshape(members, OWN)
+
+
+def _packed(depth: int, columns: int) -> np.ndarray:
+    """Room for a matrix in panels."""
+    return _kept("packed", panels(columns) * PANEL * depth)
 
 
 def _forward(op: str, x: Any, W: Any, b: Any, activation: int) -> np.ndarray:
     W = matrix(op, "W", W, (None, None))
     x, b = matrix(op, "x", x, (None, len(W))), matrix(op, "b", b, (W.shape[1],))
     float32_only(op, x, W, b)
-    (rows, inputs), outputs = x.shape, W.shape[1]
+    rows, (inputs, outputs) = len(x), W.shape
     y = fresh((rows, outputs))
     if y.size:
-        team = team_for(y.size * inputs / 16)
-        args = flat(x), flat(W), flat(b), y.reshape(-1), (rows, inputs, outputs), activation
-        run(forward_kernel, team, *args, _scratch(team, inputs), product_deal(outputs, rows, team))
+        crew = crew_for(y.size * inputs // PER_UNIT)
+        packed = _packed(inputs, outputs) if rows >= MANY else NOTHING
+        forward_kernel(crew, flat(x), flat(W), flat(b), y.reshape(-1), (rows, inputs, outputs),
+                       activation, _scratch(), packed)  # fmt: skip
     return y
 
 
@@ -156,14 +250,14 @@ def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
     W = matrix(op, "W", W, (None, None))
     dy = matrix(op, "dy", dy, (None, W.shape[1]))
     float32_only(op, dy, W)
-    (rows, outputs), inputs = dy.shape, len(W)
+    rows, (inputs, outputs) = len(dy), W.shape
     if not outputs:
         return np.zeros((rows, inputs), dtype=np.float32)
     dx = fresh((rows, inputs))
     if dx.size:
-        team = team_for(dx.size * outputs / 16)
-        args = flat(dy), flat(W), dx.reshape(-1), (rows, inputs, outputs)
-        run(input_kernel, team, *args, _scratch(team, outputs), product_deal(inputs, rows, team))
+        crew = crew_for(dx.size * outputs // PER_UNIT)
+        input_kernel(crew, flat(dy), flat(W), np.zeros(inputs, f32), dx.reshape(-1),
+                     (rows, outputs, inputs), _scratch(), _packed(outputs, inputs))  # fmt: skip
     return dx
 
 
@@ -177,9 +271,9 @@ def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
     if not (rows and outputs and inputs):
         return np.zeros((inputs, outputs), dtype=np.float32), dy.sum(axis=0, dtype=np.float32)
     dW, db = fresh((inputs, outputs)), fresh(outputs)
-    team = team_for(dW.size * rows / 16)
-    args = flat(dy), flat(x), dW.reshape(-1), db, (rows, inputs, outputs)
-    run(params_kernel, team, *args, _scratch(team, rows), product_deal(outputs, inputs, team))
+    crew = crew_for(dW.size * rows // PER_UNIT)
+    params_kernel(crew, flat(dy), flat(x), dW.reshape(-1), db, (rows, inputs, outputs),
+                  _scratch(), _packed(min(rows, DEEP), outputs))  # fmt: skip
     return dW, db
 
 

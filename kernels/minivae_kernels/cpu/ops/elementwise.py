@@ -1,7 +1,8 @@
 """Elementwise functions: a scalar function becomes a loop, which an op and the training step share.
 
 A loop works in place on a stretch of float32 and is called by its address (compile/by_address.py),
-so that the kernels below, and the step, are compiled once for all functions.
+so that the kernels below, and the step, are compiled once for all functions. An op is a NumPy ufunc
+(compile/ufunc.py) over such a loop.
 """
 
 from __future__ import annotations
@@ -13,14 +14,30 @@ from typing import Any
 import numpy as np
 
 from minivae_kernels.cpu.compile.by_address import ARRAY, address_of, call
-from minivae_kernels.cpu.compile.decorators import entry
+from minivae_kernels.cpu.compile.decorators import entry, inner
+from minivae_kernels.cpu.compile.simd import outlined
+from minivae_kernels.cpu.compile.ufunc import (
+    NATURAL,
+    c_address,
+    call_plain,
+    clear_flags,
+    floats_at,
+    make_ufunc,
+    move,
+    stack_floats,
+    word_at,
+)
 from minivae_kernels.cpu.gemm.pack import copy
-from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh
-from minivae_kernels.cpu.threads.barrier import barrier, share
-from minivae_kernels.cpu.threads.count import team_for
-from minivae_kernels.cpu.threads.pool import run
+from minivae_kernels.cpu.ops.arguments import F32, float32_only
+from minivae_kernels.cpu.threads.count import crew_for
+from minivae_kernels.cpu.threads.crew import SMALL, laid_out, pieces_of, share_out
 
-CHUNK = 2048  # elements copied and then worked on while they are in the first-level cache
+CHUNK = 1024  # elements copied and then worked on while they are in the first-level cache
+SPARE, MOST = CHUNK * NATURAL, 5  # bytes of a chunk; arguments and results of an op
+chunks = stack_floats(CHUNK * MOST)
+# What a ufunc's loop is given: the crew's words, an element's work, the loop that it calls (or 0),
+# and what clears the processor's flags.
+CREW, WORK, LOOP, CLEAR = range(4)
 
 
 class Loop:
@@ -55,50 +72,140 @@ def gradient_loop(name: str, scalar: Any) -> Loop:
     return Loop(name, loop, ARRAY, ARRAY)
 
 
-@entry
-def map_kernel(member, team, sync, loop, x, y):
-    """y = f(x) on one member's share."""
-    if barrier(sync, team):
-        low, high = share(len(x), member, team)
-        for first in range(low, high, CHUNK):
-            last = min(first + CHUNK, high)
-            copy(x[first:last], y[first:last])
-            call(loop, (y[first:last],))
+@inner
+def move_all(source, apart, target, to_be_apart, count):
+    """Copy float32 numbers that lie `apart` bytes from each other."""
+    outlined()
+    for i in range(count):
+        move(source + i * apart, target + i * to_be_apart)
 
 
-@entry
-def gradient_kernel(member, team, sync, loop, dy, x, dx):
-    """dx = g(dy, x) on one member's share."""
-    if barrier(sync, team):
-        low, high = share(len(x), member, team)
-        for first in range(low, high, CHUNK):
-            last = min(first + CHUNK, high)
-            copy(dy[first:last], dx[first:last])
-            call(loop, (dx[first:last], x[first:last]))
+@inner
+def read(args, steps, number, spare, first, count):
+    """Where elements first … first + count of an argument lie; apart, they are copied together."""
+    start, step = word_at(args, number), word_at(steps, number)
+    if step == NATURAL:
+        return start + NATURAL * first
+    together = spare + number * SPARE
+    move_all(start + step * first, step, together, NATURAL, count)
+    return together
 
 
-def map_op(name: str, loop: Loop, scalar: Any) -> Callable[[Any], np.ndarray]:
+@inner
+def room(args, steps, number, spare, first):
+    """Where elements of a result from `first` on go: its own memory, or some beside it."""
+    if word_at(steps, number) == NATURAL:
+        return word_at(args, number) + NATURAL * first
+    return spare + number * SPARE
+
+
+@inner
+def put_back(args, steps, number, spare, first, count):
+    """Bring a result that was made beside its place there."""
+    start, step = word_at(args, number), word_at(steps, number)
+    if step != NATURAL:
+        move_all(spare + number * SPARE, NATURAL, start + step * first, step, count)
+
+
+@inner
+def map_part(args, steps, loop, spare, first, count):
+    """y = f(x) for some elements."""
+    x = floats_at(read(args, steps, 0, spare, first, count), count)
+    y = floats_at(room(args, steps, 1, spare, first), count)
+    copy(x, y)
+    call(loop, (y,))
+    put_back(args, steps, 1, spare, first, count)
+
+
+@inner
+def gradient_part(args, steps, loop, spare, first, count):
+    """dx = g(dy, x) for some elements."""
+    dy = floats_at(read(args, steps, 0, spare, first, count), count)
+    x = floats_at(read(args, steps, 1, spare, first, count), count)
+    dx = floats_at(room(args, steps, 2, spare, first), count)
+    copy(dy, dx)
+    call(loop, (dx, x))
+    put_back(args, steps, 2, spare, first, count)
+
+
+def c_loop(name: str, part: Any) -> Any:
+    """The entry that answers with the address of a ufunc's loop: part by part, shared out."""
+
+    @inner
+    def piece(k, member, args, steps, loop, length, total):  # type: ignore[no-untyped-def]
+        last = min((k + 1) * length, total)
+        spare = chunks()
+        for first in range(k * length, last, CHUNK):
+            part(args, steps, loop, spare, first, min(CHUNK, last - first))
+
+    @inner
+    def whole(args, dims, steps, data):  # type: ignore[no-untyped-def]
+        total = word_at(dims, 0)
+        crew = word_at(data, CREW)
+        count, length = pieces_of(crew, total)
+        job = laid_out(piece, (args, steps, word_at(data, LOOP), length, total))
+        share_out(crew, job, count, total * word_at(data, WORK))
+        call_plain(word_at(data, CLEAR))
+
+    def address():  # type: ignore[no-untyped-def]
+        return c_address(whole)
+
+    address.__name__ = address.__qualname__ = name  # in the disk cache
+    return entry(address)
+
+
+class Elementwise:
+    """A ufunc of float32 arrays, made when it is first called.
+
+    work: of an element, where a plain loop's is 1 (threads/crew.py).
+    """
+
+    def __init__(
+        self, name: str, loops: Any, arity: tuple[int, int], work: int, loop: Loop | None = None
+    ) -> None:
+        self.name, self.loops, self.arity = name, loops, arity
+        self.work, self.loop, self.small = work, loop, SMALL // work
+
+    @functools.cached_property
+    def ufunc(self) -> Callable[..., Any]:
+        loop = self.loop.address if self.loop else 0
+        data = [crew_for(0), self.work, loop, clear_flags()]
+        return make_ufunc(self.name, self.loops(), np.array(data, dtype=np.int64), self.arity)
+
+    def __call__(self, *args: Any) -> Any:
+        size = 0
+        for a in args:
+            if type(a) is not np.ndarray or a.dtype is not F32:
+                float32_only(self.name, *args)
+                args = tuple(np.asarray(a, dtype=F32) for a in args)
+                size = max(a.size for a in args)
+                break
+            if a.size > size:
+                size = a.size
+        if size > self.small:
+            crew_for(size * self.work)
+        return self.ufunc(*args)
+
+
+map_c_loop, gradient_c_loop = c_loop("map_ufunc", map_part), c_loop("gradient_ufunc", gradient_part)
+
+
+def map_op(name: str, loop: Loop, scalar: Any, work: int = 2) -> Callable[[Any], np.ndarray]:
     """The op y = f(x) of any shape, with the scalar function's argument and docstring."""
+    made = Elementwise(name, map_c_loop, (1, 1), work, loop)
 
-    def op(x: Any) -> np.ndarray:
-        x = np.asarray(x)
-        float32_only(name, x)
-        y = fresh(x.shape)
-        run(map_kernel, team_for(x.size), loop.address, flat(x), y.reshape(-1))
-        return y
+    def op(x: Any) -> Any:
+        return made(x)
 
     return _named(op, name, scalar)
 
 
-def gradient_op(name: str, loop: Loop, scalar: Any) -> Callable[[Any, Any], np.ndarray]:
+def gradient_op(name: str, loop: Loop, scalar: Any, work: int = 2) -> Callable[..., np.ndarray]:
     """The op dx = g(dy, x) of any two shapes that broadcast."""
+    made = Elementwise(name, gradient_c_loop, (2, 1), work, loop)
 
-    def op(dy: Any, x: Any) -> np.ndarray:
-        float32_only(name, dy, x)
-        dy, x = np.broadcast_arrays(dy, x)
-        dx = fresh(x.shape)
-        run(gradient_kernel, team_for(x.size), loop.address, flat(dy), flat(x), dx.reshape(-1))
-        return dx
+    def op(dy: Any, x: Any) -> Any:
+        return made(dy, x)
 
     return _named(op, name, scalar)
 

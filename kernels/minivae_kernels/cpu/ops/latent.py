@@ -6,133 +6,182 @@ from typing import Any
 
 import numpy as np
 
-from minivae_kernels.cpu.compile.decorators import entry, inline
+from minivae_kernels.cpu.compile.decorators import entry, inline, inner
+from minivae_kernels.cpu.compile.ufunc import floats_at
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
-from minivae_kernels.cpu.ops.elementwise import gradient_loop, gradient_op, map_loop, map_op
-from minivae_kernels.cpu.threads.barrier import barrier, share
-from minivae_kernels.cpu.threads.count import team_for
-from minivae_kernels.cpu.threads.pool import run
+from minivae_kernels.cpu.ops.elementwise import (
+    Elementwise,
+    c_loop,
+    gradient_loop,
+    gradient_op,
+    map_loop,
+    map_op,
+    put_back,
+    read,
+    room,
+)
 
 f32 = np.float32
 LOGVAR_BOUND = f32(40.0)
 
 
+@inline
+def drawn(mu, logvar, eps):
+    """z = μ + exp(logvar / 2) ε                                         (E26)"""
+    return mu + m.exp(f32(0.5) * logvar) * eps
+
+
+@inline
+def price(mu, logvar):
+    """(μ² + exp(logvar) - 1 - logvar) / 2, in nats                       (E15)"""
+    return f32(0.5) * (mu * mu + (m.expm1(logvar) - logvar))
+
+
+@inner
+def draw_part(args, steps, loop, spare, first, count):
+    """z from mu, logvar, eps."""
+    mu = floats_at(read(args, steps, 0, spare, first, count), count)
+    logvar = floats_at(read(args, steps, 1, spare, first, count), count)
+    eps = floats_at(read(args, steps, 2, spare, first, count), count)
+    z = floats_at(room(args, steps, 3, spare, first), count)
+    for i in range(count):
+        z[i] = drawn(mu[i], logvar[i], eps[i])
+    put_back(args, steps, 3, spare, first, count)
+
+
+@inner
+def price_part(args, steps, loop, spare, first, count):
+    """kl from mu, logvar."""
+    mu = floats_at(read(args, steps, 0, spare, first, count), count)
+    logvar = floats_at(read(args, steps, 1, spare, first, count), count)
+    kl = floats_at(room(args, steps, 2, spare, first), count)
+    for i in range(count):
+        kl[i] = price(mu[i], logvar[i])
+    put_back(args, steps, 2, spare, first, count)
+
+
+@inner
+def price_backward_part(args, steps, loop, spare, first, count):
+    """dmu, dlogvar from dkl, mu, logvar."""
+    dkl = floats_at(read(args, steps, 0, spare, first, count), count)
+    mu = floats_at(read(args, steps, 1, spare, first, count), count)
+    logvar = floats_at(read(args, steps, 2, spare, first, count), count)
+    dmu = floats_at(room(args, steps, 3, spare, first), count)
+    dlogvar = floats_at(room(args, steps, 4, spare, first), count)
+    for i in range(count):
+        dmu[i] = f32(0) + dkl[i] * mu[i]
+        dlogvar[i] = f32(0) + dkl[i] * (f32(0.5) * m.expm1(logvar[i]))
+    put_back(args, steps, 3, spare, first, count)
+    put_back(args, steps, 4, spare, first, count)
+
+
+@inner
+def draw_backward_part(args, steps, loop, spare, first, count):
+    """dmu, dlogvar of one draw from dz, logvar, eps."""
+    dz = floats_at(read(args, steps, 0, spare, first, count), count)
+    logvar = floats_at(read(args, steps, 1, spare, first, count), count)
+    eps = floats_at(read(args, steps, 2, spare, first, count), count)
+    dmu = floats_at(room(args, steps, 3, spare, first), count)
+    dlogvar = floats_at(room(args, steps, 4, spare, first), count)
+    for i in range(count):
+        dmu[i] = f32(0) + dz[i]
+        dlogvar[i] = (f32(0) + dz[i] * eps[i]) * (f32(0.5) * m.exp(f32(0.5) * logvar[i]))
+    put_back(args, steps, 3, spare, first, count)
+    put_back(args, steps, 4, spare, first, count)
+
+
+@inner
+def add_draws(d, e, u, s):
+    """u += Σ_l d and s += Σ_l d e for d, e (L, n)."""
+    for draw in range(len(d)):
+        given, noise = d[draw], e[draw]
+        for i in range(len(u)):
+            u[i] = u[i] + given[i]
+            s[i] = s[i] + given[i] * noise[i]
+
+
 @entry
-def draw_kernel(member, team, sync, mu, logvar, eps, z, kl):
-    """z (L, n) and, where it has room for it, kl (n,)."""
-    if not barrier(sync, team):
-        return
-    low, high = share(len(mu), member, team)
-    a, b = mu[low:high], logvar[low:high]
-    for draw in range(len(eps)):
-        e, out = eps[draw][low:high], z[draw][low:high]
-        for i in range(len(a)):
-            out[i] = a[i] + m.exp(f32(0.5) * b[i]) * e[i]
-    if len(kl) > 0:
-        price = kl[low:high]
-        for i in range(len(a)):
-            price[i] = f32(0.5) * (a[i] * a[i] + (m.expm1(b[i]) - b[i]))
+def draws_kernel(dz, logvar, eps, dmu, dlogvar):
+    """dmu, dlogvar (n,) from dz, eps (L, n)."""
+    dmu[:] = f32(0)
+    dlogvar[:] = f32(0)
+    add_draws(dz, eps, dmu, dlogvar)
+    for i in range(len(dlogvar)):
+        dlogvar[i] = dlogvar[i] * (f32(0.5) * m.exp(f32(0.5) * logvar[i]))
 
 
-@entry
-def draw_backward_kernel(member, team, sync, dz, dkl, mu, logvar, eps, dmu, dlogvar):
-    """dmu, dlogvar (n,) from dz (L, n), and from dkl (n,) where there is one."""
-    if not barrier(sync, team):
-        return
-    low, high = share(len(logvar), member, team)
-    lv, u, s = logvar[low:high], dmu[low:high], dlogvar[low:high]
-    for i in range(len(u)):
-        u[i] = s[i] = f32(0)
-    for draw in range(len(dz)):
-        d, e = dz[draw][low:high], eps[draw][low:high]
-        for i in range(len(u)):
-            u[i] = u[i] + d[i]
-            s[i] = s[i] + d[i] * e[i]
-    if len(dz) > 0:
-        for i in range(len(u)):
-            s[i] = s[i] * (f32(0.5) * m.exp(f32(0.5) * lv[i]))
-    if len(dkl) > 0:
-        k, a = dkl[low:high], mu[low:high]
-        for i in range(len(u)):
-            u[i] = u[i] + k[i] * a[i]
-            s[i] = s[i] + k[i] * (f32(0.5) * m.expm1(lv[i]))
+_drawn = Elementwise("reparameterise_forward", c_loop("draw_ufunc", draw_part), (3, 1), 2)
+_price = Elementwise("kl_forward", c_loop("price_ufunc", price_part), (2, 1), 2)
+_price_backward = Elementwise(
+    "kl_backward", c_loop("price_backward_ufunc", price_backward_part), (3, 2), 3
+)
+_draw_backward = Elementwise(
+    "reparameterise_backward", c_loop("draw_backward_ufunc", draw_backward_part), (3, 2), 3
+)
 
 
-NOTHING, NO_DRAWS = np.zeros(0, dtype=np.float32), np.zeros((0, 0), dtype=np.float32)
-
-
-def _shapes(op: str, logvar: Any, **others: Any) -> None:
+def _shapes(op: str, logvar: Any, same: dict[str, Any], drawn: dict[str, Any]) -> None:
+    """Raise unless `same` have logvar's shape, and `drawn` that behind an axis of draws."""
     shape = np.shape(logvar)
-    for name, a in others.items():
-        drawn = name in ("eps", "dz")
-        have = np.shape(a)
-        if (have[1:] if drawn else have) != shape:
-            matrix(op, name, a, (None, *shape) if drawn else shape)
-    if "dz" in others and np.shape(others["dz"]) != np.shape(others["eps"]):
-        raise ValueError(f"{op}: dz {np.shape(others['dz'])} and eps {np.shape(others['eps'])}")
+    for name, a in same.items():
+        if np.shape(a) != shape:
+            matrix(op, name, a, shape)
+    for name, a in drawn.items():
+        if np.shape(a)[1:] != shape:
+            matrix(op, name, a, (None, *shape))
+    if len({np.shape(a) for a in drawn.values()}) > 1:
+        shown = " and ".join(f"{name} {np.shape(a)}" for name, a in drawn.items())
+        raise ValueError(f"{op}: {shown}")
+
+
+def reparameterise_forward(mu: Any, logvar: Any, eps: Any) -> np.ndarray:
+    """z = μ + exp(logvar / 2) ε                                         (E26)"""
+    _shapes("reparameterise_forward", logvar, {"mu": mu}, {"eps": eps})
+    z: np.ndarray = _drawn(mu, logvar, eps)
+    return z
+
+
+def kl_forward(mu: Any, logvar: Any) -> np.ndarray:
+    """(μ² + exp(logvar) - 1 - logvar) / 2, in nats                       (E15)"""
+    _shapes("kl_forward", logvar, {"mu": mu}, {})
+    kl: np.ndarray = _price(mu, logvar)
+    return kl
+
+
+def latent_forward(mu: Any, logvar: Any, eps: Any) -> tuple[np.ndarray, np.ndarray]:
+    """z (L, B, J) and kl (B, J)                                          (E26, E15)"""
+    op = "latent_forward"
+    _shapes(op, logvar, {"mu": mu}, {"eps": eps})
+    float32_only(op, mu, logvar, eps)
+    return _drawn(mu, logvar, eps), _price(mu, logvar)
+
+
+def reparameterise_backward(dz: Any, logvar: Any, eps: Any) -> tuple[np.ndarray, np.ndarray]:
+    """dμ = Σ_l dz and dlogvar = Σ_l dz ε σ / 2                           (E27)"""
+    op = "reparameterise_backward"
+    _shapes(op, logvar, {}, {"dz": dz, "eps": eps})
+    float32_only(op, dz, logvar, eps)
+    if len(dz) == 1:
+        dmu, dlogvar = _draw_backward(dz[0], logvar, eps[0])
+        return dmu, dlogvar
+    dmu, dlogvar = fresh(np.shape(logvar)), fresh(np.shape(logvar))
+    draws_kernel(_draws(dz), flat(logvar), _draws(eps), dmu.reshape(-1), dlogvar.reshape(-1))
+    return dmu, dlogvar
 
 
 def _draws(a: Any) -> np.ndarray:
     return flat(a).reshape(len(a), -1) if np.size(a) else NO_DRAWS
 
 
-def reparameterise_forward(mu: Any, logvar: Any, eps: Any) -> np.ndarray:
-    """z = μ + exp(logvar / 2) ε                                         (E26)"""
-    op = "reparameterise_forward"
-    _shapes(op, logvar, mu=mu, eps=eps)
-    float32_only(op, mu, logvar, eps)
-    return _draw(mu, logvar, eps, NOTHING)
-
-
-def _draw(mu: Any, logvar: Any, eps: Any, kl: np.ndarray) -> np.ndarray:
-    z = fresh(np.shape(eps))
-    args = flat(mu), flat(logvar), _draws(eps), z.reshape(len(z), -1) if z.size else NO_DRAWS
-    run(draw_kernel, team_for(8 * z.size), *args, kl)
-    return z
-
-
-def kl_forward(mu: Any, logvar: Any) -> np.ndarray:
-    """(μ² + exp(logvar) - 1 - logvar) / 2, in nats                       (E15)"""
-    _shapes("kl_forward", logvar, mu=mu)
-    float32_only("kl_forward", mu, logvar)
-    kl = fresh(np.shape(mu))
-    run(draw_kernel, team_for(4 * kl.size), flat(mu), flat(logvar), NO_DRAWS, NO_DRAWS,
-        kl.reshape(-1))  # fmt: skip
-    return kl
-
-
-def latent_forward(mu: Any, logvar: Any, eps: Any) -> tuple[np.ndarray, np.ndarray]:
-    """z (L, B, J) and kl (B, J) in one pass                              (E26, E15)"""
-    op = "latent_forward"
-    _shapes(op, logvar, mu=mu, eps=eps)
-    float32_only(op, mu, logvar, eps)
-    kl = fresh(np.shape(mu))
-    return _draw(mu, logvar, eps, kl.reshape(-1)), kl
-
-
-def _backward(dz: Any, dkl: Any, mu: Any, logvar: Any, eps: Any) -> tuple[np.ndarray, np.ndarray]:
-    shape = np.shape(logvar)
-    dmu, dlogvar = fresh(shape), fresh(shape)
-    args = _draws(dz), flat(dkl), flat(mu), flat(logvar), _draws(eps)
-    work = 4 * (np.size(dz) + dmu.size)
-    run(draw_backward_kernel, team_for(work), *args, dmu.reshape(-1), dlogvar.reshape(-1))
-    return dmu, dlogvar
-
-
-def reparameterise_backward(dz: Any, logvar: Any, eps: Any) -> tuple[np.ndarray, np.ndarray]:
-    """dμ = Σ_l dz and dlogvar = Σ_l dz ε σ / 2                           (E27)"""
-    op = "reparameterise_backward"
-    _shapes(op, logvar, dz=dz, eps=eps)
-    float32_only(op, dz, logvar, eps)
-    return _backward(dz, NOTHING, NOTHING, logvar, eps)
+NO_DRAWS = np.zeros((0, 0), dtype=np.float32)
 
 
 def kl_backward(dkl: Any, mu: Any, logvar: Any) -> tuple[np.ndarray, np.ndarray]:
     """dμ = dkl μ and dlogvar = dkl (σ² - 1) / 2                          (E16)"""
-    _shapes("kl_backward", logvar, dkl=dkl, mu=mu)
-    float32_only("kl_backward", dkl, mu, logvar)
-    return _backward(NO_DRAWS, dkl, mu, logvar, NO_DRAWS)
+    _shapes("kl_backward", logvar, {"dkl": dkl, "mu": mu}, {})
+    dmu, dlogvar = _price_backward(dkl, mu, logvar)
+    return dmu, dlogvar
 
 
 def latent_backward(
@@ -140,9 +189,11 @@ def latent_backward(
 ) -> tuple[np.ndarray, np.ndarray]:
     """dmu, dlogvar (B, J) from both of `latent_forward`'s outputs        (E27, E16)"""
     op = "latent_backward"
-    _shapes(op, logvar, dz=dz, dkl=dkl, mu=mu, eps=eps)
+    _shapes(op, logvar, {"dkl": dkl, "mu": mu}, {"dz": dz, "eps": eps})
     float32_only(op, dz, dkl, mu, logvar, eps)
-    return _backward(dz, dkl, mu, logvar, eps)
+    u, s = reparameterise_backward(dz, logvar, eps)
+    dmu, dlogvar = _price_backward(dkl, mu, logvar)
+    return np.add(u, dmu, out=u), np.add(s, dlogvar, out=s)
 
 
 @inline

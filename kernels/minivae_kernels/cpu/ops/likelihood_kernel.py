@@ -15,11 +15,11 @@ from minivae_kernels.cpu.gemm.pack import copy
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
 from minivae_kernels.cpu.ops.elementwise import Loop
-from minivae_kernels.cpu.threads.barrier import barrier, share
-from minivae_kernels.cpu.threads.count import team_for
-from minivae_kernels.cpu.threads.pool import run
+from minivae_kernels.cpu.threads.count import crew_for
+from minivae_kernels.cpu.threads.crew import laid_out, rows_of_piece, share_out
 
 f32 = np.float32
+WORK = 4  # of an element (threads/crew.py)
 
 
 class Likelihood(NamedTuple):
@@ -64,24 +64,21 @@ def sum_logarithms(factors, f0, lines, out, o0):
     return total
 
 
-@entry
-def likelihood_kernel(member, team, sync, loop, numbers, dnll, out, x, nll, dout, dscale):
-    """Rows of outputs (R, D) against x (B, D), R a multiple of B.
+@inner
+def rows_piece(k, member, loop, numbers, dnll, out, x, nll, dout, dscale):
+    """Some rows of outputs (R, D) against x (B, D), R a multiple of B.
 
-    numbers: weight, constant, whether there are logarithms, the log-scale. dout (R, D) or nothing;
-    dscale[r] is row r's share of the log-scale's gradient.
+    numbers: rows of a piece; weight, constant, whether there are logarithms, the log-scale. dout
+    (R, D) or nothing; dscale[r] is row r's share of the log-scale's gradient.
     """
-    if not barrier(sync, team):
-        return
     D = out.shape[1]
     lines = (D + PANEL - 1) // PANEL
     terms = np.zeros((lines + 1) * PANEL, dtype=np.float32)
     factors = np.ones((lines + 1) * PANEL, dtype=np.float32)
     line = np.empty(D, dtype=np.float32)
-    weight, constant, logarithms, log_scale = numbers
+    rows, (weight, constant, logarithms, log_scale) = numbers
     precision = np.exp(-log_scale)
-    low, high = share(len(out), member, team)
-    for r in range(low, high):
+    for r in range(k * rows, min((k + 1) * rows, len(out))):
         upstream = dnll[r] if len(dnll) > 0 else f32(0)
         row = dout[r] if len(dout) > 0 else line
         copy(out[r], row)
@@ -93,6 +90,30 @@ def likelihood_kernel(member, team, sync, loop, numbers, dnll, out, x, nll, dout
         total = precision * total
         nll[r] = f32(weight * (D * (constant + log_scale) + total))
         dscale[r] = upstream * (weight * (D - total))
+
+
+@entry
+def likelihood_kernel(crew, loop, numbers, dnll, out, x, nll, dout, dscale):
+    """All rows, shared out."""
+    rows = rows_of_piece(crew, len(out))
+    job = laid_out(rows_piece, (loop, (rows, numbers), dnll, out, x, nll, dout, dscale))
+    share_out(crew, job, (len(out) + rows - 1) // rows, WORK * out.size)
+
+
+@inner
+def gradient_piece(k, member, loop, rows, dnll, out, x, dout):
+    """The gradients alone of some rows of outputs."""
+    for r in range(k * rows, min((k + 1) * rows, len(out))):
+        copy(out[r], dout[r])
+        call(loop, (dout[r], x[r % len(x)], dnll[r]))
+
+
+@entry
+def gradients_kernel(crew, loop, dnll, out, x, dout):
+    """The gradients alone, shared out."""
+    rows = rows_of_piece(crew, len(out))
+    job = laid_out(gradient_piece, (loop, rows, dnll, out, x, dout))
+    share_out(crew, job, (len(out) + rows - 1) // rows, WORK * out.size // 2)
 
 
 EMPTY, NO_ROWS = np.zeros(0, dtype=np.float32), np.zeros((0, 0), dtype=np.float32)
@@ -143,5 +164,24 @@ def _evaluate(
         of = likelihood
         numbers = of.weight, of.constant, float(of.logarithms), float(log_scale)
         args = flat(dnll), _rows(out), _rows(x), nll.reshape(-1), dout.reshape(-1, shape[-1])
-        run(likelihood_kernel, team_for(8 * np.size(out)), of.loop.address, numbers, *args, shares)
+        likelihood_kernel(crew_for(WORK * np.size(out)), of.loop.address, numbers, *args, shares)
     return nll, dout, np.float32(shares.sum())
+
+
+def gradients(op: str, loop: Loop, dnll: Any, out: Any, x: Any) -> np.ndarray:
+    """The outputs' gradient alone, (L, B, D), of a likelihood without a scale.
+
+    loop(a, x, scale): outputs a become scale · ∂nll/∂a.
+    """
+    _check(op, out, x, dnll)
+    float32_only(op, dnll, out, x)
+    dout = fresh(np.shape(out))
+    if dout.size:
+        args = flat(dnll), _rows(out), _rows(x), dout.reshape(-1, dout.shape[-1])
+        gradients_kernel(crew_for(WORK * dout.size // 2), loop.address, *args)
+    return dout
+
+
+def slope_loop(name: str, function: Callable[..., None]) -> Loop:
+    """A loop for `gradients`."""
+    return Loop(name, function, ARRAY, ARRAY, types.float32)

@@ -14,7 +14,14 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.decorators import inline
 from minivae_kernels.cpu.ops import vector_math as m
-from minivae_kernels.cpu.ops.likelihood_kernel import Likelihood, loop, nll, nll_gradients
+from minivae_kernels.cpu.ops.likelihood_kernel import (
+    Likelihood,
+    gradients,
+    loop,
+    nll,
+    nll_gradients,
+    slope_loop,
+)
 
 f32 = np.float32
 LOG_2PI = math.log(2 * math.pi)
@@ -40,7 +47,14 @@ def _bernoulli(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
         a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / u - x[i])
 
 
+def _bernoulli_slope(a, x, scale):  # type: ignore[no-untyped-def]
+    for i in range(len(a)):
+        e = m.exp_negative(-m.magnitude(a[i]))
+        a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / (f32(1) + e) - x[i])
+
+
 BERNOULLI = Likelihood(loop("bernoulli_loop", _bernoulli), logarithms=True)
+BERNOULLI_SLOPE = slope_loop("bernoulli_slope", _bernoulli_slope)
 
 
 def bernoulli_nll_forward(logits: Any, x: Any) -> np.ndarray:
@@ -55,7 +69,7 @@ def bernoulli_nll_grad(dnll: Any, logits: Any, x: Any) -> tuple[np.ndarray, np.n
 
 def bernoulli_nll_backward(dnll: Any, logits: Any, x: Any) -> np.ndarray:
     """dlogits = dnll (s(logit) - x)                                      (E24)"""
-    return nll_gradients("bernoulli_nll_backward", BERNOULLI, dnll, logits, x)[1]
+    return gradients("bernoulli_nll_backward", BERNOULLI_SLOPE, dnll, logits, x)
 
 
 add("bernoulli", BERNOULLI, bernoulli_nll_forward, bernoulli_nll_backward, bernoulli_nll_grad)
@@ -181,7 +195,13 @@ def _poisson(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
         a[i] = scale * (rate - x[i])
 
 
+def _poisson_slope(a, x, scale):  # type: ignore[no-untyped-def]
+    for i in range(len(a)):
+        a[i] = scale * (m.exp(a[i]) - x[i])
+
+
 POISSON = Likelihood(loop("poisson_loop", _poisson))
+POISSON_SLOPE = slope_loop("poisson_slope", _poisson_slope)
 
 
 def poisson_nll_forward(lograte: Any, x: Any) -> np.ndarray:
@@ -191,7 +211,7 @@ def poisson_nll_forward(lograte: Any, x: Any) -> np.ndarray:
 
 def poisson_nll_backward(dnll: Any, lograte: Any, x: Any) -> np.ndarray:
     """dlograte = dnll (exp(lograte) - x)                                 (E55)"""
-    return nll_gradients("poisson_nll_backward", POISSON, dnll, lograte, x)[1]
+    return gradients("poisson_nll_backward", POISSON_SLOPE, dnll, lograte, x)
 
 
 add("poisson", POISSON, poisson_nll_forward, poisson_nll_backward)

@@ -13,12 +13,11 @@ import numpy as np
 
 from minivae_kernels import Unsupported
 from minivae_kernels.cpu.compile.by_address import ARRAY, call
-from minivae_kernels.cpu.compile.decorators import entry
+from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.ops.arguments import float32_only, in_place
 from minivae_kernels.cpu.ops.elementwise import Loop
-from minivae_kernels.cpu.threads.barrier import barrier, share
-from minivae_kernels.cpu.threads.count import team_for
-from minivae_kernels.cpu.threads.pool import run
+from minivae_kernels.cpu.threads.count import crew_for
+from minivae_kernels.cpu.threads.crew import laid_out, pieces_of, share_out
 
 f32 = np.float32
 CONSTANTS = 16  # room for those of one update: a cache line
@@ -35,12 +34,20 @@ def _loop(name: str, function: Callable[..., None]) -> Loop:
     return Loop(name, function, ARRAY, ARRAY, ARRAY, ARRAY, ARRAY)
 
 
+@inner
+def update_piece(piece, member, loop, length, theta, grad, m, v, k):
+    """One update of some of the parameters."""
+    a = piece * length
+    b = min(a + length, len(theta))
+    call(loop, (theta[a:b], grad[a:b], m[a:b], v[a:b], k))
+
+
 @entry
-def update_kernel(member, team, sync, loop, theta, grad, m, v, k):
-    """One update of one member's share of the parameters."""
-    if barrier(sync, team):
-        a, b = share(len(theta), member, team)
-        call(loop, (theta[a:b], grad[a:b], m[a:b], v[a:b], k))
+def update_kernel(crew, loop, theta, grad, m, v, k):
+    """One update of all parameters, shared out."""
+    count, length = pieces_of(crew, len(theta))
+    job = laid_out(update_piece, (loop, length, theta, grad, m, v, k))
+    share_out(crew, job, count, len(theta))
 
 
 def _update(op: str, loop: Loop, theta: Any, grad: Any, moments: Any, k: tuple[float, ...]) -> None:
@@ -50,8 +57,8 @@ def _update(op: str, loop: Loop, theta: Any, grad: Any, moments: Any, k: tuple[f
     if not all(_walkable(a) for a in buffers):
         raise Unsupported(op, f"{op}: the buffers are not contiguous vectors of float32")
     constants = np.array(k, dtype=f32)
-    run(update_kernel, team_for(theta.size), loop.address, theta, grad, moments[0], moments[-1],
-        constants)  # fmt: skip
+    update_kernel(crew_for(theta.size), loop.address, theta, grad, moments[0], moments[-1],
+                  constants)  # fmt: skip
 
 
 def _walkable(a: Any) -> bool:

@@ -7,7 +7,7 @@ are those of `dense_forward` followed by the likelihood's op, bit for bit.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,9 +22,8 @@ from minivae_kernels.cpu.gemm.plain import pack_columns, product_panel
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
 from minivae_kernels.cpu.ops.likelihoods import LIKELIHOODS
-from minivae_kernels.cpu.threads.count import team_for
-from minivae_kernels.cpu.threads.partition import OWN, deal, next_piece, row_pieces
-from minivae_kernels.cpu.threads.pool import run
+from minivae_kernels.cpu.threads.count import crew_for, team
+from minivae_kernels.cpu.threads.crew import laid_out, share_out
 
 f32 = np.float32
 ROWS = 192  # at a time: six panels of so many rows lie in the second-level cache
@@ -32,52 +31,77 @@ PART = ROWS * PANEL
 LINES = 64  # panels whose sums are kept in float32, and whose factors are multiplied together
 
 
-@entry
-def output_nll_kernel(member, team, sync, numbers, h, W, b, x, nll, shape, scratch, work):
-    """-log p(x | z) of rows h (R, H) against x (B, D), all row-major.
+class Score(NamedTuple):
+    """What a piece is given: a likelihood, the last layer and its input, the data, the result."""
 
-    numbers: the likelihood's loop (its address), weight, constant, whether it has factors, and its
-    log-scale. shape: (inputs, outputs) of W. A member's row of `scratch`: outputs, targets, terms,
-    factors and their running sums and products, ROWS x 32 each; 32 of b; a panel of W.
+    loop: int
+    numbers: tuple[float, float, float, float]  # weight, constant, logarithms, log-scale
+    h: np.ndarray  # (R, H), this and all below flat
+    W: np.ndarray
+    b: np.ndarray
+    x: np.ndarray  # (B, D)
+    nll: np.ndarray  # (R,)
+    inputs: int
+    outputs: int
+
+
+@inner
+def score_piece(k, member, s, scratch):
+    """-log p(x | z) of ROWS rows of h.
+
+    A member's row of `scratch`: outputs, targets, terms, factors and their running sums and
+    products, ROWS x 32 each; 32 of b; a panel of W.
     """
-    crew, own, (pieces, firsts) = (sync, member, team), scratch[member], work
-    inputs, outputs = shape
-    bias, panel0 = np.int64(6 * PART), np.int64(6 * PART + PANEL)
-    loop, weight, constant, logarithms, log_scale = numbers
+    own, first = scratch[member], k * ROWS
+    count = min(ROWS, len(s.nll) - first)
+    weight, constant, logarithms, log_scale = s.numbers
+    sums, logs = np.zeros(count), np.zeros(count)
+    across = (s.outputs + PANEL - 1) // PANEL
+    for panel in range(across):
+        score_panel(s, own, panel, first, count)
+        if panel % LINES == LINES - 1 or panel == across - 1:
+            add_up(own, sums, logs)
     precision = np.exp(-log_scale)
-    across = (outputs + PANEL - 1) // PANEL
-    turn, k = next_piece(crew, firsts[0], OWN)
-    while k >= 0:
-        first, count = pieces[k, 1], pieces[k, 2]
-        n = count * PANEL
-        sums, logs = np.zeros(count), np.zeros(count)
-        for panel in range(across):
-            if panel % LINES == 0:
-                own[4 * PART : 4 * PART + n] = f32(0)
-                own[5 * PART : 5 * PART + n] = f32(1)
-            column = panel * PANEL
-            wide = min(PANEL, outputs - column)
-            pack_columns(b, column, NOUGHT, ONE, wide, own, bias)
-            pack_columns(W, column, outputs, inputs, wide, own, panel0)
-            product_panel(
-                address(h, first * inputs), inputs, ONE, address(own, panel0), STEP,
-                address(own, NOUGHT), address(own, bias), count, inputs,
-            )  # fmt: skip
-            targets(x, column, outputs, first, count, wide, own)
-            given = (
-                own[:n], own[PART : PART + n], own[2 * PART : 2 * PART + n],
-                own[3 * PART : 3 * PART + n], f32(0),
-            )  # fmt: skip
-            call(loop, given)
-            collect(own, n, wide)
-            if panel % LINES == LINES - 1 or panel == across - 1:
-                add_up(own, sums, logs)
-        for r in range(count):
-            total = sums[r]
-            if logarithms != 0:
-                total += logs[r]
-            nll[first + r] = f32(weight * (outputs * (constant + log_scale) + precision * total))
-        turn, k = next_piece(crew, firsts[0], turn)
+    for r in range(count):
+        total = sums[r]
+        if logarithms != 0:
+            total += logs[r]
+        whole = s.outputs * (constant + log_scale) + precision * total
+        s.nll[first + r] = f32(weight * whole)
+
+
+@inner
+def score_panel(s, own, panel, first, count):
+    """32 outputs of `count` rows, their terms and factors added to what is kept of each row."""
+    n, bias, panel0 = count * PANEL, np.int64(6 * PART), np.int64(6 * PART + PANEL)
+    if panel % LINES == 0:
+        own[4 * PART : 4 * PART + n] = f32(0)
+        own[5 * PART : 5 * PART + n] = f32(1)
+    column = panel * PANEL
+    wide = min(PANEL, s.outputs - column)
+    pack_columns(s.b, column, NOUGHT, ONE, wide, own, bias)
+    pack_columns(s.W, column, s.outputs, s.inputs, wide, own, panel0)
+    product_panel(
+        address(s.h, first * s.inputs), s.inputs, ONE, address(own, panel0), STEP,
+        address(own, NOUGHT), address(own, bias), count, s.inputs,
+    )  # fmt: skip
+    targets(s.x, column, s.outputs, first, count, wide, own)
+    given = (
+        own[:n], own[PART : PART + n], own[2 * PART : 2 * PART + n],
+        own[3 * PART : 3 * PART + n], f32(0),
+    )  # fmt: skip
+    call(s.loop, given)
+    collect(own, n, wide)
+
+
+@entry
+def output_nll_kernel(crew, loop, numbers, h, W, b, x, nll, sizes, scratch):
+    """-log p(x | z) of rows h (R, H) against x (B, D), all row-major, shared out."""
+    inputs, outputs = sizes
+    score = Score(loop, numbers, h, W, b, x, nll, inputs, outputs)
+    count = (len(nll) + ROWS - 1) // ROWS
+    work = len(nll) * inputs * outputs // 16
+    share_out(crew, laid_out(score_piece, (score, scratch)), count, work)
 
 
 @inner
@@ -136,11 +160,10 @@ def output_nll(likelihood: str, h: Any, W: Any, b: Any, x: Any, *log_scale: Any)
     if rows:
         of = LIKELIHOODS[likelihood]
         scale = float(log_scale[0]) if log_scale else 0.0
-        numbers = of.loop.address, of.weight, of.constant, float(of.logarithms), scale
-        team = team_for(rows * outputs * inputs / 16)
-        args = flat(h), flat(W), flat(b), flat(x), nll.reshape(-1), (inputs, outputs)
-        work = deal([row_pieces(0, rows, ROWS, team)])
+        numbers = of.weight, of.constant, float(of.logarithms), scale
+        crew = crew_for(rows * outputs * inputs // 16)
         floats = 6 * PART + PANEL + panels(inputs) * PANEL * PANEL
-        scratch = aligned(team * floats).reshape(team, floats)
-        run(output_nll_kernel, team, numbers, *args, scratch, work)
+        scratch = aligned(team() * floats).reshape(-1, floats)
+        output_nll_kernel(crew, of.loop.address, numbers, flat(h), flat(W), flat(b), flat(x),
+                          nll.reshape(-1), (inputs, outputs), scratch)  # fmt: skip
     return nll

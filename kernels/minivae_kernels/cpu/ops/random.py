@@ -10,9 +10,8 @@ from minivae_kernels import Unsupported
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, readable
 from minivae_kernels.cpu.ops.philox import block, box_muller, unit
-from minivae_kernels.cpu.threads.barrier import barrier, share
-from minivae_kernels.cpu.threads.count import team_for
-from minivae_kernels.cpu.threads.pool import run
+from minivae_kernels.cpu.threads.count import crew_for
+from minivae_kernels.cpu.threads.crew import laid_out, pieces_of, rows_of_piece, share_out
 
 f32, u32 = np.float32, np.uint32
 WORD, PERMUTATION = 0xFFFFFFFF, 1
@@ -50,21 +49,25 @@ def philox_kernel(counters, k0, k1, out):
         out[i, 0], out[i, 1], out[i, 2], out[i, 3] = a0, a1, a2, a3
 
 
-@entry
-def uniforms_kernel(member, team, sync, samples, step, stream, k0, k1, out):
-    """out (B, whole blocks of 4)."""
-    if barrier(sync, team):
-        low, high = share(len(samples), member, team)
-        for b in range(low, high):
-            uniform_row(u32(samples[b]), step, stream, k0, k1, out[b])
+@inner
+def uniforms_piece(k, member, rows, samples, step, stream, k0, k1, out):
+    """Some rows of out (B, whole blocks of 4)."""
+    for b in range(k * rows, min((k + 1) * rows, len(samples))):
+        uniform_row(u32(samples[b]), step, stream, k0, k1, out[b])
 
 
 @entry
-def normals_kernel(member, team, sync, samples, step, stream, k0, k1, out):
-    """out (blocks, 4, B): the samples lie side by side, so that they are made side by side."""
-    if not barrier(sync, team):
-        return
-    low, high = share(len(samples), member, team)
+def uniforms_kernel(crew, samples, step, stream, k0, k1, out):
+    """out (B, whole blocks of 4), shared out."""
+    rows = rows_of_piece(crew, len(out))
+    job = laid_out(uniforms_piece, (rows, samples, step, stream, k0, k1, out))
+    share_out(crew, job, (len(out) + rows - 1) // rows, 8 * out.size)
+
+
+@inner
+def normals_piece(k, member, count, samples, step, stream, k0, k1, out):
+    """out (blocks, 4, B) of some samples, which lie side by side and are made side by side."""
+    low, high = k * count, min((k + 1) * count, len(samples))
     some = samples[low:high]
     for q in range(len(out)):
         n0, n1 = out[q, 0][low:high], out[q, 1][low:high]
@@ -76,27 +79,67 @@ def normals_kernel(member, team, sync, samples, step, stream, k0, k1, out):
 
 
 @entry
-def gather_kernel(member, team, sync, data, rows, scale, out):
-    """out = data[rows] · scale."""
-    if barrier(sync, team):
-        low, high = share(len(rows), member, team)
-        for b in range(low, high):
-            scale_bytes(data[rows[b]], scale, out[b])
+def normals_kernel(crew, samples, step, stream, k0, k1, out):
+    """out (blocks, 4, B), shared out."""
+    count, length = pieces_of(crew, len(samples))
+    job = laid_out(normals_piece, (length, samples, step, stream, k0, k1, out))
+    share_out(crew, job, count, 12 * out.size)
+
+
+@inner
+def gather_piece(k, member, count, data, rows, scale, out):
+    """Some rows of out = data[rows] · scale."""
+    for b in range(k * count, min((k + 1) * count, len(rows))):
+        scale_bytes(data[from_start(rows[b], len(data))], scale, out[b])
+
+
+@inner
+def from_start(row, n):
+    """The row's number; one below 0 counts from the end."""
+    return row + n if row < 0 else row
+
+
+@inner
+def all_there(rows, n):
+    """Whether every row lies within n, counted from either end: 1 or 0."""
+    low, high = np.int64(0), np.int64(-1)
+    for b in range(len(rows)):
+        low, high = min(low, rows[b]), max(high, rows[b])
+    return np.int64(-n <= low and high < n)
 
 
 @entry
-def gather_binarise_kernel(
-    member, team, sync, data, rows, samples, scale, step, stream, k0, k1, out
-):
-    """out = 1 where a sample's uniform is below data[rows] · scale, else 0."""
-    if not barrier(sync, team):
-        return
-    low, high = share(len(rows), member, team)
+def gather_kernel(crew, data, rows, scale, out):
+    """out = data[rows] · scale, shared out -> 1; 0, and nothing done, if a row is not there."""
+    there = all_there(rows, len(data))
+    if there:
+        count = rows_of_piece(crew, len(rows))
+        job = laid_out(gather_piece, (count, data, rows, scale, out))
+        share_out(crew, job, (len(rows) + count - 1) // count, out.size)
+    return there
+
+
+@inner
+def binarised_piece(k, member, count, data, rows, samples, scale, key, out):
+    """Some rows of out: 1 where a sample's uniform is below data[rows] · scale, else 0."""
+    step, stream, k0, k1 = key
     noise = np.empty((out.shape[1] + 3) // 4 * 4, dtype=np.float32)
-    for b in range(low, high):
-        scale_bytes(data[rows[b]], scale, out[b])
+    for b in range(k * count, min((k + 1) * count, len(rows))):
+        scale_bytes(data[from_start(rows[b], len(data))], scale, out[b])
         uniform_row(u32(samples[b]), step, stream, k0, k1, noise)
         compare(noise[: out.shape[1]], out[b])
+
+
+@entry
+def gather_binarise_kernel(crew, data, rows, samples, scale, step, stream, k0, k1, out):
+    """out = a draw with data[rows] · scale as probabilities, shared out -> as gather_kernel."""
+    there = all_there(rows, len(data))
+    if there:
+        count = rows_of_piece(crew, len(rows))
+        given = (count, data, rows, samples, scale, (step, stream, k0, k1), out)
+        pieces = (len(rows) + count - 1) // count
+        share_out(crew, laid_out(binarised_piece, given), pieces, 8 * out.size)
+    return there
 
 
 @entry
@@ -129,7 +172,8 @@ def uniforms(seed: int, stream: int, step: int, samples: Any, n: int) -> np.ndar
     rows = _samples(samples)
     out = fresh((len(rows), (n + 3) // 4 * 4))
     args = rows, u32(step & WORD), u32(stream), *_key(seed)
-    run(uniforms_kernel, team_for(2 * out.size), *args, out)
+    if out.size:
+        uniforms_kernel(crew_for(8 * out.size), *args, out)
     return out if out.shape[1] == n else np.ascontiguousarray(out[:, :n])
 
 
@@ -140,7 +184,7 @@ def normals(seed: int, stream: int, step: int, samples: Any, n: int) -> np.ndarr
     if not out.size:
         return fresh((len(rows), n))
     args = rows, u32(step & WORD), u32(stream), *_key(seed)
-    run(normals_kernel, team_for(4 * out.size), *args, out)
+    normals_kernel(crew_for(12 * out.size), *args, out)
     return np.ascontiguousarray(out.reshape(-1, len(rows))[:n].T)
 
 
@@ -165,23 +209,24 @@ def _stored(op: str, data: Any) -> np.ndarray:
     return readable(np.require(data, f32, ["C", "A"]))
 
 
-def _rows(op: str, rows: Any, n: int) -> np.ndarray:
+def _rows(op: str, rows: Any) -> np.ndarray:
     rows = np.asarray(rows)
     if rows.dtype.kind not in "iu" and rows.size:
         raise TypeError(f"{op}: rows are {rows.dtype}; whole numbers are needed")
-    rows = readable(np.ascontiguousarray(rows.reshape(-1), dtype=np.int64))
-    if rows.size and not (-n <= rows.min() and rows.max() < n):
-        raise IndexError(f"{op}: a row lies outside the {n} that the data have")
-    return rows
+    return readable(np.ascontiguousarray(rows.reshape(-1), dtype=np.int64))
+
+
+def _outside(op: str, n: int) -> IndexError:
+    return IndexError(f"{op}: a row lies outside the {n} that the data have")
 
 
 def gather(data: Any, rows: Any, scale: float) -> np.ndarray:
     """data[rows] · scale: (N, D) uint8 or float, rows (B,) -> x (B, D)   (E35)"""
     stored = _stored("gather", data)
-    rows = _rows("gather", rows, len(stored))
+    rows = _rows("gather", rows)
     out = fresh((len(rows), stored.shape[1]))
-    where = np.where(rows < 0, rows + len(stored), rows)
-    run(gather_kernel, team_for(out.size), stored, where, f32(scale), out)
+    if not gather_kernel(crew_for(out.size), stored, rows, f32(scale), out):
+        raise _outside("gather", len(stored))
     return out
 
 
@@ -201,11 +246,11 @@ def gather_binarise(
     """Rows of the data as a fresh Bernoulli draw of every pixel: (B, D)  (E35)"""
     op = "gather_binarise"
     stored = _stored(op, data)
-    rows = _rows(op, rows, len(stored))
+    rows = _rows(op, rows)
     out = fresh((len(rows), stored.shape[1]))
-    where = np.where(rows < 0, rows + len(stored), rows)
-    args = stored, where, _samples(rows), f32(scale), u32(step & WORD), u32(stream), *_key(seed)
-    run(gather_binarise_kernel, team_for(4 * out.size), *args, out)
+    args = stored, rows, _samples(rows), f32(scale), u32(step & WORD), u32(stream), *_key(seed)
+    if not gather_binarise_kernel(crew_for(8 * out.size), *args, out):
+        raise _outside(op, len(stored))
     return out
 
 

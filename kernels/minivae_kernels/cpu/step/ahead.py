@@ -24,8 +24,10 @@ from minivae_kernels.cpu.step.records import Own, Shared
 
 # The entries of the helper: the second half of an update, then what measuring after an epoch
 # calls. Nobody else compiles them while it runs.
-NAMES = ("learn", "gather_kernel", "uniforms_kernel", "binarise_kernel", "forward_kernel",
-         "map_kernel", "normals_kernel", "draw_kernel", "output_nll_kernel")  # fmt: skip
+NAMES = (
+    "learn", "gather_kernel", "uniforms_kernel", "binarise_kernel", "forward_kernel", "map_ufunc",
+    "normals_kernel", "draw_ufunc", "price_ufunc", "output_nll_kernel",
+)  # fmt: skip
 
 
 def compile_beside(plan: Any, data: np.ndarray) -> None:
@@ -51,7 +53,7 @@ def example() -> tuple[Any, ...]:
 
     i, d, f, lists = of(np.int64, 1), of(np.float64, 1), of(np.float32, 1), of(np.int32, 2)
     table = of(np.int64, 2)
-    shared = Shared(i, d, table, f, f, f, f, f, f, f, lists, lists, lists)
+    shared = Shared(i, d, table, f, f, f, f, f, f, f, lists, lists, lists, f)
     owns = Own(of(np.float32, 2), of(np.float32, 2), of(np.float64, 2))
     return table, table, shared, owns, of(np.float32, 2)
 
@@ -71,6 +73,7 @@ def measurement(activation: str, likelihood: str, dtype: str, binarise: str) -> 
     yield lambda: K[f"{activation}_forward"](one)
     yield lambda: K["normals"](0, 0, 0, [0], 1)
     yield lambda: K["reparameterise_forward"](one, one, one[None])
+    yield lambda: K["kl_forward"](one, one)
     nll = K[f"{likelihood}_nll_forward"]
     scale = (number[0],) * (len(inspect.signature(nll).parameters) - 2)
     yield lambda: K["output_nll"](likelihood, one, one, number, one, *scale)

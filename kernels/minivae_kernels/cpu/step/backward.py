@@ -15,6 +15,7 @@ from minivae_kernels.cpu.gemm.address import address
 from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT, STEP, backward_panel, halves_of
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.latent import LOGVAR_BOUND
+from minivae_kernels.cpu.step.rounded import keep_rounded
 from minivae_kernels.cpu.step.tables import (
     DEACTIVATE,
     DEPTH,
@@ -24,6 +25,7 @@ from minivae_kernels.cpu.step.tables import (
     DY0,
     DY_PANEL,
     EPS0,
+    INPUT_ROUNDED,
     INPUTS,
     KEPT0,
     LATENT_DIM,
@@ -73,6 +75,9 @@ def input_gradient(s, own, layer, panel, first, count, anew):
     """Rows of one panel of dy Wᵀ -> where they begin; not `anew`: they are added to."""
     w = s.space
     dx0 = layer[DX0] + panel * layer[DX_PANEL] + first * PANEL
+    if s.config[INPUT_ROUNDED] != 0:
+        call(s.config[INPUT_ROUNDED], (s, layer, panel, first, count, np.int64(anew)))
+        return dx0
     dx = address(w, dx0)
     backward_panel(
         address(w, layer[DY0] + first * PANEL), layer[DY_PANEL],
@@ -89,6 +94,7 @@ def deactivate(s, before, panel, first, count, dx0):
     w, n = s.space, count * PANEL
     kept = before[KEPT0] + panel * before[Y_PANEL] + first * PANEL
     call(s.config[DEACTIVATE], (w[dx0 : dx0 + n], w[kept : kept + n]))
+    keep_rounded(s, dx0, first, count, True)
 
 
 @inner
@@ -122,6 +128,8 @@ def latent_rows_backward(s, own, low, count, batch):
             w[dm0 : dm0 + n], w[dv0 : dv0 + n], w[m0 : m0 + n], w[v0 : v0 + n],
             w[sigma0 : sigma0 + n], own.kl_weight[at : at + PANEL],
         )  # fmt: skip
+        keep_rounded(s, dm0, low, count, True)
+        keep_rounded(s, dv0, low, count, True)
 
 
 @inner

@@ -9,10 +9,12 @@ from minivae_kernels.cpu.compile.simd import PANEL, copy_panel_row, outlined
 from minivae_kernels.cpu.gemm.live import list_features, nonzero_bits
 from minivae_kernels.cpu.ops.philox import block, box_muller
 from minivae_kernels.cpu.ops.random import compare, scale_bytes, uniform_row
+from minivae_kernels.cpu.step.rounded import keep_rounded
 from minivae_kernels.cpu.step.tables import (
     BYTES,
     DATA_DIM,
     DATA_SCALE,
+    DENSE_ROUNDED,
     DRAWS,
     DYNAMIC,
     EPS0,
@@ -71,7 +73,10 @@ def gather(s, own, batches, update, low, high):
             if len(s.masks) > 0:
                 s.masks[b, panel] = nonzero_bits(line, panel * PANEL)
     if len(s.masks) > 0:
-        list_features(s.masks, s.by_row, low, high)
+        list_features(s.masks, s.by_row, low, high, c[DENSE_ROUNDED] != 0)
+    for panel in range(panels):
+        at = panel * c[LATENT_PANEL] + low * PANEL
+        keep_rounded(s, at, low, high - low, high == len(rows))
 
 
 @inner

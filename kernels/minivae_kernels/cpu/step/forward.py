@@ -18,10 +18,12 @@ from minivae_kernels.cpu.gemm.matmul import NOUGHT, forward_panel, halves_of
 from minivae_kernels.cpu.gemm.pack import copy
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.latent import LOGVAR_BOUND
+from minivae_kernels.cpu.step.rounded import keep_rounded
 from minivae_kernels.cpu.step.tables import (
     ACTIVATE,
     B0,
     DATA_DIM,
+    DENSE_ROUNDED,
     DEPTH,
     DRAWS,
     EPS0,
@@ -58,6 +60,9 @@ def dense_rows(s, layer, panel, first, rows):
     """Rows first … first + rows of one panel of a layer's output -> where they begin."""
     w, p = s.space, s.theta
     y0 = layer[Y0] + panel * layer[Y_PANEL] + first * PANEL
+    if s.config[DENSE_ROUNDED] != 0:
+        call(s.config[DENSE_ROUNDED], (s, layer, panel, first, rows))
+        return y0
     forward_panel(
         address(w, layer[X0] + first * PANEL), layer[X_PANEL],
         address(p, layer[W0] + panel * layer[W_PANEL]), address(p, layer[B0] + panel * PANEL),
@@ -83,7 +88,9 @@ def hidden_forward(crew, pieces, firsts, s, layer):
     turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
-        activate(s, layer, dense_rows(s, layer, panel, first, count), count * PANEL)
+        y0 = dense_rows(s, layer, panel, first, count)
+        activate(s, layer, y0, count * PANEL)
+        keep_rounded(s, y0, first, count, True)
         turn, k = next_piece(crew, firsts, turn)
 
 
@@ -112,7 +119,8 @@ def latent_forward(crew, pieces, firsts, s, batch):
     turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         if pieces[k, 0] == LISTS:
-            list_rows(s.masks, s.by_feature, batch, pieces[k, 1])
+            pairs = s.config[DENSE_ROUNDED] != 0
+            list_rows(s.masks, s.by_feature, batch, pieces[k, 1], pairs)
         else:
             latent_rows(s, pieces[k, 1], pieces[k, 2], batch)
         turn, k = next_piece(crew, firsts, turn)
@@ -134,6 +142,8 @@ def latent_rows(s, low, count, batch):
             e0 = c[EPS0] + offset
             z0 = e0 + z_distance(c)
             _draw(w[m0 : m0 + n], w[s0 : s0 + n], w[e0 : e0 + n], w[z0 : z0 + n])
+            row = draw * batch + low
+            keep_rounded(s, z0, row, count, row + count == batch * c[DRAWS])
 
 
 @inner
@@ -180,10 +190,11 @@ def output_forward(crew, pieces, firsts, s, own, batch, precision):
     turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, last = pieces[k, 0], pieces[k, 1], pieces[k, 1] + pieces[k, 2]
-        dense_rows(s, layer, panel, first, last - first)
+        y0 = dense_rows(s, layer, panel, first, last - first)
         for row in range(first, last, size):
             slot = (panel * groups + row // size) * PANEL
             score(s, own, panel, row, min(size, last - row), batch, precision, slot)
+        keep_rounded(s, y0, first, last - first, True)
         turn, k = next_piece(crew, firsts, turn)
 
 

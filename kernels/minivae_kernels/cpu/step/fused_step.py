@@ -14,7 +14,7 @@ from minivae_kernels.cpu.gemm.layout import aligned, panels
 from minivae_kernels.cpu.gemm.live import WORTH_IT, density, new_lists
 from minivae_kernels.cpu.ops.arguments import readable
 from minivae_kernels.cpu.ops.optimisers import CONSTANTS, OPTIMISERS
-from minivae_kernels.cpu.step import tables
+from minivae_kernels.cpu.step import rounded, tables
 from minivae_kernels.cpu.step.ahead import compile_beside, kinds_of_learn
 from minivae_kernels.cpu.step.records import Batches, Own, Shared
 from minivae_kernels.cpu.threads.count import threads
@@ -28,10 +28,12 @@ class Step:
 
     theta (P,), one or two moments (M, P) and data (N, D) uint8 or float32 as in the plan; theta
     and the moments are copied, the data is not. `bad_step` is the first update whose loss was not
-    finite, or -1; that update and all later ones change nothing.
+    finite, or -1; that update and all later ones change nothing. bf16: products in bfloat16.
     """
 
-    def __init__(self, plan: Any, theta: Any, moments: Any, data: Any) -> None:
+    def __init__(
+        self, plan: Any, theta: Any, moments: Any, data: Any, *, bf16: bool = False
+    ) -> None:
         self.layout = tuple(plan.layout)
         self.threads = int(plan.threads or threads())
         self.max_batch = int(plan.max_batch)
@@ -53,23 +55,26 @@ class Step:
         self.settings = [value for _, value in plan.settings]
         self._data(np.asarray(data), int(plan.data_dim))
         self.moments = len(moments)
-        self.shared = self._shared(theta, moments, np.asarray(data))
+        self.shared = self._shared(theta, moments, np.asarray(data), bf16)
         self.own = self._own(int(plan.latent_dim))
+        if bf16:
+            rounded.begin(self.shared, self.own.scratch[0])
         self.sums = np.zeros(tables.KL_J + plan.latent_dim)
         self.bad = np.full(1, -1, dtype=np.int64)
         self.work: dict[tuple[int, int], Deal] = {}  # by the batch's rows and the team
         self.team = TeamSize(self.threads)
 
-    def _shared(self, theta: Any, moments: Any, data: Any) -> Shared:
+    def _shared(self, theta: Any, moments: Any, data: Any, bf16: bool) -> Shared:
         """The buffers of the team, with the parameters and moments in panels."""
         plan = self.plan
         second = moments[1] if len(moments) > 1 else np.zeros_like(theta)
         packed = (tables.pack(plan, a, self.layout) for a in (theta, moments[0], second))
-        worth = density(data) < WORTH_IT
+        worth = density(data, 2 if bf16 else 1) < WORTH_IT
         lists = new_lists(self.max_batch if worth else 0, panels(data.shape[1]))
         return Shared(
             plan.config, plan.numbers, plan.layers, *packed, aligned(plan.workspace),
             aligned(plan.partials), aligned(PANEL) + np.float32(1), aligned(PANEL), *lists,
+            aligned(rounded.words(plan) if bf16 else 0),
         )  # fmt: skip
 
     def _own(self, J: int) -> Own:

@@ -18,6 +18,7 @@ from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.latent import LOGVAR_BOUND
 from minivae_kernels.cpu.step.backward import input_gradient
 from minivae_kernels.cpu.step.forward import log_scale_of, z_distance
+from minivae_kernels.cpu.step.rounded import keep_rounded
 from minivae_kernels.cpu.step.tables import (
     CONSTANT,
     DATA_DIM,
@@ -82,6 +83,7 @@ def weigh(member, team, sync, pieces, firsts, s, own, batch, phase, beta, consta
             weigh_datum(s, b, batch, beta)
             for draw in range(s.config[DRAWS]):
                 scale_gradient(s, draw * batch + b)
+        round_gradient(s, pieces[k, 1], pieces[k, 2], batch)
         turn, k = next_piece(crew, firsts[phase], turn)
 
 
@@ -152,6 +154,17 @@ def scale_gradient(s, row):
             dy[i] = dy[i] * times
 
 
+@inner
+def round_gradient(s, low, count, batch):
+    """The bfloat16 shadow of the rows that scale_gradient has changed, if there is one."""
+    c, out = s.config, s.layers[2 * s.config[DEPTH] + 2]
+    for draw in range(c[DRAWS]):
+        row = draw * batch + low
+        for panel in range((c[DATA_DIM] + PANEL - 1) // PANEL):
+            at = out[DY0] + panel * out[DY_PANEL] + row * PANEL
+            keep_rounded(s, at, row, count, row + count == batch * c[DRAWS])
+
+
 @entry
 def latent_layer_backward(member, team, sync, pieces, firsts, s, own, batch, phase, _, constants):
     """From the decoder's first layer to both heads' gradients; own.kl_weight[0] is β / B  (E62)"""
@@ -182,6 +195,8 @@ def latent_rows_backward(s, own, low, count, batch):
         raw0, sigma0 = logvar[Y0] + offset, c[SIGMA0] + offset
         valid = min(c[LATENT_DIM] - panel * PANEL, PANEL)
         own_gradient(w[raw0 : raw0 + n], w[sigma0 : sigma0 + n], price, valid, dmu, dlogvar)
+        keep_rounded(s, m0, low, count, True)
+        keep_rounded(s, v0, low, count, True)
 
 
 @inner

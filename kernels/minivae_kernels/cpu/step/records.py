@@ -32,6 +32,7 @@ class Shared(NamedTuple):
     masks: Any  # where the data are not zero (gemm/live.py); empty where it does not pay
     by_row: Any
     by_feature: Any
+    rounded: Any  # bfloat16 shadows of space and theta (rounded.py); empty where there are none
 
 
 class Own(NamedTuple):

@@ -22,11 +22,14 @@ from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
  DECODES, LAYER_WORDS) = range(16)  # fmt: skip
 
 # Words of the configuration. ACTIVATE, DEACTIVATE, SCORE, DESCEND and LEARN are addresses of
-# functions; so are ROW_TERMS to LATENT_BACKWARD, or 0 where the objective is the plain ELBO.
+# functions; so are ROW_TERMS to LATENT_BACKWARD, or 0 where the objective is the plain ELBO, and
+# ROUND_ROWS to ROUND_WEIGHTS, or 0 where products are float32. PAIRS0, WEIGHTS0 and ACROSS0 are
+# where the shadows of rounded.py begin.
 (DATA_DIM, LATENT_DIM, DRAWS, DEPTH, ACTIVATE, DEACTIVATE, SCORE, LOGARITHMS, DESCEND, LEARN_SCALE,
  LOG_SCALE0, DYNAMIC, BYTES, EPS0, SIGMA0, KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH,
- LEARN, ROW_TERMS, WEIGH, LATENT_BACKWARD, ROW_TERMS0, ROW_WEIGHT0, DATUM0,
- WORDS) = range(29)  # fmt: skip
+ LEARN, ROW_TERMS, WEIGH, LATENT_BACKWARD, ROW_TERMS0, ROW_WEIGHT0, DATUM0, ROUND_ROWS,
+ DENSE_ROUNDED, INPUT_ROUNDED, WEIGHTS_ROUNDED, ROUND_WEIGHTS, PAIRS0, WEIGHTS0, ACROSS0,
+ WORDS) = range(37)  # fmt: skip
 # Numbers of the configuration.
 LOG_SCALE, WEIGHT, CONSTANT, FREE_BITS, DATA_SCALE, NUMBERS = range(6)
 ELBO, IMPORTANCE = range(2)

@@ -35,6 +35,7 @@ from minivae_kernels.cpu.step.tables import (
     DATUM_NLL,
     DATUM_TERMS,
     DATUM_WORDS,
+    DENSE_ROUNDED,
     DEPTH,
     DRAWS,
     FREE_BITS,
@@ -92,7 +93,7 @@ def forward_pass(crew, pieces, firsts, s, own, batches, i):
     barrier(sync, team)
     for k in range(depth):
         phase += 1
-        if k == 0 and len(s.by_row) > 0:
+        if k == 0 and len(s.by_row) > 0 and c[DENSE_ROUNDED] == 0:
             data_forward(crew, pieces, firsts[phase], s, layers[k])
         else:
             hidden_forward(crew, pieces, firsts[phase], s, layers[k])

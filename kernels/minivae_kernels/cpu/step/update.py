@@ -33,8 +33,10 @@ from minivae_kernels.cpu.step.tables import (
     DY_PANEL,
     INPUTS,
     OUTPUTS,
+    ROUND_WEIGHTS,
     W0,
     W_PANEL,
+    WEIGHTS_ROUNDED,
     X0,
     X_PANEL,
 )
@@ -74,7 +76,9 @@ def update_blocks(s, own, number, at, count, batch, constants):
     inputs = layer[INPUTS] - i * PANEL
     x = address(w, layer[X0] + i * layer[X_PANEL])
     grad, zeros = address(scratch, NOUGHT), address(s.zeros, NOUGHT)
-    if len(s.by_feature) > 0 and layer[X0] == s.layers[0, X0]:  # it reads the data
+    if s.config[WEIGHTS_ROUNDED] != 0:
+        call(s.config[WEIGHTS_ROUNDED], (s, layer, panel, i, count, rows, scratch))
+    elif len(s.by_feature) > 0 and layer[X0] == s.layers[0, X0]:  # it reads the data
         weight_live_blocks(
             x, layer[X_PANEL], i, dy, inputs, count, halves, grad, zeros, s.by_feature
         )
@@ -82,6 +86,8 @@ def update_blocks(s, own, number, at, count, batch, constants):
         weight_blocks(x, layer[X_PANEL], dy, rows, inputs, count, halves, grad, zeros)
     weights0 = layer[W0] + panel * layer[W_PANEL] + i * BLOCK
     descend(s, weights0, min(count * PANEL, inputs) * PANEL, scratch, constants)
+    if s.config[ROUND_WEIGHTS] != 0:
+        call(s.config[ROUND_WEIGHTS], (s, layer, panel, i, count, scratch))
     if i == 0:
         bias_gradient(dy, rows, grad, address(s.ones, NOUGHT), zeros)
         descend(s, layer[B0] + panel * PANEL, STEP, scratch, constants)
@@ -90,4 +96,4 @@ def update_blocks(s, own, number, at, count, batch, constants):
 @inner
 def bias_gradient(dy, rows, out, ones, zeros):
     """db = Σ_b dy of one panel: a product with a row of ones."""
-    multiply(ones, NOUGHT, dy, out, zeros, NOUGHT, ONE, rows, TWO)
+    multiply(ones, NOUGHT, dy, BLOCK, out, zeros, NOUGHT, ONE, rows, TWO)

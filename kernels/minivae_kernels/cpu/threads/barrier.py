@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minivae_kernels.cpu.compile.decorators import entry, inner
+from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import INT32, INT64, const, pause_instruction, pointer
 
 # Words of the sync array, each on cache lines of its own; from TAKEN on, one for every member
@@ -109,6 +109,20 @@ def give_way(typingctx: Any) -> Any:
 
 
 @intrinsic
+def nap(typingctx: Any) -> Any:
+    """Sleep for a millisecond, where nobody could wake this thread."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        name, time = ("Sleep", 1) if sys.platform == "win32" else ("usleep", 1000)
+        kind = ir.FunctionType(INT32, [INT32])
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        builder.call(function, [ir.Constant(INT32, time)])
+        return context.get_dummy_value()
+
+    return types.void(), emit
+
+
+@intrinsic
 def futex(typingctx: Any, sync: Any, word: Any, operation: Any, value: Any) -> Any:
     """Sleep while sync[word] is `value`, PATIENCE at most; or wake as many as `value` sleepers."""
 
@@ -178,15 +192,6 @@ def barrier(sync, team):
 def share(total, member, team):
     """The half-open part of range(total) that belongs to one member of the team."""
     return total * member // team, total * (member + 1) // team
-
-
-@entry
-def linger(posted, done, spins):
-    """Wait awake, for a short while, until more was posted than is done."""
-    turn = 0
-    while atomic_load(posted, 0) == done and turn < spins:
-        pause()
-        turn += 1
 
 
 def new_sync(team: int) -> np.ndarray:

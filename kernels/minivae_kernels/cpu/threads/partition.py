@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
@@ -91,12 +90,6 @@ def deal(phases: Sequence[Sequence[Sequence[Piece]]]) -> Deal:
     firsts[:, 1:] = ends
     firsts[1:, 0] = ends[:-1, -1]
     return np.array(pieces, dtype=np.int64).reshape(-1, 3), firsts
-
-
-@lru_cache(maxsize=64)
-def product_deal(columns: int, rows: int, team: int) -> Deal:
-    """One product by itself, dealt."""
-    return deal([product_pieces(columns, rows, team)])
 
 
 @inner

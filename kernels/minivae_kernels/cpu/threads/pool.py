@@ -1,10 +1,11 @@
 """One team of threads for everything: member 0 is the caller, the others wait for work.
 
-A compiled function releases the GIL, so plain Python threads run it side by side; inside, the
-members meet at barriers (barrier.py) of 0.3 µs. That is why neither OpenMP nor TBB is asked for: a
-barrier is cheaper than either's fork and join, it needs no library, and nothing is compiled for
-it. Waking the team costs 25 µs (two Zen 4 cores, BLAS held to one thread), once for a block of
-updates.
+A compiled function releases the GIL, so plain Python threads run it side by side. Two kinds of
+work come to them: a block of updates, handed over by `run`, inside of which the members meet at
+barriers (barrier.py) of 0.3 µs; and an op's pieces (crew.py), which compiled code hands out
+itself. That is why neither OpenMP nor TBB is asked for: a barrier is cheaper than either's fork and
+join, it needs no library, and nothing is compiled for it. Waking the team costs 25 µs (two Zen 4
+cores, BLAS held to one thread), once for a block of updates.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from minivae_kernels.cpu.threads.barrier import ABORT, GENERATION, TAKEN, linger, new_sync
+from minivae_kernels.cpu.threads.barrier import ABORT, GENERATION, TAKEN, new_sync
+from minivae_kernels.cpu.threads.crew import BUSY, OPEN, STATE, TEAM, attend, new_crew, rouse
 
-# Turns that a member stays awake after its work, some 0.2 ms: the next call finds it on its core.
-LINGER = 10_000
+# What compiled code knows of the team, and where: one for good, since the address is handed out.
+CREW = new_crew()
+CREW_AT = int(CREW.ctypes.data)
 
 
 def default_threads() -> int:
@@ -38,6 +41,7 @@ class _Member:
     """A thread that runs what it is handed, one thing at a time."""
 
     def __init__(self, number: int) -> None:
+        self.number = number
         self.work: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.posted = np.zeros(16, dtype=np.int64)
         self.done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
@@ -50,10 +54,12 @@ class _Member:
         slip = [(function, args)]
         self.work.put(slip)
         self.posted[0] += 1
+        rouse(CREW_AT)
         return slip
 
     def _serve(self) -> None:
-        for count in itertools.count(1):
+        for done in itertools.count():
+            attend(CREW_AT, self.number, self.posted, done)
             slip = self.work.get()
             with contextlib.suppress(IndexError):  # taken back: the others did it all
                 function, args = slip.pop()
@@ -64,7 +70,6 @@ class _Member:
                     error = e
                 self.done.put(error)
                 del function, args, error
-            linger(self.posted, count, LINGER)
 
 
 _members: list[_Member] = []
@@ -76,6 +81,7 @@ def _after_fork() -> None:
     global _lock
     _members.clear()
     _lock = threading.Lock()
+    CREW[TEAM], CREW[BUSY], CREW[STATE] = 1, 0, CREW[STATE] // OPEN * OPEN & ~OPEN
 
 
 if hasattr(os, "register_at_fork"):
@@ -91,12 +97,26 @@ def run(function: Callable[..., Any], threads: int, *args: Any) -> None:
         function(0, 1, _sync_for_one(), *args)
         return
     with _lock:
-        if not _members:
-            linger(np.zeros(1, dtype=np.int64), 1, 0)  # compiled here, not in a thread
-        while len(_members) < threads - 1:
-            _members.append(_Member(len(_members) + 1))
+        _enlist(threads)
         with quiet_blas():
             _together(function, threads, args)
+
+
+def crew(threads: int) -> int:
+    """The words of a team of so many, for compiled code that shares out pieces."""
+    if CREW[TEAM] != threads:
+        with _lock:
+            _enlist(threads)
+            CREW[TEAM] = threads
+    return CREW_AT
+
+
+def _enlist(threads: int) -> None:
+    if not _members and threads > 1:
+        attend(CREW_AT, 0, np.ones(1, dtype=np.int64), 0)  # compiled here, not in a thread
+        rouse(CREW_AT)
+    while len(_members) < threads - 1:
+        _members.append(_Member(len(_members) + 1))
 
 
 class _Kept(threading.local):

@@ -44,20 +44,24 @@ __device__ inline void gather_pass(const Stored* data, const i64* rows, Out* x, 
 }
 
 // Bytes become float32, whatever REAL is                                                  (E35)
-extern "C" __global__ void gather_u8(const u8* data, const i64* rows, float* x, float scale,
-                                     const i64* counters, int batch, int columns, int draw,
-                                     u32 step, u32 stream, u32 k0, u32 k1) {
+extern "C" __global__ void gather_u8(const u8* __restrict__ data, const i64* __restrict__ rows,
+                                     float* __restrict__ x, float scale,
+                                     const i64* __restrict__ counters, int batch, int columns,
+                                     int draw, u32 step, u32 stream, u32 k0, u32 k1) {
     gather_pass(data, rows, x, scale, counters, batch, columns, draw, step, stream, k0, k1);
 }
 
-extern "C" __global__ void gather_real(const real* data, const i64* rows, real* x, real scale,
-                                       const i64* counters, int batch, int columns, int draw,
-                                       u32 step, u32 stream, u32 k0, u32 k1) {
+extern "C" __global__ void gather_real(const real* __restrict__ data,
+                                       const i64* __restrict__ rows, real* __restrict__ x,
+                                       real scale, const i64* __restrict__ counters, int batch,
+                                       int columns, int draw, u32 step, u32 stream, u32 k0,
+                                       u32 k1) {
     gather_pass(data, rows, x, scale, counters, batch, columns, draw, step, stream, k0, k1);
 }
 
 // out = 1 where u < x, else 0                                                              (E35)
-extern "C" __global__ void binarise(const real* x, const real* u, real* out, i64 n) {
+extern "C" __global__ void binarise(const real* __restrict__ x, const real* __restrict__ u,
+                                    real* __restrict__ out, i64 n) {
     const i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i < n) out[i] = u[i] < x[i] ? real(1) : real(0);
 }

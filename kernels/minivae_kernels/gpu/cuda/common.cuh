@@ -38,6 +38,10 @@ __device__ inline float log1p_of(float x) { return log1pf(x); }
 __device__ inline double log1p_of(double x) { return log1p(x); }
 __device__ inline float tanh_of(float x) { return tanhf(x); }
 __device__ inline double tanh_of(double x) { return tanh(x); }
+__device__ inline float erfc_of(float x) { return erfcf(x); }
+__device__ inline double erfc_of(double x) { return erfc(x); }
+__device__ inline float fma_of(float x, float y, float z) { return fmaf(x, y, z); }
+__device__ inline double fma_of(double x, double y, double z) { return fma(x, y, z); }
 __device__ inline float sqrt_of(float x) { return sqrtf(x); }
 __device__ inline double sqrt_of(double x) { return sqrt(x); }
 
@@ -111,15 +115,21 @@ __device__ inline T block_sum(T value) {
 // Every thread of the block must call it.
 __device__ inline void write_column_sums(const Quad& mine, real* part_row, int first, int columns,
                                          int vec) {
-    __shared__ real held[WARPS][TILE];
+    __shared__ Quad held[WARPS][LANES];  // column c is number c % 4 of quad c / 4
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     __syncthreads();
-    for (int i = 0; i < WIDTH; ++i) held[warp][column_of(0, lane, i, vec)] = mine.v[i];
+    if (vec)  // as one access: four by single numbers, and lanes 8 apart would meet in one bank
+        held[warp][lane] = mine;
+    else
+        for (int i = 0; i < WIDTH; ++i) {
+            const int c = column_of(0, lane, i, 0);
+            held[warp][c / WIDTH].v[c % WIDTH] = mine.v[i];
+        }
     __syncthreads();
     const int c = threadIdx.x;
     if (c < TILE && first + c < columns) {
         real sum = 0;
-        for (int w = 0; w < WARPS; ++w) sum += held[w][c];
+        for (int w = 0; w < WARPS; ++w) sum += held[w][c / WIDTH].v[c % WIDTH];
         part_row[first + c] = sum;
     }
 }

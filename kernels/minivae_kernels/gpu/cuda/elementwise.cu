@@ -3,6 +3,7 @@
 // Arrays off the 16-byte grid (vec = 0) and the last few numbers of a length that four does not
 // divide go singly.
 #include "common.cuh"
+#include "activation.cuh"
 
 // One thread's share of out = f(a): quads first, then the rest one by one.
 template <typename F>
@@ -32,7 +33,17 @@ __device__ inline void map_two(const real* dy, const real* a, real* out, i64 n, 
     const i64 start = i64(blockIdx.x) * blockDim.x + threadIdx.x;
     const i64 stride = i64(gridDim.x) * blockDim.x;
     const i64 quads = vec ? n / WIDTH : 0;
-    for (i64 q = start; q < quads; q += stride) {
+    i64 q = start;
+    for (; q + stride < quads; q += 2 * stride) {  // two reads of each array under way, as above
+        const Quad d = reinterpret_cast<const Quad*>(dy)[q];
+        const Quad e = reinterpret_cast<const Quad*>(dy)[q + stride];
+        Quad x = reinterpret_cast<const Quad*>(a)[q];
+        Quad y = reinterpret_cast<const Quad*>(a)[q + stride];
+        for (int i = 0; i < WIDTH; ++i) x.v[i] = f(d.v[i], x.v[i]), y.v[i] = f(e.v[i], y.v[i]);
+        reinterpret_cast<Quad*>(out)[q] = x;
+        reinterpret_cast<Quad*>(out)[q + stride] = y;
+    }
+    if (q < quads) {
         const Quad d = reinterpret_cast<const Quad*>(dy)[q];
         Quad x = reinterpret_cast<const Quad*>(a)[q];
         for (int i = 0; i < WIDTH; ++i) x.v[i] = f(d.v[i], x.v[i]);
@@ -41,23 +52,18 @@ __device__ inline void map_two(const real* dy, const real* a, real* out, i64 n, 
     for (i64 i = quads * WIDTH + start; i < n; i += stride) out[i] = f(dy[i], a[i]);
 }
 
-// What a derivative needs at x: t = exp(-|x|) is at most 1, so nothing overflows in either tail.
-__device__ inline real sigmoid_of(real x) {
-    const real t = exp_of(minus_abs(x));
-    return (x > 0 ? real(1) : t) / (1 + t);
-}
-__device__ inline real bell_of(real t) { return t / ((1 + t) * (1 + t)); }
-
 #define LOGVAR_BOUND real(40)
 
 // The kernels: NAME(x) or NAME(dy, x), each with its equation in MATHS.md.
 #define FORWARD(NAME, EXPRESSION)                                                        \
-    extern "C" __global__ void NAME(const real* a, real* out, i64 n, int vec) {          \
+    extern "C" __global__ void NAME(const real* __restrict__ a, real* __restrict__ out,  \
+                                    i64 n, int vec) {                                    \
         map_one(a, out, n, vec, [](real x) -> real { return EXPRESSION; });              \
     }
 #define BACKWARD(NAME, EXPRESSION)                                                       \
-    extern "C" __global__ void NAME(const real* dy, const real* a, real* out, i64 n,     \
-                                    int vec) {                                           \
+    extern "C" __global__ void NAME(const real* __restrict__ dy,                         \
+                                    const real* __restrict__ a, real* __restrict__ out,  \
+                                    i64 n, int vec) {                                    \
         map_two(dy, a, out, n, vec, [](real d, real x) -> real { return EXPRESSION; });  \
     }
 
@@ -70,6 +76,16 @@ FORWARD(sigmoid_forward, sigmoid_of(x))                                         
 BACKWARD(sigmoid_backward, d * bell_of(exp_of(minus_abs(x))))                         // (E22)
 FORWARD(softplus_forward, (x > 0 ? x : real(0)) + log1p_of(exp_of(minus_abs(x))))     // (E22)
 BACKWARD(softplus_backward, d * sigmoid_of(x))                                        // (E22)
+FORWARD(leaky_relu_forward, activated(x, LEAKY_RELU))                                 // (E47)
+BACKWARD(leaky_relu_backward, gradient_at(d, x, LEAKY_RELU))                          // (E47)
+FORWARD(elu_forward, activated(x, ELU))                                               // (E48)
+BACKWARD(elu_backward, gradient_at(d, x, ELU))                                        // (E48)
+FORWARD(silu_forward, activated(x, SILU))                                             // (E49)
+BACKWARD(silu_backward, gradient_at(d, x, SILU))                                      // (E49)
+FORWARD(gelu_forward, activated(x, GELU))                                             // (E50)
+BACKWARD(gelu_backward, gradient_at(d, x, GELU))                                      // (E50)
+FORWARD(gelu_tanh_forward, activated(x, GELU_TANH))                                   // (E51)
+BACKWARD(gelu_tanh_backward, gradient_at(d, x, GELU_TANH))                            // (E51)
 FORWARD(bound_logvar_forward,                                                         // (E25)
         x > LOGVAR_BOUND ? LOGVAR_BOUND : (x < -LOGVAR_BOUND ? -LOGVAR_BOUND : x))
 BACKWARD(bound_logvar_backward, x > LOGVAR_BOUND || x < -LOGVAR_BOUND ? real(0) : d)  // (E25)

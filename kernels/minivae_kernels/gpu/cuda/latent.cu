@@ -28,8 +28,10 @@ struct Fours {
 
 // z (L, BJ) and kl (BJ,) from mu, logvar (BJ,) and eps (L, BJ); either output may be null  (E26, E15)
 // vec: four numbers a thread; needs BJ a multiple of four.
-extern "C" __global__ void latent_forward(const real* mu, const real* logvar, const real* eps,
-                                          real* z, real* kl, i64 n, int draws, int vec) {
+extern "C" __global__ void latent_forward(const real* __restrict__ mu,
+                                          const real* __restrict__ logvar,
+                                          const real* __restrict__ eps, real* __restrict__ z,
+                                          real* __restrict__ kl, i64 n, int draws, int vec) {
     const Fours mine(n, vec);
     if (!mine.inside) return;
     const Quad m = mine.load(mu), s = mine.load(logvar);
@@ -49,9 +51,12 @@ extern "C" __global__ void latent_forward(const real* mu, const real* logvar, co
 }
 
 // dmu, dlogvar (BJ,) from dz (L, BJ) and dkl (BJ,); a null upstream counts as 0            (E27, E16)
-extern "C" __global__ void latent_backward(const real* dz, const real* dkl, const real* mu,
-                                           const real* logvar, const real* eps, real* dmu,
-                                           real* dlogvar, i64 n, int draws, int vec) {
+extern "C" __global__ void latent_backward(const real* __restrict__ dz,
+                                           const real* __restrict__ dkl,
+                                           const real* __restrict__ mu,
+                                           const real* __restrict__ logvar,
+                                           const real* __restrict__ eps, real* __restrict__ dmu,
+                                           real* __restrict__ dlogvar, i64 n, int draws, int vec) {
     const Fours mine(n, vec);
     if (!mine.inside) return;
     const Quad s = mine.load(logvar);
@@ -78,13 +83,15 @@ extern "C" __global__ void latent_backward(const real* dz, const real* dkl, cons
 }
 
 // max(floor, mean KL) of every latent dimension, and its gradient: none below the floor      (E31)
-extern "C" __global__ void free_bits_forward(const real* kl_mean, real floor, real* out, i64 n) {
+extern "C" __global__ void free_bits_forward(const real* __restrict__ kl_mean, real floor,
+                                             real* __restrict__ out, i64 n) {
     const i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i < n) out[i] = kl_mean[i] < floor ? floor : kl_mean[i];
 }
 
-extern "C" __global__ void free_bits_backward(const real* dout, const real* kl_mean, real floor,
-                                              real* dkl_mean, i64 n) {
+extern "C" __global__ void free_bits_backward(const real* __restrict__ dout,
+                                              const real* __restrict__ kl_mean, real floor,
+                                              real* __restrict__ dkl_mean, i64 n) {
     const i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i < n) dkl_mean[i] = kl_mean[i] < floor ? real(0) : dout[i];
 }

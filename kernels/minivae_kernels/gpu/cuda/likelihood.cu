@@ -72,25 +72,29 @@ __device__ inline void nll_pass(const Loss& of, const real* out, const real* bia
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-bernoulli_pass(const real* logits, const real* bias, const real* x, const real* dnll, real constant,
-               real* dlogits, real* row_part, real* total, real* col_part, int part_stride,
-               int part_offset, int rows, int batch, int columns, int rows_per_block, int vec) {
+bernoulli_pass(const real* logits, const real* __restrict__ bias, const real* __restrict__ x,
+               const real* __restrict__ dnll, real constant, real* dlogits,
+               real* __restrict__ row_part, real* __restrict__ total, real* __restrict__ col_part,
+               int part_stride, int part_offset, int rows, int batch, int columns,
+               int rows_per_block, int vec) {
     nll_pass(Bernoulli(), logits, bias, x, dnll, constant, dlogits, row_part, total, col_part,
              part_stride, part_offset, rows, batch, columns, rows_per_block, vec);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-gaussian_pass(const real* mean, const real* bias, const real* x, const real* dnll, real constant,
-              const real* logc, real* dmean, real* row_part, real* total, real* col_part,
-              int part_stride, int part_offset, int rows, int batch, int columns,
-              int rows_per_block, int vec) {
+gaussian_pass(const real* mean, const real* __restrict__ bias, const real* __restrict__ x,
+              const real* __restrict__ dnll, real constant, const real* __restrict__ logc,
+              real* dmean, real* __restrict__ row_part, real* __restrict__ total,
+              real* __restrict__ col_part, int part_stride, int part_offset, int rows, int batch,
+              int columns, int rows_per_block, int vec) {
     const Gaussian of = {exp_of(-logc[0])};
     nll_pass(of, mean, bias, x, dnll, constant, dmean, row_part, total, col_part, part_stride,
              part_offset, rows, batch, columns, rows_per_block, vec);
 }
 
 // nll[r] = the sum of row r of row_part (rows, tiles), in order                            (E23)
-extern "C" __global__ void bernoulli_rows(const real* row_part, real* nll, int rows, int tiles) {
+extern "C" __global__ void bernoulli_rows(const real* __restrict__ row_part,
+                                          real* __restrict__ nll, int rows, int tiles) {
     const int r = blockIdx.x * blockDim.x + threadIdx.x;
     if (r >= rows) return;
     real sum = 0;
@@ -100,8 +104,10 @@ extern "C" __global__ void bernoulli_rows(const real* row_part, real* nll, int r
 
 // From each row's squared error: nll (rows,) and its share of dlogc (rows,); null: not asked (E20, E21)
 // In double: rows are few, and D - |r|^2 / c loses digits where c fits the data.
-extern "C" __global__ void gaussian_rows(const real* row_part, const real* dnll, const real* logc,
-                                         real* nll, double* dlogc, int rows, int tiles,
+extern "C" __global__ void gaussian_rows(const real* __restrict__ row_part,
+                                         const real* __restrict__ dnll,
+                                         const real* __restrict__ logc, real* __restrict__ nll,
+                                         double* __restrict__ dlogc, int rows, int tiles,
                                          int columns) {
     const int r = blockIdx.x * blockDim.x + threadIdx.x;
     if (r >= rows) return;
@@ -114,7 +120,8 @@ extern "C" __global__ void gaussian_rows(const real* row_part, const real* dnll,
 }
 
 // out[0] = the sum of a (n,), by one block in a fixed order.
-extern "C" __global__ void __launch_bounds__(THREADS) sum_all(const double* a, real* out, int n) {
+extern "C" __global__ void __launch_bounds__(THREADS) sum_all(const double* __restrict__ a,
+                                                              real* __restrict__ out, int n) {
     double sum = 0;
     for (int i = threadIdx.x; i < n; i += THREADS) sum += a[i];
     sum = block_sum(sum);

@@ -8,8 +8,12 @@
 
 #define NARROW 32  // the most terms; wider latent layers go through cuBLAS
 
+// What the compiler may count on when it gives out registers: at most 64 a thread. Left to itself it
+// takes from 32, with spills, to 87.
+#define BLOCKS_AT_ONCE 4
+
 struct alignas(16) Row {
-    real v[TILE + WIDTH];  // the rest keeps the writes of one warp out of one bank
+    real v[TILE + WIDTH];  // by the rest, at most four lanes of a warp write into one bank
 };
 
 // Keep 128 columns of W, from `first` on. W is (inner, columns), or (columns, inner) if turned.
@@ -36,10 +40,11 @@ __device__ inline void add_product(Quad& sum, const real* row, const Row* held, 
     }
 }
 
-// y = f(x W + bias): the decoder's first layer, x (rows, inner), W (inner, columns)        (E5, E7, E8)
-extern "C" __global__ void __launch_bounds__(THREADS)
-narrow_dense(const real* x, const real* W, const real* bias, real* y, int rows, int inner,
-             int columns, int rows_per_block, int act, int vec) {
+// y = f(x W + bias), and what f was given into before: the decoder's first layer, x (rows, inner), W (inner, columns)        (E5, E7, E8)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_AT_ONCE)
+narrow_dense(const real* __restrict__ x, const real* __restrict__ W,
+             const real* __restrict__ bias, real* __restrict__ y, real* __restrict__ before,
+             int rows, int inner, int columns, int rows_per_block, int act, int vec) {
     __shared__ Row held[NARROW];
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     const int first = blockIdx.x * TILE;
@@ -55,7 +60,9 @@ narrow_dense(const real* x, const real* W, const real* bias, real* y, int rows, 
     for (int r = start + warp; r < stop; r += WARPS) {
         Quad sum = {{0, 0, 0, 0}};
         add_product(sum, x + i64(r) * inner, held, inner, lane, vec);
-        for (int i = 0; i < WIDTH; ++i) sum.v[i] = activated(sum.v[i] + shift.v[i], act);
+        for (int i = 0; i < WIDTH; ++i) sum.v[i] = sum.v[i] + shift.v[i];
+        if (before) store_columns(before + i64(r) * columns, sum, first, lane, columns, vec);
+        for (int i = 0; i < WIDTH; ++i) sum.v[i] = activated(sum.v[i], act);
         store_columns(y + i64(r) * columns, sum, first, lane, columns, vec);
     }
 }
@@ -63,10 +70,15 @@ narrow_dense(const real* x, const real* W, const real* bias, real* y, int rows, 
 // da = (dmu mu_W^T + dlogvar logvar_W^T) f'(y): from both heads through the encoder's last layer,
 // with the column sums for its bias in part as act_backward leaves them               (E6, E7, E8, E27)
 // dmu, dlogvar (rows, inner), the weights (columns, inner), y and da (rows, columns).
-extern "C" __global__ void __launch_bounds__(THREADS)
-narrow_backward(const real* dmu, const real* dlogvar, const real* mu_W, const real* logvar_W,
-                const real* y, real* da, real* part, int part_stride, int part_offset, int rows,
-                int inner, int columns, int rows_per_block, int act, int vec) {
+// A block takes 37.9 KB of shared memory, both heads' weights and the sums: a multiprocessor holds two
+// on Volta, four from Ampere on, a quarter and half of its warps. Of a batch of 128 there are 64 blocks
+// in all, fewer than a card has multiprocessors; large batches would gain by one head at a time.
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_AT_ONCE)
+narrow_backward(const real* __restrict__ dmu, const real* __restrict__ dlogvar,
+                const real* __restrict__ mu_W, const real* __restrict__ logvar_W,
+                const real* __restrict__ y, real* __restrict__ da, real* __restrict__ part,
+                int part_stride, int part_offset, int rows, int inner, int columns,
+                int rows_per_block, int act, int vec) {
     __shared__ Row held[2 * NARROW];
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     const int first = blockIdx.x * TILE;

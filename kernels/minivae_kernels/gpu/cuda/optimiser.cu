@@ -1,10 +1,10 @@
-// Adam and gradient descent over the one flat buffer, in place; as ops and for the captured step.
+// The optimisers over the one flat buffer, in place; as ops and for the captured step.
 #include "common.cuh"
 #include "counters.cuh"
 
 // The constants of one call, rounded from double where the reference rounds them.
 struct Adam {
-    real beta1, rest1, beta2, rest2, rate, correct, eps;
+    real beta1, rest1, beta2, rest2, eps, rate, correct;
     // m and v are running means of g and g^2, corrected for their start at zero            (E33)
     __device__ void operator()(real& theta, real g, real& m, real& v) const {
         m = beta1 * m + rest1 * g;
@@ -13,11 +13,36 @@ struct Adam {
     }
 };
 
+struct AdamW {  // (E59): the parameters shrink first, by themselves
+    Adam adam;
+    real rest;
+    __device__ void operator()(real& theta, real g, real& m, real& v) const {
+        theta *= rest;
+        adam(theta, g, m, v);
+    }
+};
+
 struct Descent {  // (E32); m is the velocity
-    real rate, momentum;
+    real momentum, rate;
     __device__ void operator()(real& theta, real g, real& m, real&) const {
         m = momentum * m + g;
         theta -= rate * m;
+    }
+};
+
+struct Adagrad {  // (E58); m is the sum of all g^2
+    real eps, rate;
+    __device__ void operator()(real& theta, real g, real& m, real&) const {
+        m += g * g;
+        theta -= rate * (g / (sqrt_of(m) + eps));
+    }
+};
+
+struct RMSprop {  // (E60); m is the running mean of g^2
+    real decay, rest, eps, rate;
+    __device__ void operator()(real& theta, real g, real& m, real&) const {
+        m = decay * m + rest * (g * g);
+        theta -= rate * (g / (sqrt_of(m) + eps));
     }
 };
 
@@ -44,33 +69,88 @@ __device__ inline void walk(const Rule& rule, real* theta, const real* grad, rea
     }
 }
 
-extern "C" __global__ void adam_update(real* theta, const real* grad, real* m, real* v, real beta1,
-                                       real rest1, real beta2, real rest2, real rate, real correct,
-                                       real eps, i64 n, int vec) {
-    const Adam rule = {beta1, rest1, beta2, rest2, rate, correct, eps};
+extern "C" __global__ void adam_update(real* __restrict__ theta, const real* __restrict__ grad,
+                                       real* __restrict__ m, real* __restrict__ v, real beta1,
+                                       real rest1, real beta2, real rest2, real eps, real rate,
+                                       real correct, i64 n, int vec) {
+    const Adam rule = {beta1, rest1, beta2, rest2, eps, rate, correct};
     walk(rule, theta, grad, m, v, n, vec);
 }
 
-extern "C" __global__ void sgd_update(real* theta, const real* grad, real* velocity, real rate,
-                                      real momentum, i64 n, int vec) {
-    const Descent rule = {rate, momentum};
-    walk(rule, theta, grad, velocity, nullptr, n, vec);
+extern "C" __global__ void adamw_update(real* __restrict__ theta, const real* __restrict__ grad,
+                                        real* __restrict__ m, real* __restrict__ v, real beta1,
+                                        real rest1, real beta2, real rest2, real eps, real rate,
+                                        real correct, real rest, i64 n, int vec) {
+    const AdamW rule = {{beta1, rest1, beta2, rest2, eps, rate, correct}, rest};
+    walk(rule, theta, grad, m, v, n, vec);
 }
 
-// The same inside a graph: rates = (rate, correct) were left by loss_finish for this very update,
+extern "C" __global__ void sgd_update(real* __restrict__ theta, const real* __restrict__ grad,
+                                      real* __restrict__ m, real momentum, real rate, i64 n,
+                                      int vec) {
+    const Descent rule = {momentum, rate};
+    walk(rule, theta, grad, m, nullptr, n, vec);
+}
+
+extern "C" __global__ void adagrad_update(real* __restrict__ theta, const real* __restrict__ grad,
+                                          real* __restrict__ m, real eps, real rate, i64 n,
+                                          int vec) {
+    const Adagrad rule = {eps, rate};
+    walk(rule, theta, grad, m, nullptr, n, vec);
+}
+
+extern "C" __global__ void rmsprop_update(real* __restrict__ theta, const real* __restrict__ grad,
+                                          real* __restrict__ m, real decay, real rest, real eps,
+                                          real rate, i64 n, int vec) {
+    const RMSprop rule = {decay, rest, eps, rate};
+    walk(rule, theta, grad, m, nullptr, n, vec);
+}
+
+// The same inside a graph: rates = (rate, correct, rest) were left by loss_finish for this very update,
 // and an update whose loss is not finite (LIVE = 0) moves nothing.
-extern "C" __global__ void adam_step(real* theta, const real* grad, real* m, real* v, real beta1,
-                                     real rest1, real beta2, real rest2, const real* rates,
-                                     real eps, const i64* counters, i64 n, int vec) {
+extern "C" __global__ void adam_step(real* __restrict__ theta, const real* __restrict__ grad,
+                                     real* __restrict__ m, real* __restrict__ v, real beta1,
+                                     real rest1, real beta2, real rest2, real eps,
+                                     const real* __restrict__ rates,
+                                     const i64* __restrict__ counters, i64 n, int vec) {
     if (!counters[LIVE]) return;
-    const Adam rule = {beta1, rest1, beta2, rest2, rates[0], rates[1], eps};
+    const Adam rule = {beta1, rest1, beta2, rest2, eps, rates[0], rates[1]};
     walk(rule, theta, grad, m, v, n, vec);
 }
 
-extern "C" __global__ void sgd_step(real* theta, const real* grad, real* velocity,
-                                    const real* rates, real momentum, const i64* counters, i64 n,
-                                    int vec) {
+extern "C" __global__ void adamw_step(real* __restrict__ theta, const real* __restrict__ grad,
+                                      real* __restrict__ m, real* __restrict__ v, real beta1,
+                                      real rest1, real beta2, real rest2, real eps,
+                                      const real* __restrict__ rates,
+                                      const i64* __restrict__ counters, i64 n, int vec) {
     if (!counters[LIVE]) return;
-    const Descent rule = {rates[0], momentum};
-    walk(rule, theta, grad, velocity, nullptr, n, vec);
+    const AdamW rule = {{beta1, rest1, beta2, rest2, eps, rates[0], rates[1]}, rates[2]};
+    walk(rule, theta, grad, m, v, n, vec);
+}
+
+extern "C" __global__ void sgd_step(real* __restrict__ theta, const real* __restrict__ grad,
+                                    real* __restrict__ m, real momentum,
+                                    const real* __restrict__ rates,
+                                    const i64* __restrict__ counters, i64 n, int vec) {
+    if (!counters[LIVE]) return;
+    const Descent rule = {momentum, rates[0]};
+    walk(rule, theta, grad, m, nullptr, n, vec);
+}
+
+extern "C" __global__ void adagrad_step(real* __restrict__ theta, const real* __restrict__ grad,
+                                        real* __restrict__ m, real eps,
+                                        const real* __restrict__ rates,
+                                        const i64* __restrict__ counters, i64 n, int vec) {
+    if (!counters[LIVE]) return;
+    const Adagrad rule = {eps, rates[0]};
+    walk(rule, theta, grad, m, nullptr, n, vec);
+}
+
+extern "C" __global__ void rmsprop_step(real* __restrict__ theta, const real* __restrict__ grad,
+                                        real* __restrict__ m, real decay, real rest, real eps,
+                                        const real* __restrict__ rates,
+                                        const i64* __restrict__ counters, i64 n, int vec) {
+    if (!counters[LIVE]) return;
+    const RMSprop rule = {decay, rest, eps, rates[0]};
+    walk(rule, theta, grad, m, nullptr, n, vec);
 }

@@ -3,7 +3,8 @@
 #include "philox.cuh"
 
 // Raw words for given counters (n, 4)                                                     (E34)
-extern "C" __global__ void philox_words(const u32* counter, u32* out, i64 n, u32 k0, u32 k1) {
+extern "C" __global__ void philox_words(const u32* __restrict__ counter, u32* __restrict__ out,
+                                        i64 n, u32 k0, u32 k1) {
     const i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i >= n) return;
     const u32* c = counter + 4 * i;
@@ -16,8 +17,9 @@ struct alignas(16) Floats {  // whatever REAL is
 };
 
 // n uniforms (normal = 0) or normals (normal = 1) for each of the samples: out (count, n)  (E35, E36)
-extern "C" __global__ void noise(const i64* samples, float* out, i64 count, int n, u32 step,
-                                 u32 stream, u32 k0, u32 k1, int normal) {
+extern "C" __global__ void noise(const i64* __restrict__ samples, float* __restrict__ out,
+                                 i64 count, int n, u32 step, u32 stream, u32 k0, u32 k1,
+                                 int normal) {
     const int blocks = (n + 3) / 4;
     const i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i >= count * blocks) return;

@@ -5,7 +5,7 @@
 #include "philox.cuh"
 
 // Before the first update of a call: where to start counting.
-extern "C" __global__ void begin_call(i64* counters, i64 t, int dry) {
+extern "C" __global__ void begin_call(i64* __restrict__ counters, i64 t, int dry) {
     counters[NOW] = t;
     counters[CALL] = 0;
     counters[DRY] = dry;
@@ -15,8 +15,10 @@ extern "C" __global__ void begin_call(i64* counters, i64 t, int dry) {
 // mu, logvar (batch, J): in, without bias; out, with it (logvar before its bound). eps, z (L, batch, J).
 // kl_part (row tiles, J): column sums of the KL. Lanes are latent dimensions, 32 a block.
 extern "C" __global__ void __launch_bounds__(THREADS)
-latent_head(real* mu, real* logvar, const real* mu_bias, const real* logvar_bias, real* eps, real* z,
-            real* kl_part, const i64* rows, const i64* counters, int batch, int latent, int draws,
+latent_head(real* __restrict__ mu, real* __restrict__ logvar, const real* __restrict__ mu_bias,
+            const real* __restrict__ logvar_bias, real* __restrict__ eps, real* __restrict__ z,
+            real* __restrict__ kl_part, const i64* __restrict__ rows,
+            const i64* __restrict__ counters, int batch, int latent, int draws,
             int rows_per_block, u32 stream, u32 k0, u32 k1) {
     __shared__ real held[WARPS][LANES];
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
@@ -52,8 +54,10 @@ latent_head(real* mu, real* logvar, const real* mu_bias, const real* logvar_bias
 // dmu, dlogvar (batch, J) from dz (L, batch, J) and factor[j] = d loss / d kl[b, j], with the column
 // sums for both biases in part (row tiles, part_stride) at the two offsets                 (E27, E16)
 extern "C" __global__ void __launch_bounds__(THREADS)
-latent_head_backward(const real* dz, const real* mu, const real* logvar, const real* eps,
-                     const real* factor, real* dmu, real* dlogvar, real* part, int part_stride,
+latent_head_backward(const real* __restrict__ dz, const real* __restrict__ mu,
+                     const real* __restrict__ logvar, const real* __restrict__ eps,
+                     const real* __restrict__ factor, real* __restrict__ dmu,
+                     real* __restrict__ dlogvar, real* __restrict__ part, int part_stride,
                      int mu_offset, int logvar_offset, int batch, int latent, int draws,
                      int rows_per_block) {
     __shared__ real held[2][WARPS][LANES];
@@ -94,10 +98,12 @@ latent_head_backward(const real* dz, const real* mu, const real* logvar, const r
 // total (totals,): per block of the likelihood, nll (gaussian = 0) or squared error (gaussian = 1).
 // lr, beta: the whole call's. dlogc: gradient of log c, null where c is given. kl_now (J,): scratch.
 extern "C" __global__ void __launch_bounds__(THREADS)
-loss_finish(const real* total, int totals, const real* kl_part, int kl_tiles, const double* lr,
-            const double* beta, const real* logc, real* dlogc, real* factor, real* rates,
-            i64* counters, double* sums, double* kl_now, int gaussian, int batch, int columns,
-            int latent, int draws, double free_bits, int adam, double beta1, double beta2) {
+loss_finish(const real* __restrict__ total, int totals, const real* __restrict__ kl_part,
+            int kl_tiles, const double* __restrict__ lr, const double* __restrict__ beta,
+            const real* __restrict__ logc, real* __restrict__ dlogc, real* __restrict__ factor,
+            real* __restrict__ rates, i64* __restrict__ counters, double* __restrict__ sums,
+            double* __restrict__ kl_now, int gaussian, int batch, int columns, int latent,
+            int draws, double free_bits, int adam, double beta1, double beta2, double decay) {
     __shared__ double held[WARPS][LANES];
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     const i64 call = counters[CALL], now = counters[NOW];
@@ -106,6 +112,7 @@ loss_finish(const real* total, int totals, const real* kl_part, int kl_tiles, co
         rates[0] = real(adam ? lr[call] / (1 - pow(beta1, double(now + 1))) : lr[call]);
     if (threadIdx.x == 2 * LANES)
         rates[1] = real(adam ? 1 / (1 - pow(beta2, double(now + 1))) : 1.0);
+    if (threadIdx.x == 3 * LANES) rates[2] = real(1 - lr[call] * decay);
     double nll = 0;
     for (int i = threadIdx.x; i < totals; i += THREADS) nll += double(total[i]);
     nll = block_sum(nll);

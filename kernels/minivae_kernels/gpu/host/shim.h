@@ -28,6 +28,7 @@ extern unsigned long long slot[32][32];  // [warp][lane]: what a lane offers in 
 }  // namespace shim
 
 inline void __syncthreads() { shim::at_block_barrier(); }
+inline void __syncwarp() { shim::at_warp_barrier(); }
 
 // Every lane offers its value, then takes its partner's; no lane may offer anew before all have taken.
 template <typename T>

@@ -1,4 +1,5 @@
-"""The GPU's ladders: likelihood and latent head from array calls to one pass, the step to a graph.
+"""The GPU's ladders: the product to tensor cores, likelihood and latent head from array calls to
+one pass, the step to a graph.
 
 A ladder is made for a device, so that the same rungs run on a card and, in the tests, on the host
 build. Timing them says something on a card only; none has been timed on one.
@@ -11,7 +12,7 @@ from typing import Any
 
 from minivae_kernels.ladder.base import Ladder
 
-NAMES = ("likelihood", "latent", "step")
+NAMES = ("product", "likelihood", "latent", "step")
 
 
 def load(name: str, device: Any = None) -> Ladder:

@@ -26,7 +26,7 @@ def ladder(device: Any) -> Ladder:
 
     @found.version()
     def latent_v0(mu: Array, logvar: Array, eps: Array) -> tuple[Array, Array]:
-        """whole arrays: eight launches, each through all of memory"""
+        """whole arrays: nine launches, each through all of memory"""
         half = np.float32(0.5)
         return mu + xp.exp(half * logvar) * eps, half * (mu * mu + (xp.expm1(logvar) - logvar))
 
@@ -34,13 +34,13 @@ def ladder(device: Any) -> Ladder:
     def latent_v1(mu: Array, logvar: Array, eps: Array) -> tuple[Array, Array]:
         """one kernel for the draw and one for the KL, a thread a number"""
         (z, kl), n, draws = outputs(mu, eps), mu.size, len(eps)
-        launcher.flat("draw_rung", eps.size, (mu, logvar, eps, z, n, draws), np.float32)
+        launcher.flat("draw_rung", n, (mu, logvar, eps, z, n, draws), np.float32)
         launcher.flat("price_rung", n, (mu, logvar, kl, n), np.float32)
         return z, kl
 
     @found.version()
     def latent_v2(mu: Array, logvar: Array, eps: Array) -> tuple[Array, Array]:
-        """one kernel for both: μ and logvar are read once, σ is made once for all draws"""
+        """one kernel for both: μ and logvar are read once"""
         (z, kl), n, draws = outputs(mu, eps), mu.size, len(eps)
         launcher.flat("head_rung", n, (mu, logvar, eps, z, kl, n, draws), np.float32)
         return z, kl

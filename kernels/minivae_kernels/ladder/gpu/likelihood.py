@@ -26,6 +26,10 @@ def ladder(device: Any) -> Ladder:
         L, B, D = logits.shape
         return L * B, B, D
 
+    def pixels(kernel: str, batch: int, columns: int, args: tuple[Any, ...]) -> None:
+        """Launch with one thread a pixel, a row of x a block or several."""
+        device.launch(kernel, (batch, ceil_div(columns, THREADS)), THREADS, args)
+
     @found.version()
     def likelihood_v0(dnll: Array, logits: Array, x: Array) -> tuple[Array, Array]:
         """whole arrays: every operation is a launch that reads and writes all of memory"""
@@ -36,14 +40,14 @@ def ladder(device: Any) -> Ladder:
 
     @found.version(rough=100)  # one float32 sum over a row
     def likelihood_v1(dnll: Array, logits: Array, x: Array) -> tuple[Array, Array]:
-        """three kernels of one thread a number, or one a row: intermediate results stay inside"""
+        """three kernels of one thread a pixel, or one a row: intermediate results stay inside"""
         rows, B, D = sizes(logits)
         term, da = device.empty(logits.shape, np.float32), device.empty(logits.shape, np.float32)
         nll = device.empty(dnll.shape, np.float32)
-        n = logits.size
-        launcher.flat("nll_terms_rung", n, (logits, x, term, n, B * D), np.float32)
+        shape = rows // B, B, D
+        pixels("nll_terms_rung", B, D, (logits, x, term, *shape))
         launcher.flat("row_sums_rung", rows, (term, nll, rows, D), np.float32)
-        launcher.flat("nll_slope_rung", n, (dnll, logits, x, da, n, B * D, D), np.float32)
+        pixels("nll_slope_rung", B, D, (dnll, logits, x, da, *shape))
         return nll, da
 
     @found.version(rough=100)
@@ -52,8 +56,7 @@ def ladder(device: Any) -> Ladder:
         rows, B, D = sizes(logits)
         term, da = device.empty(logits.shape, np.float32), device.empty(logits.shape, np.float32)
         nll = device.empty(dnll.shape, np.float32)
-        n = logits.size
-        launcher.flat("nll_both_rung", n, (dnll, logits, x, term, da, n, B * D, D), np.float32)
+        pixels("nll_both_rung", B, D, (dnll, logits, x, term, da, rows // B, B, D))
         launcher.flat("row_sums_rung", rows, (term, nll, rows, D), np.float32)
         return nll, da
 

@@ -1,0 +1,155 @@
+"""The dense layer's ops with products in bfloat16: the same three products, from plain arrays.
+
+Each is C = S + A B with k along A's rows: dy Wᵀ and xᵀ dy are handed a transposed copy. A is
+rounded once, B a panel at a time. The sums are those of the training step (step/rounded.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minivae_kernels.cpu.compile.by_address import call
+from minivae_kernels.cpu.compile.decorators import entry, inner
+from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.gemm import bfloat16 as b16
+from minivae_kernels.cpu.gemm.address import address
+from minivae_kernels.cpu.gemm.layout import aligned, panels
+from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT, ONE, halves_of
+from minivae_kernels.cpu.gemm.pack import unpack_rows
+from minivae_kernels.cpu.gemm.plain import pack_columns
+from minivae_kernels.cpu.ops.activations import ACTIVATIONS
+from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
+from minivae_kernels.cpu.ops.dense import PER_UNIT, panel_columns, rows_of_piece
+from minivae_kernels.cpu.threads.barrier import atomic_load
+from minivae_kernels.cpu.threads.count import crew_for, team
+from minivae_kernels.cpu.threads.crew import TEAM, laid_out, share_out
+
+GROUP = 64  # rows that are rounded together, and of which a piece of the product has whole ones
+RUN = 256  # most rows of a piece
+TILE = RUN * PANEL  # floats of a member's panel of C; 32 of S follow, two rows, and a panel of B
+LINES = TILE + PANEL
+SPARE = LINES + 2 * PANEL
+HALF = np.int64(BLOCK // 2)
+
+
+@inner
+def round_piece(k, member, a, shape, shadow, scratch):
+    """GROUP rows of the row-major A, rounded, as rows of panels (gemm/bfloat16.py)."""
+    own, (rows, inner, _) = scratch[member], shape
+    even, odd, spare = address(own, LINES), address(own, LINES + PANEL), address(own, SPARE)
+    for panel in range((inner + PANEL - 1) // PANEL):
+        column, wide = panel_columns(panel, inner)
+        for r in range(k * GROUP, min((k + 1) * GROUP, rows), 2):
+            last = min(r + 1, rows - 1)
+            pack_columns(a, r * inner + column, NOUGHT, ONE, wide, own, LINES)
+            pack_columns(a, last * inner + column, NOUGHT, ONE, wide, own, LINES + PANEL)
+            to = (panel * (rows + 1) + r) * b16.ROW
+            b16.round_two(even, odd, address(shadow, to), spare)
+
+
+@inner
+def product_piece(k, member, shadow, b, start, c, shape, activation, scratch):
+    """One piece of C = act(S + A B). shape: rows, inner, columns, rows of a piece; a row of
+    `scratch` holds C, 32 of S and a panel of B before and after rounding."""
+    own, (rows, inner, columns, block) = scratch[member], shape
+    across, words = (columns + PANEL - 1) // PANEL, (inner + 1) // 2
+    panel, first = k % across, k // across * block
+    count = min(block, rows - first)
+    column, wide = panel_columns(panel, columns)
+    pairs0 = SPARE + (inner + PANEL - 1) // PANEL * BLOCK
+    pack_columns(start, column, NOUGHT, ONE, wide, own, TILE)
+    pack_columns(b, column, columns, inner, wide, own, SPARE)
+    own[SPARE + inner * PANEL : pairs0] = np.float32(0)
+    for r in range(0, 2 * words, 2):
+        row = SPARE + r * PANEL
+        b16.round_two(
+            address(own, row), address(own, row + PANEL), address(own, LINES),
+            address(own, pairs0 + r * b16.ROW),
+        )  # fmt: skip
+    b16.product_panel(
+        address(shadow, first * b16.ROW), (rows + 1) * b16.ROW, address(own, pairs0), HALF,
+        address(own, NOUGHT), address(own, TILE), NOUGHT, count, words,
+        halves_of(columns, panel),
+    )  # fmt: skip
+    if activation != 0:
+        call(activation, (own[: count * PANEL],))
+    unpack_rows(own, NOUGHT, count, panel, c, columns, first)
+
+
+@entry
+def product_kernel(crew, a, b, start, c, shape, activation, shadow, scratch):
+    """C = act(S + A B), all row-major, shared out; `shadow` has room for A, rounded."""
+    rows, inner, columns = shape
+    job = laid_out(round_piece, (a, shape, shadow, scratch))
+    share_out(crew, job, (rows + GROUP - 1) // GROUP, rows * inner)
+    across = (columns + PANEL - 1) // PANEL
+    block = (rows_of_piece(rows, across, atomic_load(crew, TEAM)) + GROUP - 1) // GROUP * GROUP
+    given = (shadow, b, start, c, (rows, inner, columns, block), activation, scratch)
+    count = across * ((rows + block - 1) // block)
+    share_out(crew, laid_out(product_piece, given), count, rows * inner * columns // PER_UNIT)
+
+
+def _product(a: Any, b: Any, start: Any, activation: int = 0) -> np.ndarray:
+    """act(S + A B): a (rows, inner), b (inner, columns), start (columns,)."""
+    (rows, inner), columns = a.shape, b.shape[1]
+    c = fresh((rows, columns))
+    if c.size:
+        crew, across = crew_for(c.size * inner // PER_UNIT), panels(inner)
+        shadow = aligned(across * (rows + 1) * PANEL // 2)
+        floats = SPARE + across * BLOCK * 3 // 2 + PANEL
+        scratch = aligned(int(team() * floats)).reshape(team(), int(floats))
+        product_kernel(crew, flat(a), flat(b), flat(start), c.reshape(-1), (rows, inner, columns),
+                       activation, shadow, scratch)  # fmt: skip
+    return c
+
+
+def _forward(op: str, x: Any, W: Any, b: Any, activation: int = 0) -> np.ndarray:
+    W = matrix(op, "W", W, (None, None))
+    x, b = matrix(op, "x", x, (None, len(W))), matrix(op, "b", b, (W.shape[1],))
+    float32_only(op, x, W, b)
+    return _product(x, W, b, activation)
+
+
+def dense_forward(x: Any, W: Any, b: Any) -> np.ndarray:
+    """y = x W + b; x (B, I), W (I, O), b (O,) -> y (B, O)                (E5)"""
+    return _forward("dense_forward", x, W, b)
+
+
+def dense_relu_forward(x: Any, W: Any, b: Any) -> np.ndarray:
+    """y = relu(x W + b)                                                  (E5, E7)"""
+    return _forward("dense_relu_forward", x, W, b, ACTIVATIONS["relu"].forward.address)
+
+
+def dense_tanh_forward(x: Any, W: Any, b: Any) -> np.ndarray:
+    """y = tanh(x W + b)                                                  (E5, E8)"""
+    return _forward("dense_tanh_forward", x, W, b, ACTIVATIONS["tanh"].forward.address)
+
+
+def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
+    """dx = dy Wᵀ; dy (B, O), W (I, O) -> dx (B, I)                       (E6)"""
+    op = "dense_backward_input"
+    W = matrix(op, "W", W, (None, None))
+    dy = matrix(op, "dy", dy, (None, W.shape[1]))
+    float32_only(op, dy, W)
+    return _product(dy, np.ascontiguousarray(W.T), np.zeros(len(W), np.float32))
+
+
+def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
+    """dW = xᵀ dy and db = Σ_b dy; dy (B, O), x (B, I) -> dW (I, O), db (O,)   (E6)"""
+    op = "dense_backward_params"
+    dy = matrix(op, "dy", dy, (None, None))
+    x = matrix(op, "x", x, (len(dy), None))
+    float32_only(op, dy, x)
+    zeros = np.zeros(dy.shape[1], np.float32)
+    return _product(np.ascontiguousarray(x.T), dy, zeros), dy.sum(axis=0, dtype=np.float32)
+
+
+OPS = (
+    dense_forward,
+    dense_backward_params,
+    dense_backward_input,
+    dense_relu_forward,
+    dense_tanh_forward,
+)

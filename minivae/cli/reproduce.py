@@ -1,0 +1,123 @@
+"""`minivae reproduce`: published results, each by one command, beside the papers' own figures."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from minivae.cli import options
+from minivae.cli.command import command
+
+if TYPE_CHECKING:
+    from minivae.cli.console import Console
+    from minivae.published.carry_out import Order
+
+KEPT = Path("benchmarks/results/published")
+
+
+@command(short_help="Published results, each by one command.")
+def reproduce(
+    name: str = typer.Argument(None, help="Which result; without it, they are listed."),
+    budget: float = typer.Option(None, metavar="MINUTES", help="Train no longer than that."),
+    resume: bool = typer.Option(False, "--resume", help="Go on with what was begun."),
+    small: bool = typer.Option(False, "--small", help="The small version, on built-in data."),
+    seed: int = typer.Option(0, help="Added to every run's seed."),
+    data_dir: Path = typer.Option(
+        None, "--data-dir", "--data", help="Folder with copies of the published data."
+    ),
+    backend: str = typer.Option("auto", help=options.BACKENDS),
+    threads: int = options.THREADS,
+    out: Path = typer.Option(
+        None, help=f"Where runs, result and picture go; {KEPT}/NAME in a checkout."
+    ),
+    as_json: bool = options.JSON,
+    quiet: bool = options.QUIET,
+) -> None:
+    """Train what a paper trained, and put the result beside the paper's."""
+    from minivae.cli.console import Console
+
+    console = Console(as_json=as_json, quiet=quiet)
+    if name is None:
+        facts = listed()
+        console.result({"experiments": facts}, list_text(facts))
+        return
+    if budget is not None and not (0 < budget < math.inf):
+        raise options.UsageError(f"--budget {budget:g}: give minutes, a number above 0")
+    options.check_seed(seed)
+    from minivae.cli.backends import choose_backend
+    from minivae.cli.train_progress import reporter_for
+    from minivae.published import experiment
+    from minivae.published.carry_out import Order
+
+    chosen = experiment(name)
+    order = Order(
+        experiment=chosen,
+        folder=out or default_folder(name, small=small, seed=seed),
+        K=choose_backend(backend, threads, console),
+        small=small,
+        minutes=budget,
+        resume=resume,
+        seed=seed,
+        data_dir=data_dir,
+        threads=threads,
+        say=console.say,
+        reporter=lambda: reporter_for(console),
+    )
+    carry_through(order, console)
+
+
+def carry_through(order: Order, console: Console) -> None:
+    """Train, measure, keep and print."""
+    import time
+
+    from minivae.published.carry_out import carry_out
+    from minivae.published.results import as_text, keep, require_replaceable, result_of
+    from minivae.racing.load import Watch
+
+    require_replaceable(order)
+    watch, began = Watch(), time.process_time()
+    bench = carry_out(order)
+    console.say("measuring")
+    measured = time.monotonic()
+    outcome = order.protocol.measure(bench)
+    seconds = time.monotonic() - measured
+    meanwhile = watch.report(time.process_time() - began)
+    result = result_of(order, bench, outcome, meanwhile, seconds)
+    files = [str(path) for path in keep(order.folder, order.experiment, result)]
+    text = "\n".join([as_text(result), *(f"kept      {file}" for file in files)])
+    if not result["part"]["complete"]:
+        text += f"\n\nnext\n  {order.command}"
+    console.result({**result, "files": files}, text)
+
+
+def default_folder(name: str, *, small: bool, seed: int) -> Path:
+    """Where a checkout keeps its results, or `published/` elsewhere; small ones and seeds apart."""
+    base = KEPT if KEPT.parent.is_dir() and not small else Path("published")
+    return base / (name + ("-small" if small else "") + (f"-seed-{seed}" if seed else ""))
+
+
+def listed() -> list[dict[str, Any]]:
+    """Every experiment: what it is, what the paper says, what it costs."""
+    from minivae.published import EXPERIMENTS
+
+    return [
+        {"name": e.name, "what": e.what, "paper": e.paper, "says": e.says, "cost": e.full.cost,
+         "small": e.small.cost, "runs": len(e.full.runs)}
+        for e in EXPERIMENTS.values()
+    ]  # fmt: skip
+
+
+def list_text(facts: list[dict[str, Any]]) -> str:
+    """The experiments as lines."""
+    lines = ["published results; times are for two quiet cores", ""]
+    for e in facts:
+        lines += [
+            e["name"],
+            f"  {e['what']}",
+            f"  paper  {e['paper']}: {e['says']}",
+            f"  cost   {e['cost']} ({e['runs']} runs); --small {e['small']}",
+        ]
+    return "\n".join([*lines, "", "minivae reproduce NAME [--budget MINUTES] [--resume] [--small]"])

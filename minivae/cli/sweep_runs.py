@@ -1,0 +1,166 @@
+"""One run of a sweep: what decides its bits, and its training in whatever process an engine has."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+
+from minivae.cli.console import Console
+from minivae.cli.train_settings import TrainRequest
+from minivae.runs.errors import Interrupted, RunError
+from minivae.sweeps import plan
+from minivae.sweeps.grid import Point
+
+MOST_ROWS = 10_000  # held out, of which the squared error is taken
+PATIENCE = 30.0  # seconds that a run which another process still has is waited for
+EVERY = 20.0  # seconds between two lines that say how far the runs are
+
+
+def parse(argv: Sequence[str]) -> dict[str, Any]:
+    """The arguments of `minivae train` by name, as its command line reads them."""
+    from minivae.cli.main import build_app
+
+    group: Any = typer.main.get_command(build_app())
+    command = group.commands["train"]
+    with command.make_context("train", list(argv[1:])) as context:
+        return dict(context.params)
+
+
+class Silent(Console):
+    """Says nothing: what a run would say of its data, its sweep has said."""
+
+    def warn(self, text: str) -> None:
+        """Not a word."""
+
+
+def settle_points(
+    dataset: str, shared: Sequence[str], points: Sequence[Point], console: Console
+) -> dict[str, dict[str, Any]]:
+    """Every run's settings, settled without training it, by the run's name: what cannot be is said
+    before anything runs. Raises ConfigError, UsageError or DataError, one line."""
+    from minivae.cli.train_options import TrainOptions
+    from minivae.cli.train_settings import record_name, settle, tell_of_data
+    from minivae.data.load import load_as
+
+    loaded = None
+    found: dict[str, dict[str, Any]] = {}
+    for point in points:
+        asked = TrainOptions.of(parse(["train", dataset, *shared, *point.options]))
+        if loaded is None:
+            loaded = load_as(record_name(dataset), asked.reading, asked.data_dir)
+        model, config = settle(loaded, dataset, asked.settings, "numpy")
+        if not found:
+            tell_of_data(loaded, model, console)
+        settled = {**model.to_dict(), **config.for_checkpoint(), "epochs": config.epochs}
+        found[point.name] = settled | {"backend": asked.backend or "auto"}
+    return found
+
+
+def identity_of(settled: dict[str, Any]) -> str:
+    """A name for settings that are the same however they were given."""
+    text = json.dumps(settled, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def train_one(job: tuple[str, list[str]], stop_with_parent: bool = False) -> dict[str, Any]:
+    """Train one run of a sweep in this process: {"name", "facts"}, {"name", "error"}, or
+    {"name", "stopped"} where it was saved and stopped by a signal.
+
+    stop_with_parent: save and stop when the process that began this one is gone.
+    """
+    name, argv = job
+    parent, began = os.getppid(), time.monotonic()
+    orphaned = lambda: stop_with_parent and os.getppid() != parent  # noqa: E731
+    while True:
+        try:
+            return {"name": name, "facts": trained(plan.begun(argv), orphaned)}
+        except Interrupted as stopped:
+            return {"name": name, "stopped": str(stopped)}
+        except RunError as fault:
+            held = "is in use by process" in str(fault)
+            if not held or time.monotonic() - began > PATIENCE:
+                return failed(name, fault)
+            time.sleep(0.5)  # a killed sweep's worker saves its run and lets go of it
+        except Exception as fault:  # a run that fails is the sweep's result, not its end
+            return failed(name, fault)
+
+
+def failed(name: str, fault: Exception) -> dict[str, Any]:
+    """The outcome of a run that failed."""
+    return {"name": name, "error": f"{type(fault).__name__}: {fault}".splitlines()[0]}
+
+
+def trained(argv: Sequence[str], stop: Any) -> dict[str, Any]:
+    """Train, or go on with training -> the figures that a sweep keeps."""
+    from minivae.cli.train_options import TrainOptions
+    from minivae.cli.train_run import run_training
+    from minivae.cli.train_settings import settle_request
+
+    console = Silent(as_json=True, quiet=True)
+    request = settle_request(TrainOptions.of(parse(argv)), console)
+    facts, _ = run_training(request, console, stop=stop)
+    facts["squared_error"] = squared_error(request, facts["measured_on"])
+    keep = ("run", "epochs", "measured_on", facts["measured_on"], "active_units", "seconds",
+            "squared_error", "model")  # fmt: skip
+    return {key: facts[key] for key in keep}
+
+
+def squared_error(request: TrainRequest, split: str) -> float:
+    """Mean over held-out data of the squared distance to the decoder's mean, at one draw  (E44).
+
+    Unlike the reconstruction in nats it means the same for every c.
+    """
+    from minivae.backend import load_backend
+    from minivae.cli.trained_run import open_run
+    from minivae.metrics.rate_distortion import rate_and_distortion
+    from minivae.models.vae import layout_of
+    from minivae.ops.philox import EVALUATE
+
+    run, K = open_run(request.path, "last"), load_backend("numpy")
+    rows = getattr(request.dataset, split)[:MOST_ROWS]
+    x = rows.astype(np.float32) * np.float32(request.dataset.scale)
+    J = run.model.latent_dim
+    eps = K.normals(run.training.seed, EVALUATE, 0, np.arange(len(x)), J)[None]
+    p = layout_of(run.model).views(run.theta)
+    return rate_and_distortion(K, p, x, eps.astype(np.float32), run.model).distortion
+
+
+class Watch:
+    """Says now and then how far the runs are that are being trained."""
+
+    def __init__(self, out: Path, names: Sequence[str], console: Console) -> None:
+        self.out, self.names, self.console = out, names, console
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._end.wait(EVERY):
+            running = [f"{name} epoch {n}" for name in self.names if (n := self._epochs(name))]
+            if running:
+                self.console.say(f"training  {'; '.join(running)}")
+
+    def _epochs(self, name: str) -> int:
+        """Epochs in the log of a run that has begun and is not done."""
+        run = plan.runs_of(self.out) / name
+        with contextlib.suppress(OSError):
+            if not (run / plan.RESULT).exists():
+                return (run / "metrics.jsonl").read_bytes().count(b"\n")
+        return 0

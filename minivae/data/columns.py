@@ -1,0 +1,64 @@
+"""A table's columns in the order in which a model knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minivae.data.dataset import Dataset
+from minivae.data.errors import DataError
+
+NAMED = 3  # columns in a message
+
+
+def with_columns(
+    dataset: Dataset, wanted: tuple[str, ...], groups: Sequence[Sequence[int]], run: object
+) -> Dataset:
+    """The table with the columns `wanted`, found by their names, in that order.
+
+    Of the `groups` (first, after the last) of one-hot columns among `wanted`, these rows may lack
+    kinds ("colour=red"), which are columns of zeros then. Data without names come back as they are.
+
+    Raises DataError, naming the columns, where one is missing or is not known to `run`.
+    """
+    have = dataset.columns
+    if have is None or have == wanted:
+        return dataset
+    zeros = {
+        name
+        for first, after in groups
+        for name in wanted[first:after]
+        if name not in have and any(kind in have for kind in wanted[first:after])
+    }
+    lacking = [name for name in wanted if name not in have and name not in zeros]
+    unknown = [name for name in have if name not in wanted]
+    if lacking or unknown:
+        faults = (("lacks", lacking), ("also has", unknown))
+        said = " and ".join(f"{words} {_listed(names)}" for words, names in faults if names)
+        raise DataError(
+            f"{dataset.name} has other columns than {run} was trained on: it {said}; give it "
+            f"{_listed(wanted)}"
+        )
+    places = np.array([-1 if name in zeros else have.index(name) for name in wanted])
+    parts = {"train": dataset.train, "test": dataset.test, "valid": dataset.valid}
+    taken: dict[str, Any] = {
+        part: None if rows is None else _taken(rows, places) for part, rows in parts.items()
+    }
+    own = tuple((first, after) for first, after in groups) or None
+    note = f"{dataset.name}: its columns are taken by their names"
+    return dataset.with_parts(**taken, columns=wanted, groups=own, notes=(*dataset.notes, note))
+
+
+def _taken(rows: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
+    """The columns at `places`, row by row in memory; zeros where the place is -1."""
+    taken = np.ascontiguousarray(rows[:, places])
+    taken[:, places < 0] = 0
+    return taken
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(repr(name) for name in names[:NAMED]) + more

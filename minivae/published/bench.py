@@ -1,0 +1,91 @@
+"""Where an experiment's measures are taken: its trained runs, their data, and who computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minivae.data.dataset import Dataset
+from minivae.metrics.likelihood import Evaluation, evaluate
+from minivae.models.config import ModelConfig
+from minivae.models.vae import layout_of
+from minivae.published.record import Run
+from minivae.runs.config import TrainConfig
+from minivae.types import Array
+
+
+class Trained(NamedTuple):
+    """A run as far as it came: theta (P,) after `updates` of `of`, and a record for each epoch."""
+
+    run: Run
+    path: Path
+    model: ModelConfig
+    config: TrainConfig
+    dataset: Dataset
+    K: Any
+    theta: Array
+    updates: int
+    of: int
+    history: list[dict[str, Any]]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole schedule was run."""
+        return self.updates >= self.of
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the training rows so far."""
+        return self.updates * self.config.epochs / self.of
+
+    def curve(self, part: str, key: str) -> list[float]:
+        """A figure of each epoch, of "train" or "held_out"."""
+        return [float(record[part][key]) for record in self.history]
+
+    @property
+    def samples(self) -> list[int]:
+        """Training samples seen by the end of each epoch."""
+        rows = len(self.dataset.train)
+        return [int(record["epoch"]) * rows for record in self.history]
+
+    def evaluate(
+        self, samples: int, rows: int | None = None, theta: Array | None = None
+    ) -> Evaluation:
+        """Importance sampling on the first test rows, all of them by default; nats per datum."""
+        K = self.K
+        p = layout_of(self.model).views(K.to_device(self.theta if theta is None else theta))
+        dynamic = self.config.binarise == "dynamic" and not self.dataset.fixed_binary
+        return evaluate(
+            K,
+            p,
+            self.dataset.test[:rows],
+            self.model,
+            samples=samples,
+            seed=self.config.seed,
+            scale=self.dataset.scale,
+            binarise=dynamic,
+        )
+
+    def decode(self, z: Array, likelihood: str | None = None) -> Array:
+        """The mean of p(x | z) (N, D) for codes z (N, J), of another likelihood if one is named."""
+        from minivae.sampling import decode_all
+
+        p = layout_of(self.model).views(self.K.to_device(self.theta))
+        other = {} if likelihood is None else {"likelihood": likelihood}
+        model = ModelConfig.from_dict({**self.model.to_dict(), **other})
+        return np.asarray(decode_all(self.K, p, z, model))
+
+
+@dataclass
+class Bench:
+    """All runs of an experiment that have finished an epoch, by name, and how to get more data."""
+
+    load: Callable[[str], Dataset]
+    K: Any
+    seed: int = 0
+    say: Callable[[str], None] = print
+    runs: dict[str, Trained] = field(default_factory=dict)

@@ -1,0 +1,203 @@
+"""Training an experiment's runs: each an ordinary run directory, within a budget, resumable."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minivae.data.dataset import Dataset
+from minivae.data.load import load
+from minivae.published.bench import Bench, Trained
+from minivae.published.record import Experiment, Protocol, Run
+from minivae.runs.errors import Interrupted
+from minivae.runs.files import write_atomically
+from minivae.runs.hints import command_line
+from minivae.runs.load import load_model, load_run
+from minivae.settings import ConfigError
+from minivae.training.loop import train
+from minivae.training.progress import NullReporter, Reporter
+
+RUNS, DATA = "runs", "data"
+PROTOCOL = f"{RUNS}/protocol.json"  # beside the runs: a kept result comes without either
+TEST_ROWS = 1_000  # kept where only some of the training rows are
+
+Load = Callable[[str], Dataset]
+
+
+class Order(NamedTuple):
+    """What was asked for: which experiment, how much of it, where, by whom."""
+
+    experiment: Experiment
+    folder: Path
+    K: Any
+    small: bool = False
+    minutes: float | None = None
+    resume: bool = False
+    seed: int = 0
+    data_dir: Path | None = None
+    threads: int | None = None
+    say: Callable[[str], None] = lambda line: None
+    reporter: Callable[[], Reporter] = NullReporter
+
+    @property
+    def protocol(self) -> Protocol:
+        """The full or the small protocol."""
+        return self.experiment.protocol(small=self.small)
+
+    @property
+    def command(self) -> str:
+        """The command that goes on with it."""
+        small = ["--small"] if self.small else []
+        seed = ["--seed", str(self.seed)] if self.seed else []
+        out = ["--out", self.folder]
+        return command_line("reproduce", self.experiment.name, *small, *seed, "--resume", *out)
+
+
+def carry_out(order: Order) -> Bench:
+    """Train what is not yet trained, as far as the budget goes; the bench to measure on.
+
+    The budget is shared out evenly among the runs that are not finished; what one leaves over goes
+    to the next. Raises ConfigError or DataError, one line, before anything is written, or where
+    the budget ended before any run finished an epoch.
+    """
+    claim(order)
+
+    @lru_cache(maxsize=2)
+    def load_named(name: str) -> Dataset:
+        return load(name, order.data_dir)
+
+    bench = Bench(load_named, order.K, order.seed, order.say)
+    runs = [run.seeded(order.seed) for run in order.protocol.runs]
+    for run in runs:
+        load_named(run.dataset)  # what is missing is said before hours of training
+    write_protocol(order)
+    end = math.inf if order.minutes is None else time.monotonic() + 60 * order.minutes
+    for number, run in enumerate(runs):
+        share = (end - time.monotonic()) / (len(runs) - number)
+        train_one(order, run, part_of(order, run, load_named), time.monotonic() + share)
+    for run in runs:
+        trained = read_back(order, run, part_of(order, run, load_named))
+        if trained is not None:
+            bench.runs[run.name] = trained
+    if order.minutes is not None and runs and not bench.runs:
+        raise ConfigError(
+            f"--budget {order.minutes:g}: too short for one epoch of any run; what was done is "
+            f"kept, go on with more: {order.command} --budget {max(1.0, 4 * order.minutes):g}"
+        )
+    return bench
+
+
+def claim(order: Order) -> None:
+    """Raise ConfigError where the folder holds another protocol's runs, or `resume` was not said.
+
+    A kept result without its runs is no obstacle.
+    """
+    file = order.folder / PROTOCOL
+    if not file.exists():
+        return
+    try:
+        there = json.loads(file.read_text(encoding="utf-8"))["protocol"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"{file}: is damaged; give another --out") from None
+    if there != order.protocol.digest(order.seed):
+        raise ConfigError(
+            f"{order.folder} holds runs of another protocol (other settings, seed or size); "
+            "give another --out"
+        )
+    if not order.resume:
+        raise ConfigError(
+            f"{order.folder} holds runs of {order.experiment.name} already: go on with --resume, "
+            "or give another --out"
+        )
+
+
+def write_protocol(order: Order) -> None:
+    """Say in the folder whose runs it holds."""
+    (order.folder / RUNS).mkdir(parents=True, exist_ok=True)
+    facts = {
+        "experiment": order.experiment.name,
+        "small": order.small,
+        "seed": order.seed,
+        "protocol": order.protocol.digest(order.seed),
+    }
+    text = json.dumps(facts, indent=1) + "\n"
+    write_atomically(order.folder / PROTOCOL, text.encode())
+
+
+def part_of(order: Order, run: Run, load_named: Load) -> tuple[Dataset, str]:
+    """The run's data, and their name in its record: a file where rows are left out."""
+    whole = load_named(run.dataset)
+    if run.rows is None:
+        return whole, run.dataset
+    file = order.folder / DATA / f"{run.dataset}-{run.rows}.npz"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shape = (-1, *(whole.shape or ()))
+        train, test = (whole.values(*some) for some in (("train", run.rows), ("test", TEST_ROWS)))
+        np.savez_compressed(file, x_train=train.reshape(shape), x_test=test.reshape(shape))
+    return load(str(file)), str(file.resolve())
+
+
+def train_one(order: Order, run: Run, data: tuple[Dataset, str], until: float) -> None:
+    """Train a run until it is finished or its time is over; a finished one is left alone."""
+    dataset, name = data
+    path = order.folder / RUNS / run.name
+    data_dir = None if order.data_dir is None else str(order.data_dir.resolve())
+    model, config = run.configs(
+        dataset.data_dim,
+        dataset=name,
+        data_dir=data_dir,
+        backend=order.K.name,
+        threads=order.threads,
+    )
+    there = (path / "config.json").exists()
+    if there and len(load_run(path).metrics) >= config.epochs:
+        return
+    order.say(f"{run.name}: {'goes on' if there else 'begins'} ({config.epochs} epochs in all)")
+    try:
+        train(
+            model,
+            config,
+            dataset,
+            order.K,
+            path,
+            resume=there,
+            reporter=order.reporter(),
+            stop=lambda: time.monotonic() >= until,
+        )
+    except Interrupted as stopped:
+        raise Interrupted(
+            f"stopped in {run.name}; saved. Go on with: {order.command}", stopped.exit_code, path
+        ) from None
+
+
+def read_back(order: Order, run: Run, data: tuple[Dataset, str]) -> Trained | None:
+    """A run as far as it came; None where it has not finished an epoch."""
+    path = order.folder / RUNS / run.name
+    if not (path / "config.json").exists():
+        return None
+    info = load_run(path)
+    if not info.metrics:
+        return None
+    model, _, theta, manifest = load_model(path, "last")
+    epochs = int(run.settings["epochs"])
+    per_epoch = math.ceil(len(data[0].train) / info.train.batch_size)
+    return Trained(
+        run,
+        path,
+        model,
+        info.train.with_changes(epochs=epochs),
+        data[0],
+        order.K,
+        theta,
+        int(manifest["progress"]["t"]),
+        epochs * per_epoch,
+        info.metrics,
+    )

@@ -1,0 +1,200 @@
+"""What an experiment came to, as it is kept: figures, claims, what part was run, machine, time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from minivae.machine import commit, describe_machine
+from minivae.messages import shown
+from minivae.published.bench import Bench, Trained
+from minivae.published.carry_out import Order
+from minivae.published.record import Claim, Experiment, Figure, Outcome
+from minivae.runs.files import write_atomically
+from minivae.runs.hints import command_line
+from minivae.settings import ConfigError
+
+RESULT, PICTURE = "result.json", "picture.png"
+FORMAT = 1
+NEEDED = ("format", "experiment", "small", "seed", "protocol", "figures", "claims", "part",
+          "seconds", "machine", "series")  # fmt: skip
+
+
+def result_of(
+    order: Order, bench: Bench, outcome: Outcome, load: Mapping[str, Any], measuring: float
+) -> dict[str, Any]:
+    """Everything that is kept of an experiment, in JSON's own types.
+
+    load: what else the machine did meanwhile, by `racing.load.Watch`. measuring: seconds of it.
+    """
+    experiment, protocol = order.experiment, order.protocol
+    training = sum(r["seconds"] for run in bench.runs.values() for r in run.history)
+    return {
+        "format": FORMAT,
+        "experiment": experiment.name,
+        "paper": experiment.paper,
+        "small": order.small,
+        "seed": order.seed,
+        "protocol": protocol.digest(order.seed),
+        "figures": [{**f._asdict(), "difference": f.difference, "reached": f.reached}
+                    for f in outcome.figures],
+        "claims": [claim._asdict() for claim in outcome.claims],
+        "differs": list(protocol.differs),
+        "part": part_of_schedule(order, bench),
+        "seconds": {"training": round(training, 1), "measuring": round(measuring, 1),
+                    "this call": load["seconds"]},
+        "machine": {**describe_machine(), "backend": bench.K.name, "meanwhile": dict(load)},
+        "commit": commit(),
+        "command": order.command,
+        "runs": {name: train_command(run) for name, run in bench.runs.items()},
+        "series": dict(outcome.series),
+    }  # fmt: skip
+
+
+def part_of_schedule(order: Order, bench: Bench) -> dict[str, Any]:
+    """Which part of the schedule was run: of every run, its epochs and of how many."""
+    runs = {}
+    for run in order.protocol.runs:
+        done = bench.runs.get(run.name)
+        of = int(run.settings["epochs"])
+        runs[run.name] = [0 if done is None else round(done.epochs, 3), of]
+    complete = all(done >= of for done, of in runs.values())
+    whole = "the whole schedule" if complete else "a part: " + ", ".join(
+        f"{name} {done:g} of {of} epochs" for name, (done, of) in runs.items()
+    )  # fmt: skip
+    return {"complete": complete, "words": whole, "epochs": runs}
+
+
+def train_command(trained: Trained) -> str:
+    """The `minivae train` that makes the same run."""
+    run = trained.run
+    data = run.dataset if run.rows is None else trained.config.dataset
+    words: list[object] = ["train", data]
+    for key, value in run.settings.items():
+        words += option_of(key, value)
+    return command_line(*words)
+
+
+def option_of(key: str, value: Any) -> list[object]:
+    """A setting as an option of `minivae train`."""
+    if key == "optimiser_settings":
+        return [word for name, number in value.items() for word in ("--set", f"{name}={number!r}")]
+    name = "--" + {"latent_dim": "latent"}.get(key, key).replace("_", "-")
+    if key == "lr_steps":
+        return [name, ",".join(f"{epoch}:{factor!r}" for epoch, factor in value)]
+    if isinstance(value, (tuple, list)):
+        return [name, ",".join(map(str, value)) or "none"]
+    return [name, value]
+
+
+def keep(folder: Path, experiment: Experiment, result: Mapping[str, Any]) -> list[Path]:
+    """Write result and picture; a kept result that went further is not replaced, but joined.
+
+    Returns what was written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = "part-" if _goes_further(folder / RESULT, result) else ""
+    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
+    write_atomically(folder / f"{stem}{RESULT}", text.encode())
+    experiment.draw(folder / f"{stem}{PICTURE}", outcome_of(result))
+    return [folder / f"{stem}{RESULT}", folder / f"{stem}{PICTURE}"]
+
+
+def require_replaceable(order: Order) -> None:
+    """Raise ConfigError, one line, where the folder's result is of another protocol than asked for.
+
+    It would be lost: results are replaced by those of the same protocol alone.
+    """
+    file = order.folder / RESULT
+    if not file.exists():
+        return
+    try:
+        there = json.loads(file.read_text(encoding="utf-8"))["protocol"]
+    except (OSError, ValueError, KeyError, TypeError):
+        there = None
+    if there != order.protocol.digest(order.seed):
+        raise ConfigError(
+            f"{file}: is a result of another protocol (other settings, seed or size), and would be "
+            "lost; give another --out"
+        )
+
+
+def _goes_further(file: Path, result: Mapping[str, Any]) -> bool:
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        epochs = kept["part"]["epochs"], result["part"]["epochs"]
+        there, here = (sum(done for done, _ in each.values()) for each in epochs)
+        return bool(kept["protocol"] == result["protocol"] and there > here)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def read_result(file: Path, experiment: Experiment) -> dict[str, Any]:
+    """A kept result of this experiment. Raises ConfigError, one line, where it is another's."""
+    try:
+        result = json.loads(file.read_text(encoding="utf-8"))
+        missing = [key for key in NEEDED if key not in result]
+    except (OSError, ValueError, TypeError) as fault:
+        raise ConfigError(f"{file}: cannot be read as a result ({fault})") from None
+    again = command_line("reproduce", experiment.name, "--out", os.fspath(file.parent))
+    if not isinstance(result, dict) or missing or result["format"] != FORMAT:
+        raise ConfigError(f"{file}: is no result of this version; make it again: {again}")
+    if result["experiment"] != experiment.name:
+        raise ConfigError(f"{file}: is a result of {shown(result['experiment'])}; move it there")
+    protocol = experiment.protocol(small=bool(result["small"]))
+    if result["protocol"] != protocol.digest(int(result["seed"])):
+        raise ConfigError(
+            f"{file}: was made by another protocol than {experiment.name} has now; "
+            f"make it again: {again}"
+        )
+    return result
+
+
+def outcome_of(result: Mapping[str, Any]) -> Outcome:
+    """The outcome in a kept result."""
+    names = Figure._fields
+    figures = tuple(Figure(**{k: f[k] for k in names}) for f in result["figures"])
+    return Outcome(figures, tuple(Claim(**c) for c in result["claims"]), result["series"])
+
+
+def as_text(result: Mapping[str, Any], differs: bool = True) -> str:
+    """The result for people: each figure beside the paper's, each claim with what was found."""
+    outcome = outcome_of(result)
+    lines = [
+        f"{result['experiment']}: {result['paper']}",
+        f"run       {result['part']['words']}",
+        "",
+    ]
+    lines += [figure_line(figure) for figure in outcome.figures]
+    for claim in outcome.claims:
+        says = {True: "holds", False: "DOES NOT HOLD", None: "not known yet"}[claim.holds]
+        lines.append(f"{says}: {claim.what} ({claim.found})")
+    sources = [f.source for f in outcome.figures] + [c.source for c in outcome.claims]
+    lines += ["", *(f"source    {source}" for source in dict.fromkeys(sources) if source)]
+    if differs:
+        lines += [f"differs   {text}" for text in result["differs"]]
+    machine, seconds = result["machine"], result["seconds"]
+    busy = machine["meanwhile"].get("busy") or "nothing else ran"
+    lines.append(
+        f"machine   {machine['processor']}, {machine['cores']} cores, {machine['backend']}; "
+        f"training {seconds['training']:.0f} s in all, measuring {seconds['measuring']:.0f} s "
+        f"({busy})"
+    )
+    return "\n".join(lines)
+
+
+def figure_line(figure: Figure) -> str:
+    """One figure: ours, the paper's, how far, and whether that is within the band."""
+    ours = "not run" if figure.ours is None else f"{figure.ours:.2f}"
+    ours += f" ± {figure.spread:.2f}" if figure.spread is not None else ""
+    if figure.paper is None:
+        return f"{figure.what:<44} {ours:>16} {figure.unit}"
+    paper = f"{figure.paper:g}" + (f" (read to ± {figure.error:g})" if figure.error else "")
+    far = "" if figure.difference is None else f"{figure.difference:+.2f}"
+    verdict = {True: "reached", False: "MISSED", None: ""}[figure.reached]
+    band = f" (band {figure.band:g})" if figure.band is not None and verdict else ""
+    beside = f"{figure.by} {paper}"
+    return f"{figure.what:<44} {ours:>16}   {beside:<28} {far:>8}  {verdict}{band}".rstrip()

@@ -1,0 +1,67 @@
+"""The step benchmark with products in bfloat16: its gate, and what the contenders are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks import gate
+from benchmarks.cases import make_rows, make_theta, parse_arch
+from minivae.backend import BackendUnavailable
+from tests.kernels.cpu.rounded import rounding_reference
+
+pytest.importorskip("numba")
+
+ARCH = "96-40-8:relu"
+
+
+def judged(K: object, limits: gate.Limits) -> None:
+    """Put a backend's updates through the gate; raises GateError."""
+    from benchmarks.contenders.minivae_step import MinivaeStep
+
+    case = parse_arch(ARCH, 64)
+    ours = MinivaeStep("numpy")
+    ours.K = K
+    ours.prepare(case, gate.shared_data(96), make_theta(case))
+    gate.check_updates(case, ours.check(make_rows(case, 1, 2)), limits)
+
+
+def test_the_gate_lets_bfloat16_pass_and_nothing_coarser() -> None:
+    judged(rounding_reference(), gate.BF16)
+    with pytest.raises(gate.GateError):
+        judged(rounding_reference(), gate.FLOAT32)
+    with pytest.raises(gate.GateError):
+        judged(rounding_reference(bits=2), gate.BF16)
+    assert gate.limits_of(bf16=True) == gate.BF16 and gate.limits_of() == gate.FLOAT32
+
+
+def test_ours_rounds_and_ours_in_float32_does_not() -> None:
+    from benchmarks.contenders import create
+
+    try:
+        rounds = create("minivae-numba", threads=2, bf16=True)
+    except BackendUnavailable as reason:
+        pytest.skip(str(reason))
+    plain = create("minivae-numba:float32", threads=2, bf16=True)
+    assert rounds.versions() == {"backend": "numba, bfloat16"}
+    assert plain.versions() == {"backend": "numba"}
+    judged(rounds.K, gate.BF16)
+    judged(plain.K, gate.FLOAT32)
+
+
+def test_pytorch_rounds_by_autocast() -> None:
+    pytest.importorskip("torch")
+    from benchmarks.contenders.torch_step import TorchStep
+
+    case = parse_arch(ARCH, 64)
+    given = gate.peer_inputs(case, 3)
+    found = {}
+    for bf16 in (False, True):
+        peer = TorchStep(threads=1, bf16=bf16)
+        peer.prepare(case, gate.shared_data(96), make_theta(case))
+        found[bf16] = peer.loss_and_grad(**given)
+        gate.check_gradient(case, given, *found[bf16], gate.limits_of(bf16=bf16))
+        assert ("autocast" in peer.versions()["precision"]) is bf16
+    assert not np.array_equal(found[True][1], found[False][1])
+    with pytest.raises(gate.GateError):
+        gate.check_gradient(case, given, *found[True], gate.FLOAT32)

@@ -1,0 +1,171 @@
+"""The frame of published results: within a budget, resumed to the same bits, kept, refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from minivae.backend import load_backend
+from minivae.cli.defaults import defaults_for
+from minivae.cli.main import run
+from minivae.cli.sweep_runs import parse
+from minivae.cli.train_options import TrainOptions
+from minivae.published import EXPERIMENTS, carry_out, record, results
+from minivae.published.record import Experiment, Outcome, Protocol, Run
+from minivae.settings import ConfigError
+
+pytestmark = pytest.mark.usefixtures("swift_disk")
+SETTINGS = {"latent_dim": 2, "hidden": (8,), "epochs": 3, "batch_size": 50}
+
+
+def measure(bench):
+    losses = [r.curve("held_out", "loss")[-1] for r in bench.runs.values()]
+    mean, spread = record.mean_and_spread(losses)
+    figure = record.Figure("loss", mean, 30.0, 100.0, 1.0, spread, "nowhere")
+    return Outcome((figure,), (), {"losses": losses})
+
+
+def toy(**changes) -> Experiment:
+    runs = tuple(Run(f"seed={s}", "digits", {**SETTINGS, **changes, "seed": s}) for s in (0, 1))
+    return experiment_of(Protocol(runs, measure, "a second", ("everything",)))
+
+
+def experiment_of(protocol: Protocol) -> Experiment:
+    draw = lambda path, outcome: path.touch()  # noqa: E731
+    return Experiment("toy", "Nobody", "a toy", "30", protocol, protocol, draw)
+
+
+def order(folder: Path, **changes) -> carry_out.Order:
+    given = {"experiment": toy(), "folder": folder, "K": load_backend("numpy"), "threads": 1}
+    return carry_out.Order(**{**given, **changes})
+
+
+def kept(asked: carry_out.Order) -> dict:
+    bench = carry_out.carry_out(asked)
+    outcome = asked.protocol.measure(bench)
+    result = results.result_of(asked, bench, outcome, {"seconds": 1.0, "busy": ""}, 0.5)
+    results.keep(asked.folder, asked.experiment, result)
+    return result
+
+
+def test_stopped_by_its_budget_and_resumed_it_ends_in_the_same_bits(tmp_path, monkeypatch):
+    whole = carry_out.carry_out(order(tmp_path / "whole"))
+    clock = iter(range(10**6))  # a second passes at every look
+    monkeypatch.setattr(carry_out.time, "monotonic", lambda: float(next(clock)))
+    part = carry_out.carry_out(order(tmp_path / "part", minutes=0.7))
+    stopped = [r for r in part.runs.values() if not r.complete]
+    assert stopped and all(0 < r.updates < r.of for r in stopped)
+    monkeypatch.undo()
+    resumed = carry_out.carry_out(order(tmp_path / "part", resume=True))
+    for name, trained in whole.runs.items():
+        assert resumed.runs[name].theta.tobytes() == trained.theta.tobytes()
+        assert trained.complete and trained.epochs == 3
+
+
+def test_a_result_says_which_part_was_run_and_where(tmp_path):
+    result = kept(order(tmp_path / "a"))
+    assert result["part"] == {"complete": True, "words": "the whole schedule",
+                              "epochs": {"seed=0": [3, 3], "seed=1": [3, 3]}}  # fmt: skip
+    assert result["machine"]["cores"] >= 1 and result["seconds"]["training"] > 0
+    assert "--latent 2 --hidden 8 --epochs 3 --batch-size 50 --seed 1" in result["runs"]["seed=1"]
+    text = results.as_text(results.read_result(tmp_path / "a" / "result.json", toy()))
+    assert "30 (read to ± 1)" in text and "reached (band 100)" in text and "nowhere" in text
+
+
+def test_what_went_further_is_not_replaced(tmp_path):
+    whole = kept(order(tmp_path / "a"))
+    part = {**whole, "part": {"epochs": {"seed=0": [1, 3]}}}
+    results.keep(tmp_path / "a", toy(), part)
+    assert json.loads((tmp_path / "a" / "result.json").read_text()) == whole
+    assert json.loads((tmp_path / "a" / "part-result.json").read_text()) == part
+
+
+def test_runs_of_another_protocol_are_refused(tmp_path):
+    kept(order(tmp_path / "a"))
+    with pytest.raises(ConfigError, match="--resume"):
+        carry_out.carry_out(order(tmp_path / "a"))
+    for other in ({"experiment": toy(lr=0.1)}, {"seed": 1}):
+        with pytest.raises(ConfigError, match="another protocol"):
+            carry_out.carry_out(order(tmp_path / "a", resume=True, **other))
+    with pytest.raises(ConfigError, match="another protocol than toy has now"):
+        results.read_result(tmp_path / "a" / "result.json", toy(lr=0.1))
+
+
+def test_a_result_of_another_protocol_is_never_replaced(tmp_path):
+    kept(order(tmp_path / "a"))
+    results.require_replaceable(order(tmp_path / "a"))
+    file = tmp_path / "a" / "result.json"
+    for other in ({"experiment": toy(lr=0.1)}, {"seed": 1}):
+        with pytest.raises(ConfigError, match=r"result\.json: is a result of another protocol"):
+            results.require_replaceable(order(tmp_path / "a", **other))
+    file.write_text("[")
+    with pytest.raises(ConfigError, match="another --out"):
+        results.require_replaceable(order(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', "nonsense", '"figures"'])
+def test_a_damaged_result_is_refused_in_a_line(tmp_path, text):
+    file = tmp_path / "result.json"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"result\.json"):
+        results.read_result(file, toy())
+
+
+def test_a_budget_too_small_to_say_anything(tmp_path):
+    with pytest.raises(ConfigError, match="too short for one epoch"):
+        carry_out.carry_out(order(tmp_path / "a", minutes=1e-9))
+    assert kept(order(tmp_path / "a", resume=True))["part"]["complete"]
+
+
+def test_only_the_first_rows_train(tmp_path):
+    runs = (Run("some", "digits", SETTINGS, rows=100),)
+    some = experiment_of(Protocol(runs, measure, "a second"))
+    bench = carry_out.carry_out(order(tmp_path / "a", experiment=some))
+    assert len(bench.runs["some"].dataset.train) == 100 and bench.runs["some"].of == 6
+    shutil.rmtree(tmp_path / "a" / "data")
+    again = carry_out.carry_out(order(tmp_path / "a", experiment=some, resume=True))
+    assert again.runs["some"].theta.tobytes() == bench.runs["some"].theta.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [(["pytorch-exmple"], "did you mean 'pytorch-example'"),
+     (["pytorch-example", "--budget", "0"], "--budget 0: give minutes"),
+     (["pytorch-example", "--budget", "nan"], "--budget nan: give minutes"),
+     (["pytorch-example", "--seed", "-1"], "--seed"),
+     (["pytorch-example", "--data-dir", "nowhere", "--out", "x"], "nowhere")],
+)  # fmt: skip
+def test_what_cannot_be_is_one_line(words, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(["reproduce", *words]) == 2
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("error")]
+    assert len(lines) == 1 and says in lines[0] and not any(tmp_path.iterdir())
+
+
+def test_the_list_names_every_experiment_its_cost_and_its_paper(capsys):
+    assert run(["reproduce"]) == 0
+    text = capsys.readouterr().out
+    for each in EXPERIMENTS.values():
+        assert each.name in text and each.full.cost in text and each.says in text
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_names_of_runs_are_their_own_and_their_settings_can_be(name):
+    for protocol in (EXPERIMENTS[name].full, EXPERIMENTS[name].small):
+        names = [r.name for r in protocol.runs]
+        assert len(set(names)) == len(names) and not any("/" in n for n in names)
+        for each in protocol.runs:
+            each.configs(784)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_kept_command_of_a_run_is_a_train_command_of_the_same_settings(name):
+    for each in EXPERIMENTS[name].full.runs:
+        words = [str(word) for pair in each.settings.items() for word in results.option_of(*pair)]
+        asked = TrainOptions.of(parse(["train", each.dataset, *words])).settings
+        settled = defaults_for(each.dataset) | asked
+        assert each._replace(settings=settled).configs(784) == each.configs(784)

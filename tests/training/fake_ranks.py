@@ -1,0 +1,89 @@
+"""Several ranks as threads of one process, whose exchanges go through queues instead of MPI."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from minivae.training.world import World
+
+
+class Request:
+    """A transfer that is done once its buffer has come; one that is sent is done at once."""
+
+    def __init__(self, arrived: queue.Queue | None = None, into: Any = None) -> None:
+        self.arrived, self.into = arrived, into
+
+    def Test(self) -> bool:
+        if self.arrived is not None:
+            try:
+                found = self.arrived.get_nowait()
+            except queue.Empty:
+                return False
+            self.into[...] = found.reshape(self.into.shape)
+            self.arrived = None
+        return True
+
+
+class Several:
+    """A group of requests, in order."""
+
+    def __init__(self, requests: list[Request]) -> None:
+        self.requests = requests
+
+    def Test(self) -> bool:
+        return all(request.Test() for request in self.requests)
+
+
+class FakeComm:
+    """What World uses of an mpi4py communicator."""
+
+    def __init__(self, rank: int, size: int, mail: dict) -> None:
+        self.rank, self.size, self.mail = rank, size, mail
+
+    def Isend(self, buffer: Any, dest: int, tag: int) -> Request:
+        assert buffer.flags.c_contiguous
+        self.mail[self.rank, dest, tag].put(np.array(buffer))
+        return Request()
+
+    def Irecv(self, buffer: Any, source: int, tag: int) -> Request:
+        assert buffer.flags.c_contiguous
+        return Request(self.mail[source, self.rank, tag], buffer)
+
+    def Ibcast(self, buffer: Any, root: int) -> Request:
+        if self.rank != root:
+            return self.Irecv(buffer, root, -1)
+        for other in set(range(self.size)) - {root}:
+            self.Isend(buffer, other, -1)
+        return Request()
+
+    def Iallgather(self, mine: Any, theirs: Any) -> Several:
+        for rank in range(self.size):
+            self.Isend(mine, rank, -2)
+        return Several([self.Irecv(theirs[rank], rank, -2) for rank in range(self.size)])
+
+
+def on_ranks(size: int, work: Any) -> list[Any]:
+    """work(World) on so many ranks at once -> what each gave; the first fault is raised."""
+    mail: dict = defaultdict(queue.Queue)
+    found: list[Any] = [None] * size
+    faults: list[BaseException] = []
+
+    def one(rank: int) -> None:
+        try:
+            found[rank] = work(World(FakeComm(rank, size, mail), limit=20))
+        except BaseException as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=one, args=(rank,)) for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if faults:
+        raise faults[0]
+    return found

@@ -1,0 +1,73 @@
+"""Sums between processes: one order, the same bits on every rank and for any number of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minivae.settings import ConfigError
+from minivae.training.world import ALIGNED, LostRank, World, require_shares
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fake_ranks import FakeComm, on_ranks
+
+RNG = np.random.default_rng(0)
+VALUES = (RNG.normal(size=(8, 1000)) * 10.0 ** RNG.integers(-6, 6, (8, 1000))).astype(np.float32)
+
+
+def tree(values):
+    """The sum that all must give: of the halves' sums."""
+    half = len(values) // 2
+    return values[0] if half == 0 else tree(values[:half]) + tree(values[half:])
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 8])
+def test_whole_or_by_slices_the_sum_is_the_trees(size):
+    expected = tree(VALUES[:size]).tobytes()
+    assert size < 4 or sum(VALUES[:size]).tobytes() != expected  # another order, other bits
+
+    def by_slices(world):
+        value = VALUES[world.rank].copy()
+        own = world.scatter_add(value, np.empty_like(value))
+        assert own.start % ALIGNED == 0
+        kept = value[own].copy()
+        value[:] = np.nan  # of the rest nothing may be used
+        value[own] = kept
+        return world.gather(value).tobytes()
+
+    assert set(on_ranks(size, lambda w: w.add(VALUES[w.rank].copy()).tobytes())) == {expected}
+    assert set(on_ranks(size, by_slices)) == {expected}
+
+
+def test_pieces_of_work_come_together_in_order():
+    work = lambda i: np.full((i + 1, 2), float(i))  # noqa: E731
+    for pieces in on_ranks(4, lambda world: world.share_out(7, work)):
+        assert [p.shape for p in pieces] == [(i + 1, 2) for i in range(7)]
+        assert all((p == i).all() for i, p in enumerate(pieces))
+
+
+def test_other_data_on_a_rank_are_named():
+    with pytest.raises(ConfigError, match="rank 1 has data that differ"):
+        on_ranks(2, lambda w: w.require_same("data", bytes([w.rank]) * 32))
+
+
+def test_a_rank_that_hangs_is_named():
+    from collections import defaultdict
+    from queue import Queue
+
+    world = World(FakeComm(0, 4, defaultdict(Queue)), limit=0.05)
+    with pytest.raises(LostRank, match="rank 1 has not answered rank 0"):
+        world.add(np.zeros(3))
+    world.comm.rank = world.rank = 2
+    with pytest.raises(LostRank, match="rank 0 has not answered rank 2"):
+        world.spread(np.zeros(3))
+
+
+@pytest.mark.parametrize(("shards", "size"), [(4, 3), (1, 2), (2, 4)])
+def test_shards_that_processes_cannot_share(shards, size):
+    with pytest.raises(ConfigError, match=f"{size} processes cannot share them out"):
+        require_shares(shards, size)
+    require_shares(8, 4)
