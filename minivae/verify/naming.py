@@ -299,6 +299,8 @@ def make_fault(trial: Trial, others: dict[str, Array], batch: int | None) -> Fau
     """One line: kind, tensor, index, sample, both values."""
     kind, row = kind_of_fault(evidence(trial, others, batch)), trial.row
     sample, said = blame_sample(trial, worst_of(trial), batch)
+    if said.startswith("; largest") and kind.word not in ("wrong", "one-entry", "some-entries"):
+        sample, said = None, ""  # the cause is named already
     place = "worst at" if trial.complete else "worst of those compared at"
     text = (
         f"the gradient of {row.tensor} is wrong: {kind.text}; {place} {row.tensor}"
