@@ -74,9 +74,10 @@ def carry_through(order: Order, console: Console) -> None:
     import time
 
     from minivae.published.carry_out import carry_out
-    from minivae.published.results import as_text, keep, result_of
+    from minivae.published.results import as_text, keep, require_replaceable, result_of
     from minivae.racing.load import Watch
 
+    require_replaceable(order)
     watch, began = Watch(), time.process_time()
     bench = carry_out(order)
     console.say("measuring")

@@ -71,7 +71,7 @@ def measure(bench: Bench, table: dict[str, Any]) -> Outcome:
         found = run.evaluate(draws)
         nll[name] = -float(found.log_p.mean())
         figures += figures_of(name, run, draws, nll[name], active_count(found.mu), table[name])
-    curves = {name: [-v for v in run.curve("held_out", "elbo")] for name, run in bench.runs.items()}
+    curves = {name: run.curve("held_out", "loss") for name, run in bench.runs.items()}
     return Outcome(tuple(figures), claims_of(nll, bench), {"curves": curves})
 
 

@@ -140,6 +140,7 @@ def panel(axes: Any, curves: dict[str, Any]) -> None:
         axes.set_ylim(min(ends) - 0.8 * (max(ends) - min(ends)) - 5, None)
         axes.legend(fontsize=7)
     axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter(lambda value, place: "")
     axes.set_xlabel("training samples seen")
 
 

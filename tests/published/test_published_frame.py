@@ -15,6 +15,7 @@ from minivae.cli.sweep_runs import parse
 from minivae.cli.train_options import TrainOptions
 from minivae.published import EXPERIMENTS, carry_out, record, results
 from minivae.published.record import Experiment, Outcome, Protocol, Run
+from minivae.runs.errors import Interrupted
 from minivae.settings import ConfigError
 
 pytestmark = pytest.mark.usefixtures("swift_disk")
@@ -94,6 +95,18 @@ def test_runs_of_another_protocol_are_refused(tmp_path):
         results.read_result(tmp_path / "a" / "result.json", toy(lr=0.1))
 
 
+def test_a_result_of_another_protocol_is_never_replaced(tmp_path):
+    kept(order(tmp_path / "a"))
+    results.require_replaceable(order(tmp_path / "a"))
+    file = tmp_path / "a" / "result.json"
+    for other in ({"experiment": toy(lr=0.1)}, {"seed": 1}):
+        with pytest.raises(ConfigError, match=r"result\.json: is a result of another protocol"):
+            results.require_replaceable(order(tmp_path / "a", **other))
+    file.write_text("[")
+    with pytest.raises(ConfigError, match="another --out"):
+        results.require_replaceable(order(tmp_path / "a"))
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', "nonsense", '"figures"'])
 def test_a_damaged_result_is_refused_in_a_line(tmp_path, text):
     file = tmp_path / "result.json"
@@ -106,6 +119,17 @@ def test_a_budget_too_small_to_say_anything(tmp_path):
     with pytest.raises(ConfigError, match="too short for one epoch"):
         carry_out.carry_out(order(tmp_path / "a", minutes=1e-9))
     assert kept(order(tmp_path / "a", resume=True))["part"]["complete"]
+
+
+def test_an_interrupt_names_the_command_that_goes_on(tmp_path, monkeypatch):
+    def stopped(*args, **options):
+        raise Interrupted("stopped", 143, tmp_path)
+
+    monkeypatch.setattr(carry_out, "train", stopped)
+    again = f"minivae reproduce toy --seed 2 --resume --out {tmp_path / 'a'}"
+    with pytest.raises(Interrupted, match="seed=0") as raised:
+        carry_out.carry_out(order(tmp_path / "a", seed=2))
+    assert str(raised.value).endswith(again) and raised.value.exit_code == 143
 
 
 def test_only_the_first_rows_train(tmp_path):

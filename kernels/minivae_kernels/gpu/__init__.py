@@ -14,13 +14,14 @@ from minivae_kernels import Unavailable
 
 def table(device: Any) -> dict[str, Any]:
     """Every op this backend has, with the four services, launched on the given device."""
+    from minivae_kernels.gpu.ops_activation import ActivationOps
     from minivae_kernels.gpu.ops_data import LikelihoodOps, RandomOps
     from minivae_kernels.gpu.ops_model import LatentOps, ModelOps
     from minivae_kernels.gpu.ops_optimiser import OptimiserOps
     from minivae_kernels.gpu.step import GraphStep
 
     found: dict[str, Any] = {}
-    for family in (ModelOps, LatentOps, LikelihoodOps, RandomOps, OptimiserOps):
+    for family in (ActivationOps, ModelOps, LatentOps, LikelihoodOps, RandomOps, OptimiserOps):
         ops = family(device)
         found.update({name: getattr(ops, name) for name in vars(family) if name[0] != "_"})
 

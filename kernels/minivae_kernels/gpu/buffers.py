@@ -19,6 +19,7 @@ from minivae_kernels.gpu.launcher import (
     column_tiles,
     rows_per_block,
 )
+from minivae_kernels.gpu.ops_activation import keeps_input
 
 COUNTER = sources.enumeration("Counter")
 SUM = sources.enumeration("Sum")
@@ -49,8 +50,9 @@ class Sizes(NamedTuple):
 
 def bytes_per_datum(plan: Any) -> int:
     """Device memory that one more datum in the batch costs, in bytes."""
-    encoder = plan.data_dim + 2 * sum(plan.hidden) + 4 * plan.latent_dim
-    decoder = plan.data_dim + 2 * sum(plan.hidden) + 3 * plan.latent_dim
+    hidden = (3 if keeps_input(plan.activation) else 2) * sum(plan.hidden)
+    encoder = plan.data_dim + hidden + 4 * plan.latent_dim
+    decoder = plan.data_dim + hidden + 3 * plan.latent_dim
     return 4 * (encoder + plan.draws * decoder)
 
 
@@ -124,8 +126,9 @@ class Buffers:
             "dz": R * J,
         }
         depth = len(plan.hidden)
+        kinds = ("", "d.", "in.") if keeps_input(plan.activation) else ("", "d.")
         for i, H in enumerate(plan.hidden):
-            for kind in ("", "d."):  # the gradients have places of their own: a product may still
+            for kind in kinds:  # the gradients have places of their own: a product may still
                 sizes[f"{kind}encoder.{i}"] = most * H  # read one while the next is being made
                 sizes[f"{kind}decoder.{depth - 1 - i}"] = R * H
         self.flat = {name: self.device.empty((n,), np.float32) for name, n in sizes.items()}

@@ -1,71 +1,15 @@
-"""Launchers for the ops around the products: dense layers, activations, the latent layer."""
+"""Launchers for the ops around the products: dense layers and the latent layer."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from minivae_kernels.gpu.launcher import (
-    LANES,
-    THREADS,
-    WIDTH,
-    Array,
-    Launcher,
-    ceil_div,
-    rows_per_block,
-)
-
-LINEAR, RELU, TANH = range(3)  # as in cuda/activation.cuh
-ACTIVATION_CODES = {"relu": RELU, "tanh": TANH}  # of those that the fused step knows
+from minivae_kernels.gpu.launcher import LANES, THREADS, WIDTH, Array, ceil_div, rows_per_block
+from minivae_kernels.gpu.ops_activation import CODES, ActivationOps
 
 
-class ModelOps(Launcher):
-    """The ops of `minivae/ops/` dense, activation, latent and the fused ones made of them."""
-
-    def _map(self, kernel: str, x: Any) -> Array:
-        real, (x,) = self._floats(kernel, x=x)
-        out = self.device.empty(x.shape, real)
-        self.walk(kernel, x.size, (x, out, x.size, self.aligned(x, out)), real)
-        return out
-
-    def _map_two(self, kernel: str, dy: Any, x: Any, op: str = "") -> Array:
-        real, (dy, x) = self._same_shape(op or kernel, dy=dy, x=x)
-        out = self.device.empty(x.shape, real)
-        self.walk(kernel, x.size, (dy, x, out, x.size, self.aligned(dy, x, out)), real)
-        return out
-
-    # Activations
-
-    def relu_forward(self, x: Array) -> Array:
-        """y = max(x, 0)                                                  (E7)"""
-        return self._map("relu_forward", x)
-
-    def relu_backward(self, dy: Array, x: Array) -> Array:
-        """dx = dy where x > 0                                            (E7)"""
-        return self._map_two("relu_backward", dy, x)
-
-    def tanh_forward(self, x: Array) -> Array:
-        """y = tanh x                                                     (E8)"""
-        return self._map("tanh_forward", x)
-
-    def tanh_backward(self, dy: Array, x: Array) -> Array:
-        """dx = dy / cosh² x                                              (E8)"""
-        return self._map_two("tanh_backward", dy, x)
-
-    def sigmoid_forward(self, x: Array) -> Array:
-        """1 / (1 + exp(-x))                                              (E22)"""
-        return self._map("sigmoid_forward", x)
-
-    def sigmoid_backward(self, dy: Array, x: Array) -> Array:
-        """dx = dy s(x) s(-x)                                             (E22)"""
-        return self._map_two("sigmoid_backward", dy, x)
-
-    def softplus_forward(self, x: Array) -> Array:
-        """log(1 + exp x)                                                 (E22)"""
-        return self._map("softplus_forward", x)
-
-    def softplus_backward(self, dy: Array, x: Array) -> Array:
-        """dx = dy s(x)                                                   (E22)"""
-        return self._map_two("softplus_backward", dy, x)
+class ModelOps(ActivationOps):
+    """The ops of `minivae/ops/` dense, latent and the fused ones made of them."""
 
     # Dense layers: cuBLAS for the product, one kernel for the rest
 
@@ -79,20 +23,22 @@ class ModelOps(Launcher):
         self.device.matmul(x.reshape(rows, W.shape[0]), W, flat)
         per = rows_per_block(rows)
         vec = self.by_fours(columns, flat)
-        self.tiles("bias_act", rows, columns, per, (flat, b, rows, columns, per, act, vec), real)
+        self.tiles(
+            "bias_act", rows, columns, per, (flat, b, None, rows, columns, per, act, vec), real
+        )
         return y
 
     def dense_forward(self, x: Array, W: Array, b: Array) -> Array:
         """y = x W + b                                                    (E5)"""
-        return self._dense("dense_forward", x, W, b, LINEAR)
+        return self._dense("dense_forward", x, W, b, CODES["linear"])
 
     def dense_relu_forward(self, x: Array, W: Array, b: Array) -> Array:
         """y = relu(x W + b)                                              (E5, E7)"""
-        return self._dense("dense_relu_forward", x, W, b, RELU)
+        return self._dense("dense_relu_forward", x, W, b, CODES["relu"])
 
     def dense_tanh_forward(self, x: Array, W: Array, b: Array) -> Array:
         """y = tanh(x W + b)                                              (E5, E8)"""
-        return self._dense("dense_tanh_forward", x, W, b, TANH)
+        return self._dense("dense_tanh_forward", x, W, b, CODES["tanh"])
 
     def dense_relu_backward(self, dy: Array, y: Array) -> Array:
         """da = dy where y > 0                                            (E7)"""
@@ -128,7 +74,7 @@ class ModelOps(Launcher):
             rows,
             columns,
             per,
-            LINEAR,
+            CODES["linear"],
             self.by_fours(columns, a),
         )
         self.tiles("act_backward", rows, columns, per, args, real)

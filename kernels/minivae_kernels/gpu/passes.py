@@ -18,8 +18,8 @@ from minivae_kernels import kernel_of
 from minivae_kernels.gpu.buffers import Buffers, Sizes, walk_blocks
 from minivae_kernels.gpu.descent import OPTIMISERS
 from minivae_kernels.gpu.launcher import LANES, NARROW, THREADS, Array, Launcher, ceil_div
+from minivae_kernels.gpu.ops_activation import ACTIVATION_CODES, keeps_input
 from minivae_kernels.gpu.ops_data import key_words
-from minivae_kernels.gpu.ops_model import ACTIVATION_CODES
 
 EPS, BINARISE = 2, 3  # Philox streams
 
@@ -89,15 +89,28 @@ class Update(Launcher):
         for i, H in enumerate(hidden):
             y = self.b.matrix(f"{name}.{i}", rows, H)
             W, bias = self.b.p[f"{name}.{i}.W"], self.b.p[f"{name}.{i}.b"]
+            before = self._input(name, i, rows, H)
             how = (per, self.act, self.by_fours(H, y))
             if name == "decoder" and i == 0 and self.narrow:
-                args = (inputs[-1], W, bias, y, rows, len(W), H, *how)
+                args = (inputs[-1], W, bias, y, before, rows, len(W), H, *how)
                 self.tiles("narrow_dense", rows, H, per, args, np.float32)
             else:
                 self.device.matmul(inputs[-1], W, y)
-                self.tiles("bias_act", rows, H, per, (y, bias, rows, H, *how), np.float32)
+                self.tiles("bias_act", rows, H, per, (y, bias, before, rows, H, *how), np.float32)
             inputs.append(y)
         return inputs
+
+    def _input(self, name: str, i: int, rows: int, H: int) -> Array | None:
+        """Where layer i leaves what its activation is given, if its derivative needs that."""
+        if not keeps_input(self.plan.activation):
+            return None
+        return self.b.matrix(f"in.{name}.{i}", rows, H)
+
+    def _kept(self, name: str, i: int, inputs: list[Array]) -> Array:
+        """What the derivative of layer i's activation is made from: its output, or its input."""
+        y = inputs[i + 1]
+        kept = self._input(name, i, *y.shape)
+        return y if kept is None else kept
 
     def _latent(self, h: Array) -> tuple[Array, Array, Array]:
         b, plan, (B, R, per, _, tiles) = self.b, self.plan, self.sizes
@@ -167,7 +180,7 @@ class Update(Launcher):
         """Through the activation of hidden layer i, in place."""
         b, (rows, H), layer = self.b, dh.shape, f"{name}.{i}"
         per = self.sizes.encoder_rows if name == "encoder" else self.sizes.decoder_rows
-        y = inputs[i + 1]
+        y = self._kept(name, i, inputs)
         sums = (b.part, self.columns, b.offsets[f"{layer}.b"])
         args = (dh, y, dh, *sums, rows, H, per, self.act, self.by_fours(H, dh, y))
         self.tiles("act_backward", rows, H, per, args, np.float32)
@@ -203,7 +216,8 @@ class Update(Launcher):
 
     def _heads_backward(self, inputs: list[Array], dmu: Array, dlogvar: Array) -> Array:
         """From both heads through the activation of the encoder's last layer."""
-        b, h, last = self.b, inputs[-1], self.depth - 1
+        b, last = self.b, self.depth - 1
+        h = self._kept("encoder", last, inputs)
         (B, J), H, name = dmu.shape, h.shape[1], f"d.encoder.{last}"
         mu_W, logvar_W = b.p["encoder.mu.W"], b.p["encoder.logvar.W"]
         if not self.narrow:

@@ -116,12 +116,12 @@ def where() -> dict[str, str]:
 
 
 @cache
-def enumeration(name: str) -> dict[str, int]:
-    """The members of an `enum` in counters.cuh: the names that host and card share."""
-    source = (FOLDER / "counters.cuh").read_text(encoding="utf-8")
+def enumeration(name: str, file: str = "counters.cuh") -> dict[str, int]:
+    """The members of an `enum` in a header: the names that host and card share."""
+    source = (FOLDER / file).read_text(encoding="utf-8")
     match = re.search(rf"enum {name} \{{([^}}]*)\}}", source)
     if match is None:
-        raise ValueError(f"counters.cuh has no enum {name}")
+        raise ValueError(f"{file} has no enum {name}")
     return {word.strip(): i for i, word in enumerate(match[1].split(","))}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from minivae_kernels.gpu.ops_activation import ACTIVATION_CODES, keeps_input
 
 from minivae.backend import load_backend
 from minivae.models.config import ModelConfig
@@ -30,6 +31,15 @@ MODELS = {
     "gaussian, given c": ModelConfig(
         data_dim=29, latent_dim=3, hidden=(17,), likelihood="gaussian", c=0.4
     ),
+}
+
+# Every activation, in layers whose products are the card's library's and in narrow ones.
+ACTIVATED = {
+    f"{name}, {latent} latent": ModelConfig(
+        data_dim=21, latent_dim=latent, hidden=(16, 7), activation=name, draws=2
+    )
+    for name in ACTIVATION_CODES
+    for latent in ((4, 35) if keeps_input(name) else (4,))
 }
 
 
@@ -73,7 +83,7 @@ def reference(plan: Any, theta: Any, moments: Any, data: Any, dtype: Any) -> Ref
 def check_step(K: Any, model: str, optimiser: str) -> None:
     """Three updates: at most twice as far from float64 as the float32 reference is."""
     settings = {"eps": 1e-3} if "eps" in OPTIMISERS[optimiser].settings else {}
-    given = problem(MODELS[model], optimiser=optimiser, settings=settings)
+    given = problem({**MODELS, **ACTIVATED}[model], optimiser=optimiser, settings=settings)
     exact = run(reference(*given, np.float64))
     single = run(reference(*given, np.float32))
     mine = run(K.make_step(*given))

@@ -23,7 +23,7 @@ from minivae.models.config import ModelConfig
 sys.path.insert(0, str(Path(__file__).parent))
 from gpu_cases import SHAPES
 from gpu_checks import call, check_op
-from gpu_steps import MODELS, check_step, problem, reference, run, schedule
+from gpu_steps import ACTIVATED, MODELS, check_step, problem, reference, run, schedule
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +55,16 @@ BUGS = [
         "dense_backward_params",
     ),
     ("dense.cu", "y.v[i] + shift.v[i]", "y.v[i]", "dense_forward"),
+    ("dense.cu", "if (before)", "if (before && r > 0)", "silu, 35 latent"),
+    ("narrow.cu", "if (before)", "if (before && r > 0)", "silu, 4 latent"),
+    ("activation.cuh", "d * (kept * (1 - kept))", "d * kept", "sigmoid, 4 latent"),
+    ("activation.cuh", "d * -expm1_of(-kept)", "d * expm1_of(kept)", "softplus, 4 latent"),
+    ("activation.cuh", "d : d * (kept + 1)", "d : d * kept", "elu, 4 latent"),
+    ("activation.cuh", "x <= 0 ? LEAK * d : d", "x < 0 ? d : d", "leaky_relu_backward"),
+    ("activation.cuh", "+ x * normal_pdf(near(x))", "", "gelu, 4 latent"),
+    ("activation.cuh", "real(0.5) * erfc_of", "real(0.50001) * erfc_of", "gelu_forward"),
+    ("activation.cuh", "* bend_slope(b)", "", "gelu_tanh_backward"),
+    ("activation.cuh", "x * sigmoid_of(-x)", "sigmoid_of(-x)", "silu_backward"),
     ("dense.cu", "t = warp; t < tiles", "t = warp + 1; t < tiles", "dense_backward_params"),
     ("dense.cu", "__syncthreads();\n    if (warp > 0", "if (warp > 0", "dense_backward_params"),
     ("latent_math.cuh", "exp_of(real(0.5) * logvar)", "exp_of(logvar)", "reparameterise_forward"),
@@ -112,6 +122,8 @@ def notice(K: Backend, where: str) -> None:
         for model in MODELS:
             for optimiser in ("adam", "sgd"):
                 check_step(K, model, optimiser)
+    elif where in ACTIVATED:
+        check_step(K, where, "adam")
     elif where in OPTIMISERS:
         check_step(K, "three layers, three draws", where)
     elif where == "tall step":  # several rows a warp

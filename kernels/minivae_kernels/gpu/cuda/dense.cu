@@ -3,10 +3,11 @@
 #include "activation.cuh"
 
 // a <- f(a + bias) in place, the rest of a dense layer after cuBLAS left x W in a          (E5, E7, E8)
-// a (rows, columns), bias (columns,); grid: column tiles by row tiles of rows_per_block.
+// a (rows, columns), bias (columns,); grid: column tiles by row tiles of rows_per_block. before, if
+// not null, is left a + bias: what a derivative that cannot be read off the output is made from.
 extern "C" __global__ void __launch_bounds__(THREADS)
-bias_act(real* __restrict__ a, const real* __restrict__ bias, int rows, int columns,
-         int rows_per_block, int act, int vec) {
+bias_act(real* __restrict__ a, const real* __restrict__ bias, real* __restrict__ before, int rows,
+         int columns, int rows_per_block, int act, int vec) {
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     const int first = blockIdx.x * TILE;
     const int start = blockIdx.y * rows_per_block;
@@ -19,12 +20,14 @@ bias_act(real* __restrict__ a, const real* __restrict__ bias, int rows, int colu
     for (int r = start + warp; r < stop; r += WARPS) {
         real* row = a + i64(r) * columns;
         Quad y = load_columns(row, first, lane, columns, vec);
-        for (int i = 0; i < WIDTH; ++i) y.v[i] = activated(y.v[i] + shift.v[i], act);
+        for (int i = 0; i < WIDTH; ++i) y.v[i] = y.v[i] + shift.v[i];
+        if (before) store_columns(before + i64(r) * columns, y, first, lane, columns, vec);
+        for (int i = 0; i < WIDTH; ++i) y.v[i] = activated(y.v[i], act);
         store_columns(row, y, first, lane, columns, vec);
     }
 }
 
-// da = dy f'(y), read off the output y, and the bias's gradient on the way                (E6, E7, E8)
+// da = dy f', read off the output y (or the input, see activation.cuh), and the bias's gradient on the way                (E6, E7, E8)
 // dy, y, da (rows, columns); da may be dy. With act = LINEAR, y and da are not touched and only
 // the sums are made. part (row tiles, part_stride): one row of column sums a block, from
 // part_offset on; column_finish adds the rows. part may be null.

@@ -3,6 +3,7 @@
 // Arrays off the 16-byte grid (vec = 0) and the last few numbers of a length that four does not
 // divide go singly.
 #include "common.cuh"
+#include "activation.cuh"
 
 // One thread's share of out = f(a): quads first, then the rest one by one.
 template <typename F>
@@ -51,13 +52,6 @@ __device__ inline void map_two(const real* dy, const real* a, real* out, i64 n, 
     for (i64 i = quads * WIDTH + start; i < n; i += stride) out[i] = f(dy[i], a[i]);
 }
 
-// What a derivative needs at x: t = exp(-|x|) is at most 1, so nothing overflows in either tail.
-__device__ inline real sigmoid_of(real x) {
-    const real t = exp_of(minus_abs(x));
-    return (x > 0 ? real(1) : t) / (1 + t);
-}
-__device__ inline real bell_of(real t) { return t / ((1 + t) * (1 + t)); }
-
 #define LOGVAR_BOUND real(40)
 
 // The kernels: NAME(x) or NAME(dy, x), each with its equation in MATHS.md.
@@ -82,6 +76,16 @@ FORWARD(sigmoid_forward, sigmoid_of(x))                                         
 BACKWARD(sigmoid_backward, d * bell_of(exp_of(minus_abs(x))))                         // (E22)
 FORWARD(softplus_forward, (x > 0 ? x : real(0)) + log1p_of(exp_of(minus_abs(x))))     // (E22)
 BACKWARD(softplus_backward, d * sigmoid_of(x))                                        // (E22)
+FORWARD(leaky_relu_forward, activated(x, LEAKY_RELU))                                 // (E47)
+BACKWARD(leaky_relu_backward, gradient_at(d, x, LEAKY_RELU))                          // (E47)
+FORWARD(elu_forward, activated(x, ELU))                                               // (E48)
+BACKWARD(elu_backward, gradient_at(d, x, ELU))                                        // (E48)
+FORWARD(silu_forward, activated(x, SILU))                                             // (E49)
+BACKWARD(silu_backward, gradient_at(d, x, SILU))                                      // (E49)
+FORWARD(gelu_forward, activated(x, GELU))                                             // (E50)
+BACKWARD(gelu_backward, gradient_at(d, x, GELU))                                      // (E50)
+FORWARD(gelu_tanh_forward, activated(x, GELU_TANH))                                   // (E51)
+BACKWARD(gelu_tanh_backward, gradient_at(d, x, GELU_TANH))                            // (E51)
 FORWARD(bound_logvar_forward,                                                         // (E25)
         x > LOGVAR_BOUND ? LOGVAR_BOUND : (x < -LOGVAR_BOUND ? -LOGVAR_BOUND : x))
 BACKWARD(bound_logvar_backward, x > LOGVAR_BOUND || x < -LOGVAR_BOUND ? real(0) : d)  // (E25)

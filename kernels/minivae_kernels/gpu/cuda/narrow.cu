@@ -40,11 +40,11 @@ __device__ inline void add_product(Quad& sum, const real* row, const Row* held, 
     }
 }
 
-// y = f(x W + bias): the decoder's first layer, x (rows, inner), W (inner, columns)        (E5, E7, E8)
+// y = f(x W + bias), and what f was given into before: the decoder's first layer, x (rows, inner), W (inner, columns)        (E5, E7, E8)
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_AT_ONCE)
 narrow_dense(const real* __restrict__ x, const real* __restrict__ W,
-             const real* __restrict__ bias, real* __restrict__ y, int rows, int inner,
-             int columns, int rows_per_block, int act, int vec) {
+             const real* __restrict__ bias, real* __restrict__ y, real* __restrict__ before,
+             int rows, int inner, int columns, int rows_per_block, int act, int vec) {
     __shared__ Row held[NARROW];
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     const int first = blockIdx.x * TILE;
@@ -60,7 +60,9 @@ narrow_dense(const real* __restrict__ x, const real* __restrict__ W,
     for (int r = start + warp; r < stop; r += WARPS) {
         Quad sum = {{0, 0, 0, 0}};
         add_product(sum, x + i64(r) * inner, held, inner, lane, vec);
-        for (int i = 0; i < WIDTH; ++i) sum.v[i] = activated(sum.v[i] + shift.v[i], act);
+        for (int i = 0; i < WIDTH; ++i) sum.v[i] = sum.v[i] + shift.v[i];
+        if (before) store_columns(before + i64(r) * columns, sum, first, lane, columns, vec);
+        for (int i = 0; i < WIDTH; ++i) sum.v[i] = activated(sum.v[i], act);
         store_columns(y + i64(r) * columns, sum, first, lane, columns, vec);
     }
 }
