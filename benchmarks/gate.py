@@ -16,7 +16,7 @@ from minivae.backend import Backend, load_backend
 from minivae.models.vae import elbo_backward, elbo_forward
 from minivae.params import Entry, Layout
 from minivae.parts import ACTIVATIONS
-from minivae.racing.gate import GateError, one_blas_thread
+from minivae.racing.gate import GateError, one_blas_thread, worst_entry
 from minivae.training.step import ReferenceStep
 
 from .cases import LR, SEED, Case, make_data, make_rows, make_theta, published
@@ -73,8 +73,7 @@ def worst(name: str, got: Any, want: Any, tol: float, slack: Any = 0.0) -> float
     scale = np.max(np.abs(want)) or 1.0
     errors = np.maximum(np.abs(got - want) - slack, 0.0) / scale
     if not (errors <= tol).all():
-        at = np.unravel_index(np.argmax(np.where(np.isnan(errors), np.inf, errors)), want.shape)
-        place = str(list(map(int, at))) if at else ""
+        at, place = worst_entry(errors)
         raise GateError(
             f"{name}{place} is {got[at]:.9g}, the reference {want[at]:.9g} "
             f"(relative error {errors[at]:.2g}, allowed {tol:.0e})"

@@ -11,13 +11,12 @@ import numpy as np
 from minivae.racing.load import Watch
 from minivae.racing.result import columns
 
-from . import machine
+from . import counters, machine
 from .cases import Case, make_rows, make_theta
 from .gate import shared_data
 
 UPDATES = 60
 SKIPPED = 5  # first updates of a call: caches and cores settle
-NO_COUNTERS = "hardware counters are not read: no kept library for them is among the dependencies"
 
 
 def expected(case: Case) -> list[tuple[str, float, float]]:
@@ -64,6 +63,7 @@ def measure(case: Case, backend: str, threads: int | None, *, bf16: bool = False
     watch, began = Watch(), time.process_time()
     contender.prepare(case, shared_data(case.data_dim, case.data), make_theta(case))
     plain = seconds(contender, case)
+    hardware = counted(contender, case)
     loop, places = phase_timer.compiled()
     with phase_timer.timers(loop, (UPDATES + 1) * (len(places) + 3 * len(case.hidden))) as kept:
         contender.run(make_rows(case, 1, 2))
@@ -74,7 +74,7 @@ def measure(case: Case, backend: str, threads: int | None, *, bf16: bool = False
     return {
         "machine": machine.header(threads), "arch": case.arch, "batch": case.batch, "bf16": bf16,
         "threads": team, "us_plain": 1e6 * plain, "us_timed": 1e6 * timed, "load": load,
-        "counters": NO_COUNTERS, **summary(case, notes, places),
+        "counters": hardware, **summary(case, notes, places),
         "roofs": _roofs(team),
     }  # fmt: skip
 
@@ -83,6 +83,16 @@ def _roofs(team: int) -> dict[str, Any]:
     from minivae.racing.roofs import roofs
 
     return roofs(team, patterns=["copy"])
+
+
+def counted(contender: Any, case: Case) -> dict[str, Any]:
+    """What the processor counted in plain updates, or why it counted nothing."""
+    rows = make_rows(case, 5, UPDATES)
+    try:
+        found = counters.read(lambda: contender.run(rows))
+    except counters.NoCounters as reason:
+        return {"words": str(reason)}
+    return {"updates": UPDATES, "counts": found, "words": counters.words(found, UPDATES)}
 
 
 def seconds(contender: Any, case: Case) -> float:
@@ -160,7 +170,8 @@ def table(row: dict[str, Any]) -> str:
     cost = row["us_timed"] / row["us_plain"] - 1
     notes = [
         f"{row['arch']}, batch {row['batch']}, {row['threads']} threads; without timers "
-        f"{row['us_plain']:.1f} µs an update, with them {cost:+.1%}; {row['counters']}"
+        f"{row['us_plain']:.1f} µs an update, with them {cost:+.1%}",
+        row["counters"]["words"],
     ]
     if row["load"]["busy"]:
         notes.append(f"BUSY MACHINE: {row['load']['busy']}; do not trust these figures")

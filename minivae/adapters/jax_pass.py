@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minivae.verify import Report, check, passes
+from minivae.types import leaves, transform
+from minivae.verify import Report, check
+from minivae.verify.passes import kind_of
 
 
 def check_jax(function: Any, *args: Any, second_order: bool = False, **options: Any) -> Report:
@@ -33,17 +35,17 @@ def check_jax(function: Any, *args: Any, second_order: bool = False, **options: 
     def forward(*values: Any) -> Any:
         with wide(True):
             y = call(*plain(values))
-            return passes.transform(y, np.asarray), values
+            return transform(y, np.asarray), values
 
     def backward(dy: Any, values: Any) -> Any:
         with wide(True):
             _, pull = jax.vjp(call, *plain(values))
-            found = passes.transform(pull(dy), np.array)
+            found = transform(pull(dy), np.array)
         return tuple(g if is_float(v) else None for g, v in zip(found, values, strict=True))
 
     options.setdefault("name", getattr(function, "__name__", "function"))
     names = options.pop("names", None) or [f"arg{i}" for i in range(len(args))]
-    point = [passes.transform(a, as_array) for a in args]
+    point = [transform(a, as_array) for a in args]
     return check(forward, backward, point, names=names, **options)
 
 
@@ -54,12 +56,12 @@ def as_array(value: Any) -> Any:
 
 def plain(values: Any) -> Any:
     """The same containers with plain NumPy arrays."""
-    return passes.transform(tuple(values), lambda v: np.asarray(v) if hasattr(v, "shape") else v)
+    return transform(tuple(values), lambda v: np.asarray(v) if hasattr(v, "shape") else v)
 
 
 def is_float(value: Any) -> bool:
     """Whether an argument holds floats to differentiate by."""
-    return any(passes.kind_of(as_array(leaf)) == "float" for _, leaf in passes.leaves(value))
+    return any(kind_of(as_array(leaf)) == "float" for _, leaf in leaves(value))
 
 
 def total(jax: Any, y: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from minivae.types import Array
 from minivae.verify import Report, check
-from minivae.verify.contract import same_bits
+from minivae.verify.passes import same_bits
 
 GRADIENT_NAMES = ("d{}", "grad_{}", "{}_grad", "d_{}", "g{}")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +48,7 @@ def sweep(
     computed again, and values may be added.
     """
     from minivae.cli.console import Console
+    from minivae.cli.sweep_api import read_config
 
     console = Console(as_json=as_json, quiet=quiet)
     asked = read_config(config) if config is not None else {}
@@ -59,33 +62,6 @@ def sweep(
     console.result(facts, as_text(facts))
     if facts["failed"]:
         raise typer.Exit(1)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """A sweep's settings in a JSON file: {"dataset": …, "grid": {key: […]}, "seeds": …,
-    "options": {key: value} or a list of words}. Raises UsageError where it cannot be read."""
-    from minivae.cli.sweep_api import axis_text, words_of
-    from minivae.runs.strict_json import JsonFault, parse
-
-    known = {"dataset", "grid", "seeds", "options"}
-    try:
-        values = parse(path.read_bytes())
-        for key in values:
-            if key not in known:
-                raise options.UsageError(
-                    f"--config {path}: unknown key {key!r}{options.suggestion(key, known)}"
-                )
-        grid = [axis_text(key, found) for key, found in values.get("grid", {}).items()]
-        given = values.get("options", [])
-        more = words_of(given) if isinstance(given, dict) else [str(word) for word in given]
-        seeds = values.get("seeds", 1)
-        if type(seeds) is not int or not isinstance(values.get("dataset", ""), str):
-            raise TypeError("seeds must be a whole number, dataset a name")
-    except OSError as fault:
-        raise options.UsageError(f"--config {path}: {fault.strerror or fault}") from None
-    except (JsonFault, AttributeError, TypeError) as fault:
-        raise options.UsageError(f"--config {path}: cannot be read as a sweep ({fault})") from None
-    return {**values, "grid": grid, "options": more}
 
 
 def run_sweep(
@@ -128,7 +104,7 @@ def run_sweep(
     console.say(f"{len(points)} runs, {len(mine) - len(waiting)} done, {len(waiting)} to train")
     todo = [(p.name, plan.command_of(out, p, dataset, [*shared, *threads])) for p in waiting]
     work = functools.partial(train_one, stop_with_parent=chosen.outlived)
-    with Watch(out, [name for name, _ in todo], console):
+    with Watch(out, [name for name, _ in todo], console), said_when_stopped():
         for number, outcome in enumerate(chosen.run(work, todo), 1):
             name = outcome["name"]
             extra = {"settings": dict(named[name].settings), "seed": named[name].seed,
@@ -136,6 +112,19 @@ def run_sweep(
             said = keep(plan.runs_of(out) / name, outcome, extra)
             console.say(f"{number}/{len(waiting)}  {name}  {said}")
     return gather(out, points, list(axes), set(ids.values()), dataset, shared)
+
+
+@contextlib.contextmanager
+def said_when_stopped() -> Iterator[None]:
+    """Ctrl-C while others train is one line: they save their runs and stop."""
+    from minivae.runs.errors import Interrupted
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "stopped by Ctrl-C; the same sweep goes on with each run from its last checkpoint", 130
+        ) from None
 
 
 def keep(run: Path, outcome: dict[str, Any], extra: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`minivae.sweep`: the command of that name, from Python."""
+"""`minivae.sweep`: the command of that name, from Python or from a file."""
 
 from __future__ import annotations
 
@@ -38,6 +38,33 @@ def sweep(
     if facts["failed"]:
         raise RuntimeError("; ".join(f"{name}: {why}" for name, why in facts["failed"].items()))
     return frame(facts["rows"])
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A sweep's settings in a JSON file: {"dataset": …, "grid": {key: […]}, "seeds": …,
+    "options": {key: value} or a list of words}. Raises UsageError where it cannot be read."""
+    from minivae.cli import options
+    from minivae.runs.strict_json import JsonFault, parse
+
+    known = {"dataset", "grid", "seeds", "options"}
+    try:
+        values = parse(path.read_bytes())
+        for key in values:
+            if key not in known:
+                raise options.UsageError(
+                    f"--config {path}: unknown key {key!r}{options.suggestion(key, known)}"
+                )
+        grid = [axis_text(key, found) for key, found in values.get("grid", {}).items()]
+        given = values.get("options", [])
+        more = words_of(given) if isinstance(given, dict) else [str(word) for word in given]
+        seeds = values.get("seeds", 1)
+        if type(seeds) is not int or not isinstance(values.get("dataset", ""), str):
+            raise TypeError("seeds must be a whole number, dataset a name")
+    except OSError as fault:
+        raise options.UsageError(f"--config {path}: {fault.strerror or fault}") from None
+    except (JsonFault, AttributeError, TypeError) as fault:
+        raise options.UsageError(f"--config {path}: cannot be read as a sweep ({fault})") from None
+    return {**values, "grid": grid, "options": more}
 
 
 def axis_text(key: str, values: Any) -> str:

@@ -22,14 +22,18 @@ from minivae.cli.console import Console
 from minivae.cli.main import FOUND_BY_ALL, describe, exit_code
 from minivae.cli.train_report import measure_test
 from minivae.cli.train_settings import TrainRequest
+from minivae.data.errors import DataError
 from minivae.data.stream import chunks
 from minivae.processes import processes, threads_each
+from minivae.runs.errors import RunError
 from minivae.runs.resume import fingerprint
+from minivae.settings import ConfigError
 from minivae.training.job import make_job
 from minivae.training.serve import dismiss, serve
-from minivae.training.world import LIMIT, LostRank, World, open_world, require_shares
+from minivae.training.world import LIMIT, World, open_world, require_shares
 
 Settled = TypeVar("Settled")
+BETWEEN = (RunError, ConfigError, DataError, KeyboardInterrupt)
 
 
 def world_here(seconds: float | None) -> World | None:
@@ -41,15 +45,15 @@ def world_here(seconds: float | None) -> World | None:
 def together(world: World | None) -> Iterator[None]:
     """What one process raises in here ends the whole job, in one line naming its rank.
 
-    Rank 0's own faults go on their way, for its ending lets the others go, unless they wait for it.
+    Rank 0's own faults that come between exchanges go on their way: then the others are let go.
+    Whatever else it meets, memory that ends say, may leave them waiting.
     """
     try:
         yield
-    except LostRank as fault:
-        end(world, fault)
     except BaseException as fault:
         ended = isinstance(fault, SystemExit) or hasattr(fault, FOUND_BY_ALL)
-        if ended or world is None or world.rank == 0:
+        between = isinstance(fault, BETWEEN) and (world is None or world.rank == 0)
+        if ended or between or world is None:
             raise
         end(world, fault)
 

@@ -11,13 +11,14 @@ import numpy as np
 from minivae import ops
 from minivae.proof.case import Case
 from minivae.types import Array
-from minivae.verify import contract
-from minivae.verify.arguments import gradients, match
-from minivae.verify.check import upstream
-from minivae.verify.oracles import Trial, by_complex_step, strict_tolerance, tol
-from minivae.verify.passes import EPS64, Clock, Pass, quiet, unpack, vector
-from minivae.verify.probe import Probe
-from minivae.verify.rounding import noises
+from minivae.verify import passes
+from minivae.verify.contract import strict_tolerance
+from minivae.verify.derivatives import tol
+from minivae.verify.oracles import Probe, Trial, by_complex_step
+from minivae.verify.passes import EPS64, Pass, quiet, unpack, vector
+from minivae.verify.report import Row
+from minivae.verify.strategies import gradients, match
+from minivae.verify.suspects import noises
 
 
 class ExactGradients:
@@ -33,17 +34,18 @@ class ExactGradients:
         rng = np.random.default_rng(5)
         with quiet():
             self.job.adopt(unpack(self.job.run(self.job.base))[0])
-            self.dy = upstream(self.job, rng)
+            self.dy = self.job.draw_upstream(rng)
             hands = gradients(self.job, self.dy)
             noise = noises(self.job, self.dy, hands, rng, EPS64)
-            probe = Probe(self.job, self.dy, rng, Clock(60))
+            probe = Probe(self.job, self.dy, rng)
             self.true: dict[str, Array] = {}
             self.allowed: dict[str, Array] = {}
             for i, leaf in enumerate(self.job.leaves):
                 hand = hands[i]
                 assert hand is not None
-                probe.complex_reason(leaf)
-                trial = Trial(probe, leaf, i, hand, partial(noise.__getitem__, i), EPS64, 1.0)
+                probe.first_push(leaf, np.ones(leaf.value.shape))
+                row = Row("", leaf.name, leaf.value.shape, "float64")
+                trial = Trial(probe, leaf, i, hand, row, partial(noise.__getitem__, i), EPS64)
                 trial.entries = np.arange(leaf.value.size)
                 by_complex_step(trial)
                 self.true[leaf.name] = trial.true.reshape(leaf.value.shape)
@@ -72,7 +74,7 @@ class ExactGradients:
         job = self.bind(K)
         try:
             y, cache = job.run(job.base)
-            if not contract.same_bits(vector(y), self.job.y0):
+            if not passes.same_bits(vector(y), self.job.y0):
                 return "y"
             raw = job.backward(job.upstream(self.dy), cache)
             pieces, faults = match(job, raw)

@@ -12,7 +12,7 @@ from minivae import ops
 from minivae.backend import Observed
 from minivae.proof.case import Case
 from minivae.proof.tolerances import tol
-from minivae.types import Array
+from minivae.types import Array, leaves, replace, transform
 from minivae.verify import passes
 from minivae.verify.passes import quiet
 
@@ -108,13 +108,13 @@ def random_like(y: Any, rng: np.random.Generator) -> Any:
         sign = rng.choice([-1.0, 1.0], np.shape(leaf)) * rng.uniform(0.5, 1.5, np.shape(leaf))
         return lift(np.asarray(sign))
 
-    return passes.transform(y, one)
+    return transform(y, one)
 
 
 def project(y: Any, dy: Any) -> Any:
     """Sum of dy * y over all outputs, in 80 digits."""
     total: Any = Real(0)
-    for (_, a), (_, b) in zip(passes.leaves(y), passes.leaves(dy), strict=True):
+    for (_, a), (_, b) in zip(leaves(y), leaves(dy), strict=True):
         for left, right in zip(np.ravel(a), np.ravel(b), strict=True):
             total = total + left * right
     return total
@@ -126,7 +126,7 @@ class Lifted(Observed):
 
     def called(self, name: str, op: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """The op's result, every number of it lifted."""
-        return passes.transform(op(*args), relift)
+        return transform(op(*args), relift)
 
 
 def relift(value: Any) -> Any:
@@ -149,8 +149,8 @@ def errors(
     """
     K = Lifted(K)
     rng = np.random.default_rng(seed)
-    flat = [(n, v) for name, arg in case.inputs.items() for n, v in passes.leaves(arg, name)]
-    args = passes.transform(tuple(case.inputs.values()), lift)
+    flat = [(n, v) for name, arg in case.inputs.items() for n, v in leaves(arg, name)]
+    args = transform(tuple(case.inputs.values()), lift)
     with quiet():
         y, cache = case.forward(K, *args)
         dy = random_like(y, rng)
@@ -168,11 +168,11 @@ def _by_leaf(case: Case, grads: Any) -> dict[str, Any]:
     if not isinstance(grads, tuple):
         grads = (grads,)
     named = zip(names, grads, strict=True)
-    return {path: leaf for name, grad in named for path, leaf in passes.leaves(grad, name)}
+    return {path: leaf for name, grad in named for path, leaf in leaves(grad, name)}
 
 
 def _has_float(value: Any) -> bool:
-    return any(passes.kind_of(leaf) == "float" for _, leaf in passes.leaves(value))
+    return any(passes.kind_of(leaf) == "float" for _, leaf in leaves(value))
 
 
 def _tensor_error(
@@ -209,12 +209,12 @@ def _derivative(case: Case, K: Any, args: Any, place: int, delta: Array, dy: Any
     h: Any = Real(tol("fifty_digits_step"))
     sides = []
     for sign in (1.0, -1.0):
-        flat = [leaf for _, leaf in passes.leaves(args)]
+        flat = [leaf for _, leaf in leaves(args)]
         moved = np.empty(delta.shape, dtype=object)
         base = np.asarray(flat[place], dtype=object)
         for index in np.ndindex(delta.shape):
             moved[index] = base[index] + h * (sign * float(delta[index]))
         flat[place] = moved
-        y, _ = case.forward(K, *passes.replace(args, flat))
+        y, _ = case.forward(K, *replace(args, flat))
         sides.append(project(y, dy))
     return (sides[0] - sides[1]) / (h * 2.0)

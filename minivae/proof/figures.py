@@ -18,8 +18,8 @@ from minivae.proof.cases import find
 from minivae.proof.exact_gradients import ExactGradients
 from minivae.proof.op_cases import op_cases
 from minivae.proof.tolerances import tol
-from minivae.verify.arguments import gradients
 from minivae.verify.report import Report
+from minivae.verify.strategies import gradients
 
 
 class Figure(NamedTuple):

@@ -1,9 +1,9 @@
 """Every tolerance of the proof, each with the argument it follows from; what `check` itself allows
-stands in `minivae.verify.oracles`."""
+stands in `minivae.verify.derivatives`."""
 
 from __future__ import annotations
 
-from minivae.verify.oracles import TOLERANCES, Tolerance
+from minivae.verify.derivatives import TOLERANCES, Tolerance
 
 TABLE: dict[str, Tolerance] = {
     # Figures our own ops and models have to reach.

@@ -207,7 +207,9 @@ LUCAS2019 = Experiment(
     paper="Lucas, Tucker, Grosse & Norouzi 2019, Don't Blame the ELBO!",
     what="linear VAE at the exact pPCA optimum, from any start; collapse as c passes an eigenvalue",
     says="the optimum is pPCA's, there are no spurious local maxima, collapse where c > eigenvalue",
-    full=Protocol((), lambda bench: measure(bench, FULL), "1 minute", DIFFERS),
-    small=Protocol((), lambda bench: measure(bench, SMALL), "2 seconds", DIFFERS[:1]),
+    full=Protocol((), lambda bench: measure(bench, FULL), "1 minute", DIFFERS, (LR, SHRUNK, FULL)),
+    small=Protocol(
+        (), lambda bench: measure(bench, SMALL), "2 seconds", DIFFERS[:1], (LR, SHRUNK, SMALL)
+    ),
     draw=draw,
 )

@@ -109,11 +109,16 @@ class Protocol:
     measure: Callable[[Bench], Outcome]
     cost: str  # on two quiet cores, in words
     differs: tuple[str, ...] = ()  # from the paper's protocol
+    setting: tuple[Any, ...] = ()  # what is tried where that is no run
 
     def digest(self, seed: int) -> str:
-        """What tells this protocol from another: a sha256 of all its runs' settings."""
-        runs = [[r.name, r.dataset, r.rows, dict(r.seeded(seed).settings)] for r in self.runs]
-        return hashlib.sha256(json.dumps(runs, sort_keys=True).encode()).hexdigest()
+        """What tells this protocol from another: a sha256 of all its settings."""
+        parts: list[Any] = [
+            [r.name, r.dataset, r.rows, dict(r.seeded(seed).settings)] for r in self.runs
+        ]
+        if self.setting:
+            parts += [*self.setting, seed]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from minivae.machine import commit, describe_machine
 from minivae.messages import shown
 from minivae.published.bench import Bench, Trained
-from minivae.published.carry_out import Order
+from minivae.published.carry_out import DATA, Order
 from minivae.published.record import Claim, Experiment, Figure, Outcome
 from minivae.runs.files import write_atomically
 from minivae.runs.hints import command_line
@@ -49,7 +49,7 @@ def result_of(
         "machine": {**describe_machine(), "backend": bench.K.name, "meanwhile": dict(load)},
         "commit": commit(),
         "command": order.command,
-        "runs": {name: train_command(run) for name, run in bench.runs.items()},
+        "runs": {name: train_command(run, order.folder) for name, run in bench.runs.items()},
         "series": dict(outcome.series),
     }  # fmt: skip
 
@@ -68,11 +68,11 @@ def part_of_schedule(order: Order, bench: Bench) -> dict[str, Any]:
     return {"complete": complete, "words": whole, "epochs": runs}
 
 
-def train_command(trained: Trained) -> str:
+def train_command(trained: Trained, folder: Path) -> str:
     """The `minivae train` that makes the same run."""
     run = trained.run
-    data = run.dataset if run.rows is None else trained.config.dataset
-    words: list[object] = ["train", data]
+    some = folder / DATA / Path(trained.config.dataset).name
+    words: list[object] = ["train", run.dataset if run.rows is None else some]
     for key, value in run.settings.items():
         words += option_of(key, value)
     return command_line(*words)

@@ -182,11 +182,17 @@ def _reduced(label: str, got: Array, gap: Array, own: Array, exact: Array) -> fl
     return max(share, mine / allowed)
 
 
+def worst_entry(errors: Array) -> tuple[tuple[int, ...], str]:
+    """The index of the largest error, NaN above all, and that index in words; "" for a scalar."""
+    largest = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
+    at = tuple(int(i) for i in np.unravel_index(largest, errors.shape))
+    return at, str(list(at)) if at else ""
+
+
 def _held(label: str, share: Array, got: Array, true: Array, allowed: str) -> float:
     """The largest share, which must not be above 1; GateError names the entry."""
     if not (share <= 1.0).all():
-        at = np.unravel_index(np.argmax(np.where(np.isnan(share), np.inf, share)), share.shape)
-        place = str(list(map(int, at))) if at else ""
+        at, place = worst_entry(share)
         raise GateError(
             f"{label}{place} is {got[at]:.9g}, the reference {float(true[at]):.9g} "
             f"(more than {allowed} apart)"

@@ -24,6 +24,12 @@ class StudyData:
     test_labels: Array
     shape: tuple[int, int]
 
+    @property
+    def bundled(self) -> bool:
+        """Whether these are the digits that the chapters' words are about; on other data their
+        closer claims are measured all the same, and not held to."""
+        return self.name == "digits"
+
 
 def study_data(name: str | None = None, rows: int = ROWS) -> StudyData:
     """`digits`, or the labelled picture set named by `name` or MINIVAE_STUDY_DATA.

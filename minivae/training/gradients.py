@@ -6,6 +6,7 @@ backend's ops.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,21 @@ from minivae.backend import Unsupported
 from minivae.models.vae import elbo_backward, elbo_forward
 from minivae.parts import OPTIMISERS
 from minivae.training.plan import StepPlan
-from minivae.training.step import ReferenceStep
+from minivae.training.step import ReferenceStep, slower
 from minivae.types import Array
 
 
-def make_gradient_step(K: Any, plan: StepPlan, theta: Array, moments: Array, data: Array) -> Any:
-    """The backend's own, or the readable one where it has no kernel for a part of the plan."""
+def make_gradient_step(
+    K: Any, plan: StepPlan, theta: Array, moments: Array, data: Array,
+    say: Callable[[str], None] = lambda line: None,
+) -> Any:  # fmt: skip
+    """The backend's own, or the readable one where it has no kernel for a part of the plan, of
+    which `say` is told in a line."""
     try:
         return K.make_gradient_step(plan, theta, moments, data)
-    except Unsupported:
+    except Unsupported as declined:
+        if declined.reason:
+            say(slower(K, declined))
         return ReferenceGradient(K, plan, theta, moments, data)
 
 

@@ -97,7 +97,7 @@ class Job:
         def make(rows: Array) -> Any:
             given = self.K, self.plan, theta, moments, rows
             if self.config.shards > 1:
-                return ShardedStep(*given, shards=self.config.shards, world=self.world)
+                return ShardedStep(*given, shards=self.config.shards, world=self.world, say=say)
             return make_step(*given, say)
 
         # of a pool's blocks every process has some rows: it reads these, not the blocks

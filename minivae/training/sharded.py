@@ -7,6 +7,7 @@ numbers in the same order. Rank 0 trains as ever; the others serve its steps (se
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ class ShardedStep:
     def __init__(
         self, K: Any, plan: StepPlan, theta: Array, moments: Array, data: Array, *,
         shards: int, world: World | None = None, slices: bool = True,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:  # fmt: skip
         self.plan, self.shards, self.world = plan, shards, world
         ask(world, NEW, len(moments))
@@ -48,7 +50,7 @@ class ShardedStep:
             world.patient = True  # until the first update: kernels may have to be compiled
             theta, moments = world.spread(theta.copy()), world.spread(moments.copy())
         largest = plan._replace(max_batch=-(-plan.max_batch // shards))
-        self.parts = make_gradient_step(K, largest, theta, moments, data)
+        self.parts = make_gradient_step(K, largest, theta, moments, data, say)
         self.slices = slices and self.parts.by_slices and world is not None
         levels = (shards // (1 if world is None else world.size)).bit_length()
         self.room = [self.parts.zeros() for _ in range(levels + 1)]

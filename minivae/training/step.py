@@ -80,10 +80,13 @@ def make_step(
         return K.make_step(plan, theta, moments, data)
     except Unsupported as declined:
         if declined.reason:
-            say(
-                f"{K.name}: {declined.reason}, so each update runs op by op on its kernels (slower)"
-            )
+            say(slower(K, declined))
         return ReferenceStep(K, plan, theta, moments, data)
+
+
+def slower(K: Any, declined: Unsupported) -> str:
+    """What to say where a backend has no fused step for a plan."""
+    return f"{K.name}: {declined.reason}, so each update runs op by op on its kernels (slower)"
 
 
 class ReferenceStep:

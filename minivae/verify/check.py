@@ -9,31 +9,21 @@ from typing import Any
 import numpy as np
 
 from minivae.types import Array
-from minivae.verify import blame, contract
-from minivae.verify.arguments import fitting, gradients, read
-from minivae.verify.derivatives import Slope, taylor_rate
-from minivae.verify.judge import judge
-from minivae.verify.kinks import together
-from minivae.verify.oracles import Trial, tol
-from minivae.verify.passes import (
-    EPS32,
-    EPS64,
-    Clock,
-    Pass,
-    copy,
-    eps_of,
-    kind_of,
-    leaves,
-    one_line,
-    quiet,
-    unpack,
-    vector,
+from minivae.verify import contract, naming, oracles, suspects
+from minivae.verify.contract import widen
+from minivae.verify.derivatives import along_all
+from minivae.verify.oracles import Probe, Trial
+from minivae.verify.passes import EPS32, EPS64, Clock, Pass, eps_of, quiet
+from minivae.verify.report import Fault, Report, Row, fill_row, joint_fault, tie_fault, trial_notes
+from minivae.verify.strategies import (
+    Hands,
+    batch_of,
+    fitting,
+    gradients,
+    input_faults,
+    point_notes,
+    read,
 )
-from minivae.verify.probe import Probe
-from minivae.verify.report import Fault, Report, Row, where
-from minivae.verify.rounding import float32_faults, noises
-
-Hands = list[Array | None]
 
 
 def check(
@@ -59,8 +49,9 @@ def check(
 
     `names` names the inputs (forward's parameter names otherwise). `wrt` limits the check to some
     of them; the others are constants. `out_shape` states the output's shape. `allow_views` leaves
-    out the notes on gradients that are views. `seconds` bounds the whole
-    call: what is then left unvisited is reported, and never called wrong. `reference` is the same
+    out the notes on gradients that are views. `seconds` bounds the whole call: nothing is begun
+    that does not fit, by the measured cost of a call, but forward, backward and one probe are
+    always run; what is left unvisited is reported, and never called wrong. `reference` is the same
     forward in float64, for one that computes in float32 only.
     Never raises for what it is handed: everything wrong is in the report.
     Raises TypeError or ValueError for a wrong use of `names` and `wrt` only.
@@ -69,11 +60,12 @@ def check(
     forward, args, labels = read(forward, inputs, names)
     report = Report(str(name or getattr(forward, "__name__", "pass")))
     with quiet():
-        job = Pass(forward, backward, args, labels, [wrt] if isinstance(wrt, str) else wrt)
-        rng = np.random.default_rng(seed)
-        report.faults += contract.input_faults(job)
+        job = Pass(forward, backward, args, labels, [wrt] if isinstance(wrt, str) else wrt, clock)
+        report.faults += input_faults(job)
+        if reference is not None or any(eps_of(leaf.value) > EPS64 for leaf in job.leaves):
+            clock.kept = (3, 1)  # forward and backward in float64 as well
         if not report.faults:
-            examine(job, report, rng, out_shape, reference, clock)
+            examine(job, report, np.random.default_rng(seed), out_shape, reference)
     if allow_views:
         report.notes = [note for note in report.notes if " is a view of " not in note]
     for row in report.rows:
@@ -87,89 +79,25 @@ def examine(
     rng: np.random.Generator,
     out_shape: tuple[int, ...] | None,
     reference: Callable[..., Any] | None,
-    clock: Clock,
 ) -> None:
     """The checks in order of what they need; stops where the next would make no sense."""
-    report.faults += contract.forward_faults(job, out_shape)
-    if any(f.kind != "mutates" for f in report.faults):
+    faults, first_run = contract.forward_faults(job, out_shape)
+    report.faults += faults
+    if any(f.kind != "mutates" for f in faults):
         return
-    dy = upstream(job, rng)
-    pieces, live, faults, notes = contract.backward_in_either_order(job, dy)
+    dy = job.draw_upstream(rng)
+    pieces, live, faults, notes = contract.backward_in_either_order(job, dy, first_run)
     report.faults += faults
     report.notes += notes
     if pieces is None or any(f.kind in ("error", "scalar") for f in faults):
         return
-    native = [fitting(piece, leaf) for piece, leaf in zip(pieces, job.leaves, strict=True)]
-    report.faults += contract.linearity_faults(job, dy, native, clock)
+    native = fitting(job, pieces)
+    report.faults += contract.linearity_faults(job, dy, native)
     report.faults += contract.overwritten(job, live, pieces)
-    report.notes += contract.point_notes(job)
+    report.notes += point_notes(job)
     wide, hands = widen(job, dy, native, report, reference)
     if wide is not None:
-        vote(job, wide, dy, native, hands, report, rng, clock)
-
-
-def upstream(job: Pass, rng: np.random.Generator) -> Array:
-    """An upstream gradient: random signs, no two moduli equal, none 1; numbers float32 can hold, or
-    float16 where y is."""
-    dy = rng.choice([-1.0, 1.0], job.y0.size) * rng.uniform(0.5, 1.5, job.y0.size)
-    return np.asarray(dy.astype(np.float16 if job.y_eps > EPS32 else np.float32).astype(np.float64))
-
-
-def widen(
-    job: Pass, dy: Array, native: Hands, report: Report, reference: Callable[..., Any] | None
-) -> tuple[Pass | None, Hands]:
-    """The pass in float64, where its source (or `reference`) takes float64, and its gradients
-    there; None where nothing can be judged."""
-    if reference is None and all(eps_of(leaf.value) == EPS64 for leaf in job.leaves):
-        return job, native
-    wide = with_reference(job, reference) if reference else job.widened()
-    gap = np.inf
-    try:
-        wide.adopt(copy(unpack(wide.run(wide.base))[0]))
-        hands = gradients(wide, dy)
-        gap = float(np.abs(job.y0 - wide.y0).max(initial=0))
-        problem = "" if np.isfinite(gap) else "its output is not finite"
-    except Exception as error:
-        problem = one_line(error)
-    if reference is not None:
-        if problem or not gap <= tol("float32_match") * float(np.abs(wide.y0).max(initial=0)):
-            text = f"forward and reference disagree: {problem or f'by up to {gap:.3g}'}"
-            report.faults.append(Fault("reference", text, "y"))
-            return None, native
-        return wide, hands
-    if not problem:
-        return wide, hands
-    if any(eps_of(leaf.value) > EPS32 for leaf in job.leaves):
-        text = f"forward takes float16 only ({problem}): pass float32 inputs, or reference="
-        report.faults.append(Fault("dtype", text))
-        return None, native
-    report.notes.append(
-        f"forward does not run in float64 ({problem}): checked in its own precision"
-    )
-    return job, native
-
-
-def with_reference(job: Pass, reference: Callable[..., Any]) -> Pass:
-    """A pass in float64 whose forward is `reference` and whose backward is the one on trial, run in
-    its own precision after its own forward."""
-
-    def forward(*args: Any) -> Any:
-        result = reference(*args)
-        pair = isinstance(result, tuple) and len(result) == 2
-        return (result[0] if pair and vector(result[0]).size == job.y0.size else result), args
-
-    def backward(dy: Any, args: Any) -> Any:
-        given = [v for _, v in leaves(args)]
-        native = [
-            np.asarray(v, dtype=np.asarray(b).dtype)[()] if kind_of(b) == "float" else b
-            for v, b in zip(given, job.base, strict=True)
-        ]
-        cache = job.run(native)[1]
-        return job.backward(job.upstream(vector(dy)), cache)
-
-    wide = job.widened(forward)
-    wide.backward = backward
-    return wide
+        vote(job, wide, dy, native, hands, report, rng)
 
 
 def vote(
@@ -180,119 +108,207 @@ def vote(
     hands: Hands,
     report: Report,
     rng: np.random.Generator,
-    clock: Clock,
 ) -> None:
-    """One trial for each tensor whose gradient fits and is finite; then all together."""
-    probe = Probe(wide, dy, rng, clock)
+    """One trial for each tensor whose gradient fits and is finite: a probe along a direction for
+    each, then entries, where a probe failed first; then all together."""
+    probe = Probe(wide, dy, rng)
     eps = [EPS32 if eps_of(x.value) > EPS64 or wide.y_eps > EPS64 else EPS64 for x in job.leaves]
-    noise = functools.cache(lambda: noises(wide, dy, hands, rng, max(eps)))
+    noise = functools.cache(lambda: suspects.noises(wide, dy, hands, rng, max(eps)))
+    probe.joint = functools.cache(lambda: along_all(probe, hands))
     trials: list[Trial] = []
-    found: list[tuple[Row, Array]] = []
     for i, leaf in enumerate(wide.leaves):
         hand, dtype = hands[i], str(job.leaves[i].value.dtype)
-        if hand is None or not np.isfinite(hand).all() or native[i] is None:
-            verdict = "no gradient" if native[i] is None else "not finite"
-            report.rows.append(Row("", leaf.name, leaf.value.shape, dtype, verdict=verdict))
-            if not any(f.tensor in (leaf.name, "") for f in report.faults):
-                text = f"backward gave no gradient of {leaf.name}"
-                report.faults.append(Fault("none", text, leaf.name))
-            continue
-        share = max(0.0, 0.6 * clock.left()) / (len(wide.leaves) - i)
-        trial = Trial(probe, leaf, i, hand, lambda i=i: noise()[i], eps[i], share)  # type: ignore[misc]
-        wrong, slope, delta = judge(trial)
-        row = make_row(trial, slope, delta, wrong, dtype)
-        trials.append(trial)
-        found.append((row, wrong))
+        row = Row("", leaf.name, tuple(leaf.value.shape), dtype, size=leaf.value.size)
         report.rows.append(row)
-    name_faults(trials, found, report)
+        if hand is not None and np.isfinite(hand).all() and native[i] is not None:
+            trials.append(Trial(probe, leaf, i, hand, row, lambda i=i: noise()[i], eps[i]))  # type: ignore[misc]
+            continue
+        row.verdict = "no gradient" if native[i] is None else "not finite"
+        if not any(f.tensor in (leaf.name, "") for f in report.faults):
+            text = f"backward gave no gradient of {leaf.name}"
+            report.faults.append(Fault("none", text, leaf.name))
+    for trial in trials:
+        first_probe(trial)
+    order = sorted(trials, key=lambda trial: not trial.failed)
+    for done, trial in enumerate(order):
+        alike = sum(other.failed == trial.failed for other in order[done:])
+        trial.seconds = max(0.0, 0.6 * job.clock.left()) / alike
+        judge(trial)
+    for trial in trials:
+        fill_row(trial)
+    name_faults(trials, report)
     if trials and not report.faults and wide is not job and wide.backward is job.backward:
-        for trial, (row, _) in zip(trials, found, strict=True):
-            report.faults += float32_faults(job, trial, native[trial.place], row, dy)
+        for trial in trials:
+            report.faults += suspects.float32_faults(job, trial, native[trial.place], trial.row, dy)
     report.notes += [note for trial in trials for note in trial_notes(trial)]
 
 
-def name_faults(trials: list[Trial], found: list[tuple[Row, Array]], report: Report) -> None:
+# -- one tensor ------------------------------------------------------------------------------------
+def first_probe(trial: Trial) -> None:
+    """Along random signs, by one complex step, if there is time: does the gradient fail?"""
+    probe, leaf = trial.probe, trial.leaf
+    signs = probe.signs(leaf.value.shape)
+    if probe.clock.fits(complex=1):
+        pushed, trial.reason = probe.first_push(leaf, signs)
+        if pushed is not None:
+            trial.pushed = signs, pushed
+            gap, doubt = oracles.gap_along(trial, (probe, trial.hand), signs, pushed)
+            trial.failed, trial.calls = not abs(gap) <= doubt, set(probe.seen)
+
+
+def judge(trial: Trial) -> None:
+    """Decides which of the visited entries are wrong."""
+    probe, leaf, clock = trial.probe, trial.leaf, trial.probe.clock
+    if trial.pushed is None and not (trial.reason and clock.fits(forward=8)):
+        seen_jointly(trial)
+        return
+    trial.delta = probe.signs(leaf.value.shape) * leaf.scale
+    if trial.reason or clock.fits(forward=20):
+        trial.slope = probe.slope(probe.line(leaf, trial.delta), leaf)
+    slope = trial.slope
+    trial.near = slope.step if np.isfinite(slope.step) else None
+    unsure = bool(trial.calls) and not trial.reliable(slope, 0.0)
+    taken = not trial.reason and np.isfinite(slope.value)
+    if taken and (unsure or contradicted(trial)):
+        trial.reason = not_analytic(trial)
+    oracles.choose_entries(trial)
+    here = (probe, trial.hand)
+    failing = None if trial.complete else oracles.failing_direction(trial, here)
+    trial.wrong = compare(trial)
+    if failing is not None and not trial.wrong.any():
+        trial.wrong = search(trial, failing)
+    if trial.complete:
+        sure = contract.strict_tolerance(trial)
+        trial.seen = float(np.median(sure)) / trial.biggest if trial.biggest and sure.size else 0.0
+
+
+def seen_jointly(trial: Trial) -> None:
+    """What is seen of a tensor that there is no time for: it is held to the joint probe alone."""
+    assert trial.probe.joint is not None
+    joint = trial.probe.joint()
+    trial.seen = 2 * joint.doubt / joint.unit / (trial.biggest or 1.0)
+
+
+def not_analytic(trial: Trial) -> str:
+    """Why the complex step cannot be believed, with the calls seen to lose the imaginary part."""
+    calls = ", ".join(sorted(trial.calls)) or "a call that loses the imaginary part"
+    text = "the complex step disagrees with converged differences: forward is not analytic"
+    return f"{text} ({calls})"
+
+
+def contradicted(trial: Trial) -> bool:
+    """Whether converged differences along a direction contradict the complex step."""
+    slope, delta = trial.slope, trial.delta
+    pushed = float(trial.probe.dy @ trial.probe.push({trial.leaf.place: delta}))
+    scale = max(abs(pushed), abs(slope.value), float(np.abs(trial.hand * delta).sum()))
+    if not np.isfinite(pushed) or not trial.reliable(slope, scale):
+        return False
+    near = 8 * slope.error + 10 * trial.difference_tolerance * scale
+    return not abs(pushed - slope.value) <= near
+
+
+def search(trial: Trial, failing: Array) -> Array:
+    """Follows a probe that failed to its entry, and compares that one too; where the point lies on
+    kinks, only if a probe beside them fails as well."""
+    point: oracles.Point = (trial.probe, trial.hand)
+    calls = 12 + np.log2(trial.hand.size) + len(trial.entries)
+    need = {"forward": 8 * calls} if trial.reason else {"complex": calls}
+    if not trial.probe.clock.fits(**need):
+        sure = not trial.reason and np.isfinite(trial.slope.value)
+        trial.unplaced = (
+            sure and trial.probe.clock.fits(complex=2) and not suspects.has_kinks(trial)
+        )
+        seen_jointly(trial)
+        return trial.wrong
+    if not trial.reason and suspects.has_kinks(trial):
+        other = suspects.beside(trial, np.zeros(trial.hand.shape), np.random.default_rng(3))
+        found = oracles.failing_direction(trial, other) if other else None
+        if other is None or found is None:
+            return trial.wrong
+        point, failing = other, found
+    entry = oracles.locate(trial, point, failing)
+    if entry in trial.entries:
+        return trial.wrong
+    trial.entries = np.union1d(trial.entries, [entry])
+    return compare(trial)
+
+
+def compare(trial: Trial) -> Array:
+    """Which of the visited entries are wrong: not those that rounding explains, that sit on a kink,
+    or whose oracle is wrong."""
+    oracles.fill(trial)
+    strict, clock = contract.strict_tolerance(trial), trial.probe.clock
+    wrong = np.asarray(~(np.abs(trial.g - trial.true) <= strict))
+    if not wrong.any():
+        return wrong
+    error = np.where(np.isfinite(trial.true), np.abs(trial.g - trial.true), np.inf)
+    small = wrong & (error <= contract.rounding_tolerance(trial))
+    count = next((n for n in (12, 3) if clock.fits(forward=8, backward=8, complex=8 * n)), 0)
+    if small.any() and not count:
+        wrong = wrong & ~small  # nobody has looked at them
+    elif small.any():
+        picks = suspects.worst_and_random(trial, small, error, count)
+        refuted = picks[~suspects.is_rounding(trial, picks, strict)]
+        if len(refuted) < 0.75 * len(picks):
+            wrong = wrong & ~small
+        wrong[refuted] = True
+    if wrong.any() and not trial.reason:
+        wrong = doubt_the_oracle(trial, wrong, error)
+    if wrong.any() and not trial.reason and suspects.has_kinks(trial):
+        wrong = suspects.on_kinks(trial, wrong, error, strict)
+    return wrong
+
+
+def doubt_the_oracle(trial: Trial, wrong: Array, error: Array) -> Array:
+    """Asks differences about a few suspects: where they side with the hand-written gradient, the
+    complex step is given up for this tensor."""
+    clock, joint = trial.probe.clock, trial.probe.joint
+    count = next((n for n in (3, 1) if clock.fits(forward=16 * n)), 0)
+    if not count and joint is not None and not joint().fails:
+        seen_jointly(trial)
+        return np.zeros_like(wrong)
+    for i in suspects.worst_and_random(trial, wrong, error, count):
+        slope = trial.probe.entry_slope(trial.leaf, int(trial.entries[i]), trial.near)
+        hand, oracle = float(trial.g[i]), float(trial.true[i])
+        scale = max(abs(hand), abs(oracle) if np.isfinite(oracle) else 0.0)
+        near = 4 * slope.error + 10 * trial.difference_tolerance * scale
+        if slope.kink or not trial.reliable(slope, scale) or not np.isfinite(slope.value):
+            continue
+        if abs(oracle - slope.value) <= near:
+            continue
+        trial.reason = not_analytic(trial)
+        if len(trial.entries) > suspects.MOST_EXAMINED * 16:
+            keep = suspects.worst_and_random(trial, wrong, error, suspects.MOST_EXAMINED)
+            trial.entries = trial.entries[keep]
+        oracles.fill(trial)
+        trial.columns = None
+        return np.asarray(~(np.abs(trial.g - trial.true) <= contract.rounding_tolerance(trial)))
+    return wrong
+
+
+# -- what comes out --------------------------------------------------------------------------------
+def name_faults(trials: list[Trial], report: Report) -> None:
     """One fault for each wrong tensor; if none is, one where tensors are wrong together."""
-    if any(wrong.any() for _, wrong in found):
-        batch = blame.batch_of(trials[0].probe.job)
+    if not trials:
+        return
+    wrong, probe = [trial for trial in trials if trial.wrong.any()], trials[0].probe
+    if wrong:
+        batch = batch_of(probe.job)
         truths = {t.leaf.name: t.true.reshape(t.leaf.value.shape) for t in trials if t.complete}
-        for trial, (row, wrong) in zip(trials, found, strict=True):
-            if wrong.any():
-                report.faults.append(blame.make_fault(trial, row, wrong, truths, batch))
+        report.faults += [naming.make_fault(trial, truths, batch) for trial in wrong]
         return
     exact = all(t.complete and not t.reason for t in trials)
-    kinks = any(t.kinks for t in trials)
-    late = trials and trials[0].probe.clock.left() < 0 and not kinks
-    if trials and not late and (exact or kinks or not all(t.complete for t in trials)):
-        job = trials[0].probe.job
+    sampled, unplaced = [t for t in trials if not t.complete], [t for t in trials if t.unplaced]
+    joint = probe.joint() if probe.joint and sampled and probe.clock.kept == (0, 0) else None
+    if unplaced or (joint is not None and joint.fails):
+        hand, true = unplaced[0].along_signs() if unplaced else (joint.hand, joint.true)  # type: ignore[union-attr]
+        among = unplaced or [t for t in trials if t.failed] or sampled
+        report.faults.append(joint_fault(among, hand, true))
+        for trial in among:
+            trial.row.verdict = "not located"
+    elif (exact or sampled or any(t.kinks for t in trials)) and probe.clock.fits(2, 2, 4):
         places = [t.place for t in trials]
-        tied = together(trials, lambda dy: [gradients(job, dy)[i] for i in places])
+        tied = suspects.together(trials, lambda dy: [gradients(probe.job, dy)[i] for i in places])
         if tied is not None:
-            row = found[[t.leaf.name for t in trials].index(tied[0].leaf.name)][0]
-            row.verdict = "wrong"
-            report.faults.append(blame.tie_fault(*tied, trials, row))
-
-
-def trial_notes(trial: Trial) -> list[str]:
-    """What to know of one tensor's verdict: kinks, what was not visited, what could not be seen."""
-    name, shape, notes = trial.leaf.name, trial.leaf.value.shape, list(trial.notes)
-    if trial.kinks:
-        first = [name + where(tuple(map(int, np.unravel_index(k, shape)))) for k in trial.kinks[:3]]
-        count, more = len(trial.kinks), ", …" if len(trial.kinks) > 3 else ""
-        lie = "entry lies on a kink" if count == 1 else "entries lie on kinks"
-        notes.append(f"{count} {lie} ({', '.join(first)}{more}): each has one of its subgradients")
-    if trial.reason:
-        notes.append(f"{name}: judged by differences, because {trial.reason}")
-    size, seen = trial.leaf.value.size, f"{trial.seen:.1g} of the largest entry"
-    if not trial.complete:
-        notes.append(
-            f"{name}: {len(trial.entries)} of {size:,} entries visited, all others by random-sign "
-            f"probes, which see an error of {seen} in any one of them"
-        )
-    elif trial.seen > 1e-3:
-        advice = "; reference= sees more" if trial.coarse else ""
-        notes.append(f"{name}: an error below {seen} cannot be seen{advice}")
-    return notes
-
-
-def make_row(trial: Trial, slope: Slope, delta: Array, wrong: Array, dtype: str) -> Row:
-    """The four votes as numbers."""
-    leaf, probe, safe = trial.leaf, trial.probe, not trial.reason
-    error = np.abs(trial.g - trial.true)
-    worst = blame.worst_of(trial, wrong)
-    inner, size = float((trial.hand * delta).sum()), float(np.abs(trial.hand * delta).sum())
-    scale = max(size, abs(slope.value))
-    usable = trial.reliable(slope, scale) and not slope.kink
-    true, hand = float(trial.true[worst]), float(trial.g[worst])
-    relative = np.max(
-        error / np.maximum(np.abs(trial.true), 1e-300), initial=0, where=trial.true != 0
-    )
-    biggest = float(np.abs(trial.true).max(initial=0))
-    time_left = probe.clock.left() > 30 * probe.cost
-    return Row(
-        op="",
-        tensor=leaf.name,
-        shape=tuple(leaf.value.shape),
-        dtype=dtype,
-        complex_step=ratio(float(error.max(initial=0)), biggest) if safe else None,
-        finite_difference=ratio(abs(inner - slope.value), scale) if usable else None,
-        adjoint=probe.adjoint(leaf, trial.place, delta, safe) if time_left else None,
-        taylor=taylor_rate(probe.line(leaf, delta), inner, probe.job.y_eps)
-        if usable and time_left
-        else None,
-        index=trial.index(worst),
-        hand=hand,
-        true=true,
-        ulps=abs(hand - true) / float(np.spacing(max(abs(true), 1e-300))),
-        oracle="complex step" if safe else "differences",
-        reason=trial.reason,
-        checked=len(trial.entries),
-        size=leaf.value.size,
-        worst_entry=float(relative),
-        visible=trial.seen,
-        verdict="wrong" if wrong.any() else "right",
-    )
-
-
-def ratio(top: float, bottom: float) -> float:
-    return top / bottom if bottom > 0 else (0.0 if top == 0 else np.inf)
+            tied[0].row.verdict = "wrong"
+            report.faults.append(tie_fault(*tied, trials))

@@ -1,147 +1,89 @@
 """What forward and backward must keep before numbers are compared: pairs, no randomness, no side
-effects, linearity in the upstream; and what about a test point would let a mistake through."""
+effects, linearity in the upstream; and how near the truth a gradient has then to be."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minivae.types import Array
+from minivae.types import Array, copy, copy_leaf, is_branch, leaves, replace
 from minivae.verify import passes
-from minivae.verify.arguments import Faults, gradients, integer_fault, match, parameters, shape_text
-from minivae.verify.passes import CannotRun, Clock, Pass, eps_of, kind_of, one_line, unpack
-from minivae.verify.report import Fault, where
+from minivae.verify.derivatives import STEP, tol
+from minivae.verify.passes import (
+    EPS32,
+    EPS64,
+    Pass,
+    apart,
+    eps_of,
+    kind_of,
+    one_line,
+    same_bits,
+    unpack,
+)
+from minivae.verify.report import Fault, Report, shape_text, where
+from minivae.verify.strategies import Faults, Hands, fitting, gradients, match, parameters
+
+if TYPE_CHECKING:
+    from minivae.verify.oracles import Trial
 
 SAME_RUN = 64.0  # eps of the largest entry: two runs on the same numbers, in any order of summation
-
-
-# -- inputs ----------------------------------------------------------------------------------------
-def input_faults(job: Pass) -> Faults:
-    """Inputs to learn from that are empty, complex or not finite; or none that is float."""
-    faults: Faults = []
-    constant = {p for p, _ in job.flat} - {leaf.name for leaf in job.leaves}
-    for name, value in job.flat:
-        if not isinstance(value, (np.ndarray, np.generic)) or (job.wrt and name in constant):
-            continue
-        kind, text = kind_of(value), ""
-        at: tuple[int, ...] | None = None
-        if np.size(value) == 0:
-            kind, text = "empty", f"is an empty array, shape {shape_text(np.shape(value))}"
-        elif value.dtype.name == "bfloat16":
-            kind, text = "dtype", "is bfloat16, which is not supported: pass it as float32"
-        elif kind == "complex":
-            text = "is complex: pass real float64 arrays"
-        elif kind == "float" and not np.isfinite(value).all():
-            at = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
-            bad = np.asarray(value)[at]
-            kind, text = "nan", f"holds {bad} at {where(at)}: move the test point"
-        if text:
-            faults.append(Fault(kind, f"input {name} {text}", name, at))
-    if not job.leaves and not faults:
-        ints = [(n, v) for n, v in job.flat if kind_of(v) == "integer"]
-        none = Fault("structure", "no input is a float array: there is nothing to differentiate")
-        faults.append(integer_fault(*ints[0]) if ints else none)
-    return faults
-
-
-def point_notes(job: Pass) -> list[str]:
-    """What about this test point would let a mistake through; none is a fault of the pass."""
-    notes = []
-    for leaf in job.leaves:
-        value, name = leaf.value, leaf.name
-        sizes = [n for n in value.shape if n > 1]
-        if len(set(sizes)) < len(sizes):
-            notes.append(f"{name} has equal axes {value.shape}: a transposition could pass")
-        if value.size > 1 and not np.any(value):
-            notes.append(f"{name} is zero everywhere")
-        elif value.size > 1 and np.all(value == value.flat[0]):
-            notes.append(f"all entries of {name} are equal")
-        elif value.size > 2 and 2 * np.count_nonzero(value == 0) > value.size:
-            notes.append(f"more than half of {name} is zero")
-        if not value.dtype.isnative:
-            notes.append(f"{name} is stored in the other byte order ({value.dtype.str})")
-    if job.y0.size > 1 and np.ptp(job.y0) == 0:
-        notes.append("all outputs are equal")
-    return [f"test point: {note}" for note in notes]
+MISFITS = {"error", "scalar", "count", "structure", "none", "shape"}
 
 
 # -- forward ---------------------------------------------------------------------------------------
-def same_bits(a: Any, b: Any) -> bool:
-    """Whether two arrays agree in dtype, shape and every number (NaN with NaN)."""
-    a, b = np.asarray(a), np.asarray(b)
-    if a.dtype != b.dtype or a.shape != b.shape:
-        return False
-    return bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
-
-
-def changed(before: Any, after: Any) -> str | None:
-    """The address of the first array of `after` that differs from `before`, bit for bit."""
-    old, new = list(passes.leaves(before)), list(passes.leaves(after))
+def changed(job: Pass, before: Any, after: Any) -> str | None:
+    """The name of the first input in `after` that differs from `before`, bit for bit."""
+    old, new = list(leaves(before)), list(leaves(after))
     if [n for n, _ in old] != [n for n, _ in new]:
-        return "the structure"
-    differ = (n for (n, a), (_, b) in zip(old, new, strict=True)
-              if isinstance(a, np.ndarray) and not same_bits(a, b))  # fmt: skip
-    return next(differ, None)
+        return "the structure of the inputs"
+    for (name, _), (_, a), (_, b) in zip(job.flat, old, new, strict=True):
+        if isinstance(a, np.ndarray) and not same_bits(a, b):
+            return name
+    return None
 
 
-def apart(a: Array, b: Array, limit: float) -> bool:
-    """Whether two runs differ by more than `limit` of their largest entry."""
-    if a.shape != b.shape:
-        return True
-    if not np.isfinite(a).all() or not np.isfinite(b).all():
-        return not np.array_equal(a, b, equal_nan=True)
-    scale = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0))
-    return not np.abs(a - b).max(initial=0) <= limit * scale
-
-
-def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> Faults:
-    """Runs forward twice: exceptions, the pair, its output's kind, mutation, randomness."""
-    faults: Faults = []
-    values = [passes.copy_leaf(v) for v in job.base]
-    args = passes.replace(job.args, values)
+def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> tuple[Faults, Any]:
+    """Runs forward, twice where there is time: exceptions, the pair, its output's kind, mutation,
+    randomness. Also (arguments, cache) of the first run."""
+    args = replace(job.args, [copy_leaf(v) for v in job.base])
     try:
-        y = unpack(job.forward(*args))[0]
-    except CannotRun as error:
-        return [Fault("structure", str(error))]
+        y, cache = unpack(job.call(args))
+    except passes.CannotRun as error:
+        return [Fault("structure", str(error))], None
     except Exception as error:
-        return [Fault("error", f"forward raised {one_line(error)}")]
-    y = passes.copy(y)
-    for (name, old), new in zip(job.flat, values, strict=True):
-        if isinstance(old, np.ndarray) and not same_bits(old, new):
-            faults.append(Fault("mutates", f"forward changes its input {name} in place", name))
-    at = changed(job.args, args)
-    if at is not None and not faults:
-        faults.append(Fault("mutates", f"forward changes its inputs in place ({at})"))
-    bad = output_fault(y, out_shape)
-    if bad is not None:
-        return [*faults, bad]
+        return [Fault("error", f"forward raised {one_line(error)}")], None
+    y, at = copy(y), changed(job, job.args, args)
+    faults = [] if at is None else [
+        Fault("mutates", f"forward changes its input {at} in place", at)]  # fmt: skip
+    if (bad := output_fault(y, out_shape)) is not None:
+        return [*faults, bad], None
     job.adopt(y)
     if not np.isfinite(job.y0).all():
         place = int(np.argmin(np.isfinite(job.y0)))
         text = f"forward returned {job.y0[place]} at output {place}: move the test point"
-        return [*faults, Fault("nan", text, "y")]
-    if apart(job.y0, job.output(job.base), SAME_RUN * job.y_eps):
-        text = "forward is random: two calls differ; pass the noise in as an argument"
-        faults.append(Fault("random", text))
-    return faults
+        return [*faults, Fault("nan", text, "y")], None
+    roomy = job.clock.fits(forward=2, backward=1)
+    if roomy and apart(job.y0, job.output(job.base), SAME_RUN * job.y_eps):
+        faults.append(Fault("random", "forward is random: two calls differ; pass the noise in"))
+    return faults, (args, cache)
 
 
 def output_fault(y: Any, out_shape: tuple[int, ...] | None) -> Fault | None:
     """What is wrong with an output as such."""
     parts = passes.float_parts(y)
     if any(kind_of(v) == "complex" for v in parts):
-        text = "forward returned complex numbers for real inputs: return real ones"
-        return Fault("complex", text)
-    if not parts:
-        got = {str(getattr(v, "dtype", type(v).__name__)) for _, v in passes.leaves(y)}
-        text = (
-            f"forward returned no float output (it returned {', '.join(sorted(got)) or 'nothing'})"
+        return Fault(
+            "complex", "forward returned complex numbers for real inputs: return real ones"
         )
-        return Fault("structure", text)
+    if not parts:
+        kinds = sorted({str(getattr(v, "dtype", type(v).__name__)) for _, v in leaves(y)})
+        got = ", ".join(kinds) or "nothing"
+        return Fault("structure", f"forward returned no float output (it returned {got})")
     if all(np.size(v) == 0 for v in parts):
         return Fault("empty", "forward returned an empty array: nothing to check", "y")
-    if out_shape is not None and not passes.is_branch(y) and np.shape(y) != tuple(out_shape):
+    if out_shape is not None and not is_branch(y) and np.shape(y) != tuple(out_shape):
         what = "a scalar" if np.ndim(y) == 0 else f"shape {shape_text(np.shape(y))}"
         text = f"forward returned {what} where an array of shape {out_shape} is due"
         return Fault("scalar", text, "y")
@@ -152,7 +94,7 @@ def output_fault(y: Any, out_shape: tuple[int, ...] | None) -> Fault | None:
 Ran = tuple[list[Any] | None, list[Any], Faults, list[str]]
 
 
-def backward_in_either_order(job: Pass, dy: Array) -> Ran:
+def backward_in_either_order(job: Pass, dy: Array, first_run: Any) -> Ran:
     """`backward_faults`, for a backward(cache, dy) too: told by its parameters' names, or by only
     that order running and fitting. The job's backward is then turned round."""
     original = job.backward
@@ -160,50 +102,49 @@ def backward_in_either_order(job: Pass, dy: Array) -> Ran:
     names = [p.name.lower() for p in parameters(original)[:2]]
     cache_first = len(names) == 2 and any(w in names[0] for w in ("cache", "ctx", "saved"))
     named = cache_first and any(w in names[1] for w in ("dy", "dout", "grad", "upstream"))
-    job.backward = turned if named else original
-    first = backward_faults(job, dy)
-    misfits = {"error", "scalar", "count", "structure", "none", "shape"}
-    if not any(f.kind in misfits for f in first[2]):
-        second = first if named else None
-    else:
-        job.backward = original if named else turned
-        second = backward_faults(job, dy)
-        if any(f.kind in misfits for f in second[2]):
-            job.backward, second = original, None
-            first = backward_faults(job, dy) if named else first
-        elif named:
-            return second
-    if second is None:
-        return first
+    orders = [turned, original] if named else [original, turned]
+    job.backward = orders[0]
+    ran = first = backward_faults(job, dy, first_run)
+    if any(f.kind in MISFITS for f in first[2]):
+        job.backward = orders[1]
+        ran = backward_faults(job, dy)
+        if any(f.kind in MISFITS for f in ran[2]):  # neither fits: what the plain order says
+            job.backward = original
+            return ran if named else first
+    if job.backward is original:
+        return ran
     note = "backward takes (cache, dy), the other order than backward(dy, cache): called so"
-    return *second[:3], [note, *second[3]]
+    return *ran[:3], [note, *ran[3]]
 
 
-def backward_faults(job: Pass, dy: Array) -> Ran:
+def backward_faults(job: Pass, dy: Array, first_run: Any = None) -> Ran:
     """Runs backward at the point: its gradients by leaf, copied and as returned, every fault but
-    numbers, and notes."""
-    args = passes.copy(job.args)
-    _, cache = unpack(job.forward(*args))
+    numbers, and notes. `first_run`: arguments and cache of a forward, for want of time for one."""
+    args = copy(job.args)
+    if first_run is not None and not job.clock.fits(forward=1, backward=1):
+        args, cache = first_run
+    else:
+        cache = unpack(job.call(args))[1]
     upstream = job.upstream(dy)
-    kept, before = passes.copy(upstream), passes.copy(args)
+    kept, before = copy(upstream), copy(args)
     try:
-        grads = job.backward(upstream, cache)
+        grads = job.back(upstream, cache)
     except Exception as error:
         text = f"backward raised {one_line(error)}"
-        if job.y0.size == 1 and not passes.is_branch(job.y_tree) and np.ndim(job.y_tree) == 0:
+        if job.y0.size == 1 and not is_branch(job.y_tree) and np.ndim(job.y_tree) == 0:
             text = f"forward returned a scalar where backward expects an array: {text}"
             return None, [], [Fault("scalar", f"{text} for an upstream of shape ()", "y")], []
         return None, [], [Fault("error", text)], []
     pieces, faults = match(job, grads)
-    if changed(kept, upstream) is not None:
+    ups = zip(leaves(kept), leaves(upstream), strict=True)
+    if not all(same_bits(a, b) for (_, a), (_, b) in ups):
         faults.append(Fault("mutates", "backward changes its upstream gradient dy in place", "dy"))
-    at = changed(before, args)
+    at = changed(job, before, args)
     if at is not None:
-        faults.append(Fault("mutates", f"backward changes the input {address(job, at)} in place"))
-    notes = view_notes(job, pieces, args, upstream)
-    saved = [passes.copy_leaf(p) for p in pieces]
+        faults.append(Fault("mutates", f"backward changes the input {at} in place"))
+    saved = [copy_leaf(p) for p in pieces]
     faults += [f for f in map(nan_fault, job.leaves, saved) if f]
-    return saved, pieces, faults, notes
+    return saved, pieces, faults, view_notes(job, pieces, args, upstream)
 
 
 def overwritten(job: Pass, pieces: list[Any], saved: list[Any]) -> Faults:
@@ -216,33 +157,24 @@ def overwritten(job: Pass, pieces: list[Any], saved: list[Any]) -> Faults:
     ]
 
 
-def address(job: Pass, at: str) -> str:
-    """'[0].W' as the argument's name and the rest."""
-    number, _, rest = at.removeprefix("[").partition("]")
-    return job.names[int(number)] + rest if at.startswith("[") else at
-
-
-def overlap(a: Any, b: Any) -> bool:
-    """Whether two arrays share memory."""
-    if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.size and b.size):
-        return False
-    try:
-        return bool(np.shares_memory(a, b, max_work=10_000))  # type: ignore[arg-type]
-    except Exception:  # too hard to decide: call it shared where the bounds overlap
-        return bool(np.may_share_memory(a, b))
-
-
 def view_notes(job: Pass, pieces: list[Any], args: Any, upstream: Any) -> list[str]:
     """Gradients that are views of inputs, of the upstream, or of one another."""
-    notes = []
-    owners = [(f"input {address(job, n)}", v) for n, v in passes.leaves(args)]
-    owners += [("the upstream gradient dy", v) for _, v in passes.leaves(upstream)]
+
+    def overlap(a: Any, b: Any) -> bool:
+        if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.size and b.size):
+            return False
+        try:
+            return bool(np.shares_memory(a, b, max_work=10_000))  # type: ignore[arg-type]
+        except Exception:  # too hard to decide: call it shared where the bounds overlap
+            return bool(np.may_share_memory(a, b))
+
+    pairs = zip(job.flat, leaves(args), strict=True)
+    owners = [(f"input {name}", value) for (name, _), (_, value) in pairs]
+    owners += [("the upstream gradient dy", v) for _, v in leaves(upstream)]
+    notes, text = [], "the gradient of {} is a view of {}: writing to one changes both"
     for leaf, grad in zip(job.leaves, pieces, strict=True):
-        other = next((n for n, v in owners if overlap(grad, v)), None)
-        if other is not None:
-            notes.append(
-                f"the gradient of {leaf.name} is a view of {other}: writing to one changes both"
-            )
+        other = next((name for name, value in owners if overlap(grad, value)), None)
+        notes += [text.format(leaf.name, other)] if other else []
         owners.append((f"the gradient of {leaf.name}", grad))
     return notes
 
@@ -254,29 +186,28 @@ def nan_fault(leaf: passes.Leaf, grad: Any) -> Fault | None:
         return None
     at = tuple(int(i) for i in np.argwhere(bad)[0])
     value = float(np.asarray(grad)[at])
-    what = "NaN" if np.isnan(value) else "inf"
-    text = f"the gradient of {leaf.name} is {what} at {where(at)} ({int(bad.sum())} of {bad.size} "
-    return Fault("nan", text + "entries)", leaf.name, at, hand=value)
+    text = f"the gradient of {leaf.name} is {'NaN' if np.isnan(value) else 'inf'} at {where(at)}"
+    text += f" ({int(bad.sum())} of {bad.size} entries)"
+    return Fault("nan", text, leaf.name, at, hand=value)
 
 
-def linearity_faults(job: Pass, dy: Array, grads: list[Array | None], clock: Clock) -> Faults:
-    """Half of dy gives half the gradients; where there is time, a second call finds the same
-    numbers and a zero upstream gives zero."""
-    runs: list[list[Array | None]] = []
+def linearity_faults(job: Pass, dy: Array, grads: Hands) -> Faults:
+    """Half of dy gives half the gradients, a second call finds the same numbers and a zero upstream
+    gives zero; each where there is time for it."""
+    runs: list[Hands] = []
     try:
         for factor in (0.5, 1.0, 0.0):
-            late = runs and clock.left() < 0
-            runs.append([factor * g if g is not None else None for g in grads] if late else
-                        gradients(job, factor * dy))  # fmt: skip
+            late = not job.clock.fits(forward=1, backward=1)
+            runs.append([None if g is None else factor * g for g in grads] if late
+                        else gradients(job, factor * dy))  # fmt: skip
     except Exception as error:
         return [Fault("error", f"backward raised {one_line(error)} when called again")]
-    sets = zip(grads, runs[1], runs[0], runs[2], strict=True)
-    found = [leaf_linearity(job, i, *four) for i, four in enumerate(sets)]
+    found = [leaf_linearity(job, i, *four) for i, four in enumerate(zip(grads, *runs, strict=True))]
     return [fault for fault in found if fault is not None]
 
 
 def leaf_linearity(
-    job: Pass, i: int, g: Array | None, again: Array | None, half: Array | None, zero: Array | None
+    job: Pass, i: int, g: Array | None, half: Array | None, again: Array | None, zero: Array | None
 ) -> Fault | None:
     """The first of these that one gradient does not keep."""
     name, value = job.leaves[i].name, job.leaves[i].value
@@ -306,3 +237,84 @@ def leaf_linearity(
         text = f"the gradient of {name} is not linear in the upstream: dy / 2 does not halve it"
         return Fault("not-linear", text, name)
     return None
+
+
+# -- in float64 -----------------------------------------------------------------------------------
+def widen(
+    job: Pass, dy: Array, native: Hands, report: Report, reference: Callable[..., Any] | None
+) -> tuple[Pass | None, Hands]:
+    """The pass in float64, where its source (or `reference`) takes float64, and its gradients
+    there; None where nothing can be judged."""
+    if job.clock.kept == (2, 0):
+        return job, native
+    job.clock.kept = (2, 0)
+    wide, gap = with_reference(job, reference) if reference else job.widened(), np.inf
+    try:
+        y, cache = unpack(wide.run(wide.base))
+        wide.adopt(copy(y))
+        hands = fitting(wide, match(wide, wide.back(wide.upstream(dy), cache))[0])
+        gap = float(np.abs(job.y0 - wide.y0).max(initial=0))
+        problem = "" if np.isfinite(gap) else "its output is not finite"
+    except Exception as error:
+        problem = one_line(error)
+    apart = not gap <= tol("float32_match") * float(np.abs(wide.y0).max(initial=0))
+    if reference is not None and (problem or apart):
+        text = f"forward and reference disagree: {problem or f'by up to {gap:.3g}'}"
+        report.faults.append(Fault("reference", text, "y"))
+        return None, native
+    if not problem:
+        return wide, hands
+    if any(eps_of(leaf.value) > EPS32 for leaf in job.leaves):
+        text = f"forward takes float16 only ({problem}): pass float32 inputs, or reference="
+        report.faults.append(Fault("dtype", text))
+        return None, native
+    text = f"forward does not run in float64 ({problem}): checked in its own precision"
+    report.notes.append(text)
+    return job, native
+
+
+def with_reference(job: Pass, reference: Callable[..., Any]) -> Pass:
+    """A pass in float64 whose forward is `reference` and whose backward is the one on trial, run in
+    its own precision after its own forward."""
+
+    def forward(*args: Any) -> Any:
+        result = reference(*args)
+        pair = isinstance(result, tuple) and len(result) == 2
+        return (
+            result[0] if pair and passes.vector(result[0]).size == job.y0.size else result
+        ), args
+
+    def backward(dy: Any, args: Any) -> Any:
+        given = zip([v for _, v in leaves(args)], job.base, strict=True)
+        native = [np.asarray(v, dtype=np.asarray(b).dtype)[()] if kind_of(b) == "float" else b
+                  for v, b in given]  # fmt: skip
+        return job.backward(job.upstream(passes.vector(dy)), job.run(native)[1])
+
+    wide = job.widened(forward)
+    wide.backward = backward
+    return wide
+
+
+# -- how near the truth ----------------------------------------------------------------------------
+def strict_tolerance(trial: Trial) -> Array:
+    """How far hand and oracle may be apart, entry by entry, whatever the reason."""
+    size = np.maximum(np.abs(trial.g), np.abs(trial.true))
+    allowed = tol("entry32" if trial.eps > EPS64 else "entry") * trial.eps * size
+    largest = max(trial.biggest, np.abs(trial.true[np.isfinite(trial.true)]).max(initial=0))
+    # A sum's rounding is its terms'; and h*h, the complex step's own, shows where all is 0.
+    allowed += tol("sum") * EPS64 * largest + STEP**1.75
+    measured = (trial.doubt > 0) | bool(trial.reason)
+    extra = np.where(measured, trial.doubt + trial.difference_tolerance * largest, 0.0)
+    return np.asarray(allowed + extra)
+
+
+def rounding_tolerance(trial: Trial) -> Array:
+    """How far they may be apart if rounding explains it."""
+    noise, job, dy = trial.noise(), trial.probe.job, trial.probe.dy
+    typical = float(np.median(noise)) if noise.size else 0.0
+    coarse = 16 * trial.eps * trial.biggest if trial.eps > EPS64 else 0.0
+    moves = tol("noise") * np.maximum(noise.ravel()[trial.entries], typical)
+    inputs = max(float(np.abs(leaf.value).max(initial=0)) for leaf in job.leaves)
+    big = max(trial.biggest, np.abs(dy * job.y0).max(initial=0))
+    faint = tol("faint") * EPS64 * big * max(1.0, inputs)
+    return np.asarray(strict_tolerance(trial) + moves + trial.floor + coarse + faint)

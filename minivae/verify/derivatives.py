@@ -6,18 +6,49 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from minivae.types import Array
-from minivae.verify.passes import Pass
+from minivae.verify.passes import EPS64, Pass
+
+if TYPE_CHECKING:
+    from minivae.verify.oracles import Probe
 
 STEP = 1e-40  # the complex step: h*h underflows against everything, h itself is far above 1e-308
-BRANCH = 1e-5  # real and complex runs of one branch differ by rounding, other branches by far more
 RATIO = 4.0  # from one step of the differences to the next
 RUNGS = 27  # 4**27 = 2e16: from a quarter of the input's scale down to its last bit
 HALVINGS = 6
+
+
+class Tolerance(NamedTuple):
+    """A number, and why it is that number."""
+
+    value: float
+    why: str
+
+
+TOLERANCES = {
+    "entry": Tolerance(4096.0, "eps of the entry itself: 1e-12 in float64, relative"),
+    "entry32": Tolerance(64.0, "eps32 of the entry: constants rounded to float32 in one pass only"),
+    "sum": Tolerance(16.0, "eps of the largest entry: an entry may be a sum that cancels"),
+    "noise": Tolerance(16.0, "times the change that a 2-eps nudge makes; if rounding explains it"),
+    "floor": Tolerance(32.0, "eps of the largest |dy*y| touched; if rounding explains it"),
+    "faint": Tolerance(1024.0, "eps of all that may cancel in it; if rounding explains it"),
+    "direction": Tolerance(256.0, "eps of the norm of g*u along one direction"),
+    "finite_difference": Tolerance(1e-7, "of the largest entry, beside the difference's own error"),
+    "finite_difference32": Tolerance(2e-3, "what differences reach in float32: 600 eps**0.8"),
+    "reliable": Tolerance(1e-4, "a difference whose own error is larger gives no opinion"),
+    "reliable32": Tolerance(2e-2, "the same where forward computes in float32"),
+    "alike": Tolerance(1e-3, "how well errors must fit a pattern to be named by it"),
+    "float32_match": Tolerance(2e-3, "float32 against the same source in float64"),
+}  # fmt: skip
+
+
+def tol(name: str) -> float:
+    """The tolerance called `name`."""
+    return TOLERANCES[name].value
 
 
 def complex_step(
@@ -248,3 +279,39 @@ def taylor_rate(line: Line, slope: float, eps: float, start: float = 0.25) -> fl
                 best, (float(np.ptp(logs[:-1] - logs[1:])), float((logs[0] - logs[-1]) / HALVINGS))
             )
     return None if math.isnan(best[1]) else best[1]
+
+
+# -- all tensors together -------------------------------------------------------------------------
+class Joint(NamedTuple):
+    """One difference along random signs in all tensors together, by two calls of forward: what the
+    hand-written gradients say, what it is, and how far it may be off."""
+
+    hand: float
+    true: float
+    doubt: float
+    unit: float  # the smallest step taken in any entry
+
+    @property
+    def fails(self) -> bool:
+        return not abs(self.hand - self.true) <= self.doubt
+
+
+NO_JOINT = Joint(0.0, 0.0, np.inf, 1.0)
+
+
+def along_all(probe: Probe, hands: Sequence[Array | None]) -> Joint:
+    """The probe that is made however little time there is. At kinks the two sides differ, and so
+    much may it be off."""
+    job, probe.clock.kept = probe.job, (0, 0)
+    pairs = [(x, g) for x, g in zip(job.leaves, hands, strict=True) if g is not None]
+    deltas = {x.place: probe.signs(g.shape) * np.median(x.scale) for x, g in pairs}
+    coarse = job.y_eps > EPS64
+    step, line = 1e-2 if coarse else 1e-7, Line(job, deltas, probe.dy, probe.rounding)
+    up, down = line(step), line(-step)
+    parts = np.concatenate([(g * deltas[x.place]).ravel() for x, g in pairs])
+    hand, true = float(parts.sum()), (up - down) / (2 * step)
+    sure = tol("finite_difference32") if coarse else 10 * tol("finite_difference")
+    rough = sure * max(float(np.sqrt((parts * parts).sum())), abs(true))
+    doubt = 4 * (abs(up + down) / 2 + line.noise) / step + rough
+    unit = min(float(np.abs(d).min(initial=np.inf)) for d in deltas.values())
+    return Joint(hand, true, doubt, unit) if np.isfinite(doubt) else NO_JOINT

@@ -1,5 +1,5 @@
 """Names what is wrong from the pattern of wrong numbers: a flipped sign, a factor, a transposition,
-a forgotten sum, … and says it in one line."""
+a forgotten sum, …; and says it in one line, with the index, the sample and both values."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from minivae.types import Array
-from minivae.verify.oracles import tol
-from minivae.verify.passes import EPS32
+from minivae.verify.derivatives import tol
+from minivae.verify.oracles import Trial
+from minivae.verify.passes import EPS32, kind_of
+from minivae.verify.report import Fault, blame_sample, sample_masks, where, worst_of
 
 
 class Kind(NamedTuple):
@@ -38,16 +40,15 @@ class Evidence(NamedTuple):
     samples: Array | None  # (batch, *shape): each sample's share of the true gradient
 
 
-def alike(a: Array, b: Array, mask: Array | None = None) -> bool:
+def alike(a: Array | None, b: Array | None) -> bool:
     """Whether two arrays agree to the accuracy a pattern needs to be named."""
-    if mask is not None:
-        a, b = a[mask], b[mask]
-    if a.size == 0:
+    if a is None or b is None or a.shape != b.shape or a.size == 0:
         return False
     scale = max(np.abs(a).max(), np.abs(b).max())
     return bool(scale > 0 and np.abs(a - b).max() <= 1e-6 * scale)
 
 
+# -- patterns --------------------------------------------------------------------------------------
 def likely_cause(k: float, e: Evidence) -> str:
     """The likely reason for a constant factor, in words."""
     k = abs(k)
@@ -81,8 +82,7 @@ def likely_cause(k: float, e: Evidence) -> str:
 
 def by_factor(e: Evidence) -> Kind | None:
     """hand = k * true with one k."""
-    mask = e.visited
-    g, t = e.hand[mask], e.true[mask]
+    g, t = e.hand[e.visited], e.true[e.visited]
     if not np.any(t):
         return None
     if not np.any(g):
@@ -90,82 +90,62 @@ def by_factor(e: Evidence) -> Kind | None:
     strong = np.abs(t) > 1e-9 * np.abs(t).max()
     k = float(g @ t / (t @ t))
     many = strong.sum() > 1 or e.hand.size == 1
-    residue = np.abs(g - k * t).max()
     shift = abs(k - 1) * np.abs(t).max()
-    fits = residue <= max(1e-9 * np.abs(g).max(), tol("alike") * shift)
-    if not many or not fits or k == 1 or e.wrong[mask].sum() < max(1, 0.5 * strong.sum()):
+    fits = np.abs(g - k * t).max() <= max(1e-9 * np.abs(g).max(), tol("alike") * shift)
+    few = e.wrong[e.visited].sum() < max(1, 0.5 * strong.sum())
+    if not many or not fits or k == 1 or few:
         return None
     if abs(k + 1) < 1e-6:
         return Kind("sign", "the sign is flipped (-1x the true gradient)", -1.0)
-    sign = " and the sign flipped" if k < 0 else ""
     size = f"{k:.6g}" if abs(abs(k) - 1) > 1e-3 else f"{k:.13g}"
-    return Kind(
-        "factor", f"a constant factor {size}x the true gradient{likely_cause(k, e)}{sign}", k
-    )
+    text = f"a constant factor {size}x the true gradient{likely_cause(k, e)}"
+    return Kind("factor", text + " and the sign flipped" * (k < 0), k)
 
 
-def by_transposition(e: Evidence) -> Kind | None:
-    if not e.visited.all() or e.hand.ndim < 2:
-        return None
-    shape = e.hand.shape
-    for a in range(e.hand.ndim):
-        for b in range(a + 1, e.hand.ndim):
-            if shape[a] == shape[b] and alike(e.hand, np.swapaxes(e.true, a, b)):
-                return Kind(
-                    "transposed", f"it is the transposed true gradient (axes {a} and {b} swapped)"
-                )
-    if alike(e.hand, e.true.T.reshape(shape)):
+def by_place(e: Evidence) -> Kind | None:
+    """The right values, or another tensor's, in the wrong places."""
+    hand, true, axes = e.hand, e.true, range(e.hand.ndim)
+    for a, b in itertools.combinations(axes, 2):
+        if alike(hand, np.swapaxes(true, a, b)):
+            text = f"it is the transposed true gradient (axes {a} and {b} swapped)"
+            return Kind("transposed", text)
+    if hand.ndim > 1 and alike(hand, true.T.reshape(hand.shape)):
         return Kind("transposed", "it is the transposed true gradient, reshaped")
-    return None
-
-
-def by_swap(e: Evidence) -> Kind | None:
-    if not e.visited.all():
-        return None
     for name, other in e.others.items():
-        if other.shape == e.hand.shape and alike(e.hand, other):
+        if alike(hand, other):
             return Kind("swapped", f"it is the true gradient of {name}: two gradients are swapped")
-    return None
-
-
-def by_permutation(e: Evidence) -> Kind | None:
-    if not e.visited.all() or e.hand.size < 3 or e.wrong.sum() < 2:
+    if hand.size < 3 or e.wrong.sum() < 2:
         return None
-    for axis in range(e.hand.ndim):
-        if alike(e.hand, np.flip(e.true, axis)):
-            return Kind("permuted", f"it is the true gradient flipped along axis {axis}")
-        for step in (1, -1):
-            if alike(e.hand, np.roll(e.true, step, axis)):
-                return Kind(
-                    "permuted", f"it is the true gradient shifted by {step} along axis {axis}"
-                )
-    if e.hand.ndim > 1 and alike(e.hand, np.flip(e.true)):
-        return Kind("permuted", "it is the true gradient flipped along every axis")
-    if np.ptp(e.true) > 1e-6 * np.abs(e.true).max() and alike(
-        np.sort(e.hand, None), np.sort(e.true, None)
-    ):
-        return Kind(
-            "permuted",
-            "the right values stand in the wrong places (an axis or an index is mixed up)",
-        )
+    moved = [(np.flip(true, a), f"it is the true gradient flipped along axis {a}") for a in axes]
+    moved += [
+        (np.roll(true, step, a), f"it is the true gradient shifted by {step} along axis {a}")
+        for a in axes
+        for step in (1, -1)
+    ]
+    moved.append((np.flip(true), "it is the true gradient flipped along every axis"))
+    for other, text in moved:
+        if alike(hand, other):
+            return Kind("permuted", text)
+    varied = np.ptp(true) > 1e-6 * np.abs(true).max()
+    if varied and alike(np.sort(hand, None), np.sort(true, None)):
+        text = "the right values stand in the wrong places (an axis or an index is mixed up)"
+        return Kind("permuted", text)
     return None
 
 
 def by_upstream(e: Evidence) -> Kind | None:
-    if not e.visited.all():
-        return None
-    if e.ones is not None and alike(e.hand, e.ones):
-        return Kind(
-            "upstream-ignored", "the upstream is ignored: it is the gradient for an upstream of 1"
-        )
-    if e.mean is not None and alike(e.hand, e.mean):
+    """The gradient for another upstream."""
+    if alike(e.hand, e.ones):
+        text = "the upstream is ignored: it is the gradient for an upstream of 1"
+        return Kind("upstream-ignored", text)
+    if alike(e.hand, e.mean):
         return Kind("upstream-ignored", "the upstream is replaced by its mean over all outputs")
     return None
 
 
 def by_samples(e: Evidence) -> Kind | None:
     """Only some samples' shares arrived."""
-    if e.samples is None or not e.visited.all() or len(e.samples) < 2:
+    if e.samples is None or len(e.samples) < 2:
         return None
     for b, share in enumerate(e.samples):
         if alike(e.hand, share):
@@ -175,71 +155,59 @@ def by_samples(e: Evidence) -> Kind | None:
             return Kind("missing-sample", f"sample {b}'s share is missing")
     hand, shares = e.hand[e.wrong], e.samples[:, e.wrong]
     scale = np.abs(shares).max() or 1.0
-    close = (np.abs(shares - hand) <= 1e-6 * scale) & (shares != 0)
-    if close.any(axis=0).all():
+    if ((np.abs(shares - hand) <= 1e-6 * scale) & (shares != 0)).any(axis=0).all():
         text = "each wrong entry holds one sample's share: overwritten where it must be added up"
         return Kind("overwritten", text)
     return None
 
 
-def repeats(rest: Array) -> bool:
-    """Whether an error is the same all along some axis, as rounding never is."""
-    size = np.abs(rest).max()
-    longer = [axis for axis in range(rest.ndim) if rest.shape[axis] > 1]
-    return any(np.ptp(rest, axis=axis).max() <= 1e-3 * size for axis in longer)
-
-
 def by_rounding(e: Evidence) -> Kind | None:
-    if e.visited.all() and repeats(e.hand - e.true):
+    """float32 accuracy, and no pattern that rounding never has."""
+    rest = e.hand - e.true
+    longer = [axis for axis in range(rest.ndim) if rest.shape[axis] > 1]
+    level = any(np.ptp(rest, axis=a).max() <= 1e-3 * np.abs(rest).max() for a in longer)
+    if e.visited.all() and level:
         return None
     g, t = e.hand[e.visited], e.true[e.visited]
-    error = np.abs(g - t)
-    if error.max() <= 2 * EPS32 * np.abs(t).max() and error.max() >= EPS32 * 1e-3 * np.abs(t).max():
-        if np.array_equal(g.astype(np.float32).astype(np.float64), g) and e.wrong.sum() > 1:
-            return Kind("precision", "it has float32 accuracy only: rounded to float32 on the way")
-        if e.wrong.sum() > 1 and e.wrong.mean() > 0.5 and not patterned(g - t, t):
-            return Kind(
-                "precision",
-                "it has float32 accuracy only: something is rounded to float32 on the way",
-            )
+    error, unit = np.abs(g - t), EPS32 * np.abs(t).max()
+    if not 1e-3 * unit <= error.max() <= 2 * unit or e.wrong.sum() <= 1:
+        return None
+    text = "it has float32 accuracy only: "
+    if np.array_equal(g.astype(np.float32).astype(np.float64), g):
+        return Kind("precision", text + "rounded to float32 on the way")
+    k = float((g - t) @ t / (t @ t))
+    patterned = np.abs(g - t - k * t).max() <= 0.1 * error.max()
+    if e.wrong.mean() > 0.5 and not patterned:
+        return Kind("precision", text + "something is rounded to float32 on the way")
     return None
-
-
-def patterned(error: Array, true: Array) -> bool:
-    """Whether the errors are proportional to the true values, as rounding never is."""
-    k = float(error @ true / (true @ true))
-    return bool(np.abs(error - k * true).max() <= 0.1 * np.abs(error).max())
 
 
 def by_ratio(e: Evidence) -> Kind | None:
     """A factor that is one of the inputs, or constant along an axis."""
-    if not e.visited.all() or e.hand.ndim == 0:
-        return None
     usable = np.abs(e.true) > 1e-9 * np.abs(e.true).max()
-    if usable.sum() < 3 or not e.wrong[usable].mean() > 0.5:
+    if e.hand.ndim == 0 or usable.sum() < 3 or not e.wrong[usable].mean() > 0.5:
         return None
     for name, value in e.inputs.items():
         try:
             wide = np.broadcast_to(value, e.hand.shape)
         except ValueError:
             continue
-        if np.ptp(wide) == 0:
-            continue
-        if alike(e.hand * wide, e.true):
+        if np.ptp(wide) > 0 and alike(e.hand * wide, e.true):
             return Kind("dropped-factor", f"the factor {name} is missing")
-        if alike(e.hand, e.true * wide):
+        if np.ptp(wide) > 0 and alike(e.hand, e.true * wide):
             return Kind("extra-factor", f"the factor {name} is there once too often")
     for axis in range(e.hand.ndim):
         along = tuple(i for i in range(e.hand.ndim) if i != axis)
         if not along or e.hand.shape[axis] == 1 or e.hand.size == e.hand.shape[axis]:
             continue
         ratio = (e.hand * e.true).sum(along, keepdims=True) / (e.true**2).sum(along, keepdims=True)
-        if alike(e.hand, ratio * e.true) and np.isfinite(ratio).all():
+        if np.isfinite(ratio).all() and alike(e.hand, ratio * e.true):
             return Kind("factor", f"a factor that depends on axis {axis} only")
     return None
 
 
 def by_few(e: Evidence) -> Kind | None:
+    """Only some entries are wrong."""
     count, seen = int(e.wrong.sum()), int(e.visited.sum())
     if count == 1 and seen > 1:
         return Kind("one-entry", f"only this entry is wrong (1 of {seen} compared)")
@@ -247,8 +215,7 @@ def by_few(e: Evidence) -> Kind | None:
     for axis in range(e.hand.ndim):
         if e.hand.shape[axis] > 1 and count > 1 and len(set(places[:, axis])) == 1:
             text = f"only entries with index {places[0, axis]} on axis {axis} are wrong"
-            text += f" ({count} of {seen} compared)"
-            return Kind("some-entries", text)
+            return Kind("some-entries", f"{text} ({count} of {seen} compared)")
     if count <= 0.5 * seen:
         return Kind("some-entries", f"only some entries are wrong ({count} of {seen} compared)")
     return None
@@ -256,56 +223,88 @@ def by_few(e: Evidence) -> Kind | None:
 
 def by_term(e: Evidence) -> Kind | None:
     """What is missing is constant along an axis, or follows an input: a dropped term."""
-    if not e.visited.all() or e.hand.size < 3:
-        return None
     rest = e.true - e.hand
-    size = np.abs(rest).max()
+    if e.hand.size < 3:
+        return None
     for axis in range(e.hand.ndim):
-        if e.hand.shape[axis] > 1 and np.ptp(rest, axis=axis).max() <= 1e-6 * size:
+        level = np.ptp(rest, axis=axis).max() <= 1e-6 * np.abs(rest).max()
+        if e.hand.shape[axis] > 1 and level:
             text = f"a term constant along axis {axis} is missing or wrong (a mean or sum over it)"
             return Kind("dropped-term", text)
     for name, value in e.inputs.items():
         if value.shape != e.hand.shape or not np.any(value):
             continue
-        k = float((rest * value).sum() / (value**2).sum())
-        if alike(rest, k * value):
+        if alike(rest, float((rest * value).sum() / (value**2).sum()) * value):
             return Kind("dropped-term", f"a term proportional to {name} is missing or wrong")
     return None
 
 
 def by_small_term(e: Evidence) -> Kind | None:
     """A dropped term far smaller than the gradient: its own pattern tells it from rounding."""
-    if not e.wrong.any() or e.wrong.mean() <= 0.5:
-        return None
     small = np.abs(e.hand - e.true).max() <= 1e-4 * np.abs(e.true).max()
-    return by_term(e) if small else None
+    return by_term(e) if small and e.wrong.mean() > 0.5 else None
 
 
-NAMERS: tuple[Callable[[Evidence], Kind | None], ...] = (
-    by_upstream,
-    by_factor,
-    by_transposition,
-    by_swap,
-    by_permutation,
-    by_small_term,
-    by_rounding,
-    by_samples,
-    by_ratio,
-    by_few,
-    by_term,
-)
+# (pattern, needs every entry, fits an error far smaller than the gradient)
+NAMERS: tuple[tuple[Callable[[Evidence], Kind | None], bool, bool], ...] = (
+    (by_upstream, True, False), (by_factor, False, True), (by_place, True, False),
+    (by_small_term, True, True), (by_rounding, False, True), (by_samples, True, False),
+    (by_ratio, True, False), (by_few, False, True), (by_term, True, False),
+)  # fmt: skip
 
 
 def kind_of_fault(e: Evidence) -> Kind:
     """The first pattern that fits; 'wrong' when none does."""
     with np.errstate(all="ignore"):
-        small = np.abs(e.hand - e.true)[e.visited].max() <= 1e-4 * np.abs(e.true[e.visited]).max()
-        if np.isfinite(e.hand).all() and np.isfinite(e.true[e.visited]).all():
-            for namer in NAMERS:
-                if small and namer not in (by_factor, by_small_term, by_rounding, by_few):
-                    continue  # an error this small fits any pattern of the true values
+        g, t = e.hand[e.visited], e.true[e.visited]
+        # An error this small fits any pattern of the true values.
+        small = np.abs(g - t).max() <= 1e-4 * np.abs(t).max()
+        if np.isfinite(e.hand).all() and np.isfinite(t).all():
+            for namer, whole, fits_small in NAMERS:
+                if (small and not fits_small) or (whole and not e.visited.all()):
+                    continue
                 found = namer(e)
                 if found is not None:
                     return found
     share = f"{int(e.wrong.sum())} of {int(e.visited.sum())} compared entries are wrong"
     return Kind("wrong", f"{share}: a term or factor is missing or wrong")
+
+
+# -- the line --------------------------------------------------------------------------------------
+
+
+def evidence(trial: Trial, others: dict[str, Array], batch: int | None) -> Evidence:
+    """Everything that is known of one wrong tensor."""
+    shape, job = trial.leaf.value.shape, trial.probe.job
+    full = np.zeros(trial.leaf.value.size)
+    visited, bad = np.zeros(full.size, dtype=bool), np.zeros(full.size, dtype=bool)
+    full[trial.entries], visited[trial.entries], bad[trial.entries] = (
+        trial.true, True, trial.wrong)  # fmt: skip
+    ones = mean = shares = None
+    if trial.columns is not None and trial.complete and not trial.reason:
+        dy = trial.probe.dy
+        ones = trial.columns.sum(axis=0).reshape(shape)
+        mean = (np.full_like(dy, dy.mean()) @ trial.columns).reshape(shape)
+        masks = sample_masks(trial, batch)
+        if masks is not None and len(masks) * full.size <= 2_000_000:
+            shares = ((masks * dy) @ trial.columns).reshape(len(masks), *shape)
+    inputs = {n: np.asarray(v, np.float64) for n, v in job.flat if kind_of(v) == "float"}
+    lengths = tuple(s for s in (*job.y_shapes, *(v.shape for v in inputs.values())) if len(s) <= 5)
+    others = {n: g for n, g in others.items() if n != trial.leaf.name}
+    arrays = (trial.hand, full.reshape(shape), bad.reshape(shape), visited.reshape(shape))
+    return Evidence(*arrays, batch, lengths, others, inputs, ones, mean, shares)
+
+
+def make_fault(trial: Trial, others: dict[str, Array], batch: int | None) -> Fault:
+    """One line: kind, tensor, index, sample, both values."""
+    kind, row = kind_of_fault(evidence(trial, others, batch)), trial.row
+    sample, said = blame_sample(trial, worst_of(trial), batch)
+    if said.startswith("; largest") and kind.word not in ("wrong", "one-entry", "some-entries"):
+        sample, said = None, ""  # the cause is named already
+    place = "worst at" if trial.complete else "worst of those compared at"
+    text = (
+        f"the gradient of {row.tensor} is wrong: {kind.text}; {place} {row.tensor}"
+        f"{where(row.index)}: hand-written {row.hand:.10g}, true {row.true:.10g} by {row.oracle}"
+        f"{said}"
+    )
+    return Fault(kind.word, text, row.tensor, row.index, sample, row.hand, row.true, kind.factor)

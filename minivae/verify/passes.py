@@ -1,9 +1,9 @@
-"""A pass under test: nested inputs taken apart, forward and backward run on copies, in real and in
-complex numbers."""
+"""A pass under test: forward and backward run on copies of their inputs, against a clock."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -11,64 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae.types import Array
+from minivae.types import Array, copy_leaf, leaves, replace, transform
 
 EPS64, EPS32 = 2.0**-52, 2.0**-23
-
-
-# -- nested dicts, lists, tuples and named tuples of arrays ----------------------------------------
-def is_branch(tree: Any) -> bool:
-    """Whether `tree` is a container to walk into, not a leaf."""
-    return isinstance(tree, (dict, list, tuple))
-
-
-def children(tree: Any) -> list[tuple[str, Any]]:
-    """The (address part, subtree) pairs of a container, in order."""
-    if isinstance(tree, dict):
-        return [(f".{key}" if isinstance(key, str) else f"[{key!r}]", tree[key]) for key in tree]
-    if hasattr(tree, "_fields"):
-        return [(f".{name}", getattr(tree, name)) for name in tree._fields]
-    return [(f"[{i}]", item) for i, item in enumerate(tree)]
-
-
-def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every (address, leaf) of the tree, depth first."""
-    if not is_branch(tree):
-        yield path, tree
-        return
-    for part, sub in children(tree):
-        yield from leaves(sub, path + part if path else part.lstrip("."))
-
-
-def transform(tree: Any, change: Callable[[Any], Any]) -> Any:
-    """The same tree with `change` applied to every leaf, depth first."""
-    if not is_branch(tree):
-        return change(tree)
-    if isinstance(tree, dict):
-        items = {key: transform(sub, change) for key, sub in tree.items()}
-        with contextlib.suppress(TypeError):  # a defaultdict, say, takes no mapping
-            return type(tree)(items)
-        return items
-    values = [transform(sub, change) for _, sub in children(tree)]
-    if hasattr(tree, "_fields"):
-        return type(tree)(*values)
-    return values if isinstance(tree, list) else tuple(values)
-
-
-def replace(tree: Any, new: Sequence[Any]) -> Any:
-    """The tree with its leaves replaced, in order, by `new`."""
-    feed = iter(new)
-    return transform(tree, lambda _: next(feed))
-
-
-def copy_leaf(leaf: Any) -> Any:
-    """An array copied with its memory order; anything else as it is."""
-    return np.array(leaf, copy=True, order="K") if isinstance(leaf, np.ndarray) else leaf
-
-
-def copy(tree: Any) -> Any:
-    """A tree of the same containers with every array copied."""
-    return transform(tree, copy_leaf)
 
 
 def kind_of(leaf: Any) -> str:
@@ -79,7 +24,7 @@ def kind_of(leaf: Any) -> str:
         if np.issubdtype(leaf.dtype, np.complexfloating):
             return "complex"
         return "integer" if leaf.dtype.kind in "iub" else "other"
-    if isinstance(leaf, bool) or leaf is None or isinstance(leaf, (int, str)):
+    if isinstance(leaf, (bool, int, str)) or leaf is None:
         return "constant"
     return "number" if isinstance(leaf, float) else "other"
 
@@ -89,20 +34,88 @@ def eps_of(value: Any) -> float:
     return max(EPS64, float(np.finfo(np.asarray(value).dtype).eps))
 
 
+def float_parts(y: Any) -> list[Any]:
+    """The float outputs of a forward."""
+    return [v for _, v in leaves(y) if kind_of(v) in ("float", "number", "complex")]
+
+
+def vector(y: Any) -> Array:
+    """All float outputs of a forward as one vector."""
+    parts = [np.ravel(np.asarray(part)) for part in float_parts(y)]
+    wide = [p.astype(np.complex128 if p.dtype.kind == "c" else np.float64) for p in parts]
+    return np.concatenate(wide) if wide else np.zeros(0)
+
+
+def holds_float32(parts: list[Any]) -> bool:
+    """Whether float64 outputs hold float32 numbers only: the forward computes in float32."""
+    values = np.concatenate([np.ravel(np.asarray(p, dtype=np.float64)) for p in parts])
+    values = values[np.isfinite(values)]
+    fractions = values[values != np.round(values)]
+    if fractions.size < 4:
+        return False
+    short = fractions.astype(np.float32).astype(np.float64) == fractions
+    dyadic = np.ldexp(fractions, 16) == np.round(np.ldexp(fractions, 16))
+    return bool(short.all() and not dyadic.all())
+
+
+def same_bits(a: Any, b: Any) -> bool:
+    """Whether two arrays agree in dtype, shape and every number (NaN with NaN)."""
+    a, b = np.asarray(a), np.asarray(b)
+    same = a.dtype == b.dtype and a.shape == b.shape
+    return same and bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
+
+
+def apart(a: Array, b: Array, limit: float) -> bool:
+    """Whether two runs differ by more than `limit` of their largest entry."""
+    if a.shape != b.shape:
+        return True
+    if not np.isfinite(a).all() or not np.isfinite(b).all():
+        return not np.array_equal(a, b, equal_nan=True)
+    scale = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0))
+    return not np.abs(a - b).max(initial=0) <= limit * scale
+
+
 # -- running foreign code --------------------------------------------------------------------------
 class CannotRun(Exception):
     """A forward or backward that raised; the message is one line."""
 
 
-class Clock:
-    """The wall-clock seconds that one call may take."""
+def one_line(error: BaseException) -> str:
+    """An exception as one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
-    def __init__(self, seconds: float) -> None:
-        self.end = time.perf_counter() + seconds
+
+class Clock:
+    """The wall-clock seconds that one check may take, and what a call of each kind has cost."""
+
+    def __init__(self, seconds: float = math.inf) -> None:
+        self.seconds, self.end = seconds, time.perf_counter() + seconds
+        self.cost = {"forward": 0.0, "backward": 0.0, "complex": 0.0}
+        self.kept = (2, 0)  # calls of forward and backward kept back for what is always run
 
     def left(self) -> float:
         """Seconds left; negative once the time is up."""
         return self.end - time.perf_counter()
+
+    @contextlib.contextmanager
+    def measured(self, kind: str) -> Iterator[None]:
+        """Notes what one call costs: the mean of what it has been and what it is."""
+        start = time.perf_counter()
+        yield
+        taken, known = time.perf_counter() - start, self.cost[kind]
+        self.cost[kind] = 0.5 * (taken + known) if known else taken
+
+    def price(self, forward: float = 0, backward: float = 0, complex: float = 0) -> float:
+        """Seconds for so many calls; a kind not yet called is reckoned from the others."""
+        once = self.cost["forward"]
+        back, push = self.cost["backward"] or 2 * once, self.cost["complex"] or 3 * once
+        return forward * once + backward * back + complex * push
+
+    def fits(self, forward: float = 0, backward: float = 0, complex: float = 0) -> bool:
+        """Whether so many calls, and those kept back, fit into the time left."""
+        price = self.price(forward + self.kept[0], backward + self.kept[1], complex)
+        return price <= self.left()
 
 
 _CONTROLLER: list[Any] = []
@@ -125,12 +138,6 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def one_line(error: BaseException) -> str:
-    """An exception as one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
 class Leaf(NamedTuple):
     """One float array to differentiate by: place in the flat inputs, address, argument, value."""
 
@@ -138,6 +145,13 @@ class Leaf(NamedTuple):
     name: str
     arg: int
     value: Array
+
+    @property
+    def scale(self) -> Array:
+        """A natural size of a step in each entry: the entry itself, or its tensor's median."""
+        size = np.abs(self.value.astype(np.float64))
+        middle = float(np.median(size[size > 0])) if size.any() else 1.0
+        return np.where(size > 1e-3 * middle, size, middle)
 
 
 class Pass:
@@ -154,9 +168,10 @@ class Pass:
         args: Sequence[Any],
         names: Sequence[str],
         wrt: Sequence[str] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.forward, self.backward, self.wrt = forward, backward, wrt
-        self.args, self.names = tuple(args), list(names)
+        self.args, self.names, self.clock = tuple(args), list(names), clock or Clock()
         self.flat: list[tuple[str, Any]] = []
         found: list[Leaf] = []
         for number, (name, arg) in enumerate(zip(self.names, self.args, strict=True)):
@@ -165,10 +180,11 @@ class Pass:
                     found.append(Leaf(len(self.flat), path, number, np.asarray(value)))
                 self.flat.append((path, value))
         self.leaves = [leaf for leaf in found if self.wanted(leaf.name, leaf.arg)]
-        for item in wrt or ():
-            if not any(item in (leaf.name, self.names[leaf.arg]) for leaf in found):
-                known = sorted({x.name for x in found} | {self.names[x.arg] for x in found})
-                raise ValueError(f"wrt names {item!r}, which is no float input; there are {known}")
+        known = {x.name for x in found} | {self.names[x.arg] for x in found}
+        for item in set(wrt or ()) - known:
+            raise ValueError(
+                f"wrt names {item!r}, which is no float input; there are {sorted(known)}"
+            )
         self.base = [value for _, value in self.flat]
         self.y_tree: Any = None
         self.y_shapes: list[tuple[int, ...]] = []
@@ -182,12 +198,22 @@ class Pass:
     def at(self, values: Sequence[Any], forward: Callable[..., Any] | None = None) -> Pass:
         """The same pass (or another forward) at other inputs."""
         args = replace(self.args, values)
-        return Pass(forward or self.forward, self.backward, args, self.names, self.wrt)
+        return Pass(forward or self.forward, self.backward, args, self.names, self.wrt, self.clock)
+
+    def widened(self, forward: Callable[..., Any] | None = None) -> Pass:
+        """The same pass (or another forward) with every float input in float64."""
+        wide = [np.asarray(v, np.float64)[()] if kind_of(v) == "float" else v for v in self.base]
+        return self.at(wide, forward)
 
     # -- forward -----------------------------------------------------------------------------
+    def call(self, args: Any) -> Any:
+        """forward on these very arguments; whatever it returns."""
+        with self.clock.measured("forward"):
+            return self.forward(*args)
+
     def run(self, values: Sequence[Any]) -> Any:
         """forward on copies of the flat inputs `values`; whatever it returns."""
-        return self.forward(*replace(self.args, [copy_leaf(v) for v in values]))
+        return self.call(replace(self.args, [copy_leaf(v) for v in values]))
 
     def adopt(self, y: Any) -> None:
         """Remember the reference output: its structure, numbers and precision."""
@@ -224,6 +250,8 @@ class Pass:
         """The rounding to expect in each output: its own, or what a nudge of the inputs shows."""
         noise = self.y_eps * np.abs(self.y0)
         for _ in range(2):
+            if not self.clock.fits(forward=1):
+                return 4 * noise
             try:
                 y = self.output(self.nudged(rng, self.y_eps))
             except Exception:  # a point where nothing may move
@@ -232,12 +260,14 @@ class Pass:
                 noise = np.maximum(noise, np.abs(y.real - self.y0))
         return noise
 
-    def widened(self, forward: Callable[..., Any] | None = None) -> Pass:
-        """The same pass (or another forward) with every float input in float64."""
-        wide = [np.asarray(v, np.float64)[()] if kind_of(v) == "float" else v for v in self.base]
-        return self.at(wide, forward)
-
     # -- backward ----------------------------------------------------------------------------
+    def draw_upstream(self, rng: np.random.Generator) -> Array:
+        """Random signs, no two moduli equal, none 1; numbers float32 can hold, or float16 where y
+        is."""
+        dy = rng.choice([-1.0, 1.0], self.y0.size) * rng.uniform(0.5, 1.5, self.y0.size)
+        short = dy.astype(np.float16 if self.y_eps > EPS32 else np.float32)
+        return np.asarray(short.astype(np.float64))
+
     def upstream(self, numbers: Array) -> Any:
         """The vector of upstream numbers in the structure, shapes and dtypes of the output."""
         place = 0
@@ -259,46 +289,25 @@ class Pass:
 
         return transform(self.y_tree, one)
 
+    def back(self, upstream: Any, cache: Any) -> Any:
+        """What backward returns for this very upstream and cache."""
+        with self.clock.measured("backward"):
+            return self.backward(upstream, cache)
+
     def raw_gradient(self, dy: Array, values: Sequence[Any] | None = None) -> Any:
         """What backward returns after a forward of its own, which layers with state need."""
         cache = self.run(self.base if values is None else values)[1]
-        return self.backward(self.upstream(dy), cache)
-
-
-def float_parts(y: Any) -> list[Any]:
-    """The float outputs of a forward."""
-    return [v for _, v in leaves(y) if kind_of(v) in ("float", "number", "complex")]
-
-
-def vector(y: Any) -> Array:
-    """All float outputs of a forward as one vector."""
-    parts = [np.ravel(np.asarray(part)) for part in float_parts(y)]
-    wide = [p.astype(np.complex128 if p.dtype.kind == "c" else np.float64) for p in parts]
-    return np.concatenate(wide) if wide else np.zeros(0)
-
-
-def holds_float32(parts: list[Any]) -> bool:
-    """Whether float64 outputs hold float32 numbers only: the forward computes in float32."""
-    values = np.concatenate([np.ravel(np.asarray(p, dtype=np.float64)) for p in parts])
-    values = values[np.isfinite(values)]
-    fractions = values[values != np.round(values)]
-    if fractions.size < 4:
-        return False
-    short = fractions.astype(np.float32).astype(np.float64) == fractions
-    dyadic = np.ldexp(fractions, 16) == np.round(np.ldexp(fractions, 16))
-    return bool(short.all() and not dyadic.all())
+        return self.back(self.upstream(dy), cache)
 
 
 def unpack(result: Any) -> tuple[Any, Any]:
     """(y, cache) of a forward's result; CannotRun says what came instead."""
     if isinstance(result, (tuple, list)) and len(result) == 2:
         return result[0], result[1]
-    if result is None:
-        what = "None"
-    elif isinstance(result, (tuple, list)):
+    if isinstance(result, (tuple, list)):
         what = f"{len(result)} values"
-    elif np.ndim(result) == 0:
+    elif result is not None and np.ndim(result) == 0:
         what = f"a scalar ({type(result).__name__})"
     else:
-        what = f"one array of shape {np.shape(result)}"
+        what = "None" if result is None else f"one array of shape {np.shape(result)}"
     raise CannotRun(f"forward returned {what} where a pair (y, cache) is due")

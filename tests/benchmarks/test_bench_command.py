@@ -42,7 +42,7 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
         (["ops", "--threads", "-1"], "--threads is -1; it must be at least 1"),
         (["ladder", "exp", "--threads", "0"], "--threads is 0"),
         (["ops", "relu_forward", "--threads", "4096"], "--threads is 4096; this machine has 1 to"),
-        (["ladder", "--backend", "cupy", "--write"], "--write belongs to --backend numba"),
+        (["ladder", "--predict"], "--predict belongs to --backend cupy"),
         (["ladder", "adamw"], "unknown ladder 'adamw'"),
         (["compare", "nothing", "nowhere"], "no"),
         (["report", "--readme", "no/such/README.md"], "no such file"),

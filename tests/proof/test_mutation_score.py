@@ -11,7 +11,7 @@ from minivae import ops
 from minivae.proof import cases, corpus, exact_gradients, mutate
 from minivae.proof import mutation_score as scoring
 from minivae.proof.tolerances import tol
-from minivae.verify import check, contract, judge
+from minivae.verify import check, contract, oracles
 from tests.verify.zoo_wrong import CASES as WRONG
 
 
@@ -96,7 +96,7 @@ def test_the_checker_passes_its_audit():
 
 def test_a_checker_that_compares_nothing_is_caught(monkeypatch):
     monkeypatch.setattr(
-        judge, "strict_tolerance", lambda trial: np.full(len(trial.entries), np.inf)
+        contract, "strict_tolerance", lambda trial: np.full(len(trial.entries), np.inf)
     )
     assert "misses" in audit()
 
@@ -150,7 +150,7 @@ def test_a_checker_that_visits_half_the_entries_is_caught(monkeypatch):
     def half(trial):
         trial.entries = np.arange(0, trial.leaf.value.size, 2)
 
-    monkeypatch.setattr(judge, "choose_entries", half)
+    monkeypatch.setattr(oracles, "choose_entries", half)
     assert "entries" in audit()
 
 

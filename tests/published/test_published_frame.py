@@ -15,6 +15,7 @@ from minivae.cli.sweep_runs import parse
 from minivae.cli.train_options import TrainOptions
 from minivae.published import EXPERIMENTS, carry_out, record, results
 from minivae.published.record import Experiment, Outcome, Protocol, Run
+from minivae.runs.errors import Interrupted
 from minivae.settings import ConfigError
 
 pytestmark = pytest.mark.usefixtures("swift_disk")
@@ -118,6 +119,17 @@ def test_a_budget_too_small_to_say_anything(tmp_path):
     with pytest.raises(ConfigError, match="too short for one epoch"):
         carry_out.carry_out(order(tmp_path / "a", minutes=1e-9))
     assert kept(order(tmp_path / "a", resume=True))["part"]["complete"]
+
+
+def test_an_interrupt_names_the_command_that_goes_on(tmp_path, monkeypatch):
+    def stopped(*args, **options):
+        raise Interrupted("stopped", 143, tmp_path)
+
+    monkeypatch.setattr(carry_out, "train", stopped)
+    again = f"minivae reproduce toy --seed 2 --resume --out {tmp_path / 'a'}"
+    with pytest.raises(Interrupted, match="seed=0") as raised:
+        carry_out.carry_out(order(tmp_path / "a", seed=2))
+    assert str(raised.value).endswith(again) and raised.value.exit_code == 143
 
 
 def test_only_the_first_rows_train(tmp_path):

@@ -140,7 +140,7 @@ def test_a_sweep_in_a_file(tmp_path):
      ('{"grid": {"beta": 1}}', "cannot be read as a sweep"), ('{"seeds": "2"}', "whole number")],
 )  # fmt: skip
 def test_a_file_that_cannot_be(tmp_path, text, says):
-    from minivae.cli.sweep import read_config
+    from minivae.cli.sweep_api import read_config
 
     (tmp_path / "s.json").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=says):
@@ -215,3 +215,4 @@ def test_a_scheduler_that_nobody_runs_is_one_line(tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     assert "no scheduler answers there" in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "s").exists()

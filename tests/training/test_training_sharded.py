@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -163,6 +165,14 @@ def test_any_number_of_processes_and_a_kill_end_in_the_same_bytes(backend, tmp_p
     resume = command(4, cut, "--resume", str(cut))
     subprocess.run(resume, check=True, env=environment(), timeout=120)
     assert digest(cut) == digest(tmp_path / "1")
+    assert evaluated(1, cut) == evaluated(2, cut)
+
+
+def evaluated(processes: int, out: Path) -> dict:
+    words = ["mpiexec", "-n", str(processes), sys.executable, "-m", "minivae", "evaluate", str(out),
+             "--samples", "20", "--backend", "numpy", "--json"]  # fmt: skip
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=True)
+    return json.loads(done.stdout) | {"seconds": None}
 
 
 @pytest.mark.slow
@@ -177,6 +187,48 @@ def test_processes_that_do_not_fit_the_shards_are_one_line(tmp_path, processes, 
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 1 and "cannot share them out" in errors[0]
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mpi")
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [(["shapes"], "error: rank 1 has data that differ"), (["digits", "--lr", "0"], "rank 1: lr"),
+     (["digits", "--bta"], "error: rank 1: No such option")],
+)  # fmt: skip
+def test_what_one_rank_alone_has_wrong_is_one_line_with_its_rank(other, says, tmp_path):
+    def words(*more):
+        return [sys.executable, "-m", "minivae", "train", *more, "--shards", "2", "--epochs", "1",
+                "--backend", "numpy", "--out", str(tmp_path / "r")]  # fmt: skip
+
+    both = ["mpiexec", "-n", "1", *words("digits"), ":", "-n", "1", *words(*other)]
+    done = subprocess.run(both, env=environment(), capture_output=True, text=True, timeout=60,
+                          check=False)  # fmt: skip
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert done.returncode == 2 and len(errors) == 1 and says in errors[0]
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mpi")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_stands_still_ends_the_job(rank, tmp_path):
+    out = tmp_path / "r"
+    words = command(2, out, *fresh(out, "numpy", 5000), "--rank-timeout", "2")
+    job = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL,
+                           stderr=subprocess.PIPE, text=True)  # fmt: skip
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (out / "checkpoints" / "last.json").exists():
+        time.sleep(0.02)
+    ranks = subprocess.run(["pgrep", "-f", f"out {out}"], capture_output=True, text=True).stdout
+    for pid in ranks.split():
+        with contextlib.suppress(OSError):
+            if f"PMI_RANK={rank}\0" in Path(f"/proc/{pid}/environ").read_text():
+                os.kill(int(pid), signal.SIGSTOP)
+    said = job.communicate(timeout=60)[1]
+    assert job.returncode == 1
+    assert f"error: rank {1 - rank}: rank {rank} has not answered" in said
+    assert (out / "checkpoints" / "last.safetensors").exists()
 
 
 @pytest.mark.skipif(not POSSIBLE, reason="this system cannot read rows piece by piece")

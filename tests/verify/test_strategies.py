@@ -5,9 +5,8 @@ import pytest
 
 from minivae.proof.right_passes import RIGHT
 from minivae.verify import check
-from minivae.verify.contract import point_notes
 from minivae.verify.passes import Pass
-from minivae.verify.strategies import draw_point, points
+from minivae.verify.strategies import draw_point, point_notes, points
 
 hypothesis = pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings  # noqa: E402

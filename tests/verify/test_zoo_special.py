@@ -128,3 +128,14 @@ def test_a_sample_is_said_of_a_batch_only():
 
     report = check(lambda W, x: (W @ x, (W, x)), backward, [W, x])
     assert report.faults[0].index == (2, 1) and "sample" not in report.faults[0].message
+
+
+def test_a_line_that_names_a_cause_does_not_end_in_another():
+    rng = np.random.default_rng(0)
+    x, W = rng.normal(size=(4, 3)), rng.normal(size=(3, 5))
+    wrong = check(
+        lambda x, W: (np.tanh(x @ W), (x, W, np.tanh(x @ W))),
+        lambda dy, c: ((d := dy * (1 - c[2] ** 2)) @ c[1].T, c[0].T @ d / 4),
+        [x, W],
+    )
+    assert "batch size" in wrong.faults[0].message and "sample" not in wrong.faults[0].message

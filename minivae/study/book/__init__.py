@@ -94,7 +94,7 @@ def build_book(out: Path, only: Sequence[str] = (), *, run: bool = True) -> Path
         write_sources(source, only, run=run)
         # the notebooks' kernels are processes of their own and must find the same minivae
         paths = os.pathsep.join(str(Path(path).resolve()) for path in sys.path if path)
-        surroundings = {**QUIET, "PYTHONPATH": paths}
+        surroundings = {**QUIET, "PYTHONPATH": paths, "IPYTHONDIR": own_profile(Path(folder))}
         before = {name: os.environ.get(name) for name in surroundings}
         os.environ.update(surroundings)
         try:
@@ -108,6 +108,16 @@ def build_book(out: Path, only: Sequence[str] = (), *, run: bool = True) -> Path
             f"the book did not build; the lines above say why (Sphinx's exit {status})"
         )
     return out / "index.html"
+
+
+def own_profile(folder: Path) -> str:
+    """A folder of IPython's settings: the reader's own must not change what is measured, and a
+    kernel's warnings of how it is reached are nothing to the reader."""
+    profile = folder / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    settings = "c = get_config()\nc.IPKernelApp.log_level = 40\n"
+    (profile / "ipython_kernel_config.py").write_text(settings, encoding="utf-8")
+    return str(profile.parent)
 
 
 # One thread per matrix product (small ones only wait for a second), and no debugger's warnings.

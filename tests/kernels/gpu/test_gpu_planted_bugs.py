@@ -62,7 +62,7 @@ BUGS = [
     ("activation.cuh", "d : d * (kept + 1)", "d : d * kept", "elu, 4 latent"),
     ("activation.cuh", "x <= 0 ? LEAK * d : d", "x < 0 ? d : d", "leaky_relu_backward"),
     ("activation.cuh", "+ x * normal_pdf(near(x))", "", "gelu, 4 latent"),
-    ("activation.cuh", "* exp_of(-z * z) * lost", "* 0", "gelu_forward"),
+    ("activation.cuh", "real(0.5) * erfc_of", "real(0.50001) * erfc_of", "gelu_forward"),
     ("activation.cuh", "* bend_slope(b)", "", "gelu_tanh_backward"),
     ("activation.cuh", "x * sigmoid_of(-x)", "sigmoid_of(-x)", "silu_backward"),
     ("dense.cu", "t = warp; t < tiles", "t = warp + 1; t < tiles", "dense_backward_params"),

@@ -148,9 +148,15 @@ def _collect(dz, eps, dmu, dlogvar, fresh):
 @inner
 def _heads(dmu, dlogvar, mu, raw, sigma, weight):
     """dmu += dKL μ; dlogvar = dlogvar σ / 2 + dKL (σ² - 1) / 2, and 0 outside the bound."""
-    for i in range(len(dmu)):
-        k = weight[i & (PANEL - 1)]
-        lv = raw[i]
+    for a in range(0, len(dmu), PANEL):  # rows of 32: an index into `weight` would not vectorise
+        b = a + PANEL
+        _heads_row(dmu[a:b], dlogvar[a:b], mu[a:b], raw[a:b], sigma[a:b], weight)
+
+
+@inner
+def _heads_row(dmu, dlogvar, mu, raw, sigma, weight):
+    for i in range(PANEL):
+        k, lv = weight[i], raw[i]
         outside = (lv > LOGVAR_BOUND) | (lv < -LOGVAR_BOUND)
         dmu[i] = dmu[i] + k * mu[i]
         own = dlogvar[i] * (f32(0.5) * sigma[i])

@@ -11,7 +11,7 @@ from numba import typeof
 from minivae_kernels.cpu.compile.by_address import address_of
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import aligned, panels
-from minivae_kernels.cpu.gemm.live import WORTH_IT, density, new_lists
+from minivae_kernels.cpu.gemm.live import PAIRS_WORTH_IT, WORTH_IT, density, new_lists
 from minivae_kernels.cpu.ops.arguments import readable
 from minivae_kernels.cpu.ops.optimisers import CONSTANTS, OPTIMISERS
 from minivae_kernels.cpu.step import rounded, tables
@@ -69,7 +69,7 @@ class Step:
         plan = self.plan
         second = moments[1] if len(moments) > 1 else np.zeros_like(theta)
         packed = (tables.pack(plan, a, self.layout) for a in (theta, moments[0], second))
-        worth = density(data, 2 if bf16 else 1) < WORTH_IT
+        worth = density(data, 2) < PAIRS_WORTH_IT if bf16 else density(data) < WORTH_IT
         lists = new_lists(self.max_batch if worth else 0, panels(data.shape[1]))
         return Shared(
             plan.config, plan.numbers, plan.layers, *packed, aligned(plan.workspace),

@@ -40,8 +40,6 @@ __device__ inline float tanh_of(float x) { return tanhf(x); }
 __device__ inline double tanh_of(double x) { return tanh(x); }
 __device__ inline float erfc_of(float x) { return erfcf(x); }
 __device__ inline double erfc_of(double x) { return erfc(x); }
-__device__ inline float fma_of(float x, float y, float z) { return fmaf(x, y, z); }
-__device__ inline double fma_of(double x, double y, double z) { return fma(x, y, z); }
 __device__ inline float sqrt_of(float x) { return sqrtf(x); }
 __device__ inline double sqrt_of(double x) { return sqrt(x); }
 

@@ -57,7 +57,7 @@ def run_whole(case: str, batch: int, threads: int, share: float = 1.0) -> tuple[
     step(rows[:, : batch // 2 + 1], t + 5, lr, beta)  # a smaller batch after a larger one
     state, sums = step.state(), step.metrics()
     assert step.bad_step == -1 and np.isfinite(state[0]).all()
-    assert bool(len(step.shared.masks)) == (share < fused_step.WORTH_IT)
+    assert bool(len(step.shared.masks)) == (share < fused_step.PAIRS_WORTH_IT)
     return state[0].tobytes(), state[1].tobytes(), str(sums).encode()
 
 
@@ -71,7 +71,7 @@ def test_neither_threads_nor_lists_of_zeros_change_a_bit(
         listed = run_whole(case, batch, 1, 0.05)
         assert run_whole(case, batch, 3, 0.05) == listed
         with monkeypatch.context() as patch:
-            patch.setattr(fused_step, "WORTH_IT", 0.0)
+            patch.setattr(fused_step, "PAIRS_WORTH_IT", 0.0)
             assert run_whole(case, batch, 2, 0.05) == listed
 
 
