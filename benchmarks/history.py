@@ -55,6 +55,14 @@ def as_csv(found: list[dict[str, Any]]) -> str:
     return out.getvalue()
 
 
+def drawn(found: list[dict[str, Any]]) -> list[str]:
+    """What a picture has room for: that which was measured at the most commits."""
+    at: dict[str, set[str]] = {}
+    for p in found:
+        at.setdefault(p["what"], set()).add(p["commit"])
+    return sorted(at, key=lambda name: (-len(at[name]), "minivae" not in name))[:MOST_LINES]
+
+
 def draw(found: list[dict[str, Any]]) -> str:
     """Medians over commits, with their intervals, as SVG: each relative to its own first."""
     import matplotlib
@@ -63,17 +71,20 @@ def draw(found: list[dict[str, Any]]) -> str:
     import matplotlib.pyplot as plt
 
     plt.rcParams["svg.hashsalt"] = "minivae"
+    names = drawn(found)
+    found = [p for p in found if p["what"] in names]
     commits = commits_of([{"machine": p} for p in found])
-    names = list(dict.fromkeys(p["what"] for p in found))[:MOST_LINES]
     figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
-    for name in names:
+    colours = plt.get_cmap("tab20").colors  # type: ignore[attr-defined]
+    for name, colour in zip(names, colours, strict=False):
         mine = {p["commit"]: p for p in found if p["what"] == name}
         line = [(commits.index(c), p) for c, p in mine.items()]
         first = line[0][1]["median"]
         middle = np.array([p["median"] for _, p in line]) / first
         ends = np.array([[p["low"] or p["median"], p["high"] or p["median"]] for _, p in line])
         around = np.abs(ends.T / first - middle)
-        axes.errorbar([x for x, _ in line], middle, around, marker="o", capsize=2, label=name)
+        axes.errorbar([x for x, _ in line], middle, around, marker="o", capsize=2,
+                      label=name, color=colour)  # fmt: skip
     axes.set(xticks=range(len(commits)), ylabel="time, relative to the first", yscale="log")
     axes.set_xticklabels(commits, rotation=60, fontsize=7)
     figure.legend(fontsize=6, ncols=2, loc="outside lower center")
@@ -85,7 +96,7 @@ def draw(found: list[dict[str, Any]]) -> str:
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>minivae: results</title>
 <style>body{{font:15px system-ui;margin:2em auto;max-width:70em}}td,th{{padding:.15em .7em;
-text-align:right}}td:first-child,th:first-child{{text-align:left}}tr:nth-child(even)
+text-align:right;white-space:nowrap}}td:first-child,th:first-child{{text-align:left}}tr:nth-child(even)
 {{background:#f3f3f3}}svg{{max-width:100%;height:auto}}</style>
 <h1>minivae: results by commit</h1><p>{note}</p>{picture}
 <table><tr><th>what<th>commit<th>measured<th>median<th>95 %<th>n<th>of the limit</tr>{rows}</table>
@@ -102,17 +113,19 @@ def page(found: list[dict[str, Any]]) -> str:
         cells = [
             p["what"],
             p["commit"],
-            p["time"][:16],
+            p["time"][:16].replace("T", " "),
             f"{p['median']:.4g}",
             between,
             p["n"],
             share,
         ]
         rows.append("<tr>" + "".join(f"<td>{html.escape(str(c))}" for c in cells) + "</tr>")
+    names = {p["what"] for p in found}
     machines = ", ".join(sorted({f"{p['processor']}, {p['threads']} threads" for p in found}))
     note = (
         f"{len(found)} medians measured on {machines}; steps in ms an update, ops in µs a call, "
-        "ladders in ns a unit. Runs of different times were not interleaved."
+        "ladders in ns a unit. Runs of different times were not interleaved. The picture shows "
+        f"the {min(MOST_LINES, len(names))} measured at the most commits, of {len(names)}."
     )
     picture = draw(found)
     return PAGE.format(note=html.escape(note), picture=picture[picture.index("<svg") :],

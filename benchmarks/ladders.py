@@ -194,12 +194,18 @@ def _number(value: float) -> str:
 def markdown(rows: list[dict[str, Any]]) -> str:
     """One table of a ladder, slow to fast."""
     unit, product = rows[0]["unit"], rows[0]["ladder"] == "product"
-    titles = ["version", f"ns per {unit}", "times v0", "of the FMA peak" if product else "error"]
+    error = "error / allowed" if "judged" in rows[-1] else "error"  # of older rows: relative
+    titles = [
+        "version",
+        f"ns per {unit}",
+        "times v0",
+        "of the FMA peak" if product else error,
+    ]
     table = [[*titles, "what it changes"], ["--:"] * len(titles) + ["---"]]
     for row in rows:
         cells = ["failed", "", ""]
         if "ns" in row:
-            last = f"{row['peak_share']:.1%}" if product else f"{row['error']:.0e}"
+            last = f"{row['peak_share']:.1%}" if product else f"{row['error']:.2g}"
             cells = [_number(row["ns"]["p50"]), _number(row["gain"]), last]
         idea = row["idea"].replace("|", "\\|")  # a bar would end the cell
         table.append([f"v{row['version']}", *cells, idea])
@@ -217,7 +223,8 @@ def write_readme(rows: list[dict[str, Any]]) -> None:
             print(f"{name}: no results yet, its table is left as it is", file=sys.stderr)
             continue
         head = mine[-1]["machine"]
-        where = f"{head['processor']}, {head['threads']} threads, {head['time'][:10]}."
+        beside = ", beside other work" if mine[-1].get("load", {}).get("busy") else ""
+        where = f"{head['processor']}, {head['threads']} threads, {head['time'][:10]}{beside}."
         body = f"{markdown(mine)}\n\n{where}"
         try:
             text = between(text, body, f"<!-- ladder:{name}:begin -->",

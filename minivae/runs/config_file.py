@@ -52,16 +52,15 @@ def settings_in(path: Path | str, config: Mapping[str, Any]) -> tuple[ModelConfi
     except UnknownPart as error:  # nothing is wrong with the file
         raise UnknownPart(f"{Path(path) / CONFIG}: {error}") from None
     except ConfigError as error:
-        raise ConfigError(
-            f"{Path(path) / CONFIG}: {error}; correct it, or remove the file: its checkpoints say "
-            "the same"
-        ) from None
+        fix = "correct it, or remove the file: its checkpoints say the same"
+        if "sha256" in config and _is_unaltered(config):
+            fix = "nothing is wrong with the file: a newer minivae wrote it, so update this one"
+        raise ConfigError(f"{Path(path) / CONFIG}: {error}; {fix}") from None
 
 
 def require_unchanged(path: Path | str, config: dict[str, Any]) -> None:
     """RunError where a configuration is not, to the last bit, what was written."""
-    rest = {key: value for key, value in config.items() if key != "sha256"}
-    if not _is_unhashed(config) and digest(encode_json(rest)) != config.get("sha256"):
+    if not _is_unhashed(config) and not _is_unaltered(config):
         raise RunError(
             f"{Path(path) / CONFIG} was damaged or edited after it was written (its sha256 "
             "differs): "
@@ -73,3 +72,9 @@ def _is_unhashed(config: Mapping[str, Any]) -> bool:
     """Whether an earlier version wrote this, that knew no sha256 and none of the newer keys."""
     newer = any(keys & set(config[part]) for part, keys in HASHED_WITH.items())
     return not newer and not {"sha256", "environments"} & set(config)
+
+
+def _is_unaltered(config: Mapping[str, Any]) -> bool:
+    """Whether the configuration has the sha256 of its other keys."""
+    rest = {key: value for key, value in config.items() if key != "sha256"}
+    return digest(encode_json(rest)) == config.get("sha256")

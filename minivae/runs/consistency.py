@@ -10,7 +10,7 @@ import numpy as np
 from minivae.models.config import ModelConfig
 from minivae.runs.checkpoint import Checkpoint
 from minivae.runs.config import TrainConfig
-from minivae.runs.resume import other_model, other_settings, require_run_facts
+from minivae.runs.resume import other_run, require_run_facts
 from minivae.runs.state import State
 
 
@@ -31,11 +31,7 @@ def state_fault(checkpoint: Checkpoint, config: dict[str, Any] | None) -> str | 
         return f"{p.t} updates are not epoch {p.epoch} and {p.update} of {per_epoch}"
     if config is None:
         return None
-    other = (
-        other_model(manifest["model"], ModelConfig.from_dict(config["model"]))
-        or other_settings(manifest["train"], config["train"])
-        or other_data(manifest["data"], config["data"])
-    )
+    other = other_run(manifest, config)
     return f"by config.json it is another run's: {other}" if other else None
 
 
@@ -46,12 +42,6 @@ def updates_per_epoch(manifest: dict[str, Any]) -> int:
     if train.validation is not None:
         rows -= round(train.validation * rows)
     return max(1, math.ceil(rows / train.batch_size))
-
-
-def other_data(written: dict[str, Any], here: dict[str, Any]) -> str | None:
-    """Whether two records speak of other data, in words."""
-    same = written["sha256"] == here["sha256"]
-    return None if same else f"the data's sha256 is {written['sha256'][:12]}…"
 
 
 def log_fault(records: list[dict[str, Any]], manifest: dict[str, Any]) -> str | None:

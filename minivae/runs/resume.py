@@ -74,13 +74,17 @@ def starting_state(
     written = directory.written_config(note)
     if written is not None:
         require_same(directory, written, model, config, data)
-    checkpoint = directory.checkpoints.newest_sound(note)
+
+    def foreign(checkpoint: Checkpoint) -> str | None:
+        require_run_facts(checkpoint)
+        return None if written is None else other_run(checkpoint.manifest, written)
+
+    checkpoint = directory.checkpoints.newest_sound(note, foreign)
     if checkpoint is None:
         epochs = len(directory.metrics.read())
         lost = f"has lost the checkpoints of {epochs} epochs" if epochs else "has no checkpoint yet"
         note(f"{directory.path} {lost}: starting from the beginning")
         return fresh()
-    require_run_facts(checkpoint)
     require_same(directory, checkpoint.manifest, model, config, data)
     tell_changes(checkpoint.manifest["train"], config, note)
     return State.from_checkpoint(checkpoint, model, config.optimiser)
@@ -121,6 +125,21 @@ def require_same(
             f"{directory.path} was started with {found}; "
             "resume it with the same value, or start a new run"
         )
+
+
+def other_run(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    """By what a checkpoint's manifest is of another run than a configuration; None if it is not."""
+    return (
+        other_model(manifest["model"], ModelConfig.from_dict(config["model"]))
+        or other_settings(manifest["train"], config["train"])
+        or other_data(manifest["data"], config["data"])
+    )
+
+
+def other_data(written: Mapping[str, Any], here: Mapping[str, Any]) -> str | None:
+    """Whether two records speak of other data, in words."""
+    same = written["sha256"] == here["sha256"]
+    return None if same else f"the data's sha256 is {written['sha256'][:12]}…"
 
 
 def other_model(written: Mapping[str, Any], model: ModelConfig) -> str | None:

@@ -186,8 +186,14 @@ class CheckpointStore:
             )
         return checkpoint
 
-    def newest_sound(self, note: Callable[[str], None]) -> Checkpoint | None:
+    def newest_sound(
+        self,
+        note: Callable[[str], None],
+        foreign: Callable[[Checkpoint], str | None] = lambda checkpoint: None,
+    ) -> Checkpoint | None:
         """The newest checkpoint that verifies; each damaged one passed over is noted.
+
+        So is one that is another run's: `foreign` says by what, or None.
 
         Returns None when no checkpoint was ever completed; raises CheckpointError when some were
         and every one is damaged.
@@ -201,6 +207,9 @@ class CheckpointStore:
                 checkpoint = self.read(path)
             except CheckpointError as error:
                 faults.append(str(error))
+                continue
+            if (other := foreign(checkpoint)) is not None:
+                faults.append(f"{path.name} is another run's: {other}")
                 continue
             for fault in faults:
                 note(f"{fault}; using {path.stem} instead")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minivae.plots.style import new_figure, save, styled
+from minivae.sweeps.table import order_of
 
 Row = dict[str, Any]
 
@@ -37,7 +38,8 @@ def rate_distortion(
     with styled():
         figure = new_figure(5.2, 3.8)
         axis = figure.subplots()
-        for key, rows in grouped(means, others).items():
+        said: set[str] = set()  # of lines that lie near each other one says what its points are
+        for key, rows in list(grouped(means, others).items())[::-1]:
             rows = sorted(rows, key=lambda row: row["kl"])
             columns = [[row[name] or 0.0 for row in rows] for name in
                        ("kl", y, f"{y}_se", "kl_se")]  # fmt: skip
@@ -45,13 +47,15 @@ def rate_distortion(
             axis.errorbar(*columns, fmt=style, lw=1.1, ms=4, label=words_of(others, key) or None)
             for row in rows:
                 weighed = words_of(axes, [row[k] for k in axes], WEIGHTS) or words_of(others, key)
-                axis.annotate(weighed, (row["kl"], row[y]), fontsize=6.5,
-                              xytext=(4, 4), textcoords="offset points")  # fmt: skip
+                if weighed not in said:
+                    axis.annotate(weighed, (row["kl"], row[y]), fontsize=6.5,
+                                  xytext=(4, 4), textcoords="offset points")  # fmt: skip
+                said.add(weighed)
         axis.margins(x=0.12, y=0.1)
-        if linear:
-            line = sorted(linear, key=lambda row: row["kl"])
-            axis.plot([row["kl"] for row in line], [row[y] for row in line], "s--", color="0.45",
-                      lw=1, ms=3, label="best linear model, exactly")  # fmt: skip
+        for (J,), rows in grouped(linear, ["latent_dim"]).items():
+            rows = sorted(rows, key=lambda row: row["kl"])
+            axis.plot([row["kl"] for row in rows], [row[y] for row in rows], "s--", color="0.45",
+                      lw=1, ms=3, label=f"best linear model, J = {J}, exactly")  # fmt: skip
         axis.set_xlabel("rate: KL, nats per datum")
         unit = "squared error" if "c" in axes else "reconstruction, nats per datum"
         axis.set_ylabel(f"distortion: {unit}")
@@ -68,9 +72,9 @@ def words_of(keys: Sequence[str], values: Sequence[Any], only: Sequence[str] = (
 
 
 def grouped(means: Sequence[Row], keys: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
-    """The rows by their values of these keys."""
+    """The rows by their values of these keys, numbers by size."""
     groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in means:
+    for row in sorted(means, key=lambda row: [order_of(row[key]) for key in keys]):
         groups.setdefault(tuple(str(row[key]) for key in keys), []).append(row)
     return groups
 
@@ -93,6 +97,8 @@ def along(path: Path, means: Sequence[Row], axis_name: str, others: Sequence[str
             values = [float(place) for place in places]
             if min(values) > 0 and max(values) >= 8 * min(values):
                 axis.set_xscale("log")
+                axis.set_xticks(values, places)
+                axis.minorticks_off()
         else:
             axis.set_xticks(range(len(places)), places)
         axis.set_xlabel(axis_name)

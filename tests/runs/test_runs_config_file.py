@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from minivae.runs.config_file import read_config, require_unchanged
+from minivae.runs.config_file import encode_config, read_config, require_unchanged
 from minivae.runs.errors import RunError
 from minivae.runs.load import load_model, load_run
+from minivae.settings import ConfigError
 from tests.training.child_run import run_here
 from tests.training.doubles import Notes, StopAt
 
@@ -68,6 +69,18 @@ def test_one_without_its_sha256_is_no_earlier_versions(run):
     said = []
     assert load_run(run, said.append).data == before.data
     assert len(said) == 1 and "damaged or edited" in said[0]
+
+
+def test_one_of_a_newer_version_is_told_from_a_damaged_one(run):
+    config = read_config(run)
+    config["train"]["quantum"] = 1
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match=r"unknown key 'quantum' .* remove the file"):
+        load_run(run)
+    config.pop("sha256")
+    (run / "config.json").write_bytes(encode_config(config))
+    with pytest.raises(ConfigError, match=r"unknown key 'quantum' .* a newer minivae wrote it"):
+        load_run(run)
 
 
 def test_a_lost_one_is_known_from_the_checkpoint(run):
@@ -169,3 +182,16 @@ def test_lost_checkpoints_and_the_log_of_another_run_are_said(run, tmp_path):
     notes = Notes()
     assert run_here({"train": {"epochs": 3}}, run, resume=True, reporter=notes).epochs == 3
     assert any("has lost the checkpoints of 3 epochs" in note for note in notes.notes)
+
+
+def test_a_checkpoint_of_another_run_is_passed_over(run, tmp_path):
+    other = tmp_path / "other"
+    run_here({"train": {"epochs": 2, "seed": 1}}, other)
+    whole = tmp_path / "whole"
+    run_here({"train": {"epochs": 3}}, whole)
+    for path in (other / "checkpoints").glob("epoch-0002.*"):
+        (run / "checkpoints" / path.name).write_bytes(path.read_bytes())
+    notes = Notes()
+    run_here({"train": {"epochs": 3}}, run, resume=True, reporter=notes)
+    assert any("epoch-0002.safetensors is another run's: seed 1, not 0" in n for n in notes.notes)
+    assert load_model(run, "last")[2].tobytes() == load_model(whole, "last")[2].tobytes()

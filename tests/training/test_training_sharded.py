@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -164,6 +165,14 @@ def test_any_number_of_processes_and_a_kill_end_in_the_same_bytes(backend, tmp_p
     resume = command(4, cut, "--resume", str(cut))
     subprocess.run(resume, check=True, env=environment(), timeout=120)
     assert digest(cut) == digest(tmp_path / "1")
+    assert evaluated(1, cut) == evaluated(2, cut)
+
+
+def evaluated(processes: int, out: Path) -> dict:
+    words = ["mpiexec", "-n", str(processes), sys.executable, "-m", "minivae", "evaluate", str(out),
+             "--samples", "20", "--backend", "numpy", "--json"]  # fmt: skip
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=True)
+    return json.loads(done.stdout) | {"seconds": None}
 
 
 @pytest.mark.slow

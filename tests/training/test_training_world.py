@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minivae.backend import load_backend
+from minivae.metrics.likelihood import evaluate, one_by_one
+from minivae.models.config import ModelConfig
+from minivae.models.initialise import initialise
+from minivae.models.vae import layout_of
+from minivae.runs.config import TrainConfig
 from minivae.settings import ConfigError
+from minivae.training.heldout import Split, measure
 from minivae.training.world import ALIGNED, LostRank, World, require_shares
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -71,3 +78,24 @@ def test_shards_that_processes_cannot_share(shards, size):
     with pytest.raises(ConfigError, match=f"{size} processes cannot share them out"):
         require_shares(shards, size)
     require_shares(8, 4)
+
+
+@pytest.mark.parametrize("draws", [1, 3])
+def test_held_out_figures_are_the_same_for_any_number_of_ranks(draws):
+    objective = "iwae" if draws > 1 else "elbo"
+    model = ModelConfig(9, 2, hidden=(6,), draws=draws, objective=objective)
+    K, theta = load_backend("numpy"), initialise(model, 0).astype(np.float32)
+    data = np.random.default_rng(0).integers(0, 256, (1300, 9)).astype(np.uint8)  # 3 chunks
+    split = Split(np.arange(0), "test", data, np.arange(len(data)))
+    p = layout_of(model).views(theta)
+
+    def figures(share_out):
+        found = measure(
+            K, model, theta, split, TrainConfig(), 1 / 255, share_out=share_out
+        )  # fmt: skip
+        e = evaluate(K, p, data, model, samples=draws, scale=1 / 255, share_out=share_out)
+        return repr(found), e.log_p.tobytes(), e.mu.tobytes(), e.kl.tobytes()
+
+    alone = figures(one_by_one)
+    for size in (2, 4):
+        assert on_ranks(size, lambda world: figures(world.share_out)) == [alone] * size

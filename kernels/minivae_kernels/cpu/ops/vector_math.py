@@ -66,6 +66,13 @@ def exp(x):
 
 
 @inline
+def exp_within(x):
+    """The same bits for |x| <= 87: nothing overflows or is subnormal, so one power is enough."""
+    n, p = _reduce(x)
+    return (p + ONE) * _power_of_two(n)
+
+
+@inline
 def exp_negative(x):
     """eˣ for x <= 0; below -87.3, where it is under 1.2e-38, it stays there."""
     bounded = f32(-87.3) if x < f32(-87.3) else x

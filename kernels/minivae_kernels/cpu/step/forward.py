@@ -157,7 +157,7 @@ def _sigma_kl(mu, raw, sigma, kl):
     for i in range(len(mu)):
         high = LOGVAR_BOUND if raw[i] > LOGVAR_BOUND else raw[i]
         lv = -LOGVAR_BOUND if high < -LOGVAR_BOUND else high
-        sigma[i] = m.exp(f32(0.5) * lv)
+        sigma[i] = m.exp_within(f32(0.5) * lv)
         kl[i] = f32(0.5) * (mu[i] * mu[i] + (m.expm1(lv) - lv))
 
 

@@ -34,6 +34,18 @@ def softplus(x: np.ndarray) -> np.ndarray:
     return np.where(x > 0, x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
+def test_exp_within_has_the_bits_of_exp() -> None:
+    @njit(**OPTIONS)
+    def both(x: Any, whole: Any, within: Any) -> None:
+        for i in range(len(x)):
+            whole[i], within[i] = m.exp(x[i]), m.exp_within(x[i])
+
+    x = evenly(-87, 87)
+    whole, within = np.full_like(x, np.nan), np.zeros_like(x)
+    both(x, whole, within)
+    assert whole.tobytes() == within.tobytes()
+
+
 CASES: list[tuple[str, Callable[..., Any], list[np.ndarray]]] = [
     ("exp", np.exp, [evenly(-104, 88.7), every_size(-30, 6)]),
     ("expm1", np.expm1, [evenly(-40, 88.7), every_size(-30, 6)]),
