@@ -105,10 +105,18 @@ def run(
     return rows
 
 
+def woken(row: dict[str, Any]) -> str:
+    """How many times as long NumPy's better one takes, where both slept before the call."""
+    times = {name: states.get("woken") for name, states in row["states"].items()}
+    rivals = [times[name] for name in (PLAIN, BEST) if times.get(name)]
+    return f"{min(rivals) / times[KERNEL]:.2f} ×" if rivals and times.get(KERNEL) else ""
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """Every op for people, under a header that says what the columns are."""
     head = ["op", *(f"{state} µs" for state in STATES), "95 % of hot", "n", BEST, "error", "GB/s",
-            "Gop/s", "of the roof", "which binds", "A against A", "against NumPy"]  # fmt: skip
+            "Gop/s", "of the roof", "which binds", "A against A", "against NumPy",
+            "woken"]  # fmt: skip
     lines, failed = [head], []
     for row in rows:
         if "failed" in row:
@@ -120,12 +128,12 @@ def table(rows: list[dict[str, Any]]) -> str:
         cells += [str(row["n"]), microseconds(row["us"].get(BEST, row["us"].get(PLAIN))["p50"])]
         cells += [f"{row['error']:.2f}", f"{row['gbs']:.1f}", f"{row['gflops']:.1f}"]
         cells += [f"{row['roof_share']:.0%}", row["binds"], ratio(row["a_a"])]
-        cells += [ratio(row) if row["against"] else ""]
+        cells += [ratio(row) if row["against"] else "", woken(row)]
         lines.append([row["op"], *cells])
     busy = sorted({row["load"]["busy"] for row in rows if row["load"].get("busy")})
     notes = [f"BUSY MACHINE: {busy[0]}; do not trust these figures"] if busy else []
     short = [r["op"] for r in rows if "failed" not in r and r["n"] < LEAST_ROUNDS]
     notes += [f"time was up before {LEAST_ROUNDS} rounds: {', '.join(short)}"] if short else []
-    notes.append("Gop/s: a multiply-add counts as two, everything else as one; error: share of "
-                 "what rounding allows")  # fmt: skip
+    notes += ["Gop/s: a multiply-add counts as two, everything else as one; error: share of what "
+              "rounding allows", "woken: against NumPy, both after 10 ms of sleep"]  # fmt: skip
     return "\n".join([columns(lines, (0, 10, 11, 12)), *failed, *notes])

@@ -13,6 +13,7 @@ from minivae.racing.result import columns
 
 from . import counters, machine
 from .cases import Case, make_rows, make_theta
+from .entrants import rounded_word
 from .gate import shared_data
 
 UPDATES = 60
@@ -169,8 +170,8 @@ def table(row: dict[str, Any]) -> str:
     lines.append(["all", f"{total:.1f}", "100%", f"{waiting:.1f} on average", "", "", "", ""])
     cost = row["us_timed"] / row["us_plain"] - 1
     notes = [
-        f"{row['arch']}, batch {row['batch']}, {row['threads']} threads; without timers "
-        f"{row['us_plain']:.1f} µs an update, with them {cost:+.1%}",
+        f"{row['arch']}, batch {row['batch']}, {row['threads']} threads{rounded_word(row)}; "
+        f"without timers {row['us_plain']:.1f} µs an update, with them {cost:+.1%}",
         row["counters"]["words"],
     ]
     if row["load"]["busy"]:

@@ -118,9 +118,9 @@ def products_table(folder: Path) -> str:
     except results.ResultsError:
         return ""
     lines = [
-        "GFLOP/s of one product called from Python. Ours wakes its threads and packs both operands "
-        "in every call, and the vendor's library is ahead of it. A step crosses from Python once "
-        "for many updates: the shares of the peak above are of everything in it together.",
+        "GFLOP/s of one product called from Python, with the checks of its arguments and the "
+        "waking of threads. A step crosses from Python once for many updates: the shares of the "
+        "peak above are of everything in it together.",
         "",
         "| product | minivae | NumPy as installed | best BLAS setting |",
         "|---|--:|--:|--:|",

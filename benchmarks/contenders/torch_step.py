@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -71,8 +72,16 @@ class TorchVae(torch.nn.Module):
         return linear.weight if kind == "W" else linear.bias
 
 
+TRIES, UPDATES = 3, 8  # of each form, before the race
+
+
 class TorchStep:
-    """Eager, fused Adam. `option` is passed to torch.compile as its mode by the compiled peers."""
+    """Eager. `option` is passed to torch.compile as its mode by the compiled peers.
+
+    forms: ways to write the update, each with a word for people; the fastest takes part.
+    """
+
+    forms: tuple[str, ...] = ("Adam fused", "Adam by foreach")
 
     def __init__(
         self,
@@ -81,7 +90,7 @@ class TorchStep:
         tf32: bool = False,
         bf16: bool = False,
     ) -> None:
-        self.option, self.bf16 = option, bf16
+        self.option, self.bf16, self.form = option, bf16, self.forms[0]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.set_float32_matmul_precision("high" if tf32 else "highest")  # "high" is TF32
         if threads:
@@ -122,10 +131,30 @@ class TorchStep:
                 self.model.leaf(name).copy_(part)
 
     def make(self) -> None:
+        fused = self.form != "Adam by foreach"
         self.opt = torch.optim.Adam(
-            self.model.parameters(), lr=LR, betas=(BETA1, BETA2), eps=ADAM_EPS, fused=True
-        )
-        self.update = self.step_once
+            self.model.parameters(), lr=LR, betas=(BETA1, BETA2), eps=ADAM_EPS,
+            fused=fused, foreach=not fused,
+        )  # fmt: skip
+        self.update, self.loss_once = self.step_once, self.model
+
+    def tune(self, rows: np.ndarray) -> str:
+        """Try every form on some of these rows, keep the fastest, and say which it was."""
+        found, rows = {}, rows[:UPDATES]
+        for form in self.forms:
+            self.form = form
+            self.make()
+            self.run(rows)  # compiles
+            seconds = []
+            for _ in range(TRIES):
+                start = time.perf_counter()
+                self.run(rows)
+                seconds.append(time.perf_counter() - start)
+            found[form] = min(seconds)
+        self.form = min(found, key=lambda form: found[form])
+        self.make()
+        self.run(rows)
+        return self.form
 
     def draw(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The minibatch (B, D) and its noise (B, J)."""
@@ -135,7 +164,7 @@ class TorchStep:
         return x, torch.randn(self.case.batch, self.case.latent_dim, device=self.device)
 
     def step_once(self, rows: torch.Tensor) -> torch.Tensor:
-        loss = self.model(*self.draw(rows))
+        loss = self.loss_once(*self.draw(rows))
         loss.backward()
         self.opt.step()
         self.opt.zero_grad(set_to_none=True)
@@ -159,12 +188,16 @@ class TorchStep:
 
 
 class TorchCompiled(TorchStep):
-    """The whole update as one compiled graph.
+    """The whole update as one compiled graph, or the loss alone and the fused optimiser after it.
 
-    On the CPU the fastest form found is functional: gradient by torch.func, Adam written out, all
-    fused by the compiler (7 % ahead of compiling the module and calling the fused optimiser). On
-    CUDA the modules stay in place, so that "reduce-overhead" can replay CUDA graphs.
+    On CUDA the modules stay in place, so that "reduce-overhead" can replay CUDA graphs.
     """
+
+    forms = ("gradient by torch.func, Adam written out", "loss compiled, Adam fused")
+
+    def tune(self, rows: np.ndarray) -> str:
+        """As for the eager step; on a card there is one form."""
+        return "CUDA graphs" if self.device.type == "cuda" else super().tune(rows)
 
     def make(self) -> None:
         super().make()
@@ -187,6 +220,9 @@ class TorchCompiled(TorchStep):
         self.v = [torch.zeros_like(p) for p in self.params]
         self.t = torch.zeros(())
         mode = self.option or None
+        if self.form == self.forms[1]:
+            self.loss_once = torch.compile(self.model, dynamic=False, fullgraph=True, mode=mode)
+            return
         self.compiled = torch.compile(self.functional, dynamic=False, fullgraph=True, mode=mode)
         self.update = self.compiled_update
 

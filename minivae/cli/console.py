@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from minivae.messages import one_line, printable
+from minivae.processes import own_rank
 
 UNREAD = 141  # the exit code where nobody reads the output: 128 + SIGPIPE, as shells count
 
@@ -26,8 +27,9 @@ class Console:
             print(lines(text), file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
     def warn(self, text: str) -> None:
-        """A message that is always shown, on stderr."""
-        print(f"note: {one_line(text)}", file=sys.stderr, flush=True)
+        """A message that is always shown, on stderr; under mpiexec by rank 0 alone."""
+        if own_rank() == 0:
+            print(f"note: {one_line(text)}", file=sys.stderr, flush=True)
 
     def result(self, value: Mapping[str, Any], text: str) -> None:
         """The command's result: one JSON object, or its text."""

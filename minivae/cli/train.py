@@ -86,8 +86,9 @@ def train(
     with ranks.together(world):
         request = ranks.settled_by_all(world, lambda: settle_request(wanted, console))
         ranks.settled_by_all(world, lambda: ranks.require_alike(request, world))
+        job = ranks.settled_by_all(world, lambda: ranks.job_of(request, world))
         ranks.tell_processes(world, console)
-        if world is not None and world.rank > 0:
-            ranks.serve_request(request, world)
+        if job is not None and world is not None and world.rank > 0:
+            ranks.serve_request(request, job, world)
         else:
             console.result(*run_training(request, console, world))

@@ -28,7 +28,7 @@ from minivae.processes import processes, threads_each
 from minivae.runs.errors import RunError
 from minivae.runs.resume import fingerprint
 from minivae.settings import ConfigError
-from minivae.training.job import make_job
+from minivae.training.job import Job, make_job
 from minivae.training.serve import dismiss, serve
 from minivae.training.world import LIMIT, World, open_world, require_shares
 
@@ -146,11 +146,17 @@ def serving(world: World | None) -> Iterator[None]:
             dismiss(world)
 
 
-def serve_request(request: TrainRequest, world: World) -> None:
+def job_of(request: TrainRequest, world: World | None) -> Job | None:
+    """What the processes will compute together, None without mpiexec; raises as `make_job`."""
+    if world is None:
+        return None
+    return make_job(request.model, request.config, request.dataset, request.K, None, world)
+
+
+def serve_request(request: TrainRequest, job: Job, world: World) -> None:
     """Do this rank's part until rank 0 has done; it alone answers to Ctrl-C and SIGTERM."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    job = make_job(request.model, request.config, request.dataset, request.K, None, world)
     with blas_threads(request.K, request.model, request.config):
         serve(job, world, lambda theta: measure_test(request, theta, world.share_out))
 

@@ -114,6 +114,12 @@ def tell_of_data(dataset: Dataset, model: ModelConfig, console: Console) -> None
     """Say what the user should know of the data before the training: notes, units, scales."""
     for note in dataset.notes:
         console.warn(note)
+    if dataset.groups and not LIKELIHOODS[model.likelihood].grouped:
+        grouped = LIKELIHOODS.first(lambda part: part.grouped)
+        console.warn(
+            f"the {model.likelihood} likelihood takes the 0s and 1s of text columns as numbers; "
+            f"a table of text columns alone has the {grouped} one"
+        )
     if dataset.standard is not None:
         console.say(
             f"standardised {dataset.data_dim} columns; losses are in their own units: "

@@ -80,8 +80,11 @@ def carry_out(order: Order) -> Bench:
     write_protocol(order)
     end = math.inf if order.minutes is None else time.monotonic() + 60 * order.minutes
     for number, run in enumerate(runs):
-        share = (end - time.monotonic()) / (len(runs) - number)
-        train_one(order, run, part_of(order, run, load_named), time.monotonic() + share)
+        now = time.monotonic()
+        if now >= end:
+            break
+        until = now + (end - now) / (len(runs) - number)
+        train_one(order, run, part_of(order, run, load_named), until)
     for run in runs:
         trained = read_back(order, run, part_of(order, run, load_named))
         if trained is not None:

@@ -121,23 +121,23 @@ def draw(path: Path, outcome: Outcome) -> None:
         figure = new_figure(3.6 * len(names) + 0.6, 3.6)
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             axes.set_title(name)
-            panel(axes, {key.split(",")[1]: c for key, c in curves.items() if key.startswith(name)})
             if name == MNIST.dataset:
                 for (_, value), colour in zip(outcome.series["read"], LABEL_COLOURS, strict=False):
                     axes.errorbar([SAMPLES], [value], [READ_TO], fmt="x", color=colour, ms=5)
+            panel(axes, {key.split(",")[1]: c for key, c in curves.items() if key.startswith(name)})
         figure.axes[0].set_ylabel("lower bound, nats per picture")
         caption = "Lines: test; dashes: training. Crosses: the paper's, from memory of its curves"
         save(figure, path, caption, "Lower bound against training samples")
 
 
 def panel(axes: Any, curves: dict[str, Any]) -> None:
-    """One data set's curves; the axis begins where they have come near their ends."""
+    """One data set's curves; the axis begins where the lowest is after a tenth of its epochs."""
     for (label, c), colour in zip(curves.items(), LABEL_COLOURS, strict=False):
         axes.plot(c["samples"], c["held_out"], color=colour, lw=1.2, label=label)
         axes.plot(c["samples"], c["train"], "--", color=colour, lw=0.8)
-    ends = [c[part][-1] for c in curves.values() for part in PARTS]
-    if ends:
-        axes.set_ylim(min(ends) - 0.8 * (max(ends) - min(ends)) - 5, None)
+    early = [c["held_out"][len(c["held_out"]) // 10] for c in curves.values()]
+    if early:
+        axes.set_ylim(bottom=min(early))
         axes.legend(fontsize=7)
     axes.set_xscale("log")
     axes.xaxis.set_minor_formatter(lambda value, place: "")

@@ -55,8 +55,8 @@ def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> tuple[Faults
     except Exception as error:
         return [Fault("error", f"forward raised {one_line(error)}")], None
     y, at = copy(y), changed(job, job.args, args)
-    faults = [] if at is None else [
-        Fault("mutates", f"forward changes its input {at} in place", at)]  # fmt: skip
+    text = f"forward changes its input {at} in place"
+    faults = [Fault("mutates", text, at)] if at else []
     if (bad := output_fault(y, out_shape)) is not None:
         return [*faults, bad], None
     job.adopt(y)
@@ -64,7 +64,8 @@ def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> tuple[Faults
         place = int(np.argmin(np.isfinite(job.y0)))
         text = f"forward returned {job.y0[place]} at output {place}: move the test point"
         return [*faults, Fault("nan", text, "y")], None
-    roomy = job.clock.fits(forward=2, backward=1)
+    first, seconds = job.clock.cost["forward"], job.clock.seconds  # the first may have compiled
+    roomy = job.clock.fits(forward=2, backward=1) or 0.5 <= first <= seconds / 2
     if roomy and apart(job.y0, job.output(job.base), SAME_RUN * job.y_eps):
         faults.append(Fault("random", "forward is random: two calls differ; pass the noise in"))
     return faults, (args, cache)
@@ -120,11 +121,9 @@ def backward_in_either_order(job: Pass, dy: Array, first_run: Any) -> Ran:
 def backward_faults(job: Pass, dy: Array, first_run: Any = None) -> Ran:
     """Runs backward at the point: its gradients by leaf, copied and as returned, every fault but
     numbers, and notes. `first_run`: arguments and cache of a forward, for want of time for one."""
-    args = copy(job.args)
-    if first_run is not None and not job.clock.fits(forward=1, backward=1):
-        args, cache = first_run
-    else:
-        cache = unpack(job.call(args))[1]
+    if first_run is None or job.clock.fits(forward=1, backward=1):
+        first_run = (args := copy(job.args)), unpack(job.call(args))[1]
+    args, cache = first_run
     upstream = job.upstream(dy)
     kept, before = copy(upstream), copy(args)
     try:
@@ -229,8 +228,8 @@ def leaf_linearity(
         return Fault("upstream-ignored", text, name)
     if np.any(zero != 0) or np.isnan(zero).any():
         at = tuple(int(i) for i in np.argwhere(~(zero == 0))[0])
-        text = f"the gradient of {name} at {where(at)} is {zero[at]:.6g} for a zero upstream: "
-        text += "a term does not depend on the upstream"
+        text = f"the gradient of {name} at {where(at)} is {zero[at]:.6g} for a zero upstream"
+        text += ": a term does not depend on the upstream"
         return Fault("not-linear", text, name, at, hand=float(zero[at]), true=0.0)
     small = float(np.finfo(value.dtype).tiny) / eps  # below it numbers lose digits
     if np.abs(g).max() >= small and apart(2 * half, g, SAME_RUN * eps):

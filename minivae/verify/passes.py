@@ -100,11 +100,11 @@ class Clock:
 
     @contextlib.contextmanager
     def measured(self, kind: str) -> Iterator[None]:
-        """Notes what one call costs: the mean of what it has been and what it is."""
+        """Notes what one call costs: quick to fall (a first call may compile), slow to rise."""
         start = time.perf_counter()
         yield
         taken, known = time.perf_counter() - start, self.cost[kind]
-        self.cost[kind] = 0.5 * (taken + known) if known else taken
+        self.cost[kind] = 0.5 * (taken + known) if 0 < known < taken else taken
 
     def price(self, forward: float = 0, backward: float = 0, complex: float = 0) -> float:
         """Seconds for so many calls; a kind not yet called is reckoned from the others."""

@@ -192,7 +192,7 @@ def fill_row(trial: Trial) -> None:
         row.ulps = abs(row.hand - row.true) / float(np.spacing(max(abs(row.true), 1e-300)))
     slope, parts = trial.slope, trial.hand * trial.delta
     inner, scale = float(parts.sum()), max(float(np.abs(parts).sum()), abs(slope.value))
-    roomy = probe.clock.fits(forward=30)
+    roomy = probe.clock.fits(forward=30, backward=1, complex=1)
     if trial.reliable(slope, scale) and not slope.kink:
         row.finite_difference = ratio(abs(inner - slope.value), scale)
         if roomy:

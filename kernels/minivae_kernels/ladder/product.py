@@ -166,5 +166,5 @@ def product_v5(x, w, bias, y, rows, inputs, outputs):
 
 @LADDER.version(chosen=True)
 def product_v6(x, W, b):
-    """chosen: as an op, which packs plain arrays, then runs that tile on the team of threads"""
+    """chosen: as an op, on plain arrays, their panels shared out among the team of threads"""
     return chosen("dense_forward")(x, W, b)

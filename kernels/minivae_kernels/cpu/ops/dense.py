@@ -210,7 +210,7 @@ def _scratch() -> np.ndarray:
     return _kept("scratch", members * OWN)[: members * OWN].reshape(members, OWN)
 
 
-def _packed(depth: int, columns: int) -> np.ndarray:
+def packed_room(depth: int, columns: int) -> np.ndarray:
     """Room for a matrix in panels."""
     return _kept("packed", panels(columns) * PANEL * depth)
 
@@ -223,7 +223,7 @@ def _forward(op: str, x: Any, W: Any, b: Any, activation: int) -> np.ndarray:
     y = fresh((rows, outputs))
     if y.size:
         crew = crew_for(y.size * inputs // PER_UNIT)
-        packed = _packed(inputs, outputs) if rows >= MANY else NOTHING
+        packed = packed_room(inputs, outputs) if rows >= MANY else NOTHING
         forward_kernel(crew, flat(x), flat(W), flat(b), y.reshape(-1), (rows, inputs, outputs),
                        activation, _scratch(), packed)  # fmt: skip
     return y
@@ -257,7 +257,7 @@ def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
     if dx.size:
         crew = crew_for(dx.size * outputs // PER_UNIT)
         input_kernel(crew, flat(dy), flat(W), np.zeros(inputs, f32), dx.reshape(-1),
-                     (rows, outputs, inputs), _scratch(), _packed(outputs, inputs))  # fmt: skip
+                     (rows, outputs, inputs), _scratch(), packed_room(outputs, inputs))  # fmt: skip
     return dx
 
 
@@ -273,7 +273,7 @@ def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
     dW, db = fresh((inputs, outputs)), fresh(outputs)
     crew = crew_for(dW.size * rows // PER_UNIT)
     params_kernel(crew, flat(dy), flat(x), dW.reshape(-1), db, (rows, inputs, outputs),
-                  _scratch(), _packed(min(rows, DEEP), outputs))  # fmt: skip
+                  _scratch(), packed_room(min(rows, DEEP), outputs))  # fmt: skip
     return dW, db
 
 

@@ -16,11 +16,12 @@ from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.address import address
-from minivae_kernels.cpu.gemm.layout import aligned, panels
+from minivae_kernels.cpu.gemm.layout import aligned
 from minivae_kernels.cpu.gemm.matmul import NOUGHT, ONE, STEP
 from minivae_kernels.cpu.gemm.plain import pack_columns, product_panel
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
+from minivae_kernels.cpu.ops.dense import pack_piece, packed_room
 from minivae_kernels.cpu.ops.likelihoods import LIKELIHOODS
 from minivae_kernels.cpu.threads.count import crew_for, team
 from minivae_kernels.cpu.threads.crew import laid_out, share_out
@@ -37,7 +38,7 @@ class Score(NamedTuple):
     loop: int
     numbers: tuple[float, float, float, float]  # weight, constant, logarithms, log-scale
     h: np.ndarray  # (R, H), this and all below flat
-    W: np.ndarray
+    packed: np.ndarray  # W (H, D) in panels
     b: np.ndarray
     x: np.ndarray  # (B, D)
     nll: np.ndarray  # (R,)
@@ -50,7 +51,7 @@ def score_piece(k, member, s, scratch):
     """-log p(x | z) of ROWS rows of h.
 
     A member's row of `scratch`: outputs, targets, terms, factors and their running sums and
-    products, ROWS x 32 each; 32 of b; a panel of W.
+    products, ROWS x 32 each; 32 of b.
     """
     own, first = scratch[member], k * ROWS
     count = min(ROWS, len(s.nll) - first)
@@ -73,16 +74,15 @@ def score_piece(k, member, s, scratch):
 @inner
 def score_panel(s, own, panel, first, count):
     """32 outputs of `count` rows, their terms and factors added to what is kept of each row."""
-    n, bias, panel0 = count * PANEL, np.int64(6 * PART), np.int64(6 * PART + PANEL)
+    n, bias = count * PANEL, np.int64(6 * PART)
     if panel % LINES == 0:
         own[4 * PART : 4 * PART + n] = f32(0)
         own[5 * PART : 5 * PART + n] = f32(1)
     column = panel * PANEL
     wide = min(PANEL, s.outputs - column)
     pack_columns(s.b, column, NOUGHT, ONE, wide, own, bias)
-    pack_columns(s.W, column, s.outputs, s.inputs, wide, own, panel0)
     product_panel(
-        address(s.h, first * s.inputs), s.inputs, ONE, address(own, panel0), STEP,
+        address(s.h, first * s.inputs), s.inputs, ONE, address(s.packed, column * s.inputs), STEP,
         address(own, NOUGHT), address(own, bias), count, s.inputs,
     )  # fmt: skip
     targets(s.x, column, s.outputs, first, count, wide, own)
@@ -95,10 +95,12 @@ def score_panel(s, own, panel, first, count):
 
 
 @entry
-def output_nll_kernel(crew, loop, numbers, h, W, b, x, nll, sizes, scratch):
+def output_nll_kernel(crew, loop, numbers, h, W, b, x, nll, sizes, scratch, packed):
     """-log p(x | z) of rows h (R, H) against x (B, D), all row-major, shared out."""
     inputs, outputs = sizes
-    score = Score(loop, numbers, h, W, b, x, nll, inputs, outputs)
+    job = laid_out(pack_piece, (W, inputs, outputs, packed))
+    share_out(crew, job, (outputs + PANEL - 1) // PANEL, inputs * outputs)
+    score = Score(loop, numbers, h, packed, b, x, nll, inputs, outputs)
     count = (len(nll) + ROWS - 1) // ROWS
     work = len(nll) * inputs * outputs // 16
     share_out(crew, laid_out(score_piece, (score, scratch)), count, work)
@@ -162,8 +164,9 @@ def output_nll(likelihood: str, h: Any, W: Any, b: Any, x: Any, *log_scale: Any)
         scale = float(log_scale[0]) if log_scale else 0.0
         numbers = of.weight, of.constant, float(of.logarithms), scale
         crew = crew_for(rows * outputs * inputs // 16)
-        floats = 6 * PART + PANEL + panels(inputs) * PANEL * PANEL
+        floats = 6 * PART + PANEL
         scratch = aligned(team() * floats).reshape(-1, floats)
+        packed = packed_room(inputs, outputs)
         output_nll_kernel(crew, of.loop.address, numbers, flat(h), flat(W), flat(b), flat(x),
-                          nll.reshape(-1), (inputs, outputs), scratch)  # fmt: skip
+                          nll.reshape(-1), (inputs, outputs), scratch, packed)  # fmt: skip
     return nll
