@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from . import machine
 from .cases import Case, CaseError, has_pixels, parse_arch
 
 Rows = list[dict[str, Any]]
@@ -42,14 +43,6 @@ def show(args: argparse.Namespace, text: str) -> None:
     """Print the table, unless JSON was asked for."""
     if not args.json:
         print(text)
-
-
-def headed(rows: Rows, text: str) -> str:
-    """A table below the machine that its figures are of, with the versions and the commit."""
-    from . import machine
-
-    heads = [row["machine"] for row in rows if "machine" in row]
-    return "\n".join([*(machine.lines(heads[-1]) if heads else []), text])
 
 
 def step(args: argparse.Namespace) -> Rows:
@@ -131,7 +124,7 @@ def ops(args: argparse.Namespace) -> Rows:
         )
     with unavailable():
         rows = module.run(args.names, args.backend, args.size, args.threads, not args.no_store)
-    show(args, headed(rows, module.table(rows)))
+    show(args, machine.headed(rows, module.table(rows)))
     return rows
 
 
@@ -187,7 +180,7 @@ def ladder(args: argparse.Namespace) -> Rows:
             rows = ladders.run(args.name, args.threads, not args.no_store, args.write)
     except ladders.LadderError as error:
         raise UserError(str(error)) from None
-    show(args, headed(rows, ladders.table(rows)))
+    show(args, machine.headed(rows, ladders.table(rows)))
     return rows
 
 

@@ -119,3 +119,9 @@ def lines(head: dict[str, Any]) -> list[str]:
         f"BLAS: {'; '.join(head['blas'])}",
         " ".join(f"{k} {v}" for k, v in found.items()) + f", commit {head['commit']}",
     ]
+
+
+def headed(rows: list[dict[str, Any]], text: str) -> str:
+    """A table below the machine that its figures are of, with the versions and the commit."""
+    heads = [row["machine"] for row in rows if "machine" in row]
+    return "\n".join([*(lines(heads[-1]) if heads else []), text])
