@@ -44,6 +44,14 @@ def show(args: argparse.Namespace, text: str) -> None:
         print(text)
 
 
+def headed(rows: Rows, text: str) -> str:
+    """A table below the machine that its figures are of, with the versions and the commit."""
+    from . import machine
+
+    heads = [row["machine"] for row in rows if "machine" in row]
+    return "\n".join([*(machine.lines(heads[-1]) if heads else []), text])
+
+
 def step(args: argparse.Namespace) -> Rows:
     """The whole training step."""
     from minivae.racing.statistics import StopRule
@@ -123,7 +131,7 @@ def ops(args: argparse.Namespace) -> Rows:
         )
     with unavailable():
         rows = module.run(args.names, args.backend, args.size, args.threads, not args.no_store)
-    show(args, module.table(rows))
+    show(args, headed(rows, module.table(rows)))
     return rows
 
 
@@ -179,7 +187,7 @@ def ladder(args: argparse.Namespace) -> Rows:
             rows = ladders.run(args.name, args.threads, not args.no_store, args.write)
     except ladders.LadderError as error:
         raise UserError(str(error)) from None
-    show(args, ladders.table(rows))
+    show(args, headed(rows, ladders.table(rows)))
     return rows
 
 

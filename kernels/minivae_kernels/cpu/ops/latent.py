@@ -137,14 +137,16 @@ def _shapes(op: str, logvar: Any, same: dict[str, Any], drawn: dict[str, Any]) -
 
 def reparameterise_forward(mu: Any, logvar: Any, eps: Any) -> np.ndarray:
     """z = μ + exp(logvar / 2) ε                                         (E26)"""
-    _shapes("reparameterise_forward", logvar, {"mu": mu}, {"eps": eps})
+    if not np.shape(mu) == np.shape(logvar) == np.shape(eps)[1:]:
+        _shapes("reparameterise_forward", logvar, {"mu": mu}, {"eps": eps})
     z: np.ndarray = _drawn(mu, logvar, eps)
     return z
 
 
 def kl_forward(mu: Any, logvar: Any) -> np.ndarray:
     """(μ² + exp(logvar) - 1 - logvar) / 2, in nats                       (E15)"""
-    _shapes("kl_forward", logvar, {"mu": mu}, {})
+    if np.shape(mu) != np.shape(logvar):
+        _shapes("kl_forward", logvar, {"mu": mu}, {})
     kl: np.ndarray = _price(mu, logvar)
     return kl
 
@@ -152,8 +154,8 @@ def kl_forward(mu: Any, logvar: Any) -> np.ndarray:
 def latent_forward(mu: Any, logvar: Any, eps: Any) -> tuple[np.ndarray, np.ndarray]:
     """z (L, B, J) and kl (B, J)                                          (E26, E15)"""
     op = "latent_forward"
-    _shapes(op, logvar, {"mu": mu}, {"eps": eps})
-    float32_only(op, mu, logvar, eps)
+    if not np.shape(mu) == np.shape(logvar) == np.shape(eps)[1:]:
+        _shapes(op, logvar, {"mu": mu}, {"eps": eps})
     return _drawn(mu, logvar, eps), _price(mu, logvar)
 
 
@@ -179,7 +181,8 @@ NO_DRAWS = np.zeros((0, 0), dtype=np.float32)
 
 def kl_backward(dkl: Any, mu: Any, logvar: Any) -> tuple[np.ndarray, np.ndarray]:
     """dμ = dkl μ and dlogvar = dkl (σ² - 1) / 2                          (E16)"""
-    _shapes("kl_backward", logvar, {"dkl": dkl, "mu": mu}, {})
+    if not np.shape(dkl) == np.shape(mu) == np.shape(logvar):
+        _shapes("kl_backward", logvar, {"dkl": dkl, "mu": mu}, {})
     dmu, dlogvar = _price_backward(dkl, mu, logvar)
     return dmu, dlogvar
 
