@@ -62,10 +62,11 @@ def claims_of(curves: dict[str, list[list[float]]]) -> tuple[Claim, ...]:
     seen = min(points[-1][0] for points in curves.values())
     at = {N: [p for p in points if p[0] <= 1.25 * seen][-1] for N, points in curves.items()}
     (few, a), (many, b) = at.items()
+    found = f"log p {b[1]:.1f} after {b[0]:.2g} samples, {a[1]:.1f} after {a[0]:.2g}"
     gaps = [p[1] - p[2] for points in curves.values() for p in points]
     return (
         Claim(f"trained on {many} pictures it explains new ones better than on {few}",
-              bool(b[1] > a[1]), f"log p {b[1]:.1f} after {b[0]:.2g} samples, {a[1]:.1f} after {a[0]:.2g}", SOURCE),
+              bool(b[1] > a[1]), found, SOURCE),
         Claim("the marginal likelihood lies above the lower bound throughout",
               all(gap >= 0 for gap in gaps), f"by {min(gaps):.2f} to {max(gaps):.2f} nats", SOURCE),
     )  # fmt: skip
