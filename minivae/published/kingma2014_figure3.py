@@ -8,7 +8,7 @@ from typing import Any
 
 from minivae.plots.style import BLUE, ORANGE, new_figure, save, styled
 from minivae.published.bench import Bench, Trained
-from minivae.published.record import Claim, Experiment, Figure, Outcome, Protocol, Run
+from minivae.published.record import RECALLED, Claim, Experiment, Figure, Outcome, Protocol, Run
 
 SOURCE = "Kingma & Welling 2014, section 5 and figure 3"
 SETTINGS: dict[str, Any] = {
@@ -97,6 +97,7 @@ DIFFERS = (
     "paper's estimator draws from the posterior by Hybrid Monte Carlo",
     "test pictures alone, and no Monte-Carlo EM or wake-sleep beside the VAE",
     "each point is the end of a run of its own, which begins as the longer ones do",
+    RECALLED,
 )
 
 KINGMA2014_FIGURE3 = Experiment(

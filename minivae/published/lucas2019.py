@@ -20,7 +20,15 @@ from minivae.models.moments import moment_rows
 from minivae.models.pca import PrincipalAxes, principal_axes
 from minivae.plots.style import BLUE, GREY, ORANGE, new_figure, save, styled
 from minivae.published.bench import Bench
-from minivae.published.record import Claim, Experiment, Figure, Outcome, Protocol, mean_and_spread
+from minivae.published.record import (
+    RECALLED,
+    Claim,
+    Experiment,
+    Figure,
+    Outcome,
+    Protocol,
+    mean_and_spread,
+)
 from minivae.types import Array
 
 SOURCE = (
@@ -200,6 +208,7 @@ DIFFERS = (
     "the paper trains by Adam on draws or on the exact ELBO; here the exact ELBO alone, on all "
     "rows at once, with Adam's rate falling along a cosine",
     "the first 500 training pictures, values from 0 to 1",
+    RECALLED,
 )
 
 LUCAS2019 = Experiment(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 MODEL_KEYS = {field.name for field in fields(ModelConfig)}
 
+# For experiments whose paper was not at hand when they were written.
+RECALLED = "the paper's protocol and claims are told from memory, not read again beside this code"
+
 
 class Run(NamedTuple):
     """An ordinary training run: settings of the model and of training, by their own names.

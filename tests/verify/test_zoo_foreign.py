@@ -39,7 +39,7 @@ def test_foreign_passes(name, dtype, contiguous):
 @pytest.mark.parametrize("name", ZOOS)
 def test_foreign_passes_over_many_seeds(name, capsys):
     """MINIVAE_ZOO_SEEDS=20 is the whole run: every pass, seed, precision and memory order."""
-    seeds = range(1, 1 + int(os.environ.get("MINIVAE_ZOO_SEEDS", "2")))
+    seeds = range(1, 1 + int(os.environ.get("MINIVAE_ZOO_SEEDS", "1")))
     results = [misjudged(name, seeds, *way) for way in WAYS]
     wrong = [line for _, found in results for line in found]
     with capsys.disabled():
