@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from minivae.machine import commit_of, processor
 from minivae.racing.load import cores
 
 from . import ROOT
@@ -19,20 +20,6 @@ PACKAGES = (
     *("jax-cuda12-plugin", "jax-cuda13-plugin", "cupy-cuda12x", "cupy-cuda13x"),
     *("nvidia-cublas-cu12", "nvidia-cublas", "nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc"),
 )
-
-
-def processor() -> str:
-    """The processor's name, with family and model where the name alone says little."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    facts: dict[str, str] = {}
-    for line in lines:
-        key, _, value = line.partition(":")
-        facts.setdefault(key.strip(), value.strip())
-    name = facts.get("model name") or facts.get("CPU part") or platform.machine()
-    return f"{name} (family {facts.get('cpu family', '?')}, model {facts.get('model', '?')})"
 
 
 def vector_extensions() -> list[str]:
@@ -68,18 +55,7 @@ def gpu() -> str | None:
 
 def commit() -> str:
     """The short commit, with '+' when the measured sources differ; 'unknown' outside git."""
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(ROOT), *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-        return done.stdout.strip()
-
-    try:
-        head = git("rev-parse", "--short", "HEAD")
-        changed = git("status", "--porcelain", "--", "minivae", "kernels", "benchmarks/*.py")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return head + ("+" if changed else "")
+    return commit_of(ROOT, "minivae", "kernels", "benchmarks/*.py") or "unknown"
 
 
 def versions() -> dict[str, str]:

@@ -44,19 +44,26 @@ def describe_machine() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells it."""
+    """The processor's name, with family and model where the name alone says little."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        return platform.processor() or platform.machine()
+    facts: dict[str, str] = {}
+    for line in lines:
+        key, _, value = line.partition(":")
+        facts.setdefault(key.strip(), value.strip())
+    name = facts.get("model name") or facts.get("CPU part") or platform.machine()
+    return f"{name} (family {facts.get('cpu family', '?')}, model {facts.get('model', '?')})"
 
 
 def commit() -> str:
     """The short commit of the tree this package stands in, with '+' where it differs; else ''."""
-    root = Path(__file__).resolve().parents[1]
+    return commit_of(Path(__file__).resolve().parents[1], "minivae", "kernels")
+
+
+def commit_of(root: Path, *sources: str) -> str:
+    """The short commit of a tree, with '+' where one of its `sources` differs; '' outside git."""
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(root), *words]
@@ -66,8 +73,10 @@ def commit() -> str:
     if not (root / ".git").exists():
         return ""
     try:
-        return git("rev-parse", "--short", "HEAD") + (
-            "+" if git("status", "--porcelain", "--", "minivae", "kernels") else ""
+        head, changed = (
+            git("rev-parse", "--short", "HEAD"),
+            git("status", "--porcelain", "--", *sources),
         )
     except (OSError, subprocess.SubprocessError):
         return ""
+    return head + ("+" if changed else "")

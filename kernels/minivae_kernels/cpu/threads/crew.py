@@ -38,8 +38,8 @@ from minivae_kernels.cpu.threads.barrier import (
 
 # Words of the crew, besides PATIENCE, each on cache lines of its own. Compiled code is given the
 # address of the first.
-(BUSY, STATE, NEXT, COUNT, FUNCTION, ARGUMENTS, CALLS, SLEEPERS, CALLER_SLEEPS, TEAM, SHY) = range(
-    TAKEN, TAKEN + 11 * WORD, WORD
+(BUSY, STATE, NEXT, COUNT, FUNCTION, ARGUMENTS, CALLS, SLEEPERS, CALLER_SLEEPS, TEAM, ALONE_FOR) = (
+    range(TAKEN, TAKEN + 11 * WORD, WORD)
 )
 # STATE: a job's number, whether it is open to members, and how many are at it.
 NUMBER = 16  # the bit at which its number begins
@@ -48,7 +48,7 @@ LINGER = 20_000  # turns that a member stays awake after its work, some 0.2 ms
 # Work is counted in elements of a plain loop, 0.3 ns each. Less than SMALL is done alone: some 20
 # µs. More than LARGE, 0.3 ms, is worth waiting for others even where one of them was held up.
 SMALL, LARGE = 1 << 16, 1 << 20
-SHYNESS = 1000  # jobs below LARGE that are done alone after a member was held up in one
+JOBS_ALONE = 1000  # jobs below LARGE that are done alone after a member was held up in one
 PIECES = 4  # for each member, of work that can be cut anywhere
 I8P = ir.IntType(8).as_pointer()
 
@@ -130,9 +130,9 @@ def share_out(crew, job, count, work):
 @inner
 def is_free(crew, work):
     """Take the crew, unless another thread of the program has it, or it was held up of late."""
-    shy = work < LARGE and atomic_load(crew, SHY) > 0
-    atomic_add(crew, SHY, -np.int64(shy))
-    return not shy and compare_exchange(crew, BUSY, 0, 1) == 0
+    by_itself = work < LARGE and atomic_load(crew, ALONE_FOR) > 0
+    atomic_add(crew, ALONE_FOR, -np.int64(by_itself))
+    return not by_itself and compare_exchange(crew, BUSY, 0, 1) == 0
 
 
 @inner
@@ -158,7 +158,7 @@ def wait_for_members(crew):
         if spins < SPINS:
             pause()
         else:
-            atomic_store(crew, SHY, SHYNESS)
+            atomic_store(crew, ALONE_FOR, JOBS_ALONE)
             atomic_add(crew, CALLER_SLEEPS, 1)
             sleep_while(crew, STATE, atomic_load(crew, STATE))
             atomic_add(crew, CALLER_SLEEPS, -1)
@@ -267,7 +267,7 @@ def rows_of_piece(crew, rows):
 
 def new_crew() -> np.ndarray:
     """The words of a team with nobody in it but the caller."""
-    words = np.zeros(SHY + WORD, dtype=np.int64)
+    words = np.zeros(ALONE_FOR + WORD, dtype=np.int64)
     words[PATIENCE] = 3600  # seconds; who sleeps here is always woken
     words[TEAM] = 1
     return words

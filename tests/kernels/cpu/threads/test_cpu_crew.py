@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from minivae_kernels.cpu.threads import count, crew, pool
 from minivae_kernels.cpu.threads.barrier import atomic_add
-from minivae_kernels.cpu.threads.crew import LARGE, SHY, SHYNESS, SMALL, TEAM
+from minivae_kernels.cpu.threads.crew import ALONE_FOR, JOBS_ALONE, LARGE, SMALL, TEAM
 from numba import njit
 
 from tests.kernels.cpu.children import outcome
@@ -33,9 +33,9 @@ def all_pieces(words, done, who, turns, work):
 @pytest.fixture(autouse=True)
 def a_team_of_two() -> Any:
     count.set_threads(2)
-    pool.CREW[SHY] = 0
+    pool.CREW[ALONE_FOR] = 0
     yield
-    pool.CREW[SHY] = 0
+    pool.CREW[ALONE_FOR] = 0
     count.set_threads(2)
 
 
@@ -70,10 +70,10 @@ def test_large_work_is_shared() -> None:
 
 
 def test_a_member_that_was_held_up_is_not_asked_for_a_while() -> None:
-    pool.CREW[SHY] = SHYNESS
+    pool.CREW[ALONE_FOR] = JOBS_ALONE
     _, who = shared(64, SMALL, turns=1000)
     assert (who == 0).all()
-    assert pool.CREW[SHY] == SHYNESS - 1
+    assert pool.CREW[ALONE_FOR] == JOBS_ALONE - 1
 
 
 def test_two_callers_at_once_are_both_served() -> None:
