@@ -33,19 +33,18 @@ def read(
         raise NoCounters(f"no hardware counters: {program[0]} is not installed (linux-perf)")
     asked = ["stat", "-x", SEPARATOR, "-e", ",".join(events), "-p", str(os.getpid())]
     nothing = subprocess.DEVNULL
-    process = subprocess.Popen([found, *program[1:], *asked], stdin=nothing, stdout=nothing,
-                               stderr=subprocess.PIPE, text=True)  # fmt: skip
-    try:
-        time.sleep(ATTACHING)
-        if process.poll() is None:
-            work()
-            process.send_signal(signal.SIGINT)  # it prints what it has, and ends
-        _, told = process.communicate(timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        raise NoCounters(f"no hardware counters: {program[0]} does not end") from None
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen([found, *program[1:], *asked], stdin=nothing, stdout=nothing,
+                          stderr=subprocess.PIPE, text=True) as process:  # fmt: skip
+        try:
+            time.sleep(ATTACHING)
+            if process.poll() is None:
+                work()
+                process.send_signal(signal.SIGINT)  # it prints what it has, and ends
+            _, told = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise NoCounters(f"no hardware counters: {program[0]} does not end") from None
+        finally:
+            process.kill()
     return counts(told, events)
 
 
