@@ -98,8 +98,8 @@ def round_one(typingctx: Any, row: Any, rows: Any, pairs: Any, odd: Any) -> Any:
 
         def one(i: Any, _: list[Any]) -> list[Any]:
             to = builder.add(builder.mul(i, const(2)), odd_)
-            value = builder.load(builder.gep(source, [i], source_etype=half))
-            builder.store(value, builder.gep(target, [to], source_etype=half))
+            value = builder.load(builder.gep(source, [i]))
+            builder.store(value, builder.gep(target, [to]))
             return []
 
         loop(builder, const(PANEL), [], one)
