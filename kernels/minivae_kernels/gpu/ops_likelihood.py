@@ -39,6 +39,7 @@ class Likelihood(NamedTuple):
 LIKELIHOODS = {
     "bernoulli": Likelihood("bernoulli_pass"),
     "gaussian": Likelihood("gaussian_pass", CLOSED, 0.5, math.log(2 * math.pi)),
+    "laplace": Likelihood("laplace_pass", CLOSED, 1.0, math.log(2)),
 }
 
 
@@ -159,3 +160,13 @@ class LikelihoodOps(Launcher):
     ) -> tuple[Array, Array, Array]:
         """nll, dmean and dlogc in one pass                               (E20, E21)"""
         return self._pass(LIKELIHOODS["gaussian"], "gaussian_nll_grad", dnll, mean, x, logc, True)
+
+    def laplace_nll_forward(self, mean: Array, x: Array, logb: Array) -> Array:
+        """D (log 2 + log b) + Σ_d |x_d - mean_d| / b                     (E53)"""
+        return self._forward("laplace", "laplace_nll_forward", mean, x, logb)
+
+    def laplace_nll_backward(
+        self, dnll: Array, mean: Array, x: Array, logb: Array
+    ) -> tuple[Array, Array]:
+        """dmean = dnll sign(mean - x) / b, and dlogb                     (E53)"""
+        return self._backward("laplace", "laplace_nll_backward", dnll, mean, x, logb)

@@ -25,6 +25,18 @@ struct Gaussian : Plain {  // loss = r^2 (rows add the constant), slope r / c   
 };
 LIKELIHOOD(gaussian_pass, Gaussian)
 
+struct Laplace : Plain {  // loss = |r| (rows add the constant), slope sign(r) / b            (E53)
+    real rate;
+    __device__ Laplace() {}
+    __device__ Laplace(real logb) : rate(exp_of(-logb)) {}
+    __device__ void operator()(real a, real x, real& loss, real& slope, real&) const {
+        const real r = a - x;
+        loss = -minus_abs(r);
+        slope = rate * (r > 0 ? real(1) : r < 0 ? real(-1) : 0 * r);  // a NaN stays one
+    }
+};
+LIKELIHOOD(laplace_pass, Laplace)
+
 // From each row's sum of losses: nll (rows,), and its share of the log scale's gradient; null: not
 // asked. With a scale s, nll = weight (D (constant + s) + sum / exp(s)); without, it is the sum. (E20, E21)
 // In double: rows are few, and D - sum / exp(s) loses digits where the scale fits the data.
