@@ -1,5 +1,6 @@
 // The likelihoods; each is a type for the one pass of likelihood_pass.cuh, and a line that makes its kernel.
 #include "common.cuh"
+#include "counts.cuh"
 #include "likelihood_pass.cuh"
 
 struct Bernoulli : Plain {  // loss = softplus(a) - x a, slope s(a) - x                      (E23, E24)

@@ -45,6 +45,7 @@ __device__ inline void nll_pass(const real* out, const real* bias, const real* x
         const real upstream = dnll ? dnll[r] : constant;
         Quad gradient;
         real row_loss = 0, row_pull = 0;
+#pragma unroll  // so that a lane's four numbers stay in registers
         for (int i = 0; i < WIDTH; ++i) {
             real loss, slope, pull = 0;
             of[EACH ? i : 0](a.v[i] + shift.v[i], datum.v[i], loss, slope, pull);
