@@ -40,6 +40,7 @@ LIKELIHOODS = {
     "bernoulli": Likelihood("bernoulli_pass"),
     "gaussian": Likelihood("gaussian_pass", CLOSED, 0.5, math.log(2 * math.pi)),
     "laplace": Likelihood("laplace_pass", CLOSED, 1.0, math.log(2)),
+    "continuous-bernoulli": Likelihood("continuous_bernoulli_pass"),
 }
 
 
@@ -170,3 +171,13 @@ class LikelihoodOps(Launcher):
     ) -> tuple[Array, Array]:
         """dmean = dnll sign(mean - x) / b, and dlogb                     (E53)"""
         return self._backward("laplace", "laplace_nll_backward", dnll, mean, x, logb)
+
+    def continuous_bernoulli_nll_forward(self, logits: Array, x: Array) -> Array:
+        """Σ_d A(logit) - x logit with A(a) = log((exp a - 1) / a)        (E54)"""
+        name = "continuous-bernoulli"
+        return self._forward(name, "continuous_bernoulli_nll_forward", logits, x)
+
+    def continuous_bernoulli_nll_backward(self, dnll: Array, logits: Array, x: Array) -> Array:
+        """dlogits = dnll (A'(logit) - x)                                 (E54)"""
+        name = "continuous-bernoulli"
+        return self._backward(name, "continuous_bernoulli_nll_backward", dnll, logits, x)

@@ -38,6 +38,39 @@ struct Laplace : Plain {  // loss = |r| (rows add the constant), slope sign(r) /
 };
 LIKELIHOOD(laplace_pass, Laplace)
 
+// A(a) = log((exp a - 1) / a) = a / 2 + sum of EVEN[k] a^(2k + 2) near 0; the mean is its slope.
+struct ContinuousBernoulli : Plain {  // loss = A(a) - x a, slope A'(a) - x                  (E54)
+    __device__ ContinuousBernoulli() {}
+    __device__ ContinuousBernoulli(real) {}
+    __device__ void operator()(real a, real x, real& loss, real& slope, real&) const {
+        const double even[] = {1.0 / 24,
+                               -1.0 / 2880,
+                               1.0 / 181440,
+                               -1.0 / 9676800,
+                               1.0 / 479001600,
+                               -691.0 / 15692092416000.0,
+                               1.0 / 1046139494400.0,
+                               -3617.0 / 170729965486080000.0};
+        const real size = -minus_abs(a);
+        if (size < real(0.5)) {
+            const real y = a * a;
+            real series = 0, rising = 0;
+#pragma unroll
+            for (int k = 7; k >= 0; --k) {
+                series = (series + real(even[k])) * y;
+                rising = rising * y + real((2 * k + 2) * even[k]);
+            }
+            loss = real(0.5) * a + series - x * a;
+            slope = real(0.5) + a * rising - x;
+        } else {
+            const real t = exp_of(-size), rest = -expm1_of(-size);
+            loss = (a > 0 ? a : real(0)) + ln_of(rest / size) - x * a;
+            slope = (a > 0 ? 1 / rest - 1 / size : 1 / size - t / rest) - x;
+        }
+    }
+};
+LIKELIHOOD(continuous_bernoulli_pass, ContinuousBernoulli)
+
 // From each row's sum of losses: nll (rows,), and its share of the log scale's gradient; null: not
 // asked. With a scale s, nll = weight (D (constant + s) + sum / exp(s)); without, it is the sum. (E20, E21)
 // In double: rows are few, and D - sum / exp(s) loses digits where the scale fits the data.
