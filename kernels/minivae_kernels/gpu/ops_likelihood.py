@@ -41,6 +41,7 @@ LIKELIHOODS = {
     "gaussian": Likelihood("gaussian_pass", CLOSED, 0.5, math.log(2 * math.pi)),
     "laplace": Likelihood("laplace_pass", CLOSED, 1.0, math.log(2)),
     "continuous-bernoulli": Likelihood("continuous_bernoulli_pass"),
+    "poisson": Likelihood("poisson_pass"),
 }
 
 
@@ -181,3 +182,11 @@ class LikelihoodOps(Launcher):
         """dlogits = dnll (A'(logit) - x)                                 (E54)"""
         name = "continuous-bernoulli"
         return self._backward(name, "continuous_bernoulli_nll_backward", dnll, logits, x)
+
+    def poisson_nll_forward(self, lograte: Array, x: Array) -> Array:
+        """Σ_d exp(lograte) - x lograte + log x!                          (E55)"""
+        return self._forward("poisson", "poisson_nll_forward", lograte, x)
+
+    def poisson_nll_backward(self, dnll: Array, lograte: Array, x: Array) -> Array:
+        """dlograte = dnll (exp(lograte) - x)                             (E55)"""
+        return self._backward("poisson", "poisson_nll_backward", dnll, lograte, x)

@@ -71,6 +71,17 @@ struct ContinuousBernoulli : Plain {  // loss = A(a) - x a, slope A'(a) - x     
 };
 LIKELIHOOD(continuous_bernoulli_pass, ContinuousBernoulli)
 
+struct Poisson : Plain {  // loss = exp(a) - x a + log x!, slope exp(a) - x                  (E55)
+    __device__ Poisson() {}
+    __device__ Poisson(real) {}
+    __device__ void operator()(real a, real x, real& loss, real& slope, real&) const {
+        const real rate = exp_of(a);
+        loss = rate - x * a + rise_of(1, x).log;
+        slope = rate - x;
+    }
+};
+LIKELIHOOD(poisson_pass, Poisson)
+
 // From each row's sum of losses: nll (rows,), and its share of the log scale's gradient; null: not
 // asked. With a scale s, nll = weight (D (constant + s) + sum / exp(s)); without, it is the sum. (E20, E21)
 // In double: rows are few, and D - sum / exp(s) loses digits where the scale fits the data.
