@@ -42,6 +42,7 @@ LIKELIHOODS = {
     "laplace": Likelihood("laplace_pass", CLOSED, 1.0, math.log(2)),
     "continuous-bernoulli": Likelihood("continuous_bernoulli_pass"),
     "poisson": Likelihood("poisson_pass"),
+    "negative-binomial": Likelihood("negative_binomial_pass", WITHIN),
 }
 
 
@@ -190,3 +191,15 @@ class LikelihoodOps(Launcher):
     def poisson_nll_backward(self, dnll: Array, lograte: Array, x: Array) -> Array:
         """dlograte = dnll (exp(lograte) - x)                             (E55)"""
         return self._backward("poisson", "poisson_nll_backward", dnll, lograte, x)
+
+    def negative_binomial_nll_forward(self, logmean: Array, x: Array, logr: Array) -> Array:
+        """Σ_d log Γ(r) + log x! - log Γ(x + r) + (x + r) softplus(t) - x t   (E56)"""
+        name = "negative-binomial"
+        return self._forward(name, "negative_binomial_nll_forward", logmean, x, logr)
+
+    def negative_binomial_nll_backward(
+        self, dnll: Array, logmean: Array, x: Array, logr: Array
+    ) -> tuple[Array, Array]:
+        """dlogmean = dnll ((x + r) s(t) - x), and dlogr                  (E56)"""
+        name = "negative-binomial"
+        return self._backward(name, "negative_binomial_nll_backward", dnll, logmean, x, logr)

@@ -82,6 +82,23 @@ struct Poisson : Plain {  // loss = exp(a) - x a + log x!, slope exp(a) - x     
 };
 LIKELIHOOD(poisson_pass, Poisson)
 
+// loss = log x! - log Gamma(r + x) / Gamma(r) + (x + r) softplus(t) - x t, t = a - log r        (E56)
+struct NegativeBinomial : Plain {
+    static constexpr bool PULLS = true;
+    real logr, r;
+    __device__ NegativeBinomial() {}
+    __device__ NegativeBinomial(real s) : logr(s), r(exp_of(s)) {}
+    __device__ void operator()(real a, real x, real& loss, real& slope, real& pull) const {
+        const real t = a - logr, e = exp_of(minus_abs(t));
+        const real softplus = (t > 0 ? t : real(0)) + log1p_of(e);
+        const Rise by = rise_of(r, x);
+        loss = rise_of(1, x).log - by.log + (x + r) * softplus - x * t;
+        slope = (x + r) * ((t > 0 ? real(1) : e) / (1 + e)) - x;
+        pull = r * (softplus - by.slope) - slope;
+    }
+};
+LIKELIHOOD(negative_binomial_pass, NegativeBinomial)
+
 // From each row's sum of losses: nll (rows,), and its share of the log scale's gradient; null: not
 // asked. With a scale s, nll = weight (D (constant + s) + sum / exp(s)); without, it is the sum. (E20, E21)
 // In double: rows are few, and D - sum / exp(s) loses digits where the scale fits the data.
