@@ -43,6 +43,7 @@ LIKELIHOODS = {
     "continuous-bernoulli": Likelihood("continuous_bernoulli_pass"),
     "poisson": Likelihood("poisson_pass"),
     "negative-binomial": Likelihood("negative_binomial_pass", WITHIN),
+    "gaussian-diagonal": Likelihood("gaussian_diagonal_pass", WITHIN, each=True),
 }
 
 
@@ -203,3 +204,14 @@ class LikelihoodOps(Launcher):
         """dlogmean = dnll ((x + r) s(t) - x), and dlogr                  (E56)"""
         name = "negative-binomial"
         return self._backward(name, "negative_binomial_nll_backward", dnll, logmean, x, logr)
+
+    def gaussian_diagonal_nll_forward(self, mean: Array, x: Array, logc: Array) -> Array:
+        """½ Σ_d [log 2π + log c_d + (x_d - mean_d)² / c_d]               (E52)"""
+        return self._forward("gaussian-diagonal", "gaussian_diagonal_nll_forward", mean, x, logc)
+
+    def gaussian_diagonal_nll_backward(
+        self, dnll: Array, mean: Array, x: Array, logc: Array
+    ) -> tuple[Array, Array]:
+        """dmean (L, B, D) and dlogc (D,)                                 (E52)"""
+        name = "gaussian-diagonal"
+        return self._backward(name, "gaussian_diagonal_nll_backward", dnll, mean, x, logc)

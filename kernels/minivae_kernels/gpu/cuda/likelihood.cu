@@ -99,6 +99,20 @@ struct NegativeBinomial : Plain {
 };
 LIKELIHOOD(negative_binomial_pass, NegativeBinomial)
 
+struct GaussianDiagonal : Plain {  // loss = (log 2 pi + log c + r^2 / c) / 2, slope r / c    (E52)
+    static constexpr bool EACH = true, PULLS = true;
+    real logc, precision;
+    __device__ GaussianDiagonal() {}
+    __device__ GaussianDiagonal(real s) : logc(s), precision(exp_of(-s)) {}
+    __device__ void operator()(real a, real x, real& loss, real& slope, real& pull) const {
+        const real r = a - x, scaled = precision * (r * r);
+        loss = real(0.5) * (real(1.8378770664093454836) + logc + scaled);
+        slope = precision * r;
+        pull = real(0.5) * (1 - scaled);
+    }
+};
+LIKELIHOOD(gaussian_diagonal_pass, GaussianDiagonal)
+
 // From each row's sum of losses: nll (rows,), and its share of the log scale's gradient; null: not
 // asked. With a scale s, nll = weight (D (constant + s) + sum / exp(s)); without, it is the sum. (E20, E21)
 // In double: rows are few, and D - sum / exp(s) loses digits where the scale fits the data.
