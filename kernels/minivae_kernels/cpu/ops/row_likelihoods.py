@@ -51,3 +51,39 @@ def add(name: str, likelihood: RowLikelihood, *ops: Callable[..., Any]) -> None:
 
 def _scaled_loop(name: str, function: Callable[..., None]) -> Loop:
     return Loop(name, function, ARRAY, ARRAY, ARRAY, ARRAY, ARRAY, types.float32)
+
+
+def _gaussian_diagonal(y, x, logc, terms, slopes, scale):  # type: ignore[no-untyped-def]
+    for i in range(len(y)):
+        r, precision = y[i] - x[i], m.exp(-logc[i])
+        half = f32(0.5) * (precision * (r * r))
+        terms[i] = f32(HALF_LOG_2PI) + f32(0.5) * logc[i] + half
+        slopes[i] = f32(0.5) - half
+        y[i] = scale * (precision * r)
+
+
+GAUSSIAN_DIAGONAL = RowLikelihood(
+    _scaled_loop("gaussian_diagonal_loop", _gaussian_diagonal), each=True
+)
+
+
+def gaussian_diagonal_nll_forward(mean: Any, x: Any, logc: Any) -> np.ndarray:
+    """½ Σ_d [log 2π + log c_d + (x_d - mean_d)² / c_d], in nats          (E52)"""
+    return scaled("gaussian_diagonal_nll_forward", GAUSSIAN_DIAGONAL.loop, None, mean, x, logc)[0]
+
+
+def gaussian_diagonal_nll_backward(
+    dnll: Any, mean: Any, x: Any, logc: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """dmean (L, B, D) and dlogc (D,)                                     (E52)"""
+    op = "gaussian_diagonal_nll_backward"
+    _, dmean, slopes = scaled(op, GAUSSIAN_DIAGONAL.loop, dnll, mean, x, logc)
+    return dmean, slopes.sum(axis=0, dtype=np.float64).astype(f32)
+
+
+add(
+    "gaussian-diagonal",
+    GAUSSIAN_DIAGONAL,
+    gaussian_diagonal_nll_forward,
+    gaussian_diagonal_nll_backward,
+)
