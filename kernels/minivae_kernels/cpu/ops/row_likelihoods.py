@@ -87,3 +87,86 @@ add(
     gaussian_diagonal_nll_forward,
     gaussian_diagonal_nll_backward,
 )
+
+
+@inline
+def _factor(product, slope, r, k, x):
+    """One factor r + k more of r (r + 1) … (r + x - 1), and of its derivative; where k < x."""
+    factor = r + k
+    more = m.fma(slope, factor, product)
+    return (product * factor if k < x else product), (more if k < x else slope)
+
+
+@inline
+def _stirling(z):
+    """log Γ(z), but for its constant, and ψ(z), by Stirling's series; z >= 8"""
+    inverse = f32(1) / z
+    square, log_z = inverse * inverse, m.log(z)
+    series = m.fma(m.fma(f32(1 / 1260), square, f32(-1 / 360)), square, f32(1 / 12))
+    falling = m.fma(m.fma(f32(5 / 1260), square, f32(-3 / 360)), square, f32(1 / 12))
+    return (z - f32(0.5)) * log_z - z + series * inverse, (
+        log_z - f32(0.5) * inverse - falling * square
+    )
+
+
+@inline
+def rise(r, x):
+    """log Γ(r + x) - log Γ(r) and its derivative in r, for a whole x: a logarithm of x factors.
+
+    The difference of two large logarithms would lose its digits. Beyond eight factors, and where r
+    is so large that they might overflow, the series has them all the same.
+    """
+    near = r <= f32(1e4)
+    most = x if near else f32(0)
+    p, s = _factor(f32(1), f32(0), r, f32(0), most)
+    p, s = _factor(p, s, r, f32(1), most)
+    p, s = _factor(p, s, r, f32(2), most)
+    p, s = _factor(p, s, r, f32(3), most)
+    p, s = _factor(p, s, r, f32(4), most)
+    p, s = _factor(p, s, r, f32(5), most)
+    p, s = _factor(p, s, r, f32(6), most)
+    p, s = _factor(p, s, r, f32(7), most)
+    by_steps = near & (x <= f32(8))
+    start = r + f32(8) if near else r
+    to, to_slope = _stirling(start if by_steps else r + x)
+    since, since_slope = _stirling(start)
+    return m.log(p) + (to - since), s / p + (to_slope - since_slope)
+
+
+def _negative_binomial(a, x, logr, terms, slopes, scale):  # type: ignore[no-untyped-def]
+    r = m.exp(logr[0])  # one for all columns
+    for i in range(len(a)):
+        t, n = a[i] - logr[0], x[i]
+        e = m.exp_negative(-m.magnitude(t))
+        softplus = m.kept_where_positive(t, t) + m.log1p_unit(e)
+        by, by_slope = rise(r, n)
+        terms[i] = log_factorial(n) - by + (n + r) * softplus - n * t
+        slope = (n + r) * ((f32(1) if t > f32(0) else e) / (f32(1) + e)) - n
+        slopes[i] = r * (softplus - by_slope) - slope
+        a[i] = scale * slope
+
+
+NEGATIVE_BINOMIAL = RowLikelihood(_scaled_loop("negative_binomial_loop", _negative_binomial))
+
+
+def negative_binomial_nll_forward(logmean: Any, x: Any, logr: Any) -> np.ndarray:
+    """Σ_d log Γ(r) + log x! - log Γ(x + r) + (x + r) softplus(t) - x t   (E56)"""
+    op = "negative_binomial_nll_forward"
+    return scaled(op, NEGATIVE_BINOMIAL.loop, None, logmean, x, logr)[0]
+
+
+def negative_binomial_nll_backward(
+    dnll: Any, logmean: Any, x: Any, logr: Any
+) -> tuple[np.ndarray, Any]:
+    """dlogmean = dnll ((x + r) s(t) - x), and dlogr ()                   (E56)"""
+    op = "negative_binomial_nll_backward"
+    _, dlogmean, slopes = scaled(op, NEGATIVE_BINOMIAL.loop, dnll, logmean, x, logr)
+    return dlogmean, f32(slopes.sum(dtype=np.float64))
+
+
+add(
+    "negative-binomial",
+    NEGATIVE_BINOMIAL,
+    negative_binomial_nll_forward,
+    negative_binomial_nll_backward,
+)
