@@ -170,3 +170,43 @@ add(
     negative_binomial_nll_forward,
     negative_binomial_nll_backward,
 )
+
+
+def _categorical(a, x, groups, total, scale):  # type: ignore[no-untyped-def]
+    low, nll = 0, 0.0
+    for g in range(len(groups)):
+        high = low + groups[g]
+        top, share, dot, mass = a[low], 0.0, 0.0, 0.0
+        for i in range(low, high):
+            top = a[i] if a[i] > top else top
+            share += np.float64(x[i])
+            dot += np.float64(x[i]) * np.float64(a[i])
+        for i in range(low, high):
+            a[i] = m.exp_negative(a[i] - top)
+        for i in range(low, high):
+            mass += np.float64(a[i])
+        nll += share * np.float64(m.log(f32(mass)) + top) - dot
+        weight = f32(share / mass)
+        for i in range(low, high):
+            a[i] = scale * (weight * a[i] - x[i])
+        low = high
+    total[0] = f32(nll)
+
+
+CATEGORICAL = RowLikelihood(
+    Loop("categorical_loop", _categorical, ARRAY, ARRAY, GROUPS, ARRAY, types.float32), grouped=True
+)
+
+
+def categorical_nll_forward(logits: Any, x: Any, groups: tuple[int, ...]) -> np.ndarray:
+    """Σ_g [ log Σ_{d in g} exp(logit_d) - Σ_{d in g} x_d logit_d ], in nats   (E57)"""
+    return grouped("categorical_nll_forward", CATEGORICAL.loop, logits, x, groups)
+
+
+def categorical_nll_backward(dnll: Any, logits: Any, x: Any, groups: tuple[int, ...]) -> np.ndarray:
+    """dlogits = dnll (softmax(logits) - x), group by group               (E57)"""
+    op = "categorical_nll_backward"
+    return grouped_gradient(op, CATEGORICAL.loop, dnll, logits, x, groups)
+
+
+add("categorical", CATEGORICAL, categorical_nll_forward, categorical_nll_backward)
