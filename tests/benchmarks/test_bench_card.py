@@ -56,7 +56,7 @@ def test_without_time_nothing_is_begun(tmp_path: Path) -> None:
 def test_what_a_stage_started_ends_with_it(tmp_path: Path) -> None:
     text = ("import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', "
             "'import time; time.sleep(600)']); print(p.pid, flush=True); p.wait()")  # fmt: skip
-    (row,) = card.run(4.0, tmp_path, [script("parent", text)], say=lambda text: None)
+    (row,) = card.run(8.0, tmp_path, [script("parent", text)], say=lambda text: None)
     assert "not done" in row["failed"]
     time.sleep(0.5)
     state = Path(f"/proc/{int(row['tail'][0])}/stat")
