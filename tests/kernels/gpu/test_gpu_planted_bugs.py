@@ -23,7 +23,17 @@ from minivae.models.config import ModelConfig
 sys.path.insert(0, str(Path(__file__).parent))
 from gpu_cases import SHAPES
 from gpu_checks import call, check_op
-from gpu_steps import ACTIVATED, LIKELY, MODELS, check_step, problem, reference, run, schedule
+from gpu_steps import (
+    ACTIVATED,
+    LIKELY,
+    MODELS,
+    WEIGHED,
+    check_step,
+    problem,
+    reference,
+    run,
+    schedule,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -122,7 +132,7 @@ def notice(K: Backend, where: str) -> None:
         for model in MODELS:
             for optimiser in ("adam", "sgd"):
                 check_step(K, model, optimiser)
-    elif where in {**ACTIVATED, **LIKELY}:
+    elif where in {**ACTIVATED, **LIKELY, **WEIGHED}:
         check_step(K, where, "adam")
     elif where in OPTIMISERS:
         check_step(K, "three layers, three draws", where)
