@@ -20,7 +20,7 @@ from minivae_kernels.gpu.launcher import (
     rows_per_block,
 )
 from minivae_kernels.gpu.ops_activation import keeps_input
-from minivae_kernels.gpu.ops_likelihood import LIKELIHOODS, NONE, WITHIN
+from minivae_kernels.gpu.ops_likelihood import LIKELIHOODS, NONE, WITHIN, ends_of
 
 COUNTER = sources.enumeration("Counter")
 SUM = sources.enumeration("Sum")
@@ -185,6 +185,7 @@ class Buffers:
                 self.pulls = device.empty((blocks,), np.float64) if of.scale == WITHIN else None
         elif of.scale != NONE:
             self.log_scale = device.to_device(np.full(1, plan.logc, np.float32))
+        self.ends = device.to_device(ends_of(plan.groups)) if of.grouped else None
 
     def _weights(self) -> None:
         """What an objective over weighted draws keeps of each row, and of each datum (iwae.cu)."""

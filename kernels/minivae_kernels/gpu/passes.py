@@ -24,9 +24,8 @@ from minivae_kernels.gpu.launcher import (
     Array,
     Launcher,
     ceil_div,
-    column_tiles,
 )
-from minivae_kernels.gpu.ops_activation import ACTIVATION_CODES, keeps_input
+from minivae_kernels.gpu.ops_activation import ACTIVATION_CODES, CODES, keeps_input
 from minivae_kernels.gpu.ops_data import key_words
 from minivae_kernels.gpu.ops_likelihood import CLOSED, LIKELIHOODS
 
@@ -48,7 +47,7 @@ class Update(Launcher):
         self.key = key_words(self.plan.seed)
         self.depth = len(self.plan.hidden)
         self.columns = len(buffers.where)
-        self.tiles_of_a_row = column_tiles(self.plan.data_dim)
+        self.tiles_of_a_row = self.judge.tiles_of_a_row(self.plan.data_dim)
         self.narrow = self.plan.latent_dim <= NARROW
         self.aside: Callable[[], Any] = self.device.aside
 
@@ -144,15 +143,30 @@ class Update(Launcher):
 
         dnll: the price of every row, or None for its share of a plain mean.
         """
-        b, (B, R, _, per, _), D = self.b, self.sizes, self.plan.data_dim
-        given = (out, b.p["decoder.out.b"], x, dnll, 1.0 / R, b.log_scale, b.scale_each)
+        b, (B, R, _, per, tiles), D = self.b, self.sizes, self.plan.data_dim
+        given = (out, b.p["decoder.out.b"], x, dnll, 1.0 / R)
+        if self.judge.grouped:
+            args = (*given, b.ends, len(self.plan.groups), dout, row_part, total, R, B, D, per)
+            self.device.launch(self.judge.kernel, (1, tiles), THREADS, args)
+            if dout is not None:
+                self._column_sums(dout, "decoder.out.b")
+            return
         offsets = b.offsets["decoder.out.b"], b.offsets.get(b.scale_name, -1)
         sums = (b.pulls, b.part, self.columns, *offsets)
         if dout is None:
             sums = (None, None, 0, -1, -1)
         shape = (R, B, D, per, self.by_fours(D, out, x))
-        args = (*given, dout, row_part, total, *sums, *shape)
+        scale = b.log_scale, b.scale_each
+        args = (*given, *scale, dout, row_part, total, *sums, *shape)
         self.tiles(self.judge.kernel, R, D, per, args, np.float32)
+
+    def _column_sums(self, dy: Array, bias: str) -> None:
+        """The column sums of a gradient that a kernel of rows has made."""
+        rows, D = dy.shape
+        sums = (self.b.part, self.columns, self.b.offsets[bias])
+        per, how = self.sizes.decoder_rows, (CODES["linear"], self.by_fours(D, dy))
+        args = (dy, None, None, *sums, rows, D, per, *how)
+        self.tiles("act_backward", rows, D, per, args, np.float32)
 
     def _loss(self) -> Any:
         """The loss and what follows from it, aside; -> what the latent layer has to wait for."""

@@ -67,6 +67,7 @@ WEIGHED = {
     )
     for name, draws in (
         ("bernoulli", 40), ("gaussian", 3), ("gaussian-diagonal", 3), ("negative-binomial", 3),
+        ("categorical", 3),
     )
 }  # fmt: skip
 
