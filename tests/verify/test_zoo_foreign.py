@@ -6,12 +6,30 @@ import numpy as np
 import pytest
 
 from minivae.verify import check
-from tests.verify import zoo_algebra, zoo_layers, zoo_losses, zoo_sequences
+from tests.verify import (
+    zoo_algebra,
+    zoo_corners,
+    zoo_layers,
+    zoo_losses,
+    zoo_points,
+    zoo_reports,
+    zoo_sequences,
+    zoo_styles,
+)
 from tests.verify.zoo_tools import passes
 
 ZOOS = {
     function.__name__: function
-    for zoo in (zoo_layers, zoo_losses, zoo_sequences, zoo_algebra)
+    for zoo in (
+        zoo_layers,
+        zoo_losses,
+        zoo_sequences,
+        zoo_algebra,
+        zoo_points,
+        zoo_styles,
+        zoo_reports,
+        zoo_corners,
+    )
     for function in zoo.ZOO
 }
 WAYS = [(np.float64, True), (np.float32, False), (np.float64, False), (np.float32, True)]
@@ -48,4 +66,4 @@ def test_foreign_passes_over_many_seeds(name, capsys):
 
 
 def test_there_are_enough_foreign_passes():
-    assert len(ZOOS) >= 60
+    assert len(ZOOS) >= 120
