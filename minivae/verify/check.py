@@ -131,7 +131,7 @@ def vote(
     order = sorted(trials, key=lambda trial: not trial.failed)
     for done, trial in enumerate(order):
         alike = sum(other.failed == trial.failed for other in order[done:])
-        trial.seconds = max(0.0, 0.6 * job.clock.left()) / alike
+        trial.seconds = max(1e-3 * job.clock.seconds, 0.6 * job.clock.left() / alike)
         judge(trial)
     for trial in trials:
         fill_row(trial)

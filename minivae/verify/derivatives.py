@@ -299,10 +299,7 @@ class Joint(NamedTuple):
 
     @property
     def fails(self) -> bool:
-        return not abs(self.hand - self.true) <= self.doubt
-
-
-NO_JOINT = Joint(0.0, 0.0, np.inf, 1.0)
+        return abs(self.hand - self.true) > self.doubt  # NaN, where none can be taken, says nothing
 
 
 def along_all(probe: Probe, hands: Sequence[Array | None]) -> Joint:
@@ -320,4 +317,4 @@ def along_all(probe: Probe, hands: Sequence[Array | None]) -> Joint:
     rough = sure * max(float(np.sqrt((parts * parts).sum())), abs(true))
     doubt = 4 * (abs(up + down) / 2 + line.noise) / step + rough
     unit = min(float(np.abs(d).min(initial=np.inf)) for d in deltas.values())
-    return Joint(hand, true, doubt, unit) if np.isfinite(doubt) else NO_JOINT
+    return Joint(hand, true, doubt if np.isfinite(doubt) else np.inf, unit)

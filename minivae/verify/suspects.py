@@ -46,8 +46,7 @@ def rounding_explains(
     """Which errors are rounding: those that come and go with the last bits of the inputs, or that
     vanish where the pass is less saturated. One that only this very point has is no rounding."""
     gap, rng = here[0], np.random.default_rng(1)
-    roomy = job.clock.fits(forward=2 * NUDGES, backward=NUDGES)
-    count = NUDGES if roomy else NUDGES // 2
+    count = NUDGES if job.clock.fits(forward=2 * NUDGES, backward=NUDGES) else NUDGES // 2
     near = [errors_at(job.nudged(rng, APART * eps)) for _ in range(count)]
     nearby = np.array([errors[0] for errors in near if errors is not None])
     if len(nearby) < 3:
@@ -82,9 +81,8 @@ def is_rounding(trial: Trial, picks: Array, strict: Array) -> Array:
             return None
         return grad.ravel()[entries] - true, np.asarray(true)
 
-    errors = (trial.g[picks] - here, here)
-    safe = not trial.reason
-    return rounding_explains(trial.probe.job, errors, strict[picks], errors_at, trial.eps, safe)
+    job, errors, safe = trial.probe.job, (trial.g[picks] - here, here), not trial.reason
+    return rounding_explains(job, errors, strict[picks], errors_at, trial.eps, safe)
 
 
 def noises(job: Pass, dy: Array, hands: Hands, rng: np.random.Generator, eps: float) -> list[Array]:
@@ -217,8 +215,8 @@ def on_kinks(trial: Trial, wrong: Array, error: Array, strict: Array) -> Array:
         more = [beside(trial, {}, rng) for _ in range(8)]
         grads += [point[1].ravel()[trial.entries] for point in more if point is not None]
     verdict = np.zeros(len(wrong), dtype=bool)
-    for n, i in enumerate(order):
-        if not clock.fits(complex=2) or (n >= MOST_EXAMINED and clock.left() < 0):
+    for i in order:
+        if not clock.fits(complex=2):
             break
         verdict[i] = not is_subgradient(trial, int(i), [float(g[i]) for g in grads], strict[i])
     for i in np.flatnonzero(wrong & ~verdict):

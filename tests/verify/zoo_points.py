@@ -1,4 +1,4 @@
-"""Passes at ties, corners, borders and zeros, of huge and tiny numbers, and with half precision."""
+"""Passes at ties, corners, borders and zeros."""
 
 # ruff: noqa: E731
 from __future__ import annotations
@@ -251,59 +251,6 @@ def masked_log_sum_exp():
 
     mask = np.random.default_rng(3).random((4, 6)) > 0.3
     return forward, variants(back, "unmasked", "twice"), [n(4, 6), mask]
-
-
-@entry
-def tiny_numbers():
-    forward = lambda x, w: ((x * x) @ w, (x, w))
-
-    def back(m):
-        def backward(dy, c):
-            x, w = c
-            k = {"half": 1, "one_percent": 2.02}.get(m, 2)
-            return like(k * x * np.outer(dy, w), x), like(
-                dy @ (x * x) * (-1 if m == "sign" else 1), w
-            )
-
-        return backward
-
-    return forward, variants(back, "half", "one_percent", "sign"), [n(4, 5, scale=1e-12), n(5)]
-
-
-@entry
-def huge_numbers():
-    forward = lambda x, w, b: (x @ w + b, (x, w))
-
-    def back(m):
-        def backward(dy, c):
-            x, w = c
-            dw = x.T @ dy
-            if m == "one_entry":
-                dw[2] *= dw.dtype.type(1.01)
-            return np.outer(dy, w), dw, np.asarray(-dy.sum() if m == "bias_sign" else dy.sum())
-
-        return backward
-
-    return forward, variants(back, "one_entry", "bias_sign"), [
-        n(4, 5, scale=1e12), n(5), np.array(0.7)]  # fmt: skip
-
-
-@entry
-def standardised_with_n_less_one():
-    def forward(x):
-        z = x - x.mean(0)
-        return z / np.sqrt((z * z).sum(0) / (len(x) - 1)), x
-
-    def back(m):
-        def backward(dy, x):
-            z, k = x - x.mean(0), len(x) - (0 if m == "n" else 1)
-            s = np.sqrt((z * z).sum(0) / (len(x) - 1))
-            d = (dy - z * (dy * z).sum(0) / (k * s**2)) / s
-            return like(d if m == "no_mean" else d - dy.mean(0) / s, x)
-
-        return backward
-
-    return forward, variants(back, "n", "no_mean"), [n(7, 4)]
 
 
 @entry
