@@ -157,6 +157,11 @@ class Step:
 
                 for word, address in addresses(kinds).items():
                     self.plan.config[word] = address
+            if self.plan.config[tables.ROW_LOOP] != 0:
+                from minivae_kernels.cpu.step import row_scores
+
+                for word, address in row_scores.addresses(self.plan.config, kinds).items():
+                    self.plan.config[word] = address
         return train
 
     def _constants(self, lr: Any, t: int) -> np.ndarray:
