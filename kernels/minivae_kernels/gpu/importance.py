@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minivae_kernels import kernel_of
+from minivae_kernels import kernel_of, require_alike
 from minivae_kernels.gpu.descent import OPTIMISERS
 from minivae_kernels.gpu.launcher import THREADS, WARPS, Array, ceil_div
 from minivae_kernels.gpu.ops_activation import ACTIVATION_CODES
@@ -43,6 +43,7 @@ OBJECTIVES = {"elbo": Update, "iwae": WeightedUpdate}
 
 def require_kernels(plan: Any) -> None:
     """Raise minivae_kernels.Unsupported where the plan names a part that has no kernel here."""
+    require_alike(plan)
     kernel_of(plan, "activation", ACTIVATION_CODES)
     kernel_of(plan, "likelihood", LIKELIHOODS)
     kernel_of(plan, "optimiser", OPTIMISERS)
