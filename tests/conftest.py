@@ -28,6 +28,10 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if folders and not held and usable_cores() > 1:
         option.numprocesses = min(usable_cores(), MOST_WORKERS)
         option.dist = "worksteal" if option.dist == "no" else option.dist
+        for pool in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+            os.environ.setdefault(
+                pool, "1"
+            )  # workers inherit it: idle threads of theirs would spin
 
 
 def usable_cores() -> int:

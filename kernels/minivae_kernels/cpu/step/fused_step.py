@@ -49,8 +49,8 @@ class Step:
                 f"theta is {theta.dtype} and moments {moments.dtype}: the compiled step computes "
                 f"in float32; train other precisions with the numpy backend"
             )
-        compile_beside(plan, np.asarray(data))
         self.plan = tables.build(plan)
+        compile_beside(plan, np.asarray(data))
         self.optimiser = OPTIMISERS[plan.optimiser]
         self.settings = [value for _, value in plan.settings]
         self._data(np.asarray(data), int(plan.data_dim))

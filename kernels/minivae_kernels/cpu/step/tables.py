@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae_kernels import Unsupported, kernel_of
+from minivae_kernels import Unsupported, kernel_of, require_alike
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import Arena, Place, aligned, panels, row_stride
 from minivae_kernels.cpu.ops.activations import ACTIVATIONS
@@ -60,6 +60,7 @@ class Plan(NamedTuple):
 
 def build(plan: Any) -> Plan:
     """The tables of a StepPlan. Raises Unsupported where a part has no fused kernel."""
+    require_alike(plan)
     activation = kernel_of(plan, "activation", ACTIVATIONS)
     likelihood = kernel_of(plan, "likelihood", {**LIKELIHOODS, **ROW_LIKELIHOODS})
     optimiser = kernel_of(plan, "optimiser", OPTIMISERS)
