@@ -81,11 +81,8 @@ def whole(files: tuple[str, ...] = FILES, folder: Path = FOLDER) -> str:
 _KERNEL = re.compile(
     r'extern "C" __global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(([^)]*)\)\s*\{'
 )
-_ONE_LINE = {
-    "FORWARD": "const real* __restrict__ a, real* __restrict__ out, i64 n, int vec",
-    "BACKWARD": "const real* __restrict__ dy, const real* __restrict__ a, "
-    "real* __restrict__ out, i64 n, int vec",
-}
+# A macro that makes one kernel a line: its name and the parameters of whatever it makes.
+_MACRO = re.compile(r"#define (\w+)\(NAME, \w+\)\s+" + _KERNEL.pattern.replace(r"(\w+)", "NAME", 1))
 
 
 def _parameters(listing: str) -> tuple[Parameter, ...]:
@@ -102,10 +99,11 @@ def _parameters(listing: str) -> tuple[Parameter, ...]:
 @cache
 def kernels(name: str, folder: Path = FOLDER) -> dict[str, tuple[Parameter, ...]]:
     """Every kernel of `name`.cu with its parameters."""
-    source = (folder / f"{name}.cu").read_text(encoding="utf-8").replace("\\\n", "\n")
+    source = text(name, folder).replace("\\\n", "\n")
     found = {k: _parameters(p) for k, p in _KERNEL.findall(source) if k != "NAME"}
-    for macro, kernel in re.findall(r"^(FORWARD|BACKWARD)\((\w+),", source, re.MULTILINE):
-        found[kernel] = _parameters(_ONE_LINE[macro])
+    for macro, listing in _MACRO.findall(source):
+        for kernel in re.findall(rf"^{macro}\((\w+),", source, re.MULTILINE):
+            found[kernel] = _parameters(listing)
     return found
 
 

@@ -62,11 +62,11 @@ def gather(s, own, batches, update, low, high):
     for i in range(D, panels * PANEL):
         line[i] = f32(0)
     for b in range(low, high):
-        row = rows[b]
+        row, place = rows[b], batches.places[update, b]
         if c[BYTES] != 0:
-            scale_bytes(batches.stored_bytes[row], scale, stretch(line, NOUGHT, D))
+            scale_bytes(batches.stored_bytes[place], scale, stretch(line, NOUGHT, D))
         else:
-            scale_bytes(batches.stored_floats[row], scale, stretch(line, NOUGHT, D))
+            scale_bytes(batches.stored_floats[place], scale, stretch(line, NOUGHT, D))
         if c[DYNAMIC] != 0:
             uniform_row(u32(row), u32(t), u32(BINARISE), u32(c[KEY0]), u32(c[KEY1]), noise)
             compare(stretch(noise, NOUGHT, D), stretch(line, NOUGHT, D))

@@ -48,8 +48,8 @@ class Step:
                 f"theta is {theta.dtype} and moments {moments.dtype}: the compiled step computes "
                 f"in float32; train other precisions with the numpy backend"
             )
-        compile_beside(plan, np.asarray(data))
         self.plan = tables.build(plan)
+        compile_beside(plan, np.asarray(data))
         self.optimiser = OPTIMISERS[plan.optimiser]
         self.settings = [value for _, value in plan.settings]
         self._data(np.asarray(data), int(plan.data_dim))
@@ -102,9 +102,14 @@ class Step:
         """The first update whose loss was not finite, or -1."""
         return int(self.bad[0])
 
-    def __call__(self, rows: Any, t: int, lr: Any, beta: Any) -> None:
-        """n updates numbered t, t + 1, …: rows (n, B) of the data, lr and beta (n,)."""
+    def __call__(self, rows: Any, t: int, lr: Any, beta: Any, places: Any = None) -> None:
+        """n updates numbered t, t + 1, …: rows (n, B) of the data, lr and beta (n,).
+
+        places (n, B): where those rows lie in the data at hand, if not at their numbers.
+        """
         rows = readable(np.ascontiguousarray(rows, dtype=np.int64))
+        given = rows if places is None else places
+        places = readable(np.ascontiguousarray(given, dtype=np.int64))
         if rows.ndim != 2 or not 0 < rows.shape[1] <= self.max_batch:
             raise ValueError(
                 f"rows has shape {rows.shape}: (updates, batch) with a batch of 1 to "
@@ -112,7 +117,9 @@ class Step:
             )
         if rows.size == 0:
             return
-        if rows.min() < 0 or rows.max() >= self.count:
+        if places.shape != rows.shape:
+            raise ValueError(f"places has shape {places.shape}, and rows {rows.shape}")
+        if rows.min() < 0 or places.min() < 0 or places.max() >= self.count:
             raise IndexError(f"rows must lie in 0 … {self.count - 1}")
         lr = readable(np.ascontiguousarray(lr, dtype=np.float64))
         beta = readable(np.ascontiguousarray(beta, dtype=np.float64))
@@ -126,7 +133,9 @@ class Step:
             self.work[batch, team] = update_work(self.plan, batch, team, lists)
         constants = self._constants(lr, t)
         first = np.full(1, t, dtype=np.int64)
-        batches = BATCHES.words(Batches(rows, first, beta, constants, self.bytes, self.floats))
+        batches = BATCHES.words(
+            Batches(rows, places, first, beta, constants, self.bytes, self.floats)
+        )
         shared = SHARED.words(self.shared)
         args = (batches.ctypes.data, *self.work[batch, team], shared.ctypes.data,
                 self.own_addresses, self.sums, self.bad)  # fmt: skip
@@ -146,6 +155,11 @@ class Step:
                 from minivae_kernels.cpu.step.importance import addresses
 
                 for word, address in addresses().items():
+                    self.plan.config[word] = address
+            if self.plan.config[tables.ROW_LOOP] != 0:
+                from minivae_kernels.cpu.step import row_scores
+
+                for word, address in row_scores.addresses(self.plan.config).items():
                     self.plan.config[word] = address
         return train
 

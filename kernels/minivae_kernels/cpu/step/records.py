@@ -12,7 +12,8 @@ from minivae_kernels.cpu.compile.record import Record, at_address
 class Batches(NamedTuple):
     """What differs from one call to the next: n updates and the data they draw from."""
 
-    rows: Any  # (n, B) int64
+    rows: Any  # (n, B) int64, the numbers that their noise belongs to
+    places: Any  # (n, B) int64, where they lie in the data at hand
     first: Any  # (1,) int64, the number of the first update, from 0
     beta: Any  # (n,) float64
     constants: Any  # (n, CONSTANTS) float32, the optimiser's
@@ -63,7 +64,8 @@ def _kind(of: Any, *kinds: Any) -> Record:
     return Record(of.__name__, dict(zip(of._fields, kinds, strict=True)))
 
 
-BATCHES = _kind(Batches, WORD_TABLE, WORDS, DOUBLES, FLOAT_TABLE, types.uint8[:, ::1], FLOAT_TABLE)
+BATCHES = _kind(Batches, WORD_TABLE, WORD_TABLE, WORDS, DOUBLES, FLOAT_TABLE, types.uint8[:, ::1],
+                FLOAT_TABLE)  # fmt: skip
 SHARED = _kind(Shared, WORDS, DOUBLES, WORD_TABLE, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
                FLOATS, LISTS, LISTS, LISTS, FLOATS)  # fmt: skip
 MEMBERS_OWN = _kind(Own, FLOATS, FLOATS, DOUBLES)
