@@ -119,8 +119,8 @@ def input_faults(job: Pass) -> list[Fault]:
         at: tuple[int, ...] | None = None
         if np.size(value) == 0:
             kind, text = "empty", f"is an empty array, shape {np.shape(value)}"
-        elif value.dtype.name == "bfloat16":
-            kind, text = "dtype", "is bfloat16, which is not supported: pass it as float32"
+        elif kind == "other" and "float" in value.dtype.name:  # bfloat16, float8_e4m3fn, …
+            kind, text = "dtype", f"is {value.dtype}, which is not supported: pass it as float32"
         elif kind == "complex":
             text = "is complex: pass real float64 arrays"
         elif kind == "float" and not np.isfinite(value).all():
