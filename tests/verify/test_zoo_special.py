@@ -80,6 +80,13 @@ def test_half_precision_and_seventy_thousand_ties():
     assert [f.kind for f in every.faults] == ["ties"]
 
 
+@pytest.mark.parametrize("kind", ["bfloat16", "float8_e4m3fn"])
+def test_shorter_floats_are_refused_in_one_line(kind):
+    x = np.ones((3, 2)).astype(getattr(pytest.importorskip("ml_dtypes"), kind))
+    text = str(check(lambda x: (x * x, x), lambda dy, x: 2 * dy * x, [x]))
+    assert text == f"input x is {kind}, which is not supported: pass it as float32"
+
+
 def test_kinks_are_one_note():
     x = np.maximum(np.random.default_rng(0).normal(size=(30, 50)), 0)
     report = check(lambda x: (np.maximum(x, 0), x), lambda dy, x: dy * (x > 0), [x])
@@ -145,3 +152,34 @@ def test_a_line_that_names_a_cause_does_not_end_in_another():
         [x, W],
     )
     assert "batch size" in wrong.faults[0].message and "sample" not in wrong.faults[0].message
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.9])
+def test_what_is_steeper_than_differences_reach(factor):
+    """The complex step is believed where no difference can follow: chaos, an eighth-order Hilbert
+    matrix (condition 1.5e10)."""
+
+    def logistic(x):
+        steps = [x]
+        for _ in range(40):
+            steps.append(3.9 * steps[-1] * (1 - steps[-1]))
+        return steps[-1], steps
+
+    def logistic_back(dy, steps):
+        for x in steps[-2::-1]:
+            dy = dy * 3.9 * (1 - 2 * x)
+        return factor * dy
+
+    def solve(A, b):
+        x = np.linalg.solve(A, b)
+        return x, (A, x)
+
+    def solve_back(dy, cache):
+        A, x = cache
+        u = np.linalg.solve(A.T, dy)
+        return -factor * np.outer(u, x), u
+
+    rng = np.random.default_rng(0)
+    assert check(logistic, logistic_back, [rng.uniform(0.2, 0.8, 5)]).ok == (factor == 1)
+    hilbert = 1 / (1.0 + np.arange(8) + np.arange(8)[:, None])
+    assert check(solve, solve_back, [hilbert, rng.normal(size=8)]).ok == (factor == 1)

@@ -34,6 +34,9 @@ from minivae_kernels.cpu.threads.crew import SMALL, laid_out, pieces_of, share_o
 
 CHUNK = 1024  # elements copied and then worked on while they are in the first-level cache
 SPARE, MOST = CHUNK * NATURAL, 5  # bytes of a chunk; arguments and results of an op
+# As NumPy integers: a plain 4 in a call would be a type of its own, compiled once more.
+APART = np.int64(NATURAL)
+N0, N1, N2, N3, N4 = (np.int64(number) for number in range(MOST))  # an argument or a result
 chunks = stack_floats(CHUNK * MOST)
 # What a ufunc's loop is given: the crew's words, an element's work, the loop that it calls (or 0),
 # and what clears the processor's flags.
@@ -87,7 +90,7 @@ def read(args, steps, number, spare, first, count):
     if step == NATURAL:
         return start + NATURAL * first
     together = spare + number * SPARE
-    move_all(start + step * first, step, together, NATURAL, count)
+    move_all(start + step * first, step, together, APART, count)
     return together
 
 
@@ -104,28 +107,28 @@ def put_back(args, steps, number, spare, first, count):
     """Bring a result that was made beside its place there."""
     start, step = word_at(args, number), word_at(steps, number)
     if step != NATURAL:
-        move_all(spare + number * SPARE, NATURAL, start + step * first, step, count)
+        move_all(spare + number * SPARE, APART, start + step * first, step, count)
 
 
 @inner
 def map_part(args, steps, loop, spare, first, count):
     """y = f(x) for some elements."""
-    x = floats_at(read(args, steps, 0, spare, first, count), count)
-    y = floats_at(room(args, steps, 1, spare, first), count)
+    x = floats_at(read(args, steps, N0, spare, first, count), count)
+    y = floats_at(room(args, steps, N1, spare, first), count)
     copy(x, y)
     call(loop, (y,))
-    put_back(args, steps, 1, spare, first, count)
+    put_back(args, steps, N1, spare, first, count)
 
 
 @inner
 def gradient_part(args, steps, loop, spare, first, count):
     """dx = g(dy, x) for some elements."""
-    dy = floats_at(read(args, steps, 0, spare, first, count), count)
-    x = floats_at(read(args, steps, 1, spare, first, count), count)
-    dx = floats_at(room(args, steps, 2, spare, first), count)
+    dy = floats_at(read(args, steps, N0, spare, first, count), count)
+    x = floats_at(read(args, steps, N1, spare, first, count), count)
+    dx = floats_at(room(args, steps, N2, spare, first), count)
     copy(dy, dx)
     call(loop, (dx, x))
-    put_back(args, steps, 2, spare, first, count)
+    put_back(args, steps, N2, spare, first, count)
 
 
 def c_loop(name: str, part: Any) -> Any:

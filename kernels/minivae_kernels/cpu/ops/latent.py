@@ -11,6 +11,11 @@ from minivae_kernels.cpu.compile.ufunc import floats_at
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
 from minivae_kernels.cpu.ops.elementwise import (
+    N0,
+    N1,
+    N2,
+    N3,
+    N4,
     Elementwise,
     c_loop,
     gradient_loop,
@@ -41,54 +46,54 @@ def price(mu, logvar):
 @inner
 def draw_part(args, steps, loop, spare, first, count):
     """z from mu, logvar, eps."""
-    mu = floats_at(read(args, steps, 0, spare, first, count), count)
-    logvar = floats_at(read(args, steps, 1, spare, first, count), count)
-    eps = floats_at(read(args, steps, 2, spare, first, count), count)
-    z = floats_at(room(args, steps, 3, spare, first), count)
+    mu = floats_at(read(args, steps, N0, spare, first, count), count)
+    logvar = floats_at(read(args, steps, N1, spare, first, count), count)
+    eps = floats_at(read(args, steps, N2, spare, first, count), count)
+    z = floats_at(room(args, steps, N3, spare, first), count)
     for i in range(count):
         z[i] = drawn(mu[i], logvar[i], eps[i])
-    put_back(args, steps, 3, spare, first, count)
+    put_back(args, steps, N3, spare, first, count)
 
 
 @inner
 def price_part(args, steps, loop, spare, first, count):
     """kl from mu, logvar."""
-    mu = floats_at(read(args, steps, 0, spare, first, count), count)
-    logvar = floats_at(read(args, steps, 1, spare, first, count), count)
-    kl = floats_at(room(args, steps, 2, spare, first), count)
+    mu = floats_at(read(args, steps, N0, spare, first, count), count)
+    logvar = floats_at(read(args, steps, N1, spare, first, count), count)
+    kl = floats_at(room(args, steps, N2, spare, first), count)
     for i in range(count):
         kl[i] = price(mu[i], logvar[i])
-    put_back(args, steps, 2, spare, first, count)
+    put_back(args, steps, N2, spare, first, count)
 
 
 @inner
 def price_backward_part(args, steps, loop, spare, first, count):
     """dmu, dlogvar from dkl, mu, logvar."""
-    dkl = floats_at(read(args, steps, 0, spare, first, count), count)
-    mu = floats_at(read(args, steps, 1, spare, first, count), count)
-    logvar = floats_at(read(args, steps, 2, spare, first, count), count)
-    dmu = floats_at(room(args, steps, 3, spare, first), count)
-    dlogvar = floats_at(room(args, steps, 4, spare, first), count)
+    dkl = floats_at(read(args, steps, N0, spare, first, count), count)
+    mu = floats_at(read(args, steps, N1, spare, first, count), count)
+    logvar = floats_at(read(args, steps, N2, spare, first, count), count)
+    dmu = floats_at(room(args, steps, N3, spare, first), count)
+    dlogvar = floats_at(room(args, steps, N4, spare, first), count)
     for i in range(count):
         dmu[i] = f32(0) + dkl[i] * mu[i]
         dlogvar[i] = f32(0) + dkl[i] * (f32(0.5) * m.expm1(logvar[i]))
-    put_back(args, steps, 3, spare, first, count)
-    put_back(args, steps, 4, spare, first, count)
+    put_back(args, steps, N3, spare, first, count)
+    put_back(args, steps, N4, spare, first, count)
 
 
 @inner
 def draw_backward_part(args, steps, loop, spare, first, count):
     """dmu, dlogvar of one draw from dz, logvar, eps."""
-    dz = floats_at(read(args, steps, 0, spare, first, count), count)
-    logvar = floats_at(read(args, steps, 1, spare, first, count), count)
-    eps = floats_at(read(args, steps, 2, spare, first, count), count)
-    dmu = floats_at(room(args, steps, 3, spare, first), count)
-    dlogvar = floats_at(room(args, steps, 4, spare, first), count)
+    dz = floats_at(read(args, steps, N0, spare, first, count), count)
+    logvar = floats_at(read(args, steps, N1, spare, first, count), count)
+    eps = floats_at(read(args, steps, N2, spare, first, count), count)
+    dmu = floats_at(room(args, steps, N3, spare, first), count)
+    dlogvar = floats_at(room(args, steps, N4, spare, first), count)
     for i in range(count):
         dmu[i] = f32(0) + dz[i]
         dlogvar[i] = (f32(0) + dz[i] * eps[i]) * (f32(0.5) * m.exp(f32(0.5) * logvar[i]))
-    put_back(args, steps, 3, spare, first, count)
-    put_back(args, steps, 4, spare, first, count)
+    put_back(args, steps, N3, spare, first, count)
+    put_back(args, steps, N4, spare, first, count)
 
 
 @inner

@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 
 from minivae_kernels.cpu.compile.by_address import ARRAY, call
-from minivae_kernels.cpu.compile.decorators import entry, inner
+from minivae_kernels.cpu.compile.decorators import allocating, entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, sum_rows
 from minivae_kernels.cpu.gemm.pack import copy
 from minivae_kernels.cpu.ops import vector_math as m
@@ -64,7 +64,7 @@ def sum_logarithms(factors, f0, lines, out, o0):
     return total
 
 
-@inner
+@allocating
 def rows_piece(k, member, loop, numbers, dnll, out, x, nll, dout, dscale):
     """Some rows of outputs (R, D) against x (B, D), R a multiple of B.
 

@@ -8,7 +8,6 @@ it is compiled by itself and called by address, so that a step without it does n
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 
@@ -51,13 +50,15 @@ def group_pieces(rows: int, team: int) -> list[list[Piece]]:
     return [groups[low:high] for low, high in itertools.pairwise(cuts)]
 
 
-def addresses(config: np.ndarray, kinds: list[Any]) -> dict[int, int]:
-    """The functions' addresses by word of the configuration; kinds: the types `learn` takes."""
+def addresses(config: np.ndarray) -> dict[int, int]:
+    """The functions' addresses by word of the configuration."""
+    from minivae_kernels.cpu.step.train import LEARN_KINDS
+
     if config[GROUPS] > 0:
-        return {SCORE_ROWS: address_of(score_groups, *kinds)}
-    found = {SCORE_ROWS: address_of(score_scaled, *kinds)}
+        return {SCORE_ROWS: address_of(score_groups, *LEARN_KINDS)}
+    found = {SCORE_ROWS: address_of(score_scaled, *LEARN_KINDS)}
     if config[LEARN_SCALES] != 0:
-        found[LEARN_SCALES] = address_of(learn_scales, *kinds)
+        found[LEARN_SCALES] = address_of(learn_scales, *LEARN_KINDS)
     return found
 
 
@@ -174,12 +175,15 @@ def score_groups(member, team, sync, pieces, firsts, s, own, batch, phase, _, co
     """Loss and gradient of some rows over groups of columns; a row's loss is one number."""
     crew, c = (sync, member, team), s.config
     size = group_size(batch * c[DRAWS])
+    groups = (batch * c[DRAWS] + size - 1) // size
     layer = s.layers[2 * c[DEPTH] + 2]
     turn, k = next_piece(crew, firsts[phase], OWN)
     while k >= 0:
         first, count = pieces[k, 1], pieces[k, 2]
-        slot = first // size * PANEL  # in the first panel's; those of all others stay 0
-        s.partial[slot : slot + PANEL] = f32(0)
+        slot = first // size * PANEL  # in the first panel's; nothing is in those of all others
+        for panel in range((c[DATA_DIM] + PANEL - 1) // PANEL):
+            at = slot + panel * groups * PANEL
+            s.partial[at : at + PANEL] = f32(0)
         for row in range(first, first + count):
             nll = score_row(s, own, row, batch)
             s.partial[slot + row % PANEL] += nll
