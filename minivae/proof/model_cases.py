@@ -169,22 +169,23 @@ def vae_cases() -> list[Case]:
 MIXED_FLOOR = 0.7  # between the prices of this point's latent dimensions; a test holds that
 
 
-def autoencoder_case(hidden: tuple[int, ...], kind: str) -> Case:
+def autoencoder_case(hidden: tuple[int, ...], kind: str, weighted: bool = False) -> Case:
+    """Where `weighted`, the data count unequally, one of them not at all."""
     config = ae.AutoencoderConfig(D, J, hidden, kind)
-    name = f"autoencoder {kind}" if hidden else "autoencoder linear"
+    name = f"autoencoder {kind}{' weighted' * weighted}" if hidden else "autoencoder linear"
     p = parameters(ae.autoencoder_layout(config), name)
+    weight = {"weight": np.linspace(0.0, 2.0, B)} if weighted else {}
 
-    def forward(K: Any, p: Any, x: Array) -> Any:
-        loss, cache = ae.autoencoder_forward(K, p, x, config)
+    def forward(K: Any, p: Any, x: Array, weight: Array | None = None) -> Any:
+        loss, cache = ae.autoencoder_forward(K, p, x, config, weight)
         return loss, (p, cache)
 
     def backward(K: Any, dloss: Array, saved: Any) -> Any:
         return (ae.autoencoder_backward(K, dloss, saved[1], saved[0], config),)
 
     covers = ("autoencoder_forward", "autoencoder_backward")
-    return Case(
-        name, "model", covers, forward, backward, {"p": p, "x": normal(name + "x", B, D)}, ("p",)
-    )
+    inputs = {"p": p, "x": normal(name + "x", B, D), **weight}
+    return Case(name, "model", covers, forward, backward, inputs, ("p",))
 
 
 def linear_vae_case() -> Case:
@@ -228,6 +229,7 @@ def model_cases() -> list[Case]:
         autoencoder_case((), "relu"),
         autoencoder_case((6,), "tanh"),
         autoencoder_case((8, 6), "relu"),
+        autoencoder_case((6,), "tanh", weighted=True),
         linear_vae_case(),
         inference_case(),
     ]

@@ -28,7 +28,7 @@ ROWS = {
     "parts.objectives.elbo_objective_backward": ["objective elbo", "vae free bits mixed"],
     "models.vae.elbo_backward": ["vae free bits mixed", "vae bounded logvar"],
     "models.vae.nll_backward": ["vae learned c", "vae bernoulli tanh"],
-    "models.autoencoder.autoencoder_backward": ["autoencoder tanh"],
+    "models.autoencoder.autoencoder_backward": ["autoencoder tanh", "autoencoder tanh weighted"],
     "models.linear_vae.linear_vae_backward": ["linear vae"],
     "models.inference.inference_backward": ["inference"],
 }
@@ -63,7 +63,8 @@ EQUIVALENT: dict[str, str] = {
     "gaussian_kl_backward: dkl -> 0 * dkl + np.mean(dkl)": "the upstream is a scalar, its own mean",
     "gaussian_kl_backward: (precision1 + precision1.T) @ d -> d @ (precision1 + precision1.T)": "a matrix plus its transpose is symmetric",
     "mlp_backward: i > 0 -> i >= 0": "works out a gradient of the data that nobody reads",
-    "elbo_objective_backward: terms.kl.sum(axis=0) / B -> 1.0": PRICE,
+    "elbo_objective_backward: terms.weigh(terms.kl.T).T.sum(axis=0) / B -> 1.0": PRICE,
+    "elbo_objective_backward: kl_mean -> _scaled": PRICE,
     "elbo_objective_backward: free_bits -> _scaled": PRICE,
     "elbo_backward: raw_logvar -> _scaled": "the bound's backward compares it with 40, nothing else",
     "nll_backward: dnll -> 0 * dnll + np.mean(dnll)": "inside the loss all of dnll is one number (E28)",
