@@ -40,17 +40,9 @@ class OptimiserOps(Launcher):
         self._descend("sgd_update", theta, grad, {"velocity": velocity}, (momentum, lr))
 
     def adam_update(
-        self,
-        theta: Array,
-        grad: Array,
-        m: Array,
-        v: Array,
-        lr: float,
-        beta1: float,
-        beta2: float,
-        eps: float,
-        t: int,
-    ) -> None:
+        self, theta: Array, grad: Array, m: Array, v: Array, lr: float, beta1: float, beta2: float,
+        eps: float, t: int,
+    ) -> None:  # fmt: skip
         """Adam with bias correction; t = 1, 2, … counts the updates      (E33)"""
         rate, correct = lr / (1 - beta1**t), 1 / (1 - beta2**t)
         means = (beta1, 1 - beta1, beta2, 1 - beta2, eps)
@@ -63,18 +55,9 @@ class OptimiserOps(Launcher):
         self._descend("adagrad_update", theta, grad, {"total": total}, (eps, lr))
 
     def adamw_update(
-        self,
-        theta: Array,
-        grad: Array,
-        m: Array,
-        v: Array,
-        lr: float,
-        beta1: float,
-        beta2: float,
-        eps: float,
-        weight_decay: float,
-        t: int,
-    ) -> None:
+        self, theta: Array, grad: Array, m: Array, v: Array, lr: float, beta1: float, beta2: float,
+        eps: float, weight_decay: float, t: int,
+    ) -> None:  # fmt: skip
         """θ ← (1 - lr weight_decay) θ, then Adam's update                (E59)"""
         rate, correct, rest = lr / (1 - beta1**t), 1 / (1 - beta2**t), 1 - lr * weight_decay
         means = (beta1, 1 - beta1, beta2, 1 - beta2, eps)

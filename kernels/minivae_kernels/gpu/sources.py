@@ -81,11 +81,8 @@ def whole(files: tuple[str, ...] = FILES, folder: Path = FOLDER) -> str:
 _KERNEL = re.compile(
     r'extern "C" __global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(([^)]*)\)\s*\{'
 )
-_ONE_LINE = {
-    "FORWARD": "const real* __restrict__ a, real* __restrict__ out, i64 n, int vec",
-    "BACKWARD": "const real* __restrict__ dy, const real* __restrict__ a, "
-    "real* __restrict__ out, i64 n, int vec",
-}
+# A macro that makes kernels of the same parameters: #define MACRO(NAME, …) … void NAME(…) {
+_MACRO = re.compile(rf"#define (\w+)\(NAME,[^)]*\)\s+{_KERNEL.pattern}")
 
 
 def _parameters(listing: str) -> tuple[Parameter, ...]:
@@ -104,8 +101,9 @@ def kernels(name: str, folder: Path = FOLDER) -> dict[str, tuple[Parameter, ...]
     """Every kernel of `name`.cu with its parameters."""
     source = (folder / f"{name}.cu").read_text(encoding="utf-8").replace("\\\n", "\n")
     found = {k: _parameters(p) for k, p in _KERNEL.findall(source) if k != "NAME"}
-    for macro, kernel in re.findall(r"^(FORWARD|BACKWARD)\((\w+),", source, re.MULTILINE):
-        found[kernel] = _parameters(_ONE_LINE[macro])
+    for macro, _, listing in _MACRO.findall(source):
+        for kernel in re.findall(rf"^{macro}\((\w+),", source, re.MULTILINE):
+            found[kernel] = _parameters(listing)
     return found
 
 
