@@ -104,8 +104,8 @@ def listed() -> list[dict[str, Any]]:
     from minivae.published import EXPERIMENTS
 
     return [
-        {"name": e.name, "what": e.what, "paper": e.paper, "says": e.says, "cost": e.full.cost,
-         "small": e.small.cost, "runs": len(e.full.runs)}
+        {"name": e.name, "what": e.paper.what, "paper": e.paper.cited, "says": e.paper.says,
+         "cost": e.full.cost, "small": e.small.cost, "runs": len(e.full.runs)}
         for e in EXPERIMENTS.values()
     ]  # fmt: skip
 

@@ -181,39 +181,21 @@ LIKELIHOODS: Table[Likelihood] = Table(
     "likelihood",
     [
         Likelihood(
-            "bernoulli",
-            ops.bernoulli_nll_forward,
-            ops.bernoulli_nll_backward,
-            _sigmoid_mean,
-            _flip_coins,
-            domain=UNIT,
+            "bernoulli", ops.bernoulli_nll_forward, ops.bernoulli_nll_backward,
+            _sigmoid_mean, _flip_coins, domain=UNIT,
             words="coin flips; for pixels of 0 and 1, and as a cross-entropy for grey ones",
-            output="logits",
-            link="sigmoid",
-            formula=_bernoulli_formula,
-            term="cross-entropy",
-            targets="as given",
-            binary=True,
-            output_of=_logit,
+            output="logits", link="sigmoid", formula=_bernoulli_formula,
+            term="cross-entropy", targets="as given", binary=True, output_of=_logit,
         ),
         Likelihood(
-            "gaussian",
-            ops.gaussian_nll_forward,
-            ops.gaussian_nll_backward,
-            _mean_is_output,
-            _add_normals,
-            scale=Scale("decoder.logc", "c", "the variance"),
-            words="any real data, with one variance c",
-            formula=_gaussian_formula,
-            squared_error=True,
-            output_of=_same,
+            "gaussian", ops.gaussian_nll_forward, ops.gaussian_nll_backward,
+            _mean_is_output, _add_normals, scale=Scale("decoder.logc", "c", "the variance"),
+            words="any real data, with one variance c", formula=_gaussian_formula,
+            squared_error=True, output_of=_same,
         ),
         Likelihood(
-            "gaussian-diagonal",
-            ops.gaussian_diagonal_nll_forward,
-            ops.gaussian_diagonal_nll_backward,
-            _mean_is_output,
-            _add_normals,
+            "gaussian-diagonal", ops.gaussian_diagonal_nll_forward,
+            ops.gaussian_diagonal_nll_backward, _mean_is_output, _add_normals,
             scale=Scale("decoder.logc", "c", "the variance of each feature", each=True),
             words="any real data, with a variance for every feature",
             formula=lambda D, c: (
@@ -222,11 +204,8 @@ LIKELIHOODS: Table[Likelihood] = Table(
             output_of=_same,
         ),
         Likelihood(
-            "laplace",
-            ops.laplace_nll_forward,
-            ops.laplace_nll_backward,
-            _mean_is_output,
-            _add_laplace,
+            "laplace", ops.laplace_nll_forward, ops.laplace_nll_backward,
+            _mean_is_output, _add_laplace,
             scale=Scale("decoder.logb", "b", "the mean absolute deviation"),
             words="real data with outliers, by absolute error",
             formula=lambda D, b: (
@@ -235,15 +214,10 @@ LIKELIHOODS: Table[Likelihood] = Table(
             output="the median",
         ),
         Likelihood(
-            "continuous-bernoulli",
-            ops.continuous_bernoulli_nll_forward,
+            "continuous-bernoulli", ops.continuous_bernoulli_nll_forward,
             ops.continuous_bernoulli_nll_backward,
-            _continuous_bernoulli_mean,
-            _continuous_bernoulli_draw,
-            domain=UNIT,
-            words="grey pixels: a density on [0, 1]",
-            output="logits",
-            link="continuous-bernoulli",
+            _continuous_bernoulli_mean, _continuous_bernoulli_draw, domain=UNIT,
+            words="grey pixels: a density on [0, 1]", output="logits", link="continuous-bernoulli",
             formula=lambda D, scale: (
                 f"-log p(x|z) = sum over {D} pixels of log((exp(logit) - 1) / logit) - x * logit"
             ),
@@ -253,56 +227,36 @@ LIKELIHOODS: Table[Likelihood] = Table(
             ),
         ),
         Likelihood(
-            "poisson",
-            ops.poisson_nll_forward,
-            ops.poisson_nll_backward,
-            _exponential,
-            _poisson_draw,
-            domain=COUNTS,
-            words="counts",
-            output="the logarithm of the rate",
-            link="exp",
+            "poisson", ops.poisson_nll_forward, ops.poisson_nll_backward,
+            _exponential, _poisson_draw, domain=COUNTS, words="counts",
+            output="the logarithm of the rate", link="exp", targets="counts, as given",
             formula=lambda D, scale: (
                 f"-log p(x|z) = sum over {D} counts of rate - x * log(rate) + log(x!)"
             ),
-            targets="counts, as given",
         ),
         Likelihood(
-            "negative-binomial",
-            ops.negative_binomial_nll_forward,
-            ops.negative_binomial_nll_backward,
-            _exponential,
-            _negative_binomial_draw,
-            domain=COUNTS,
-            scale=Scale("decoder.logr", "r", "the dispersion: variance m + m^2 / r"),
+            "negative-binomial", ops.negative_binomial_nll_forward,
+            ops.negative_binomial_nll_backward, _exponential, _negative_binomial_draw,
+            domain=COUNTS, scale=Scale("decoder.logr", "r", "the dispersion: variance m + m^2 / r"),
             words="counts that vary more than a Poisson's",
-            output="the logarithm of the mean",
-            link="exp",
+            output="the logarithm of the mean", link="exp", targets="counts, as given",
             formula=lambda D, r: (
                 f"-log p(x|z) = sum over {D} counts of log Gamma(r) + log(x!) "
                 "- log Gamma(x + r) + (x + r) * softplus(t) - x * t,  t = log m - log r"
             ),
-            targets="counts, as given",
         ),
         Likelihood(
-            "categorical",
-            ops.categorical_nll_forward,
-            ops.categorical_nll_backward,
-            _group_softmax,
-            _categorical_draw,
-            domain=SHARES,
-            grouped=True,
+            "categorical", ops.categorical_nll_forward, ops.categorical_nll_backward,
+            _group_softmax, _categorical_draw, domain=SHARES, grouped=True,
             words="one-hot groups of columns: which of several kinds",
-            output="logits",
-            link="softmax",
+            output="logits", link="softmax", targets="kinds, as given",
             formula=lambda D, scale: (
                 f"-log p(x|z) = sum over groups of the {D} columns of "
                 "log sum exp(logits) - logit of the kind"
             ),
-            targets="kinds, as given",
         ),
     ],
-)
+)  # fmt: skip
 
 
 def log_scale(c: float | str) -> float | None:

@@ -103,16 +103,21 @@ def test_a_rung_that_cannot_be_recorded_says_why(
     assert ["ns" in row for row in rows] == [True, True, False, True]
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [(("ladder", "--backend", "cupy", "--no-store"), "the GPU's ladders need a card: "),
+     (("bandwidth",), "")],
+)  # fmt: skip
 def test_without_a_card_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    command: tuple[str, ...], words: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     def none_here() -> None:
         raise Unavailable("no NVIDIA driver: install one")
 
     monkeypatch.setattr("minivae_kernels.gpu.faults.import_cupy", none_here)
-    assert main(["ladder", "--backend", "cupy", "--no-store"]) == 2
-    err = capsys.readouterr().err.strip()
-    assert err == "error: the GPU's ladders need a card: no NVIDIA driver: install one"
+    assert main(command) == 2
+    assert capsys.readouterr().err == f"error: {words}no NVIDIA driver: install one\n"
 
 
 def test_a_card_that_fills_up_keeps_the_ladders_that_are_done(

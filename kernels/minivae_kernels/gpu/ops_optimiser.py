@@ -33,9 +33,8 @@ class OptimiserOps(Launcher):
         n = theta.size
         self.walk(op, n, (theta, grad, *moments.values(), *numbers, n, vec), real)
 
-    def sgd_update(
-        self, theta: Array, grad: Array, velocity: Array, lr: float, momentum: float
-    ) -> None:
+    def sgd_update(self, theta: Array, grad: Array, velocity: Array, lr: float,
+                   momentum: float) -> None:  # fmt: skip
         """velocity ← momentum velocity + grad; θ ← θ - lr velocity       (E32)"""
         self._descend("sgd_update", theta, grad, {"velocity": velocity}, (momentum, lr))
 
@@ -48,12 +47,6 @@ class OptimiserOps(Launcher):
         means = (beta1, 1 - beta1, beta2, 1 - beta2, eps)
         self._descend("adam_update", theta, grad, {"m": m, "v": v}, (*means, rate, correct))
 
-    def adagrad_update(
-        self, theta: Array, grad: Array, total: Array, lr: float, eps: float
-    ) -> None:
-        """total ← total + grad²; θ ← θ - lr grad / (√total + eps)        (E58)"""
-        self._descend("adagrad_update", theta, grad, {"total": total}, (eps, lr))
-
     def adamw_update(
         self, theta: Array, grad: Array, m: Array, v: Array, lr: float, beta1: float, beta2: float,
         eps: float, weight_decay: float, t: int,
@@ -63,8 +56,12 @@ class OptimiserOps(Launcher):
         means = (beta1, 1 - beta1, beta2, 1 - beta2, eps)
         self._descend("adamw_update", theta, grad, {"m": m, "v": v}, (*means, rate, correct, rest))
 
-    def rmsprop_update(
-        self, theta: Array, grad: Array, v: Array, lr: float, decay: float, eps: float
-    ) -> None:
+    def adagrad_update(self, theta: Array, grad: Array, total: Array, lr: float,
+                       eps: float) -> None:  # fmt: skip
+        """total ← total + grad²; θ ← θ - lr grad / (√total + eps)        (E58)"""
+        self._descend("adagrad_update", theta, grad, {"total": total}, (eps, lr))
+
+    def rmsprop_update(self, theta: Array, grad: Array, v: Array, lr: float, decay: float,
+                       eps: float) -> None:  # fmt: skip
         """v ← decay v + (1 - decay) grad²; θ ← θ - lr grad / (√v + eps)  (E60)"""
         self._descend("rmsprop_update", theta, grad, {"v": v}, (decay, 1 - decay, eps, lr))

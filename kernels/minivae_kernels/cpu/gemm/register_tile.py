@@ -28,6 +28,7 @@ from minivae_kernels.cpu.gemm.address import FLOATS, INTEGERS
 from minivae_kernels.cpu.gemm.terms import Terms
 
 UNROLL = 4
+WHOLE = types.int64
 
 
 def make_tile(rows: int, columns: int, terms: Terms) -> Any:
@@ -63,9 +64,7 @@ def make_tile(rows: int, columns: int, terms: Terms) -> Any:
             _store_sums(builder, rows, columns, c_, loop(builder, panels, sums, panel))
             return context.get_dummy_value()
 
-        whole = types.int64
-        given = FLOATS, whole, FLOATS, whole, FLOATS, FLOATS, whole, whole
-        return types.void(*given), emit
+        return types.void(FLOATS, WHOLE, FLOATS, WHOLE, FLOATS, FLOATS, WHOLE, WHOLE), emit
 
     return tile
 
@@ -93,9 +92,7 @@ def make_strided_tile(rows: int, columns: int, terms: Terms) -> Any:
             _store_sums(builder, rows, columns, c_, _unrolled(builder, depth_, sums, term))
             return context.get_dummy_value()
 
-        whole = types.int64
-        given = FLOATS, whole, whole, FLOATS, whole, FLOATS, FLOATS, whole, whole
-        return types.void(*given), emit
+        return types.void(FLOATS, WHOLE, WHOLE, FLOATS, WHOLE, FLOATS, FLOATS, WHOLE, WHOLE), emit
 
     return tile
 
@@ -130,9 +127,7 @@ def make_live_tile(rows: int, columns: int, terms: Terms, across: bool) -> Any:
             _store_sums(builder, rows, columns, c_, _unrolled(builder, count_, sums, term))
             return context.get_dummy_value()
 
-        whole = types.int64
-        given = FLOATS, whole, FLOATS, FLOATS, FLOATS, whole, INTEGERS, whole
-        return types.void(*given), emit
+        return types.void(FLOATS, WHOLE, FLOATS, FLOATS, FLOATS, WHOLE, INTEGERS, WHOLE), emit
 
     return tile
 

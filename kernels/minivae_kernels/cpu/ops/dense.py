@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,12 @@ def rows_piece(k, member, a, b, packed, bias, c, sizes, activation, scratch):
         product_panel(at, depth, ONE, panel0, STEP, c0, address(own, TILE), count, depth)
     else:
         plain_panel(at, depth, ONE, b, column, (depth, columns), wide, own, count)
+    finish_panel(own, count, activation, panel, c, columns, first)
+
+
+@inner
+def finish_panel(own, count, activation, panel, c, columns, first):
+    """The activation, if there is one, of `count` rows of a panel; then they go to their place."""
     if activation != 0:
         call(activation, (own[: count * PANEL],))
     unpack_rows(own, NOUGHT, count, panel, c, columns, first)
@@ -215,10 +222,53 @@ def packed_room(depth: int, columns: int) -> np.ndarray:
     return _kept("packed", panels(columns) * PANEL * depth)
 
 
-def _forward(op: str, x: Any, W: Any, b: Any, activation: int) -> np.ndarray:
+def forward_arguments(op: str, x: Any, W: Any, b: Any) -> tuple[Any, Any, Any]:
+    """x (B, I), W (I, O) and b (O,); ValueError where the shapes do not fit together."""
     W = matrix(op, "W", W, (None, None))
     x, b = matrix(op, "x", x, (None, len(W))), matrix(op, "b", b, (W.shape[1],))
     float32_only(op, x, W, b)
+    return x, W, b
+
+
+def input_arguments(dy: Any, W: Any) -> tuple[Any, Any]:
+    """dy (B, O) and W (I, O) of dense_backward_input, likewise."""
+    op = "dense_backward_input"
+    W = matrix(op, "W", W, (None, None))
+    dy = matrix(op, "dy", dy, (None, W.shape[1]))
+    float32_only(op, dy, W)
+    return dy, W
+
+
+def params_arguments(dy: Any, x: Any) -> tuple[Any, Any]:
+    """dy (B, O) and x (B, I) of dense_backward_params, likewise."""
+    op = "dense_backward_params"
+    dy = matrix(op, "dy", dy, (None, None))
+    x = matrix(op, "x", x, (len(dy), None))
+    float32_only(op, dy, x)
+    return dy, x
+
+
+def forward_ops(product: Callable[..., np.ndarray]) -> tuple[Any, Any, Any]:
+    """dense_forward and its two fused forms by product(x, W, b, an activation's address or 0)."""
+
+    def dense_forward(x: Any, W: Any, b: Any) -> np.ndarray:
+        """y = x W + b; x (B, I), W (I, O), b (O,) -> y (B, O)                (E5)"""
+        return product(*forward_arguments("dense_forward", x, W, b), 0)
+
+    def dense_relu_forward(x: Any, W: Any, b: Any) -> np.ndarray:
+        """y = relu(x W + b)                                                  (E5, E7)"""
+        given = forward_arguments("dense_relu_forward", x, W, b)
+        return product(*given, ACTIVATIONS["relu"].forward.address)
+
+    def dense_tanh_forward(x: Any, W: Any, b: Any) -> np.ndarray:
+        """y = tanh(x W + b)                                                  (E5, E8)"""
+        given = forward_arguments("dense_tanh_forward", x, W, b)
+        return product(*given, ACTIVATIONS["tanh"].forward.address)
+
+    return dense_forward, dense_relu_forward, dense_tanh_forward
+
+
+def _product(x: Any, W: Any, b: Any, activation: int) -> np.ndarray:
     rows, (inputs, outputs) = len(x), W.shape
     y = fresh((rows, outputs))
     if y.size:
@@ -229,27 +279,9 @@ def _forward(op: str, x: Any, W: Any, b: Any, activation: int) -> np.ndarray:
     return y
 
 
-def dense_forward(x: Any, W: Any, b: Any) -> np.ndarray:
-    """y = x W + b; x (B, I), W (I, O), b (O,) -> y (B, O)                (E5)"""
-    return _forward("dense_forward", x, W, b, 0)
-
-
-def dense_relu_forward(x: Any, W: Any, b: Any) -> np.ndarray:
-    """y = relu(x W + b)                                                  (E5, E7)"""
-    return _forward("dense_relu_forward", x, W, b, ACTIVATIONS["relu"].forward.address)
-
-
-def dense_tanh_forward(x: Any, W: Any, b: Any) -> np.ndarray:
-    """y = tanh(x W + b)                                                  (E5, E8)"""
-    return _forward("dense_tanh_forward", x, W, b, ACTIVATIONS["tanh"].forward.address)
-
-
 def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
     """dx = dy Wᵀ; dy (B, O), W (I, O) -> dx (B, I)                       (E6)"""
-    op = "dense_backward_input"
-    W = matrix(op, "W", W, (None, None))
-    dy = matrix(op, "dy", dy, (None, W.shape[1]))
-    float32_only(op, dy, W)
+    dy, W = input_arguments(dy, W)
     rows, (inputs, outputs) = len(dy), W.shape
     if not outputs:
         return np.zeros((rows, inputs), dtype=np.float32)
@@ -263,10 +295,7 @@ def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
 
 def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
     """dW = xᵀ dy and db = Σ_b dy; dy (B, O), x (B, I) -> dW (I, O), db (O,)   (E6)"""
-    op = "dense_backward_params"
-    dy = matrix(op, "dy", dy, (None, None))
-    x = matrix(op, "x", x, (len(dy), None))
-    float32_only(op, dy, x)
+    dy, x = params_arguments(dy, x)
     (rows, outputs), inputs = dy.shape, x.shape[1]
     if not (rows and outputs and inputs):
         return np.zeros((inputs, outputs), dtype=np.float32), dy.sum(axis=0, dtype=np.float32)
@@ -278,11 +307,9 @@ def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 OPS = (
-    dense_forward,
+    *forward_ops(_product),
     dense_backward_params,
     dense_backward_input,
-    dense_relu_forward,
-    dense_tanh_forward,
     gradient_op("dense_relu_backward", ACTIVATIONS["relu"].backward, relu_gradient_from_output),
     gradient_op("dense_tanh_backward", ACTIVATIONS["tanh"].backward, tanh_gradient_from_output),
 )

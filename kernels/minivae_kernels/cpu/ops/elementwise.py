@@ -108,10 +108,31 @@ def put_back(args, steps, number, spare, first, count):
 
 
 @inner
+def given(args, steps, number, spare, first, count):
+    """Some elements of an argument, side by side."""
+    return floats_at(read(args, steps, number, spare, first, count), count)
+
+
+@inner
+def three_given(args, steps, spare, first, count):
+    """Some elements of the first three arguments."""
+    return (
+        given(args, steps, 0, spare, first, count),
+        given(args, steps, 1, spare, first, count),
+        given(args, steps, 2, spare, first, count),
+    )
+
+
+@inner
+def made(args, steps, number, spare, first, count):
+    """Room for some elements of a result, side by side."""
+    return floats_at(room(args, steps, number, spare, first), count)
+
+
+@inner
 def map_part(args, steps, loop, spare, first, count):
     """y = f(x) for some elements."""
-    x = floats_at(read(args, steps, 0, spare, first, count), count)
-    y = floats_at(room(args, steps, 1, spare, first), count)
+    x, y = given(args, steps, 0, spare, first, count), made(args, steps, 1, spare, first, count)
     copy(x, y)
     call(loop, (y,))
     put_back(args, steps, 1, spare, first, count)
@@ -120,12 +141,45 @@ def map_part(args, steps, loop, spare, first, count):
 @inner
 def gradient_part(args, steps, loop, spare, first, count):
     """dx = g(dy, x) for some elements."""
-    dy = floats_at(read(args, steps, 0, spare, first, count), count)
-    x = floats_at(read(args, steps, 1, spare, first, count), count)
-    dx = floats_at(room(args, steps, 2, spare, first), count)
+    dy, x = given(args, steps, 0, spare, first, count), given(args, steps, 1, spare, first, count)
+    dx = made(args, steps, 2, spare, first, count)
     copy(dy, dx)
     call(loop, (dx, x))
     put_back(args, steps, 2, spare, first, count)
+
+
+def part_of(function: Any, takes: int, gives: int) -> Any:
+    """Some elements of a ufunc from a scalar function of 2 or 3 numbers that gives 1 or 2."""
+
+    @inner
+    def two_to_one(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
+        a, b = (
+            given(args, steps, 0, spare, first, count),
+            given(args, steps, 1, spare, first, count),
+        )
+        y = made(args, steps, 2, spare, first, count)
+        for i in range(count):
+            y[i] = function(a[i], b[i])
+        put_back(args, steps, 2, spare, first, count)
+
+    @inner
+    def three_to_one(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
+        a, b, c = three_given(args, steps, spare, first, count)
+        y = made(args, steps, 3, spare, first, count)
+        for i in range(count):
+            y[i] = function(a[i], b[i], c[i])
+        put_back(args, steps, 3, spare, first, count)
+
+    @inner
+    def three_to_two(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
+        a, b, c = three_given(args, steps, spare, first, count)
+        y, z = made(args, steps, 3, spare, first, count), made(args, steps, 4, spare, first, count)
+        for i in range(count):
+            y[i], z[i] = function(a[i], b[i], c[i])
+        put_back(args, steps, 3, spare, first, count)
+        put_back(args, steps, 4, spare, first, count)
+
+    return {(2, 1): two_to_one, (3, 1): three_to_one, (3, 2): three_to_two}[takes, gives]
 
 
 def c_loop(name: str, part: Any) -> Any:
