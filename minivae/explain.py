@@ -1,7 +1,7 @@
 """Explain a configuration's objective: the exact loss, its units, and every convention for it.
 
 People write the two terms' balance as c, σ², β, C = 1/(2c), or as a "kld weight" beside a mean
-over pixels. All are one number (E20, E30); this file converts between them.
+over pixels. All are one number (E20, E28, E63); this file converts between them.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ def present_c(o: ObjectiveSettings) -> float | None:
 
 
 def conversions(o: ObjectiveSettings) -> list[dict[str, Any]]:
-    """The same objective as others would type it: what multiplies the KL in each convention."""
+    """The same objective as others would type it: what multiplies the KL in each convention, and
+    in the article's the squared error (E63)."""
     d, j = o.data_dim, o.latent_dim
     name = o.model.term
     rows = [

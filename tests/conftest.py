@@ -1,4 +1,4 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and how many processes share the tests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,30 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+MOST_WORKERS = 4  # each compiles and trains with two threads of its own
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist's own, which reads what is set here
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Share folders of tests among the cores, as `-n CORES --dist worksteal` would.
+
+    Single files start no worker, nor does what wants to see or hold the tests (`-s`, `--pdb`), one
+    core, or an environment without pytest-xdist. An own `-n` counts: `-n 0` is one process.
+    """
+    option = config.option
+    if getattr(option, "numprocesses", 0) is not None or hasattr(config, "workerinput"):
+        return
+    folders = any(Path(argument).is_dir() for argument in config.args)
+    held = option.capture == "no" or option.usepdb or option.collectonly
+    if folders and not held and usable_cores() > 1:
+        option.numprocesses = min(usable_cores(), MOST_WORKERS)
+        option.dist = "worksteal" if option.dist == "no" else option.dist
+
+
+def usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ Files are read, never mapped: a mapped file that is cut short while in use kills
 from __future__ import annotations
 
 import math
-import mmap
 import os
 import weakref
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ STREAMED_FROM = 1 << 30  # bytes of values from which a file is read piece by pi
 RUN_BYTES = 4 << 20  # read at once
 GAP_BYTES = 8 << 10  # rows that lie no farther apart are read with what is between them
 MOST_PIECES = 1000  # of one call; systems take 1024
-POSSIBLE = hasattr(os, "preadv") and hasattr(mmap, "MAP_PRIVATE")  # not on Windows
+POSSIBLE = hasattr(os, "preadv")  # not on Windows
 
 
 class RowFile:

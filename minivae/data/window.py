@@ -1,14 +1,13 @@
-"""A window on rows that lie on disk: the step sees one array, of which a little is in memory.
+"""A window on rows that lie on disk: an array of a fixed size, in which a call's rows are found.
 
-A training step takes an array (N, D) and the numbers of the rows it is to use. Here that array is
-N · D values of address space without memory behind it. Before each call the rows that it will use
-are read to their own places, and what the call before left there is given back to the system.
+A training step takes an array and the places of its rows in it. Before each call the rows that it
+will use are read into the array, over others that are not wanted any more. The array's memory is
+taken once and never given back: a system that takes back pages at once, as a virtual machine's
+does, has them fetched again at many times the cost of the reading.
 """
 
 from __future__ import annotations
 
-import contextlib
-import mmap
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -22,7 +21,6 @@ BLOCK_BYTES = 2 << 20  # neighbouring rows that are read together
 POOL_BLOCKS = 32  # blocks whose rows are shuffled among each other
 POOL_EPOCHS = 2**31  # the permutations of blocks are numbered from here, those of rows from 0
 READERS = 4  # blocks read at the same time: processors copy side by side, disks have queues
-PAGE_BYTES = 2 << 20  # a huge page of x86 and ARM: memory is taken and given back in these
 
 
 def block_rows(row_bytes: int) -> int:
@@ -44,77 +42,73 @@ def local_order(seed: int, epoch: int, count: int, row_bytes: int) -> NDArray[np
     return np.asarray(rows[np.argsort(pool_of_block[block[rows]], kind="stable")])
 
 
-class Window:
-    """``array`` (N, D), in which the rows last asked for by :meth:`show` hold their values.
+def pool_blocks(block: int, count: int, most: int) -> int:
+    """How many blocks ``most`` rows that follow each other in :func:`local_order` can lie in.
 
-    Rows that come in :func:`local_order` are read in whole blocks, of which those of a pool stay
-    (``local``); rows in any other order one by one.
+    Only the last of all blocks may be shorter, and only the order's last pool may have fewer.
+    """
+    shortest = (POOL_BLOCKS - 1) * block + 1  # rows in any pool that lies between two others
+    pools = 2 + max(0, most - 2) // shortest
+    return min(-(-count // block), pools * POOL_BLOCKS)
+
+
+class Window:
+    """``array`` (n, D), in which the rows last asked for by :meth:`show` lie where it says.
+
+    used: the numbers of all rows that will be asked for, rising; at most ``most`` at once.
+    Those that come in the :func:`local_order` of ``used`` are read in whole blocks, of which a
+    pool's stay (``local``); rows in any other order one by one.
     """
 
-    def __init__(self, rows: FileRows, *, local: bool) -> None:
-        self.rows, self.local = rows, local
-        count, width = rows.shape
-        self.row_bytes = width * rows.dtype.itemsize
-        self.block = block_rows(self.row_bytes)
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    def __init__(self, rows: FileRows, used: NDArray[np.int64], *, most: int, local: bool) -> None:
+        whole = len(used) == len(rows)
+        self._used = None if whole else used
+        self.rows = rows if whole else rows.select(used)
+        self.local, count, width = local, *self.rows.shape
+        most = min(most, count)
+        self.block = block_rows(width * rows.dtype.itemsize)
+        self._free = list(range(pool_blocks(self.block, count, most) if local else 0))
+        self._slot = np.full(-(-count // self.block), -1)  # of a block, where it is held whole
+        size = len(self._free) * self.block if local else most
         try:
-            self._memory = mmap.mmap(-1, count * self.row_bytes + PAGE_BYTES, flags=flags)
-        except (OSError, ValueError, OverflowError) as error:
+            self.array = np.zeros((size, width), dtype=rows.dtype)
+        except MemoryError:
             raise DataError(
-                f"{rows.source.path}: no address space for {count * self.row_bytes / 1e9:.1f} GB "
-                f"({error}); lift the limit (ulimit -v), or train on fewer rows"
+                f"{rows.source.path}: {size * width * rows.dtype.itemsize / 1e9:.1f} GB for the "
+                "rows of some batches do not fit in memory; take smaller batches"
             ) from None
-        # the first use of a huge page costs a tenth of that of small ones; but one for every row
-        # that is read alone would soon be all memory
-        advice = getattr(mmap, "MADV_HUGEPAGE" if local else "MADV_NOHUGEPAGE", None)
-        if advice is not None:
-            with contextlib.suppress(OSError):  # a kernel without them
-                self._memory.madvise(advice)
-        # the array begins where a huge page does
-        self._start = -np.frombuffer(self._memory, np.uint8).ctypes.data % PAGE_BYTES
-        flat = np.frombuffer(self._memory, rows.dtype, count * width, self._start)
-        self.array = flat.reshape(count, width)
-        self._held: set[int] = set()  # blocks that are there whole
+        # a step may look at the array it is made for, to see how dense the data are
+        self._load(np.arange(min(size, count)))
 
-    def show(self, wanted: NDArray[np.int64]) -> None:
-        """Make ``array[wanted]`` hold the rows' values; what is not wanted may be gone.
+    def show(self, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Have the ``wanted`` rows, by number, in the array; what others it held may be gone.
 
-        Raises DataError where the file is no longer what it was.
+        Returns their places in it, of the shape of ``wanted``. Raises DataError where the file is
+        no longer what it was.
         """
-        rows = np.unique(wanted)
+        if self._used is not None:
+            wanted = np.searchsorted(self._used, wanted)
+        return self._load(wanted)
+
+    def _load(self, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
         if not self.local:
-            self._memory.madvise(mmap.MADV_DONTNEED)
-            self.array[rows] = self.rows[rows]
-            return
-        blocks = set(np.unique(rows // self.block).tolist())
-        self._give_back(self._held - blocks, blocks)
+            rows, places = np.unique(wanted, return_inverse=True)
+            self.rows.read_into(self.array[: len(rows)], rows)
+            return places.reshape(wanted.shape)
+        blocks = np.unique(wanted // self.block)
+        held = np.flatnonzero(self._slot >= 0)
+        gone = np.setdiff1d(held, blocks)
+        self._free += self._slot[gone].tolist()
+        self._slot[gone] = -1
+        new = np.setdiff1d(blocks, held).tolist()
+        slots = [self._free.pop() for _ in new]
         with ThreadPoolExecutor(READERS) as readers:  # the training's threads rest meanwhile
-            for block in readers.map(self._load, sorted(blocks - self._held)):
-                self._held.add(block)
+            for block, slot in zip(new, readers.map(self._read, new, slots), strict=True):
+                self._slot[block] = slot
+        return self._slot[wanted // self.block] * self.block + wanted % self.block
 
-    def _load(self, block: int) -> int:
-        part = self._part(block)
-        self.rows.read_into(self.array[part], np.arange(part.start, part.stop))
-        return block
-
-    def _part(self, block: int) -> slice:
-        return slice(block * self.block, min((block + 1) * self.block, len(self.rows)))
-
-    def _give_back(self, blocks: set[int], kept: set[int]) -> None:
-        """Free the pages on which these blocks lie and none of those that are kept."""
-        pages = self._pages(blocks) - self._pages(kept & self._held)
-        for page in pages:
-            start = self._start + page * PAGE_BYTES
-            self._memory.madvise(
-                mmap.MADV_DONTNEED, start, min(PAGE_BYTES, len(self._memory) - start)
-            )
-        self._held -= blocks
-
-    def _pages(self, blocks: set[int]) -> set[int]:
-        found: set[int] = set()
-        for block in blocks:
-            part = self._part(block)
-            first = part.start * self.row_bytes // PAGE_BYTES
-            last = (part.stop * self.row_bytes - 1) // PAGE_BYTES
-            found.update(range(first, last + 1))
-        return found
+    def _read(self, block: int, slot: int) -> int:
+        numbers = np.arange(block * self.block, min((block + 1) * self.block, len(self.rows)))
+        start = slot * self.block
+        self.rows.read_into(self.array[start : start + len(numbers)], numbers)
+        return slot

@@ -52,13 +52,15 @@ class ReferenceGradient(ReferenceStep):
         return np.zeros_like(self.grad)
 
     def gradient(
-        self, rows: Array, t: int, beta: float, weight: float, out: Array, *, add: bool
-    ) -> Array:
+        self, rows: Array, t: int, beta: float, weight: float, out: Array, *, add: bool,
+        places: Array | None = None,
+    ) -> Array:  # fmt: skip
         """out = weight · the gradient of the mean loss of rows (B,), or out += it.
 
-        Returns float64 sums over the rows: loss, nll, and the KL of each latent dimension.
+        places (B,): where they lie, as for the step itself. Returns float64 sums over the rows:
+        loss, nll, and the KL of each latent dimension.
         """
-        K, (x, eps) = self.K, self.batch(rows, t)
+        K, (x, eps) = self.K, self.batch(rows, t, places)
         p = self.layout.views(K.to_device(self.theta))
         loss, cache = elbo_forward(K, p, x, eps, beta, self.config)
         g = elbo_backward(K, np.full_like(loss, weight), cache, p, self.config)

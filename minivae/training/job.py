@@ -100,9 +100,11 @@ class Job:
                 return ShardedStep(*given, shards=self.config.shards, world=self.world, say=say)
             return make_step(*given, say)
 
-        # of a pool's blocks every process has some rows: it reads these, not the blocks
+        # of a pool's blocks each process has some rows: it reads these, not the blocks
         local = self.config.order == "blocks" and self.world is None
-        return step_on(self.K, self.data.train, make, local=local)
+        most = self.chunk * self.plan.max_batch
+        rows, used = self.data.train, self.split.train_rows
+        return step_on(self.K, rows, make, used, most=most, local=local)
 
 
 def make_job(

@@ -57,16 +57,21 @@ class ShardedStep:
         self.seconds = 0.0
         self.own = slice(0, self.parts.size)
         self.bad_step = self.bad_rank = -1
+        self.places: Array | None = None  # where this update's rows lie
         self._sums = RunningSums(plan.latent_dim)
 
-    def own_rows(self, rows: Array) -> Array:
-        """Of rows (n, B), those that this process computes with: (n, its share of B)."""
+    def own_columns(self, B: int) -> slice:
+        """Of the rows (n, B) of a call, the columns that this process computes with."""
         first, last = self._own_shards()
-        B = rows.shape[1]
-        return rows[:, B * first // self.shards : B * last // self.shards]
+        return slice(B * first // self.shards, B * last // self.shards)
 
-    def __call__(self, rows: Array, t: int, lr: Array, beta: Array) -> None:
-        """n updates numbered t, t + 1, …: rows (n, B) of the data, lr and beta (n,)."""
+    def __call__(
+        self, rows: Array, t: int, lr: Array, beta: Array, places: Array | None = None
+    ) -> None:
+        """n updates numbered t, t + 1, …: rows (n, B) of the data, lr and beta (n,).
+
+        places (n, B): where this process's rows lie in its data, if not at their numbers.
+        """
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         rates = np.ascontiguousarray([lr, beta], dtype=np.float64)
         ask(self.world, RUN, *rows.shape, t)
@@ -76,6 +81,7 @@ class ShardedStep:
         for i in range(len(rows)):
             if self.bad_step >= 0:
                 return
+            self.places = None if places is None else places[i]
             self._update(rows[i], t + i, *rates[:, i].tolist())
 
     def _update(self, rows: Array, t: int, lr: float, beta: float) -> None:
@@ -135,9 +141,11 @@ class ShardedStep:
     ) -> Array:
         """One shard by itself: its mean loss counts by its share of the batch."""
         B, out = len(rows), self.room[level]
-        mine = rows[B * number // self.shards : B * (number + 1) // self.shards]
+        part = slice(B * number // self.shards, B * (number + 1) // self.shards)
+        mine, places = rows[part], None if self.places is None else self.places[part]
         if len(mine):
-            return self.parts.gradient(mine, t, beta, len(mine) / B, out, add=add)
+            share = len(mine) / B
+            return self.parts.gradient(mine, t, beta, share, out, add=add, places=places)
         if not add:  # a batch smaller than the number of shards
             out[...] = 0
         return np.zeros(2 + self.plan.latent_dim)

@@ -107,26 +107,35 @@ class ReferenceStep:
         self.bad_step = -1
         self._sums = RunningSums(plan.latent_dim)
 
-    def __call__(self, rows: Array, t: int, lr: Array, beta: Array) -> None:
-        """n updates numbered t, t + 1, …: rows (n, B) of the data, lr and beta (n,)."""
+    def __call__(
+        self, rows: Array, t: int, lr: Array, beta: Array, places: Array | None = None
+    ) -> None:
+        """n updates numbered t, t + 1, …: rows (n, B) of the data, lr and beta (n,).
+
+        places (n, B): where those rows lie in `data`, if not at their numbers.
+        """
         for i in range(len(rows)):
             if self.bad_step >= 0:
                 return
-            self._update(rows[i], t + i, float(lr[i]), float(beta[i]))
+            there = None if places is None else places[i]
+            self._update(rows[i], t + i, float(lr[i]), float(beta[i]), there)
 
-    def batch(self, rows: Array, t: int) -> tuple[Array, Array]:
+    def batch(self, rows: Array, t: int, places: Array | None = None) -> tuple[Array, Array]:
         """Inputs x (B, D) and noise eps (L, B, J) of update t: a function of (seed, t, rows)."""
         K, plan = self.K, self.plan
-        if plan.binarise == "dynamic":
+        if plan.binarise != "dynamic":
+            x = K.gather(self.data, rows if places is None else places, plan.scale)
+        elif places is None:
             x = K.gather_binarise(self.data, rows, plan.scale, plan.seed, BINARISE, t)
         else:
-            x = K.gather(self.data, rows, plan.scale)
+            x = K.gather(self.data, places, plan.scale)
+            x = K.binarise(x, K.uniforms(plan.seed, BINARISE, t, rows, plan.data_dim))
         L, J = plan.draws, plan.latent_dim
         eps = K.normals(plan.seed, EPS, t, rows, L * J).reshape(len(rows), L, J)
         return x.astype(self.theta.dtype), eps.transpose(1, 0, 2).astype(self.theta.dtype)
 
-    def _update(self, rows: Array, t: int, lr: float, beta: float) -> None:
-        x, eps = self.batch(rows, t)
+    def _update(self, rows: Array, t: int, lr: float, beta: float, places: Array | None) -> None:
+        x, eps = self.batch(rows, t, places)
         p = self.layout.views(self.theta)
         with np.errstate(over="ignore", invalid="ignore"):  # the check below says it better
             loss, cache = elbo_forward(self.K, p, x, eps, beta, self.config)

@@ -245,7 +245,7 @@ def test_of_data_on_disk_each_rank_reads_just_its_rows(tmp_path, monkeypatch):
             step = make(data)
         else:
             read = FileRows(source)
-            step = step_on(K, read, make, local=False)
+            step = step_on(K, read, make, np.arange(40), most=26, local=False)
             seen = []
             monkeypatch.setattr(
                 step.window, "show", lambda r, show=step.window.show: seen.append(r) or show(r)

@@ -15,14 +15,15 @@ from minivae.models.config import ModelConfig
 from minivae.runs.config import TrainConfig
 from minivae.training.loop import train
 
-pytestmark = pytest.mark.skipif(not POSSIBLE, reason="needs pread and private mmap")
+pytestmark = pytest.mark.skipif(not POSSIBLE, reason="needs preadv")
 X = np.random.default_rng(0).random((300, 12)).astype(np.float32)
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize("order", ["rows", "blocks"])
+@pytest.mark.parametrize("binarise", ["none", "dynamic"])
 def test_the_same_bits_from_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, order: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, order: str, binarise: str
 ) -> None:
     if backend == "numba":
         pytest.importorskip("numba")
@@ -30,7 +31,9 @@ def test_the_same_bits_from_disk(
     monkeypatch.setattr("minivae.data.window.POOL_BLOCKS", 3)
     np.save(tmp_path / "x.npy", X)
     model = ModelConfig(data_dim=12, latent_dim=2, hidden=(8,))
-    config = TrainConfig(epochs=2, batch_size=16, backend=backend, order=order, validation=0.1)
+    config = TrainConfig(
+        epochs=2, batch_size=16, backend=backend, order=order, validation=0.1, binarise=binarise
+    )
     ends = []
     for streamed_from in (0, 1 << 30):
         monkeypatch.setattr("minivae.data.streamed.STREAMED_FROM", streamed_from)

@@ -15,7 +15,8 @@ from minivae_kernels import Unavailable
 def table(device: Any) -> dict[str, Any]:
     """Every op this backend has, with the four services, launched on the given device."""
     from minivae_kernels.gpu.ops_activation import ActivationOps
-    from minivae_kernels.gpu.ops_data import LikelihoodOps, RandomOps
+    from minivae_kernels.gpu.ops_data import RandomOps
+    from minivae_kernels.gpu.ops_likelihood import LikelihoodOps
     from minivae_kernels.gpu.ops_model import LatentOps, ModelOps
     from minivae_kernels.gpu.ops_optimiser import OptimiserOps
     from minivae_kernels.gpu.step import GraphStep

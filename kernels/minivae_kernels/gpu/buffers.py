@@ -20,6 +20,7 @@ from minivae_kernels.gpu.launcher import (
     rows_per_block,
 )
 from minivae_kernels.gpu.ops_activation import keeps_input
+from minivae_kernels.gpu.ops_likelihood import LIKELIHOODS, NONE, WITHIN
 
 COUNTER = sources.enumeration("Counter")
 SUM = sources.enumeration("Sum")
@@ -58,7 +59,9 @@ def bytes_per_datum(plan: Any) -> int:
 
 def bytes_fixed(plan: Any, parameters: int, data_bytes: int) -> int:
     """Device memory whatever the batch: data, parameters, gradient, moments, work space."""
-    partial = 4 * MOST_TILES * (sum(plan.hidden) * 2 + plan.data_dim + 3 * plan.latent_dim)
+    over_data = 2 if LIKELIHOODS[plan.likelihood].each else 1
+    columns = sum(plan.hidden) * 2 + over_data * plan.data_dim + 3 * plan.latent_dim
+    partial = 4 * MOST_TILES * columns
     return 16 * parameters + data_bytes + 8 * ROWS_HELD + 16 * CALLS_HELD + partial + WORKSPACES
 
 
@@ -70,6 +73,12 @@ def bytes_beside(plan: Any, parameters: int) -> int:
     """
     per_row = 2 * plan.data_dim + 4 * sum(plan.hidden) + 8 * plan.latent_dim
     return 4 * (parameters + MEASURED_ROWS * per_row)
+
+
+def scale_tensor(plan: Any) -> str:
+    """The name of the likelihood's learned log scale; "" where it has none."""
+    others = [name for name, _, _ in plan.layout if not name.endswith((".W", ".b"))]
+    return others[0] if others else ""
 
 
 class Buffers:
@@ -153,16 +162,33 @@ class Buffers:
             device.empty((CALLS_HELD,), np.float64),
             device.empty((CALLS_HELD,), np.float64),
         )
-        logc = self.p.get("decoder.logc")
-        given = np.zeros(1, np.float32) if plan.logc is None else np.full(1, plan.logc, np.float32)
-        self.logc = device.to_device(given) if logc is None else logc
+        self._scale(tiles * column_tiles(plan.data_dim))
+
+    def _scale(self, blocks: int) -> None:
+        """The likelihood's log scale, given or a parameter, and where its gradient is collected.
+
+        One of all columns has its gradient in `dscale`, by a kernel of its own; those of single
+        columns are column sums, like a bias's.
+        """
+        plan, device, of = self.plan, self.device, LIKELIHOODS[self.plan.likelihood]
+        self.scale_name, self.scale_each = scale_tensor(plan), False
+        self.pulls, self.dscale, self.log_scale = None, None, None
+        if self.scale_name:
+            self.log_scale = self.p[self.scale_name].reshape(-1)
+            self.scale_each = of.each
+            if not of.each:
+                self.dscale = self.g[self.scale_name].reshape(-1)
+                self.pulls = device.empty((blocks,), np.float64) if of.scale == WITHIN else None
+        elif of.scale != NONE:
+            self.log_scale = device.to_device(np.full(1, plan.logc, np.float32))
 
     def _bias_columns(self) -> tuple[list[int], dict[str, int]]:
-        """Where each bias gradient goes in `grad`, and its first column among the partial sums."""
+        """Where each gradient that is a column sum goes, and its first column among the sums."""
         where: list[int] = []
         offsets = {}
+        each = scale_tensor(self.plan) if LIKELIHOODS[self.plan.likelihood].each else ""
         for name, offset, shape in self.plan.layout:
-            if name.endswith(".b"):
+            if name.endswith(".b") or name == each:
                 offsets[name] = len(where)
                 where += range(offset, offset + shape[0])
         return where, offsets

@@ -1,4 +1,4 @@
-"""Launchers for the likelihoods, the random numbers and the batch."""
+"""Launchers for the random numbers and the batch."""
 
 from __future__ import annotations
 
@@ -6,14 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae_kernels.gpu.launcher import (
-    THREADS,
-    Array,
-    Launcher,
-    ceil_div,
-    column_tiles,
-    rows_per_block,
-)
+from minivae_kernels.gpu.launcher import Array, Launcher, ceil_div
 
 WORD = 0xFFFFFFFF
 
@@ -21,83 +14,6 @@ WORD = 0xFFFFFFFF
 def key_words(seed: int) -> tuple[int, int]:
     """A 64-bit seed as Philox's key."""
     return int(seed) & WORD, (int(seed) >> 32) & WORD
-
-
-class LikelihoodOps(Launcher):
-    """Negative log-likelihoods (L, B) in nats, and their gradients."""
-
-    def _pass(
-        self, op: str, out: Any, x: Any, dnll: Any, logc: Any, want_nll: bool
-    ) -> tuple[Array | None, Array | None, Array | None]:
-        """One pass over `out`: (nll or None, gradient or None, dlogc or None)."""
-        name = "logits" if logc is None else "mean"
-        given = {name: out, "x": x, "dnll": dnll, "logc": logc}
-        real, arrays = self._floats(op, **{k: v for k, v in given.items() if v is not None})
-        out, x, *rest = arrays
-        dnll = rest.pop(0) if dnll is not None else None
-        logc = rest[0] if rest else None
-        good = out.ndim == 3 and x.shape == out.shape[1:]
-        good = good and (dnll is None or dnll.shape == out.shape[:2])
-        self._require(
-            good, op, **{name: out, "x": x, "dnll": np.empty(()) if dnll is None else dnll}
-        )
-        L, B, D = out.shape
-        rows, tiles, per = L * B, column_tiles(D), rows_per_block(L * B)
-        empty = self.device.empty
-        gradient = None if dnll is None else empty(out.shape, real)
-        part = empty((rows, tiles), real) if want_nll or logc is not None else None
-        vec = self.by_fours(D, out, x, *([] if gradient is None else [gradient]))
-        upstream = (out, None, x, dnll, 0.0)
-        shape = (0, 0, rows, B, D, per, vec)
-        if logc is None:
-            args: tuple[Any, ...] = (*upstream, gradient, part, None, None, *shape)
-            self.tiles("bernoulli_pass", rows, D, per, args, real)
-        else:
-            args = (*upstream, logc, gradient, part, None, None, *shape)
-            self.tiles("gaussian_pass", rows, D, per, args, real)
-        nll = empty((L, B), real) if want_nll else None
-        if logc is None:
-            if nll is not None:
-                self.flat("bernoulli_rows", rows, (part, nll, rows, tiles), real)
-            return nll, gradient, None
-        share = None if dnll is None else empty((rows,), np.float64)
-        self.flat("gaussian_rows", rows, (part, dnll, logc, nll, share, rows, tiles, D), real)
-        if share is None:
-            return nll, None, None
-        dlogc = self.device.zeros((), real)
-        self.device.launch("sum_all", (1, 1), THREADS, (share, dlogc, rows), real)
-        return nll, gradient, dlogc
-
-    def bernoulli_nll_forward(self, logits: Array, x: Array) -> Array:
-        """Σ_d softplus(logit) - x logit                                  (E23)"""
-        return self._pass("bernoulli_nll_forward", logits, x, None, None, True)[0]
-
-    def bernoulli_nll_backward(self, dnll: Array, logits: Array, x: Array) -> Array:
-        """dlogits = dnll (s(logit) - x)                                  (E24)"""
-        return self._pass("bernoulli_nll_backward", logits, x, dnll, None, False)[1]
-
-    def bernoulli_nll_grad(self, dnll: Array, logits: Array, x: Array) -> tuple[Array, Array]:
-        """nll and dlogits in one pass                                    (E23, E24)"""
-        nll, dlogits, _ = self._pass("bernoulli_nll_grad", logits, x, dnll, None, True)
-        return nll, dlogits
-
-    def gaussian_nll_forward(self, mean: Array, x: Array, logc: Array) -> Array:
-        """½ [D (log 2π + log c) + ‖x - mean‖² / c]                       (E20)"""
-        return self._pass("gaussian_nll_forward", mean, x, None, logc, True)[0]
-
-    def gaussian_nll_backward(
-        self, dnll: Array, mean: Array, x: Array, logc: Array
-    ) -> tuple[Array, Array]:
-        """dmean and dlogc                                                (E21)"""
-        _, dmean, dlogc = self._pass("gaussian_nll_backward", mean, x, dnll, logc, False)
-        return dmean, dlogc
-
-    def gaussian_nll_grad(
-        self, dnll: Array, mean: Array, x: Array, logc: Array
-    ) -> tuple[Array, Array, Array]:
-        """nll, dmean and dlogc in one pass                               (E20, E21)"""
-        nll, dmean, dlogc = self._pass("gaussian_nll_grad", mean, x, dnll, logc, True)
-        return nll, dmean, dlogc
 
 
 class RandomOps(Launcher):

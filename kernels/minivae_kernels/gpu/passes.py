@@ -20,11 +20,10 @@ from minivae_kernels.gpu.descent import OPTIMISERS
 from minivae_kernels.gpu.launcher import LANES, NARROW, THREADS, Array, Launcher, ceil_div
 from minivae_kernels.gpu.ops_activation import ACTIVATION_CODES, keeps_input
 from minivae_kernels.gpu.ops_data import key_words
+from minivae_kernels.gpu.ops_likelihood import CLOSED, LIKELIHOODS
 
 EPS, BINARISE = 2, 3  # Philox streams
 
-# For each likelihood its kernel. A name that is not here has no fused step: never a default branch.
-LIKELIHOODS = {"bernoulli": "bernoulli_pass", "gaussian": "gaussian_pass"}
 OBJECTIVES = {"elbo": None}
 
 
@@ -133,20 +132,21 @@ class Update(Launcher):
         D = plan.data_dim
         out = b.matrix("out", R, D)
         self.device.matmul(h, b.p["decoder.out.W"], out)
-        given = (out, b.p["decoder.out.b"], x, None, 1.0 / R)
-        sums = (None, b.total, b.part, self.columns, b.offsets["decoder.out.b"])
+        given = (out, b.p["decoder.out.b"], x, None, 1.0 / R, b.log_scale, b.scale_each)
+        offsets = b.offsets["decoder.out.b"], b.offsets.get(b.scale_name, -1)
+        sums = (None, b.total, b.pulls, b.part, self.columns, *offsets)
         shape = (R, B, D, per, self.by_fours(D, out, x))
-        noise = (b.logc,) if self.judge == "gaussian_pass" else ()
-        self.tiles(self.judge, R, D, per, (*given, *noise, out, *sums, *shape), np.float32)
+        self.tiles(self.judge.kernel, R, D, per, (*given, out, *sums, *shape), np.float32)
         return out
 
     def _loss(self) -> Any:
         """The loss and what follows from it, aside; -> what the latent layer has to wait for."""
         b, plan, (B, _, _, _, tiles) = self.b, self.plan, self.sizes
         totals = ceil_div(plan.data_dim, 128) * tiles
-        read = (b.total, totals, b.kl_part, tiles, b.lr, b.beta, b.logc)
-        made = (b.g.get("decoder.logc"), b.factor, b.rates, b.counters, b.sums, b.kl_now)
-        shape = (self.judge == "gaussian_pass", B, plan.data_dim, plan.latent_dim, plan.draws)
+        read = (b.total, totals, b.kl_part, tiles, b.pulls, b.lr, b.beta, b.log_scale)
+        made = (b.dscale, b.factor, b.rates, b.counters, b.sums, b.kl_now)
+        form = (self.judge.scale == CLOSED, self.judge.weight, self.judge.constant)
+        shape = (*form, B, plan.data_dim, plan.latent_dim, plan.draws)
         wanted = (plan.setting(name) for name in ("beta1", "beta2", "weight_decay"))
         rule = (self.descent.corrected, *wanted)
         args = (*read, *made, *shape, plan.free_bits, *rule)

@@ -81,8 +81,8 @@ def whole(files: tuple[str, ...] = FILES, folder: Path = FOLDER) -> str:
 _KERNEL = re.compile(
     r'extern "C" __global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(([^)]*)\)\s*\{'
 )
-# A macro that makes kernels of the same parameters: #define MACRO(NAME, …) … void NAME(…) {
-_MACRO = re.compile(rf"#define (\w+)\(NAME,[^)]*\)\s+{_KERNEL.pattern}")
+# A macro that makes one kernel a line: its name and the parameters of whatever it makes.
+_MACRO = re.compile(r"#define (\w+)\(NAME, \w+\)\s+" + _KERNEL.pattern.replace(r"(\w+)", "NAME", 1))
 
 
 def _parameters(listing: str) -> tuple[Parameter, ...]:
@@ -99,9 +99,9 @@ def _parameters(listing: str) -> tuple[Parameter, ...]:
 @cache
 def kernels(name: str, folder: Path = FOLDER) -> dict[str, tuple[Parameter, ...]]:
     """Every kernel of `name`.cu with its parameters."""
-    source = (folder / f"{name}.cu").read_text(encoding="utf-8").replace("\\\n", "\n")
+    source = text(name, folder).replace("\\\n", "\n")
     found = {k: _parameters(p) for k, p in _KERNEL.findall(source) if k != "NAME"}
-    for macro, _, listing in _MACRO.findall(source):
+    for macro, listing in _MACRO.findall(source):
         for kernel in re.findall(rf"^{macro}\((\w+),", source, re.MULTILINE):
             found[kernel] = _parameters(listing)
     return found

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from minivae_kernels.gpu.descent import OPTIMISERS as FUSED_OPTIMISERS
 from minivae_kernels.gpu.ops_activation import ACTIVATION_CODES
+from minivae_kernels.gpu.ops_likelihood import LIKELIHOODS as FUSED_LIKELIHOODS
 
 from minivae import ops
 from minivae.ops.table import FUNCTIONS
 from minivae.parts import ACTIVATIONS, LIKELIHOODS, OPTIMISERS
+from minivae.proof import points
 
 # B, D, J, L, I, O: all different; odd, prime, at and beside the kernels' 4, 32 and 128.
 SHAPES = {
@@ -25,7 +27,7 @@ SHAPES = {
 PARTS_WITHOUT_KERNEL = {
     *(name for name in ACTIVATIONS if name not in ACTIVATION_CODES),
     *(part.forward.__name__.removesuffix("_forward") for name, part in LIKELIHOODS.items()
-      if name not in ("bernoulli", "gaussian")),
+      if name not in FUSED_LIKELIHOODS),
     *(name for name in OPTIMISERS if name not in FUSED_OPTIMISERS),
 }  # fmt: skip
 CARD_OPS = [op for op in ops.OPS if FUNCTIONS[op].op.name not in PARTS_WITHOUT_KERNEL]
@@ -58,7 +60,7 @@ def cases(shape: str, seed: int = 3) -> dict[str, tuple[Any, ...]]:
     steep = normal(B, J, spread=35.0)
     logc, kl_mean = np.float64(np.float32(-0.7)), np.abs(normal(J))
     W, b, h, dh = normal(I, O), normal(O), normal(B, I), normal(B, O)
-    found: dict[str, tuple[Any, ...]] = {}
+    found = likelihood_cases({"B": B, "D": D, "L": L}, np.random.default_rng(seed))
     for name in ACTIVATION_CODES:
         found[f"{name}_forward"], found[f"{name}_backward"] = (wide,), (dy, wide)
     found.update(
@@ -87,6 +89,16 @@ def cases(shape: str, seed: int = 3) -> dict[str, tuple[Any, ...]]:
         gaussian_nll_grad=(dnll, mean, x, logc),
         binarise=(x, rng.uniform(size=(B, D)).astype(np.float32).astype(np.float64)),
     )
+    return found
+
+
+def likelihood_cases(dims: dict[str, int], rng: np.random.Generator) -> dict[str, tuple[Any, ...]]:
+    """The ops of every likelihood that has a kernel, with arguments as their records describe."""
+    found = {}
+    for name in FUSED_LIKELIHOODS:
+        for function in (LIKELIHOODS[name].forward, LIKELIHOODS[name].backward):
+            drawn = points.arguments(function.__name__, dims, rng, np.float32)
+            found[function.__name__] = as_type(drawn, np.float64)
     return found
 
 

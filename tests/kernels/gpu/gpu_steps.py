@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 from minivae_kernels.gpu.ops_activation import ACTIVATION_CODES, keeps_input
+from minivae_kernels.gpu.ops_likelihood import LIKELIHOODS
 
+from minivae import parts
 from minivae.backend import load_backend
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
 from minivae.parts import OPTIMISERS
+from minivae.parts.domains import COUNTS, SHARES, UNIT
 from minivae.proof.tolerances import tol
 from minivae.training.plan import make_plan
 from minivae.training.step import ReferenceStep
@@ -42,19 +45,41 @@ ACTIVATED = {
     for latent in ((4, 35) if keeps_input(name) else (4,))
 }
 
+# Every likelihood but those of MODELS, its scale given and learned; three column tiles and one.
+GROUPS = (3, 150, 1, 46)
+LIKELY = {
+    f"{name}, {c}": ModelConfig(
+        data_dim=200, latent_dim=4, hidden=(16,), likelihood=name, draws=2,
+        groups=GROUPS if parts.LIKELIHOODS[name].grouped else (),
+        **({} if parts.LIKELIHOODS[name].scale is None else {"c": c}),
+    )
+    for name in LIKELIHOODS if name not in ("bernoulli", "gaussian")
+    for c in ((0.4, "learned") if parts.LIKELIHOODS[name].scale is not None else ("no scale",))
+}  # fmt: skip
+
+
+def data_for(model: ModelConfig, rng: np.random.Generator) -> np.ndarray:
+    """Data that the likelihood accepts: bytes as shades, whole counts, one of each group, reals."""
+    shape, domain = (N, model.data_dim), parts.LIKELIHOODS[model.likelihood].domain
+    if domain is UNIT:
+        return rng.integers(0, 256, size=shape, dtype=np.uint8)
+    if domain is COUNTS:
+        return rng.poisson(3.0, shape).astype(np.float32)
+    if domain is SHARES:
+        chosen = [np.eye(size)[rng.integers(size, size=N)] for size in model.groups]
+        return np.concatenate(chosen, axis=1).astype(np.float32)
+    return rng.normal(size=shape).astype(np.float32)
+
 
 def problem(model: ModelConfig, **settings: Any) -> tuple[Any, ...]:
-    """(plan, theta, moments, data) in float32, bytes for a Bernoulli model."""
+    """(plan, theta, moments, data) in float32, or bytes where the data are shades."""
     rng = np.random.default_rng(5)
-    bernoulli = model.likelihood == "bernoulli"
-    data = rng.integers(0, 256, size=(N, model.data_dim), dtype=np.uint8)
-    if not bernoulli:
-        data = rng.normal(size=data.shape).astype(np.float32)
+    data = data_for(model, rng)
     defaults = {
-        "scale": 1 / 255 if bernoulli else 1.0,
+        "scale": 1 / 255 if data.dtype == np.uint8 else 1.0,
         "seed": 2**33 + 7,
         "max_batch": 9,
-        "binarise": "dynamic" if bernoulli else "none",
+        "binarise": "dynamic" if parts.LIKELIHOODS[model.likelihood].binary else "none",
     }
     plan = make_plan(model, **{**defaults, **settings})
     theta = initialise(model, 3, np.float32)
@@ -83,7 +108,9 @@ def reference(plan: Any, theta: Any, moments: Any, data: Any, dtype: Any) -> Ref
 def check_step(K: Any, model: str, optimiser: str) -> None:
     """Three updates: at most twice as far from float64 as the float32 reference is."""
     settings = {"eps": 1e-3} if "eps" in OPTIMISERS[optimiser].settings else {}
-    given = problem({**MODELS, **ACTIVATED}[model], optimiser=optimiser, settings=settings)
+    given = problem(
+        {**MODELS, **ACTIVATED, **LIKELY}[model], optimiser=optimiser, settings=settings
+    )
     exact = run(reference(*given, np.float64))
     single = run(reference(*given, np.float32))
     mine = run(K.make_step(*given))

@@ -23,7 +23,7 @@ from minivae.models.config import ModelConfig
 sys.path.insert(0, str(Path(__file__).parent))
 from gpu_cases import SHAPES
 from gpu_checks import call, check_op
-from gpu_steps import ACTIVATED, MODELS, check_step, problem, reference, run, schedule
+from gpu_steps import ACTIVATED, LIKELY, MODELS, check_step, problem, reference, run, schedule
 
 pytestmark = pytest.mark.slow
 
@@ -56,8 +56,8 @@ BUGS = [
     ("latent_math.cuh", "(expm1_of(logvar) - logvar)", "(expm1_of(logvar) + logvar)", "kl_forward"),
     ("latent.cu", "v[i] += d.v[i] * m", "v[i] = d.v[i] * m", "latent_backward"),
     ("likelihood.cu", "- x * a;", "- x * a * real(1.0001);", "bernoulli_nll_forward"),
-    ("likelihood.cu", "upstream * slope", "slope", "bernoulli_nll_backward"),
-    ("likelihood.cu", "r % batch", "r / 2 % batch", "gaussian_nll_backward"),
+    ("likelihood_pass.cuh", "upstream * slope", "slope", "bernoulli_nll_backward"),
+    ("likelihood_pass.cuh", "r % batch", "r / 2 % batch", "gaussian_nll_backward"),
     ("likelihood.cu", "(columns - scaled)", "(1 - scaled)", "gaussian_nll_backward"),
     ("philox.cuh", "0xBB67AE85u", "0xBB67AE86u", "noise"),
     ("philox.cuh", "0.20000708f", "0.20000709f", "noise"),
@@ -102,7 +102,7 @@ def notice(K: Backend, where: str) -> None:
         for model in MODELS:
             for optimiser in ("adam", "sgd"):
                 check_step(K, model, optimiser)
-    elif where in ACTIVATED:
+    elif where in {**ACTIVATED, **LIKELY}:
         check_step(K, where, "adam")
     elif where in OPTIMISERS:
         check_step(K, "three layers, three draws", where)

@@ -7,12 +7,12 @@ import pytest
 from minivae_kernels.gpu import sources
 from minivae_kernels.gpu.host_device import HostDevice
 from minivae_kernels.gpu.occupancy import MULTIPROCESSORS, occupancy
+from minivae_kernels.gpu.ops_likelihood import LIKELIHOODS
 
 # Only here may a result take the place of an argument: a gradient where its input was.
 IN_PLACE = {
     "act_backward": {"dy", "da"},
-    "bernoulli_pass": {"logits", "dlogits"},
-    "gaussian_pass": {"mean", "dmean"},
+    **{of.kernel: {"out", "dout"} for of in LIKELIHOODS.values()},
 }
 
 

@@ -18,7 +18,7 @@ from minivae_kernels.gpu.descent import OPTIMISERS
 from minivae_kernels.gpu.host_device import HostDevice
 
 sys.path.insert(0, str(Path(__file__).parent))
-from gpu_steps import ACTIVATED, MODELS, N, check_step, problem, reference, run, schedule
+from gpu_steps import ACTIVATED, LIKELY, MODELS, N, check_step, problem, reference, run, schedule
 
 from minivae.backend import Backend
 from minivae.models.config import ModelConfig
@@ -28,7 +28,7 @@ from minivae.proof.tolerances import tol
 @pytest.mark.parametrize(
     ("model", "optimiser"),
     [(model, optimiser) for model in MODELS for optimiser in ("sgd", "adam")]
-    + [(model, "adam") for model in ACTIVATED]
+    + [(model, "adam") for model in (*ACTIVATED, *LIKELY)]
     + [("three layers, three draws", name) for name in OPTIMISERS if name not in ("sgd", "adam")],
 )
 def test_step_within_twice_the_reference_error(K: Backend, model: str, optimiser: str) -> None:

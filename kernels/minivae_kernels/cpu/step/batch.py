@@ -59,11 +59,11 @@ def gather(s, own, batches, update, low, high):
     noise = own.scratch[panels * PANEL : 2 * panels * PANEL]
     line[:] = f32(0)
     for b in range(low, high):
-        row = rows[b]
+        row, place = rows[b], batches.places[update, b]
         if c[BYTES] != 0:
-            scale_bytes(batches.stored_bytes[row], scale, line[:D])
+            scale_bytes(batches.stored_bytes[place], scale, line[:D])
         else:
-            scale_bytes(batches.stored_floats[row], scale, line[:D])
+            scale_bytes(batches.stored_floats[place], scale, line[:D])
         if c[DYNAMIC] != 0:
             uniform_row(u32(row), u32(t), u32(BINARISE), u32(c[KEY0]), u32(c[KEY1]), noise)
             compare(noise[:D], line[:D])

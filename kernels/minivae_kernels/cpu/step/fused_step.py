@@ -105,9 +105,14 @@ class Step:
         """The first update whose loss was not finite, or -1."""
         return int(self.bad[0])
 
-    def __call__(self, rows: Any, t: int, lr: Any, beta: Any) -> None:
-        """n updates numbered t, t + 1, …: rows (n, B) of the data, lr and beta (n,)."""
+    def __call__(self, rows: Any, t: int, lr: Any, beta: Any, places: Any = None) -> None:
+        """n updates numbered t, t + 1, …: rows (n, B) of the data, lr and beta (n,).
+
+        places (n, B): where those rows lie in the data at hand, if not at their numbers.
+        """
         rows = readable(np.ascontiguousarray(rows, dtype=np.int64))
+        given = rows if places is None else places
+        places = readable(np.ascontiguousarray(given, dtype=np.int64))
         if rows.ndim != 2 or not 0 < rows.shape[1] <= self.max_batch:
             raise ValueError(
                 f"rows has shape {rows.shape}: (updates, batch) with a batch of 1 to "
@@ -115,7 +120,9 @@ class Step:
             )
         if rows.size == 0:
             return
-        if rows.min() < 0 or rows.max() >= self.count:
+        if places.shape != rows.shape:
+            raise ValueError(f"places has shape {places.shape}, and rows {rows.shape}")
+        if rows.min() < 0 or places.min() < 0 or places.max() >= self.count:
             raise IndexError(f"rows must lie in 0 … {self.count - 1}")
         lr = readable(np.ascontiguousarray(lr, dtype=np.float64))
         beta = readable(np.ascontiguousarray(beta, dtype=np.float64))
@@ -128,7 +135,7 @@ class Step:
             lists = len(self.shared.masks) > 0
             self.work[batch, team] = update_work(self.plan, batch, team, lists)
         constants = self._constants(lr, t)
-        batches = Batches(rows, int(t), beta, constants, self.bytes, self.floats)
+        batches = Batches(rows, places, int(t), beta, constants, self.bytes, self.floats)
         args = (batches, *self.work[batch, team], self.shared, self.own, self.sums, self.bad)
         train = self._compiled(*args)
         wall, busy = time.perf_counter(), time.thread_time()

@@ -58,12 +58,14 @@ class GradientStep(Step):
         return aligned(self.size)
 
     def gradient(
-        self, rows: Any, t: int, beta: float, weight: float, out: np.ndarray, *, add: bool
-    ) -> np.ndarray:
+        self, rows: Any, t: int, beta: float, weight: float, out: np.ndarray, *, add: bool,
+        places: Any = None,
+    ) -> np.ndarray:  # fmt: skip
         """out = weight · the gradient of the mean loss of rows (B,), or out += it.
 
-        Returns float64 sums over the rows: loss, nll, and the KL of each latent dimension; the
-        first is NaN where the loss is not finite, and out then means nothing.
+        places (B,): where they lie, as for the step itself. Returns float64 sums over the rows:
+        loss, nll, and the KL of each latent dimension; the first is NaN where the loss is not
+        finite, and out then means nothing.
         """
         self.plan.config[tables.DESCEND] = (ADD if add else KEEP).address
         if self.bf16:  # the weights were changed from outside, and their shadows were not
@@ -71,7 +73,7 @@ class GradientStep(Step):
         self.weight, before = weight, self.shared
         self.shared = before._replace(m=out, v=out)
         try:
-            self(rows[None], t, [0.0], [beta])
+            self(rows[None], t, [0.0], [beta], None if places is None else places[None])
         finally:
             self.shared = before
         sums = self.sums[[tables.LOSS, tables.NLL, *range(tables.KL_J, len(self.sums))]]

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 class Batches(NamedTuple):
     """What differs from one call to the next: n updates and the data they draw from."""
 
-    rows: Any  # (n, B) int64
+    rows: Any  # (n, B) int64, the numbers that their noise belongs to
+    places: Any  # (n, B) int64, where they lie in the data at hand
     first: Any  # number of the first update, from 0
     beta: Any  # (n,) float64
     constants: Any  # (n, CONSTANTS) float32, the optimiser's

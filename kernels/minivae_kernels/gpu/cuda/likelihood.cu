@@ -1,122 +1,134 @@
-// Both likelihoods with their gradients in one pass over the decoder's output.
-//
-// Grid: column tiles by row tiles; rows are the L * B (draw, datum) pairs, x has B rows. A block
-// reads each logit (or mean) and pixel once and writes, as asked (null: not asked):
-//   dout      (rows, D)             the gradient
-//   row_part  (rows, column tiles)  each row's sum over the block's columns: nll, or squared error
-//   total     (blocks,)             the same summed over the block, all that a training step needs
-//   col_part  (row tiles, stride)   the gradient's column sums: the output bias's gradient
+// The likelihoods; each is a type for the one pass of likelihood_pass.cuh, and a line that makes its kernel.
 #include "common.cuh"
+#include "counts.cuh"
+#include "likelihood_pass.cuh"
 
-struct Bernoulli {  // loss = softplus(a) - x a, gradient s(a) - x                          (E23, E24)
-    __device__ void operator()(real a, real x, real& loss, real& slope) const {
+struct Bernoulli : Plain {  // loss = softplus(a) - x a, slope s(a) - x                      (E23, E24)
+    __device__ Bernoulli() {}
+    __device__ Bernoulli(real) {}
+    __device__ void operator()(real a, real x, real& loss, real& slope, real&) const {
         const real t = exp_of(minus_abs(a));  // the one exponential that both need
         loss = (a > 0 ? a : real(0)) + log1p_of(t) - x * a;
         slope = (a > 0 ? real(1) : t) / (1 + t) - x;
     }
 };
+LIKELIHOOD(bernoulli_pass, Bernoulli)
 
-struct Gaussian {  // loss = r^2 (rows add the constant), gradient r / c                    (E20, E21)
+struct Gaussian : Plain {  // loss = r^2 (rows add the constant), slope r / c                (E20, E21)
     real precision;
-    __device__ void operator()(real a, real x, real& loss, real& slope) const {
+    __device__ Gaussian() {}
+    __device__ Gaussian(real logc) : precision(exp_of(-logc)) {}
+    __device__ void operator()(real a, real x, real& loss, real& slope, real&) const {
         const real r = a - x;
         loss = r * r;
         slope = precision * r;
     }
 };
+LIKELIHOOD(gaussian_pass, Gaussian)
 
-template <typename Loss>
-__device__ inline void nll_pass(const Loss& of, const real* out, const real* bias, const real* x,
-                                const real* dnll, real constant, real* dout, real* row_part,
-                                real* total, real* col_part, int part_stride, int part_offset,
-                                int rows, int batch, int columns, int rows_per_block, int vec) {
-    const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
-    const int first = blockIdx.x * TILE;
-    const int start = blockIdx.y * rows_per_block;
-    const int stop = min(start + rows_per_block, rows);
-    Quad shift = {{0, 0, 0, 0}}, sum = {{0, 0, 0, 0}};
-    if (bias)
-        for (int i = 0; i < WIDTH; ++i) {
-            const int c = column_of(first, lane, i, vec);
-            shift.v[i] = c < columns ? bias[c] : real(0);
-        }
-    real block_loss = 0;
-    for (int r = start + warp; r < stop; r += WARPS) {
-        const i64 at = i64(r) * columns;
-        const Quad a = load_columns(out + at, first, lane, columns, vec);
-        const Quad pixel = load_columns(x + i64(r % batch) * columns, first, lane, columns, vec);
-        const real upstream = dnll ? dnll[r] : constant;
-        Quad gradient;
-        real row_loss = 0;
-        for (int i = 0; i < WIDTH; ++i) {
-            real loss, slope;
-            of(a.v[i] + shift.v[i], pixel.v[i], loss, slope);
-            gradient.v[i] = upstream * slope;
-            if (column_of(first, lane, i, vec) < columns) row_loss += loss;
-            sum.v[i] += gradient.v[i];
-        }
-        if (dout) store_columns(dout + at, gradient, first, lane, columns, vec);
-        if (row_part) {
-            const real whole = warp_sum(row_loss);
-            if (lane == 0) row_part[i64(r) * gridDim.x + blockIdx.x] = whole;
-        }
-        block_loss += row_loss;
+struct Laplace : Plain {  // loss = |r| (rows add the constant), slope sign(r) / b            (E53)
+    real rate;
+    __device__ Laplace() {}
+    __device__ Laplace(real logb) : rate(exp_of(-logb)) {}
+    __device__ void operator()(real a, real x, real& loss, real& slope, real&) const {
+        const real r = a - x;
+        loss = -minus_abs(r);
+        slope = rate * (r > 0 ? real(1) : r < 0 ? real(-1) : 0 * r);  // a NaN stays one
     }
-    if (total) {
-        const real whole = block_sum(block_loss);
-        if (threadIdx.x == 0) total[blockIdx.y * gridDim.x + blockIdx.x] = whole;
+};
+LIKELIHOOD(laplace_pass, Laplace)
+
+// A(a) = log((exp a - 1) / a) = a / 2 + sum of EVEN[k] a^(2k + 2) near 0; the mean is its slope.
+struct ContinuousBernoulli : Plain {  // loss = A(a) - x a, slope A'(a) - x                  (E54)
+    __device__ ContinuousBernoulli() {}
+    __device__ ContinuousBernoulli(real) {}
+    __device__ void operator()(real a, real x, real& loss, real& slope, real&) const {
+        const double even[] = {1.0 / 24,
+                               -1.0 / 2880,
+                               1.0 / 181440,
+                               -1.0 / 9676800,
+                               1.0 / 479001600,
+                               -691.0 / 15692092416000.0,
+                               1.0 / 1046139494400.0,
+                               -3617.0 / 170729965486080000.0};
+        const real size = -minus_abs(a);
+        if (size < real(0.5)) {
+            const real y = a * a;
+            real series = 0, rising = 0;
+#pragma unroll
+            for (int k = 7; k >= 0; --k) {
+                series = (series + real(even[k])) * y;
+                rising = rising * y + real((2 * k + 2) * even[k]);
+            }
+            loss = real(0.5) * a + series - x * a;
+            slope = real(0.5) + a * rising - x;
+        } else {
+            const real t = exp_of(-size), rest = -expm1_of(-size);
+            loss = (a > 0 ? a : real(0)) + ln_of(rest / size) - x * a;
+            slope = (a > 0 ? 1 / rest - 1 / size : 1 / size - t / rest) - x;
+        }
     }
-    if (col_part)
-        write_column_sums(sum, col_part + i64(blockIdx.y) * part_stride + part_offset, first,
-                          columns, vec);
-}
+};
+LIKELIHOOD(continuous_bernoulli_pass, ContinuousBernoulli)
 
-extern "C" __global__ void __launch_bounds__(THREADS)
-bernoulli_pass(const real* logits, const real* __restrict__ bias, const real* __restrict__ x,
-               const real* __restrict__ dnll, real constant, real* dlogits,
-               real* __restrict__ row_part, real* __restrict__ total, real* __restrict__ col_part,
-               int part_stride, int part_offset, int rows, int batch, int columns,
-               int rows_per_block, int vec) {
-    nll_pass(Bernoulli(), logits, bias, x, dnll, constant, dlogits, row_part, total, col_part,
-             part_stride, part_offset, rows, batch, columns, rows_per_block, vec);
-}
+struct Poisson : Plain {  // loss = exp(a) - x a + log x!, slope exp(a) - x                  (E55)
+    __device__ Poisson() {}
+    __device__ Poisson(real) {}
+    __device__ void operator()(real a, real x, real& loss, real& slope, real&) const {
+        const real rate = exp_of(a);
+        loss = rate - x * a + rise_of(1, x).log;
+        slope = rate - x;
+    }
+};
+LIKELIHOOD(poisson_pass, Poisson)
 
-extern "C" __global__ void __launch_bounds__(THREADS)
-gaussian_pass(const real* mean, const real* __restrict__ bias, const real* __restrict__ x,
-              const real* __restrict__ dnll, real constant, const real* __restrict__ logc,
-              real* dmean, real* __restrict__ row_part, real* __restrict__ total,
-              real* __restrict__ col_part, int part_stride, int part_offset, int rows, int batch,
-              int columns, int rows_per_block, int vec) {
-    const Gaussian of = {exp_of(-logc[0])};
-    nll_pass(of, mean, bias, x, dnll, constant, dmean, row_part, total, col_part, part_stride,
-             part_offset, rows, batch, columns, rows_per_block, vec);
-}
+// loss = log x! - log Gamma(r + x) / Gamma(r) + (x + r) softplus(t) - x t, t = a - log r        (E56)
+struct NegativeBinomial : Plain {
+    static constexpr bool PULLS = true;
+    real logr, r;
+    __device__ NegativeBinomial() {}
+    __device__ NegativeBinomial(real s) : logr(s), r(exp_of(s)) {}
+    __device__ void operator()(real a, real x, real& loss, real& slope, real& pull) const {
+        const real t = a - logr, e = exp_of(minus_abs(t));
+        const real softplus = (t > 0 ? t : real(0)) + log1p_of(e);
+        const Rise by = rise_of(r, x);
+        loss = rise_of(1, x).log - by.log + (x + r) * softplus - x * t;
+        slope = (x + r) * ((t > 0 ? real(1) : e) / (1 + e)) - x;
+        pull = r * (softplus - by.slope) - slope;
+    }
+};
+LIKELIHOOD(negative_binomial_pass, NegativeBinomial)
 
-// nll[r] = the sum of row r of row_part (rows, tiles), in order                            (E23)
-extern "C" __global__ void bernoulli_rows(const real* __restrict__ row_part,
-                                          real* __restrict__ nll, int rows, int tiles) {
-    const int r = blockIdx.x * blockDim.x + threadIdx.x;
-    if (r >= rows) return;
-    real sum = 0;
-    for (int t = 0; t < tiles; ++t) sum += row_part[i64(r) * tiles + t];
-    nll[r] = sum;
-}
+struct GaussianDiagonal : Plain {  // loss = (log 2 pi + log c + r^2 / c) / 2, slope r / c    (E52)
+    static constexpr bool EACH = true, PULLS = true;
+    real logc, precision;
+    __device__ GaussianDiagonal() {}
+    __device__ GaussianDiagonal(real s) : logc(s), precision(exp_of(-s)) {}
+    __device__ void operator()(real a, real x, real& loss, real& slope, real& pull) const {
+        const real r = a - x, scaled = precision * (r * r);
+        loss = real(0.5) * (real(1.8378770664093454836) + logc + scaled);
+        slope = precision * r;
+        pull = real(0.5) * (1 - scaled);
+    }
+};
+LIKELIHOOD(gaussian_diagonal_pass, GaussianDiagonal)
 
-// From each row's squared error: nll (rows,) and its share of dlogc (rows,); null: not asked (E20, E21)
-// In double: rows are few, and D - |r|^2 / c loses digits where c fits the data.
-extern "C" __global__ void gaussian_rows(const real* __restrict__ row_part,
-                                         const real* __restrict__ dnll,
-                                         const real* __restrict__ logc, real* __restrict__ nll,
-                                         double* __restrict__ dlogc, int rows, int tiles,
-                                         int columns) {
+// From each row's sum of losses: nll (rows,), and its share of the log scale's gradient; null: not
+// asked. With a scale s, nll = weight (D (constant + s) + sum / exp(s)); without, it is the sum. (E20, E21)
+// In double: rows are few, and D - sum / exp(s) loses digits where the scale fits the data.
+extern "C" __global__ void nll_rows(const real* __restrict__ row_part,
+                                    const real* __restrict__ dnll,
+                                    const real* __restrict__ log_scale, double weight,
+                                    double constant, real* __restrict__ nll,
+                                    double* __restrict__ dscale, int rows, int tiles,
+                                    int columns) {
     const int r = blockIdx.x * blockDim.x + threadIdx.x;
     if (r >= rows) return;
     double sum = 0;
     for (int t = 0; t < tiles; ++t) sum += double(row_part[i64(r) * tiles + t]);
-    const double log_c = double(logc[0]), scaled = exp(-log_c) * sum;
-    const double log_2pi = 1.8378770664093454836;
-    if (nll) nll[r] = real(0.5 * (columns * (log_2pi + log_c) + scaled));
-    if (dlogc) dlogc[r] = double(dnll[r]) * (0.5 * (columns - scaled));
+    const double s = log_scale ? double(log_scale[0]) : 0, scaled = exp(-s) * sum;
+    if (nll) nll[r] = real(weight * (columns * (constant + s) + scaled));
+    if (dscale) dscale[r] = double(dnll[r]) * (weight * (columns - scaled));
 }
 
 // out[0] = the sum of a (n,), by one block in a fixed order.

@@ -95,14 +95,17 @@ latent_head_backward(const real* __restrict__ dz, const real* __restrict__ mu,
 
 // One block ends the forward pass: the loss, whether it is finite, the KL's factors with free bits,
 // the optimiser's rates, the metrics, and the step to the next update                     (E28, E31, E33)
-// total (totals,): per block of the likelihood, nll (gaussian = 0) or squared error (gaussian = 1).
-// lr, beta: the whole call's. dlogc: gradient of log c, null where c is given. kl_now (J,): scratch.
+// total (totals,): the likelihood's loss a block, and pulls (totals,) a block's share of the log scale's
+// gradient or null. closed: the log scale s is not in the losses, nll = weight (n (constant + s) +
+// sum / exp(s)). dscale: its gradient; null where it is given, where every column has its own, where
+// there is none. lr, beta: the whole call's. kl_now (J,): scratch.
 extern "C" __global__ void __launch_bounds__(THREADS)
 loss_finish(const real* __restrict__ total, int totals, const real* __restrict__ kl_part,
-            int kl_tiles, const double* __restrict__ lr, const double* __restrict__ beta,
-            const real* __restrict__ logc, real* __restrict__ dlogc, real* __restrict__ factor,
-            real* __restrict__ rates, i64* __restrict__ counters, double* __restrict__ sums,
-            double* __restrict__ kl_now, int gaussian, int batch, int columns, int latent,
+            int kl_tiles, const double* __restrict__ pulls, const double* __restrict__ lr,
+            const double* __restrict__ beta, const real* __restrict__ log_scale,
+            real* __restrict__ dscale, real* __restrict__ factor, real* __restrict__ rates,
+            i64* __restrict__ counters, double* __restrict__ sums, double* __restrict__ kl_now,
+            int closed, double weight, double constant, int batch, int columns, int latent,
             int draws, double free_bits, int adam, double beta1, double beta2, double decay) {
     __shared__ double held[WARPS][LANES];
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
@@ -117,10 +120,14 @@ loss_finish(const real* __restrict__ total, int totals, const real* __restrict__
     for (int i = threadIdx.x; i < totals; i += THREADS) nll += double(total[i]);
     nll = block_sum(nll);
     const double rows = double(batch) * draws;
-    double scaled = 0;
-    if (gaussian) {
-        scaled = exp(-double(logc[0])) * nll;
-        nll = 0.5 * (rows * columns * (1.8378770664093454836 + double(logc[0])) + scaled);
+    double slope = 0;  // in the log scale
+    if (closed) {
+        const double s = double(log_scale[0]), scaled = exp(-s) * nll;
+        nll = weight * (rows * columns * (constant + s) + scaled);
+        slope = weight * (rows * columns - scaled) / rows;
+    } else if (pulls) {
+        for (int i = threadIdx.x; i < totals; i += THREADS) slope += pulls[i];
+        slope = block_sum(slope);
     }
     double share = 0;  // of the KL that is paid for
     for (int first = 0; first < latent; first += LANES) {  // 32 dimensions at a time
@@ -157,7 +164,7 @@ loss_finish(const real* __restrict__ total, int totals, const real* __restrict__
         sums[NLL] += nll / draws;
         sums[LOSS] += loss * batch;
     }
-    if (dlogc) dlogc[0] = real(0.5 * (rows * columns - scaled) / rows);
+    if (dscale) dscale[0] = real(slope);
     counters[NOW] = now + 1;
     counters[CALL] = call + 1;
 }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minivae_kernels.gpu.launcher import THREADS, WARPS, Array, Launcher, ceil_div
-from minivae_kernels.gpu.ops_data import LikelihoodOps
+from minivae_kernels.gpu.ops_likelihood import LikelihoodOps
 from minivae_kernels.ladder.base import Args, Ladder
 
 

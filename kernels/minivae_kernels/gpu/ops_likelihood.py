@@ -1,0 +1,217 @@
+"""The likelihoods: what the card has for each, and the launchers of their ops.
+
+A new one is a type and a line in `cuda/likelihood.cu`, a row here and its two ops. A name that is
+not in `LIKELIHOODS` has no fused step: never a default branch.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minivae_kernels.gpu.launcher import (
+    LANES,
+    THREADS,
+    Array,
+    Launcher,
+    ceil_div,
+    column_tiles,
+    rows_per_block,
+)
+
+# Where a likelihood's log scale s is accounted for: nowhere, there is none; in closed form,
+# nll = weight (D (constant + s) + exp(-s) Σ loss), once the losses are summed; in each loss.
+NONE, CLOSED, WITHIN = "none", "closed", "within"
+
+
+class Likelihood(NamedTuple):
+    """A kernel of `cuda/likelihood.cu`. each: there is an s for every column, not one for all."""
+
+    kernel: str
+    scale: str = NONE
+    weight: float = 1.0
+    constant: float = 0.0
+    each: bool = False
+
+
+LIKELIHOODS = {
+    "bernoulli": Likelihood("bernoulli_pass"),
+    "gaussian": Likelihood("gaussian_pass", CLOSED, 0.5, math.log(2 * math.pi)),
+    "laplace": Likelihood("laplace_pass", CLOSED, 1.0, math.log(2)),
+    "continuous-bernoulli": Likelihood("continuous_bernoulli_pass"),
+    "poisson": Likelihood("poisson_pass"),
+    "negative-binomial": Likelihood("negative_binomial_pass", WITHIN),
+    "gaussian-diagonal": Likelihood("gaussian_diagonal_pass", WITHIN, each=True),
+}
+
+
+class LikelihoodOps(Launcher):
+    """Negative log-likelihoods (L, B) in nats, and their gradients."""
+
+    def _forward(self, name: str, op: str, out: Any, x: Any, log_scale: Any = None) -> Array:
+        """-log p(x | z) alone."""
+        return self._pass(LIKELIHOODS[name], op, None, out, x, log_scale, True)[0]
+
+    def _backward(
+        self, name: str, op: str, dnll: Any, out: Any, x: Any, log_scale: Any = None
+    ) -> Any:
+        """The output's gradient, and the log scale's where there is one."""
+        _, *made = self._pass(LIKELIHOODS[name], op, dnll, out, x, log_scale, False)
+        return made[0] if log_scale is None else tuple(made)
+
+    def _pass(
+        self, of: Likelihood, op: str, dnll: Any, out: Any, x: Any, log_scale: Any, want_nll: bool
+    ) -> tuple[Array | None, Array | None, Array | None]:
+        """One pass over `out`: what was asked for of nll, its gradient and the log scale's."""
+        given = {"the decoder's output": out, "x": x, "dnll": dnll, "log scale": log_scale}
+        given = {name: value for name, value in given.items() if value is not None}
+        real, arrays = self._floats(op, **given)
+        a = dict(zip(given, arrays, strict=True))
+        out, x, dnll, log_scale = map(a.get, ("the decoder's output", "x", "dnll", "log scale"))
+        good = out.ndim == 3 and x.shape == out.shape[1:]
+        good = good and (dnll is None or dnll.shape == out.shape[:2])
+        wanted = x.shape[-1:] if of.each else ()
+        self._require(good and (log_scale is None or log_scale.shape == wanted), op, **given)
+        part, gradient, pulls, sums = self._launch(of, real, dnll, out, x, log_scale, want_nll)
+        nll, shares = self._rows(of, real, dnll, log_scale, part, out.shape, want_nll)
+        if dnll is None or of.scale == NONE:
+            return nll, gradient, None
+        if of.each:
+            return nll, gradient, self._column_scales(sums, real)
+        dscale = self.device.zeros((), real)
+        terms = shares if of.scale == CLOSED else pulls
+        self.device.launch("sum_all", (1, 1), THREADS, (terms, dscale, terms.size), real)
+        return nll, gradient, dscale
+
+    def _launch(
+        self, of: Likelihood, real: Any, dnll: Any, out: Any, x: Any, log_scale: Any, want_nll: bool
+    ) -> tuple[Array | None, ...]:
+        """The pass itself: the rows' sums, the gradient, the blocks' pulls, the columns' sums."""
+        L, B, D = out.shape
+        rows, per = L * B, rows_per_block(L * B)
+        tiles, blocks = column_tiles(D), ceil_div(rows, per) if rows else 0
+        empty = self.device.empty
+        gradient = None if dnll is None else empty(out.shape, real)
+        part = empty((rows, tiles), real) if want_nll or of.scale == CLOSED else None
+        pulled = dnll is not None and of.scale == WITHIN
+        pulls = empty((blocks * tiles,), np.float64) if pulled and not of.each else None
+        sums = empty((blocks, D), real) if pulled and of.each else None
+        made = (gradient, part, None, pulls, sums, D, -1, 0 if of.each else -1)
+        vec = self.by_fours(D, out, x, *([] if gradient is None else [gradient]))
+        args = (out, None, x, dnll, 0.0, log_scale, of.each, *made, rows, B, D, per, vec)
+        self.tiles(of.kernel, rows, D, per, args, real)
+        return part, gradient, pulls, sums
+
+    def _rows(
+        self,
+        of: Likelihood,
+        real: Any,
+        dnll: Any,
+        log_scale: Any,
+        part: Any,
+        shape: Any,
+        want_nll: bool,
+    ) -> tuple[Array | None, Array | None]:
+        """nll (L, B) from the rows' sums, and each row's share of a closed form's gradient."""
+        L, B, D = shape
+        nll = self.device.empty((L, B), real) if want_nll else None
+        closed = of.scale == CLOSED
+        shares = self.device.empty((L * B,), np.float64) if closed and dnll is not None else None
+        if nll is not None or shares is not None:
+            numbers = (log_scale if closed else None, of.weight, of.constant)
+            args = (part, dnll, *numbers, nll, shares, L * B, column_tiles(D), D)
+            self.flat("nll_rows", L * B, args, real)
+        return nll, shares
+
+    def _column_scales(self, sums: Any, real: Any) -> Array:
+        """Every column's sum over the row tiles."""
+        tiles, columns = sums.shape
+        out = self.device.zeros((columns,), real)
+        if columns:
+            grid = (ceil_div(columns, LANES), 1)
+            args = (sums, None, out, tiles, columns)
+            self.device.launch("column_finish", grid, THREADS, args, real)
+        return out
+
+    def bernoulli_nll_forward(self, logits: Array, x: Array) -> Array:
+        """Σ_d softplus(logit) - x logit                                  (E23)"""
+        return self._forward("bernoulli", "bernoulli_nll_forward", logits, x)
+
+    def bernoulli_nll_backward(self, dnll: Array, logits: Array, x: Array) -> Array:
+        """dlogits = dnll (s(logit) - x)                                  (E24)"""
+        return self._backward("bernoulli", "bernoulli_nll_backward", dnll, logits, x)
+
+    def bernoulli_nll_grad(self, dnll: Array, logits: Array, x: Array) -> tuple[Array, Array]:
+        """nll and dlogits in one pass                                    (E23, E24)"""
+        of = LIKELIHOODS["bernoulli"]
+        nll, dlogits, _ = self._pass(of, "bernoulli_nll_grad", dnll, logits, x, None, True)
+        return nll, dlogits
+
+    def gaussian_nll_forward(self, mean: Array, x: Array, logc: Array) -> Array:
+        """½ [D (log 2π + log c) + ‖x - mean‖² / c]                       (E20)"""
+        return self._forward("gaussian", "gaussian_nll_forward", mean, x, logc)
+
+    def gaussian_nll_backward(
+        self, dnll: Array, mean: Array, x: Array, logc: Array
+    ) -> tuple[Array, Array]:
+        """dmean and dlogc                                                (E21)"""
+        return self._backward("gaussian", "gaussian_nll_backward", dnll, mean, x, logc)
+
+    def gaussian_nll_grad(
+        self, dnll: Array, mean: Array, x: Array, logc: Array
+    ) -> tuple[Array, Array, Array]:
+        """nll, dmean and dlogc in one pass                               (E20, E21)"""
+        return self._pass(LIKELIHOODS["gaussian"], "gaussian_nll_grad", dnll, mean, x, logc, True)
+
+    def laplace_nll_forward(self, mean: Array, x: Array, logb: Array) -> Array:
+        """D (log 2 + log b) + Σ_d |x_d - mean_d| / b                     (E53)"""
+        return self._forward("laplace", "laplace_nll_forward", mean, x, logb)
+
+    def laplace_nll_backward(
+        self, dnll: Array, mean: Array, x: Array, logb: Array
+    ) -> tuple[Array, Array]:
+        """dmean = dnll sign(mean - x) / b, and dlogb                     (E53)"""
+        return self._backward("laplace", "laplace_nll_backward", dnll, mean, x, logb)
+
+    def continuous_bernoulli_nll_forward(self, logits: Array, x: Array) -> Array:
+        """Σ_d A(logit) - x logit with A(a) = log((exp a - 1) / a)        (E54)"""
+        name = "continuous-bernoulli"
+        return self._forward(name, "continuous_bernoulli_nll_forward", logits, x)
+
+    def continuous_bernoulli_nll_backward(self, dnll: Array, logits: Array, x: Array) -> Array:
+        """dlogits = dnll (A'(logit) - x)                                 (E54)"""
+        name = "continuous-bernoulli"
+        return self._backward(name, "continuous_bernoulli_nll_backward", dnll, logits, x)
+
+    def poisson_nll_forward(self, lograte: Array, x: Array) -> Array:
+        """Σ_d exp(lograte) - x lograte + log x!                          (E55)"""
+        return self._forward("poisson", "poisson_nll_forward", lograte, x)
+
+    def poisson_nll_backward(self, dnll: Array, lograte: Array, x: Array) -> Array:
+        """dlograte = dnll (exp(lograte) - x)                             (E55)"""
+        return self._backward("poisson", "poisson_nll_backward", dnll, lograte, x)
+
+    def negative_binomial_nll_forward(self, logmean: Array, x: Array, logr: Array) -> Array:
+        """Σ_d log Γ(r) + log x! - log Γ(x + r) + (x + r) softplus(t) - x t   (E56)"""
+        name = "negative-binomial"
+        return self._forward(name, "negative_binomial_nll_forward", logmean, x, logr)
+
+    def negative_binomial_nll_backward(
+        self, dnll: Array, logmean: Array, x: Array, logr: Array
+    ) -> tuple[Array, Array]:
+        """dlogmean = dnll ((x + r) s(t) - x), and dlogr                  (E56)"""
+        name = "negative-binomial"
+        return self._backward(name, "negative_binomial_nll_backward", dnll, logmean, x, logr)
+
+    def gaussian_diagonal_nll_forward(self, mean: Array, x: Array, logc: Array) -> Array:
+        """½ Σ_d [log 2π + log c_d + (x_d - mean_d)² / c_d]               (E52)"""
+        return self._forward("gaussian-diagonal", "gaussian_diagonal_nll_forward", mean, x, logc)
+
+    def gaussian_diagonal_nll_backward(
+        self, dnll: Array, mean: Array, x: Array, logc: Array
+    ) -> tuple[Array, Array]:
+        """dmean (L, B, D) and dlogc (D,)                                 (E52)"""
+        name = "gaussian-diagonal"
+        return self._backward(name, "gaussian_diagonal_nll_backward", dnll, mean, x, logc)
