@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import machine
-from .cases import Case, CaseError, has_pixels, parse_arch
+from .cases import CaseError, StepCase, has_pixels, parse_arch
 
 Rows = list[dict[str, Any]]
 ARCHS = ("784-400-20:relu", "784-200-200-50:tanh")
@@ -89,7 +89,7 @@ def step(args: argparse.Namespace) -> Rows:
         return phases(args, cases)
     backend_or_exit(args.backend, tf32=args.tf32, bf16=args.bf16)
     alone = (f"minivae-{args.backend}:1",) if args.scaling else ()
-    options = module.Options(
+    options = module.StepOptions(
         backend=args.backend, peers=peers, threads=args.threads, cold=args.cold,
         tf32=args.tf32, bf16=args.bf16,
         rule=StopRule(seconds=args.seconds), extra_contenders=alone, busy=tuple(args.busy),
@@ -100,7 +100,7 @@ def step(args: argparse.Namespace) -> Rows:
     return rows
 
 
-def phases(args: argparse.Namespace, cases: list[Case]) -> Rows:
+def phases(args: argparse.Namespace, cases: list[StepCase]) -> Rows:
     """Where the time of our own step goes."""
     from . import phases as module
     from .phase_timer import NoTimer

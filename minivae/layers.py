@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from minivae.parts import ACTIVATIONS
-from minivae.parts.table import kernel
+from minivae.parts.lookup import kernel
 from minivae.types import Array
 
 Parameters = dict[str, Array]

@@ -20,7 +20,7 @@ CONTENDERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "torch-compile": ("torch_step", "TorchCompiled", {}),
     "torch-eager": ("torch_step", "TorchStep", {}),
     "torch-graph": ("torch_graph", "TorchGraph", {}),
-    "fma-peak": ("peak", "FmaPeak", {}),
+    "fma-peak": ("peak", "FmaPeakContender", {}),
     "cublas-peak": ("gpu_peak", "CublasPeak", {}),
     "product-numba": ("product", "Product", {"backend": "numba"}),
     "product-numpy": ("product", "Product", {}),

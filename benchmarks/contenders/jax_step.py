@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ..cases import ADAM_EPS, BETA1, BETA2, LR, Case
+from ..cases import ADAM_EPS, BETA1, BETA2, LR, StepCase
 from . import fastest, part
 
 Params = dict[str, Any]
@@ -36,7 +36,7 @@ def gaussian(out: Any, x: Any) -> Any:
 LIKELIHOODS = {"bernoulli": bernoulli, "gaussian": gaussian}
 
 
-def loss_fn(params: Params, x: Any, eps: Any, case: Case, summed: bool = False) -> Any:
+def loss_fn(params: Params, x: Any, eps: Any, case: StepCase, summed: bool = False) -> Any:
     """Negative ELBO in nats per datum, one draw; eps (B, J). summed: one sum over everything."""
     act, nll_of = part(ACTIVATIONS, case.activation), part(LIKELIHOODS, case.likelihood)
     h = x
@@ -111,7 +111,7 @@ class JaxStep:
             "precision": str(jax.config.jax_default_matmul_precision),
         }
 
-    def prepare(self, case: Case, data: np.ndarray, theta: np.ndarray) -> None:
+    def prepare(self, case: StepCase, data: np.ndarray, theta: np.ndarray) -> None:
         self.case = case
         self.data = jnp.asarray(data)
         self.reset(theta)

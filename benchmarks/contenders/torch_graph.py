@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..cases import Case
+from ..cases import StepCase
 from .torch_step import TorchStep
 
 WARM_UP = 3  # updates before the capture: compiling, and memory that is allocated at first use
@@ -23,7 +23,7 @@ class TorchGraph(TorchStep):
     Which rows are next is counted on the card, so that a replay needs no copy and no argument.
     """
 
-    def prepare(self, case: Case, data: np.ndarray, theta: np.ndarray) -> None:
+    def prepare(self, case: StepCase, data: np.ndarray, theta: np.ndarray) -> None:
         steps = case.block_steps("gpu")
         self.rows = torch.zeros((steps, case.batch), dtype=torch.int64, device=self.device)
         self.cursor = torch.zeros(1, dtype=torch.int64, device=self.device)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..cases import ADAM_EPS, BETA1, BETA2, LR, Case
+from ..cases import ADAM_EPS, BETA1, BETA2, LR, StepCase
 from . import fastest, part
 
 ACTIVATIONS = {
@@ -34,7 +34,7 @@ LIKELIHOODS = {"bernoulli": bernoulli, "gaussian": gaussian}
 class TorchVae(torch.nn.Module):
     """The same network as a user of PyTorch writes it: Linear layers and built-in losses."""
 
-    def __init__(self, case: Case, bf16: bool = False) -> None:
+    def __init__(self, case: StepCase, bf16: bool = False) -> None:
         super().__init__()
         self.case, self.bf16 = case, bf16
         self.layers = torch.nn.ModuleDict(
@@ -107,7 +107,7 @@ class TorchStep:
             "threads": str(torch.get_num_threads()),
         }
 
-    def prepare(self, case: Case, data: np.ndarray, theta: np.ndarray) -> None:
+    def prepare(self, case: StepCase, data: np.ndarray, theta: np.ndarray) -> None:
         """Build everything that survives a reset; compiled peers compile at their first run."""
         self.case = case
         self.data = torch.from_numpy(np.array(data)).to(self.device)

@@ -75,10 +75,10 @@ def carry_through(order: Order, console: Console) -> None:
 
     from minivae.published.carry_out import carry_out
     from minivae.published.results import as_text, keep, require_replaceable, result_of
-    from minivae.racing.load import Watch
+    from minivae.racing.load import LoadWatch
 
     require_replaceable(order)
-    watch, began = Watch(), time.process_time()
+    watch, began = LoadWatch(), time.process_time()
     bench = carry_out(order)
     console.say("measuring")
     measured = time.monotonic()

@@ -82,7 +82,7 @@ def run_sweep(
     Raises ConfigError or UsageError, one line, before anything runs, and Interrupted where the
     runs were saved and stopped by a signal.
     """
-    from minivae.cli.sweep_runs import Watch, identity_of, settle_points, train_one
+    from minivae.cli.sweep_runs import SweepWatch, identity_of, settle_points, train_one
     from minivae.sweeps import plan
     from minivae.sweeps.engines import choose_engine
     from minivae.sweeps.grid import parse_axes, points_of, share
@@ -104,7 +104,7 @@ def run_sweep(
     console.say(f"{len(points)} runs, {len(mine) - len(waiting)} done, {len(waiting)} to train")
     todo = [(p.name, plan.command_of(out, p, dataset, [*shared, *threads])) for p in waiting]
     work = functools.partial(train_one, stop_with_parent=chosen.outlived)
-    with Watch(out, [name for name, _ in todo], console), said_when_stopped():
+    with SweepWatch(out, [name for name, _ in todo], console), said_when_stopped():
         for number, outcome in enumerate(chosen.run(work, todo), 1):
             name = outcome["name"]
             extra = {"settings": dict(named[name].settings), "seed": named[name].seed,

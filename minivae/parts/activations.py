@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from minivae.ops.table import ops_of
-from minivae.parts.table import Table
+from minivae.parts.lookup import Table
 from minivae.types import Array
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from minivae.ops import likelihood as ops
 from minivae.parts.domains import COUNTS, REAL, SHARES, UNIT, Domain
-from minivae.parts.table import Table, kernel
+from minivae.parts.lookup import Table, kernel
 from minivae.types import Array
 
 

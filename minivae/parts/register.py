@@ -72,7 +72,7 @@ def _numbers(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:
     return np.asarray(np.random.default_rng(seed).normal(size=shape) * scale)
 
 
-class Trial(NamedTuple):
+class PartTrial(NamedTuple):
     """A part as a pass to be checked: forward(*inputs) -> (y, cache), backward(dy, cache)."""
 
     forward: Callable[..., Any]
@@ -80,7 +80,7 @@ class Trial(NamedTuple):
     inputs: dict[str, Any]
 
 
-def _require_gradient(what: str, trial: Trial) -> None:
+def _require_gradient(what: str, trial: PartTrial) -> None:
     """Raise PartError with the checker's first line unless backward is forward's gradient."""
     from minivae.verify import check
 
@@ -122,10 +122,10 @@ def check_activation(part: Activation) -> None:
     _require_gradient(what, activation_trial(part))
 
 
-def activation_trial(part: Activation) -> Trial:
+def activation_trial(part: Activation) -> PartTrial:
     """The activation h (5, 7) of a (5, 7)."""
     inputs = {"a": _numbers(5, 7, scale=2.5)}
-    return Trial(lambda a: (part.forward(a), a), part.backward, inputs)
+    return PartTrial(lambda a: (part.forward(a), a), part.backward, inputs)
 
 
 def check_likelihood(part: Likelihood) -> None:
@@ -145,14 +145,14 @@ def check_likelihood(part: Likelihood) -> None:
 GROUPS = (2, 4)  # the columns of a part that is told how they hang together
 
 
-def likelihood_trial(part: Likelihood) -> Trial:
+def likelihood_trial(part: Likelihood) -> PartTrial:
     """The nll (2, 4) of six columns, in the decoder's outputs and in the scale if it has one."""
     L, B, D = 2, 4, 6
     x, inputs = sample_data(part, B, D), {"out": _numbers(L, B, D)}
     if part.scale is not None:
         inputs["log_scale"] = _numbers(*part.scale.shape(D), seed=2, scale=0.3)
     tail = (GROUPS,) if part.grouped else ()
-    return Trial(
+    return PartTrial(
         lambda out, *scale: (part.forward(out, x, *scale, *tail), (out, *scale)),
         lambda dnll, cache: part.backward(dnll, cache[0], x, *cache[1:], *tail),
         inputs,
@@ -194,7 +194,7 @@ def check_objective(part: Objective) -> None:
     _require_gradient(what, trial)
 
 
-def objective_trial(part: Objective) -> Trial:
+def objective_trial(part: Objective) -> PartTrial:
     """The loss of four data, three latents and as many draws as the objective needs."""
     from minivae import ops
 
@@ -211,7 +211,7 @@ def objective_trial(part: Objective) -> Trial:
 
     inputs = {"nll": _numbers(L, B), "mu": _numbers(B, J, seed=5),
               "logvar": _numbers(B, J, seed=6)}  # fmt: skip
-    return Trial(forward, backward, inputs)
+    return PartTrial(forward, backward, inputs)
 
 
 def load_parts(path: Path | str) -> list[str]:

@@ -140,7 +140,7 @@ def rms(values: Array) -> float:
     return float(np.sqrt(np.mean(values * values))) if values.size else 0.0
 
 
-class Trial(NamedTuple):
+class KernelCall(NamedTuple):
     """One call: the arguments as they were, float64's outputs, float32's, the kernel's."""
 
     args: tuple[Any, ...]
@@ -150,7 +150,7 @@ class Trial(NamedTuple):
     changed: bool  # whether the kernel wrote to its inputs
 
 
-def attempt(op: str, K: Any, args: tuple[Any, ...]) -> Trial:
+def attempt(op: str, K: Any, args: tuple[Any, ...]) -> KernelCall:
     """The kernel, the float32 reference and float64 on the same arguments."""
     reference = getattr(ops, op)
     kept = tuple(copied(a) for a in args)
@@ -162,7 +162,7 @@ def attempt(op: str, K: Any, args: tuple[Any, ...]) -> Trial:
         isinstance(a, np.ndarray) and not np.array_equal(a, b)
         for a, b in zip(args, kept, strict=True)
     )
-    return Trial(kept, exact, rough, mine, changed)
+    return KernelCall(kept, exact, rough, mine, changed)
 
 
 # Of a few numbers float32 may be exact by luck, and twice its error is then nothing: outputs with
@@ -189,7 +189,7 @@ def compare(
 
 
 def judge_trials(
-    op: str, place: int, trials: list[Trial], size: tuple[int, ...], u: float
+    op: str, place: int, trials: list[KernelCall], size: tuple[int, ...], u: float
 ) -> KernelRow:
     """`judge` on one output of all trials together: of several, the draws come first."""
 

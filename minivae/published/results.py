@@ -29,7 +29,7 @@ def result_of(
 ) -> dict[str, Any]:
     """Everything that is kept of an experiment, in JSON's own types.
 
-    load: what else the machine did meanwhile, by `racing.load.Watch`. measuring: seconds of it.
+    load: what else the machine did meanwhile, by `racing.load.LoadWatch`. measuring: seconds of it.
     """
     experiment, protocol = order.experiment, order.protocol
     training = sum(r["seconds"] for run in bench.runs.values() for r in run.history)

@@ -18,8 +18,8 @@ import pytest
 from minivae_kernels.gpu import sources
 from minivae_kernels.gpu.buffers import Buffers
 from minivae_kernels.gpu.host_device import HostDevice
-from minivae_kernels.gpu.passes import Update
 from minivae_kernels.gpu.step import GraphStep
+from minivae_kernels.gpu.update import Update
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bounds import byte_bounds

@@ -22,7 +22,7 @@ f32 = np.float32
 WORK = 4  # of an element (threads/crew.py)
 
 
-class Likelihood(NamedTuple):
+class LikelihoodLoop(NamedTuple):
     """A likelihood of n numbers with a log-scale s (0 where it has none), in nats:
 
         nll = weight (n (constant + s) + exp(-s) Σ (terms + log factors))
@@ -134,7 +134,7 @@ def _rows(a: Any) -> np.ndarray:
     return flat(a).reshape(-1, np.shape(a)[-1]) if np.size(a) else NO_ROWS
 
 
-def nll(op: str, likelihood: Likelihood, out: Any, x: Any, *log_scale: Any) -> np.ndarray:
+def nll(op: str, likelihood: LikelihoodLoop, out: Any, x: Any, *log_scale: Any) -> np.ndarray:
     """The op -log p(x | z) of outputs (L, B, D) and data (B, D): (L, B)."""
     _check(op, out, x)
     float32_only(op, out, x, *log_scale)
@@ -142,7 +142,7 @@ def nll(op: str, likelihood: Likelihood, out: Any, x: Any, *log_scale: Any) -> n
 
 
 def nll_gradients(
-    op: str, likelihood: Likelihood, dnll: Any, out: Any, x: Any, *log_scale: Any
+    op: str, likelihood: LikelihoodLoop, dnll: Any, out: Any, x: Any, *log_scale: Any
 ) -> tuple[np.ndarray, np.ndarray, Any]:
     """-log p(x | z) (L, B), and for upstream dnll (L, B) the gradients of outputs and log-scale."""
     _check(op, out, x, dnll)
@@ -151,7 +151,7 @@ def nll_gradients(
 
 
 def _evaluate(
-    likelihood: Likelihood,
+    likelihood: LikelihoodLoop,
     dnll: Any,
     out: Any,
     x: Any,

@@ -11,7 +11,7 @@ import numpy as np
 
 from minivae_kernels import Unsupported, kernel_of
 from minivae_kernels.cpu.compile.simd import PANEL
-from minivae_kernels.cpu.gemm.layout import Arena, Place, aligned, panels, row_stride
+from minivae_kernels.cpu.gemm.layout import Arena, PanelMatrix, aligned, panels, row_stride
 from minivae_kernels.cpu.ops.activations import ACTIVATIONS
 from minivae_kernels.cpu.ops.likelihoods import LIKELIHOODS
 from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
@@ -107,8 +107,8 @@ class _Stack:
         self.layers: list[list[int]] = []
         self.names: list[str] = []
 
-    def hidden(self, name: str, inputs: int, outputs: int, x: Place, dx: Place | None,
-               stride: int) -> tuple[Place, Place]:  # fmt: skip
+    def hidden(self, name: str, inputs: int, outputs: int, x: PanelMatrix, dx: PanelMatrix | None,
+               stride: int) -> tuple[PanelMatrix, PanelMatrix]:  # fmt: skip
         """A layer with an activation -> where its output lies, and the output's gradient."""
         y = self.space.matrix(outputs, stride)
         kept = self.space.matrix(outputs, stride) if self.keeps_input else y
@@ -116,21 +116,21 @@ class _Stack:
         self._add(name, inputs, outputs, x, y, kept, dy, dx)
         return y, dy
 
-    def linear(self, name: str, inputs: int, outputs: int, x: Place, dx: Place | None,
+    def linear(self, name: str, inputs: int, outputs: int, x: PanelMatrix, dx: PanelMatrix | None,
                stride: int, *, in_place: bool = False) -> None:  # fmt: skip
         """A layer without one; in_place: its output's gradient takes the output's place."""
         y = self.space.matrix(outputs, stride)
         dy = y if in_place else self.space.matrix(outputs, stride)
         self._add(name, inputs, outputs, x, y, y, dy, dx)
 
-    def _add(self, name: str, inputs: int, outputs: int, x: Place, y: Place, kept: Place,
-             dy: Place, dx: Place | None) -> None:  # fmt: skip
+    def _add(self, name: str, inputs: int, outputs: int, x: PanelMatrix, y: PanelMatrix,
+             kept: PanelMatrix, dy: PanelMatrix, dx: PanelMatrix | None) -> None:  # fmt: skip
         w_panel = panels(inputs) * PANEL * PANEL
         w0 = self.params.take(panels(outputs) * w_panel)
         b0 = self.params.take(panels(outputs) * PANEL)
         decodes = int(name.startswith("decoder"))
         row = [inputs, outputs, w0, w_panel, b0, *x, *y, kept.start, *dy,
-               *(dx or Place(-1, 0)), decodes]  # fmt: skip
+               *(dx or PanelMatrix(-1, 0)), decodes]  # fmt: skip
         self.layers.append(row)
         self.names.append(name)
 
