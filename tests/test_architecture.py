@@ -321,7 +321,7 @@ def test_a_class_name_with_two_meanings_would_be_seen():
 
 
 def test_the_guide_for_contributors_names_files_that_exist():
-    # One refusal on both sides of the border that only minivae/backend.py crosses.
+    """Every path in CONTRIBUTING.md that is a link, or stands in backticks with its folder."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     folders = ("minivae/", "kernels/", "benchmarks/", "tests/", ".ci/")
     named = re.findall(r"\]\(([^)#]+)\)|`([\w./-]+)`", text)

@@ -6,14 +6,23 @@ import numpy as np
 import pytest
 
 from minivae.verify import check
-from tests.verify import zoo_algebra, zoo_layers, zoo_losses, zoo_sequences
+from tests.verify import (
+    zoo_algebra,
+    zoo_gates,
+    zoo_indexing,
+    zoo_layers,
+    zoo_losses,
+    zoo_pieces,
+    zoo_scans,
+    zoo_sequences,
+)
 from tests.verify.zoo_tools import passes
 
-ZOOS = {
-    function.__name__: function
-    for zoo in (zoo_layers, zoo_losses, zoo_sequences, zoo_algebra)
-    for function in zoo.ZOO
-}
+PARTS = (
+    zoo_layers, zoo_gates, zoo_losses, zoo_pieces, zoo_scans, zoo_sequences, zoo_algebra,
+    zoo_indexing,
+)  # fmt: skip
+ZOOS = {function.__name__: function for part in PARTS for function in part.ZOO}
 WAYS = [(np.float64, True), (np.float32, False), (np.float64, False), (np.float32, True)]
 
 
