@@ -50,7 +50,8 @@ class Likelihood:
     `extra` is log scale where there is a scale, the sizes of the groups where there are groups.
 
     domain: the data it accepts. words: what it is for. output: what the decoder's output is.
-    link: the function from that output to E[x | z], by name. formula(D, scale or None) -> its
+    link: the function from that output to E[x | z], by name: the part's own where none is given,
+    which exports then refuse. formula(D, scale or None) -> its
     -log p(x | z) in letters. term: that term's name. targets: what log p is the likelihood of.
     binary: whether targets of 0 and 1 are what it is made for, so that binarising makes sense.
     squared_error: whether its term is a multiple of the squared error, so that it converts.
@@ -68,7 +69,7 @@ class Likelihood:
     grouped: bool = False
     words: str = ""
     output: str = "the mean"
-    link: str = "identity"
+    link: str = ""
     formula: Callable[[int, float | None], str] = lambda D, scale: "-log p(x|z)"
     term: str = "-log p(x|z)"
     targets: str = "as given (a density: nats may have either sign)"
@@ -76,6 +77,10 @@ class Likelihood:
     squared_error: bool = False
     output_of: Callable[[Array], Array] | None = None
     remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.link:
+            object.__setattr__(self, "link", self.name)
 
     def nll_forward(self, K: Any, out: Array, x: Array, extra: tuple[Any, ...]) -> Array:
         """-log p(x | z) in nats by backend K: (L, B, D) -> (L, B)."""
@@ -190,14 +195,14 @@ LIKELIHOODS: Table[Likelihood] = Table(
         Likelihood(
             "gaussian", ops.gaussian_nll_forward, ops.gaussian_nll_backward,
             _mean_is_output, _add_normals, scale=Scale("decoder.logc", "c", "the variance"),
-            words="any real data, with one variance c", formula=_gaussian_formula,
+            link="identity", words="any real data, with one variance c", formula=_gaussian_formula,
             squared_error=True, output_of=_same,
         ),
         Likelihood(
             "gaussian-diagonal", ops.gaussian_diagonal_nll_forward,
             ops.gaussian_diagonal_nll_backward, _mean_is_output, _add_normals,
             scale=Scale("decoder.logc", "c", "the variance of each feature", each=True),
-            words="any real data, with a variance for every feature",
+            link="identity", words="any real data, with a variance for every feature",
             formula=lambda D, c: (
                 f"-log p(x|z) = sum over {D} features of (x - f(z))^2 / (2 c_d) + log(2 pi c_d) / 2"
             ),
@@ -207,7 +212,7 @@ LIKELIHOODS: Table[Likelihood] = Table(
             "laplace", ops.laplace_nll_forward, ops.laplace_nll_backward,
             _mean_is_output, _add_laplace,
             scale=Scale("decoder.logb", "b", "the mean absolute deviation"),
-            words="real data with outliers, by absolute error",
+            link="identity", words="real data with outliers, by absolute error",
             formula=lambda D, b: (
                 f"-log p(x|z) = |x - f(z)| / b + {D} log(2 b), summed over {D} features"
             ),
