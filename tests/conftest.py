@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,42 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if folders and not held and usable_cores() > 1:
         option.numprocesses = min(usable_cores(), MOST_WORKERS)
         option.dist = "worksteal" if option.dist == "no" else option.dist
+        for pool in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+            os.environ.setdefault(
+                pool, "1"
+            )  # workers inherit it: idle threads of theirs would spin
 
 
 def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@pytest.fixture
+def tell(
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
+) -> Callable[[str], None]:
+    """Say a line past the capture: at once, or at the session's end where workers run the tests."""
+
+    def say(line: str) -> None:
+        if hasattr(request.config, "workerinput"):
+            record_property("told", line)
+            return
+        with capsys.disabled():
+            print(f"\n{line}", flush=True)
+
+    return say
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [r for kind in terminalreporter.stats.values() for r in kind]
+    for report in reports:
+        if getattr(report, "when", None) == "call":
+            for line in (text for name, text in report.user_properties if name == "told"):
+                terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

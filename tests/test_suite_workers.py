@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from tests import conftest
+
+POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 def workers(config: Any) -> Any:
@@ -25,6 +28,16 @@ def asked_for(*args: str, **more: Any) -> Any:
 @pytest.fixture(autouse=True)
 def three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conftest, "usable_cores", lambda: 3)
+    for pool in POOLS:
+        monkeypatch.setenv(pool, "")  # to be put back as it was
+        del os.environ[pool]
+
+
+def test_workers_have_one_thread_of_blas_each_unless_told_otherwise() -> None:
+    assert workers(asked_for(__file__)) is None and not set(POOLS) & set(os.environ)
+    os.environ[POOLS[0]] = "2"
+    assert workers(asked_for(".")) == 3
+    assert [os.environ[pool] for pool in POOLS] == ["2", "1"]
 
 
 def test_folders_are_shared_and_single_files_are_not() -> None:

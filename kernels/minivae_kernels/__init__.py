@@ -39,6 +39,12 @@ def kernel_of(plan: Any, part: str, kernels: Mapping[str, Kernel]) -> Kernel:
     return kernels[name]
 
 
+def require_alike(plan: Any) -> None:
+    """Raise Unsupported for a plan whose rows count unequally: no fused kernel weighs them."""
+    if plan.weighted:
+        raise Unsupported(plan, "no fused kernel for rows of unequal weight")
+
+
 def load(
     name: str, threads: int | None = None, *, tf32: bool = False, bf16: bool = False
 ) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from typing import Any
 import typer
 
 from minivae.cli import options
+from minivae.cli.rank_watcher import stand_by
 from minivae.messages import one_line
 from minivae.processes import own_rank, processes
 
@@ -109,6 +110,7 @@ def top(
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code (raises SystemExit)."""
+    stand_by()
     raise SystemExit(run(sys.argv[1:] if argv is None else argv))
 
 

@@ -87,7 +87,7 @@ def train(
         request = ranks.settled_by_all(world, lambda: settle_request(wanted, console))
         ranks.settled_by_all(world, lambda: ranks.require_alike(request, world))
         job = ranks.settled_by_all(world, lambda: ranks.job_of(request, world))
-        ranks.tell_processes(world, console)
+        ranks.tell_processes(world, request.path, console)
         if job is not None and world is not None and world.rank > 0:
             ranks.serve_request(request, job, world)
         else:

@@ -11,7 +11,9 @@ import hashlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -20,6 +22,7 @@ from minivae import __version__
 from minivae.cli.backends import blas_threads
 from minivae.cli.console import Console
 from minivae.cli.main import FOUND_BY_ALL, describe, exit_code
+from minivae.cli.rank_watcher import tell_run
 from minivae.cli.train_report import measure_test
 from minivae.cli.train_settings import TrainRequest
 from minivae.data.errors import DataError
@@ -33,6 +36,7 @@ from minivae.training.serve import serve
 from minivae.training.world import LIMIT, World, open_world, require_shares
 
 Settled = TypeVar("Settled")
+LAST_WORD = 3.0  # seconds that whoever has seen a rank's end has to name it
 BETWEEN = (RunError, ConfigError, DataError, KeyboardInterrupt)
 
 
@@ -61,6 +65,8 @@ def together(world: World | None) -> Iterator[None]:
 def end(world: World | None, fault: BaseException) -> NoReturn:
     """Say why in one line, and end all processes at once."""
     rank = 0 if world is None else world.rank
+    if type(fault).__module__.startswith("mpi4py"):  # another rank has gone: its watcher says so
+        time.sleep(LAST_WORD)
     text = describe(fault) if isinstance(fault, Exception) else type(fault).__name__
     print(f"error: rank {rank}: {text}", file=sys.stderr, flush=True)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would say it again in its own words
@@ -128,10 +134,11 @@ def require_same_numbers(world: World | None, theta: Any, rows: Any) -> None:
     world.require_same("data, a checkpoint or a version", sums.digest())
 
 
-def tell_processes(world: World | None, console: Console) -> None:
-    """Say which process is which rank: a launcher that ends the job names the process alone."""
+def tell_processes(world: World | None, run: Path, console: Console) -> None:
+    """Say which process is which rank, and to each rank's watcher which run it is."""
     if world is None:
         return
+    tell_run(run)
     pids = world.of_all(np.array([os.getpid()], dtype=np.int64))[:, 0].tolist()
     console.say("processes  " + ", ".join(f"rank {r} is PID {pid}" for r, pid in enumerate(pids)))
 

@@ -63,7 +63,8 @@ def from_arrays(
             levels of pictures stored as other numbers are scaled too; all else becomes float32.
         test, valid: further parts of D features. Without ``test``, one row in ten is held out by
             a fixed permutation.
-        labels: ``{"train": y, "test": …}``, of any kind; what cannot be used is noted.
+        labels: ``{"train": y, "test": …}``, of any kind; what cannot be used is noted,
+            infinite ones are refused.
         name: what messages call the data.
         split: False keeps all rows, in their order, in ``train``.
         shape: (height, width) or (height, width, 3) of a row as a picture; where it is not given,

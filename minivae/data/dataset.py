@@ -41,6 +41,7 @@ class Dataset:
         columns: the names of a table's columns, or None.
         groups: (first column, column after the last) of each text column spread over 0 and 1.
         standard: mean and deviation that were taken out of the columns, or None.
+        weight: how much each row of ``train`` counts, (N,) of mean 1; None where all count alike.
         reading: the options by which the same file is read in the same way again.
         notes: what the user should know of how the data were read.
     """
@@ -63,6 +64,7 @@ class Dataset:
     columns: tuple[str, ...] | None = None
     groups: tuple[tuple[int, int], ...] | None = None
     standard: Standard | None = None
+    weight: NDArray[np.float64] | None = None
     reading: Reading = AS_IT_IS
     notes: tuple[str, ...] = ()
 

@@ -1,4 +1,8 @@
-"""Labels of any kind: whole numbers for colouring pictures, or a note on why they are not used."""
+"""Labels of any kind: whole numbers for colouring pictures, or a note on why they are not used.
+
+A missing label (NaN) is noted as well. An infinite one is no label of any kind: the file that holds
+it is damaged, and is refused.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from minivae.data.errors import DataError
 
 LIMIT = 2.0**63  # what int64 holds
 MOST_KINDS = 1000  # different words; more are names of rows, not labels
@@ -21,13 +27,16 @@ class Labels(NamedTuple):
 
 
 def usable_labels(labels: Mapping[str, Any], rows: Mapping[str, int], where: str) -> Labels:
-    """Labels of each part as whole numbers; never an error, as no training needs them.
+    """Labels of each part as whole numbers; what cannot be used is no error: no training needs it.
 
     Words become the numbers of their sorted kinds, one-hot rows the number of their column.
     Fractions, the wrong number of labels and the like are noted and left out.
 
     labels: by part, arrays of anything; rows: by part, how many rows it has.
+    Raises DataError for an infinite label, naming its row.
     """
+    for part, y in labels.items():
+        _refuse_infinite(np.asarray(y), where if len(labels) == 1 else f"{where} ({part})")
     given = {p: _one_a_row(np.asarray(y), rows[p]) for p, y in labels.items() if p in rows}
     for part, y in given.items():
         why = _unusable(y, rows[part])
@@ -37,6 +46,23 @@ def usable_labels(labels: Mapping[str, Any], rows: Mapping[str, int], where: str
     if any(y.dtype.kind in "OUS" for y in given.values()):
         return _from_words(given, where)
     return Labels({part: y.astype(np.int64) for part, y in given.items()})
+
+
+def _refuse_infinite(labels: NDArray[Any], where: str) -> None:
+    if labels.dtype.kind in "fc":
+        infinite = np.isinf(labels)
+    elif labels.dtype.kind == "O":
+        numbers = [isinstance(y, (float, np.floating)) and np.isinf(y) for y in labels.ravel()]
+        infinite = np.array(numbers, dtype=bool).reshape(labels.shape)
+    else:
+        return
+    if infinite.any():
+        at = tuple(np.argwhere(infinite)[0])
+        row = at[-1] if labels.shape[0] == 1 else at[0]  # MATLAB's are one row
+        raise DataError(
+            f"{where}: the label of row {row} (from 0) is {labels[at]}, so the file is damaged: "
+            "mend or remove that row, or leave the labels out"
+        )
 
 
 def _one_a_row(labels: NDArray[Any], rows: int) -> NDArray[Any]:

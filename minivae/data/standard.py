@@ -27,13 +27,18 @@ class Standard(NamedTuple):
 
     @classmethod
     def of(
-        cls, rows: Any, scale: float = 1.0, groups: Sequence[tuple[int, int]] | None = None
+        cls,
+        rows: Any,
+        scale: float = 1.0,
+        groups: Sequence[tuple[int, int]] | None = None,
+        weight: NDArray[np.float64] | None = None,
     ) -> Self:
         """From the values rows · scale (N, D); columns that never vary keep their deviation 1.
 
-        The 0s and 1s of one-hot `groups` (first column, column after the last) stay as they are.
+        The 0s and 1s of one-hot `groups` (first column, column after the last) stay as they are. A
+        row of weight w in `weight` (N,) counts as w rows.
         """
-        mean, deviation = moments(rows)
+        mean, deviation = moments(rows, weight=weight)
         mean, deviation = mean * scale, np.where(deviation > 0, deviation * scale, 1.0)
         for first, after in groups or ():
             mean[first:after], deviation[first:after] = 0.0, 1.0
@@ -63,22 +68,30 @@ class Standard(NamedTuple):
         return cls(*(np.asarray(values[key], np.float64) for key in ("mean", "deviation")))
 
 
-def moments(rows: Any, chunk: int = CHUNK) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def moments(
+    rows: Any, chunk: int = CHUNK, weight: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of each column (D,), float64, in one pass over chunks.
 
-    The chunks' moments are joined as in Chan, Golub & LeVeque (1983), which loses no digits.
+    The chunks' moments are joined as in Chan, Golub & LeVeque (1983), which loses no digits. A row
+    of weight w counts as w rows.
     """
-    count, width = 0, rows.shape[1]
+    count, width = 0.0, rows.shape[1]
     mean, squares = np.zeros(width), np.zeros(width)
     for start in range(0, len(rows), chunk):
         x = np.asarray(rows[start : start + chunk], dtype=np.float64)
-        own = x.mean(axis=0)
-        step = own - mean
-        total = count + len(x)
-        squares += ((x - own) ** 2).sum(axis=0) + step**2 * (count * len(x) / total)
-        mean += step * (len(x) / total)
+        w = None if weight is None else weight[start : start + chunk]
+        n = float(len(x)) if w is None else float(w.sum())
+        if n == 0:
+            continue
+        own = np.average(x, axis=0, weights=w)
+        step, spread = own - mean, (x - own) ** 2
+        total = count + n
+        within = spread.sum(axis=0) if w is None else w @ spread
+        squares += within + step**2 * (count * n / total)
+        mean += step * (n / total)
         count = total
-    return mean, np.sqrt(squares / max(count, 1))
+    return mean, np.sqrt(squares / (count or 1.0))
 
 
 def scale_advice(rows: Any, scale: float, columns: Sequence[str] | None = None) -> str | None:

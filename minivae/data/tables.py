@@ -184,7 +184,7 @@ def _column(frame: Any, label: str, name: str) -> str:
 def _label_column(column: Any) -> NDArray[Any]:
     if column.dtype.kind in "biuf":
         return np.asarray(column)
-    return np.array([str(value) for value in column.tolist()], dtype=object)
+    return np.fromiter(column.tolist(), dtype=object, count=len(column))  # lists too, one a row
 
 
 def _numbers(frame: Any, one_hot: bool, name: str) -> _Numbers:

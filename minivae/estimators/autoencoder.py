@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from minivae.backend import load_backend
 from minivae.estimators.base import (
     LatentEstimator,
     check_latent_dim,
-    refuse_fit_parameters,
+    taken_weight,
+    weighed_rows,
 )
 from minivae.layers import Parameters
 from minivae.models.autoencoder import (
@@ -25,7 +26,7 @@ from minivae.models.autoencoder import (
 )
 from minivae.models.descend import descend
 from minivae.models.initialise import glorot
-from minivae.models.moments import moment_rows
+from minivae.models.moments import moment_rows, weighted_mean
 from minivae.ops.philox import permutation
 from minivae.types import Array
 
@@ -51,6 +52,7 @@ class Autoencoder(LatentEstimator):
     """
 
     FITTED = ("mean_", "losses_")
+    __metadata_request__fit: ClassVar[dict[str, Any]] = {"sample_weight": None}
 
     def __init__(
         self,
@@ -80,26 +82,28 @@ class Autoencoder(LatentEstimator):
         y: Any = None,
         *,
         watch: Callable[[int], None] | None = None,
-        **refused: Any,
+        **given: Any,
     ) -> Self:
         """Train on X (N, D); y is ignored. `watch` is told each update's number as it begins.
 
-        Raises ValueError where the settings cannot be.
+        sample_weight: by name, how much each row counts (N,); they are scaled to mean 1.
+        Raises ValueError where the settings or weights cannot be.
         """
-        refuse_fit_parameters(type(self).__name__, refused)
-        X = self._learn_units(self._validate(X, reset=True))
+        sample_weight = taken_weight(type(self).__name__, given)
+        X, weight = weighed_rows(self._validate(X, reset=True), sample_weight)
+        X = self._learn_units(X, weight)
         check_latent_dim(self.latent_dim, X.shape, at_most=X.shape[1])
         if self.activation is None and self.hidden:
             raise ValueError("activation=None is for hidden=(); choose 'relu' or 'tanh'.")
         self.config_ = AutoencoderConfig(
             X.shape[1], int(self.latent_dim), tuple(self.hidden), self.activation or "relu"
         )
-        self.mean_ = X.mean(axis=0, dtype=np.float64)
+        self.mean_ = weighted_mean(X, weight)
         layout = autoencoder_layout(self.config_)
         dtype = "float32" if self.hidden else "float64"
         theta = glorot(layout, self.random_state, dtype)
         self.latent_dim_ = self.latent_dim
-        batches = self._minibatches(X) if self.hidden else self._whole_batch(X)
+        batches = (self._minibatches if self.hidden else self._whole_batch)(X, weight)
         K = load_backend(self.backend)
         there, flat = K.to_device(theta), K.to_device(np.empty_like(theta))
         p = layout.views(there)
@@ -107,8 +111,9 @@ class Autoencoder(LatentEstimator):
         def loss_and_gradient(t: int) -> tuple[float, Array]:
             if watch is not None:
                 watch(t)
-            x = K.to_device(batches(t))
-            loss, cache = autoencoder_forward(K, p, x, self.config_)
+            rows, counts = batches(t)
+            x, w = K.to_device(rows), None if counts is None else K.to_device(counts)
+            loss, cache = autoencoder_forward(K, p, x, self.config_, w)
             g = autoencoder_backward(K, as_scalar(1.0, x), cache, p, self.config_)
             return float(loss), layout.flatten(g, flat)
 
@@ -117,24 +122,25 @@ class Autoencoder(LatentEstimator):
         self.params_ = layout.views(K.to_host(there))
         return self
 
-    def _whole_batch(self, X: Array) -> Any:
-        rows = moment_rows(X, self.mean_)
-        return lambda t: rows
+    def _whole_batch(self, X: Array, weight: Array | None) -> Any:
+        rows = moment_rows(X, self.mean_, weight)
+        return lambda t: (rows, None)
 
-    def _minibatches(self, X: Array) -> Any:
-        """Update t's rows: an epoch is one pass, in an order drawn from its number."""
+    def _minibatches(self, X: Array, weight: Array | None) -> Any:
+        """Update t's rows and weights: an epoch is one pass, in an order drawn from its number."""
         size = max(1, min(self.batch_size, len(X)))
         per_epoch = len(X) // size
         mean = self.mean_.astype(np.float32)
         orders: dict[int, Array] = {}
 
-        def batch(t: int) -> Array:
+        def batch(t: int) -> tuple[Array, Array | None]:
             epoch, k = divmod(t, per_epoch)
             if epoch not in orders:
                 orders.clear()
                 orders[epoch] = permutation(self.random_state, epoch, len(X))
             rows = orders[epoch][k * size : (k + 1) * size]
-            return np.asarray(X[rows], dtype=np.float32) - mean
+            w = None if weight is None else weight[rows].astype(np.float32)
+            return np.asarray(X[rows], dtype=np.float32) - mean, w
 
         return batch
 

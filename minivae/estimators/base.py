@@ -65,9 +65,9 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             )
         return np.asarray(Z)
 
-    def _learn_units(self, X: Array) -> Array:
+    def _learn_units(self, X: Array, weight: Array | None = None) -> Array:
         """In `fit`: X (N, D) as the model sees it, standardised where that is asked for."""
-        self.standard_ = Standard.of(X) if self.standardise else None
+        self.standard_ = Standard.of(X, weight=weight) if self.standardise else None
         return self._inward(X)
 
     def _inward(self, X: Array) -> Array:
@@ -232,12 +232,10 @@ def check_latent_dim(latent_dim: Any, shape: tuple[int, ...], at_most: int) -> N
         )
 
 
-def as_weights(sample_weight: Any, X: Array, standardise: bool) -> Array | None:
+def as_weights(sample_weight: Any, X: Array) -> Array | None:
     """Weights (N,) of the rows, float64, or None; ValueError where they cannot be."""
     if sample_weight is None:
         return None
-    if standardise:
-        raise ValueError("sample_weight does not reach standardise=True: standardise X first.")
     weights = np.asarray(sample_weight, dtype=np.float64)
     if weights.shape != (len(X),):
         raise ValueError(f"sample_weight has the shape {weights.shape}, and X has {len(X)} rows.")
@@ -246,15 +244,35 @@ def as_weights(sample_weight: Any, X: Array, standardise: bool) -> Array | None:
     return weights
 
 
+def weighed_rows(X: Array, sample_weight: Any) -> tuple[Array, Array | None]:
+    """The rows that count, and their weights, of mean 1; None where all of them count alike (E64).
+
+    Raises ValueError as `as_weights`.
+    """
+    weights = as_weights(sample_weight, X)
+    if weights is None:
+        return X, None
+    there = weights > 0
+    X, weights = (X, weights) if there.all() else (X[there], weights[there])
+    return X, None if (weights == weights[0]).all() else weights / weights.mean()
+
+
 def refuse_fit_parameters(name: str, given: Mapping[str, Any]) -> None:
     """Raise TypeError, saying what to do instead, for what `fit` does not take."""
-    if "sample_weight" in given:
-        raise TypeError(
-            f"{name}.fit takes no sample_weight: an update is a mean over rows, in which every one "
-            "weighs alike. Repeat rows for whole weights: X = np.repeat(X, weights, axis=0)."
-        )
     for key in given:
         raise TypeError(f"{name}.fit takes no {key}: its settings are parameters of {name}(...).")
+
+
+def taken_weight(name: str, given: dict[str, Any]) -> Any:
+    """`sample_weight` out of what a `fit` was given beside its parameters, or None.
+
+    Where `fit` has it in its signature, scikit-learn's checks ask that a weight of 2 give the very
+    numbers of a row given twice. Training by draws and by batches gives them on average alone, so
+    such a `fit` takes it by this way. Raises TypeError for anything else that was given.
+    """
+    weight = given.pop("sample_weight", None)
+    refuse_fit_parameters(name, given)
+    return weight
 
 
 def as_plain(value: Any) -> Any:

@@ -8,14 +8,19 @@ from typing import Any, Self
 import numpy as np
 
 from minivae.backend import load_backend
-from minivae.estimators.base import LatentEstimator, refuse_fit_parameters, settle_latent_dim
+from minivae.estimators.base import (
+    LatentEstimator,
+    as_weights,
+    refuse_fit_parameters,
+    settle_latent_dim,
+)
 from minivae.estimators.probabilistic_pca import sample_linear
 from minivae.layers import Parameters, linear_forward
 from minivae.models.descend import descend
 from minivae.models.initialise import glorot
 from minivae.models.linear_gaussian import LinearGaussian, log_marginal
 from minivae.models.linear_vae import linear_vae_backward, linear_vae_forward, linear_vae_layout
-from minivae.models.moments import moment_rows
+from minivae.models.moments import moment_rows, weighted_mean
 from minivae.types import Array
 
 
@@ -46,14 +51,19 @@ class LinearVAE(LatentEstimator):
         self.random_state = random_state
         self.standardise = standardise
 
-    def fit(self, X: Any, y: Any = None, **refused: Any) -> Self:
-        """Train on X (N, D) by whole-batch gradient descent; y is ignored."""
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **refused: Any) -> Self:
+        """Train on X (N, D) by whole-batch gradient descent; y is ignored.
+
+        A row of weight w counts as w rows. Raises ValueError where weights (N,) cannot be.
+        """
         refuse_fit_parameters(type(self).__name__, refused)
-        X = self._learn_units(self._validate(X, reset=True, min_samples=2))
+        X = self._validate(X, reset=True, min_samples=2)
+        weight = as_weights(sample_weight, X)
+        X = self._learn_units(X, weight)
         self.latent_dim_ = settle_latent_dim(self.latent_dim, X.shape, at_most=X.shape[1] - 1)
         K = load_backend("numpy")
-        self.mean_ = X.mean(axis=0, dtype=np.float64)
-        rows = moment_rows(X, self.mean_)
+        self.mean_ = weighted_mean(X, weight)
+        rows = moment_rows(X, self.mean_, weight)
         if not np.any(rows):
             raise ValueError("X is constant: there is no variance to model, and c would be 0.")
         layout = linear_vae_layout(X.shape[1], self.latent_dim_)

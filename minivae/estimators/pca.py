@@ -38,9 +38,10 @@ class PCA(LatentEstimator):
 
         Raises ValueError where J is too large, or the weights (N,) cannot be.
         """
-        X = self._learn_units(self._validate(X, reset=True, min_samples=2))
+        X = self._validate(X, reset=True, min_samples=2)
+        weight = as_weights(sample_weight, X)
+        X = self._learn_units(X, weight)
         check_latent_dim(self.latent_dim, X.shape, at_most=min(X.shape))
-        weight = as_weights(sample_weight, X, self.standardise)
         mean, axes, values = principal_axes(X, self.latent_dim, weight)
         self.latent_dim_ = self.latent_dim
         self.mean_ = mean.astype(X.dtype)

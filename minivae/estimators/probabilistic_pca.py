@@ -45,10 +45,11 @@ class ProbabilisticPCA(LatentEstimator):
 
         A row of weight w counts as w rows. Raises ValueError where weights (N,) cannot be.
         """
-        X = self._learn_units(self._validate(X, reset=True, min_samples=2))
+        X = self._validate(X, reset=True, min_samples=2)
+        weight = as_weights(sample_weight, X)
+        X = self._learn_units(X, weight)
         at_most = min(len(X), X.shape[1] - 1)
         self.latent_dim_ = settle_latent_dim(self.latent_dim, X.shape, at_most)
-        weight = as_weights(sample_weight, X, self.standardise)
         self._keep(ppca_solution(X.astype(np.float64), self.latent_dim_, weight))
         return self
 

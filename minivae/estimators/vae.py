@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from minivae.data.dataset import Dataset
 from minivae.data.standard import scale_advice
-from minivae.estimators.base import as_float32, as_seed, refuse_fit_parameters
+from minivae.estimators.base import as_float32, as_seed, taken_weight, weighed_rows
 from minivae.estimators.trained_vae import TrainedVAE
 from minivae.estimators.training import Callback, fit_in_memory, going_on
 from minivae.models.config import ModelConfig
@@ -56,6 +56,9 @@ class VAE(TrainedVAE):
     columns. loss_curve_, validation_curve_ : training and held-out loss per epoch, nats per datum.
     n_iter_, epochs_done_ : epochs done. state_ : what a warm start goes on from.
     """
+
+    __metadata_request__fit: ClassVar[dict[str, Any]] = {"sample_weight": None}
+    __metadata_request__partial_fit: ClassVar[dict[str, Any]] = {"sample_weight": None}
 
     def __init__(
         self,
@@ -116,20 +119,24 @@ class VAE(TrainedVAE):
         *,
         validation_data: Any = None,
         callback: Callback | None = None,
-        **refused: Any,
+        **given: Any,
     ) -> Self:
         """Train on X (N, D); y is ignored. Starts anew, but with `warm_start` goes on.
 
         validation_data: rows (M, D) to measure on after each epoch, in place of a share of X.
         callback(epoch, metrics): called after each epoch with its row of `history_`; where it
         returns True, the fit ends. Ctrl-C keeps the model fitted so far, with a warning.
+        sample_weight: by name, how much each row of X counts (N,), scaled to mean 1 (E64). A row of
+        weight 2 is worth the row twice, on average over draws and batches; of 0, none. Losses in
+        `history_` are then weighted means, of a share held out too. A backend without a fused step
+        for weights computes op by op (slower; `verbose` says so).
 
         Raises ValueError (ConfigError) for data or settings that cannot be, Diverged where the
         loss stops being finite, BackendUnavailable where the backend cannot run.
         """
-        refuse_fit_parameters(type(self).__name__, refused)
+        sample_weight = taken_weight(type(self).__name__, given)
         warm = self.warm_start and hasattr(self, "config_")
-        X = self._validate(X, reset=not warm)
+        X, weight = weighed_rows(self._validate(X, reset=not warm), sample_weight)
         config = self._model_config(X.shape[1])
         if warm and config != self.config_:
             raise ValueError(
@@ -138,22 +145,29 @@ class VAE(TrainedVAE):
             )
         valid = None if validation_data is None else self._validate(validation_data, reset=False)
         settings = self._settings(own_rows=validation_data is not None)
-        return self._train(X, config, settings, valid, callback, self.state_ if warm else None)
+        state = self.state_ if warm else None
+        return self._train(X, weight, config, settings, valid, callback, state)
 
-    def partial_fit(self, X: Any, y: Any = None, *, callback: Callback | None = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any = None, *, callback: Callback | None = None, **given: Any
+    ) -> Self:
         """One epoch over X (N, D), from where the model stands; y is ignored.
 
         The first call starts a model. `epochs`, `patience` and `validation` play no part.
+        sample_weight: as `fit` takes it; scaled to mean 1 in each call by itself.
         """
+        sample_weight = taken_weight(type(self).__name__, given)
         fitted = hasattr(self, "config_")
-        X = self._validate(X, reset=not fitted)
+        X, weight = weighed_rows(self._validate(X, reset=not fitted), sample_weight)
         config = self.config_ if fitted else self._model_config(X.shape[1])
         settings = self._settings(own_rows=True).with_changes(epochs=1, patience=None)
-        return self._train(X, config, settings, None, callback, self.state_ if fitted else None)
+        state = self.state_ if fitted else None
+        return self._train(X, weight, config, settings, None, callback, state)
 
     def _train(
         self,
         X: Array,
+        weight: Array | None,
         config: ModelConfig,
         settings: TrainConfig,
         valid: Array | None,
@@ -162,7 +176,7 @@ class VAE(TrainedVAE):
     ) -> Self:
         if state is None:
             self._advise(X, config)
-            X = self._learn_units(X)
+            X = self._learn_units(X, weight)
         else:
             X = self._inward(X)
         valid = None if valid is None else self._inward(valid)
@@ -171,7 +185,10 @@ class VAE(TrainedVAE):
                 self._check_range(rows, config)
         rows = as_float32(X)
         held_out = None if valid is None else as_float32(valid)
-        data = Dataset(name="X", train=rows, test=rows[:0], valid=held_out, standard=self.standard_)
+        data = Dataset(
+            name="X", train=rows, test=rows[:0], valid=held_out, standard=self.standard_,
+            weight=weight,
+        )  # fmt: skip
         if state is not None:
             state = going_on(state, math.ceil(len(rows) / settings.batch_size))
             epochs = settings.epochs + state.progress.epoch

@@ -52,6 +52,7 @@ class AutoencoderCache(NamedTuple):
     decoder: tuple[HiddenCache, ...]
     hz: Array
     out: Array
+    weight: Array | None = None
 
 
 def autoencoder_layout(config: AutoencoderConfig) -> Layout:
@@ -73,11 +74,11 @@ def autoencoder_layout(config: AutoencoderConfig) -> Layout:
 
 
 def autoencoder_forward(
-    K: Any, p: Parameters, x: Array, config: AutoencoderConfig
+    K: Any, p: Parameters, x: Array, config: AutoencoderConfig, weight: Array | None = None
 ) -> tuple[Array, AutoencoderCache]:
     """mean_b ||x - d(e(x))||², a scalar, summed over features          (E9)
 
-    x (B, D) -> loss (), cache.
+    x (B, D) -> loss (), cache. weight (B,) is how much each datum counts in the mean (E64).
     """
     depth, kind = len(config.hidden), config.activation
     h, encoder = mlp_forward(K, p, "encoder", x, depth, kind)  # (B, H)
@@ -85,8 +86,9 @@ def autoencoder_forward(
     hz, decoder = mlp_forward(K, p, "decoder", z, depth, kind)  # (B, H)
     out = linear_forward(K, p, "decoder.out", hz)  # (B, D)
     residual = out - x
-    loss = (residual * residual).sum() / len(x)
-    return loss, AutoencoderCache(x, encoder, h, z, decoder, hz, out)
+    squares = residual * residual
+    loss = (squares if weight is None else squares * weight[:, None]).sum() / len(x)
+    return loss, AutoencoderCache(x, encoder, h, z, decoder, hz, out, weight)
 
 
 def autoencoder_backward(
@@ -94,9 +96,10 @@ def autoencoder_backward(
 ) -> Parameters:
     """The gradient of `autoencoder_forward` in every parameter, by p's names   (E9, E6)"""
     kind = config.activation
-    x, encoder, h, _, decoder, hz, out = cache
+    x, encoder, h, _, decoder, hz, out, weight = cache
     g: Parameters = {}
     dout = (dloss * 2 / len(x)) * (out - x)  # (B, D)
+    dout = dout if weight is None else dout * weight[:, None]
     linear_backward(K, g, "decoder.out", dout, hz)
     dhz = K.dense_backward_input(dout, p["decoder.out.W"])
     dz = mlp_backward(K, p, g, "decoder", dhz, decoder, kind, input_gradient=True)

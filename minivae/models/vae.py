@@ -62,14 +62,21 @@ class Cache(NamedTuple):
 
 
 def elbo_forward(
-    K: Any, p: Parameters, x: Array, eps: Array, beta: float, config: ModelConfig
+    K: Any,
+    p: Parameters,
+    x: Array,
+    eps: Array,
+    beta: float,
+    config: ModelConfig,
+    weight: Array | None = None,
 ) -> tuple[Array, Cache]:
     """The loss of a batch, in nats per datum; for the objective "elbo" it is the negative ELBO
 
     mean_b [ mean_l nll_lb ] + β Σ_j max(free_bits, mean_b kl_bj)                       (E28)
 
     x (B, D), eps (L, B, J) from N(0, I) -> loss (), cache. The objective is the only place where
-    a mean over the batch is taken. Kingma & Welling 2014, equations 7 and 10.
+    a mean over the batch is taken; weight (B,) is how much each datum counts in it (E64). Kingma &
+    Welling 2014, equations 7 and 10.
     """
     depth, kind = len(config.hidden), config.activation
     objective = OBJECTIVES[config.objective]
@@ -84,7 +91,7 @@ def elbo_forward(
     out = linear_forward(K, p, "decoder.out", hz).reshape(L, B, -1)  # (L, B, D)
     nll = nll_forward(K, p, out, x, config)  # (L, B)                            E20, E23
     kl = K.kl_forward(mu, logvar)  # (B, J)                                            E15
-    terms = Terms(nll, kl, mu, logvar, z, eps)
+    terms = Terms(nll, kl, mu, logvar, z, eps, weight)
     loss = objective.forward(K, terms, beta, config.free_bits)  # ()                   E28
 
     return loss, Cache(x, eps, beta, trunk, h, mu, raw_logvar, logvar, decoder, hz, out, terms)

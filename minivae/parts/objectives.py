@@ -21,6 +21,11 @@ class Terms(NamedTuple):
     logvar: Array  # (B, J)
     z: Array  # (L, B, J)
     eps: Array  # (L, B, J)
+    weight: Array | None = None  # (B,) how much each datum counts; None where all count alike
+
+    def weigh(self, values: Array) -> Array:
+        """values (..., B), each datum's times its weight; a map that is its own adjoint (E64)"""
+        return values if self.weight is None else values * self.weight
 
 
 class TermGradients(NamedTuple):
@@ -37,7 +42,8 @@ class Objective:
 
     forward(K, terms, beta, free_bits) -> loss (); backward(K, dloss, terms, beta, free_bits) ->
     TermGradients. least_draws: the fewest draws L that make sense. free_bits: whether it knows
-    a floor for the KL. by_draws: held-out data are measured with all its draws, not with one.
+    a floor for the KL. weighs: whether it counts each datum by `terms.weight` (E64). by_draws:
+    held-out data are measured with all its draws, not with one.
     formula(draws, weight, kl) -> the loss in letters: the number of draws, β as a prefix such as
     "0.5 * ", and the KL's term.
     """
@@ -48,6 +54,7 @@ class Objective:
     words: str = ""
     least_draws: int = 1
     free_bits: bool = True
+    weighs: bool = False
     by_draws: bool = False
     formula: Callable[[int, str, str], str] = lambda draws, weight, kl: "loss"
 
@@ -58,29 +65,28 @@ def _elbo_formula(draws: int, weight: str, kl: str) -> str:
 
 
 def elbo_objective_forward(K: Any, terms: Terms, beta: float, free_bits: float) -> Array:
-    """mean_b [ mean_l nll_lb ] + β Σ_j max(free_bits, mean_b kl_bj)      (E28, E31)"""
+    """mean_b [ mean_l nll_lb ] + β Σ_j max(free_bits, mean_b kl_bj)      (E28, E31, E64)"""
     L, B = terms.nll.shape
-    kl_mean = terms.kl.sum(axis=0) / B  # (J,)
+    kl_mean = terms.weigh(terms.kl.T).T.sum(axis=0) / B  # (J,)
     kl_paid = K.free_bits_forward(kl_mean, free_bits)  # (J,)
-    return terms.nll.sum() / (L * B) + beta * kl_paid.sum()
+    return terms.weigh(terms.nll).sum() / (L * B) + beta * kl_paid.sum()
 
 
 def elbo_objective_backward(
     K: Any, dloss: Array, terms: Terms, beta: float, free_bits: float
 ) -> TermGradients:
-    """Every draw's share of the mean; the KL's pull, where it is above its floor   (E16, E31)"""
+    """Every draw's share of the mean; the KL's pull, where it is above its floor (E16, E31, E64)"""
     L, B = terms.nll.shape
     J = terms.kl.shape[1]
-    dnll = np.broadcast_to(dloss / (L * B), terms.nll.shape)  # (L, B)
-    dkl_mean = K.free_bits_backward(
-        np.broadcast_to(dloss * beta, (J,)), terms.kl.sum(axis=0) / B, free_bits
-    )  # (J,)
-    dkl = np.broadcast_to(dkl_mean / B, terms.kl.shape)  # (B, J)
+    dnll = terms.weigh(np.broadcast_to(dloss / (L * B), terms.nll.shape))  # (L, B)
+    kl_mean = terms.weigh(terms.kl.T).T.sum(axis=0) / B  # (J,)
+    dkl_mean = K.free_bits_backward(np.broadcast_to(dloss * beta, (J,)), kl_mean, free_bits)
+    dkl = terms.weigh(np.broadcast_to(dkl_mean / B, terms.kl.shape).T).T  # (B, J)
     return TermGradients(dnll, *K.kl_backward(dkl, terms.mu, terms.logvar))
 
 
 def iwae_objective_forward(K: Any, terms: Terms, beta: float, free_bits: float) -> Array:
-    """-mean_b log [ mean_l w_lb ], w = p(x | z) (p(z) / q(z | x))^β      (E61)
+    """-mean_b log [ mean_l w_lb ], w = p(x | z) (p(z) / q(z | x))^β      (E61, E64)
 
     The bound of L draws, tighter with each; at L = 1 and β = 1 it is the ELBO with the KL sampled
     as well. β below 1 serves a warm-up. Burda et al. 2016, equation 8.
@@ -88,16 +94,16 @@ def iwae_objective_forward(K: Any, terms: Terms, beta: float, free_bits: float) 
     log_w = _log_weights(terms, beta)  # (L, B)
     top = log_w.real.max(axis=0)  # (B,) a plain number, so that no exponential overflows
     log_mean = np.log(np.exp(log_w - top).sum(axis=0) / len(log_w)) + top  # (B,)
-    return -log_mean.sum() / len(log_mean)
+    return -terms.weigh(log_mean).sum() / len(log_mean)
 
 
 def iwae_objective_backward(
     K: Any, dloss: Array, terms: Terms, beta: float, free_bits: float
 ) -> TermGradients:
-    """Each draw counts by its share of the weights, w_l / Σ w           (E62)"""
+    """Each draw counts by its share of the weights, w_l / Σ w           (E62, E64)"""
     log_w = _log_weights(terms, beta)  # (L, B)
     w = np.exp(log_w - log_w.max(axis=0))
-    dlog_w = -dloss / log_w.shape[1] * (w / w.sum(axis=0))  # (L, B)
+    dlog_w = terms.weigh(-dloss / log_w.shape[1] * (w / w.sum(axis=0)))  # (L, B)
     dz = beta * (dlog_w[..., None] * -terms.z)  # (L, B, J)
     dmu, dlogvar = K.reparameterise_backward(dz, terms.logvar, terms.eps)  # (B, J)
     own = np.broadcast_to(0.5 * beta * dlog_w.sum(axis=0)[:, None], dlogvar.shape)
@@ -125,6 +131,7 @@ OBJECTIVES: Table[Objective] = Table(
             elbo_objective_forward,
             elbo_objective_backward,
             "reconstruction + KL; the bound of Kingma and Welling",
+            weighs=True,
             formula=_elbo_formula,
         ),
         Objective(
@@ -134,6 +141,7 @@ OBJECTIVES: Table[Objective] = Table(
             "the importance-weighted bound of all draws; tighter with each",
             least_draws=2,
             free_bits=False,
+            weighs=True,
             by_draws=True,
             formula=_iwae_formula,
         ),

@@ -200,10 +200,11 @@ def objective_trial(part: Objective, free_bits: float = 0.0) -> PartTrial:
 
     L, B, J = max(2, part.least_draws), 4, 3
     eps = _numbers(L, B, J, seed=4)
+    weight = np.array([0.5, 2.0, 0.25, 1.25]) if part.weighs else None
 
     def forward(nll: Array, mu: Array, logvar: Array) -> tuple[Array, Terms]:
         z = ops.reparameterise_forward(mu, logvar, eps)
-        terms = Terms(nll, ops.kl_forward(mu, logvar), mu, logvar, z, eps)
+        terms = Terms(nll, ops.kl_forward(mu, logvar), mu, logvar, z, eps, weight)
         return part.forward(ops, terms, 0.8, free_bits), terms
 
     def backward(dloss: Array, terms: Terms) -> tuple[Array, ...]:

@@ -106,7 +106,7 @@ def repeated(exact: ExactGradients, g: Flat) -> list[str]:
     """Every sample twice: the loss is a mean over the batch, so nothing changes."""
     job = exact.job
     twice = np.concatenate([np.arange(DIMS["B"])] * 2)
-    data = {"x", "eps", "q"}
+    data = {"x", "eps", "q", "weight"}
     values = [
         take(v, twice) if job.names[arg] in data else v
         for (arg, v) in zip(owners(job), job.base, strict=True)

@@ -112,10 +112,11 @@ def vae_case(
     draws: int = 2,
     scale: float = 0.7,
     bound: bool = False,
+    weighted: bool = False,
     **settings: Any,
 ) -> Case:
     """The whole VAE with its loss; `settings` are ModelConfig's, `bound` puts one logvar
-    outside."""
+    outside, and where `weighted` the data count unequally, one of them not at all."""
     config = ModelConfig(D, J, draws=draws, **settings)
     name = f"vae {label}"
     p = parameters(vae.layout_of(config), name, scale)
@@ -126,15 +127,17 @@ def vae_case(
     unit = LIKELIHOODS[config.likelihood].domain is UNIT
     x = rng_for(name + "x").uniform(0.05, 0.95, (B, D)) if unit else normal(name + "x", B, D)
     eps = normal(name + "eps", draws, B, J)
+    weight = {"weight": np.linspace(0.0, 2.0, B)} if weighted else {}
 
-    def forward(K: Any, p: Any, x: Array, eps: Array) -> Any:
-        loss, cache = vae.elbo_forward(K, p, x, eps, beta, config)
+    def forward(K: Any, p: Any, x: Array, eps: Array, weight: Array | None = None) -> Any:
+        loss, cache = vae.elbo_forward(K, p, x, eps, beta, config, weight)
         return loss, (p, cache)
 
     def backward(K: Any, dloss: Array, saved: Any) -> Any:
         return (vae.elbo_backward(K, dloss, saved[1], saved[0], config),)
 
-    return Case(name, "model", VAE, forward, backward, {"p": p, "x": x, "eps": eps}, ("p",))
+    inputs = {"p": p, "x": x, "eps": eps, **weight}
+    return Case(name, "model", VAE, forward, backward, inputs, ("p",))
 
 
 def vae_cases() -> list[Case]:
@@ -158,6 +161,8 @@ def vae_cases() -> list[Case]:
         vae_case("free bits inactive", hidden=(6,), activation="tanh", free_bits=1e-3),
         vae_case("free bits mixed", hidden=(6,), activation="tanh", free_bits=MIXED_FLOOR),
         vae_case("bounded logvar", hidden=(6, 4), bound=True),
+        vae_case("weighted", hidden=(6,), activation="tanh", weighted=True, free_bits=MIXED_FLOOR),
+        vae_case("weighted iwae", hidden=(6,), draws=3, weighted=True, objective="iwae"),
     ]
 
 

@@ -38,8 +38,9 @@ class Split(NamedTuple):
 
     train_rows: Array  # (n,) rows of dataset.train that are trained on
     name: str  # "valid", "test", or "train" when nothing is held out
-    held_out: Array | None  # (M, D) the array that is measured on
+    held_out: Any  # (M, D) the array that is measured on
     rows: Array  # (m,) its rows that count
+    weight: Array | None = None  # (M,) and how much (E64); None where all count alike
 
 
 def settle_validation(dataset: Dataset, config: TrainConfig) -> tuple[TrainConfig, str]:
@@ -86,7 +87,8 @@ def _carve(dataset: Dataset, config: TrainConfig, fraction: float) -> Split:
             "choose a fraction that leaves rows on both sides"
         )
     order = permutation(config.seed, CARVE_EPOCH, n)
-    return Split(np.sort(order[size:]), "valid", dataset.train, np.sort(order[:size]))
+    measured = np.sort(order[:size])
+    return Split(np.sort(order[size:]), "valid", dataset.train, measured, dataset.weight)
 
 
 def measure(
@@ -117,37 +119,38 @@ def measure(
     def chunk(number: int) -> Array:
         between()
         rows = split.rows[number * step : (number + 1) * step]
-        return measure_rows(K, model, p, split.held_out, rows, config, scale, draws)
+        return measure_rows(K, model, p, split, rows, config, scale, draws)
 
     pieces = share_out(-(-len(split.rows) // step), chunk)
     sums, J = np.zeros(2 + model.latent_dim), model.latent_dim
     for piece in pieces:
         sums += piece[0]
     mus = np.concatenate([piece[1:, :J] for piece in pieces]).astype(theta.dtype)
-    n = len(split.rows)
+    n = len(split.rows) if split.weight is None else float(split.weight[split.rows].sum())
     found = figures(float(sums[0]), sums[2:], n, model)
     found |= {"active_units": int(active_units(mus).sum())}
     return found | {"loss": float(sums[1]) / n} if by_draws else found
 
 
 def measure_rows(
-    K: Any, model: ModelConfig, p: Any, held_out: Any, rows: Array, config: TrainConfig,
+    K: Any, model: ModelConfig, p: Any, split: Split, rows: Array, config: TrainConfig,
     scale: float, draws: range,
 ) -> Array:  # fmt: skip
     """Of some rows (n,): -log p(x|z) in nats, the objective by draws, the KL of each dimension, all
-    summed, in the first row; below it the posterior means (n, J), padded to its width."""
+    summed by weight, in the first row; below it the posterior means (n, J), padded to its width."""
     objective, J = OBJECTIVES[model.objective], model.latent_dim
-    x = targets(K, held_out, rows, scale, config.seed, config.binarise == "dynamic")
+    x = targets(K, split.held_out, rows, scale, config.seed, config.binarise == "dynamic")
     mu, logvar = encode(K, p, x, model)
     eps = noise(K, config.seed, draws, rows, J)
     z = K.reparameterise_forward(mu, logvar, eps)
     each = reconstruction_nll(K, p, z, x, model)  # (L, B)
     kl = K.kl_forward(mu, logvar)
+    weight = None if split.weight is None else K.to_device(split.weight[rows].astype(x.dtype))
+    terms = Terms(each, kl, mu, logvar, z, eps, weight)
     found = np.zeros((1 + len(rows), 2 + J))
-    found[0, 0] = float(K.to_host(each).sum(dtype=np.float64)) / len(draws)
-    found[0, 2:] = K.to_host(kl).sum(axis=0, dtype=np.float64)
+    found[0, 0] = float(K.to_host(terms.weigh(each)).sum(dtype=np.float64)) / len(draws)
+    found[0, 2:] = K.to_host(terms.weigh(kl.T)).sum(axis=1, dtype=np.float64)
     if objective.by_draws:
-        terms = Terms(each, kl, mu, logvar, z, eps)
         found[0, 1] = float(objective.forward(K, terms, model.beta, 0.0)) * len(rows)
     found[1:, :J] = K.to_host(mu)
     return found
@@ -159,8 +162,8 @@ def in_user_units(found: dict[str, Any], log_volume: float) -> dict[str, Any]:
     return {**found, **changed, "elbo": found["elbo"] - log_volume}
 
 
-def figures(nll: float, kl_j: Array, n: int, model: ModelConfig) -> dict[str, Any]:
-    """Means in nats per datum from sums over n data.
+def figures(nll: float, kl_j: Array, n: float, model: ModelConfig) -> dict[str, Any]:
+    """Means in nats per datum from sums over n data, or over weights of sum n.
 
     `elbo` is unweighted (E19); `loss` is its objective at the full β, free bits included (E31).
     """

@@ -17,6 +17,7 @@ from minivae.data.targets import binarise_fixed, check_targets
 from minivae.data.window import local_order
 from minivae.models.config import ConfigError, ModelConfig
 from minivae.ops.philox import permutation
+from minivae.parts import OBJECTIVES
 from minivae.runs.config import TrainConfig, check_together
 from minivae.runs.state import State
 from minivae.training.heldout import Split, settle_validation, split_rows
@@ -98,7 +99,7 @@ class Job:
             given = self.K, self.plan, theta, moments, rows
             if self.config.shards > 1:
                 return ShardedStep(*given, shards=self.config.shards, world=self.world, say=say)
-            return make_step(*given, say)
+            return make_step(*given, say, self.data.weight)
 
         # of a pool's blocks each process has some rows: it reads these, not the blocks
         local = self.config.order == "blocks" and self.world is None
@@ -137,6 +138,7 @@ def make_job(
     config, note = settle_validation(data, config)
     split = split_rows(data, config)
     B = min(config.batch_size, len(split.train_rows))
+    data = weighed(data, split, model, config)
     plan = make_plan(
         model,
         scale=data.scale,
@@ -146,6 +148,7 @@ def make_job(
         settings=config.settings,
         binarise="dynamic" if config.binarise == "dynamic" else "none",
         threads=config.threads or 0,
+        weighted=data.weight is not None,
     )
     check_memory(plan, K.name)
     per_epoch = math.ceil(len(split.train_rows) / config.batch_size)
@@ -154,6 +157,22 @@ def make_job(
         schedule = Schedule(lr, schedule.beta, schedule.warmup_updates)
     chunk = chunk_size(plan, K.name)
     return Job(model, config, data, K, split, schedule, plan, chunk, note, world)
+
+
+def weighed(data: Dataset, split: Split, model: ModelConfig, config: TrainConfig) -> Dataset:
+    """The data with weights (E64), if there are any, whose mean over the training rows is 1.
+
+    Raises ConfigError where an objective or shards know of no weights.
+    """
+    if data.weight is None:
+        return data
+    if not OBJECTIVES[model.objective].weighs:
+        raise ConfigError(
+            f"objective = {model.objective!r}: counts all rows alike and takes no sample_weight"
+        )
+    if config.shards > 1:
+        raise ConfigError(f"shards = {config.shards}: shards take no sample_weight; use one")
+    return data.with_parts(weight=data.weight / data.weight[split.train_rows].mean())
 
 
 def chunk_size(plan: StepPlan, backend: str) -> int:

@@ -136,12 +136,14 @@ def trace_update(job: Job, state: State, rows: Array) -> NanOrigin | None:
     t = state.progress.t
     parameters = layout_of(job.model).views(state.theta)
     K = TracingBackend(parameters, rows)
-    step = ReferenceStep(K, job.plan, state.theta, state.moments, job.data.train)
+    given = state.theta, state.moments, job.data.train, job.data.weight
+    step = ReferenceStep(K, job.plan, *given)
     beta = job.schedule.beta_at(t)
     with np.errstate(all="ignore"):
         try:
             x, eps = step.batch(rows, t)
-            loss, cache = elbo_forward(K, parameters, x, eps, beta, job.model)
+            weight = step.weight_of(rows)
+            loss, cache = elbo_forward(K, parameters, x, eps, beta, job.model, weight)
             if not np.isfinite(loss):
                 worst = largest_rows(rows, cache.nll.T)
                 return NanOrigin("sum", "the loss (a sum over the batch)", kind(loss), worst)

@@ -25,7 +25,7 @@ class StepPlan(NamedTuple):
     logc: log c where the likelihood's scale is given, None where it is learned or there is none.
     settings: the optimiser's (name, value) in its update's order.
     scale: factor from stored data to model inputs (1/255 for bytes).
-    threads: 0 leaves the number to the backend.
+    threads: 0 leaves the number to the backend. weighted: whether rows count unequally (E64).
     """
 
     data_dim: int
@@ -46,6 +46,7 @@ class StepPlan(NamedTuple):
     seed: int
     max_batch: int
     threads: int
+    weighted: bool = False
 
     def setting(self, name: str, default: float = 0.0) -> float:
         """The optimiser's setting of that name; `default` where it has none."""
@@ -62,6 +63,7 @@ def make_plan(
     settings: Mapping[str, float] | None = None,
     binarise: str = "none",
     threads: int = 0,
+    weighted: bool = False,
 ) -> StepPlan:
     """The plan for a model and the optimiser, with the `settings` that differ from its defaults."""
     given = LIKELIHOODS[model.likelihood].scale is not None and not model.learns_c
@@ -76,6 +78,7 @@ def make_plan(
         seed=seed,
         max_batch=max_batch,
         threads=threads,
+        weighted=weighted,
     )
 
 

@@ -71,9 +71,11 @@ def make_step(
     moments: Array,
     data: Array,
     say: Callable[[str], None] = lambda line: None,
+    weight: Array | None = None,
 ) -> Any:
     """The backend's fused step for this plan, or the reference step on that backend's ops.
 
+    weight (N,): how much each row counts, where the plan is weighted.
     A backend without a kernel for a part of the plan declines it, and `say` is told so in a line.
     """
     try:
@@ -81,7 +83,7 @@ def make_step(
     except Unsupported as declined:
         if declined.reason:
             say(slower(K, declined))
-        return ReferenceStep(K, plan, theta, moments, data)
+        return ReferenceStep(K, plan, theta, moments, data, weight)
 
 
 def slower(K: Any, declined: Unsupported) -> str:
@@ -92,14 +94,18 @@ def slower(K: Any, declined: Unsupported) -> str:
 class ReferenceStep:
     """Training steps on one set of parameters, by any backend's ops.
 
-    theta (P,), moments (M, P) as many as the optimiser has, data (N, D) uint8 or float. The
-    copies it makes are its own.
+    theta (P,), moments (M, P) as many as the optimiser has, data (N, D) uint8 or float, weight
+    (N,) by a row's number, or None. The copies it makes are its own.
     `bad_step` is the first update whose loss was not finite, or -1; that update and all later
     ones are not applied, so the last good state is kept.
     """
 
-    def __init__(self, K: Any, plan: StepPlan, theta: Array, moments: Array, data: Array) -> None:
+    def __init__(
+        self, K: Any, plan: StepPlan, theta: Array, moments: Array, data: Array,
+        weight: Array | None = None,
+    ) -> None:  # fmt: skip
         self.K, self.plan, self.config = K, plan, model_of(plan)
+        self.weight = weight
         self.layout = Layout(tuple(Entry(*entry) for entry in plan.layout))
         self.theta, self.moments = theta.copy(), moments.copy()
         self.grad = np.zeros_like(theta)
@@ -134,11 +140,17 @@ class ReferenceStep:
         eps = K.normals(plan.seed, EPS, t, rows, L * J).reshape(len(rows), L, J)
         return x.astype(self.theta.dtype), eps.transpose(1, 0, 2).astype(self.theta.dtype)
 
+    def weight_of(self, rows: Array) -> Array | None:
+        """How much each of the rows (B,) counts, (B,), or None where all count alike."""
+        if self.weight is None:
+            return None
+        return self.K.to_device(self.weight[rows].astype(self.theta.dtype))
+
     def _update(self, rows: Array, t: int, lr: float, beta: float, places: Array | None) -> None:
         x, eps = self.batch(rows, t, places)
         p = self.layout.views(self.theta)
         with np.errstate(over="ignore", invalid="ignore"):  # the check below says it better
-            loss, cache = elbo_forward(self.K, p, x, eps, beta, self.config)
+            loss, cache = elbo_forward(self.K, p, x, eps, beta, self.config, self.weight_of(rows))
         if not np.isfinite(loss):
             self.bad_step = t
             return
@@ -153,8 +165,9 @@ class ReferenceStep:
         rule.descend(self.K, self.theta, self.grad, self.moments, lr, settings, t + 1)
 
     def _count(self, B: int, loss: float, cache: Cache) -> None:
-        nll = float(cache.nll.sum(dtype=np.float64)) / self.plan.draws
-        self._sums.add(B, nll, cache.kl.sum(axis=0, dtype=np.float64), loss * B)
+        weigh = cache.terms.weigh
+        nll = float(weigh(cache.nll).sum(dtype=np.float64)) / self.plan.draws
+        self._sums.add(B, nll, weigh(cache.kl.T).sum(axis=1, dtype=np.float64), loss * B)
 
     def metrics(self) -> StepMetrics:
         """The sums since the last call, which starts them anew."""

@@ -20,6 +20,7 @@ LIMIT = 60.0  # seconds that an exchange may take before the run is ended
 LONGER = 10  # times as long where the others may compile, or rank 0 may write
 APART = 0.5  # seconds: who waits for the lost rank itself says so before those who wait for him
 SPIN = 0.002  # seconds of looking before each look is followed by a short sleep
+SPREAD = 0  # the tag of what one rank tells all; sums carry their distance
 ALIGNED = 16  # numbers: slices of a buffer begin where a cache line does
 
 
@@ -43,8 +44,22 @@ class World:
         self.seconds = 0.0  # spent in sums and gathers
 
     def spread(self, buffer: Array, *, root: int = 0, wait: bool = False) -> Array:
-        """One rank's buffer on every rank, in place; `wait` gives it time to write or compute."""
-        self._finish(self.comm.Ibcast(buffer, root=root), f"rank {root}", LONGER if wait else 1)
+        """One rank's buffer on every rank, in place; `wait` gives it time to write or compute.
+
+        By a tree of pairs, each of which knows whom it waits for: counted from the root, rank
+        v > 0 hears from v without its lowest bit, and tells v + d for each d below that bit.
+        """
+        v, times = (self.rank - root) % self.size, LONGER if wait else 1
+        lowest = v & -v or self.size
+        if v:
+            sender, level = (v - lowest + root) % self.size, v.bit_count() - 1
+            received = self.comm.Irecv(buffer, source=sender, tag=SPREAD)
+            self._finish(received, f"rank {sender}", times, level)
+        below = [v + d for d in self._distances() if d < lowest and v + d < self.size]
+        others = [(u + root) % self.size for u in reversed(below)]  # the largest subtree first
+        sent = [(self.comm.Isend(buffer, dest=other, tag=SPREAD), other) for other in others]
+        for request, other in sent:
+            self._finish(request, f"rank {other}", times)
         return buffer
 
     def share_out(self, count: int, work: Callable[[int], Array]) -> list[Array]:
@@ -93,7 +108,9 @@ class World:
     def of_all(self, mine: Array) -> Array:
         """Each rank's small vector, one a row, on every rank."""
         theirs = np.empty((self.size, *mine.shape), dtype=mine.dtype)
-        self._finish(self.comm.Iallgather(mine, theirs), "another rank", LONGER)
+        theirs[self.rank] = mine
+        for rank in range(self.size):
+            self.spread(theirs[rank], root=rank, wait=True)
         return theirs
 
     def require_same(self, what: str, digest: bytes) -> None:

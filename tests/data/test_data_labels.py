@@ -1,14 +1,17 @@
-"""Labels of any kind never stop a training."""
+"""Labels of any kind never stop a training; an infinite one says that the file is damaged."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from minivae.data import from_arrays
+from minivae.data import DataError, from_arrays, load
 from minivae.data.labels import usable_labels
+from tests.data.refusals import refused
 
 X = np.random.default_rng(0).random((6, 3))
 
@@ -37,7 +40,6 @@ def test_labels_that_can_be_used(labels: Any, expected: list[int], names: Any) -
         (np.linspace(0, 1, 6), "row 1 (from 0) is 0.2, no whole"),
         ([1, 2, 3], "3 labels for 6 rows"),
         ([1, np.nan, 1, 1, 1, 1], "row 1 (from 0) is nan"),
-        ([1, -np.inf, 1, 1, 1, 1], "row 1 (from 0) is -inf"),
         (np.ones((6, 2)), "(6, 2)"),
         (np.array([1j] * 6), "complex"),
         ([1e19] * 6, "do not fit int64"),
@@ -56,3 +58,76 @@ def test_words_mean_the_same_number_in_every_part() -> None:
     found = from_arrays(X, X, labels=words)
     assert found.label_names == ("a", "b", "c")
     assert found.train_labels[0] == found.test_labels[1] == 1  # type: ignore[index]
+
+
+def as_npz(folder: Path, y: Any) -> Path:
+    np.savez(folder / "a.npz", x_train=X, y_train=np.zeros(6), x_test=X, y_test=y)
+    return folder / "a.npz"
+
+
+def as_column(folder: Path, y: Any) -> Path:
+    np.save(folder / "a.npy", np.column_stack([X, y]))
+    return folder / "a.npy"
+
+
+def as_csv(folder: Path, y: Any) -> Path:
+    pytest.importorskip("pandas")
+    lines = [",".join(map(str, [*x, label])) for x, label in zip(X, y, strict=True)]
+    (folder / "a.csv").write_text("\n".join(["a,b,c,y", *lines, ""]))
+    return folder / "a.csv"
+
+
+def as_parquet(folder: Path, y: Any) -> Path:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    pandas.DataFrame({"a": X[:, 0], "y": y}).to_parquet(folder / "a.parquet")
+    return folder / "a.parquet"
+
+
+def as_mat(folder: Path, y: Any) -> Path:
+    io = pytest.importorskip("scipy.io")
+    io.savemat(folder / "a.mat", {"X": X, "y": y})  # one row, as MATLAB has vectors
+    return folder / "a.mat"
+
+
+WAYS = {as_npz: None, as_column: "3", as_csv: "y", as_parquet: "y", as_mat: None}
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize("save", WAYS, ids=lambda save: save.__name__)
+def test_an_infinite_label_is_damage(
+    save: Callable[..., Path], value: float, tmp_path: Path
+) -> None:
+    path = save(tmp_path, np.array([1, 2, value, 0, 1, 2]))
+    refused(lambda p: load(p, label=WAYS[save]), path, f"the label of row 2 (from 0) is {value}",
+            "mend or remove that row")  # fmt: skip
+
+
+@pytest.mark.parametrize("save", WAYS, ids=lambda save: save.__name__)
+def test_a_missing_label_is_noted(save: Callable[..., Path], tmp_path: Path) -> None:
+    found = load(save(tmp_path, np.array([1, 2, np.nan, 0, 1, 2])), label=WAYS[save])
+    assert found.train_labels is None
+    assert any("row 2 (from 0) is nan" in note and "not used" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[[0, 1.0]] * 5 + [[0, np.inf]], np.array([1j] * 5 + [np.inf]), ["a"] * 5 + [np.inf],
+     [None, 1, 2, 3, 4, np.float32(-np.inf)]],
+)  # fmt: skip
+def test_of_every_kind_the_infinite_one_is_named(labels: Any) -> None:
+    if isinstance(labels[0], str) or labels[0] is None:
+        labels = np.array(labels, dtype=object)
+    with pytest.raises(DataError, match=r"the label of row 5 \(from 0\) is -?\(?inf"):
+        from_arrays(X, X, labels={"train": labels})
+
+
+def test_a_frames_column_of_words_and_an_infinity_is_named() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": X[:, 0], "y": ["b", "c", np.inf, "b", "c", "d"]})
+    with pytest.raises(DataError, match=r"the label of row 2 \(from 0\) is inf"):
+        load(frame, label="y")
+    words = load(frame.replace(np.inf, "inf"), label="y")
+    assert words.label_names == ("b", "c", "d", "inf")
+    lists = load(frame.assign(y=[[1, 2]] * 3 + [[3, 4]] * 3), label="y")
+    assert lists.label_names == ("[1, 2]", "[3, 4]")

@@ -133,8 +133,6 @@ def test_the_history_is_a_table() -> None:
 
 
 def test_what_fit_does_not_take_is_said() -> None:
-    with pytest.raises(TypeError, match=r"no sample_weight: .*np\.repeat"):
-        VAE(**SMALL).fit(X, sample_weight=np.ones(len(X)))
     with pytest.raises(TypeError, match="takes no epochs: its settings are parameters"):
         VAE(**SMALL).fit(X, epochs=3)
 

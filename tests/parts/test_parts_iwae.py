@@ -35,7 +35,7 @@ def test_it_is_the_log_of_the_mean_weight():
 
 def test_equal_draws_change_nothing_and_more_draws_never_loosen_it_on_average():
     t = terms(1)
-    twice = Terms(*(np.concatenate([a, a]) if a.ndim == 3 or a is t.nll else a for a in t))
+    twice = Terms(*(np.concatenate([a, a]) if np.ndim(a) == 3 or a is t.nll else a for a in t))
     assert IWAE.forward(ops, twice, 1.0, 0.0) == pytest.approx(IWAE.forward(ops, t, 1.0, 0.0))
     losses = {L: np.mean([IWAE.forward(ops, terms(L, s), 1.0, 0.0) for s in range(200)])
               for L in (2, 8, 32)}  # fmt: skip

@@ -15,7 +15,7 @@ LIGHT = ["layer linear", "layer mlp tanh", "vae no hidden layer", "vae gaussian 
 
 @pytest.mark.parametrize("name", OPS)
 def test_every_op(name):
-    errors = fifty_digits.errors(OPS[name])
+    errors = fifty_digits.errors(OPS[name], entries=12)  # larger ones along a direction
     assert errors and all(error <= tol("fifty_digits") for error in errors.values())
 
 

@@ -15,11 +15,6 @@ from minivae.verify import check, contract, oracles
 from tests.verify.zoo_wrong import CASES as WRONG
 
 
-@pytest.fixture(scope="module")
-def board():
-    return scoring.score()
-
-
 def test_every_mutant_that_changes_something_is_killed(board):
     assert len(board.outcomes) >= tol("mutants")
     assert [o.mutant.label for o in board.survivors] == []

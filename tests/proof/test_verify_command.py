@@ -5,6 +5,7 @@ import json
 import pytest
 
 from minivae import ops
+from minivae.cli import proofs
 from minivae.cli.main import run
 from minivae.proof import corpus, mutation_score
 
@@ -50,7 +51,8 @@ def test_an_unknown_name(verify):
     assert code == 2 and "densse" in err and err.count("\n") == 1
 
 
-def test_a_page(verify, tmp_path):
+def test_a_page(verify, tmp_path, board, monkeypatch):
+    monkeypatch.setattr(proofs, "score", lambda: board)
     page = tmp_path / "page.html"
     code, out, _ = verify("dense", "--html", page)
     assert code == 0 and str(page) in out

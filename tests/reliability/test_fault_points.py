@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,17 +88,14 @@ def test_every_fault_point_of_a_small_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_fault_point_of_a_larger_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_fault_point_of_a_larger_run(tmp_path: Path, tell: Callable[[str], None]) -> None:
     tried = survives_all(tmp_path, SMALL, leave_out=("for good",))  # the small run has it
-    with capsys.disabled():
-        print(f"\nfault points tried: {tried}, runs lost: 0")
+    tell(f"fault points tried: {tried}, runs lost: 0")
 
 
 @pytest.mark.slow
 def test_a_second_fault_while_the_first_is_mended(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     log, whole = recorded(tmp_path, TINY)
     chance = random.Random(3)
@@ -108,8 +106,7 @@ def test_a_second_fault_while_the_first_is_mended(
         for _ in range(chance.randint(1, 3)):
             disturbed(run, TINY, chance.randrange(len(log)), chance.choice(FAULTS), resume=True)
         assert go_on(run, TINY) == whole, number
-    with capsys.disabled():
-        print(f"\nfaults within faults tried: {tried}, runs lost: 0")
+    tell(f"faults within faults tried: {tried}, runs lost: 0")
 
 
 def test_the_shim_itself_fails_tears_and_kills(tmp_path: Path) -> None:

@@ -115,7 +115,6 @@ def test_hundreds_of_damaged_data_files(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600 + SLOW // 10)
-def test_many_damaged_data_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        tried = fuzz(tmp_path, SLOW, lambda words: print(f"\ndata files: {words}", flush=True))
-        print(f"\nmutants of data files tried: {tried}, tracebacks: 0")
+def test_many_damaged_data_files(tmp_path: Path, tell: Callable[[str], None]) -> None:
+    tried = fuzz(tmp_path, SLOW, lambda words: tell(f"data files: {words}"))
+    tell(f"mutants of data files tried: {tried}, tracebacks: 0")

@@ -163,10 +163,9 @@ def test_a_thousand_damaged_files(sound: Sound) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600 + SLOW // 10)
-def test_many_damaged_files(sound: Sound, capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        tried = fuzz(sound, SLOW, 10, lambda words: print(f"\na run's files: {words}", flush=True))
-        print(f"\nmutants of a run's files tried: {tried}, taken silently: 0, tracebacks: 0")
+def test_many_damaged_files(sound: Sound, tell: Callable[[str], None]) -> None:
+    tried = fuzz(sound, SLOW, 10, lambda words: tell(f"a run's files: {words}"))
+    tell(f"mutants of a run's files tried: {tried}, taken silently: 0, tracebacks: 0")
 
 
 def kept() -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -133,11 +134,10 @@ def test_what_was_flushed_is_enough_at_every_moment(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_lost_and_reordered_writes_at_every_moment(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     tried = survives(tmp_path, SMALL, ("flushed", "reordered"))
-    with capsys.disabled():
-        print(f"\npower cuts tried: {tried}, runs lost: 0")
+    tell(f"power cuts tried: {tried}, runs lost: 0")
 
 
 def test_a_finished_run_is_flushed_to_the_last_byte(tmp_path: Path) -> None:

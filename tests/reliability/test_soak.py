@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,9 +51,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("swift_disk")
-def test_three_thousand_epochs_in_one_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_three_thousand_epochs_in_one_run(tmp_path: Path, tell: Callable[[str], None]) -> None:
     run, seen = tmp_path / "run", []
 
     def look() -> bool:
@@ -69,12 +68,11 @@ def test_three_thousand_epochs_in_one_run(
     said = require_flat(seen[0][0], seen[1][0], grown=history)
     assert seen[1][1] <= seen[0][1] + 2, "checkpoints are pruned"
     assert check_run(run).sound
-    with capsys.disabled():
-        print(f"\n3,000 epochs in one run: {said}, files {seen[0][1]} -> {seen[1][1]}")
+    tell(f"3,000 epochs in one run: {said}, files {seen[0][1]} -> {seen[1][1]}")
 
 
 @pytest.mark.slow
-def test_two_hundred_fits_in_one_process(capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_hundred_fits_in_one_process(tell: Callable[[str], None]) -> None:
     from minivae.estimators.vae import VAE
 
     X = np.random.default_rng(0).random((40, 6))
@@ -87,5 +85,4 @@ def test_two_hundred_fits_in_one_process(capsys: pytest.CaptureFixture[str]) -> 
     before = held()
     fits(200)
     said = require_flat(before, held())
-    with capsys.disabled():
-        print(f"\n200 fits in one process: {said}")
+    tell(f"200 fits in one process: {said}")

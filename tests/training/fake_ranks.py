@@ -29,16 +29,6 @@ class Request:
         return True
 
 
-class Several:
-    """A group of requests, in order."""
-
-    def __init__(self, requests: list[Request]) -> None:
-        self.requests = requests
-
-    def Test(self) -> bool:
-        return all(request.Test() for request in self.requests)
-
-
 class FakeComm:
     """What World uses of an mpi4py communicator."""
 
@@ -53,18 +43,6 @@ class FakeComm:
     def Irecv(self, buffer: Any, source: int, tag: int) -> Request:
         assert buffer.flags.c_contiguous
         return Request(self.mail[source, self.rank, tag], buffer)
-
-    def Ibcast(self, buffer: Any, root: int) -> Request:
-        if self.rank != root:
-            return self.Irecv(buffer, root, -1)
-        for other in set(range(self.size)) - {root}:
-            self.Isend(buffer, other, -1)
-        return Request()
-
-    def Iallgather(self, mine: Any, theirs: Any) -> Several:
-        for rank in range(self.size):
-            self.Isend(mine, rank, -2)
-        return Several([self.Irecv(theirs[rank], rank, -2) for rank in range(self.size)])
 
 
 def on_ranks(size: int, work: Any) -> list[Any]:

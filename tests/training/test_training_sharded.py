@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,7 +27,7 @@ from minivae.training.windowed import step_on
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_ranks import on_ranks
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.training.mpi_jobs import command, digest, environment, fresh
 
 
 def problem(dtype=np.float64):
@@ -117,44 +114,16 @@ def as_equals(world, train, *more):
     return train(world, *more)
 
 
-def command(processes: int, out: Path, *more: str) -> list[str]:
-    return ["mpiexec", "-n", str(processes), sys.executable, "-m", "minivae", "train", *more,
-            "--no-pictures", "--quiet"]  # fmt: skip
-
-
-def fresh(out: Path, backend: str, epochs: int = 4) -> list[str]:
-    return ["digits", "--shards", "4", "--epochs", str(epochs), "--hidden", "32", "--backend",
-            backend, "--out", str(out)]  # fmt: skip
-
-
-def environment() -> dict[str, str]:
-    path = os.pathsep.join([str(ROOT), str(ROOT / "kernels")])
-    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
-
-
-def digest(out: Path) -> str:
-    return hashlib.sha256((out / "checkpoints" / "last.safetensors").read_bytes()).hexdigest()
-
-
-@pytest.fixture
-def mpi():
-    pytest.importorskip("mpi4py", reason="MPI is not installed (the mpi extra)")
-    if shutil.which("mpiexec") is None:
-        pytest.skip("there is no mpiexec")
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("mpi")
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_any_number_of_processes_and_a_kill_end_in_the_same_bytes(backend, tmp_path):
     for P in (1, 2, 4):
         out = tmp_path / str(P)
-        subprocess.run(
-            command(P, out, *fresh(out, backend)), check=True, env=environment(), timeout=120
-        )
+        subprocess.run(command(P, *fresh(out, backend)), check=True, env=environment(), timeout=120)
     assert digest(tmp_path / "1") == digest(tmp_path / "2") == digest(tmp_path / "4")
     cut = tmp_path / "cut"
-    job = subprocess.Popen(command(2, cut, *fresh(cut, backend)), env=environment(),
+    job = subprocess.Popen(command(2, *fresh(cut, backend)), env=environment(),
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (cut / "checkpoints" / "last.json").exists():
@@ -162,7 +131,7 @@ def test_any_number_of_processes_and_a_kill_end_in_the_same_bytes(backend, tmp_p
     ranks = subprocess.run(["pgrep", "-f", f"out {cut}"], capture_output=True, text=True).stdout
     os.kill(max(int(pid) for pid in ranks.split()), signal.SIGKILL)
     assert job.wait(timeout=60) != 0
-    resume = command(4, cut, "--resume", str(cut))
+    resume = command(4, "--resume", str(cut))
     subprocess.run(resume, check=True, env=environment(), timeout=120)
     assert digest(cut) == digest(tmp_path / "1")
     assert evaluated(1, cut) == evaluated(2, cut)
@@ -181,7 +150,7 @@ def evaluated(processes: int, out: Path) -> dict:
 def test_processes_that_do_not_fit_the_shards_are_one_line(tmp_path, processes, more):
     words = ["digits", "--out", str(tmp_path / "r"), "--epochs", "1", *more]
     done = subprocess.run(
-        command(processes, tmp_path, *words),
+        command(processes, *words),
         env=environment(), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
@@ -207,28 +176,6 @@ def test_what_one_rank_alone_has_wrong_is_one_line_with_its_rank(other, says, tm
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert done.returncode == 2 and len(errors) == 1 and says in errors[0]
     assert not (tmp_path / "r").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("mpi")
-@pytest.mark.parametrize("rank", [0, 1])
-def test_a_rank_that_stands_still_ends_the_job(rank, tmp_path):
-    out = tmp_path / "r"
-    words = command(2, out, *fresh(out, "numpy", 5000), "--rank-timeout", "2")
-    job = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL,
-                           stderr=subprocess.PIPE, text=True)  # fmt: skip
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (out / "checkpoints" / "last.json").exists():
-        time.sleep(0.02)
-    ranks = subprocess.run(["pgrep", "-f", f"out {out}"], capture_output=True, text=True).stdout
-    for pid in ranks.split():
-        with contextlib.suppress(OSError):
-            if f"PMI_RANK={rank}\0" in Path(f"/proc/{pid}/environ").read_text():
-                os.kill(int(pid), signal.SIGSTOP)
-    said = job.communicate(timeout=60)[1]
-    assert job.returncode == 1
-    assert f"error: rank {1 - rank}: rank {rank} has not answered" in said
-    assert (out / "checkpoints" / "last.safetensors").exists()
 
 
 @pytest.mark.skipif(not POSSIBLE, reason="this system cannot read rows piece by piece")

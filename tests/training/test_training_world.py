@@ -56,6 +56,15 @@ def test_pieces_of_work_come_together_in_order():
         assert all((p == i).all() for i, p in enumerate(pieces))
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8])
+def test_what_any_rank_tells_comes_to_all(size):
+    told = lambda w, root: float(w.spread(np.full(1, 1.0 + w.rank), root=root)[0])  # noqa: E731
+    for root in range(size):
+        assert on_ranks(size, lambda w, root=root: told(w, root)) == [1.0 + root] * size
+    rows = on_ranks(size, lambda w: w.of_all(np.full(2, w.rank)))
+    assert all(np.array_equal(r, np.repeat(np.arange(size), 2).reshape(size, 2)) for r in rows)
+
+
 def test_other_data_on_a_rank_are_named():
     with pytest.raises(ConfigError, match="rank 1 has data that differ"):
         on_ranks(2, lambda w: w.require_same("data", bytes([w.rank]) * 32))
@@ -71,6 +80,8 @@ def test_a_rank_that_hangs_is_named():
     world.comm.rank = world.rank = 2
     with pytest.raises(LostRank, match="rank 0 has not answered rank 2"):
         world.spread(np.zeros(3))
+    with pytest.raises(LostRank, match="rank 0 has not answered rank 2"):
+        world.of_all(np.zeros(3))
 
 
 @pytest.mark.parametrize(("shards", "size"), [(4, 3), (1, 2), (2, 4)])

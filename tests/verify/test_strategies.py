@@ -1,4 +1,9 @@
-"""Test points drawn at random; ten thousand right passes without a false alarm."""
+"""Test points drawn at random; thousands of right passes without a false alarm.
+
+`minivae verify --figures` tries ten thousand, as MINIVAE_RIGHT_PASSES=10000 does here.
+"""
+
+import os
 
 import numpy as np
 import pytest
@@ -12,6 +17,7 @@ hypothesis = pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
+MANY = int(os.environ.get("MINIVAE_RIGHT_PASSES", "3000"))
 SPEC = {"x": "B D", "W": "D H", "labels": "int: B < H"}
 
 
@@ -56,9 +62,9 @@ def test_no_false_alarm(case):
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=MANY, deadline=None, suppress_health_check=list(HealthCheck))
 @given(right_passes())
-def test_no_false_alarm_in_ten_thousand(case):
+def test_no_false_alarm_in_thousands(case):
     no_alarm(case)
 
 

@@ -46,13 +46,12 @@ def test_foreign_passes(name, dtype, contiguous):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ZOOS)
-def test_foreign_passes_over_many_seeds(name, capsys):
+def test_foreign_passes_over_many_seeds(name, tell):
     """MINIVAE_ZOO_SEEDS=20 is the whole run: every pass, seed, precision and memory order."""
     seeds = range(1, 1 + int(os.environ.get("MINIVAE_ZOO_SEEDS", "1")))
     results = [misjudged(name, seeds, *way) for way in WAYS]
     wrong = [line for _, found in results for line in found]
-    with capsys.disabled():
-        print(f" {name}: {sum(count for count, _ in results)} verdicts, {len(wrong)} misjudged")
+    tell(f"{name}: {sum(count for count, _ in results)} verdicts, {len(wrong)} misjudged")
     assert wrong == []
 
 

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 # Each holds OPS: the ops it serves.
-MODULES = ("activations", "dense", "latent", "likelihoods", "optimisers", "random")
+MODULES = (
+    "activations", "dense", "latent", "likelihoods", "row_likelihoods", "optimisers", "random",
+)  # fmt: skip
 
 
 def load(threads: int | None = None, *, bf16: bool = False) -> dict[str, Callable[..., Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae_kernels import kernel_of
+from minivae_kernels import kernel_of, require_alike
 from minivae_kernels.gpu.buffers import BatchSizes, Buffers, walk_blocks
 from minivae_kernels.gpu.descent import OPTIMISERS
 from minivae_kernels.gpu.launcher import LANES, NARROW, THREADS, Array, Launcher, ceil_div
@@ -29,6 +29,7 @@ OBJECTIVES = {"elbo": None}
 
 def require_kernels(plan: Any) -> None:
     """Raise minivae_kernels.Unsupported where the plan names a part that has no kernel here."""
+    require_alike(plan)
     kernel_of(plan, "activation", ACTIVATION_CODES)
     kernel_of(plan, "likelihood", LIKELIHOODS)
     kernel_of(plan, "optimiser", OPTIMISERS)

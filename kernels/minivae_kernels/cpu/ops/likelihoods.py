@@ -174,7 +174,7 @@ add(
 
 
 @inline
-def _log_factorial(x):
+def log_factorial(x):
     """log x! of a count, by Stirling's series at x + 9, or at x + 1 where that is large."""
     large = x > f32(15)
     y = f32(1) if large else x + f32(1)
@@ -191,7 +191,7 @@ def _log_factorial(x):
 def _poisson(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
     for i in range(len(a)):
         rate = m.exp(a[i])
-        terms[i] = rate - x[i] * a[i] + _log_factorial(x[i])
+        terms[i] = rate - x[i] * a[i] + log_factorial(x[i])
         a[i] = scale * (rate - x[i])
 
 

@@ -179,6 +179,8 @@ def log_scale_of(s):
 def output_forward(crew, pieces, firsts, s, own, batch, precision):
     """The decoder's output, its negative log-likelihood, and its gradient in the output's place.
 
+    Where SCORE is 0 the output is left to row_scores.py, which does the rest.
+
     precision: exp(-log scale). s.partial gets 32 sums of the likelihood's terms for every (panel,
     group of rows).
     """
@@ -191,7 +193,7 @@ def output_forward(crew, pieces, firsts, s, own, batch, precision):
     while k >= 0:
         panel, first, last = pieces[k, 0], pieces[k, 1], pieces[k, 1] + pieces[k, 2]
         y0 = dense_rows(s, layer, panel, first, last - first)
-        for row in range(first, last, size):
+        for row in range(first, last if s.config[SCORE] != 0 else first, size):
             slot = (panel * groups + row // size) * PANEL
             score(s, own, panel, row, min(size, last - row), batch, precision, slot)
         keep_rounded(s, y0, first, last - first, True)

@@ -49,8 +49,8 @@ class Step:
                 f"theta is {theta.dtype} and moments {moments.dtype}: the compiled step computes "
                 f"in float32; train other precisions with the numpy backend"
             )
-        compile_beside(plan, np.asarray(data))
         self.plan = tables.build(plan)
+        compile_beside(plan, np.asarray(data))
         self.optimiser = OPTIMISERS[plan.optimiser]
         self.settings = [value for _, value in plan.settings]
         self._data(np.asarray(data), int(plan.data_dim))
@@ -156,6 +156,11 @@ class Step:
                 from minivae_kernels.cpu.step.importance import addresses
 
                 for word, address in addresses(kinds).items():
+                    self.plan.config[word] = address
+            if self.plan.config[tables.ROW_LOOP] != 0:
+                from minivae_kernels.cpu.step import row_scores
+
+                for word, address in row_scores.addresses(self.plan.config, kinds).items():
                     self.plan.config[word] = address
         return train
 

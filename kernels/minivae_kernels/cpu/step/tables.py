@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae_kernels import Unsupported, kernel_of
+from minivae_kernels import Unsupported, kernel_of, require_alike
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import Arena, PanelMatrix, aligned, panels, row_stride
 from minivae_kernels.cpu.ops.activations import ACTIVATIONS
+from minivae_kernels.cpu.ops.likelihood_kernel import Likelihood
 from minivae_kernels.cpu.ops.likelihoods import LIKELIHOODS
 from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
+from minivae_kernels.cpu.ops.row_likelihoods import ROW_LIKELIHOODS, RowLikelihood
 
 # Columns of the layer table. What a hidden layer's derivative is read off lies at KEPT0: its output
 # (then KEPT0 is Y0) or its input, a = x W + b.
@@ -22,16 +24,18 @@ from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
  DECODES, LAYER_WORDS) = range(16)  # fmt: skip
 
 # Words of the configuration. ACTIVATE, DEACTIVATE, SCORE, DESCEND and LEARN are addresses of
-# functions; so are ROW_TERMS to LATENT_BACKWARD, or 0 where the objective is the plain ELBO, and
-# ROUND_ROWS to ROUND_WEIGHTS, or 0 where products are float32. PAIRS0, WEIGHTS0 and ACROSS0 are
-# where the shadows of rounded.py begin.
+# functions; so are ROW_TERMS to LATENT_BACKWARD, or 0 where the objective is the plain ELBO,
+# ROUND_ROWS to ROUND_WEIGHTS, or 0 where products are float32, and SCORE_ROWS to LEARN_SCALES, or
+# 0 where panels are scored by themselves (else SCORE is 0) and where no scale is learned. PAIRS0,
+# WEIGHTS0 and ACROSS0 are where the shadows of rounded.py begin. The sizes of the GROUPS groups of
+# columns follow after all WORDS.
 (DATA_DIM, LATENT_DIM, DRAWS, DEPTH, ACTIVATE, DEACTIVATE, SCORE, LOGARITHMS, DESCEND, LEARN_SCALE,
  LOG_SCALE0, DYNAMIC, BYTES, EPS0, SIGMA0, KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH,
  LEARN, ROW_TERMS, WEIGH, LATENT_BACKWARD, ROW_TERMS0, ROW_WEIGHT0, DATUM0, ROUND_ROWS,
  DENSE_ROUNDED, INPUT_ROUNDED, WEIGHTS_ROUNDED, ROUND_WEIGHTS, PAIRS0, WEIGHTS0, ACROSS0,
- WORDS) = range(37)  # fmt: skip
+ SCORE_ROWS, ROW_LOOP, LEARN_SCALES, SLOPES0, SCALE_EACH, GROUPS, WORDS) = range(43)  # fmt: skip
 # Numbers of the configuration.
-LOG_SCALE, WEIGHT, CONSTANT, FREE_BITS, DATA_SCALE, NUMBERS = range(6)
+LOG_SCALE, WEIGHT, CONSTANT, FREE_BITS, DATA_SCALE, ROW_SCALE, NUMBERS = range(7)
 ELBO, IMPORTANCE = range(2)
 OBJECTIVES = {"elbo": ELBO, "iwae": IMPORTANCE}
 # What the importance-weighted objective keeps of each datum: its loss, -log p(x | z) summed over
@@ -56,14 +60,16 @@ class Plan(NamedTuple):
 
 def build(plan: Any) -> Plan:
     """The tables of a StepPlan. Raises Unsupported where a part has no fused kernel."""
+    require_alike(plan)
     activation = kernel_of(plan, "activation", ACTIVATIONS)
-    likelihood = kernel_of(plan, "likelihood", LIKELIHOODS)
+    likelihood = kernel_of(plan, "likelihood", {**LIKELIHOODS, **ROW_LIKELIHOODS})
     optimiser = kernel_of(plan, "optimiser", OPTIMISERS)
     objective = kernel_of(plan, "objective", OBJECTIVES)
     few, many = row_stride(plan.max_batch), row_stride(plan.max_batch * plan.draws)
     stack = _Stack(activation.reads_input)
     latent = _lay_out(stack, plan, few, many)
     log_scale = _log_scale(plan)
+    latent.update(_score(stack, plan, many, likelihood, log_scale))
     if objective == IMPORTANCE:
         latent.update(_rows(stack, plan, many))
     values = {
@@ -74,11 +80,7 @@ def build(plan: Any) -> Plan:
         DEPTH: len(plan.hidden),
         ACTIVATE: activation.forward.address,
         DEACTIVATE: activation.backward.address,
-        SCORE: likelihood.loop.address,
-        LOGARITHMS: likelihood.logarithms,
         DESCEND: optimiser.loop.address,
-        LEARN_SCALE: log_scale is not None,
-        LOG_SCALE0: stack.params.take(PANEL),
         DYNAMIC: plan.binarise == "dynamic",
         LATENT_PANEL: few,
         Z_PANEL: many,
@@ -88,10 +90,15 @@ def build(plan: Any) -> Plan:
         + 2 * PANEL * max(panels(plan.data_dim), 8)
         + PANEL * panels(plan.latent_dim) * 4,
     }
-    config = np.zeros(WORDS, dtype=np.int64)
+    config = np.zeros(WORDS + len(plan.groups), dtype=np.int64)
     config[list(values)] = list(values.values())
+    config[WORDS:] = plan.groups
     given = 0.0 if plan.logc is None else float(plan.logc)
-    numbers = given, likelihood.weight, likelihood.constant, plan.free_bits, plan.scale
+    if isinstance(likelihood, Likelihood):
+        form = given, likelihood.weight, likelihood.constant
+    else:
+        form = 0.0, 1.0, 0.0
+    numbers = *form, plan.free_bits, plan.scale, given
     slots = panels(plan.data_dim) * (plan.max_batch * plan.draws // 64 + 17)
     return Plan(
         config, np.array(numbers, dtype=np.float64), np.array(stack.layers, dtype=np.int64),
@@ -157,6 +164,29 @@ def _lay_out(stack: _Stack, plan: Any, few: int, many: int) -> dict[int, int]:
     return {EPS0: eps.start, SIGMA0: sigma.start, KL0: kl.start}
 
 
+def _score(
+    stack: _Stack, plan: Any, many: int, of: Likelihood | RowLikelihood, log_scale: str | None
+) -> dict[int, int]:
+    """How outputs are scored: panel by panel, or by rows; and where the log-scale lies."""
+    learns = int(log_scale is not None)
+    if isinstance(of, Likelihood):
+        return {
+            SCORE: of.loop.address,
+            LOGARITHMS: of.logarithms,
+            LEARN_SCALE: learns,
+            LOG_SCALE0: stack.params.take(PANEL),
+        }
+    columns = plan.data_dim if of.each else 1
+    return {
+        ROW_LOOP: of.loop.address,
+        LEARN_SCALES: learns,  # an address later
+        LOG_SCALE0: stack.params.take(panels(columns) * PANEL),
+        SLOPES0: 0 if of.grouped else stack.space.matrix(plan.data_dim, many).start,
+        SCALE_EACH: of.each,
+        GROUPS: len(plan.groups),
+    }
+
+
 def _rows(stack: _Stack, plan: Any, many: int) -> dict[int, int]:
     """Places for what the importance-weighted objective keeps of each row and each datum."""
     rows = many // PANEL
@@ -170,7 +200,8 @@ def _rows(stack: _Stack, plan: Any, many: int) -> dict[int, int]:
 def _log_scale(plan: Any) -> str | None:
     """The name of the likelihood's learned log-scale, if there is one."""
     others = [(n, shape) for n, _, shape in plan.layout if not n.endswith((".W", ".b"))]
-    if any(int(np.prod(shape)) != 1 for _, shape in others) or len(others) > 1:
+    fits = all(shape in ((), (1,), (plan.data_dim,)) for _, shape in others)
+    if not fits or len(others) > 1:
         raise Unsupported(plan, f"no fused kernel for the parameters {', '.join(dict(others))}")
     return others[0][0] if others else None
 
@@ -216,7 +247,7 @@ def _view(plan: Plan, packed: np.ndarray, name: str, shape: Any) -> tuple[np.nda
     """Where a tensor lies in the packed buffer: panels (P, rows, 32) of a matrix, or a vector."""
     if name == plan.log_scale:
         start = int(plan.config[LOG_SCALE0])
-        return packed[start : start + 1], "b"
+        return packed[start : start + int(np.prod(shape, dtype=np.int64))], "b"
     stem, kind = name.rsplit(".", 1)
     layer = plan.layers[plan.names.index(stem)]
     if kind == "b":

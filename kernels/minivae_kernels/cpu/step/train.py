@@ -44,10 +44,12 @@ from minivae_kernels.cpu.step.tables import (
     LATENT_BACKWARD,
     LEARN,
     LEARN_SCALE,
+    LEARN_SCALES,
     LOG_SCALE0,
     LOSS,
     NLL,
     SAMPLES,
+    SCORE_ROWS,
     UPDATES,
     WEIGH,
     WEIGHT,
@@ -110,6 +112,10 @@ def forward_pass(crew, pieces, firsts, s, own, batches, i):
     output_forward(crew, pieces, firsts[phase], s, own, batch, math.exp(-log_scale))
     barrier(sync, team)
     beta = batches.beta[i]
+    if c[SCORE_ROWS] != 0:
+        phase += 1
+        by_address(c[SCORE_ROWS], crew, pieces, firsts, s, own, batch, phase, beta)
+        barrier(sync, team)
     loss = loss_of(s, own, batch, log_scale, beta)
     if c[WEIGH] != 0:
         phase += 1
@@ -135,7 +141,7 @@ def loss_of(s, own, batch, log_scale, beta):
 
 @inner
 def by_address(function, crew, pieces, firsts, s, own, batch, phase, number):
-    """One phase of the importance-weighted objective (importance.py)."""
+    """A phase that only some plans have (importance.py, row_scores.py)."""
     sync, member, team = crew
     call(function, (member, team, sync, pieces, firsts, s, own, batch, phase, number, own.scratch))
 
@@ -207,6 +213,9 @@ def learn(member, team, sync, pieces, firsts, s, own, batch, phase, terms, const
     phase = backward_pass(crew, pieces, firsts, s, own, batch, phase)
     if member == 0 and s.config[LEARN_SCALE] != 0:
         learn_scale(s, own, batch, terms, constants)
+    if s.config[LEARN_SCALES] != 0:
+        function = s.config[LEARN_SCALES]
+        call(function, (member, team, sync, pieces, firsts, s, own, batch, phase, terms, constants))
     update(crew, pieces, firsts[phase + 1], s, own, batch, constants)
     barrier(sync, team)
 

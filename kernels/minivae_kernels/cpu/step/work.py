@@ -8,12 +8,14 @@ from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import panels
 from minivae_kernels.cpu.step.batch import GATHER, NOISE, SAMPLES
 from minivae_kernels.cpu.step.forward import LATENT, LISTS
+from minivae_kernels.cpu.step.row_scores import group_pieces
 from minivae_kernels.cpu.step.tables import (
     DATA_DIM,
     DEPTH,
     DRAWS,
     INPUTS,
     OUTPUTS,
+    ROW_LOOP,
     ROW_WEIGHT0,
     Plan,
 )
@@ -45,6 +47,7 @@ def update_work(plan: Plan, batch: int, team: int, lists: bool) -> Deal:
         *(product_pieces(widths[k][1], batch, team) for k in encoder),
         [a + b for a, b in zip(latent, listed, strict=True)],
         *(product_pieces(widths[k][1], batch * draws, team) for k in decoder),
+        *([group_pieces(batch * draws, team)] if plan.config[ROW_LOOP] else []),
         *([latent] if plan.config[ROW_WEIGHT0] else []),
         *(product_pieces(widths[k][0], batch * draws, team) for k in reversed(decoder[1:])),
         latent,

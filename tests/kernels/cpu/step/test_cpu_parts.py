@@ -9,24 +9,29 @@ import pytest
 from minivae_kernels.cpu.ops.activations import ACTIVATIONS
 from minivae_kernels.cpu.ops.likelihoods import LIKELIHOODS
 from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
+from minivae_kernels.cpu.ops.row_likelihoods import ROW_LIKELIHOODS
 
 from minivae import parts
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
+from minivae.parts.domains import COUNTS, SHARES
 from minivae.training.plan import make_plan
 from minivae.training.step import ReferenceStep
 
 N, D = 90, 43
+GROUPS = (20, 21, 2)  # two of them lie across panels of 32 columns
 
 
 def both_steps(K: Any, *, batch: int = 13, optimiser: str = "sgd", **model: Any) -> list[Any]:
     """The fused step and the reference's, made from the same parameters and data."""
+    if parts.LIKELIHOODS[model.get("likelihood", "bernoulli")].grouped:
+        model["groups"] = GROUPS
     config = ModelConfig(data_dim=D, latent_dim=5, hidden=(37, 19), **model)
     plan = make_plan(config, scale=1.0, seed=3, max_batch=batch, optimiser=optimiser, threads=2)
     theta = initialise(config, 11)
     moments = np.zeros((parts.OPTIMISERS[optimiser].moments, theta.size), dtype=np.float32)
     rng = np.random.default_rng(3)
-    data = (rng.integers(0, 5, (N, D)) if counts(config) else rng.random((N, D))).astype(np.float32)
+    data = drawn(config, rng).astype(np.float32)
     steps = [K.make_step(plan, theta, moments, data), ReferenceStep(K, plan, theta, moments, data)]
     rows = np.stack([rng.permutation(N)[:batch] for _ in range(6)])
     for step in steps:
@@ -34,10 +39,14 @@ def both_steps(K: Any, *, batch: int = 13, optimiser: str = "sgd", **model: Any)
     return steps
 
 
-def counts(config: ModelConfig) -> bool:
-    """Whether the likelihood is one of counts."""
-    x = np.full((1, D), 0.5)
-    return parts.LIKELIHOODS[config.likelihood].domain.fault(x) is not None
+def drawn(config: ModelConfig, rng: np.random.Generator) -> np.ndarray:
+    """Data that the likelihood accepts: counts up to 10, one of each group, or shades."""
+    domain = parts.LIKELIHOODS[config.likelihood].domain
+    if domain is COUNTS:
+        return rng.integers(0, 3, (N, D)) * np.where(np.arange(D) == 7, 5, 1)
+    if domain is SHARES:
+        return np.hstack([np.eye(size)[rng.integers(size, size=N)] for size in GROUPS])
+    return rng.random((N, D))
 
 
 def assert_alike(K: Any, **settings: Any) -> None:
@@ -60,14 +69,14 @@ def test_activation(K: Any, name: str) -> None:
     assert_alike(K, activation=name)
 
 
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("name", {**LIKELIHOODS, **ROW_LIKELIHOODS})
 def test_likelihood(K: Any, name: str) -> None:
     assert_alike(K, likelihood=name)
     if parts.LIKELIHOODS[name].scale is not None:
         assert_alike(K, likelihood=name, c="learned", draws=3)
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "poisson"])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "poisson", *ROW_LIKELIHOODS])
 @pytest.mark.parametrize("draws", [2, 5])
 def test_importance_weighted(K: Any, likelihood: str, draws: int) -> None:
     scale = {"c": "learned"} if parts.LIKELIHOODS[likelihood].scale is not None else {}

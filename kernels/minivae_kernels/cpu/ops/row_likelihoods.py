@@ -1,0 +1,212 @@
+"""Likelihoods that a panel's 32 outputs do not settle by themselves.
+
+Two have a scale whose gradient is a sum of its own, one for all columns or one a column; one is
+over groups of columns. The training step scores them by rows, once all outputs are there
+(step/row_scores.py). A new one is a loop, its two ops and an `add(…)`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+
+from minivae_kernels.cpu.compile.by_address import ARRAY
+from minivae_kernels.cpu.compile.decorators import inline
+from minivae_kernels.cpu.ops import vector_math as m
+from minivae_kernels.cpu.ops.elementwise import Loop
+from minivae_kernels.cpu.ops.likelihoods import log_factorial
+from minivae_kernels.cpu.ops.row_likelihood_kernel import grouped, grouped_gradient, scaled
+
+f32 = np.float32
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+GROUPS = types.int64[::1]
+
+
+class RowLikelihood(NamedTuple):
+    """A loop over outputs a, which become scale · ∂nll/∂a.
+
+    With a log-scale s: loop(a, x, s, terms, slopes, scale) fills terms with what nll is the sum of,
+    and slopes with ∂nll/∂s; s has an entry for every number. With groups: loop(a, x, groups, total,
+    scale) takes one row; total[0] is its nll. each: every column has an s of its own.
+    """
+
+    loop: Loop
+    grouped: bool = False
+    each: bool = False
+
+
+ROW_LIKELIHOODS: dict[str, RowLikelihood] = {}
+OPS: list[Callable[..., Any]] = []
+
+
+def add(name: str, likelihood: RowLikelihood, *ops: Callable[..., Any]) -> None:
+    """Serve a likelihood's ops, and its loop to the training step, under its name."""
+    ROW_LIKELIHOODS[name] = likelihood
+    OPS.extend(ops)
+
+
+def _scaled_loop(name: str, function: Callable[..., None]) -> Loop:
+    return Loop(name, function, ARRAY, ARRAY, ARRAY, ARRAY, ARRAY, types.float32)
+
+
+def _gaussian_diagonal(y, x, logc, terms, slopes, scale):  # type: ignore[no-untyped-def]
+    for i in range(len(y)):
+        r, precision = y[i] - x[i], m.exp(-logc[i])
+        half = f32(0.5) * (precision * (r * r))
+        terms[i] = f32(HALF_LOG_2PI) + f32(0.5) * logc[i] + half
+        slopes[i] = f32(0.5) - half
+        y[i] = scale * (precision * r)
+
+
+GAUSSIAN_DIAGONAL = RowLikelihood(
+    _scaled_loop("gaussian_diagonal_loop", _gaussian_diagonal), each=True
+)
+
+
+def gaussian_diagonal_nll_forward(mean: Any, x: Any, logc: Any) -> np.ndarray:
+    """½ Σ_d [log 2π + log c_d + (x_d - mean_d)² / c_d], in nats          (E52)"""
+    return scaled("gaussian_diagonal_nll_forward", GAUSSIAN_DIAGONAL.loop, None, mean, x, logc)[0]
+
+
+def gaussian_diagonal_nll_backward(
+    dnll: Any, mean: Any, x: Any, logc: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """dmean (L, B, D) and dlogc (D,)                                     (E52)"""
+    op = "gaussian_diagonal_nll_backward"
+    _, dmean, slopes = scaled(op, GAUSSIAN_DIAGONAL.loop, dnll, mean, x, logc)
+    return dmean, slopes.sum(axis=0, dtype=np.float64).astype(f32)
+
+
+add(
+    "gaussian-diagonal",
+    GAUSSIAN_DIAGONAL,
+    gaussian_diagonal_nll_forward,
+    gaussian_diagonal_nll_backward,
+)
+
+
+@inline
+def _factor(product, slope, r, k, x):
+    """One factor r + k more of r (r + 1) … (r + x - 1), and of its derivative; where k < x."""
+    factor = r + k
+    more = m.fma(slope, factor, product)
+    return (product * factor if k < x else product), (more if k < x else slope)
+
+
+@inline
+def _stirling(z):
+    """log Γ(z), but for its constant, and ψ(z), by Stirling's series; z >= 8"""
+    inverse = f32(1) / z
+    square, log_z = inverse * inverse, m.log(z)
+    series = m.fma(m.fma(f32(1 / 1260), square, f32(-1 / 360)), square, f32(1 / 12))
+    falling = m.fma(m.fma(f32(5 / 1260), square, f32(-3 / 360)), square, f32(1 / 12))
+    return (z - f32(0.5)) * log_z - z + series * inverse, (
+        log_z - f32(0.5) * inverse - falling * square
+    )
+
+
+@inline
+def rise(r, x):
+    """log Γ(r + x) - log Γ(r) and its derivative in r, for a whole x: a logarithm of x factors.
+
+    The difference of two large logarithms would lose its digits. Beyond eight factors, and where r
+    is so large that they might overflow, the series has them all the same.
+    """
+    near = r <= f32(1e4)
+    most = x if near else f32(0)
+    p, s = _factor(f32(1), f32(0), r, f32(0), most)
+    p, s = _factor(p, s, r, f32(1), most)
+    p, s = _factor(p, s, r, f32(2), most)
+    p, s = _factor(p, s, r, f32(3), most)
+    p, s = _factor(p, s, r, f32(4), most)
+    p, s = _factor(p, s, r, f32(5), most)
+    p, s = _factor(p, s, r, f32(6), most)
+    p, s = _factor(p, s, r, f32(7), most)
+    by_steps = near & (x <= f32(8))
+    start = r + f32(8) if near else r
+    to, to_slope = _stirling(start if by_steps else r + x)
+    since, since_slope = _stirling(start)
+    return m.log(p) + (to - since), s / p + (to_slope - since_slope)
+
+
+def _negative_binomial(a, x, logr, terms, slopes, scale):  # type: ignore[no-untyped-def]
+    r = m.exp(logr[0])  # one for all columns
+    for i in range(len(a)):
+        t, n = a[i] - logr[0], x[i]
+        e = m.exp_negative(-m.magnitude(t))
+        softplus = m.kept_where_positive(t, t) + m.log1p_unit(e)
+        by, by_slope = rise(r, n)
+        terms[i] = log_factorial(n) - by + (n + r) * softplus - n * t
+        slope = (n + r) * ((f32(1) if t > f32(0) else e) / (f32(1) + e)) - n
+        slopes[i] = r * (softplus - by_slope) - slope
+        a[i] = scale * slope
+
+
+NEGATIVE_BINOMIAL = RowLikelihood(_scaled_loop("negative_binomial_loop", _negative_binomial))
+
+
+def negative_binomial_nll_forward(logmean: Any, x: Any, logr: Any) -> np.ndarray:
+    """Σ_d log Γ(r) + log x! - log Γ(x + r) + (x + r) softplus(t) - x t   (E56)"""
+    op = "negative_binomial_nll_forward"
+    return scaled(op, NEGATIVE_BINOMIAL.loop, None, logmean, x, logr)[0]
+
+
+def negative_binomial_nll_backward(
+    dnll: Any, logmean: Any, x: Any, logr: Any
+) -> tuple[np.ndarray, Any]:
+    """dlogmean = dnll ((x + r) s(t) - x), and dlogr ()                   (E56)"""
+    op = "negative_binomial_nll_backward"
+    _, dlogmean, slopes = scaled(op, NEGATIVE_BINOMIAL.loop, dnll, logmean, x, logr)
+    return dlogmean, f32(slopes.sum(dtype=np.float64))
+
+
+add(
+    "negative-binomial",
+    NEGATIVE_BINOMIAL,
+    negative_binomial_nll_forward,
+    negative_binomial_nll_backward,
+)
+
+
+def _categorical(a, x, groups, total, scale):  # type: ignore[no-untyped-def]
+    low, nll = 0, 0.0
+    for g in range(len(groups)):
+        high = low + groups[g]
+        top, share, dot, mass = a[low], 0.0, 0.0, 0.0
+        for i in range(low, high):
+            top = a[i] if a[i] > top else top
+            share += np.float64(x[i])
+            dot += np.float64(x[i]) * np.float64(a[i])
+        for i in range(low, high):
+            a[i] = m.exp_negative(a[i] - top)
+        for i in range(low, high):
+            mass += np.float64(a[i])
+        nll += share * np.float64(m.log(f32(mass)) + top) - dot
+        weight = f32(share / mass)
+        for i in range(low, high):
+            a[i] = scale * (weight * a[i] - x[i])
+        low = high
+    total[0] = f32(nll)
+
+
+CATEGORICAL = RowLikelihood(
+    Loop("categorical_loop", _categorical, ARRAY, ARRAY, GROUPS, ARRAY, types.float32), grouped=True
+)
+
+
+def categorical_nll_forward(logits: Any, x: Any, groups: tuple[int, ...]) -> np.ndarray:
+    """Σ_g [ log Σ_{d in g} exp(logit_d) - Σ_{d in g} x_d logit_d ], in nats   (E57)"""
+    return grouped("categorical_nll_forward", CATEGORICAL.loop, logits, x, groups)
+
+
+def categorical_nll_backward(dnll: Any, logits: Any, x: Any, groups: tuple[int, ...]) -> np.ndarray:
+    """dlogits = dnll (softmax(logits) - x), group by group               (E57)"""
+    op = "categorical_nll_backward"
+    return grouped_gradient(op, CATEGORICAL.loop, dnll, logits, x, groups)
+
+
+add("categorical", CATEGORICAL, categorical_nll_forward, categorical_nll_backward)
