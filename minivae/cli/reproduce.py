@@ -57,15 +57,10 @@ def reproduce(
         experiment=chosen,
         folder=out or default_folder(name, small=small, seed=seed),
         K=choose_backend(backend, threads, console),
-        small=small,
-        minutes=budget,
-        resume=resume,
-        seed=seed,
-        data_dir=data_dir,
-        threads=threads,
+        small=small, seed=seed, minutes=budget, resume=resume, data_dir=data_dir, threads=threads,
         say=console.say,
         reporter=lambda: reporter_for(console),
-    )
+    )  # fmt: skip
     carry_through(order, console)
 
 

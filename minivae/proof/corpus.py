@@ -131,10 +131,10 @@ class Attribution(NamedTuple):
 
 
 class Board(NamedTuple):
-    """The corpus's scoreboard."""
+    """The corpus's scoreboard; seconds are of processor time."""
 
+    seconds: float
     results: list[Attribution]
-    seconds: float  # of processor time
 
     @property
     def caught(self) -> int:
@@ -215,4 +215,4 @@ def run_corpus() -> Board:
                 for edit in item.edits:
                     stack.enter_context(planted(edit.place, edited(edit)))
                 results.append(Attribution(item, *attribute(exact_rows)))
-    return Board(results, time.process_time() - start)
+    return Board(time.process_time() - start, results)

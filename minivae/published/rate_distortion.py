@@ -102,7 +102,10 @@ def draw(path: Path, outcome: Outcome) -> None:
         save(figure, path, "Held-out data; a point is a model", "Rate and distortion")
 
 
-BEFORE = (28.46, 26.22, 25.11, 24.76, 25.78, 27.18)  # the small version's, by this program
+def measure_small(bench: Bench) -> Outcome:
+    """The small version, beside what this program gave before."""
+    return measure(bench).beside((28.46, 26.22, 25.11, 24.76, 25.78, 27.18), 0.5)
+
 
 DIFFERS = (
     "the paper's models are convolutional, with autoregressive and VampPrior variants; here the "
@@ -114,11 +117,6 @@ DIFFERS = (
 RATE_DISTORTION = Experiment(
     PAPER,
     full=Protocol(runs_of("binarized-mnist", SETTINGS), measure, "2 minutes", DIFFERS),
-    small=Protocol(
-        runs_of("digits", SMALL),
-        lambda bench: measure(bench).beside(BEFORE, 0.5),
-        "4 seconds",
-        DIFFERS,
-    ),
+    small=Protocol(runs_of("digits", SMALL), measure_small, "4 seconds", DIFFERS),
     draw=draw,
 )

@@ -167,9 +167,8 @@ class LikelihoodOps(Launcher):
         """½ [D (log 2π + log c) + ‖x - mean‖² / c]                       (E20)"""
         return self._forward("gaussian", "gaussian_nll_forward", mean, x, logc)
 
-    def gaussian_nll_backward(
-        self, dnll: Array, mean: Array, x: Array, logc: Array
-    ) -> tuple[Array, Array]:
+    def gaussian_nll_backward(self, dnll: Array, mean: Array, x: Array,
+                              logc: Array) -> tuple[Array, Array]:  # fmt: skip
         """dmean and dlogc                                                (E21)"""
         return self._backward("gaussian", "gaussian_nll_backward", dnll, mean, x, logc)
 
