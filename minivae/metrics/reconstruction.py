@@ -1,4 +1,4 @@
-"""Reconstruction error, and the table that puts every model on the same data."""
+"""Reconstruction error, and a table of every model's on the same data."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from minivae.verify.strategies import gradients
 
 
 class MeasuredFigure(NamedTuple):
-    """One measured figure."""
+    """A measured figure, and the limit that it has to keep."""
 
     name: str
     value: float

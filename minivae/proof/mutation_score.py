@@ -85,7 +85,7 @@ class MutantResult(NamedTuple):
 
 
 class MutationScore(NamedTuple):
-    """The scoreboard."""
+    """What became of all mutants, and the processor time it took."""
 
     outcomes: list[MutantResult]
     seconds: float  # of processor time
