@@ -1,4 +1,4 @@
-"""Hidden layers where no backward pass follows: `mlp_forward`'s bits, by fused ops if there are any."""
+"""Hidden layers where no backward pass follows: the same bits, by fused ops if there are any."""
 
 from __future__ import annotations
 

@@ -54,5 +54,5 @@ for _name in ACTIVATION_CODES:
     for _kernel, _op in ((f"{_name}_forward", _forward), (f"{_name}_backward", _backward)):
         _method = _op(_kernel)
         _method.__name__, _method.__qualname__ = _kernel, f"ActivationOps.{_kernel}"
-        _method.__doc__ = "The kernel of this name in cuda/elementwise.cu, with its equation."
+        _method.__doc__ = "The kernel of this name; its formula stands in cuda/activation.cuh."
         setattr(ActivationOps, _kernel, _method)

@@ -13,7 +13,7 @@ from minivae_kernels import Unsupported, kernel_of, require_alike
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import Arena, PanelMatrix, aligned, panels, row_stride
 from minivae_kernels.cpu.ops.activations import ACTIVATIONS
-from minivae_kernels.cpu.ops.likelihood_kernel import Likelihood
+from minivae_kernels.cpu.ops.likelihood_kernel import LikelihoodLoop
 from minivae_kernels.cpu.ops.likelihoods import LIKELIHOODS
 from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
 from minivae_kernels.cpu.ops.row_likelihoods import ROW_LIKELIHOODS, RowLikelihood
@@ -94,7 +94,7 @@ def build(plan: Any) -> Plan:
     config[list(values)] = list(values.values())
     config[WORDS:] = plan.groups
     given = 0.0 if plan.logc is None else float(plan.logc)
-    if isinstance(likelihood, Likelihood):
+    if isinstance(likelihood, LikelihoodLoop):
         form = given, likelihood.weight, likelihood.constant
     else:
         form = 0.0, 1.0, 0.0
@@ -165,11 +165,11 @@ def _lay_out(stack: _Stack, plan: Any, few: int, many: int) -> dict[int, int]:
 
 
 def _score(
-    stack: _Stack, plan: Any, many: int, of: Likelihood | RowLikelihood, log_scale: str | None
+    stack: _Stack, plan: Any, many: int, of: LikelihoodLoop | RowLikelihood, log_scale: str | None
 ) -> dict[int, int]:
     """How outputs are scored: panel by panel, or by rows; and where the log-scale lies."""
     learns = int(log_scale is not None)
-    if isinstance(of, Likelihood):
+    if isinstance(of, LikelihoodLoop):
         return {
             SCORE: of.loop.address,
             LOGARITHMS: of.logarithms,
