@@ -1,4 +1,5 @@
-"""What the signatures share: arrays, and nested dicts, lists, tuples and named tuples of them."""
+"""What the signatures share: arrays, and nested dicts, lists, tuples and named tuples of them,
+which are walked, copied, compared, and made one vector of numbers and back."""
 
 from __future__ import annotations
 
@@ -64,3 +65,57 @@ def copy_leaf(leaf: Any) -> Any:
 def copy(tree: Any) -> Any:
     """A tree of the same containers with every array copied."""
     return transform(tree, copy_leaf)
+
+
+# -- what a leaf is, and its numbers ---------------------------------------------------------------
+def kind_of(leaf: Any) -> str:
+    """'float' for NumPy arrays and scalars, 'number' for a Python float, else its kind."""
+    if isinstance(leaf, (np.ndarray, np.generic)):
+        if np.issubdtype(leaf.dtype, np.floating):
+            return "float"
+        if np.issubdtype(leaf.dtype, np.complexfloating):
+            return "complex"
+        return "integer" if leaf.dtype.kind in "iub" else "other"
+    if isinstance(leaf, (bool, int, str)) or leaf is None:
+        return "constant"
+    return "number" if isinstance(leaf, float) else "other"
+
+
+def same_bits(a: Any, b: Any) -> bool:
+    """Whether two arrays agree in dtype, shape and every number (NaN with NaN)."""
+    a, b = np.asarray(a), np.asarray(b)
+    same = a.dtype == b.dtype and a.shape == b.shape
+    return same and bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
+
+
+def float_parts(tree: Any) -> list[Any]:
+    """The leaves that hold floats."""
+    return [v for _, v in leaves(tree) if kind_of(v) in ("float", "number", "complex")]
+
+
+def vector(tree: Any) -> Array:
+    """All floats of a tree as one vector, of float64 or complex128."""
+    parts = [np.ravel(np.asarray(part)) for part in float_parts(tree)]
+    wide = [p.astype(np.complex128 if p.dtype.kind == "c" else np.float64) for p in parts]
+    return np.concatenate(wide) if wide else np.zeros(0)
+
+
+def in_place_of_floats(numbers: Array, tree: Any) -> Any:
+    """A vector of numbers in the structure, shapes and dtypes of a tree, as `vector` read it; 0 for
+    arrays of anything but floats."""
+    sizes = [int(np.size(part)) for part in float_parts(tree)]
+    pieces = iter(np.split(numbers, np.cumsum(sizes)[:-1]))
+
+    def one(leaf: Any) -> Any:
+        kind = kind_of(leaf)
+        if kind in ("integer", "other"):
+            return np.zeros(np.shape(leaf)) if isinstance(leaf, np.ndarray) else leaf
+        if kind == "constant":
+            return leaf
+        piece = next(pieces).reshape(np.shape(leaf))
+        if kind == "number":
+            return float(piece)
+        native = leaf.dtype.newbyteorder("=")
+        return native.type(piece) if isinstance(leaf, np.generic) else piece.astype(native)
+
+    return transform(tree, one)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minivae.racing.roofs import FmaPeakContender as Spin
+from minivae.racing.roofs import FmaPeak as Spin
 
 from ..cases import StepCase
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minivae.types import leaves, transform
+from minivae.types import kind_of, leaves, transform
 from minivae.verify import Report, check
-from minivae.verify.passes import kind_of
 
 
 def check_jax(function: Any, *args: Any, second_order: bool = False, **options: Any) -> Report:

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minivae.types import Array
+from minivae.types import Array, same_bits
 from minivae.verify import Report, check
-from minivae.verify.passes import same_bits
 
 GRADIENT_NAMES = ("d{}", "grad_{}", "{}_grad", "d_{}", "g{}")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae.verify import Report, check
+from minivae.verify import Fault, Report, check
 
 
 def load_torch() -> Any:
@@ -41,6 +41,8 @@ class TorchPass:
         complex_run = any(np.iscomplexobj(a) for a in arrays)
         tensors = [self.tensor(a, learn=not complex_run) for a in arrays]
         outs = self.outputs(tensors)
+        if any(o.dtype == self.torch.bfloat16 for o in outs):
+            raise TypeError("it returned bfloat16, which is not supported: return float32")
         numbers = [o.detach().resolve_conj().numpy() for o in outs]
         return (numbers[0] if len(numbers) == 1 else tuple(numbers)), (tensors, outs)
 
@@ -88,13 +90,15 @@ def check_torch(target: Any, *tensors: Any, second_order: bool = False, **option
             own = dict(zip(extra, values[count:], strict=True))
             return torch.func.functional_call(target, own, tuple(values[:count]))
 
-    point = [
-        t.detach().numpy() if isinstance(t, torch.Tensor) else t
-        for t in (*tensors, *extra.values())
-    ]
     names = options.pop("names", None) or [f"input{i}" for i in range(len(tensors))]
     names = [*names, *extra]
     options.setdefault("name", name)
+    given = [*tensors, *extra.values()]
+    for label, t in zip(names, given, strict=False):
+        if getattr(t, "dtype", None) == torch.bfloat16:
+            text = f"input {label} is bfloat16, which is not supported: pass it as float32"
+            return Report(options["name"], faults=[Fault("dtype", text, label)])
+    point = [t.detach().cpu().numpy() if isinstance(t, torch.Tensor) else t for t in given]
     if second_order:
         call, point, names = gradients_of(torch, call, point, names)
         options["name"] = f"{name}, second order"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +23,13 @@ def check(
     dtype: str = typer.Option("float64", help="float64, float32 or float16."),
     scale: float = typer.Option(1.0, help="Size of the numbers in the test point."),
     seconds: float = typer.Option(5.0, help="Time for the whole check."),
-    seed: int = typer.Option(0, help="Of the test point and of the check."),
+    seed: int = typer.Option(0, min=0, help="Of the test point and of the check."),
     as_json: bool = options.JSON,
 ) -> None:
     """Run FILE and check BACKWARD(dy, cache) against FORWARD(...) -> (y, cache) at a random point.
 
-    Every dim gets a size of its own; "labels: int B < K" draws whole numbers below K's size.
-    Exit status 1 if a gradient is wrong.
+    Every dim gets a size of its own, a number is its own size; "labels: int B < K" draws whole
+    numbers below K's size. Exit status 1 if a gradient is wrong.
     """
     import numpy as np
 
@@ -35,60 +38,68 @@ def check(
     from minivae.verify.strategies import draw_point
 
     choose("--dtype", dtype, ("float64", "float32", "float16"))
-    forward, backward, name = load_pair(target)
-    rng = np.random.default_rng(seed)
+    for option, value in (("--seconds", seconds), ("--scale", scale)):
+        if not 0 < value < math.inf:
+            raise typer.BadParameter(f"{option} {value:g}: give a number above 0")
+    only = None if wrt is None else [item.strip() for item in wrt.split(",")]
+    words, rng = read_shapes(shapes), np.random.default_rng(seed)
     try:
-        point = draw_point(read_shapes(shapes), rng, scale, np.dtype(dtype))
-        only = None if wrt is None else [item.strip() for item in wrt.split(",")]
-        names = list(point)
-        report = run_check(
-            forward, backward, list(point.values()), name=name, names=names, wrt=only,
-            seconds=seconds, seed=seed,
-        )  # fmt: skip
+        # what FILE prints is no part of the report
+        with contextlib.redirect_stdout(sys.stderr):
+            forward, backward, name = load_pair(target)
+            point = draw_point(words, rng, scale, np.dtype(dtype))
+            report = run_check(
+                forward, backward, list(point.values()), name=name, names=list(point), wrt=only,
+                seconds=seconds, seed=seed,
+            )  # fmt: skip
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+    except SystemExit:
+        raise typer.BadParameter(f"{target} ended Python while it was checked") from None
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=2))
     else:
         typer.echo(str(report))
-        text, colour = ("all right", "green") if report.ok else ("WRONG: see above", "red")
-        typer.secho(text, fg=colour)
+        if report.rows:
+            text, colour = ("all right", "green") if report.ok else ("WRONG: see above", "red")
+            typer.secho(text, fg=colour)
     if not report.ok:
         raise typer.Exit(1)
 
 
 def load_pair(target: str) -> tuple[Any, Any, str]:
     """(forward, backward, a name) of FILE:FORWARD,BACKWARD. Raises BadParameter."""
+    from minivae.racing.contestant import FileFault, load_file
+
     path, _, names = target.rpartition(":")
     pair = [name.strip() for name in names.split(",")]
     if not path or len(pair) != 2 or not all(pair):
         raise typer.BadParameter(f"{target}: write it as my_pass.py:forward,backward")
-    if not Path(path).is_file():
-        raise typer.BadParameter(f"{path}: no such file")
-    space: dict[str, Any] = {"__name__": Path(path).stem, "__file__": path}
     try:
-        exec(compile(Path(path).read_text(encoding="utf-8"), path, "exec"), space)
-    except Exception as error:
-        text = f"{path} does not run: {type(error).__name__}: {error}"
-        raise typer.BadParameter(" ".join(text.split())) from None
+        module = load_file(Path(path))
+    except FileFault as fault:
+        raise typer.BadParameter(str(fault)) from None
     for name in pair:
-        if not callable(space.get(name)):
-            known = sorted(k for k, v in space.items() if callable(v) and not k.startswith("_"))
+        if not callable(getattr(module, name, None)):
+            own = vars(module).items()
+            known = sorted(k for k, v in own if callable(v) and not k.startswith("_"))
             raise typer.BadParameter(
                 f"{path} has no function {name}; it has {', '.join(known) or 'none'}"
             )
-    return space[pair[0]], space[pair[1]], pair[0]
+    return getattr(module, pair[0]), getattr(module, pair[1]), pair[0]
 
 
 def read_shapes(text: str) -> dict[str, str]:
     """{"x": "B D"} of "x: B D, W: D K"; whole numbers as "labels: int B < K"."""
-    shapes = {}
+    shapes: dict[str, str] = {}
     for part in text.split(","):
         name, colon, words = (piece.strip() for piece in part.partition(":"))
         if not colon or not name.isidentifier():
             raise typer.BadParameter(f"--shapes {part.strip()!r}: write it as 'name: B D'")
+        if name in shapes:
+            raise typer.BadParameter(f"--shapes names {name} twice")
         whole = words.startswith(("int ", "int:"))
-        if whole and "<" not in words:
+        if whole != ("<" in words):
             raise typer.BadParameter(f"--shapes {part.strip()!r}: write it as 'name: int B < K'")
         shapes[name] = f"int:{words[4:]}" if whole else words
     return shapes

@@ -155,7 +155,7 @@ def summary(value: Any) -> str:
 
     flat = np.ravel(value)
     if flat.size <= 6:
-        return " ".join(f"{v:+.6f}" for v in flat)
+        return " ".join(f"{v:+.7g}" for v in flat)
     start = " ".join(f"{v:+.4f}" for v in flat[:3])
     return f"{start} … from {flat.min():+.4f} to {flat.max():+.4f}, {np.mean(flat == 0):.0%} zero"
 

@@ -64,6 +64,7 @@ def data_sets() -> dict[str, Any]:
             "bytes": encoded(digits.train.astype(np.uint8)),
             "scale": digits.scale,
             "labels": digits.train_labels.tolist(),
+            "meaning": "which digit",
         }
     }
     for key, make in TOYS.items():
@@ -74,6 +75,7 @@ def data_sets() -> dict[str, Any]:
             "dim": 2,
             "floats": encoded(toy.x),
             "labels": toy.labels.tolist(),
+            "meaning": toy.meaning,
         }
     return {key: {**value, "start": START[key]} for key, value in found.items()}
 

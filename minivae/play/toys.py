@@ -17,11 +17,12 @@ _STEP = 0x70F5  # keeps these draws apart from any others of the GENERATE stream
 
 
 class Toy(NamedTuple):
-    """x (N, 2) float32 around the origin, labels (N,), and what it is called."""
+    """x (N, 2) float32 around the origin, labels (N,), what it is called and what labels mean."""
 
     name: str
     x: Array
     labels: Array
+    meaning: str
 
 
 def ring(n: int = COUNT) -> Toy:
@@ -30,7 +31,9 @@ def ring(n: int = COUNT) -> Toy:
     angle = 2 * math.pi * u[:, 0]
     radius = 1 + 0.06 * noise[:, 0]
     x = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return Toy("ring", x.astype(np.float32), (ARCS * u[:, 0]).astype(np.int64))
+    return Toy(
+        "ring", x.astype(np.float32), (ARCS * u[:, 0]).astype(np.int64), "which tenth of the ring"
+    )
 
 
 def two_moons(n: int = COUNT) -> Toy:
@@ -40,7 +43,7 @@ def two_moons(n: int = COUNT) -> Toy:
     upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     lower = np.stack([1 - np.cos(angle), 0.5 - np.sin(angle)], axis=1)
     x = np.where(label[:, None] == 0, upper, lower) - [0.5, 0.25] + 0.06 * noise
-    return Toy("two moons", x.astype(np.float32), label)
+    return Toy("two moons", x.astype(np.float32), label, "which moon")
 
 
 def blobs(n: int = COUNT) -> Toy:
@@ -49,7 +52,7 @@ def blobs(n: int = COUNT) -> Toy:
     label = np.arange(n) % SIDE**2
     centre = np.stack([label % SIDE, label // SIDE], axis=1) - 1.0
     x = 0.9 * centre + 0.1 * noise
-    return Toy("grid of blobs", x.astype(np.float32), label)
+    return Toy("grid of blobs", x.astype(np.float32), label, "which blob")
 
 
 def _draws(n: int, which: int) -> tuple[Array, Array]:

@@ -10,12 +10,11 @@ import numpy as np
 
 from minivae import ops
 from minivae.proof.case import Case
-from minivae.types import Array
-from minivae.verify import passes
+from minivae.types import Array, same_bits, vector
 from minivae.verify.contract import strict_tolerance
 from minivae.verify.derivatives import tol
 from minivae.verify.oracles import Probe, Trial, by_complex_step
-from minivae.verify.passes import EPS64, Pass, quiet, unpack, vector
+from minivae.verify.passes import EPS64, Pass, quiet, unpack
 from minivae.verify.report import Row
 from minivae.verify.strategies import gradients, match
 from minivae.verify.suspects import noises
@@ -74,7 +73,7 @@ class ExactGradients:
         job = self.bind(K)
         try:
             y, cache = job.run(job.base)
-            if not passes.same_bits(vector(y), self.job.y0):
+            if not same_bits(vector(y), self.job.y0):
                 return "y"
             raw = job.backward(job.upstream(self.dy), cache)
             pieces, faults = match(job, raw)

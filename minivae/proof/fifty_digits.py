@@ -12,8 +12,7 @@ from minivae import ops
 from minivae.backend import Observed
 from minivae.proof.case import Case
 from minivae.proof.tolerances import tol
-from minivae.types import Array, leaves, replace, transform
-from minivae.verify import passes
+from minivae.types import Array, kind_of, leaves, replace, transform
 from minivae.verify.passes import quiet
 
 DIGITS = 80
@@ -92,7 +91,7 @@ Real.__hash__ = None  # type: ignore[assignment]
 
 def lift(value: Any) -> Any:
     """Float arrays as object arrays of 80-digit numbers; everything else as it is."""
-    if passes.kind_of(value) != "float":
+    if kind_of(value) != "float":
         return value
     array = np.asarray(value)
     out = np.empty(array.shape, dtype=object)
@@ -172,7 +171,7 @@ def _by_leaf(case: Case, grads: Any) -> dict[str, Any]:
 
 
 def _has_float(value: Any) -> bool:
-    return any(passes.kind_of(leaf) == "float" for _, leaf in leaves(value))
+    return any(kind_of(leaf) == "float" for _, leaf in leaves(value))
 
 
 def _tensor_error(

@@ -5,6 +5,6 @@ on the page, whether it runs as a notebook, in the built book or under `minivae 
 """
 
 from minivae.study.data import study_data
-from minivae.study.display import picture, recorded, show_source, state, table
+from minivae.study.display import picture, recorded, show_source, spread, state, table
 
-__all__ = ["picture", "recorded", "show_source", "state", "study_data", "table"]
+__all__ = ["picture", "recorded", "show_source", "spread", "state", "study_data", "table"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -62,12 +61,6 @@ def midpoints(space: Space, x: Array, labels: Array, count: int = 300, seed: int
     one, other = different_pairs(labels, count, seed)
     codes = space.posterior(x)[0]
     return space.decode(0.5 * (codes[one] + codes[other]))
-
-
-def spread(values: Iterable[float]) -> str:
-    """Mean ± standard deviation over seeds, as a table shows it."""
-    found = np.asarray(list(values), dtype=np.float64)
-    return f"{found.mean():.3g} ± {found.std(ddof=1):.1g}"
 
 
 def lookup_order(x: Array, start: int = 0) -> Array:

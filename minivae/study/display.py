@@ -10,16 +10,18 @@ import base64
 import html
 import inspect
 import json
-import math
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minivae.study.index import PACKAGE
+from minivae.types import Array
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -79,32 +81,50 @@ def show_source(*functions: Any) -> None:
 
 def state(
     what: str,
-    value: float,
+    value: float | Sequence[float] | Array,
     at_most: float | None = None,
     at_least: float | None = None,
     near: tuple[float, float] | None = None,
 ) -> None:
     """State a measured figure and, where a bound is given, check the claim.
 
-    near is (target, tolerance). Raises ClaimFailed where the figure misses its bound or is NaN.
+    A sequence is one figure for each of several seeds: stated as mean ± standard deviation, and a
+    bound must hold for every one of them. near is (target, tolerance). Raises ClaimFailed where
+    a figure misses its bound or is NaN.
     """
-    value = float(value)
+    values = np.atleast_1d(np.asarray(value, dtype=np.float64))
     checks = []
     if at_most is not None:
-        checks.append((f"at most {at_most:g}", value <= at_most))
+        checks.append((f"at most {at_most:.4g}", values <= at_most))
     if at_least is not None:
-        checks.append((f"at least {at_least:g}", value >= at_least))
+        checks.append((f"at least {at_least:.4g}", values >= at_least))
     if near is not None:
-        checks.append((f"{near[0]:g} ± {near[1]:g}", abs(value - near[0]) <= near[1]))
+        checks.append((f"{near[0]:g} ± {near[1]:g}", np.abs(values - near[0]) <= near[1]))
     bound = ", ".join(text for text, _ in checks)
-    holds = all(good for _, good in checks) and not math.isnan(value)
+    holds = bool(all(good.all() for _, good in checks) and not np.isnan(values).any())
+    said = f"{values[0]:.4g}" if len(values) == 1 else spread(values)
+    each = f" for each of {len(values)}" if len(values) > 1 else ""
     mark = (" ✓" if holds else " ✗") if checks else ""
-    print(f"{what}: {value:.4g}" + (f"  (claim: {bound}{mark})" if bound else ""))
+    print(f"{what}: {said}" + (f"  (claim: {bound}{each}{mark})" if bound else ""))
     recorder = current.get()
     if recorder is not None:
-        recorder.figures.append({"what": what, "value": value, "claim": bound, "holds": holds})
+        figure = {"what": what, "value": float(values.mean()), "claim": bound, "holds": holds}
+        recorder.figures.append(figure)
     if not holds:
-        raise ClaimFailed(f"{what} is {value:g}; the chapter claims {bound or 'a number'}")
+        worst = said if len(values) == 1 else ", ".join(f"{v:.4g}" for v in values)
+        raise ClaimFailed(f"{what} is {worst}; the chapter claims {bound or 'a number'}{each}")
+
+
+def spread(values: Iterable[float]) -> str:
+    """Mean ± standard deviation over seeds, as a table shows it."""
+    found = np.asarray(list(values), dtype=np.float64)
+    return f"{_plain(found.mean(), 3)} ± {_plain(found.std(ddof=1), 1)}"
+
+
+def _plain(value: float, digits: int) -> str:
+    """So many digits, and a large number written out: 60, not 6e+01."""
+    short = f"{value:.{digits}g}"
+    return f"{float(short):.0f}" if "e+0" in short else short
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from minivae.types import Array
 from minivae.verify import contract, naming, oracles, suspects
 from minivae.verify.contract import widen
-from minivae.verify.derivatives import along_all
+from minivae.verify.derivatives import Slope, along_all
 from minivae.verify.oracles import Probe, Trial
 from minivae.verify.passes import EPS32, EPS64, Clock, Pass, eps_of, quiet
 from minivae.verify.report import Fault, Report, Row, fill_row, joint_fault, tie_fault, trial_notes
@@ -19,7 +19,6 @@ from minivae.verify.strategies import (
     Hands,
     batch_of,
     fitting,
-    gradients,
     input_faults,
     point_notes,
     read,
@@ -132,14 +131,14 @@ def vote(
     order = sorted(trials, key=lambda trial: not trial.failed)
     for done, trial in enumerate(order):
         alike = sum(other.failed == trial.failed for other in order[done:])
-        trial.seconds = max(0.0, 0.6 * job.clock.left()) / alike
+        trial.seconds = max(1e-3 * job.clock.seconds, 0.6 * job.clock.left() / alike)
         judge(trial)
     for trial in trials:
         fill_row(trial)
     name_faults(trials, report)
     if trials and not report.faults and wide is not job and wide.backward is job.backward:
         for trial in trials:
-            report.faults += suspects.float32_faults(job, trial, native[trial.place], trial.row, dy)
+            report.faults += suspects.float32_faults(job, trial, native[trial.place], dy)
     report.notes += [note for trial in trials for note in trial_notes(trial)]
 
 
@@ -168,8 +167,7 @@ def judge(trial: Trial) -> None:
     slope = trial.slope
     trial.near = slope.step if np.isfinite(slope.step) else None
     unsure = bool(trial.calls) and not trial.reliable(slope, 0.0)
-    taken = not trial.reason and np.isfinite(slope.value)
-    if taken and (unsure or contradicted(trial)):
+    if not trial.reason and np.isfinite(slope.value) and (unsure or contradicted(trial)):
         trial.reason = not_analytic(trial)
     oracles.choose_entries(trial)
     here = (probe, trial.hand)
@@ -198,13 +196,18 @@ def not_analytic(trial: Trial) -> str:
 
 def contradicted(trial: Trial) -> bool:
     """Whether converged differences along a direction contradict the complex step."""
-    slope, delta = trial.slope, trial.delta
+    delta = trial.delta
     pushed = float(trial.probe.dy @ trial.probe.push({trial.leaf.place: delta}))
-    scale = max(abs(pushed), abs(slope.value), float(np.abs(trial.hand * delta).sum()))
-    if not np.isfinite(pushed) or not trial.reliable(slope, scale):
-        return False
+    scale = max(abs(pushed), float(np.abs(trial.hand * delta).sum()))
+    return np.isfinite(pushed) and deny(trial, trial.slope, delta, pushed, scale)
+
+
+def deny(trial: Trial, slope: Slope, delta: Array, value: float, scale: float) -> bool:
+    """Whether differences along `delta` are sure that the slope is not this value."""
+    scale = max(scale, abs(slope.value))
     near = 8 * slope.error + 10 * trial.difference_tolerance * scale
-    return not abs(pushed - slope.value) <= near
+    sure = trial.reliable(slope, scale) and not abs(value - slope.value) <= near
+    return sure and not trial.probe.line(trial.leaf, delta).shows(value)
 
 
 def search(trial: Trial, failing: Array) -> Array:
@@ -221,7 +224,7 @@ def search(trial: Trial, failing: Array) -> Array:
         seen_jointly(trial)
         return trial.wrong
     if not trial.reason and suspects.has_kinks(trial):
-        other = suspects.beside(trial, np.zeros(trial.hand.shape), np.random.default_rng(3))
+        other = suspects.beside(trial, {}, np.random.default_rng(3))
         found = oracles.failing_direction(trial, other) if other else None
         if other is None or found is None:
             return trial.wrong
@@ -254,8 +257,9 @@ def compare(trial: Trial) -> Array:
         wrong[refuted] = True
     if wrong.any() and not trial.reason:
         wrong = doubt_the_oracle(trial, wrong, error)
-    if wrong.any() and not trial.reason and suspects.has_kinks(trial):
-        wrong = suspects.on_kinks(trial, wrong, error, strict)
+    if wrong.any() and not trial.reason:
+        kinks = suspects.on_kinks if suspects.has_kinks(trial) else suspects.on_seams
+        wrong = kinks(trial, wrong, error, strict)
     return wrong
 
 
@@ -269,12 +273,10 @@ def doubt_the_oracle(trial: Trial, wrong: Array, error: Array) -> Array:
         return np.zeros_like(wrong)
     for i in suspects.worst_and_random(trial, wrong, error, count):
         slope = trial.probe.entry_slope(trial.leaf, int(trial.entries[i]), trial.near)
-        hand, oracle = float(trial.g[i]), float(trial.true[i])
-        scale = max(abs(hand), abs(oracle) if np.isfinite(oracle) else 0.0)
-        near = 4 * slope.error + 10 * trial.difference_tolerance * scale
-        if slope.kink or not trial.reliable(slope, scale) or not np.isfinite(slope.value):
-            continue
-        if abs(oracle - slope.value) <= near:
+        delta, oracle = np.zeros(trial.hand.shape), float(trial.true[i])
+        delta[trial.index(i)] = 1.0
+        scale = max(abs(float(trial.g[i])), abs(oracle) if np.isfinite(oracle) else 0.0)
+        if slope.kink or not deny(trial, slope, delta, oracle, scale):
             continue
         trial.reason = not_analytic(trial)
         if len(trial.entries) > suspects.MOST_EXAMINED * 16:
@@ -306,9 +308,10 @@ def name_faults(trials: list[Trial], report: Report) -> None:
         report.faults.append(joint_fault(among, hand, true))
         for trial in among:
             trial.row.verdict = "not located"
-    elif (exact or sampled or any(t.kinks for t in trials)) and probe.clock.fits(2, 2, 4):
-        places = [t.place for t in trials]
-        tied = suspects.together(trials, lambda dy: [gradients(probe.job, dy)[i] for i in places])
+    elif report.faults or not probe.clock.fits(2, 2, 4):
+        return
+    elif exact or sampled or any(t.kinks for t in trials):
+        tied = suspects.together(trials)
         if tied is not None:
             tied[0].row.verdict = "wrong"
             report.faults.append(tie_fault(*tied, trials))

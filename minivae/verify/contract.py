@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minivae.types import Array, copy, copy_leaf, is_branch, leaves, replace
+from minivae.types import (
+    Array,
+    copy,
+    copy_leaf,
+    float_parts,
+    is_branch,
+    kind_of,
+    leaves,
+    replace,
+    same_bits,
+    vector,
+)
 from minivae.verify import passes
 from minivae.verify.derivatives import STEP, tol
-from minivae.verify.passes import (
-    EPS32,
-    EPS64,
-    Pass,
-    apart,
-    eps_of,
-    kind_of,
-    one_line,
-    same_bits,
-    unpack,
-)
-from minivae.verify.report import Fault, Report, shape_text, where
+from minivae.verify.passes import EPS32, EPS64, Pass, apart, eps_of, one_line, unpack
+from minivae.verify.report import Fault, Report, where
 from minivae.verify.strategies import Faults, Hands, fitting, gradients, match, parameters
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> tuple[Faults
 
 def output_fault(y: Any, out_shape: tuple[int, ...] | None) -> Fault | None:
     """What is wrong with an output as such."""
-    parts = passes.float_parts(y)
+    parts = float_parts(y)
     if any(kind_of(v) == "complex" for v in parts):
         return Fault(
             "complex", "forward returned complex numbers for real inputs: return real ones"
@@ -85,7 +86,7 @@ def output_fault(y: Any, out_shape: tuple[int, ...] | None) -> Fault | None:
     if all(np.size(v) == 0 for v in parts):
         return Fault("empty", "forward returned an empty array: nothing to check", "y")
     if out_shape is not None and not is_branch(y) and np.shape(y) != tuple(out_shape):
-        what = "a scalar" if np.ndim(y) == 0 else f"shape {shape_text(np.shape(y))}"
+        what = "a scalar" if np.ndim(y) == 0 else f"shape {np.shape(y)}"
         text = f"forward returned {what} where an array of shape {out_shape} is due"
         return Fault("scalar", text, "y")
     return None
@@ -101,21 +102,18 @@ def backward_in_either_order(job: Pass, dy: Array, first_run: Any) -> Ran:
     original = job.backward
     turned = lambda dy, cache: original(cache, dy)  # noqa: E731
     names = [p.name.lower() for p in parameters(original)[:2]]
-    cache_first = len(names) == 2 and any(w in names[0] for w in ("cache", "ctx", "saved"))
-    named = cache_first and any(w in names[1] for w in ("dy", "dout", "grad", "upstream"))
-    orders = [turned, original] if named else [original, turned]
-    job.backward = orders[0]
-    ran = first = backward_faults(job, dy, first_run)
-    if any(f.kind in MISFITS for f in first[2]):
-        job.backward = orders[1]
-        ran = backward_faults(job, dy)
-        if any(f.kind in MISFITS for f in ran[2]):  # neither fits: what the plain order says
-            job.backward = original
-            return ran if named else first
-    if job.backward is original:
-        return ran
-    note = "backward takes (cache, dy), the other order than backward(dy, cache): called so"
-    return *ran[:3], [note, *ran[3]]
+    named = len(names) == 2 and any(w in names[0] for w in ("cache", "ctx", "saved"))
+    named &= any(w in names[-1] for w in ("dy", "dout", "grad", "upstream"))
+    ran: dict[bool, Ran] = {}
+    for turn in (True, False) if named else (False, True):
+        job.backward = turned if turn else original
+        ran[turn] = saved, pieces, faults, notes = backward_faults(job, dy, first_run)
+        if not any(f.kind in MISFITS for f in faults):
+            note = "backward takes (cache, dy), the other order than backward(dy, cache): called so"
+            return saved, pieces, faults, [note] * turn + notes
+        first_run = None  # it may be spoilt
+    job.backward = original
+    return ran[False]  # neither fits: what the plain order says
 
 
 def backward_faults(job: Pass, dy: Array, first_run: Any = None) -> Ran:
@@ -279,15 +277,11 @@ def with_reference(job: Pass, reference: Callable[..., Any]) -> Pass:
     def forward(*args: Any) -> Any:
         result = reference(*args)
         pair = isinstance(result, tuple) and len(result) == 2
-        return (
-            result[0] if pair and passes.vector(result[0]).size == job.y0.size else result
-        ), args
+        return (result[0] if pair and vector(result[0]).size == job.y0.size else result), args
 
     def backward(dy: Any, args: Any) -> Any:
-        given = zip([v for _, v in leaves(args)], job.base, strict=True)
-        native = [np.asarray(v, dtype=np.asarray(b).dtype)[()] if kind_of(b) == "float" else b
-                  for v, b in given]  # fmt: skip
-        return job.backward(job.upstream(passes.vector(dy)), job.run(native)[1])
+        native = job.narrowed([v for _, v in leaves(args)])
+        return job.backward(job.upstream(vector(dy)), job.run(native)[1])
 
     wide = job.widened(forward)
     wide.backward = backward
@@ -299,7 +293,8 @@ def strict_tolerance(trial: Trial) -> Array:
     """How far hand and oracle may be apart, entry by entry, whatever the reason."""
     size = np.maximum(np.abs(trial.g), np.abs(trial.true))
     allowed = tol("entry32" if trial.eps > EPS64 else "entry") * trial.eps * size
-    largest = max(trial.biggest, np.abs(trial.true[np.isfinite(trial.true)]).max(initial=0))
+    known = trial.doubt <= np.abs(trial.true)  # not a jump, nor NaN
+    largest = max(trial.biggest, np.abs(trial.true[known]).max(initial=0))
     # A sum's rounding is its terms'; and h*h, the complex step's own, shows where all is 0.
     allowed += tol("sum") * EPS64 * largest + STEP**1.75
     measured = (trial.doubt > 0) | bool(trial.reason)

@@ -106,8 +106,7 @@ def _magnitude(x: Any) -> Any:
 
 
 ANALYTIC: dict[str, Callable[..., Any]] = {
-    "absolute": _magnitude, "fabs": _magnitude, "abs": _magnitude, "norm": _norm, "var": _var,
-    "std": lambda x, **k: np.sqrt(_var(x, **k)), "vdot": lambda a, b: (a * b).sum(),
+    "absolute": _magnitude, "fabs": _magnitude, "norm": _norm, "vdot": lambda a, b: (a * b).sum(),
     "conjugate": lambda x: x, "logaddexp": _logaddexp, "arctan2": _arctan2,
     "hypot": lambda a, b: np.sqrt(a * a + b * b), "expit": lambda x: 1 / (1 + np.exp(-x)),
     "cbrt": lambda x: np.cbrt(np.real(x)) * (1 + 1j * np.imag(x) / (3 * np.real(x))),
@@ -154,7 +153,7 @@ class Analytic(np.ndarray):
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         name = function.__name__
-        if name in ("var", "std", "norm", "vdot", "abs") and np.iscomplexobj(args[0]):
+        if name in ("norm", "vdot") and np.iscomplexobj(args[0]):
             with contextlib.suppress(TypeError, NotImplementedError):
                 return self._wrap(np.asarray(ANALYTIC[name](*map(np.asarray, args), **kwargs)))
         if name in LOSSY:
@@ -218,6 +217,14 @@ class Line:
         self.noise = max(self.noise, float(self.rounding[moved].sum()) + unseen)
         return float(self.dy @ difference)
 
+    def shows(self, slope: float) -> bool:
+        """Whether this slope is seen at the smallest step that stands out of the noise: it may hold
+        that near only (x / max(|x|, 1e-12) at 0)."""
+        self(1e-9)
+        t = 1e6 * self.noise / abs(slope) if slope else 0.0
+        seen = (self(t) - self(-t)) / (2 * t) if t > 0 else np.nan
+        return bool(abs(seen - slope) <= 1e-3 * abs(slope))
+
 
 def difference(line: Line, start: float, rungs: int, grain: float) -> Slope:
     """phi'(0) from steps start, start/4, …; `grain` is the rounding of t itself.
@@ -270,15 +277,14 @@ def taylor_rate(line: Line, slope: float, eps: float, start: float = 0.25) -> fl
         return None
     if all(rest <= 64 * noise for rest, noise in points[len(points) // 2 :]):
         return math.inf
-    best: tuple[float, float] = (0.05, math.nan)
+    windows = []
     for first in range(len(points) - HALVINGS):
         window = points[first : first + HALVINGS + 1]
         if all(rest > 100 * noise for rest, noise in window):
-            logs = np.log2([rest for rest, _ in window])
-            best = min(
-                best, (float(np.ptp(logs[:-1] - logs[1:])), float((logs[0] - logs[-1]) / HALVINGS))
-            )
-    return None if math.isnan(best[1]) else best[1]
+            rates = -np.diff(np.log2([rest for rest, _ in window]))
+            windows.append((float(np.ptp(rates)), float(rates.mean())))
+    spread, rate = min(windows, default=(1.0, 0.0))
+    return rate if spread < 0.05 else None
 
 
 # -- all tensors together -------------------------------------------------------------------------
@@ -293,10 +299,7 @@ class Joint(NamedTuple):
 
     @property
     def fails(self) -> bool:
-        return not abs(self.hand - self.true) <= self.doubt
-
-
-NO_JOINT = Joint(0.0, 0.0, np.inf, 1.0)
+        return abs(self.hand - self.true) > self.doubt  # NaN, where none can be taken, says nothing
 
 
 def along_all(probe: Probe, hands: Sequence[Array | None]) -> Joint:
@@ -314,4 +317,4 @@ def along_all(probe: Probe, hands: Sequence[Array | None]) -> Joint:
     rough = sure * max(float(np.sqrt((parts * parts).sum())), abs(true))
     doubt = 4 * (abs(up + down) / 2 + line.noise) / step + rough
     unit = min(float(np.abs(d).min(initial=np.inf)) for d in deltas.values())
-    return Joint(hand, true, doubt, unit) if np.isfinite(doubt) else NO_JOINT
+    return Joint(hand, true, doubt if np.isfinite(doubt) else np.inf, unit)

@@ -4,15 +4,15 @@ a forgotten sum, …; and says it in one line, with the index, the sample and bo
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from minivae.types import Array
+from minivae.types import Array, kind_of
 from minivae.verify.derivatives import tol
 from minivae.verify.oracles import Trial
-from minivae.verify.passes import EPS32, kind_of
+from minivae.verify.passes import EPS32
 from minivae.verify.report import Fault, blame_sample, sample_masks, where, worst_of
 
 
@@ -48,34 +48,115 @@ def alike(a: Array | None, b: Array | None) -> bool:
     return bool(scale > 0 and np.abs(a - b).max() <= 1e-6 * scale)
 
 
+# -- other numbers than the true ones --------------------------------------------------------------
+Numbers = tuple[str, str, Array | None]  # a word, a sentence, and the gradient that it means
+
+
+def other_upstreams(e: Evidence) -> Iterator[Numbers]:
+    """The gradient for another upstream."""
+    text = "the upstream is ignored: it is the gradient for an upstream of 1"
+    yield "upstream-ignored", text, e.ones
+    yield "upstream-ignored", "the upstream is replaced by its mean over all outputs", e.mean
+
+
+def other_places(e: Evidence) -> Iterator[Numbers]:
+    """The right values, or another tensor's, in the wrong places."""
+    true, axes = e.true, range(e.true.ndim)
+    text = "it is the transposed true gradient"
+    for a, b in itertools.combinations(axes, 2):
+        yield "transposed", f"{text} (axes {a} and {b} swapped)", np.swapaxes(true, a, b)
+    if true.ndim > 1:
+        yield "transposed", f"{text}, reshaped", true.T.reshape(true.shape)
+    for name, other in e.others.items():
+        yield "swapped", f"it is the true gradient of {name}: two gradients are swapped", other
+    if true.size < 3 or e.wrong.sum() < 2:
+        return
+    text = "it is the true gradient"
+    for a in axes:
+        yield "permuted", f"{text} flipped along axis {a}", np.flip(true, a)
+    for a, step in itertools.product(axes, (1, -1)):
+        yield "permuted", f"{text} shifted by {step} along axis {a}", np.roll(true, step, a)
+    yield "permuted", f"{text} flipped along every axis", np.flip(true)
+    order, varied = np.argsort(e.hand, None), np.ptp(true) > 1e-6 * np.abs(true).max()
+    sorted_like_hand = np.empty(true.size)
+    sorted_like_hand[order] = np.sort(true, None)
+    text = "the right values stand in the wrong places (an axis or an index is mixed up)"
+    yield "permuted", text, sorted_like_hand.reshape(true.shape) if varied else None
+
+
+def other_sums(e: Evidence) -> Iterator[Numbers]:
+    """Only some samples' shares."""
+    if e.samples is None or len(e.samples) < 2:
+        return
+    for b, share in enumerate(e.samples):
+        text = f"the sum over the batch is missing: it is sample {b}'s share alone"
+        yield "missing-batch-sum", text, share
+        yield "missing-sample", f"sample {b}'s share is missing", e.true - share
+    text = "each wrong entry holds one sample's share: overwritten where it must be added up"
+    nearest = np.abs(np.where(e.samples != 0, e.samples, np.inf) - e.hand).argmin(axis=0)
+    share = np.take_along_axis(e.samples, nearest[None], axis=0)[0]
+    yield "overwritten", text, np.where(e.wrong, share, e.hand)
+
+
+def other_factors(e: Evidence) -> Iterator[Numbers]:
+    """A factor that is one of the inputs, or constant along an axis."""
+    true, usable = e.true, np.abs(e.true) > 1e-9 * np.abs(e.true).max()
+    if true.ndim == 0 or usable.sum() < 3 or not e.wrong[usable].mean() > 0.5:
+        return
+    for name, value in e.inputs.items():
+        try:
+            wide = np.broadcast_to(value, true.shape)
+        except ValueError:
+            continue
+        if np.ptp(wide) > 0:
+            without = np.where(wide == 0, e.hand, true / wide)
+            yield "dropped-factor", f"the factor {name} is missing", without
+            yield "extra-factor", f"the factor {name} is there once too often", true * wide
+    for axis in range(true.ndim):
+        along = tuple(i for i in range(true.ndim) if i != axis)
+        if along and true.shape[axis] not in (1, true.size):
+            ratio = (e.hand * true).sum(along, keepdims=True) / (true**2).sum(along, keepdims=True)
+            yield "factor", f"a factor that depends on axis {axis} only", ratio * true
+
+
 # -- patterns --------------------------------------------------------------------------------------
+def by_numbers(e: Evidence, candidates: Iterable[Numbers]) -> Kind | None:
+    """The first of the candidates that the hand-written gradient is."""
+    if not e.visited.all():
+        return None
+    return next(
+        (Kind(word, text) for word, text, other in candidates if alike(e.hand, other)), None
+    )
+
+
 def likely_cause(k: float, e: Evidence) -> str:
     """The likely reason for a constant factor, in words."""
     k = abs(k)
 
     def close(value: float) -> bool:
-        return value > 0 and abs(value - 1) > 1e-9 and abs(k / value - 1) < 1e-4
+        return abs(value - 1) > 1e-9 and abs(k / value - 1) < 1e-4
 
-    products: dict[int, str] = {e.batch: f"the batch size (B = {e.batch})"} if e.batch else {}
+    counts: dict[int, str] = {e.batch: f"the batch size (B = {e.batch})"} if e.batch else {}
     for axis, n in enumerate(e.hand.shape):
-        products.setdefault(n, f"the length of axis {axis} ({n})")
-    products.setdefault(e.hand.size, f"the number of entries ({e.hand.size})")
+        counts.setdefault(n, f"the length of axis {axis} ({n})")
+    counts.setdefault(e.hand.size, f"the number of entries ({e.hand.size})")
     for shape in e.lengths:
         for count in range(1, len(shape) + 1):
             for axes in itertools.combinations(shape, count):
                 n = int(np.prod(axes))
-                products.setdefault(n, f"{' x '.join(map(str, axes))} = {n} of shape {shape}")
-    for n, words in products.items():
-        if n > 1 and close(n):
+                counts.setdefault(n, f"{' x '.join(map(str, axes))} = {n} of shape {shape}")
+    several = {n: words for n, words in counts.items() if n > 1}
+    for n, words in several.items():
+        if close(n):
             return f": {words}, so a mean's 1/{n} is missing"
-        if n > 1 and close(1 / n):
+        if close(1 / n):
             return f": one over {words}, so a mean stands for a sum"
     if close(2) or close(0.5):
         return ": a factor of 2 " + ("too many" if k > 1 else "is missing")
-    for n, words in products.items():
+    for n, words in several.items():
         if n > 2 and (close((n - 1) / n) or close(n / (n - 1))):
             return f": (n - 1)/n or its inverse with n {words}: n and n - 1 (ddof) are mixed up"
-        if n > 1 and (close(n**0.5) or close(n**-0.5)):
+        if close(n**0.5) or close(n**-0.5):
             return f": the square root of {words}, or its inverse"
     return ""
 
@@ -102,65 +183,6 @@ def by_factor(e: Evidence) -> Kind | None:
     return Kind("factor", text + " and the sign flipped" * (k < 0), k)
 
 
-def by_place(e: Evidence) -> Kind | None:
-    """The right values, or another tensor's, in the wrong places."""
-    hand, true, axes = e.hand, e.true, range(e.hand.ndim)
-    for a, b in itertools.combinations(axes, 2):
-        if alike(hand, np.swapaxes(true, a, b)):
-            text = f"it is the transposed true gradient (axes {a} and {b} swapped)"
-            return Kind("transposed", text)
-    if hand.ndim > 1 and alike(hand, true.T.reshape(hand.shape)):
-        return Kind("transposed", "it is the transposed true gradient, reshaped")
-    for name, other in e.others.items():
-        if alike(hand, other):
-            return Kind("swapped", f"it is the true gradient of {name}: two gradients are swapped")
-    if hand.size < 3 or e.wrong.sum() < 2:
-        return None
-    moved = [(np.flip(true, a), f"it is the true gradient flipped along axis {a}") for a in axes]
-    moved += [
-        (np.roll(true, step, a), f"it is the true gradient shifted by {step} along axis {a}")
-        for a in axes
-        for step in (1, -1)
-    ]
-    moved.append((np.flip(true), "it is the true gradient flipped along every axis"))
-    for other, text in moved:
-        if alike(hand, other):
-            return Kind("permuted", text)
-    varied = np.ptp(true) > 1e-6 * np.abs(true).max()
-    if varied and alike(np.sort(hand, None), np.sort(true, None)):
-        text = "the right values stand in the wrong places (an axis or an index is mixed up)"
-        return Kind("permuted", text)
-    return None
-
-
-def by_upstream(e: Evidence) -> Kind | None:
-    """The gradient for another upstream."""
-    if alike(e.hand, e.ones):
-        text = "the upstream is ignored: it is the gradient for an upstream of 1"
-        return Kind("upstream-ignored", text)
-    if alike(e.hand, e.mean):
-        return Kind("upstream-ignored", "the upstream is replaced by its mean over all outputs")
-    return None
-
-
-def by_samples(e: Evidence) -> Kind | None:
-    """Only some samples' shares arrived."""
-    if e.samples is None or len(e.samples) < 2:
-        return None
-    for b, share in enumerate(e.samples):
-        if alike(e.hand, share):
-            text = f"the sum over the batch is missing: it is sample {b}'s share alone"
-            return Kind("missing-batch-sum", text)
-        if alike(e.hand, e.true - share):
-            return Kind("missing-sample", f"sample {b}'s share is missing")
-    hand, shares = e.hand[e.wrong], e.samples[:, e.wrong]
-    scale = np.abs(shares).max() or 1.0
-    if ((np.abs(shares - hand) <= 1e-6 * scale) & (shares != 0)).any(axis=0).all():
-        text = "each wrong entry holds one sample's share: overwritten where it must be added up"
-        return Kind("overwritten", text)
-    return None
-
-
 def by_rounding(e: Evidence) -> Kind | None:
     """float32 accuracy, and no pattern that rounding never has."""
     rest = e.hand - e.true
@@ -182,36 +204,11 @@ def by_rounding(e: Evidence) -> Kind | None:
     return None
 
 
-def by_ratio(e: Evidence) -> Kind | None:
-    """A factor that is one of the inputs, or constant along an axis."""
-    usable = np.abs(e.true) > 1e-9 * np.abs(e.true).max()
-    if e.hand.ndim == 0 or usable.sum() < 3 or not e.wrong[usable].mean() > 0.5:
-        return None
-    for name, value in e.inputs.items():
-        try:
-            wide = np.broadcast_to(value, e.hand.shape)
-        except ValueError:
-            continue
-        if np.ptp(wide) > 0 and alike(e.hand * wide, e.true):
-            return Kind("dropped-factor", f"the factor {name} is missing")
-        if np.ptp(wide) > 0 and alike(e.hand, e.true * wide):
-            return Kind("extra-factor", f"the factor {name} is there once too often")
-    for axis in range(e.hand.ndim):
-        along = tuple(i for i in range(e.hand.ndim) if i != axis)
-        if not along or e.hand.shape[axis] == 1 or e.hand.size == e.hand.shape[axis]:
-            continue
-        ratio = (e.hand * e.true).sum(along, keepdims=True) / (e.true**2).sum(along, keepdims=True)
-        if np.isfinite(ratio).all() and alike(e.hand, ratio * e.true):
-            return Kind("factor", f"a factor that depends on axis {axis} only")
-    return None
-
-
 def by_few(e: Evidence) -> Kind | None:
     """Only some entries are wrong."""
-    count, seen = int(e.wrong.sum()), int(e.visited.sum())
+    count, seen, places = int(e.wrong.sum()), int(e.visited.sum()), np.argwhere(e.wrong)
     if count == 1 and seen > 1:
         return Kind("one-entry", f"only this entry is wrong (1 of {seen} compared)")
-    places = np.argwhere(e.wrong)
     for axis in range(e.hand.ndim):
         if e.hand.shape[axis] > 1 and count > 1 and len(set(places[:, axis])) == 1:
             text = f"only entries with index {places[0, axis]} on axis {axis} are wrong"
@@ -224,7 +221,7 @@ def by_few(e: Evidence) -> Kind | None:
 def by_term(e: Evidence) -> Kind | None:
     """What is missing is constant along an axis, or follows an input: a dropped term."""
     rest = e.true - e.hand
-    if e.hand.size < 3:
+    if e.hand.size < 3 or not e.visited.all() or not e.wrong.mean() > 0.5:
         return None
     for axis in range(e.hand.ndim):
         level = np.ptp(rest, axis=axis).max() <= 1e-6 * np.abs(rest).max()
@@ -232,42 +229,38 @@ def by_term(e: Evidence) -> Kind | None:
             text = f"a term constant along axis {axis} is missing or wrong (a mean or sum over it)"
             return Kind("dropped-term", text)
     for name, value in e.inputs.items():
-        if value.shape != e.hand.shape or not np.any(value):
-            continue
-        if alike(rest, float((rest * value).sum() / (value**2).sum()) * value):
+        if value.shape == rest.shape and alike(
+            rest, float((rest * value).sum() / (value**2).sum()) * value
+        ):
             return Kind("dropped-term", f"a term proportional to {name} is missing or wrong")
     return None
 
 
-def by_small_term(e: Evidence) -> Kind | None:
-    """A dropped term far smaller than the gradient: its own pattern tells it from rounding."""
-    small = np.abs(e.hand - e.true).max() <= 1e-4 * np.abs(e.true).max()
-    return by_term(e) if small and e.wrong.mean() > 0.5 else None
-
-
-# (pattern, needs every entry, fits an error far smaller than the gradient)
-NAMERS: tuple[tuple[Callable[[Evidence], Kind | None], bool, bool], ...] = (
-    (by_upstream, True, False), (by_factor, False, True), (by_place, True, False),
-    (by_small_term, True, True), (by_rounding, False, True), (by_samples, True, False),
-    (by_ratio, True, False), (by_few, False, True), (by_term, True, False),
-)  # fmt: skip
+def patterns(e: Evidence, small: bool) -> Iterator[Kind | None]:
+    """What each pattern says, in order. An error far smaller than the gradient fits any pattern of
+    the true values."""
+    if not small:
+        yield by_numbers(e, other_upstreams(e))
+    yield by_factor(e)
+    if small:
+        yield by_term(e)
+        yield by_rounding(e)
+    else:
+        yield by_numbers(e, itertools.chain(other_places(e), other_sums(e), other_factors(e)))
+    yield by_few(e)
+    yield by_term(e)
 
 
 def kind_of_fault(e: Evidence) -> Kind:
     """The first pattern that fits; 'wrong' when none does."""
-    with np.errstate(all="ignore"):
-        g, t = e.hand[e.visited], e.true[e.visited]
-        # An error this small fits any pattern of the true values.
-        small = np.abs(g - t).max() <= 1e-4 * np.abs(t).max()
-        if np.isfinite(e.hand).all() and np.isfinite(t).all():
-            for namer, whole, fits_small in NAMERS:
-                if (small and not fits_small) or (whole and not e.visited.all()):
-                    continue
-                found = namer(e)
-                if found is not None:
-                    return found
+    g, t = e.hand[e.visited], e.true[e.visited]
     share = f"{int(e.wrong.sum())} of {int(e.visited.sum())} compared entries are wrong"
-    return Kind("wrong", f"{share}: a term or factor is missing or wrong")
+    unknown = Kind("wrong", f"{share}: a term or factor is missing or wrong")
+    if not np.isfinite(e.hand).all() or not np.isfinite(t).all():
+        return unknown
+    with np.errstate(all="ignore"):
+        found = patterns(e, small=np.abs(g - t).max() <= 1e-4 * np.abs(t).max())
+        return next((kind for kind in found if kind is not None), unknown)
 
 
 # -- the line --------------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from minivae.types import Array, copy_leaf, replace
+from minivae.types import Array, copy_leaf, replace, vector
 from minivae.verify import derivatives
 from minivae.verify.derivatives import RUNGS, Joint, Line, Slope, complex_step, tol
-from minivae.verify.passes import EPS64, CannotRun, Leaf, Pass, eps_of, one_line, vector
+from minivae.verify.passes import EPS64, CannotRun, Leaf, Pass, eps_of, one_line
 from minivae.verify.report import Row
 from minivae.verify.strategies import gradients
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minivae.types import Array
+from minivae.types import Array, transform
 from minivae.verify.derivatives import taylor_rate
 
 if TYPE_CHECKING:
@@ -89,9 +89,9 @@ class Report:
     def worst(self) -> Row | None:
         """The row with the largest error; NaN is worse than anything."""
 
-        def badness(row: Row) -> tuple[bool, float]:
+        def badness(row: Row) -> tuple[bool, bool, float]:
             errors = [e for e in (row.complex_step, row.finite_difference, 0.0) if e is not None]
-            return not row.ok, math.inf if math.isnan(errors[0]) else errors[0]
+            return not row.ok, math.isnan(errors[0]), errors[0]
 
         return max(self.rows, key=badness, default=None)
 
@@ -116,26 +116,22 @@ class Report:
         return f"<Report {self.name}: {'ok' if self.ok else 'WRONG'}, {rows}{first}>"
 
     def __str__(self) -> str:
-        return "\n".join([*table_lines(self.rows), *map(str, self.faults), *self.notes])
+        table = table_lines(self.rows) if self.rows else []
+        return "\n".join([*table, *map(str, self.faults), *self.notes])
 
 
-def plain(value: Any) -> Any:
+def plain(tree: Any) -> Any:
     """The same containers with NaN and infinities as strings."""
-    if isinstance(value, dict):
-        return {key: plain(sub) for key, sub in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(sub) for sub in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+    def one(leaf: Any) -> Any:
+        return str(leaf) if isinstance(leaf, float) and not math.isfinite(leaf) else leaf
+
+    return transform(tree, one)
 
 
 def where(index: tuple[int, ...] | None) -> str:
     """An index as Python writes it."""
     return "" if index is None else "[" + ", ".join(map(str, index)) + "]"
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-    """A shape as Python writes it, of whatever integers it is made."""
-    return str(tuple(int(n) for n in shape))
 
 
 def shape_hint(got: tuple[int, ...], due: tuple[int, ...]) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from minivae.types import Array, children, is_branch, leaves
-from minivae.verify.passes import Pass, float_parts, kind_of
-from minivae.verify.report import Fault, shape_hint, shape_text, where
+from minivae.types import Array, children, float_parts, is_branch, kind_of, leaves
+from minivae.verify.passes import Pass
+from minivae.verify.report import Fault, shape_hint, where
 
 Faults = list[Fault]
 Hands = list[Array | None]  # one gradient for each leaf, None where there is none that fits
@@ -23,18 +23,20 @@ def draw_point(
 ) -> dict[str, Array]:
     """Arrays for shapes written as words of dims: draw_point({"x": "B D", "W": "D H"}, rng).
 
-    Every dim gets a size of its own (no two equal, none 1), entries are distinct, of both signs and
-    away from zero. A spec that begins with "int:" draws whole numbers below its last word's size:
-    {"labels": "int: B < C"}.
+    Every dim gets a size of its own (no two equal, none 1; a number is its own size), entries are
+    distinct, of both signs and away from zero. A spec that begins with "int:" draws whole numbers
+    below its last word's size: {"labels": "int: B < C"}.
     """
     text = " ".join(spec.values()).replace("int:", "").replace("<", " ")
-    order = sorted(set(text.split()))
+    words = set(text.split())
+    order = sorted(word for word in words if not word.isdigit())
     if len(order) > len(SIZES):
         raise ValueError(
             f"at most {len(SIZES)} dims can all differ, the spec has {len(order)}: {order}"
         )
     drawn = rng.permutation(SIZES[: max(4, len(order))])
     sizes = {word: int(size) for word, size in zip(order, drawn, strict=False)}
+    sizes |= {word: int(word) for word in words if word.isdigit()}
     point: dict[str, Array] = {}
     for name, text in spec.items():
         shape, _, top = text.removeprefix("int:").partition("<")
@@ -116,9 +118,9 @@ def input_faults(job: Pass) -> list[Fault]:
         kind, text = kind_of(value), ""
         at: tuple[int, ...] | None = None
         if np.size(value) == 0:
-            kind, text = "empty", f"is an empty array, shape {shape_text(np.shape(value))}"
-        elif value.dtype.name == "bfloat16":
-            kind, text = "dtype", "is bfloat16, which is not supported: pass it as float32"
+            kind, text = "empty", f"is an empty array, shape {np.shape(value)}"
+        elif kind == "other" and "float" in value.dtype.name:  # bfloat16, float8_e4m3fn, …
+            kind, text = "dtype", f"is {value.dtype}, which is not supported: pass it as float32"
         elif kind == "complex":
             text = "is complex: pass real float64 arrays"
         elif kind == "float" and not np.isfinite(value).all():
@@ -205,7 +207,10 @@ def by_argument(job: Pass, grads: Any) -> tuple[dict[int, Any], Faults]:
         if len(grads) == len(slots):
             return dict(zip(slots, grads, strict=True)), []
     count, due = len(grads), len(wanted)
-    shape = f"; it has shape {shape_text(np.shape(grads[0]))}" if count == 1 else ""
+    if count == 1 and grads[0] is None:
+        text = f"backward returned None where {due} gradients are due ({', '.join(names)})"
+        return {}, [Fault("none", text)]
+    shape = f"; it has shape {np.shape(grads[0])}" if count == 1 else ""
     text = (
         f"backward returned {count} gradient{'s' * (count != 1)} for {due} float input"
         f"{'s' * (due != 1)} ({', '.join(names)}){shape}: return one each, or say which in wrt="
@@ -265,14 +270,14 @@ def misfit(job: Pass, value: Any, grad: Any, name: str) -> Faults:
         learnt = number and grad.dtype.kind == "f" and shape == array.shape != () and np.any(grad)
         return [integer_fault(name, value)] if learnt else []
     if grad is None:
-        text = f"backward returned None for {name}, shape {shape_text(array.shape)}"
+        text = f"backward returned None for {name}, shape {array.shape}"
         return [Fault("none", text, name)]
     if not number and not isinstance(grad, (float, int)):
         text = f"backward returned a {type(grad).__name__} for {name}, where an array is due"
         return [Fault("structure", text, name)]
     if shape != array.shape:
-        text = f"the gradient of {name} has the wrong shape {shape_text(shape)}, {name} has "
-        text += shape_text(array.shape) + shape_hint(shape, array.shape)
+        text = f"the gradient of {name} has the wrong shape {shape}, {name} has "
+        text += f"{array.shape}{shape_hint(shape, array.shape)}"
         return [Fault("shape", text, name)]
     got = np.asarray(grad).dtype
     outputs = [np.asarray(v).dtype.itemsize for v in float_parts(job.y_tree)]

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from minivae.types import Array
+from minivae.types import Array, vector
 from minivae.verify.derivatives import between, tol
 from minivae.verify.oracles import Point, Probe, Trial, failing_direction, locate
-from minivae.verify.passes import EPS64, Pass, eps_of, kind_of, vector
-from minivae.verify.report import Fault, Row, where
+from minivae.verify.passes import EPS64, Pass, eps_of
+from minivae.verify.report import Fault, where
 from minivae.verify.strategies import Hands, gradients
 
 NUDGES = 6  # points some units in the last place away
@@ -46,8 +46,7 @@ def rounding_explains(
     """Which errors are rounding: those that come and go with the last bits of the inputs, or that
     vanish where the pass is less saturated. One that only this very point has is no rounding."""
     gap, rng = here[0], np.random.default_rng(1)
-    roomy = job.clock.fits(forward=2 * NUDGES, backward=NUDGES)
-    count = NUDGES if roomy else NUDGES // 2
+    count = NUDGES if job.clock.fits(forward=2 * NUDGES, backward=NUDGES) else NUDGES // 2
     near = [errors_at(job.nudged(rng, APART * eps)) for _ in range(count)]
     nearby = np.array([errors[0] for errors in near if errors is not None])
     if len(nearby) < 3:
@@ -72,8 +71,7 @@ def is_rounding(trial: Trial, picks: Array, strict: Array) -> Array:
 
     def errors_at(values: Sequence[Any]) -> Errors | None:
         try:
-            other = trial.probe.job.at(values)
-            other.adopt(other.run(other.base)[0])
+            other = trial.probe.job.run_at(values)
             grad, true = gradients(other, trial.probe.dy)[trial.place], here
             if not trial.reason:
                 true = trial.probe.dy @ trial.probe.columns(trial.leaf, entries, values)
@@ -83,9 +81,8 @@ def is_rounding(trial: Trial, picks: Array, strict: Array) -> Array:
             return None
         return grad.ravel()[entries] - true, np.asarray(true)
 
-    errors = (trial.g[picks] - here, here)
-    safe = not trial.reason
-    return rounding_explains(trial.probe.job, errors, strict[picks], errors_at, trial.eps, safe)
+    job, errors, safe = trial.probe.job, (trial.g[picks] - here, here), not trial.reason
+    return rounding_explains(job, errors, strict[picks], errors_at, trial.eps, safe)
 
 
 def noises(job: Pass, dy: Array, hands: Hands, rng: np.random.Generator, eps: float) -> list[Array]:
@@ -108,67 +105,60 @@ def noises(job: Pass, dy: Array, hands: Hands, rng: np.random.Generator, eps: fl
     return [np.median(three, axis=0) for three in changes]
 
 
-def float32_faults(
-    job: Pass, trial: Trial, native: Array | None, row: Row, dy: Array
-) -> list[Fault]:
+def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> list[Fault]:
     """The gradient in the caller's own precision against the same source in float64."""
-    wide, exact = trial.probe.job, trial.hand
+    wide, exact, row, name = trial.probe.job, trial.hand, trial.row, trial.leaf.name
     if native is None or not native.size:
         return []
     eps = max(eps_of(job.leaves[trial.place].value), job.y_eps)
     match = max(tol("float32_match"), 64 * eps)
-    if not float(np.abs(job.y0 - wide.y0).max(initial=0)) <= match * np.abs(wide.y0).max(initial=0):
-        return []  # the forward itself has lost its figures: no verdict on backward's rounding
-    gap, limit = native - exact, match * np.abs(exact).max() + 0 * exact
+    apart = float(np.abs(job.y0 - wide.y0).max(initial=0))
+    gap, limit = (native - exact).ravel(), match * np.abs(exact).max()
     picks = np.flatnonzero(~(np.abs(gap) <= limit))
-    picks = picks[np.argsort(-np.abs(gap.ravel()[picks]), kind="stable")[:12]]
+    picks = picks[np.argsort(-np.abs(gap[picks]), kind="stable")[:12]]
+    seen = [exact.ravel()[picks]]
 
     def errors_at(values: Sequence[Any]) -> Errors | None:
-        small = [np.asarray(v, np.asarray(b).dtype) if kind_of(b) == "float" else v
-                 for v, b in zip(values, job.base, strict=True)]  # fmt: skip
         try:
-            one = gradients(job, dy, small)[trial.place]
+            one = gradients(job, dy, job.narrowed(values))[trial.place]
             two = gradients(wide, dy, values)[trial.place]
         except Exception:
             return None
-        return None if one is None or two is None else (
-            (one - two).ravel()[picks], two.ravel()[picks])  # fmt: skip
+        if one is None or two is None:
+            return None
+        seen.append(two.ravel()[picks])
+        return (one - two).ravel()[picks], seen[-1]
 
+    if not apart <= match * np.abs(wide.y0).max(initial=0):
+        return []  # the forward itself has lost its figures: no verdict on backward's rounding
     if not len(picks) or not job.clock.fits(forward=10, backward=10):
         return []
-    here = gap.ravel()[picks], exact.ravel()[picks]
-    lasting = ~rounding_explains(wide, here, limit.ravel()[picks], errors_at, eps)
+    here, near = (gap[picks], seen[0]), np.full(len(picks), limit)
+    lasting = ~rounding_explains(wide, here, near, errors_at, eps)
+    hands = native.ravel()[picks]  # at a kink that rounding moves, what float64 gives beside it
+    lasting &= (hands < np.min(seen, axis=0) - near) | (hands > np.max(seen, axis=0) + near)
     if not lasting.any():
         return []
     at = tuple(int(n) for n in np.unravel_index(int(picks[lasting][0]), exact.shape))
-    name, hand, true = trial.leaf.name, float(native[at]), float(exact[at])
-    row.verdict, row.index, row.hand, row.true = "wrong", at, hand, true
+    row.verdict, row.index, row.hand, row.true = "wrong", at, float(native[at]), float(exact[at])
     text = (
-        f"the gradient of {name} is wrong in {row.dtype} only: {name}{where(at)} is {hand:.8g}, "
-        f"the same source in float64 gives {true:.8g}"
+        f"the gradient of {name} is wrong in {row.dtype} only: {name}{where(at)} is "
+        f"{row.hand:.8g}, the same source in float64 gives {row.true:.8g}"
     )
-    return [Fault("float32", text, name, at, hand=hand, true=true)]
+    return [Fault("float32", text, name, at, hand=row.hand, true=row.true)]
 
 
 # -- kinks -----------------------------------------------------------------------------------------
-def beside(
-    trial: Trial, side: Array, rng: np.random.Generator, tensor: tuple[int, float] | None = None
-) -> Point | None:
+def beside(trial: Trial, towards: dict[int, Array], rng: np.random.Generator) -> Point | None:
     """A point off the kinks of this one, and the hand-written gradient there: every entry of every
-    tensor a little aside at random; but those of this tensor in the direction of `side`, where it
-    is not zero; and one tensor as a whole, further."""
+    tensor a little aside, where `towards` names its side (not 0) that way, at random otherwise."""
     old, deltas = trial.probe, {}
     for leaf in old.job.leaves:
-        sign = rng.choice([-1.0, 1.0], leaf.value.shape)
-        if leaf.place == trial.leaf.place:
-            sign = np.where(side == 0, sign, side)
-        size = rng.uniform(0.5, 1.5, leaf.value.shape)
-        if tensor and tensor[0] == leaf.place:
-            sign = np.full(leaf.value.shape, tensor[1])
-        deltas[leaf.place] = ASIDE * leaf.scale * sign * size
-    other = old.job.at(old.job.moved(deltas))
+        random, side = rng.choice([-1.0, 1.0], leaf.value.shape), towards.get(leaf.place, 0)
+        size = ASIDE * leaf.scale * rng.uniform(0.5, 1.5, leaf.value.shape)
+        deltas[leaf.place] = size * np.where(side == 0, random, side)
     try:
-        other.adopt(other.run(other.base)[0])
+        other = old.job.run_at(old.job.moved(deltas))
         grad = gradients(other, old.dy)[trial.place]
         if grad is None or not np.isfinite(grad).all():
             return None
@@ -201,32 +191,32 @@ def on_kinks(trial: Trial, wrong: Array, error: Array, strict: Array) -> Array:
     clock, rng = trial.probe.clock, np.random.default_rng(4)
     order = np.flatnonzero(wrong)
     order = order[np.argsort(-error[order], kind="stable")]
-    grads: list[Array] = []
     here = np.zeros(trial.hand.shape)
     here.flat[trial.entries[order]] = 1.0
-    whole = [(x.place, way) for x in trial.probe.job.leaves for way in (8.0, -8.0)]
-    moves = [(f * here, None) for f in (1.0, -1.0, 0.0, 0.0)] + [(0 * here, w) for w in whole]
-    first: int | None = None
-    for towards, tensor in moves:
+    moves = [{trial.leaf.place: way * here} for way in (1.0, -1.0, 0.0, 0.0)]
+    moves += [{x.place: np.full(x.value.shape, way)} for x in trial.probe.job.leaves
+              for way in (8.0, -8.0)]  # fmt: skip
+    grads: list[Array] = []
+    for towards in moves:
         roomy = clock.fits(forward=4, backward=1, complex=2)
-        point = beside(trial, towards, rng, tensor) if roomy else None
-        if point is None:
-            break
-        failing = failing_direction(trial, point, probes=2)
-        if failing is not None:
-            first = locate(trial, point, failing)
+        point = beside(trial, towards, rng) if roomy else None
+        failing = failing_direction(trial, point, probes=2) if point else None
+        if point is None or failing is not None:
             break
         grads.append(point[1].ravel()[trial.entries])
-    verdict, spanned = np.zeros(len(wrong), dtype=bool), np.zeros(len(wrong), dtype=bool)
-    if len(grads) == len(moves):
+    else:
         low, high = np.min(grads, axis=0), np.max(grads, axis=0)
         margin = strict + 1e-5 * np.abs(grads).max(axis=0)
-        spanned = (low - margin <= trial.g) & (trial.g <= high + margin)
-    order = order[~spanned[order]]
-    if first is not None and wrong[trial.entries == first].any():
-        order = np.concatenate([np.flatnonzero(trial.entries == first), order])
-    for n, i in enumerate(order):
-        if not clock.fits(complex=2) or (n >= MOST_EXAMINED and clock.left() < 0):
+        order = order[~((low - margin <= trial.g) & (trial.g <= high + margin))[order]]
+    if point is not None and failing is not None:
+        place = locate(trial, point, failing)
+        order = np.concatenate([np.flatnonzero(wrong & (trial.entries == place)), order])
+    elif len(order) and clock.fits(forward=20, backward=8):
+        more = [beside(trial, {}, rng) for _ in range(8)]
+        grads += [point[1].ravel()[trial.entries] for point in more if point is not None]
+    verdict = np.zeros(len(wrong), dtype=bool)
+    for i in order:
+        if not clock.fits(complex=2):
             break
         verdict[i] = not is_subgradient(trial, int(i), [float(g[i]) for g in grads], strict[i])
     for i in np.flatnonzero(wrong & ~verdict):
@@ -235,77 +225,95 @@ def on_kinks(trial: Trial, wrong: Array, error: Array, strict: Array) -> Array:
     return verdict
 
 
+def on_seams(trial: Trial, wrong: Array, error: Array, strict: Array) -> Array:
+    """Clears tiny errors where two branches meet almost smoothly and backward took the other."""
+    tiny = np.flatnonzero(wrong & (error <= 1e-5 * trial.biggest))
+    for i in tiny if len(tiny) <= MOST_EXAMINED else ():
+        if trial.probe.clock.fits(complex=2):
+            up, down = one_sided(trial, int(i))
+            wrong[i] = not between(float(trial.g[i]), up.sum(), down.sum(), strict[i])
+    return wrong
+
+
+def one_sided(trial: Trial, i: int) -> tuple[Array, Array]:
+    """The slopes of the i-th visited entry in each output, times the upstream, on its two sides."""
+    probe, at, step = trial.probe, trial.index(i), np.zeros(trial.leaf.value.shape)
+    step[at] = ASIDE * trial.leaf.scale[at]
+    points = (probe.job.moved({trial.leaf.place: step}, t) for t in (1.0, -1.0))
+    up, down = (probe.columns(trial.leaf, trial.entries[i : i + 1], values) for values in points)
+    return probe.dy * up[:, 0], probe.dy * down[:, 0]
+
+
 def is_subgradient(trial: Trial, i: int, seen: list[float], strict: float) -> bool:
-    """Whether the i-th visited entry has a slope between those on its two sides; or, where it moves
-    several kinks at once (one datum, through many units at zero), one like those `seen` beside."""
-    leaf, probe, hand = trial.leaf, trial.probe, float(trial.g[i])
-    entry, step = trial.entries[i : i + 1], np.zeros(trial.leaf.value.size)
-    step[entry] = ASIDE * leaf.scale.ravel()[entry]
-    delta = {leaf.place: step.reshape(leaf.value.shape)}
-    low, high = (
-        float((probe.dy @ probe.columns(leaf, entry, probe.job.moved(delta, t)))[0])
-        for t in (1.0, -1.0)
-    )
+    """Whether the i-th visited entry has a slope between those on its two sides, in all outputs
+    together or in each; or, where it moves several kinks at once (one datum, through many units at
+    zero), one like those `seen` beside."""
+    hand, (up, down) = float(trial.g[i]), one_sided(trial, i)
+    high, low = float(up.sum()), float(down.sum())
     margin = strict + 1e-5 * max(abs(low), abs(high), abs(hand))
     if between(hand, low, high, margin):
         return True
-    if all(min(abs(s - low), abs(s - high)) <= margin for s in seen):
-        return False
+    kinked = np.flatnonzero(~(np.abs(up - down) <= margin))
+    if 1 < len(kinked) <= 8 and trial.probe.clock.fits(forward=9, backward=9):
+        parts = [trial.back(np.where(np.arange(len(up)) == k, trial.probe.dy, 0)) for k in kinked]
+        if all(p is not None and between(float(p.flat[trial.entries[i]]), up[k], down[k], margin)
+               for k, p in zip(kinked, parts, strict=True)):  # fmt: skip
+            return True
+    if all(between(s, low, high, margin) for s in seen):
+        return False  # these two sides are the outermost
     slopes = np.array([*seen, low, high])
     middle = float(slopes.mean())
     return bool(abs(hand - middle) <= 4 * float(np.abs(slopes - middle).max()) + margin)
 
 
 # -- ties ------------------------------------------------------------------------------------------
-def together(
-    trials: list[Trial], hands: Callable[[Array], Sequence[Array | None]]
-) -> tuple[Trial, float, float] | None:
+def together(trials: list[Trial]) -> tuple[Trial, float, float] | None:
     """(tensor, hand, true) where entries that are right one by one are wrong together: ties.
 
     Moves every entry of every tensor by the same amount, then by the same factor. Tied entries stay
     tied, so the outputs they make stay smooth, and the hand-written gradients must add up to the
-    slope there. `hands(dy)` gives the gradients of all tensors for another upstream.
+    slope there.
     """
     probe = trials[0].probe
-    exact = not any(trial.reason for trial in trials)
-    for shift in (True, False):
-        deltas = {
-            t.leaf.place: np.ones(t.leaf.value.shape) if shift else t.leaf.value.astype(np.float64)
-            for t in trials
-        }
-        found = slopes_beside(probe, deltas, exact)
+    values = {t.leaf.place: t.leaf.value.astype(np.float64) for t in trials}
+    for deltas in ({place: np.ones(value.shape) for place, value in values.items()}, values):
+        found = smooth_slopes(probe, deltas, exact=not any(trial.reason for trial in trials))
         if found is None:
             continue
-        right, left, sure, floor = found
-        smooth = np.abs(right - left) <= sure * np.abs(right) + floor * np.abs(right).max(initial=0)
-        weight = probe.dy * smooth
-        pairs = zip(trials, hands(weight), strict=True)
-        parts = [(g * deltas[t.leaf.place]).ravel() for t, g in pairs if g is not None]
-        size = float(np.abs(weight * right).sum()) + sum(float(np.abs(p).sum()) for p in parts)
-        hand, true = sum(float(p.sum()) for p in parts), float(weight @ right)
+        slopes, sure = found
+        weight, slopes = np.where(np.isnan(slopes), 0.0, probe.dy), np.nan_to_num(slopes)
+        hands = gradients(probe.job, weight)
+        pairs = [(hands[t.place], deltas[t.leaf.place]) for t in trials]
+        parts = [(g * delta).ravel() for g, delta in pairs if g is not None]
+        size = float(np.abs(weight * slopes).sum()) + sum(float(np.abs(p).sum()) for p in parts)
+        hand, true = sum(float(p.sum()) for p in parts), float(weight @ slopes)
         moves = sum(float(np.abs(d).sum()) for d in deltas.values())
-        largest = float(np.abs(probe.dy * probe.job.y0).max(initial=0))
-        rounding = tol("floor") * probe.job.y_eps * largest
+        rounding = tol("floor") * probe.job.y_eps * np.abs(probe.dy * probe.job.y0).max(initial=0)
         if np.isfinite(hand - true) and not abs(hand - true) <= 10 * sure * size + rounding * moves:
             return next((t for t in trials if t.kinks), trials[0]), hand, true
     return None
 
 
-def slopes_beside(
+def smooth_slopes(
     probe: Probe, deltas: dict[int, Array], exact: bool
-) -> tuple[Array, Array, float, float] | None:
-    """The slopes of all outputs on the two sides along a direction, how sure each is, and what of
-    the largest is noise."""
-    job = probe.job
+) -> tuple[Array, float] | None:
+    """(the slopes of all outputs along a direction, NaN where those on the two sides differ; how
+    sure they are)."""
+    job, sure, floor = probe.job, 1e-5, 1e-13
     step = ASIDE if exact else 1e-6 if job.y_eps == EPS64 else 1e-2
     step /= max(float(np.abs(d).max(initial=0)) for d in deltas.values()) or 1.0
+    points = [job.moved(deltas, t) for t in (step, -step)]
     try:
         if exact:
-            up, down = (probe.push(deltas, job.moved(deltas, t)) for t in (step, -step))
-            return up, down, 1e-5, 1e-13
-        up, down = ((vector(job.run(job.moved(deltas, t))[0]) - job.y0) / t for t in (step, -step))
+            up, down = (probe.push(deltas, values) for values in points)
+            here = probe.push(deltas)
+        else:
+            here = up = (vector(job.run(points[0])[0]) - job.y0) / step
+            down = (vector(job.run(points[1])[0]) - job.y0) / -step
+            biggest = float(np.abs(up).max(initial=0)) or 1.0
+            sure = floor = max(1e-4, 8 * float(probe.rounding.max(initial=0)) / step / biggest)
     except Exception:
         return None
-    biggest = float(np.abs(up).max(initial=0)) or 1.0
-    sure = max(1e-4, 8 * float(probe.rounding.max(initial=0)) / step / biggest)
-    return up, down, sure, sure
+    near = sure * np.abs(here) + floor * np.abs(here).max(initial=0)
+    smooth = (np.abs(up - here) <= near) & (np.abs(down - here) <= near)
+    return np.where(smooth, here, np.nan), sure

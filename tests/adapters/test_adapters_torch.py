@@ -46,3 +46,12 @@ def test_a_module_with_its_parameters():
     ).double()
     report = check_torch(model, X)
     assert report.ok and {row.tensor for row in report.rows} == {"input0", "0.weight", "0.bias"}
+
+
+def test_bfloat16_is_refused_in_one_line():
+    tanh = check_torch(torch.tanh, X.bfloat16())
+    assert str(tanh) == "input input0 is bfloat16, which is not supported: pass it as float32"
+    layer = check_torch(torch.nn.Linear(3, 2).bfloat16(), X.float())
+    assert [f.tensor for f in layer.faults] == ["weight"]
+    out = check_torch(lambda x: torch.tanh(x).bfloat16(), X.float())
+    assert "returned bfloat16" in str(out) and "\n" not in str(out)

@@ -23,6 +23,18 @@ def half(dy, cache):
 def lookup(labels, W):
     return W[labels], (labels, W)
 
+def raises(x, W):
+    raise RuntimeError("no\\nway")
+
+def nothing_at_all(*_):
+    return None
+
+def spoilt(x, W):
+    return x @ W * np.nan, (x, W)
+
+def leaves(x, W):
+    raise SystemExit(3)
+
 def scatter(dy, cache):
     g = np.zeros_like(cache[1])
     np.add.at(g, cache[0], dy)
@@ -66,6 +78,9 @@ def test_json_integers_precision_and_a_choice(check):
         ("forward,backward", "x B", "name: B D"),
         ("forward,backward", "labels: int B", "int B < K"),
         ("forward,backward", "x: A B C D E F G", "can all differ"),
+        ("forward,backward", "x: B D, x: D K", "names x twice"),
+        ("forward,backward", "x: B < D, W: D K", "int B < K"),
+        ("leaves,backward", "x: B D, W: D K", "ended Python"),
     ],
 )
 def test_wrong_use_is_one_line(check, pair, shapes, words):
@@ -73,8 +88,45 @@ def test_wrong_use_is_one_line(check, pair, shapes, words):
     assert code == 2 and words in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize("option", ["--seconds nan", "--seconds 0", "--scale inf", "--seed -1"])
+def test_a_number_that_is_none_of_its_kind(check, option):
+    code, _, err = check("forward,backward", "x: B D, W: D K", *option.split())
+    assert code == 2 and option.split()[0] in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ("raises,backward", "forward raised RuntimeError: no way"),
+        ("nothing_at_all,backward", "forward returned None where a pair (y, cache) is due"),
+        ("spoilt,backward", "forward returned nan at output 0"),
+        ("forward,nothing_at_all", "backward returned None where 2 gradients are due (x, W)"),
+    ],
+)
+def test_what_keeps_it_from_comparing_is_one_line(check, pair, words):
+    code, out, _ = check(pair, "x: B D, W: D K")
+    assert code == 1 and words in out and "Traceback" not in out
+    assert out.count("\n") == 1 or pair.startswith("forward")  # a row for each tensor there
+    code, out, _ = check(pair, "x: B D, W: D K", "--json")
+    assert words in json.loads(out)["faults"][0]["message"]
+
+
+def test_what_the_file_prints_does_not_spoil_the_json(tmp_path, capsys):
+    (tmp_path / "beside.py").write_text("scale = 3.0")
+    file = tmp_path / "loud.py"
+    file.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "from beside import scale\nprint('hello')\n@dataclass\nclass Saved:\n    k: float\n"
+        "def forward(x):\n    print('forward')\n    return scale * x, Saved(scale)\n"
+        "def backward(dy, saved):\n    return saved.k * dy\n"
+    )
+    shapes = ["--shapes", "x: B 3", "--json"]
+    assert run(["check", f"{file}:forward,backward", *shapes]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["shape"][1] == 3
+
+
 def test_a_file_that_does_not_run(tmp_path, capsys):
     file = tmp_path / "broken.py"
     file.write_text("1 / 0")
     assert run(["check", f"{file}:f,b", "--shapes", "x: B"]) == 2
-    assert "does not run: ZeroDivisionError" in capsys.readouterr().err
+    assert "does not import: ZeroDivisionError" in capsys.readouterr().err

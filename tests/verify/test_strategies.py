@@ -32,6 +32,11 @@ def test_points_are_linted(point):
     assert len({*x.shape, *W.shape}) == 3
 
 
+def test_a_number_is_its_own_size():
+    point = draw_point({"x": "B 3", "W": "3 K", "b": "2"}, np.random.default_rng(0))
+    assert point["x"].shape[1] == point["W"].shape[0] == 3 and point["b"].shape == (2,)
+
+
 def test_too_many_dims_say_so():
     with pytest.raises(ValueError, match="can all differ"):
         draw_point({"x": "A B C D E F G"}, np.random.default_rng(0))

@@ -8,19 +8,25 @@ import pytest
 from minivae.verify import check
 from tests.verify import (
     zoo_algebra,
+    zoo_corners,
     zoo_gates,
     zoo_indexing,
     zoo_layers,
+    zoo_libraries,
     zoo_losses,
     zoo_pieces,
+    zoo_points,
+    zoo_reports,
+    zoo_scales,
     zoo_scans,
     zoo_sequences,
+    zoo_styles,
 )
 from tests.verify.zoo_tools import passes
 
 PARTS = (
     zoo_layers, zoo_gates, zoo_losses, zoo_pieces, zoo_scans, zoo_sequences, zoo_algebra,
-    zoo_indexing,
+    zoo_indexing, zoo_points, zoo_scales, zoo_styles, zoo_libraries, zoo_reports, zoo_corners,
 )  # fmt: skip
 ZOOS = {function.__name__: function for part in PARTS for function in part.ZOO}
 WAYS = [(np.float64, True), (np.float32, False), (np.float64, False), (np.float32, True)]
@@ -56,4 +62,4 @@ def test_foreign_passes_over_many_seeds(name, tell):
 
 
 def test_there_are_enough_foreign_passes():
-    assert len(ZOOS) >= 60
+    assert len(ZOOS) >= 120

@@ -80,6 +80,13 @@ def test_half_precision_and_seventy_thousand_ties():
     assert [f.kind for f in every.faults] == ["ties"]
 
 
+@pytest.mark.parametrize("kind", ["bfloat16", "float8_e4m3fn"])
+def test_shorter_floats_are_refused_in_one_line(kind):
+    x = np.ones((3, 2)).astype(getattr(pytest.importorskip("ml_dtypes"), kind))
+    text = str(check(lambda x: (x * x, x), lambda dy, x: 2 * dy * x, [x]))
+    assert text == f"input x is {kind}, which is not supported: pass it as float32"
+
+
 def test_kinks_are_one_note():
     x = np.maximum(np.random.default_rng(0).normal(size=(30, 50)), 0)
     report = check(lambda x: (np.maximum(x, 0), x), lambda dy, x: dy * (x > 0), [x])

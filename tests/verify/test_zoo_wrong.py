@@ -60,6 +60,26 @@ def test_wrong_use_says_so():
         check(lambda x: (x, None), lambda dy, _: dy, [x], wrt=["z"])
 
 
+def test_none_for_several_gradients_is_said_to_be_none():
+    import numpy as np
+
+    report = check(lambda x, w: (x * w, None), lambda dy, _: None, [np.ones(2), np.arange(2.0)])
+    assert [f.kind for f in report.faults] == ["none"]
+    assert "returned None where 2 gradients are due (x, w)" in str(report)
+
+
+def test_a_report_without_a_row_is_its_line_alone():
+    import numpy as np
+
+    text = str(check(lambda x: None, lambda dy, _: None, [np.arange(2.0)]))
+    assert text == "forward returned None where a pair (y, cache) is due"
+
+
+def test_a_random_backward_is_not_said_to_be_wrong_at_a_tie():
+    forward, backward, inputs = CASES["random_backward"][:3]
+    assert [f.kind for f in check(forward, backward, inputs).faults] == ["random"]
+
+
 def test_an_array_that_is_due():
     import numpy as np
 

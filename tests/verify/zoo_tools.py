@@ -82,7 +82,8 @@ def passes(zoo, dtype=np.float64, contiguous=True):
         else:
             wrong, *rest = rest
         inputs, *options = rest
-        cast = [v.astype(dtype) if v.dtype.kind == "f" else v for v in map(np.asarray, inputs)]
+        arrays = [np.asarray(v) for v in inputs]
+        cast = [v.astype(dtype) if v.dtype.kind == "f" and v.itemsize > 2 else v for v in arrays]
         if not contiguous:
             cast = [strided(v) for v in cast]
         found[function.__name__] = SimpleNamespace(

@@ -20,13 +20,14 @@ from minivae_kernels.gpu.launcher import (
     rows_per_block,
 )
 from minivae_kernels.gpu.ops_activation import keeps_input
-from minivae_kernels.gpu.ops_likelihood import LIKELIHOODS, NONE, WITHIN
+from minivae_kernels.gpu.ops_likelihood import LIKELIHOODS, NONE, WITHIN, ends_of
 
 COUNTER = sources.enumeration("Counter")
 SUM = sources.enumeration("Sum")
 ROWS_HELD = 1 << 20  # row numbers uploaded at a time (8 MiB): 8192 updates of 128
 CALLS_HELD = 1 << 16  # updates uploaded at a time
 MEASURED_ROWS = 512  # of minivae/training/heldout.py
+WEIGHTED = ("iwae",)  # objectives in which each draw has a weight of its own
 WORKSPACES = 66 << 20  # two of cuBLAS's, one a branch of the graph, and small change
 
 
@@ -54,6 +55,8 @@ def bytes_per_datum(plan: Any) -> int:
     hidden = (3 if keeps_input(plan.activation) else 2) * sum(plan.hidden)
     encoder = plan.data_dim + hidden + 4 * plan.latent_dim
     decoder = plan.data_dim + hidden + 3 * plan.latent_dim
+    if plan.objective in WEIGHTED:
+        encoder, decoder = encoder + 6, decoder + column_tiles(plan.data_dim) + 5
     return 4 * (encoder + plan.draws * decoder)
 
 
@@ -163,6 +166,7 @@ class Buffers:
             device.empty((CALLS_HELD,), np.float64),
         )
         self._scale(tiles * column_tiles(plan.data_dim))
+        self._weights()
 
     def _scale(self, blocks: int) -> None:
         """The likelihood's log scale, given or a parameter, and where its gradient is collected.
@@ -181,6 +185,19 @@ class Buffers:
                 self.pulls = device.empty((blocks,), np.float64) if of.scale == WITHIN else None
         elif of.scale != NONE:
             self.log_scale = device.to_device(np.full(1, plan.logc, np.float32))
+        self.ends = device.to_device(ends_of(plan.groups)) if of.grouped else None
+
+    def _weights(self) -> None:
+        """What an objective over weighted draws keeps of each row, and of each datum (iwae.cu)."""
+        plan, empty = self.plan, self.device.empty
+        self.row_part = self.kept = self.weight = self.datum = None
+        if plan.objective not in WEIGHTED:
+            return
+        rows = plan.max_batch * plan.draws
+        self.row_part = empty((rows * column_tiles(plan.data_dim),), np.float32)
+        self.kept = empty((2 * rows,), np.float64)
+        self.weight = empty((rows,), np.float32)
+        self.datum = empty((3 * plan.max_batch,), np.float64)
 
     def _bias_columns(self) -> tuple[list[int], dict[str, int]]:
         """Where each gradient that is a column sum goes, and its first column among the sums."""

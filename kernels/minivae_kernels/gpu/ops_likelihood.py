@@ -27,13 +27,22 @@ NONE, CLOSED, WITHIN = "none", "closed", "within"
 
 
 class LikelihoodPass(NamedTuple):
-    """A kernel of `cuda/likelihood.cu`. each: there is an s for every column, not one for all."""
+    """A kernel of `cuda/likelihood.cu`.
+
+    each: there is an s for every column, not one for all. grouped: it is over groups of columns,
+    and a row is one tile to it.
+    """
 
     kernel: str
     scale: str = NONE
     weight: float = 1.0
     constant: float = 0.0
     each: bool = False
+    grouped: bool = False
+
+    def tiles_of_a_row(self, columns: int) -> int:
+        """In how many pieces the loss of a row is left."""
+        return 1 if self.grouped else column_tiles(columns)
 
 
 LIKELIHOODS = {
@@ -44,7 +53,13 @@ LIKELIHOODS = {
     "poisson": LikelihoodPass("poisson_pass"),
     "negative-binomial": LikelihoodPass("negative_binomial_pass", WITHIN),
     "gaussian-diagonal": LikelihoodPass("gaussian_diagonal_pass", WITHIN, each=True),
+    "categorical": LikelihoodPass("categorical_pass", grouped=True),
 }
+
+
+def ends_of(groups: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Where each group of columns ends, from the groups' sizes."""
+    return np.cumsum(groups, dtype=np.int32)
 
 
 class LikelihoodOps(Launcher):
@@ -139,6 +154,25 @@ class LikelihoodOps(Launcher):
             self.flat("nll_rows", L * B, args, real)
         return nll, shares
 
+    def _grouped(self, op: str, dnll: Any, out: Any, x: Any, groups: tuple[int, ...]) -> Array:
+        """The gradient for upstream dnll; without one, -log p(x | z)."""
+        given = {"the decoder's output": out, "x": x}
+        given |= {} if dnll is None else {"dnll": dnll}
+        real, (out, x, *upstream) = self._floats(op, **given)
+        good = out.ndim == 3 and x.shape == out.shape[1:] and sum(groups) == out.shape[2]
+        self._require(good and all(a.shape == out.shape[:2] for a in upstream), op, **given)
+        L, B, D = out.shape
+        rows, per = L * B, rows_per_block(L * B)
+        made = self.device.empty(out.shape if upstream else (L, B), real)
+        dout, nll = (made, None) if upstream else (None, made)
+        ends = self.device.to_device(ends_of(groups))
+        args = (out, None, x, *(upstream or [None]), 0.0, ends, len(groups), dout, nll, None)
+        if rows and D:
+            grid = (1, ceil_div(rows, per))
+            given = (*args, rows, B, D, per)
+            self.device.launch("categorical_pass", grid, THREADS, given, real)
+        return made
+
     def _column_scales(self, sums: Any, real: Any) -> Array:
         """Every column's sum over the row tiles."""
         tiles, columns = sums.shape
@@ -228,3 +262,13 @@ class LikelihoodOps(Launcher):
         """dmean (L, B, D) and dlogc (D,)                                 (E52)"""
         name = "gaussian-diagonal"
         return self._backward(name, "gaussian_diagonal_nll_backward", dnll, mean, x, logc)
+
+    def categorical_nll_forward(self, logits: Array, x: Array, groups: tuple[int, ...]) -> Array:
+        """Σ_g [ log Σ_{d in g} exp(logit_d) - Σ_{d in g} x_d logit_d ]    (E57)"""
+        return self._grouped("categorical_nll_forward", None, logits, x, groups)
+
+    def categorical_nll_backward(
+        self, dnll: Array, logits: Array, x: Array, groups: tuple[int, ...]
+    ) -> Array:
+        """dlogits = dnll (softmax(logits) - x), group by group           (E57)"""
+        return self._grouped("categorical_nll_backward", dnll, logits, x, groups)

@@ -15,10 +15,10 @@ import numpy as np
 
 FOLDER = Path(__file__).parent / "cuda"
 FILES = ("elementwise", "dense", "latent", "likelihood", "batch", "philox", "optimiser")
-FILES += ("narrow", "step")  # for training alone
+TRAINING = ("narrow", "step", "iwae")  # in float32 only
+DOUBLE, FILES = FILES, FILES + TRAINING
 # The slower versions that minivae_kernels/ladder/gpu keeps for teaching; not part of the product.
 LADDER = tuple(f"../../ladder/gpu/{name}_rungs" for name in ("product", "likelihood", "latent"))
-DOUBLE = FILES[:-2]  # training is in float32 only
 
 SCALARS = {
     "int": np.int32,

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from minivae_kernels.gpu.buffers import CALLS_HELD, COUNTER, ROWS_HELD, SUM, Buffers
+from minivae_kernels.gpu.importance import OBJECTIVES, require_kernels
 from minivae_kernels.gpu.launcher import LANES, Device
-from minivae_kernels.gpu.update import Update, require_kernels
+from minivae_kernels.gpu.update import Update
 
 # Updates in the longer of the two graphs of a batch size: between two graphs the card waits for the
 # next launch, within one it does not.
@@ -102,7 +103,7 @@ class GraphStep:
         whatever is loaded or allocated at first use is there: in a recording it must not be.
         """
         if batch not in self.graphs:
-            update = Update(self.buffers, batch)
+            update = OBJECTIVES[self.plan.objective](self.buffers, batch)
             self._begin(0, dry=True)
             update()
             self.device.synchronise()

@@ -14,30 +14,28 @@ from typing import Any
 
 import numpy as np
 
-from minivae_kernels import kernel_of, require_alike
+from minivae_kernels import kernel_of
 from minivae_kernels.gpu.buffers import BatchSizes, Buffers, walk_blocks
 from minivae_kernels.gpu.descent import OPTIMISERS
-from minivae_kernels.gpu.launcher import LANES, NARROW, THREADS, Array, Launcher, ceil_div
-from minivae_kernels.gpu.ops_activation import ACTIVATION_CODES, keeps_input
+from minivae_kernels.gpu.launcher import (
+    LANES,
+    NARROW,
+    THREADS,
+    Array,
+    Launcher,
+    ceil_div,
+)
+from minivae_kernels.gpu.ops_activation import ACTIVATION_CODES, CODES, keeps_input
 from minivae_kernels.gpu.ops_data import key_words
 from minivae_kernels.gpu.ops_likelihood import CLOSED, LIKELIHOODS
 
 EPS, BINARISE = 2, 3  # Philox streams
 
-OBJECTIVES = {"elbo": None}
-
-
-def require_kernels(plan: Any) -> None:
-    """Raise minivae_kernels.Unsupported where the plan names a part that has no kernel here."""
-    require_alike(plan)
-    kernel_of(plan, "activation", ACTIVATION_CODES)
-    kernel_of(plan, "likelihood", LIKELIHOODS)
-    kernel_of(plan, "optimiser", OPTIMISERS)
-    kernel_of(plan, "objective", OBJECTIVES)
-
 
 class Update(Launcher):
     """The launches of one update, for one batch size."""
+
+    head_backward = "latent_head_backward"
 
     def __init__(self, buffers: Buffers, batch: int) -> None:
         super().__init__(buffers.device)
@@ -49,6 +47,7 @@ class Update(Launcher):
         self.key = key_words(self.plan.seed)
         self.depth = len(self.plan.hidden)
         self.columns = len(buffers.where)
+        self.tiles_of_a_row = self.judge.tiles_of_a_row(self.plan.data_dim)
         self.narrow = self.plan.latent_dim <= NARROW
         self.aside: Callable[[], Any] = self.device.aside
 
@@ -129,22 +128,51 @@ class Update(Launcher):
 
     def _output(self, h: Array, x: Array) -> Array:
         """The decoder's output, replaced in the same pass by its gradient."""
-        b, plan, (B, R, _, per, _) = self.b, self.plan, self.sizes
-        D = plan.data_dim
+        b, R, D = self.b, self.sizes.rows, self.plan.data_dim
         out = b.matrix("out", R, D)
         self.device.matmul(h, b.p["decoder.out.W"], out)
-        given = (out, b.p["decoder.out.b"], x, None, 1.0 / R, b.log_scale, b.scale_each)
-        offsets = b.offsets["decoder.out.b"], b.offsets.get(b.scale_name, -1)
-        sums = (None, b.total, b.pulls, b.part, self.columns, *offsets)
-        shape = (R, B, D, per, self.by_fours(D, out, x))
-        self.tiles(self.judge.kernel, R, D, per, (*given, out, *sums, *shape), np.float32)
+        self._judge(out, x)
         return out
+
+    def _judge(self, out: Array, x: Array) -> None:
+        """The loss of every block and the gradient, from one reading of the output."""
+        self._pass(out, x, None, out, None, self.b.total)
+
+    def _pass(self, out: Array, x: Array, dnll: Any, dout: Any, row_part: Any, total: Any) -> None:
+        """The likelihood's kernel; with dout, which may be out, also all column sums and pulls.
+
+        dnll: the price of every row, or None for its share of a plain mean.
+        """
+        b, (B, R, _, per, tiles), D = self.b, self.sizes, self.plan.data_dim
+        given = (out, b.p["decoder.out.b"], x, dnll, 1.0 / R)
+        if self.judge.grouped:
+            args = (*given, b.ends, len(self.plan.groups), dout, row_part, total, R, B, D, per)
+            self.device.launch(self.judge.kernel, (1, tiles), THREADS, args)
+            if dout is not None:
+                self._column_sums(dout, "decoder.out.b")
+            return
+        offsets = b.offsets["decoder.out.b"], b.offsets.get(b.scale_name, -1)
+        sums = (b.pulls, b.part, self.columns, *offsets)
+        if dout is None:
+            sums = (None, None, 0, -1, -1)
+        shape = (R, B, D, per, self.by_fours(D, out, x))
+        scale = b.log_scale, b.scale_each
+        args = (*given, *scale, dout, row_part, total, *sums, *shape)
+        self.tiles(self.judge.kernel, R, D, per, args, np.float32)
+
+    def _column_sums(self, dy: Array, bias: str) -> None:
+        """The column sums of a gradient that a kernel of rows has made."""
+        rows, D = dy.shape
+        sums = (self.b.part, self.columns, self.b.offsets[bias])
+        per, how = self.sizes.decoder_rows, (CODES["linear"], self.by_fours(D, dy))
+        args = (dy, None, None, *sums, rows, D, per, *how)
+        self.tiles("act_backward", rows, D, per, args, np.float32)
 
     def _loss(self) -> Any:
         """The loss and what follows from it, aside; -> what the latent layer has to wait for."""
         b, plan, (B, _, _, _, tiles) = self.b, self.plan, self.sizes
-        totals = ceil_div(plan.data_dim, 128) * tiles
-        read = (b.total, totals, b.kl_part, tiles, b.pulls, b.lr, b.beta, b.log_scale)
+        totals = self.tiles_of_a_row * tiles
+        read = (b.total, totals, b.kl_part, tiles, b.pulls, b.datum, b.lr, b.beta, b.log_scale)
         made = (b.dscale, b.factor, b.rates, b.counters, b.sums, b.kl_now)
         form = (self.judge.scale == CLOSED, self.judge.weight, self.judge.constant)
         shape = (*form, B, plan.data_dim, plan.latent_dim, plan.draws)
@@ -193,8 +221,9 @@ class Update(Launcher):
         dmu, dlogvar, eps = b.matrix("dmu", B, J), b.matrix("dlogvar", B, J), b.matrix("eps", R, J)
         offsets = b.offsets["encoder.mu.b"], b.offsets["encoder.logvar.b"]
         sums = (b.part, self.columns, *offsets)
-        args = (dz, mu, logvar, eps, b.factor, dmu, dlogvar, *sums, B, J, plan.draws, per)
-        self.device.launch("latent_head_backward", (ceil_div(J, LANES), tiles), THREADS, args)
+        weights = (b.matrix("z", R, J), b.weight, b.factor)
+        args = (dz, mu, logvar, eps, *weights, dmu, dlogvar, *sums, B, J, plan.draws, per)
+        self.device.launch(self.head_backward, (ceil_div(J, LANES), tiles), THREADS, args)
         return dmu, dlogvar
 
     def _encoder_backward(self, inputs: list[Array], dmu: Array, dlogvar: Array) -> None:

@@ -32,7 +32,7 @@ class Curve extends Picture {
     this.now.textContent = this.mean === null ? "" : short(this.mean);
     if (this.points.length < 2) return;
     const [low, high] = range(this.points.slice(Math.min(5, this.points.length - 2)));
-    const y = (v) => 20 + (1 - (v - low) / (high - low)) * (height - 40);
+    const y = (v) => 22 + (1 - (v - low) / (high - low || 1)) * (height - 46);
     pen.font = "11px system-ui, sans-serif";
     pen.fillStyle = colour("soft");
     pen.fillText(short(low), 6, height - 6);
@@ -52,9 +52,7 @@ class Curve extends Picture {
 
 function range(values) {
   const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
-  const [low, high] = [sorted[0], sorted[Math.floor(0.98 * (sorted.length - 1))]];
-  const room = 0.05 * (high - low) || 0.05 * Math.abs(high) || 1;
-  return [low - room, high + room];
+  return [sorted[0], sorted[Math.floor(0.98 * (sorted.length - 1))]];
 }
 
 // R = mean KL and Δ = mean squared error after a draw, of the data that the plane shows   (E44)

@@ -5,7 +5,7 @@ function setUp(app) {
   const on = (id, act) => document.getElementById(id).addEventListener("click", act);
   const keys = {
     t: () => app.toggle(),
-    u: () => { app.toggle(false); app.update(); app.everything(); },
+    u: () => { app.toggle(false); app.update(); app.rd.measure(); app.everything(); },
     r: () => app.start(),
     n: () => app.choose((app.row ?? -1) + 1),
     p: () => app.choose((app.row ?? 1) - 1),

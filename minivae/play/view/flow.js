@@ -29,7 +29,7 @@ const FORTH = [
 const BACK = [
   ["loss", "nll", "rec", "dnll"], ["loss", "kl", "kl", "dkl"], ["nll", "f", "rec", "dout"],
   ["f", "hz", "rec", "dhz"], ["hz", "z", "rec", "dz"], ["z", "mu", "rec", "dmuZ"],
-  ["z", "logvar", "rec", "dlogvarZ", 0, [0.3, 0.5]], ["kl", "mu", "kl", "dmuKl", -0.16, [0.72, 0.36]], ["kl", "logvar", "kl", "dlogvarKl"],
+  ["z", "logvar", "rec", "dlogvarZ", 0, [0.3, 0.5]], ["kl", "mu", "kl", "dmuKl", -0.16, [0.72, 0.22]], ["kl", "logvar", "kl", "dlogvarKl"],
   ["mu", "h", "both", "dmu"], ["logvar", "h", "both", "dlogvar"],
 ];
 
@@ -53,8 +53,8 @@ class Flow {
     this.svg.replaceChildren();
     this.curveOfData();
     for (const [from, to, bend] of FORTH) {
-      const { path } = this.curve(from, to, bend ?? 0, -5);
-      this.svg.append(make("path", { d: path, class: "forth" }));
+      const { path, end, angle } = this.curve(from, to, bend ?? 0, -5);
+      this.svg.append(make("path", { d: path, class: "forth" }), tip(end, angle, 6, "forth"));
     }
     const drawn = BACK.map((edge) => this.back(...edge));
     for (const name of Object.keys(NODES)) this.node(name);
@@ -97,8 +97,7 @@ class Flow {
     if (!(size > 0)) return group;
     const width = Math.min(7, 2 + 1.1 * Math.log10(1 + 30 * size));
     group.append(make("path", { d: path, class: `back ${kind}`, "stroke-width": width }));
-    group.append(make("path", { d: "M2,0 L-11,-7 L-11,7 Z", class: `tip ${kind}`,
-      transform: `translate(${end}) rotate(${(angle * 180) / Math.PI})` }));
+    group.append(tip(end, angle, 13, kind));
     return group;
   }
 
@@ -168,6 +167,12 @@ class Flow {
     const square = cache.out.data.reduce((sum, v, i) => sum + (v - cache.x.data[i]) ** 2, 0);
     return `C‖x − f(z)‖² = ${short(square / (2 * c))}\n${nats}`;
   }
+}
+
+// The head of an arrow that ends there, so many pixels long.
+function tip(end, angle, size, kind) {
+  const d = `M2,0 L${2 - size},${-0.54 * size} L${2 - size},${0.54 * size} Z`;
+  return make("path", { d, class: `tip ${kind}`, transform: `translate(${end}) rotate(${(angle * 180) / Math.PI})` });
 }
 
 // Where the line from a rectangle's middle towards a point leaves it.

@@ -208,7 +208,7 @@ class App {
       item.append(mark, String(label));
       return item;
     });
-    place.replaceChildren(...items);
+    place.replaceChildren(...items, `(${CONTENT.data[this.settings.data].meaning}; the models do not see it)`);
   }
 }
 

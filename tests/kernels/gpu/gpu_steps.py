@@ -57,6 +57,20 @@ LIKELY = {
     for c in ((0.4, "learned") if parts.LIKELIHOODS[name].scale is not None else ("no scale",))
 }  # fmt: skip
 
+# The importance-weighted bound: without a scale, and with each way a learned one is accounted for;
+# more draws than a warp has lanes.
+WEIGHED = {
+    f"iwae {name}, {draws} draws": ModelConfig(
+        data_dim=200, latent_dim=4, hidden=(16,), likelihood=name, draws=draws, objective="iwae",
+        groups=GROUPS if parts.LIKELIHOODS[name].grouped else (),
+        **({} if parts.LIKELIHOODS[name].scale is None else {"c": "learned"}),
+    )
+    for name, draws in (
+        ("bernoulli", 40), ("gaussian", 3), ("gaussian-diagonal", 3), ("negative-binomial", 3),
+        ("categorical", 3),
+    )
+}  # fmt: skip
+
 
 def data_for(model: ModelConfig, rng: np.random.Generator) -> np.ndarray:
     """Data that the likelihood accepts: bytes as shades, whole counts, one of each group, reals."""
@@ -109,7 +123,7 @@ def check_step(K: Any, model: str, optimiser: str) -> None:
     """Three updates: at most twice as far from float64 as the float32 reference is."""
     settings = {"eps": 1e-3} if "eps" in OPTIMISERS[optimiser].settings else {}
     given = problem(
-        {**MODELS, **ACTIVATED, **LIKELY}[model], optimiser=optimiser, settings=settings
+        {**MODELS, **ACTIVATED, **LIKELY, **WEIGHED}[model], optimiser=optimiser, settings=settings
     )
     exact = run(reference(*given, np.float64))
     single = run(reference(*given, np.float32))

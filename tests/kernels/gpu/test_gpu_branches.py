@@ -18,15 +18,16 @@ import pytest
 from minivae_kernels.gpu import sources
 from minivae_kernels.gpu.buffers import Buffers
 from minivae_kernels.gpu.host_device import HostDevice
+from minivae_kernels.gpu.importance import OBJECTIVES
 from minivae_kernels.gpu.step import GraphStep
-from minivae_kernels.gpu.update import Update
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bounds import byte_bounds
-from gpu_steps import MODELS, problem
+from gpu_steps import LIKELY, MODELS, WEIGHED, problem
 
 Span = tuple[int, int]  # bytes, from and to
 MAIN, SIDE = 0, 1
+ALL = {**MODELS, **LIKELY, **WEIGHED}
 
 
 class Work(NamedTuple):
@@ -115,14 +116,18 @@ def conflicts(work: list[Work]) -> list[str]:
 
 def recorded(model: str, updates: int = 3, **settings: Any) -> Branching:
     device = Branching()
-    step = GraphStep(device, *problem(MODELS[model], **settings))
-    update = Update(step.buffers, 9)
+    plan, *rest = problem(ALL[model], **settings)
+    step = GraphStep(device, plan, *rest)
+    update = OBJECTIVES[plan.objective](step.buffers, 9)
     device.capture(lambda: [update() for _ in range(updates)])
     return device
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("model", "optimiser"),
+    [(model, optimiser) for model in MODELS for optimiser in ("adam", "sgd")]
+    + [(model, "adam") for model in (*LIKELY, *WEIGHED)],
+)
 def test_nothing_unordered_shares_memory(built: None, model: str, optimiser: str) -> None:
     device = recorded(model, optimiser=optimiser)
     assert not conflicts(device.work)
@@ -167,5 +172,5 @@ def test_pointers_are_const_where_a_kernel_only_reads() -> None:
     """What the check above trusts: an output's pointer is never const."""
     parameters = sources.kernels("step")["loss_finish"]
     assert {p.name for p in parameters if p.written} == {
-        "dlogc", "factor", "rates", "counters", "sums", "kl_now"
+        "dscale", "factor", "rates", "counters", "sums", "kl_now"
     }  # fmt: skip

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fake_cupy import FakeCupy
 from gpu_cases import as_type, cases, parts
 from gpu_checks import call
-from gpu_steps import MODELS, problem, run, schedule
+from gpu_steps import LIKELY, MODELS, WEIGHED, problem, run, schedule
 
 
 @pytest.mark.parametrize("op", sorted(cases("odd")))
@@ -38,9 +38,9 @@ def test_ops_equal_the_host_device(C: Backend, K: Backend, op: str) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-5 if op.startswith("dense_") else 0, atol=1e-5)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [*MODELS, *LIKELY, *WEIGHED])
 def test_captured_step_equals_the_host_device(C: Backend, K: Backend, model: str) -> None:
-    given = problem(MODELS[model], settings={"eps": 1e-3})
+    given = problem({**MODELS, **LIKELY, **WEIGHED}[model], settings={"eps": 1e-3})
     (theta, moments), metrics = run(C.make_step(*given))
     (theirs, their_moments), their_metrics = run(K.make_step(*given))
     np.testing.assert_allclose(theta, theirs, rtol=1e-4, atol=1e-6)

@@ -24,7 +24,7 @@ from minivae.proof.kernels import check_kernels
 sys.path.insert(0, str(Path(__file__).parent))
 from gpu_cases import SHAPES, cases
 from gpu_checks import check_op
-from gpu_steps import ACTIVATED, MODELS, N, check_step, problem, run, schedule
+from gpu_steps import ACTIVATED, LIKELY, MODELS, WEIGHED, N, check_step, problem, run, schedule
 
 pytestmark = pytest.mark.gpu
 
@@ -44,7 +44,7 @@ def test_ops_within_their_budgets(G: Backend, op: str, shape: str) -> None:
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
-@pytest.mark.parametrize("model", [*MODELS, *ACTIVATED])
+@pytest.mark.parametrize("model", [*MODELS, *ACTIVATED, *LIKELY, *WEIGHED])
 def test_step_within_its_budget(G: Backend, model: str, optimiser: str) -> None:
     check_step(G, model, optimiser)
 

@@ -23,7 +23,17 @@ from minivae.models.config import ModelConfig
 sys.path.insert(0, str(Path(__file__).parent))
 from gpu_cases import SHAPES
 from gpu_checks import call, check_op
-from gpu_steps import ACTIVATED, LIKELY, MODELS, check_step, problem, reference, run, schedule
+from gpu_steps import (
+    ACTIVATED,
+    LIKELY,
+    MODELS,
+    WEIGHED,
+    check_step,
+    problem,
+    reference,
+    run,
+    schedule,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -59,6 +69,20 @@ BUGS = [
     ("likelihood_pass.cuh", "upstream * slope", "slope", "bernoulli_nll_backward"),
     ("likelihood_pass.cuh", "r % batch", "r / 2 % batch", "gaussian_nll_backward"),
     ("likelihood.cu", "(columns - scaled)", "(1 - scaled)", "gaussian_nll_backward"),
+    ("likelihood.cu", "r < 0 ? real(-1)", "r < 0 ? real(1)", "laplace_nll_backward"),
+    ("likelihood.cu", "a * rising - x", "rising - x", "continuous_bernoulli_nll_backward"),
+    ("counts.cuh", "k < x)", "k <= x)", "poisson_nll_forward"),
+    ("counts.cuh", "to.slope - from.slope", "to.slope", "negative_binomial_nll_backward"),
+    ("likelihood.cu", "by.slope) - slope", "by.slope)", "negative-binomial, learned"),
+    ("likelihood.cu", "(1 - scaled)", "(0 - scaled)", "gaussian-diagonal, learned"),
+    ("likelihood_pass.cuh", "+= upstream * pull", "+= pull", "gaussian_diagonal_nll_backward"),
+    ("likelihood.cu", "top = warp_max(top);", "", "categorical_nll_forward"),
+    ("likelihood.cu", "weight * e - datum[c]", "e - datum[c]", "categorical, no scale"),
+    ("iwae.cu", "price * 0.5 * ratio", "0.5 * ratio", "iwae bernoulli, 40 draws"),
+    ("iwae.cu", "real(share / batch)", "real(share)", "iwae categorical, 3 draws"),
+    ("iwae.cu", "weighted += share * kept", "weighted += kept", "iwae gaussian, 3 draws"),
+    ("step.cu", "real(0.5) * factor[j] / batch", "factor[j] / batch", "iwae bernoulli, 40 draws"),
+    ("step.cu", "* z[l * plane + at]", "", "iwae negative-binomial, 3 draws"),
     ("philox.cuh", "0xBB67AE85u", "0xBB67AE86u", "noise"),
     ("philox.cuh", "0.20000708f", "0.20000709f", "noise"),
     ("philox.cuh", "__fadd_rn(__fmul_rn(p, x), c)", "fmaf(p, x, c)", "noise"),
@@ -79,7 +103,7 @@ BUGS = [
     ("step.cu", "warp ? logvar_offset : mu_offset", "warp ? mu_offset : logvar_offset", "step"),
     ("step.cu", "counters[NOW] = now + 1;", "counters[NOW] = now;", "step"),
     ("step.cu", "sums[NLL] += nll / draws;", "sums[NLL] += nll;", "step"),
-    ("step.cu", "(rows * columns - scaled)", "(rows - scaled)", "step"),
+    ("step.cu", "(columns - scaled)", "(1 - scaled)", "step"),
     ("narrow.cu", "sum.v[i] + shift.v[i]", "sum.v[i]", "step"),
     ("narrow.cu", "turned ? i64(column) * inner + k", "turned ? i64(column) + k", "step"),
     ("narrow.cu", "inner, held + NARROW", "inner, held", "step"),
@@ -102,7 +126,7 @@ def notice(K: Backend, where: str) -> None:
         for model in MODELS:
             for optimiser in ("adam", "sgd"):
                 check_step(K, model, optimiser)
-    elif where in {**ACTIVATED, **LIKELY}:
+    elif where in {**ACTIVATED, **LIKELY, **WEIGHED}:
         check_step(K, where, "adam")
     elif where in OPTIMISERS:
         check_step(K, "three layers, three draws", where)

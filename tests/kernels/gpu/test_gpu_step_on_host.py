@@ -18,7 +18,18 @@ from minivae_kernels.gpu.descent import OPTIMISERS
 from minivae_kernels.gpu.host_device import HostDevice
 
 sys.path.insert(0, str(Path(__file__).parent))
-from gpu_steps import ACTIVATED, LIKELY, MODELS, N, check_step, problem, reference, run, schedule
+from gpu_steps import (
+    ACTIVATED,
+    LIKELY,
+    MODELS,
+    WEIGHED,
+    N,
+    check_step,
+    problem,
+    reference,
+    run,
+    schedule,
+)
 
 from minivae.backend import Backend
 from minivae.models.config import ModelConfig
@@ -28,7 +39,7 @@ from minivae.proof.tolerances import tol
 @pytest.mark.parametrize(
     ("model", "optimiser"),
     [(model, optimiser) for model in MODELS for optimiser in ("sgd", "adam")]
-    + [(model, "adam") for model in (*ACTIVATED, *LIKELY)]
+    + [(model, "adam") for model in (*ACTIVATED, *LIKELY, *WEIGHED)]
     + [("three layers, three draws", name) for name in OPTIMISERS if name not in ("sgd", "adam")],
 )
 def test_step_within_twice_the_reference_error(K: Backend, model: str, optimiser: str) -> None:
@@ -88,7 +99,12 @@ def test_batches_of_all_sizes(K: Backend, batch: int) -> None:
 
 def test_memory_asked_for_is_the_memory_used(K: Backend, device: HostDevice) -> None:
     """The estimate covers what is allocated, by no more than cuBLAS's workspaces and a tenth."""
-    for model in [*MODELS.values(), ACTIVATED["gelu, 4 latent"]]:
+    for model in [
+        *MODELS.values(),
+        ACTIVATED["gelu, 4 latent"],
+        LIKELY["gaussian-diagonal, learned"],
+        *WEIGHED.values(),
+    ]:
         plan, *rest = problem(model, max_batch=3000)
         device.forget()
         step = K.make_step(plan, *rest)
@@ -172,7 +188,7 @@ def test_bad_arguments_are_named(K: Backend, device: HostDevice) -> None:
         K.make_step(plan, theta, moments, data)
 
 
-@pytest.mark.parametrize("part", ["activation", "likelihood", "optimiser"])
+@pytest.mark.parametrize("part", ["activation", "likelihood", "optimiser", "objective"])
 def test_a_part_without_a_kernel_is_declined_by_name(K: Backend, part: str) -> None:
     plan, *rest = problem(MODELS["relu bernoulli"])
     plan = plan._replace(**{part: "brand-new"})

@@ -174,12 +174,15 @@ def score_groups(member, team, sync, pieces, firsts, s, own, batch, phase, _, co
     """Loss and gradient of some rows over groups of columns; a row's loss is one number."""
     crew, c = (sync, member, team), s.config
     size = group_size(batch * c[DRAWS])
+    groups = (batch * c[DRAWS] + size - 1) // size
     layer = s.layers[2 * c[DEPTH] + 2]
     turn, k = next_piece(crew, firsts[phase], OWN)
     while k >= 0:
         first, count = pieces[k, 1], pieces[k, 2]
-        slot = first // size * PANEL  # in the first panel's; those of all others stay 0
-        s.partial[slot : slot + PANEL] = f32(0)
+        slot = first // size * PANEL  # in the first panel's; nothing is in those of all others
+        for panel in range((c[DATA_DIM] + PANEL - 1) // PANEL):
+            at = slot + panel * groups * PANEL
+            s.partial[at : at + PANEL] = f32(0)
         for row in range(first, first + count):
             nll = score_row(s, own, row, batch)
             s.partial[slot + row % PANEL] += nll

@@ -93,6 +93,15 @@ __device__ inline T warp_sum(T value) {
     return value;
 }
 
+template <typename T>
+__device__ inline T warp_max(T value) {
+    for (int apart = LANES / 2; apart > 0; apart /= 2) {
+        const T other = __shfl_xor_sync(FULL_WARP, value, apart);
+        value = other > value ? other : value;
+    }
+    return value;
+}
+
 // The sum over a block of THREADS threads: warps by butterfly, then the warps one after another.
 // Every thread of the block must call it, and every thread gets the result.
 template <typename T>

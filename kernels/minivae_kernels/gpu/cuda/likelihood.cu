@@ -113,6 +113,57 @@ struct GaussianDiagonal : Plain {  // loss = (log 2 pi + log c + r^2 / c) / 2, s
 };
 LIKELIHOOD(gaussian_diagonal_pass, GaussianDiagonal)
 
+// The categorical likelihood, over groups of columns that end at `ends` (groups,): loss = w log sum
+// exp(a) - sum x a with w = sum x, slope w softmax(a) - x. A warp takes a row: a group may be longer
+// than a tile of columns.                                                                   (E57)
+// Grid: (1, row tiles); row_part (rows,), total (row tiles,), both or dout null: not asked.
+extern "C" __global__ void __launch_bounds__(THREADS)
+categorical_pass(const real* out, const real* __restrict__ bias, const real* __restrict__ x,
+                 const real* __restrict__ dnll, real constant, const int* __restrict__ ends,
+                 int groups, real* dout, real* __restrict__ row_part, real* __restrict__ total,
+                 int rows, int batch, int columns, int rows_per_block) {
+    const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
+    const int start = blockIdx.y * rows_per_block;
+    const int stop = min(start + rows_per_block, rows);
+    real block_loss = 0;
+    for (int r = start + warp; r < stop; r += WARPS) {
+        const real* a = out + i64(r) * columns;
+        const real* datum = x + i64(r % batch) * columns;
+        const real upstream = dnll ? dnll[r] : constant;
+        real row_loss = 0;
+        for (int g = 0, low = 0; g < groups; low = ends[g++]) {
+            real top = a[low] + (bias ? bias[low] : real(0)), share = 0, dot = 0, mass = 0;
+            for (int c = low + lane; c < ends[g]; c += LANES) {
+                const real v = a[c] + (bias ? bias[c] : real(0));
+                top = v > top ? v : top;
+                share += datum[c];
+                dot += datum[c] * v;
+            }
+            top = warp_max(top);
+            share = warp_sum(share);
+            for (int c = low + lane; c < ends[g]; c += LANES)
+                mass += exp_of(a[c] + (bias ? bias[c] : real(0)) - top);
+            mass = warp_sum(mass);
+            row_loss -= dot;
+            if (lane == 0) row_loss += share * (ln_of(mass) + top);
+            if (!dout) continue;
+            const real weight = share / mass;
+            for (int c = low + lane; c < ends[g]; c += LANES) {
+                const real e = exp_of(a[c] + (bias ? bias[c] : real(0)) - top);
+                dout[i64(r) * columns + c] = upstream * (weight * e - datum[c]);
+            }
+        }
+        if (row_part) {
+            const real whole = warp_sum(row_loss);
+            if (lane == 0) row_part[r] = whole;
+        }
+        block_loss += row_loss;
+    }
+    if (!total) return;
+    const real whole = block_sum(block_loss);
+    if (threadIdx.x == 0) total[blockIdx.y] = whole;
+}
+
 // From each row's sum of losses: nll (rows,), and its share of the log scale's gradient; null: not
 // asked. With a scale s, nll = weight (D (constant + s) + sum / exp(s)); without, it is the sum. (E20, E21)
 // In double: rows are few, and D - sum / exp(s) loses digits where the scale fits the data.

@@ -53,13 +53,14 @@ latent_head(real* __restrict__ mu, real* __restrict__ logvar, const real* __rest
 
 // dmu, dlogvar (batch, J) from dz (L, batch, J) and factor[j] = d loss / d kl[b, j], with the column
 // sums for both biases in part (row tiles, part_stride) at the two offsets                 (E27, E16)
-extern "C" __global__ void __launch_bounds__(THREADS)
-latent_head_backward(const real* __restrict__ dz, const real* __restrict__ mu,
-                     const real* __restrict__ logvar, const real* __restrict__ eps,
-                     const real* __restrict__ factor, real* __restrict__ dmu,
-                     real* __restrict__ dlogvar, real* __restrict__ part, int part_stride,
-                     int mu_offset, int logvar_offset, int batch, int latent, int draws,
-                     int rows_per_block) {
+// WEIGHTED: each draw pulls on its own z, by weight (L * batch,) and factor[j] = beta, instead of the
+// posterior on the KL                                                                      (E62)
+template <bool WEIGHTED>
+__device__ inline void head_backward(const real* dz, const real* mu, const real* logvar,
+                                     const real* eps, const real* z, const real* weight,
+                                     const real* factor, real* dmu, real* dlogvar, real* part,
+                                     int part_stride, int mu_offset, int logvar_offset, int batch,
+                                     int latent, int draws, int rows_per_block) {
     __shared__ real held[2][WARPS][LANES];
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     const int j = blockIdx.x * LANES + lane;
@@ -73,11 +74,18 @@ latent_head_backward(const real* __restrict__ dz, const real* __restrict__ mu,
             const real s = bounded(logvar[at]);
             real to_mu = 0, to_logvar = 0;
             for (int l = 0; l < draws; ++l) {
-                to_mu += dz[l * plane + at];
-                to_logvar += dz[l * plane + at] * eps[l * plane + at];
+                real d = dz[l * plane + at];
+                if (WEIGHTED) d += factor[j] * weight[i64(l) * batch + b] * z[l * plane + at];
+                to_mu += d;
+                to_logvar += d * eps[l * plane + at];
             }
-            to_mu += factor[j] * mu[at];
-            to_logvar = to_logvar * (real(0.5) * deviation(s)) + factor[j] * dkl_dlogvar(s);
+            to_logvar *= real(0.5) * deviation(s);
+            if (WEIGHTED) {
+                to_logvar -= real(0.5) * factor[j] / batch;
+            } else {
+                to_mu += factor[j] * mu[at];
+                to_logvar += factor[j] * dkl_dlogvar(s);
+            }
             if (outside_bound(logvar[at])) to_logvar = 0;
             dmu[at] = to_mu;
             dlogvar[at] = to_logvar;
@@ -93,16 +101,32 @@ latent_head_backward(const real* __restrict__ dz, const real* __restrict__ mu,
     part[i64(blockIdx.y) * part_stride + (warp ? logvar_offset : mu_offset) + j] = sum;
 }
 
+#define HEAD_BACKWARD(NAME, WEIGHTED)                                                              \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                          \
+    NAME(const real* __restrict__ dz, const real* __restrict__ mu,                                 \
+         const real* __restrict__ logvar, const real* __restrict__ eps,                            \
+         const real* __restrict__ z, const real* __restrict__ weight,                              \
+         const real* __restrict__ factor, real* __restrict__ dmu, real* __restrict__ dlogvar,      \
+         real* __restrict__ part, int part_stride, int mu_offset, int logvar_offset, int batch,    \
+         int latent, int draws, int rows_per_block) {                                              \
+        head_backward<WEIGHTED>(dz, mu, logvar, eps, z, weight, factor, dmu, dlogvar, part,        \
+                                part_stride, mu_offset, logvar_offset, batch, latent, draws,       \
+                                rows_per_block);                                                   \
+    }
+HEAD_BACKWARD(latent_head_backward, false)
+HEAD_BACKWARD(weighted_head_backward, true)
+
 // One block ends the forward pass: the loss, whether it is finite, the KL's factors with free bits,
 // the optimiser's rates, the metrics, and the step to the next update                     (E28, E31, E33)
 // total (totals,): the likelihood's loss a block, and pulls (totals,) a block's share of the log scale's
 // gradient or null. closed: the log scale s is not in the losses, nll = weight (n (constant + s) +
 // sum / exp(s)). dscale: its gradient; null where it is given, where every column has its own, where
-// there is none. lr, beta: the whole call's. kl_now (J,): scratch.
+// there is none. datum (batch, 3): what iwae.cu leaves of each datum, in place of total; null for the
+// plain bound. lr, beta: the whole call's. kl_now (J,): scratch.
 extern "C" __global__ void __launch_bounds__(THREADS)
 loss_finish(const real* __restrict__ total, int totals, const real* __restrict__ kl_part,
-            int kl_tiles, const double* __restrict__ pulls, const double* __restrict__ lr,
-            const double* __restrict__ beta, const real* __restrict__ log_scale,
+            int kl_tiles, const double* __restrict__ pulls, const double* __restrict__ datum,
+            const double* __restrict__ lr, const double* __restrict__ beta, const real* __restrict__ log_scale,
             real* __restrict__ dscale, real* __restrict__ factor, real* __restrict__ rates,
             i64* __restrict__ counters, double* __restrict__ sums, double* __restrict__ kl_now,
             int closed, double weight, double constant, int batch, int columns, int latent,
@@ -116,15 +140,27 @@ loss_finish(const real* __restrict__ total, int totals, const real* __restrict__
     if (threadIdx.x == 2 * LANES)
         rates[1] = real(adam ? 1 / (1 - pow(beta2, double(now + 1))) : 1.0);
     if (threadIdx.x == 3 * LANES) rates[2] = real(1 - lr[call] * decay);
-    double nll = 0;
-    for (int i = threadIdx.x; i < totals; i += THREADS) nll += double(total[i]);
-    nll = block_sum(nll);
+    double nll = 0, bound = 0, terms = 0;  // terms: a row's losses, on average
     const double rows = double(batch) * draws;
+    if (datum) {
+        for (int b = threadIdx.x; b < batch; b += THREADS) {
+            bound += datum[i64(b) * 3] / batch;
+            nll += datum[i64(b) * 3 + 1];
+            terms += datum[i64(b) * 3 + 2] / batch;
+        }
+        bound = block_sum(bound);
+        nll = block_sum(nll);
+        terms = block_sum(terms);
+    } else {
+        for (int i = threadIdx.x; i < totals; i += THREADS) nll += double(total[i]);
+        nll = block_sum(nll);
+        terms = nll / rows;
+    }
     double slope = 0;  // in the log scale
     if (closed) {
-        const double s = double(log_scale[0]), scaled = exp(-s) * nll;
-        nll = weight * (rows * columns * (constant + s) + scaled);
-        slope = weight * (rows * columns - scaled) / rows;
+        const double s = double(log_scale[0]), scaled = exp(-s) * terms;
+        if (!datum) nll = rows * weight * (columns * (constant + s) + scaled);
+        slope = weight * (columns - scaled);
     } else if (pulls) {
         for (int i = threadIdx.x; i < totals; i += THREADS) slope += pulls[i];
         slope = block_sum(slope);
@@ -142,13 +178,13 @@ loss_finish(const real* __restrict__ total, int totals, const real* __restrict__
             for (int w = 0; w < WARPS; ++w) kl += held[w][lane];
             const bool free = kl / batch < free_bits;
             share += free ? free_bits : kl / batch;
-            factor[j] = free ? real(0) : real(beta[call] / batch);
+            factor[j] = datum ? real(beta[call]) : free ? real(0) : real(beta[call] / batch);
             kl_now[j] = kl;
         }
         __syncthreads();
     }
     share = block_sum(share);
-    const double loss = nll / rows + beta[call] * share;
+    const double loss = datum ? bound : nll / rows + beta[call] * share;
     // Judged as the training's number type would see it: an overflow counts, and so does a NaN.
     const bool bad = !(fabs(double(real(loss))) <= 1.7e308);
     const bool live = !bad && counters[BAD] < 0 && !counters[DRY];

@@ -23,10 +23,13 @@ def problem(optimiser: str = "adam", **model: object):
     return plan, theta, np.zeros((2, theta.size), np.float32), data
 
 
+EACH = {"likelihood": "gaussian-diagonal", "c": "learned"}
+
+
 @pytest.mark.parametrize("optimiser", ["adam", "sgd", "rmsprop", "adagrad", "adamw"])
-@pytest.mark.parametrize("objective", ["elbo", "iwae"])
-def test_both_halves_are_the_fused_update_to_the_bit(optimiser, objective):
-    K, given = load_backend("numba", 2), problem(optimiser, objective=objective)
+@pytest.mark.parametrize("model", [{}, {"objective": "iwae"}, EACH], ids=["elbo", "iwae", "each"])
+def test_both_halves_are_the_fused_update_to_the_bit(optimiser, model):
+    K, given = load_backend("numba", 2), problem(optimiser, **model)
     whole = K.make_step(*given)
     halves = K.make_gradient_step(*given)
     out = halves.zeros()
@@ -53,8 +56,9 @@ def test_slices_are_the_whole_update():
     assert one.state()[0].tobytes() == other.state()[0].tobytes()
 
 
-def test_the_gradient_is_the_references():
-    K, given = load_backend("numba", 1), problem()
+@pytest.mark.parametrize("model", [{}, EACH], ids=["elbo", "each"])
+def test_the_gradient_is_the_references(model):
+    K, given = load_backend("numba", 1), problem(**model)
     mine, theirs = K.make_gradient_step(*given), ReferenceGradient(K, *given)
     out, reference = mine.zeros(), theirs.zeros()
     for add in (False, True):

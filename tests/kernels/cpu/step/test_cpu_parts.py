@@ -22,12 +22,16 @@ N, D = 90, 43
 GROUPS = (20, 21, 2)  # two of them lie across panels of 32 columns
 
 
-def both_steps(K: Any, *, batch: int = 13, optimiser: str = "sgd", **model: Any) -> list[Any]:
+def both_steps(
+    K: Any, *, batch: int = 13, optimiser: str = "sgd", threads: int = 2, **model: Any
+) -> list[Any]:
     """The fused step and the reference's, made from the same parameters and data."""
     if parts.LIKELIHOODS[model.get("likelihood", "bernoulli")].grouped:
         model["groups"] = GROUPS
     config = ModelConfig(data_dim=D, latent_dim=5, hidden=(37, 19), **model)
-    plan = make_plan(config, scale=1.0, seed=3, max_batch=batch, optimiser=optimiser, threads=2)
+    plan = make_plan(
+        config, scale=1.0, seed=3, max_batch=batch, optimiser=optimiser, threads=threads
+    )
     theta = initialise(config, 11)
     moments = np.zeros((parts.OPTIMISERS[optimiser].moments, theta.size), dtype=np.float32)
     rng = np.random.default_rng(3)
@@ -81,6 +85,27 @@ def test_likelihood(K: Any, name: str) -> None:
 def test_importance_weighted(K: Any, likelihood: str, draws: int) -> None:
     scale = {"c": "learned"} if parts.LIKELIHOODS[likelihood].scale is not None else {}
     assert_alike(K, objective="iwae", draws=draws, likelihood=likelihood, **scale)
+
+
+@pytest.mark.parametrize("objective", ["elbo", "iwae"])
+@pytest.mark.parametrize("name", ROW_LIKELIHOODS)
+def test_threads_change_no_bit_of_what_is_scored_by_rows(K: Any, name: str, objective: str) -> None:
+    scale = {"c": "learned"} if parts.LIKELIHOODS[name].scale is not None else {}
+    settings = {"likelihood": name, "objective": objective, "draws": 2, **scale}
+    ends = [both_steps(K, batch=70, threads=n, **settings)[0] for n in (1, 2, 3)]
+    assert len({step.state()[0].tobytes() for step in ends}) == 1
+    assert len({step.metrics()["loss"] for step in ends}) == 1
+
+
+@pytest.mark.parametrize("name", ROW_LIKELIHOODS)
+def test_a_smaller_batch_after_a_larger_one(K: Any, name: str) -> None:
+    """Nothing of the larger one's sums is left in its loss."""
+    steps = both_steps(K, batch=70, likelihood=name)
+    for step in steps:
+        step.metrics()
+        step(np.arange(9)[None], 6, np.array([1e-3]), np.array([1.0]))
+    mine, theirs = (step.metrics()["loss"] for step in steps)
+    assert abs(mine - theirs) <= 1e-5 * abs(theirs)
 
 
 @pytest.mark.parametrize("name", OPTIMISERS)
