@@ -18,15 +18,8 @@ from minivae_kernels.cpu.gemm.layout import aligned, panels
 from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT, ONE, halves_of
 from minivae_kernels.cpu.gemm.plain import pack_columns
 from minivae_kernels.cpu.ops.arguments import flat, fresh
-from minivae_kernels.cpu.ops.dense import (
-    PER_UNIT,
-    finish_panel,
-    forward_ops,
-    input_arguments,
-    panel_columns,
-    params_arguments,
-    rows_of_piece,
-)
+from minivae_kernels.cpu.ops.dense import PER_UNIT, finish_panel, panel_columns, rows_of_piece
+from minivae_kernels.cpu.ops.dense_arguments import forward_ops, input_arguments, params_arguments
 from minivae_kernels.cpu.threads.barrier import atomic_load
 from minivae_kernels.cpu.threads.count import crew_for, team
 from minivae_kernels.cpu.threads.crew import TEAM, laid_out, share_out
