@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,12 +58,23 @@ def tell(
     return say
 
 
+@pytest.fixture
+def count(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
+    """Add to a number that is told of all tests together at the session's end."""
+    return lambda what, number: record_property("counted", (what, number))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [r for kind in terminalreporter.stats.values() for r in kind]
-    for report in reports:
-        if getattr(report, "when", None) == "call":
-            for line in (text for name, text in report.user_properties if name == "told"):
-                terminalreporter.write_line(line)
+    told = [p for r in reports if getattr(r, "when", None) == "call" for p in r.user_properties]
+    sums: Counter[str] = Counter()
+    for name, value in told:
+        if name == "told":
+            terminalreporter.write_line(value)
+        elif name == "counted":
+            sums[value[0]] += value[1]
+    for what, number in sums.items():
+        terminalreporter.write_line(f"{number:,} {what}")
 
 
 @pytest.fixture(scope="session")

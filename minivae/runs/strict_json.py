@@ -55,6 +55,8 @@ def parse(data: bytes | str, check: Check | None = None) -> Any:
 
 
 def _limit_depth(text: str) -> None:
+    if text.count("[") + text.count("{") <= DEPTH:
+        return
     depth = 0
     for token in _TOKENS.finditer(text):
         first = token[0][0]

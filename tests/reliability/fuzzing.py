@@ -1,36 +1,49 @@
-"""Mutants tried in rounds, each drawn from its own seed, with the counts said while it goes on."""
+"""Mutants tried in rounds, each drawn from its own seed, with the counts said while it goes on.
+
+The slow tests try MOST of them in all, in parts that pytest's workers share. MINIVAE_FUZZ sets
+another number in all, MINIVAE_FUZZ_SEED draws others.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
 Mutant = TypeVar("Mutant")
-FROM = int(os.environ.get("MINIVAE_FUZZ_FROM", "0"))  # what an earlier run tried is left out
+Outcomes = Counter[tuple[str, str]]  # by what was damaged, and how it ended
+MOST = int(os.environ.get("MINIVAE_FUZZ", "100000"))
+SEED = int(os.environ.get("MINIVAE_FUZZ_SEED", "0"))
+PARTS = 16  # of MOST / PARTS mutants each
 ROUND = 1000  # Hypothesis remembers what it drew: in rounds, the last are as fast as the first
+MEMORY = Path("/dev/shm")  # files here cost no disk
 
 
 def try_mutants(
     mutants: SearchStrategy[Mutant],
-    judge: Callable[[Mutant, int], str],
+    judge: Callable[[Mutant, int], tuple[str, str]],
     count: int,
+    part: int = 0,
     say: Callable[[str], None] = lambda words: None,
-) -> Counter[str]:
+) -> Outcomes:
     """How many mutants came to which outcome; `judge(mutant, number)` names it, or raises.
 
     A round that fails is shrunk to its smallest mutant, as Hypothesis does, and ends the test.
     """
-    outcomes: Counter[str] = Counter()
-    began, rounds = time.monotonic(), -(-count // ROUND)
-    for number in range(FROM // ROUND, rounds):
+    outcomes: Outcomes = Counter()
+    began = time.monotonic()
+    for number in range(-(-count // ROUND)):
 
-        @seed(number)
+        @seed((SEED * PARTS + part) * 10_000 + number)
         @settings(
             max_examples=min(ROUND, count - number * ROUND), deadline=None, database=None,
             phases=(Phase.generate, Phase.shrink), suppress_health_check=list(HealthCheck),
@@ -40,10 +53,27 @@ def try_mutants(
             outcomes[judge(mutant, outcomes.total())] += 1
 
         attempt()
-        tried, seconds = FROM + outcomes.total(), time.monotonic() - began
-        say(f"{tried:,} of {count:,} mutants in {seconds:.0f} s: {words(outcomes)}")
+    say(f"part {part + 1} of {PARTS}, {time.monotonic() - began:.0f} s: {words(outcomes)}")
     return outcomes
 
 
-def words(outcomes: Counter[str]) -> str:
-    return ", ".join(f"{name} {number:,}" for name, number in sorted(outcomes.items()))
+def words(outcomes: Outcomes) -> str:
+    """The counts by what was damaged."""
+    found = []
+    for kind in sorted({kind for kind, _ in outcomes}):
+        ends = [f"{end} {n:,}" for (k, end), n in sorted(outcomes.items()) if k == kind]
+        found.append(f"{kind} {', '.join(ends)}")
+    return "; ".join(found)
+
+
+@contextmanager
+def memory_folder(otherwise: Path) -> Iterator[Path]:
+    """A folder in memory where the system has one, else the one that is given."""
+    if not os.access(MEMORY, os.W_OK):
+        yield otherwise
+        return
+    folder = Path(tempfile.mkdtemp(prefix="minivae-fuzz-", dir=MEMORY))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import struct
 import warnings
 import zipfile
@@ -18,11 +17,11 @@ pytest.importorskip("hypothesis")
 from hypothesis import strategies as st
 
 from minivae.data import DataError, load
-from tests.reliability.fuzzing import try_mutants
+from tests.reliability.fuzzing import MOST, PARTS, Outcomes, memory_folder, try_mutants
 from tests.reliability.mutations import byte_mutants
 
+DATA_PARTS = (10, PARTS)  # the first ten are of a run's files
 ROWS = (np.arange(120, dtype=np.uint8).reshape(20, 6) * 2) % 251
-SLOW = int(os.environ.get("MINIVAE_FUZZ", "3000"))
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -89,32 +88,53 @@ def damaged(draw: st.DrawFn) -> tuple[str, bytes]:
     return name, draw(byte_mutants(FILES[name]))
 
 
-def fuzz(folder: Path, count: int, say: Callable[[str], None] = lambda words: None) -> int:
+KINDS_OF_MUTANTS = {
+    "data files, by byte": damaged(),
+    "data headers": headers(),
+    "archives": archives(),
+}
+
+
+@st.composite
+def mutants(draw: st.DrawFn) -> tuple[str, str, bytes]:
+    """What is damaged, the file's name and its bytes."""
+    kind = draw(st.sampled_from(("data files, by byte", *KINDS_OF_MUTANTS)))
+    return kind, *draw(KINDS_OF_MUTANTS[kind])
+
+
+def fuzz(
+    folder: Path, count: int, part: int = 0, say: Callable[[str], None] = lambda words: None
+) -> Outcomes:
     """Load so many files; each must give finite rows, or a DataError in one line naming it."""
 
-    def attempt(mutant: tuple[str, bytes], number: int) -> str:
-        path = folder / mutant[0]
-        path.write_bytes(mutant[1])
+    def attempt(mutant: tuple[str, str, bytes], number: int) -> tuple[str, str]:
+        kind, name, data = mutant
+        path = folder / name
+        path.write_bytes(data)
         try:
             dataset = load(path)
         except DataError as error:
             text = str(error)
             assert path.name in text and "\n" not in text and len(text) <= 600, text
             assert text.isprintable()
-            return "refused in one line"
+            return kind, "refused in one line"
         assert dataset.train.ndim == 2 and len(dataset.train) > 0
         assert np.isfinite(dataset.values("train")).all()
-        return "loaded"
+        return kind, "loaded"
 
-    return try_mutants(damaged() | damaged() | headers() | archives(), attempt, count, say).total()
+    return try_mutants(mutants(), attempt, count, part, say)
 
 
 def test_hundreds_of_damaged_data_files(tmp_path: Path) -> None:
-    assert fuzz(tmp_path, 500) >= 500
+    assert fuzz(tmp_path, 500).total() >= 500
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600 + SLOW // 10)
-def test_many_damaged_data_files(tmp_path: Path, tell: Callable[[str], None]) -> None:
-    tried = fuzz(tmp_path, SLOW, lambda words: tell(f"data files: {words}"))
-    tell(f"mutants of data files tried: {tried}, tracebacks: 0")
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(*DATA_PARTS))
+def test_many_damaged_data_files(
+    part: int, tmp_path: Path, tell: Callable[[str], None], count: Callable[[str, int], None]
+) -> None:
+    with memory_folder(tmp_path) as folder:
+        tried = fuzz(folder, MOST // PARTS, part, lambda words: tell(f"damaged data: {words}"))
+    count("mutants tried, each the same or one line (no traceback, nothing silent)", tried.total())

@@ -133,6 +133,19 @@ def _with(config, floor):
     return ModelConfig(**{**config.__dict__, "free_bits": float(floor)})
 
 
+@recomputes(64, "b658a2c8")
+def test_e64_a_datum_of_weight_two_is_the_same_datum_twice():
+    p, weight, twice = LAYOUT.views(THETA), np.array([2.0, 0.0, 1.0, 1.0, 1.0]), [0, 0, 2, 3, 4]
+    weighted = elbo_forward(K, p, X, EPS, CONFIG.beta, CONFIG, weight)
+    repeated = elbo_forward(K, p, X[twice], EPS[:, twice], CONFIG.beta, CONFIG)
+    close(weighted[0], repeated[0], 1e-13)
+    one, other = (
+        LAYOUT.flatten(elbo_backward(K, UP, cache, p, CONFIG), np.empty_like(THETA))
+        for _, cache in (weighted, repeated)
+    )
+    close(one, other, 1e-13)
+
+
 GRADIENTS = RNG.normal(size=(6, 4))
 START = RNG.normal(size=4)
 

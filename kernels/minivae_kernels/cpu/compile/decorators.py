@@ -17,29 +17,37 @@ except (ImportError, AttributeError):  # another Numba: every process compiles f
         return False
 
 
-__all__ = ["OPTIONS", "any_cached", "entry", "inline", "inner", "statistics"]
+__all__ = ["OPTIONS", "allocating", "any_cached", "entry", "inline", "inner", "statistics"]
 
 # error_model="numpy": no test for zero before each division, which would stop vectorising.
 # nogil: the team's threads run side by side. No fast-math: the order of operations is ours.
 OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": False}
 
-_QUICK: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+# An inner function does not count who refers to an array: nobody frees one while a kernel runs.
+_BORROWS: dict[str, Any] = {"_nrt": False}
+_INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_ENTRY: dict[str, Any] = {"no_cfunc_wrapper": True}
 try:
-    from minivae_kernels.cpu.compile.lower_only import InnerCompiler
+    from minivae_kernels.cpu.compile.lower_only import EntryCompiler, InnerCompiler
 
-    _QUICK["pipeline_class"] = InnerCompiler
+    _INNER["pipeline_class"], _ENTRY["pipeline_class"] = InnerCompiler, EntryCompiler
 except (ImportError, AttributeError):  # pragma: no cover - only slower
     pass
 
 
 def inner(function: Callable[..., Any]) -> Any:
-    """Compile a function that only other kernels call."""
-    return njit(**_QUICK, **OPTIONS)(function)
+    """Compile a function that only other kernels call; it makes no arrays but views."""
+    return njit(**_BORROWS, **_INNER, **OPTIONS)(function)
+
+
+def allocating(function: Callable[..., Any]) -> Any:
+    """The same for one that makes arrays of its own."""
+    return njit(_nrt=True, **_INNER, **OPTIONS)(function)  # False would be handed down to it
 
 
 def inline(function: Callable[..., Any]) -> Any:
     """The same, copied into every caller: what stands in a loop must vectorise with it."""
-    return njit(forceinline=True, **_QUICK, **OPTIONS)(function)
+    return njit(forceinline=True, **_BORROWS, **_INNER, **OPTIONS)(function)
 
 
 def entry(function: Callable[..., Any]) -> Any:
@@ -47,7 +55,7 @@ def entry(function: Callable[..., Any]) -> Any:
 
     No kernel may call it: what comes from the disk cannot be linked into another function.
     """
-    dispatcher = njit(**OPTIONS)(function)
+    dispatcher = njit(**_ENTRY, **OPTIONS)(function)
     if DiskCache is not None:
         dispatcher._cache = DiskCache(function)
         _CACHES.append(dispatcher._cache)

@@ -58,16 +58,28 @@ UNUSED = {
 }  # fmt: skip
 
 
-class InnerCompiler(CompilerBase):
-    """Numba's own pipeline with the last step shortened and the idle ones left out."""
+class EntryCompiler(CompilerBase):
+    """Numba's own pipeline with the idle steps left out."""
+
+    lowering: Any = NativeLowering
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)  # it looks for new functions of all kinds, which takes a while
+        self.state.targetctx.refresh = lambda: None  # this once; a copy of its own
 
     def define_pipelines(self) -> list[Any]:
         manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
         manager.passes = [
-            (LowerOnly if step is NativeLowering else step, why)
+            (self.lowering if step is NativeLowering else step, why)
             for step, why in manager.passes
             if step.__name__ not in UNUSED
         ]
         manager._finalized = False
         manager.finalize()
         return [manager]
+
+
+class InnerCompiler(EntryCompiler):
+    """The same with the last step shortened."""
+
+    lowering = LowerOnly

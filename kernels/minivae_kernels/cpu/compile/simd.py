@@ -79,10 +79,23 @@ def loop(builder: Any, count: Any, carried: Sequence[Any], body: Callable[..., A
 
 
 def pointer(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> Any:
-    """The address of array[offset]; flat and contiguous, or 64-bit words at a given address."""
+    """The address of array[offset]; of an array, a pointer, or words at an address."""
+    if isinstance(kind, types.CPointer):
+        return builder.gep(array, [offset])
     if isinstance(kind, types.Integer):
         return builder.gep(builder.inttoptr(array, INT64.as_pointer()), [offset])
     return builder.gep(context.make_array(kind)(context, builder, array).data, [offset])
+
+
+def floats(context: Any, builder: Any, data: Any, count: Any) -> Any:
+    """The `count` float32 numbers at a pointer, as an array that belongs to nobody."""
+    array = context.make_array(types.float32[::1])(context, builder)
+    array.data, array.nitems, array.itemsize = data, count, const(4)
+    array.shape = cgutils.pack_array(builder, [count])
+    array.strides = cgutils.pack_array(builder, [const(4)])
+    for name in ("meminfo", "parent"):
+        setattr(array, name, cgutils.get_null_value(getattr(array, name).type))
+    return array._getvalue()
 
 
 def load_vector(builder: Any, address: Any) -> Any:

@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minivae_kernels.cpu.compile.simd import FLOAT, INT64, const
+from minivae_kernels.cpu.compile.simd import FLOAT, INT64, const, floats
 
 FROM_LOOP, CLEAR_FLAGS = 1, 27  # in NumPy's table of functions for ufuncs, numpy/ufuncobject.h
 FLOAT32_CHAR, NO_IDENTITY = 11, -1
@@ -65,16 +65,7 @@ def floats_at(typingctx: Any, address: Any, count: Any) -> Any:
     """The `count` float32 numbers that lie at an address, as an array."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = context.make_array(FLOATS)(context, builder)
-        array.data = builder.inttoptr(args[0], FLOAT.as_pointer())
-        array.nitems, array.itemsize = args[1], const(NATURAL)
-        array.shape = cgutils.pack_array(builder, [args[1]])
-        array.strides = cgutils.pack_array(builder, [const(NATURAL)])
-        for name in ("meminfo", "parent"):
-            setattr(array, name, cgutils.get_null_value(getattr(array, name).type))
-        made = array._getvalue()
-        context.nrt.incref(builder, FLOATS, made)  # of nothing; its end is struck out with it
-        return made
+        return floats(context, builder, builder.inttoptr(args[0], FLOAT.as_pointer()), args[1])
 
     return FLOATS(types.int64, types.int64), emit
 

@@ -11,7 +11,8 @@ from typing import Any
 from numba import types
 from numba.extending import intrinsic
 
-from minivae_kernels.cpu.compile.simd import pointer
+from minivae_kernels.cpu.compile.by_address import ARRAY
+from minivae_kernels.cpu.compile.simd import floats, pointer
 
 FLOATS, INTEGERS = types.CPointer(types.float32), types.CPointer(types.int32)
 
@@ -24,6 +25,20 @@ def address(typingctx: Any, array: Any, index: Any) -> Any:
         return pointer(context, builder, signature.args[0], *args)
 
     return types.CPointer(array.dtype)(array, types.int64), emit
+
+
+@intrinsic
+def stretch(typingctx: Any, array: Any, start: Any, count: Any) -> Any:
+    """array[start : start + count] of a flat array of float32; nobody looks whether it is there.
+
+    A slice in Python's words is ninety lines to the compiler: starts below 0, ends beyond.
+    """
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = pointer(context, builder, array, args[0], args[1])
+        return floats(context, builder, data, args[2])
+
+    return ARRAY(array, types.int64, types.int64), emit
 
 
 @intrinsic

@@ -131,32 +131,24 @@ def list_features(masks, by_row, low, high, pairs):
 @inner
 def list_rows(masks, by_feature, rows, panel, pairs):
     """The lists of one panel's features, over all rows, or over all pairs of rows."""
-    outlined()
-    if pairs:
-        list_row_pairs(masks, by_feature, rows, panel)
-        return
+    together = 2 if pairs else 1
     for group in range(PANEL // TOGETHER):
         out = by_feature[panel * (PANEL // TOGETHER) + group]
-        low = np.int32(0xF) << np.int32(TOGETHER * group)
-        found = 0
-        for b in range(rows):
-            out[1 + found] = np.int32(b)
-            found += 1 if np.int32(masks[b, panel] & low) != 0 else 0
-        out[0] = found
+        list_words(masks, out, rows, panel, np.int32(0xF) << np.int32(TOGETHER * group), together)
 
 
 @inner
-def list_row_pairs(masks, by_feature, rows, panel):
-    """The same, a word being a feature of two rows."""
-    for group in range(PANEL // TOGETHER):
-        out = by_feature[panel * (PANEL // TOGETHER) + group]
-        low = np.int32(0xF) << np.int32(TOGETHER * group)
-        found = 0
-        for pair in range((rows + 1) // 2):
-            bits = masks[2 * pair, panel] | masks[min(2 * pair + 1, rows - 1), panel]
-            out[1 + found] = np.int32(pair)
-            found += 1 if np.int32(bits & low) != 0 else 0
-        out[0] = found
+def list_words(masks, out, rows, panel, features, together):
+    """The list of those rows, or pairs of rows, in which one of these features is not zero."""
+    outlined()
+    found = 0
+    for word in range((rows + together - 1) // together):
+        first = word * together
+        last = first + together - 1 if first + together <= rows else first
+        bits = np.int32(masks[first, panel] | masks[last, panel])
+        out[1 + found] = np.int32(word)
+        found += 1 if np.int32(bits & features) != 0 else 0
+    out[0] = found
 
 
 def four_by(terms, across):

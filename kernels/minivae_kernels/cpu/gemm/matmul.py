@@ -26,6 +26,7 @@ from minivae_kernels.cpu.gemm.terms import FLOAT32
 # As NumPy integers: a plain 0 or 32 in a call would be a type of its own, compiled once more.
 NOUGHT, ONE, TWO, STEP = np.int64(0), np.int64(1), np.int64(2), np.int64(PANEL)
 BLOCK = np.int64(PANEL * PANEL)
+YES, NO = np.bool_(True), np.bool_(False)
 # Words of k at a time: 128 x 32, a panel's part of 16 KiB, half the first-level cache.
 DEPTH = 128
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, copy_panel_row
+from minivae_kernels.cpu.gemm.address import stretch
 
 
 @inner
@@ -12,6 +15,13 @@ def copy(source, target):
     an error about their shapes: 2 s."""
     for i in range(len(target)):
         target[i] = source[i]
+
+
+@inner
+def clear(target):
+    """target = 0."""
+    for i in range(len(target)):
+        target[i] = np.float32(0)
 
 
 @inner
@@ -24,4 +34,4 @@ def unpack_rows(packed, p0, rows, panel, plain, columns, first):
             copy_panel_row(packed, p0 + r * PANEL, plain, target)
         else:
             a = p0 + r * PANEL
-            copy(packed[a : a + left], plain[target : target + left])
+            copy(stretch(packed, a, left), stretch(plain, target, left))

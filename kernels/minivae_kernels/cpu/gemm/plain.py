@@ -71,6 +71,7 @@ def product_panel(a, a_row, a_k, b, b_k, c, s, rows, depth):
 @inner
 def pack_columns(plain, p0, stride, rows, columns, out, o0):
     """`columns` columns of a matrix, at most 32, as a panel that is filled up with zeros."""
+    outlined()
     if columns == PANEL:
         for r in range(rows):
             copy_panel_row(plain, p0 + r * stride, out, o0 + r * PANEL)

@@ -35,9 +35,9 @@ from minivae_kernels.cpu.threads.crew import TEAM, laid_out, share_out
 
 f32 = np.float32
 ROWS = 252  # most rows of a piece: so many activations stay in the second-level cache
-TILE = ROWS * PANEL  # floats of a member's panel of C
-EDGE = TILE + PANEL  # then 32 of a bias or zeros, then the last rows of a narrow panel of B
-OWN = EDGE + PANEL * PANEL  # floats of a member's scratch
+TILE = np.int64(ROWS * PANEL)  # floats of a member's panel of C
+EDGE = np.int64(TILE + PANEL)  # 32 of a bias or zeros before, the last rows of a narrow B from here
+OWN = int(EDGE) + PANEL * PANEL  # floats of a member's scratch
 DEEP = 512  # rows of x whose part of xᵀ dy is added up before the next are read
 SHARES = 16  # pieces for each member, or about as many
 PER_UNIT = 16  # multiply-adds in a unit of work (threads/crew.py)

@@ -34,6 +34,9 @@ from minivae_kernels.cpu.threads.crew import SMALL, laid_out, pieces_of, share_o
 
 CHUNK = 1024  # elements copied and then worked on while they are in the first-level cache
 SPARE, MOST = CHUNK * NATURAL, 5  # bytes of a chunk; arguments and results of an op
+# As NumPy integers: a plain 4 in a call would be a type of its own, compiled once more.
+APART = np.int64(NATURAL)
+N0, N1, N2, N3, N4 = (np.int64(number) for number in range(MOST))  # an argument or a result
 chunks = stack_floats(CHUNK * MOST)
 # What a ufunc's loop is given: the crew's words, an element's work, the loop that it calls (or 0),
 # and what clears the processor's flags.
@@ -87,7 +90,7 @@ def read(args, steps, number, spare, first, count):
     if step == NATURAL:
         return start + NATURAL * first
     together = spare + number * SPARE
-    move_all(start + step * first, step, together, NATURAL, count)
+    move_all(start + step * first, step, together, APART, count)
     return together
 
 
@@ -104,7 +107,7 @@ def put_back(args, steps, number, spare, first, count):
     """Bring a result that was made beside its place there."""
     start, step = word_at(args, number), word_at(steps, number)
     if step != NATURAL:
-        move_all(spare + number * SPARE, NATURAL, start + step * first, step, count)
+        move_all(spare + number * SPARE, APART, start + step * first, step, count)
 
 
 @inner
@@ -117,9 +120,9 @@ def given(args, steps, number, spare, first, count):
 def three_given(args, steps, spare, first, count):
     """Some elements of the first three arguments."""
     return (
-        given(args, steps, 0, spare, first, count),
-        given(args, steps, 1, spare, first, count),
-        given(args, steps, 2, spare, first, count),
+        given(args, steps, N0, spare, first, count),
+        given(args, steps, N1, spare, first, count),
+        given(args, steps, N2, spare, first, count),
     )
 
 
@@ -132,20 +135,20 @@ def made(args, steps, number, spare, first, count):
 @inner
 def map_part(args, steps, loop, spare, first, count):
     """y = f(x) for some elements."""
-    x, y = given(args, steps, 0, spare, first, count), made(args, steps, 1, spare, first, count)
+    x, y = given(args, steps, N0, spare, first, count), made(args, steps, N1, spare, first, count)
     copy(x, y)
     call(loop, (y,))
-    put_back(args, steps, 1, spare, first, count)
+    put_back(args, steps, N1, spare, first, count)
 
 
 @inner
 def gradient_part(args, steps, loop, spare, first, count):
     """dx = g(dy, x) for some elements."""
-    dy, x = given(args, steps, 0, spare, first, count), given(args, steps, 1, spare, first, count)
-    dx = made(args, steps, 2, spare, first, count)
+    dy, x = given(args, steps, N0, spare, first, count), given(args, steps, N1, spare, first, count)
+    dx = made(args, steps, N2, spare, first, count)
     copy(dy, dx)
     call(loop, (dx, x))
-    put_back(args, steps, 2, spare, first, count)
+    put_back(args, steps, N2, spare, first, count)
 
 
 def part_of(function: Any, takes: int, gives: int) -> Any:
@@ -154,30 +157,33 @@ def part_of(function: Any, takes: int, gives: int) -> Any:
     @inner
     def two_to_one(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
         a, b = (
-            given(args, steps, 0, spare, first, count),
-            given(args, steps, 1, spare, first, count),
+            given(args, steps, N0, spare, first, count),
+            given(args, steps, N1, spare, first, count),
         )
-        y = made(args, steps, 2, spare, first, count)
+        y = made(args, steps, N2, spare, first, count)
         for i in range(count):
             y[i] = function(a[i], b[i])
-        put_back(args, steps, 2, spare, first, count)
+        put_back(args, steps, N2, spare, first, count)
 
     @inner
     def three_to_one(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
         a, b, c = three_given(args, steps, spare, first, count)
-        y = made(args, steps, 3, spare, first, count)
+        y = made(args, steps, N3, spare, first, count)
         for i in range(count):
             y[i] = function(a[i], b[i], c[i])
-        put_back(args, steps, 3, spare, first, count)
+        put_back(args, steps, N3, spare, first, count)
 
     @inner
     def three_to_two(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
         a, b, c = three_given(args, steps, spare, first, count)
-        y, z = made(args, steps, 3, spare, first, count), made(args, steps, 4, spare, first, count)
+        y, z = (
+            made(args, steps, N3, spare, first, count),
+            made(args, steps, N4, spare, first, count),
+        )
         for i in range(count):
             y[i], z[i] = function(a[i], b[i], c[i])
-        put_back(args, steps, 3, spare, first, count)
-        put_back(args, steps, 4, spare, first, count)
+        put_back(args, steps, N3, spare, first, count)
+        put_back(args, steps, N4, spare, first, count)
 
     return {(2, 1): two_to_one, (3, 1): three_to_one, (3, 2): three_to_two}[takes, gives]
 

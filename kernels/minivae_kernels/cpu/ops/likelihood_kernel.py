@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 
 from minivae_kernels.cpu.compile.by_address import ARRAY, call
-from minivae_kernels.cpu.compile.decorators import entry, inline, inner
+from minivae_kernels.cpu.compile.decorators import allocating, entry, inline, inner
 from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, sum_rows
 from minivae_kernels.cpu.gemm.pack import copy
 from minivae_kernels.cpu.ops import vector_math as m
@@ -68,7 +68,7 @@ sum_lines = _sum_of_lanes(sum_rows, _itself)
 sum_logarithms = _sum_of_lanes(multiply_rows, m.log)
 
 
-@inner
+@allocating
 def rows_piece(k, member, loop, numbers, dnll, out, x, nll, dout, dscale):
     """Some rows of outputs (R, D) against x (B, D), R a multiple of B.
 

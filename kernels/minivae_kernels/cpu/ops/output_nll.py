@@ -13,11 +13,12 @@ import numpy as np
 
 from minivae_kernels import Unsupported
 from minivae_kernels.cpu.compile.by_address import call
-from minivae_kernels.cpu.compile.decorators import entry, inner
+from minivae_kernels.cpu.compile.decorators import allocating, entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
-from minivae_kernels.cpu.gemm.address import address
+from minivae_kernels.cpu.gemm.address import address, stretch
 from minivae_kernels.cpu.gemm.layout import aligned
 from minivae_kernels.cpu.gemm.matmul import NOUGHT, ONE, STEP
+from minivae_kernels.cpu.gemm.pack import clear
 from minivae_kernels.cpu.gemm.plain import pack_columns, product_panel
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
@@ -28,7 +29,7 @@ from minivae_kernels.cpu.threads.crew import laid_out, share_out
 
 f32 = np.float32
 ROWS = 192  # at a time: six panels of so many rows lie in the second-level cache
-PART = ROWS * PANEL
+PART = np.int64(ROWS * PANEL)
 LINES = 64  # panels whose sums are kept in float32, and whose factors are multiplied together
 
 
@@ -46,7 +47,7 @@ class OutputWork(NamedTuple):
     outputs: int
 
 
-@inner
+@allocating
 def score_piece(k, member, s, scratch):
     """-log p(x | z) of ROWS rows of h.
 
@@ -76,8 +77,9 @@ def score_panel(s, own, panel, first, count):
     """32 outputs of `count` rows, their terms and factors added to what is kept of each row."""
     n, bias = count * PANEL, np.int64(6 * PART)
     if panel % LINES == 0:
-        own[4 * PART : 4 * PART + n] = f32(0)
-        own[5 * PART : 5 * PART + n] = f32(1)
+        clear(stretch(own, 4 * PART, n))
+        for i in range(n):
+            own[5 * PART + i] = f32(1)
     column = panel * PANEL
     wide = min(PANEL, s.outputs - column)
     pack_columns(s.b, column, NOUGHT, ONE, wide, own, bias)
@@ -87,8 +89,8 @@ def score_panel(s, own, panel, first, count):
     )  # fmt: skip
     targets(s.x, column, s.outputs, first, count, wide, own)
     given = (
-        own[:n], own[PART : PART + n], own[2 * PART : 2 * PART + n],
-        own[3 * PART : 3 * PART + n], f32(0),
+        stretch(own, NOUGHT, n), stretch(own, PART, n), stretch(own, 2 * PART, n),
+        stretch(own, 3 * PART, n), f32(0),
     )  # fmt: skip
     call(s.loop, given)
     collect(own, n, wide)
@@ -123,8 +125,8 @@ def collect(own, n, wide):
             for i in range(at + wide, at + PANEL):
                 own[2 * PART + i] = f32(0)
                 own[3 * PART + i] = f32(1)
-    terms, factors = own[2 * PART : 2 * PART + n], own[3 * PART : 3 * PART + n]
-    sums, products = own[4 * PART : 4 * PART + n], own[5 * PART : 5 * PART + n]
+    terms, factors = stretch(own, 2 * PART, n), stretch(own, 3 * PART, n)
+    sums, products = stretch(own, 4 * PART, n), stretch(own, 5 * PART, n)
     for i in range(n):
         sums[i] = sums[i] + terms[i]
         products[i] = products[i] * factors[i]
@@ -133,8 +135,8 @@ def collect(own, n, wide):
 @inner
 def add_up(own, sums, logs):
     """The lanes of each row in float64, and the logarithms of its products."""
-    logarithms = own[3 * PART : 3 * PART + len(sums) * PANEL]
-    products = own[5 * PART : 5 * PART + len(sums) * PANEL]
+    logarithms = stretch(own, 3 * PART, len(sums) * PANEL)
+    products = stretch(own, 5 * PART, len(sums) * PANEL)
     for i in range(len(products)):
         logarithms[i] = m.log(products[i])
     for r in range(len(sums)):

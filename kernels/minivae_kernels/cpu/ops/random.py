@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minivae_kernels import Unsupported
-from minivae_kernels.cpu.compile.decorators import entry, inner
+from minivae_kernels.cpu.compile.decorators import allocating, entry, inner
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, readable
 from minivae_kernels.cpu.ops.philox import block, box_muller, unit
 from minivae_kernels.cpu.threads.count import crew_for
@@ -119,7 +119,7 @@ def gather_kernel(crew, data, rows, scale, out):
     return there
 
 
-@inner
+@allocating
 def binarised_piece(k, member, count, data, rows, samples, scale, key, out):
     """Some rows of out: 1 where a sample's uniform is below data[rows] · scale, else 0."""
     step, stream, k0, k1 = key

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minivae_kernels.cpu.compile.by_address import call
-from minivae_kernels.cpu.compile.decorators import entry, inner
+from minivae_kernels.cpu.compile.decorators import allocating, entry
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.pack import copy
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix, readable
@@ -21,7 +21,7 @@ WORK = 16  # of an element (threads/crew.py)
 NO_ROWS = np.zeros((0, 0), dtype=np.float32)
 
 
-@inner
+@allocating
 def scaled_piece(k, member, loop, rows, dnll, out, x, log_scales, nll, dout, slopes):
     """Some rows of outputs (R, D) against x (B, D), R a multiple of B; log_scales (D,).
 
@@ -51,7 +51,7 @@ def scaled_kernel(crew, loop, dnll, out, x, log_scales, nll, dout, slopes):
     share_out(crew, job, (len(out) + rows - 1) // rows, WORK * out.size)
 
 
-@inner
+@allocating
 def grouped_piece(k, member, loop, rows, dnll, out, x, groups, nll, dout):
     """The same over groups of columns."""
     line = np.empty(out.shape[1], dtype=np.float32)

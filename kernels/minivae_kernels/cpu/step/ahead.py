@@ -15,12 +15,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numba import typeof
 
 from minivae_kernels.cpu.compile import helper
 from minivae_kernels.cpu.compile.by_address import address_of
 from minivae_kernels.cpu.compile.decorators import any_cached
-from minivae_kernels.cpu.step.records import Own, Shared
 
 # The entries of the helper: the second half of an update, then what measuring after an epoch
 # calls. Nobody else compiles them while it runs.
@@ -35,27 +33,6 @@ def compile_beside(plan: Any, data: np.ndarray) -> None:
     if not any_cached("train"):
         words = [plan.activation, plan.likelihood, str(data.dtype), plan.binarise]
         helper.start(__name__, words, NAMES)
-
-
-def kinds_of_learn(pieces: Any, firsts: Any, shared: Any, owns: Any, constants: Any) -> list[Any]:
-    """The Numba types of `learn`'s arguments, from such as `train` is called with."""
-    own = Own(*(a[0] for a in owns))
-    sync = np.zeros(1, dtype=np.int64)
-    values = (0, 0, sync, pieces, firsts, shared, own, 0, 0, 0.0, constants[0])
-    return [typeof(value) for value in values]
-
-
-def example() -> tuple[Any, ...]:
-    """Arguments of those types, with one number of everything."""
-
-    def of(kind: type, dimensions: int) -> np.ndarray:
-        return np.zeros((1,) * dimensions, dtype=kind)
-
-    i, d, f, lists = of(np.int64, 1), of(np.float64, 1), of(np.float32, 1), of(np.int32, 2)
-    table = of(np.int64, 2)
-    shared = Shared(i, d, table, f, f, f, f, f, f, f, lists, lists, lists, f)
-    owns = Own(of(np.float32, 2), of(np.float32, 2), of(np.float64, 2))
-    return table, table, shared, owns, of(np.float32, 2)
 
 
 def measurement(activation: str, likelihood: str, dtype: str, binarise: str) -> Iterator[Any]:
@@ -82,9 +59,9 @@ def measurement(activation: str, likelihood: str, dtype: str, binarise: str) -> 
 def main() -> None:
     """Compile all of it; what cannot be compiled is left to the run."""
     gc.disable()  # a tenth of the time, and this process is short-lived
-    from minivae_kernels.cpu.step.train import learn
+    from minivae_kernels.cpu.step.train import LEARN_KINDS, learn
 
-    address_of(learn, *kinds_of_learn(*example()))
+    address_of(learn, *LEARN_KINDS)
     for call in measurement(*sys.argv[1:]):
         with contextlib.suppress(Exception):
             call()

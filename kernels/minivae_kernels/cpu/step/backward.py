@@ -11,8 +11,8 @@ import numpy as np
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, outlined
-from minivae_kernels.cpu.gemm.address import address
-from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT, STEP, backward_panel, halves_of
+from minivae_kernels.cpu.gemm.address import address, stretch
+from minivae_kernels.cpu.gemm.matmul import BLOCK, NO, NOUGHT, STEP, YES, backward_panel, halves_of
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.latent import LOGVAR_BOUND
 from minivae_kernels.cpu.step.rounded import keep_rounded
@@ -50,7 +50,7 @@ def hidden_backward(crew, pieces, firsts, s, own, layer, before):
     turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
-        dx0 = input_gradient(s, own, layer, panel, first, count, True)
+        dx0 = input_gradient(s, own, layer, panel, first, count, YES)
         deactivate(s, before, panel, first, count, dx0)
         turn, k = next_piece(crew, firsts, turn)
 
@@ -64,8 +64,8 @@ def heads_backward(crew, pieces, firsts, s, own):
     turn, k = next_piece(crew, firsts, OWN)
     while k >= 0:
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
-        input_gradient(s, own, mu, panel, first, count, True)
-        dx0 = input_gradient(s, own, logvar, panel, first, count, False)
+        input_gradient(s, own, mu, panel, first, count, YES)
+        dx0 = input_gradient(s, own, logvar, panel, first, count, NO)
         deactivate(s, before, panel, first, count, dx0)
         turn, k = next_piece(crew, firsts, turn)
 
@@ -93,8 +93,8 @@ def deactivate(s, before, panel, first, count, dx0):
     """The gradient at dx0 through the activation of the layer `before`, in place."""
     w, n = s.space, count * PANEL
     kept = before[KEPT0] + panel * before[Y_PANEL] + first * PANEL
-    call(s.config[DEACTIVATE], (w[dx0 : dx0 + n], w[kept : kept + n]))
-    keep_rounded(s, dx0, first, count, True)
+    call(s.config[DEACTIVATE], (stretch(w, dx0, n), stretch(w, kept, n)))
+    keep_rounded(s, dx0, first, count, YES)
 
 
 @inner
@@ -118,18 +118,19 @@ def latent_rows_backward(s, own, low, count, batch):
         m0, v0, sigma0 = mu[Y0] + offset, logvar[Y0] + offset, c[SIGMA0] + offset
         for draw in range(c[DRAWS]):
             row = draw * batch + low
-            dz0 = input_gradient(s, own, first, panel, row, count, True)
+            dz0 = input_gradient(s, own, first, panel, row, count, YES)
             e0 = c[EPS0] + panel * c[Z_PANEL] + row * PANEL
             _collect(
-                w[dz0 : dz0 + n], w[e0 : e0 + n], w[dm0 : dm0 + n], w[dv0 : dv0 + n], draw == 0
-            )
+                stretch(w, dz0, n), stretch(w, e0, n), stretch(w, dm0, n), stretch(w, dv0, n),
+                draw == 0,
+            )  # fmt: skip
         at = panel * PANEL
         _heads(
-            w[dm0 : dm0 + n], w[dv0 : dv0 + n], w[m0 : m0 + n], w[v0 : v0 + n],
-            w[sigma0 : sigma0 + n], own.kl_weight[at : at + PANEL],
+            stretch(w, dm0, n), stretch(w, dv0, n), stretch(w, m0, n), stretch(w, v0, n),
+            stretch(w, sigma0, n), stretch(own.kl_weight, at, PANEL),
         )  # fmt: skip
-        keep_rounded(s, dm0, low, count, True)
-        keep_rounded(s, dv0, low, count, True)
+        keep_rounded(s, dm0, low, count, YES)
+        keep_rounded(s, dv0, low, count, YES)
 
 
 @inner
@@ -149,8 +150,10 @@ def _collect(dz, eps, dmu, dlogvar, fresh):
 def _heads(dmu, dlogvar, mu, raw, sigma, weight):
     """dmu += dKL μ; dlogvar = dlogvar σ / 2 + dKL (σ² - 1) / 2, and 0 outside the bound."""
     for a in range(0, len(dmu), PANEL):  # rows of 32: an index into `weight` would not vectorise
-        b = a + PANEL
-        _heads_row(dmu[a:b], dlogvar[a:b], mu[a:b], raw[a:b], sigma[a:b], weight)
+        _heads_row(
+            stretch(dmu, a, PANEL), stretch(dlogvar, a, PANEL), stretch(mu, a, PANEL),
+            stretch(raw, a, PANEL), stretch(sigma, a, PANEL), weight,
+        )  # fmt: skip
 
 
 @inner

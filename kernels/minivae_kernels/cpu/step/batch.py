@@ -6,7 +6,9 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, copy_panel_row, outlined
+from minivae_kernels.cpu.gemm.address import stretch
 from minivae_kernels.cpu.gemm.live import list_features, nonzero_bits
+from minivae_kernels.cpu.gemm.matmul import NOUGHT
 from minivae_kernels.cpu.ops.philox import block, box_muller
 from minivae_kernels.cpu.ops.random import compare, scale_bytes, uniform_row
 from minivae_kernels.cpu.step.rounded import keep_rounded
@@ -52,21 +54,22 @@ def gather(s, own, batches, update, low, high):
     Where the lists of what is not zero (gemm/live.py) have room, those of these rows are made.
     """
     outlined()
-    c, rows, t = s.config, batches.rows[update], batches.first + update
+    c, rows, t = s.config, batches.rows[update], batches.first[0] + update
     D, scale = c[DATA_DIM], f32(s.numbers[DATA_SCALE])
     panels = (D + PANEL - 1) // PANEL
-    line = own.scratch[: panels * PANEL]
-    noise = own.scratch[panels * PANEL : 2 * panels * PANEL]
-    line[:] = f32(0)
+    line = stretch(own.scratch, NOUGHT, panels * PANEL)
+    noise = stretch(own.scratch, panels * PANEL, panels * PANEL)
+    for i in range(D, panels * PANEL):
+        line[i] = f32(0)
     for b in range(low, high):
         row, place = rows[b], batches.places[update, b]
         if c[BYTES] != 0:
-            scale_bytes(batches.stored_bytes[place], scale, line[:D])
+            scale_bytes(batches.stored_bytes[place], scale, stretch(line, NOUGHT, D))
         else:
-            scale_bytes(batches.stored_floats[place], scale, line[:D])
+            scale_bytes(batches.stored_floats[place], scale, stretch(line, NOUGHT, D))
         if c[DYNAMIC] != 0:
             uniform_row(u32(row), u32(t), u32(BINARISE), u32(c[KEY0]), u32(c[KEY1]), noise)
-            compare(noise[:D], line[:D])
+            compare(stretch(noise, NOUGHT, D), stretch(line, NOUGHT, D))
         for panel in range(panels):
             target = panel * c[LATENT_PANEL] + b * PANEL
             copy_panel_row(line, panel * PANEL, s.space, target)
@@ -84,10 +87,11 @@ def noise(s, own, batches, update, low, high):
     """ε of rows low … high: position l J + j of sample b goes to row l B + b, column j."""
     outlined()
     c, w, four = s.config, s.space, own.scratch
-    rows, t = batches.rows[update], batches.first + update
+    rows, t = batches.rows[update], batches.first[0] + update
     batch, J = len(rows), c[LATENT_DIM]
     k0, k1 = u32(c[KEY0]), u32(c[KEY1])
-    n0, n1, n2, n3 = four[:64], four[64:128], four[128:192], four[192:256]
+    n0, n1 = stretch(four, NOUGHT, 64), stretch(four, 64, 64)
+    n2, n3 = stretch(four, 128, 64), stretch(four, 192, 64)
     total = J * c[DRAWS]
     for first in range(low, high, SAMPLES):
         count = min(SAMPLES, high - first)

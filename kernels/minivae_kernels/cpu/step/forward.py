@@ -12,9 +12,9 @@ import numpy as np
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, outlined, sum_rows
-from minivae_kernels.cpu.gemm.address import address
+from minivae_kernels.cpu.gemm.address import address, stretch
 from minivae_kernels.cpu.gemm.live import forward_live_panel, list_rows
-from minivae_kernels.cpu.gemm.matmul import NOUGHT, forward_panel, halves_of
+from minivae_kernels.cpu.gemm.matmul import NOUGHT, YES, forward_panel, halves_of
 from minivae_kernels.cpu.gemm.pack import copy
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.latent import LOGVAR_BOUND
@@ -77,8 +77,8 @@ def activate(s, layer, y0, n):
     w = s.space
     if layer[KEPT0] != layer[Y0]:
         a0 = y0 + layer[KEPT0] - layer[Y0]
-        copy(w[y0 : y0 + n], w[a0 : a0 + n])
-    call(s.config[ACTIVATE], (w[y0 : y0 + n],))
+        copy(stretch(w, y0, n), stretch(w, a0, n))
+    call(s.config[ACTIVATE], (stretch(w, y0, n),))
 
 
 @inner
@@ -90,7 +90,7 @@ def hidden_forward(crew, pieces, firsts, s, layer):
         panel, first, count = pieces[k, 0], pieces[k, 1], pieces[k, 2]
         y0 = dense_rows(s, layer, panel, first, count)
         activate(s, layer, y0, count * PANEL)
-        keep_rounded(s, y0, first, count, True)
+        keep_rounded(s, y0, first, count, YES)
         turn, k = next_piece(crew, firsts, turn)
 
 
@@ -136,12 +136,12 @@ def latent_rows(s, low, count, batch):
         v0 = dense_rows(s, logvar, panel, low, count)
         offset = panel * c[LATENT_PANEL] + low * PANEL
         s0, k0 = c[SIGMA0] + offset, c[KL0] + offset
-        _sigma_kl(w[m0 : m0 + n], w[v0 : v0 + n], w[s0 : s0 + n], w[k0 : k0 + n])
+        _sigma_kl(stretch(w, m0, n), stretch(w, v0, n), stretch(w, s0, n), stretch(w, k0, n))
         for draw in range(c[DRAWS]):
             offset = panel * c[Z_PANEL] + (draw * batch + low) * PANEL
             e0 = c[EPS0] + offset
             z0 = e0 + z_distance(c)
-            _draw(w[m0 : m0 + n], w[s0 : s0 + n], w[e0 : e0 + n], w[z0 : z0 + n])
+            _draw(stretch(w, m0, n), stretch(w, s0, n), stretch(w, e0, n), stretch(w, z0, n))
             row = draw * batch + low
             keep_rounded(s, z0, row, count, row + count == batch * c[DRAWS])
 
@@ -196,7 +196,7 @@ def output_forward(crew, pieces, firsts, s, own, batch, precision):
         for row in range(first, last if s.config[SCORE] != 0 else first, size):
             slot = (panel * groups + row // size) * PANEL
             score(s, own, panel, row, min(size, last - row), batch, precision, slot)
-        keep_rounded(s, y0, first, last - first, True)
+        keep_rounded(s, y0, first, last - first, YES)
         turn, k = next_piece(crew, firsts, turn)
 
 
@@ -213,21 +213,24 @@ def score(s, own, panel, row, count, batch, precision, slot):
         start = (row + done) % batch
         n = min(count - done, batch - start) * PANEL
         a, x0, k = y0 + done * PANEL, target + start * PANEL, done * PANEL
-        terms, factors = scratch[k : k + n], scratch[factors0 + k : factors0 + k + n]
-        call(c[SCORE], (w[a : a + n], w[x0 : x0 + n], terms, factors, scale))
+        terms, factors = stretch(scratch, k, n), stretch(scratch, factors0 + k, n)
+        call(c[SCORE], (stretch(w, a, n), stretch(w, x0, n), terms, factors, scale))
         done += n // PANEL
     n, valid = count * PANEL, c[DATA_DIM] - panel * PANEL
     if valid < PANEL:
-        factors = scratch[factors0 : factors0 + n]
-        _clear_padding(w[y0 : y0 + n], scratch[:n], factors, valid)
+        factors = stretch(scratch, factors0, n)
+        _clear_padding(stretch(w, y0, n), stretch(scratch, NOUGHT, n), factors, valid)
     if c[ROW_TERMS] != 0:
         at = c[ROW_TERMS0] + panel * (c[Z_PANEL] // PANEL) + row
-        factors = scratch[factors0 : factors0 + n]
-        call(c[ROW_TERMS], (scratch[:n], factors, c[LOGARITHMS], w[at : at + count]))
+        factors = stretch(scratch, factors0, n)
+        call(
+            c[ROW_TERMS],
+            (stretch(scratch, NOUGHT, n), factors, c[LOGARITHMS], stretch(w, at, count)),
+        )
     sum_rows(scratch, NOUGHT, count, s.partial, slot)
     if c[LOGARITHMS] != 0:
         multiply_rows(scratch, factors0, count, scratch, factors0)
-        _add_log(s.partial[slot : slot + PANEL], scratch[factors0 : factors0 + PANEL])
+        _add_log(stretch(s.partial, slot, PANEL), stretch(scratch, factors0, PANEL))
 
 
 @inner

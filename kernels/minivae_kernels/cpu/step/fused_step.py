@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import numpy as np
-from numba import typeof
 
 from minivae_kernels.cpu.compile.by_address import address_of
 from minivae_kernels.cpu.compile.simd import PANEL
@@ -15,8 +14,8 @@ from minivae_kernels.cpu.gemm.live import PAIRS_WORTH_IT, WORTH_IT, density, new
 from minivae_kernels.cpu.ops.arguments import readable
 from minivae_kernels.cpu.ops.optimisers import CONSTANTS, OPTIMISERS
 from minivae_kernels.cpu.step import rounded, tables
-from minivae_kernels.cpu.step.ahead import compile_beside, kinds_of_learn
-from minivae_kernels.cpu.step.records import Batches, Own, Shared
+from minivae_kernels.cpu.step.ahead import compile_beside
+from minivae_kernels.cpu.step.records import BATCHES, MEMBERS_OWN, SHARED, Batches, Own, Shared
 from minivae_kernels.cpu.threads.count import threads
 from minivae_kernels.cpu.threads.partition import Deal
 from minivae_kernels.cpu.threads.pool import run
@@ -56,9 +55,11 @@ class Step:
         self._data(np.asarray(data), int(plan.data_dim))
         self.moments = len(moments)
         self.shared = self._shared(theta, moments, np.asarray(data), bf16)
-        self.own = self._own(int(plan.latent_dim))
+        self.owns = [self._own(int(plan.latent_dim)) for _ in range(self.threads)]
+        self.own_words = [MEMBERS_OWN.words(own) for own in self.owns]
+        self.own_addresses = np.array([w.ctypes.data for w in self.own_words], dtype=np.int64)
         if bf16:
-            rounded.begin(self.shared, self.own.scratch[0])
+            rounded.begin(self.shared, self.owns[0].scratch)
         self.sums = np.zeros(tables.KL_J + plan.latent_dim)
         self.bad = np.full(1, -1, dtype=np.int64)
         self.work: dict[tuple[int, int], Deal] = {}  # by the batch's rows and the team
@@ -78,13 +79,9 @@ class Step:
         )  # fmt: skip
 
     def _own(self, J: int) -> Own:
-        """One row for each thread."""
-        scratch = aligned(int(self.plan.config[tables.SCRATCH]) * self.threads)
-        return Own(
-            scratch.reshape(self.threads, -1),
-            np.zeros((self.threads, panels(J) * PANEL), dtype=np.float32),
-            np.zeros((self.threads, J), dtype=np.float64),
-        )
+        """One thread's."""
+        scratch = aligned(int(self.plan.config[tables.SCRATCH]))
+        return Own(scratch, aligned(panels(J) * PANEL), np.zeros(J, dtype=np.float64))
 
     def _data(self, data: Any, features: int) -> None:
         if data.ndim != 2 or data.shape[1] != features:
@@ -135,32 +132,34 @@ class Step:
             lists = len(self.shared.masks) > 0
             self.work[batch, team] = update_work(self.plan, batch, team, lists)
         constants = self._constants(lr, t)
-        batches = Batches(rows, places, int(t), beta, constants, self.bytes, self.floats)
-        args = (batches, *self.work[batch, team], self.shared, self.own, self.sums, self.bad)
-        train = self._compiled(*args)
+        first = np.full(1, t, dtype=np.int64)
+        batches = BATCHES.words(
+            Batches(rows, places, first, beta, constants, self.bytes, self.floats)
+        )
+        shared = SHARED.words(self.shared)
+        args = (batches.ctypes.data, *self.work[batch, team], shared.ctypes.data,
+                self.own_addresses, self.sums, self.bad)  # fmt: skip
+        train = self._compiled()
         wall, busy = time.perf_counter(), time.thread_time()
         run(train, team, *args)
         self.team.report(len(rows), time.perf_counter() - wall, time.thread_time() - busy)
 
-    def _compiled(self, *args: Any) -> Any:
-        """`train`, ready for such arguments, with the address of its second half in the plan."""
-        from minivae_kernels.cpu.step.train import learn, train
+    def _compiled(self) -> Any:
+        """`train`, with the address of its second half in the plan."""
+        from minivae_kernels.cpu.step.train import LEARN_KINDS, TRAIN_KINDS, learn, train
 
         if self.plan.config[tables.LEARN] == 0:
-            batches, pieces, firsts, shared, owns = args[:5]
-            kinds = [typeof(value) for value in (0, 0, np.zeros(1, dtype=np.int64), *args)]
-            address_of(train, *kinds)  # first: a helper may be at work on the second half
-            kinds = kinds_of_learn(pieces, firsts, shared, owns, batches.constants)
-            self.plan.config[tables.LEARN] = address_of(learn, *kinds)
+            address_of(train, *TRAIN_KINDS)  # first: a helper may be at work on the second half
+            self.plan.config[tables.LEARN] = address_of(learn, *LEARN_KINDS)
             if self.plan.config[tables.ROW_WEIGHT0] != 0:
                 from minivae_kernels.cpu.step.importance import addresses
 
-                for word, address in addresses(kinds).items():
+                for word, address in addresses().items():
                     self.plan.config[word] = address
             if self.plan.config[tables.ROW_LOOP] != 0:
                 from minivae_kernels.cpu.step import row_scores
 
-                for word, address in row_scores.addresses(self.plan.config, kinds).items():
+                for word, address in row_scores.addresses(self.plan.config).items():
                     self.plan.config[word] = address
         return train
 

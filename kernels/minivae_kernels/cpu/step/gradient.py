@@ -69,7 +69,7 @@ class GradientStep(Step):
         """
         self.plan.config[tables.DESCEND] = (ADD if add else KEEP).address
         if self.bf16:  # the weights were changed from outside, and their shadows were not
-            rounded.round_all_weights(self.shared, self.own.scratch[0])
+            rounded.round_all_weights(self.shared, self.owns[0].scratch)
         self.weight, before = weight, self.shared
         self.shared = before._replace(m=out, v=out)
         try:

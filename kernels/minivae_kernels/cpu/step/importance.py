@@ -6,7 +6,6 @@ They are compiled by themselves and called by address, so that a step without th
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numba import types
@@ -14,6 +13,8 @@ from numba import types
 from minivae_kernels.cpu.compile.by_address import ARRAY, address_of
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.gemm.address import stretch
+from minivae_kernels.cpu.gemm.matmul import YES
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.latent import LOGVAR_BOUND
 from minivae_kernels.cpu.step.backward import input_gradient
@@ -49,12 +50,14 @@ from minivae_kernels.cpu.threads.partition import OWN, next_piece
 f32 = np.float32
 
 
-def addresses(kinds: list[Any]) -> dict[int, int]:
-    """The functions' addresses by word of the configuration; kinds: the types `learn` takes."""
+def addresses() -> dict[int, int]:
+    """The functions' addresses by word of the configuration."""
+    from minivae_kernels.cpu.step.train import LEARN_KINDS
+
     return {
         ROW_TERMS: address_of(row_terms, ARRAY, ARRAY, types.int64, ARRAY),
-        WEIGH: address_of(weigh, *kinds),
-        LATENT_BACKWARD: address_of(latent_layer_backward, *kinds),
+        WEIGH: address_of(weigh, *LEARN_KINDS),
+        LATENT_BACKWARD: address_of(latent_layer_backward, *LEARN_KINDS),
     }
 
 
@@ -149,7 +152,7 @@ def scale_gradient(s, row):
     times = f32(c[DRAWS]) * w[c[ROW_WEIGHT0] + row]
     for panel in range((c[DATA_DIM] + PANEL - 1) // PANEL):
         at = out[DY0] + panel * out[DY_PANEL] + row * PANEL
-        dy = w[at : at + PANEL]
+        dy = stretch(w, at, PANEL)
         for i in range(PANEL):
             dy[i] = dy[i] * times
 
@@ -183,20 +186,22 @@ def latent_rows_backward(s, own, low, count, batch):
     for panel in range((c[LATENT_DIM] + PANEL - 1) // PANEL):
         offset = panel * c[LATENT_PANEL] + low * PANEL
         m0, v0 = mu[DY0] + offset, logvar[DY0] + offset
-        dmu, dlogvar = w[m0 : m0 + n], w[v0 : v0 + n]
+        dmu, dlogvar = stretch(w, m0, n), stretch(w, v0, n)
         for draw in range(c[DRAWS]):
             row = draw * batch + low
-            dz0 = input_gradient(s, own, first, panel, row, count, True)
+            dz0 = input_gradient(s, own, first, panel, row, count, YES)
             e0 = c[EPS0] + panel * c[Z_PANEL] + row * PANEL
             z0, at = e0 + z_distance(c), c[ROW_WEIGHT0] + row
-            shares = w[at : at + count]
-            collect(w[dz0 : dz0 + n], w[e0 : e0 + n], w[z0 : z0 + n], shares, price, dmu, dlogvar,
-                    draw == 0)  # fmt: skip
+            shares = stretch(w, at, count)
+            collect(
+                stretch(w, dz0, n), stretch(w, e0, n), stretch(w, z0, n), shares, price, dmu,
+                dlogvar, draw == 0,
+            )  # fmt: skip
         raw0, sigma0 = logvar[Y0] + offset, c[SIGMA0] + offset
         valid = min(c[LATENT_DIM] - panel * PANEL, PANEL)
-        own_gradient(w[raw0 : raw0 + n], w[sigma0 : sigma0 + n], price, valid, dmu, dlogvar)
-        keep_rounded(s, m0, low, count, True)
-        keep_rounded(s, v0, low, count, True)
+        own_gradient(stretch(w, raw0, n), stretch(w, sigma0, n), price, valid, dmu, dlogvar)
+        keep_rounded(s, m0, low, count, YES)
+        keep_rounded(s, v0, low, count, YES)
 
 
 @inner

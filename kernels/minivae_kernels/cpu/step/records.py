@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from numba import types
+
+from minivae_kernels.cpu.compile.record import Record, at_address
+
 
 class Batches(NamedTuple):
     """What differs from one call to the next: n updates and the data they draw from."""
 
     rows: Any  # (n, B) int64, the numbers that their noise belongs to
     places: Any  # (n, B) int64, where they lie in the data at hand
-    first: Any  # number of the first update, from 0
+    first: Any  # (1,) int64, the number of the first update, from 0
     beta: Any  # (n,) float64
     constants: Any  # (n, CONSTANTS) float32, the optimiser's
     stored_bytes: Any  # (N, D) uint8, or none
@@ -50,3 +54,19 @@ class Loss(NamedTuple):
     value: Any  # in nats per datum
     nll: Any  # the sum over rows, all draws
     terms: Any  # exp(-log scale) times the sum of the likelihood's terms
+
+
+WORDS, DOUBLES, FLOATS = types.int64[::1], types.float64[::1], types.float32[::1]
+WORD_TABLE, LISTS, FLOAT_TABLE = types.int64[:, ::1], types.int32[:, ::1], types.float32[:, ::1]
+
+
+def _kind(of: Any, *kinds: Any) -> Record:
+    return Record(of.__name__, dict(zip(of._fields, kinds, strict=True)))
+
+
+BATCHES = _kind(Batches, WORD_TABLE, WORD_TABLE, WORDS, DOUBLES, FLOAT_TABLE, types.uint8[:, ::1],
+                FLOAT_TABLE)  # fmt: skip
+SHARED = _kind(Shared, WORDS, DOUBLES, WORD_TABLE, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
+               FLOATS, LISTS, LISTS, LISTS, FLOATS)  # fmt: skip
+MEMBERS_OWN = _kind(Own, FLOATS, FLOATS, DOUBLES)
+batches_at, shared_at, own_at = (at_address(kind) for kind in (BATCHES, SHARED, MEMBERS_OWN))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import typeof, types
+from numba import types
 
 from minivae_kernels.cpu.compile.by_address import ARRAY, address_of, call
 from minivae_kernels.cpu.compile.decorators import entry, inner
@@ -21,6 +21,7 @@ from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm import bfloat16 as b16
 from minivae_kernels.cpu.gemm.address import address
 from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT, STEP, halves_of
+from minivae_kernels.cpu.step.records import SHARED, WORDS, shared_at
 from minivae_kernels.cpu.step.tables import (
     ACROSS0,
     B0,
@@ -145,8 +146,9 @@ def round_weights(s, layer, panel, i, count, scratch):
 
 
 @entry
-def round_all_weights(s, scratch):
-    """Every layer's, before the first update."""
+def round_every_layer(shared_words, scratch):
+    """The same of all weights."""
+    s = shared_at(shared_words)
     for number in range(len(s.layers)):
         layer = s.layers[number]
         blocks = (layer[INPUTS] + PANEL - 1) // PANEL
@@ -163,8 +165,7 @@ def words(plan: Plan) -> int:
 
 def begin(shared: Any, scratch: np.ndarray) -> None:
     """Put the entries' addresses into the configuration, and round the first weights."""
-    word = types.int64
-    s, layer = typeof(shared), typeof(shared.layers[0])
+    word, s, layer = types.int64, SHARED, WORDS
     kinds = {
         ROUND_ROWS: (round_rows, s, word, word, word, word),
         DENSE_ROUNDED: (dense_rounded, s, layer, word, word, word),
@@ -175,3 +176,9 @@ def begin(shared: Any, scratch: np.ndarray) -> None:
     for place, (function, *given) in kinds.items():
         shared.config[place] = address_of(function, *given)
     round_all_weights(shared, scratch)
+
+
+def round_all_weights(shared: Any, scratch: np.ndarray) -> None:
+    """Every layer's, where they were not changed by the step itself."""
+    words = SHARED.words(shared)
+    round_every_layer(words.ctypes.data, scratch)

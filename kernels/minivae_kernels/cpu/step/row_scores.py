@@ -8,7 +8,6 @@ it is compiled by itself and called by address, so that a step without it does n
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 
@@ -51,13 +50,15 @@ def group_pieces(rows: int, team: int) -> list[list[Piece]]:
     return [groups[low:high] for low, high in itertools.pairwise(cuts)]
 
 
-def addresses(config: np.ndarray, kinds: list[Any]) -> dict[int, int]:
-    """The functions' addresses by word of the configuration; kinds: the types `learn` takes."""
+def addresses(config: np.ndarray) -> dict[int, int]:
+    """The functions' addresses by word of the configuration."""
+    from minivae_kernels.cpu.step.train import LEARN_KINDS
+
     if config[GROUPS] > 0:
-        return {SCORE_ROWS: address_of(score_groups, *kinds)}
-    found = {SCORE_ROWS: address_of(score_scaled, *kinds)}
+        return {SCORE_ROWS: address_of(score_groups, *LEARN_KINDS)}
+    found = {SCORE_ROWS: address_of(score_scaled, *LEARN_KINDS)}
     if config[LEARN_SCALES] != 0:
-        found[LEARN_SCALES] = address_of(learn_scales, *kinds)
+        found[LEARN_SCALES] = address_of(learn_scales, *LEARN_KINDS)
     return found
 
 

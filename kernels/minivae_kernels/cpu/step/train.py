@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import types
 
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.gemm.address import address
 from minivae_kernels.cpu.gemm.matmul import NOUGHT
 from minivae_kernels.cpu.ops.likelihood_kernel import sum_lines
 from minivae_kernels.cpu.step.backward import heads_backward, hidden_backward, latent_backward
@@ -26,7 +28,18 @@ from minivae_kernels.cpu.step.forward import (
     log_scale_of,
     output_forward,
 )
-from minivae_kernels.cpu.step.records import Loss, Own
+from minivae_kernels.cpu.step.records import (
+    DOUBLES,
+    FLOATS,
+    MEMBERS_OWN,
+    SHARED,
+    WORD_TABLE,
+    WORDS,
+    Loss,
+    batches_at,
+    own_at,
+    shared_at,
+)
 from minivae_kernels.cpu.step.tables import (
     CONSTANT,
     DATA_DIM,
@@ -221,30 +234,42 @@ def learn(member, team, sync, pieces, firsts, s, own, batch, phase, terms, const
 
 
 @entry
-def train(member, team, sync, batches, pieces, firsts, s, owns, sums, bad):
+def train(member, team, words, batches, pieces, firsts, shared, owns, sums, bad):
     """One update for each of batches.rows; bad[0] becomes the first one without a finite loss.
 
-    pieces (·, 3), firsts (phases, team + 1): what there is to do in each phase (work.py). owns:
-    an Own whose arrays have one row for each member.
+    words: what the team synchronises on. batches, shared and each of owns, one a member: addresses
+    of records. pieces (·, 3), firsts (phases, team + 1): what is to do in each phase (work.py).
     """
+    sync = address(words, NOUGHT)
     if not barrier(sync, team):
         return  # called off before it began
+    given, s, own = batches_at(batches), shared_at(shared), own_at(owns[member])
     crew, c = (sync, member, team), s.config
-    own = Own(owns.scratch[member], owns.kl_weight[member], owns.kl_sums[member])
-    n, batch = batches.rows.shape
+    n, batch = given.rows.shape
     for i in range(n):
         if bad[0] >= 0:
             return
-        loss, phase = forward_pass(crew, pieces, firsts, s, own, batches, i)
+        loss, phase = forward_pass(crew, pieces, firsts, s, own, given, i)
         if not abs(f32(loss.value)) < np.inf:
             barrier(sync, team)  # nobody may see bad[0] before all have looked
             if member == 0:
-                bad[0] = batches.first + i
+                bad[0] = given.first[0] + i
             return
         if member == 0:
             count_update(sums, batch, c[DRAWS], own.kl_sums, loss)
-        given = (
+        passed = (
             member, team, sync, pieces, firsts, s, own, batch, phase, loss.terms,
-            batches.constants[i],
+            given.constants[i],
         )  # fmt: skip
-        call(c[LEARN], given)
+        call(c[LEARN], passed)
+
+
+# What these two take; a helper compiles one of them (ahead.py).
+_WORD, _SYNC = types.int64, types.CPointer(types.int64)
+TRAIN_KINDS = (
+    _WORD, _WORD, WORDS, _WORD, WORD_TABLE, WORD_TABLE, _WORD, WORDS, DOUBLES, WORDS,
+)  # fmt: skip
+LEARN_KINDS = (
+    _WORD, _WORD, _SYNC, WORD_TABLE, WORD_TABLE, SHARED, MEMBERS_OWN, _WORD, _WORD, types.float64,
+    FLOATS,
+)  # fmt: skip

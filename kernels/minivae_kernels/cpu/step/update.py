@@ -7,12 +7,10 @@ then the old weights are needed.
 
 from __future__ import annotations
 
-import numpy as np
-
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, outlined
-from minivae_kernels.cpu.gemm.address import address
+from minivae_kernels.cpu.gemm.address import address, stretch
 from minivae_kernels.cpu.gemm.live import weight_live_blocks
 from minivae_kernels.cpu.gemm.matmul import (
     BLOCK,
@@ -24,6 +22,7 @@ from minivae_kernels.cpu.gemm.matmul import (
     multiply,
     weight_blocks,
 )
+from minivae_kernels.cpu.gemm.pack import clear
 from minivae_kernels.cpu.step.tables import (
     B0,
     DECODES,
@@ -42,14 +41,12 @@ from minivae_kernels.cpu.step.tables import (
 )
 from minivae_kernels.cpu.threads.partition import OWN, next_piece
 
-f32 = np.float32
-
 
 @inner
 def descend(s, a, n, grad, constants):
     """One optimiser step on the n parameters from a on; their gradient is grad[:n]."""
-    b = a + n
-    call(s.config[DESCEND], (s.theta[a:b], grad[:n], s.m[a:b], s.v[a:b], constants))
+    given = stretch(s.theta, a, n), stretch(grad, NOUGHT, n), stretch(s.m, a, n), stretch(s.v, a, n)
+    call(s.config[DESCEND], (*given, constants))
 
 
 @inner
@@ -72,7 +69,7 @@ def update_blocks(s, own, number, at, count, batch, constants):
     dy = address(w, layer[DY0] + panel * layer[DY_PANEL])
     halves = halves_of(layer[OUTPUTS], panel)
     if halves == 1:
-        scratch[: count * BLOCK] = f32(0)
+        clear(stretch(scratch, NOUGHT, count * BLOCK))
     inputs = layer[INPUTS] - i * PANEL
     x = address(w, layer[X0] + i * layer[X_PANEL])
     grad, zeros = address(scratch, NOUGHT), address(s.zeros, NOUGHT)

@@ -19,7 +19,14 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from minivae_kernels.cpu.compile.decorators import inner
-from minivae_kernels.cpu.compile.simd import INT32, INT64, const, pause_instruction, pointer
+from minivae_kernels.cpu.compile.simd import (
+    INT32,
+    INT64,
+    const,
+    outlined,
+    pause_instruction,
+    pointer,
+)
 
 # Words of the sync array, each on cache lines of its own; from TAKEN on, one for every member
 # (partition.py).
@@ -167,6 +174,7 @@ else:
 @inner
 def barrier(sync, team):
     """Wait until all threads of the team are here -> False if the region was called off."""
+    outlined()
     if team == 1:
         atomic_add(sync, GENERATION, 1)
         return True

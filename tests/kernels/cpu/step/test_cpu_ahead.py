@@ -13,18 +13,19 @@ import numpy as np
 import pytest
 from minivae_kernels.cpu.compile import helper
 from minivae_kernels.cpu.step import ahead
-from minivae_kernels.cpu.step.work import update_work
 
-from tests.kernels.cpu.step.test_cpu_step import problem
+from tests.kernels.cpu.step.test_cpu_step import problem, schedule
 
 
-def test_the_helper_compiles_for_the_arguments_of_a_run(K: Any) -> None:
-    plan, theta, moments, data = problem("relu", 13)
-    step = K.make_step(plan, theta, moments, data)
-    pieces, firsts = update_work(step.plan, 13, 2, False)
-    constants = np.zeros((5, 7), dtype=np.float32)
-    real = ahead.kinds_of_learn(pieces, firsts, step.shared, step.own, constants)
-    assert ahead.kinds_of_learn(*ahead.example()) == real
+def test_a_run_compiles_what_the_helper_compiles_and_nothing_else(K: Any) -> None:
+    from minivae_kernels.cpu.step.train import LEARN_KINDS, TRAIN_KINDS, learn, train
+
+    for dtype in (np.uint8, np.float32):
+        plan, theta, moments, data = problem("relu", 13)
+        step = K.make_step(plan, theta, moments, np.asarray(data).astype(dtype))
+        step(*schedule(13))
+    assert train.signatures == [TRAIN_KINDS]
+    assert learn.signatures == [LEARN_KINDS]
 
 
 @pytest.mark.parametrize("binarise", ["none", "dynamic"])
