@@ -111,31 +111,10 @@ def put_back(args, steps, number, spare, first, count):
 
 
 @inner
-def given(args, steps, number, spare, first, count):
-    """Some elements of an argument, side by side."""
-    return floats_at(read(args, steps, number, spare, first, count), count)
-
-
-@inner
-def three_given(args, steps, spare, first, count):
-    """Some elements of the first three arguments."""
-    return (
-        given(args, steps, N0, spare, first, count),
-        given(args, steps, N1, spare, first, count),
-        given(args, steps, N2, spare, first, count),
-    )
-
-
-@inner
-def made(args, steps, number, spare, first, count):
-    """Room for some elements of a result, side by side."""
-    return floats_at(room(args, steps, number, spare, first), count)
-
-
-@inner
 def map_part(args, steps, loop, spare, first, count):
     """y = f(x) for some elements."""
-    x, y = given(args, steps, N0, spare, first, count), made(args, steps, N1, spare, first, count)
+    x = floats_at(read(args, steps, N0, spare, first, count), count)
+    y = floats_at(room(args, steps, N1, spare, first), count)
     copy(x, y)
     call(loop, (y,))
     put_back(args, steps, N1, spare, first, count)
@@ -144,8 +123,9 @@ def map_part(args, steps, loop, spare, first, count):
 @inner
 def gradient_part(args, steps, loop, spare, first, count):
     """dx = g(dy, x) for some elements."""
-    dy, x = given(args, steps, N0, spare, first, count), given(args, steps, N1, spare, first, count)
-    dx = made(args, steps, N2, spare, first, count)
+    dy = floats_at(read(args, steps, N0, spare, first, count), count)
+    x = floats_at(read(args, steps, N1, spare, first, count), count)
+    dx = floats_at(room(args, steps, N2, spare, first), count)
     copy(dy, dx)
     call(loop, (dx, x))
     put_back(args, steps, N2, spare, first, count)
@@ -156,30 +136,30 @@ def part_of(function: Any, takes: int, gives: int) -> Any:
 
     @inner
     def two_to_one(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
-        a, b = (
-            given(args, steps, N0, spare, first, count),
-            given(args, steps, N1, spare, first, count),
-        )
-        y = made(args, steps, N2, spare, first, count)
+        a = floats_at(read(args, steps, N0, spare, first, count), count)
+        b = floats_at(read(args, steps, N1, spare, first, count), count)
+        y = floats_at(room(args, steps, N2, spare, first), count)
         for i in range(count):
             y[i] = function(a[i], b[i])
         put_back(args, steps, N2, spare, first, count)
 
     @inner
     def three_to_one(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
-        a, b, c = three_given(args, steps, spare, first, count)
-        y = made(args, steps, N3, spare, first, count)
+        y = floats_at(room(args, steps, N3, spare, first), count)
+        a = floats_at(read(args, steps, N0, spare, first, count), count)
+        b = floats_at(read(args, steps, N1, spare, first, count), count)
+        c = floats_at(read(args, steps, N2, spare, first, count), count)
         for i in range(count):
             y[i] = function(a[i], b[i], c[i])
         put_back(args, steps, N3, spare, first, count)
 
     @inner
     def three_to_two(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
-        a, b, c = three_given(args, steps, spare, first, count)
-        y, z = (
-            made(args, steps, N3, spare, first, count),
-            made(args, steps, N4, spare, first, count),
-        )
+        a = floats_at(read(args, steps, N0, spare, first, count), count)
+        b = floats_at(read(args, steps, N1, spare, first, count), count)
+        c = floats_at(read(args, steps, N2, spare, first, count), count)
+        y = floats_at(room(args, steps, N3, spare, first), count)
+        z = floats_at(room(args, steps, N4, spare, first), count)
         for i in range(count):
             y[i], z[i] = function(a[i], b[i], c[i])
         put_back(args, steps, N3, spare, first, count)
