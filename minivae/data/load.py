@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minivae.data.arrays import merge, standardised
+import numpy as np
+
+from minivae.data.arrays import from_arrays, merge, standardised
 from minivae.data.dataset import Dataset
 from minivae.data.digits import load_digits
 from minivae.data.errors import DataError
@@ -25,7 +27,7 @@ _PATH_ENDINGS = (
 )  # fmt: skip
 
 
-class Row(NamedTuple):
+class CatalogueRow(NamedTuple):
     """One line of the catalogue. ``where`` is None when the data is not on this machine."""
 
     name: str
@@ -51,12 +53,13 @@ def load(
     one_hot: bool = False,
     standardise: bool = False,
 ) -> Dataset:
-    """A data set by name (digits, shapes, mnist, …), a user's file or folder, or a data frame.
+    """A data set by name (digits, shapes, mnist, …), a user's file or folder, a frame or an array.
 
     Args:
         name_or_path: a name of the catalogue; or a .npy, .npz, .csv, .tsv, .parquet, .mat, idx or
-            idx.gz file, or a folder of pictures or idx files; or a pandas or Polars frame. A name
-            wins over a file of that name; write ``./mnist`` for the file.
+            idx.gz file, or a folder of pictures or idx files; or a pandas or Polars frame; or a
+            NumPy array of rows or pictures, as :func:`minivae.data.arrays.from_arrays` takes. A
+            name wins over a file of that name; write ``./mnist`` for the file.
         data_dir: folder with copies of the published files; MINIVAE_DATA when not given, and the
             cache after it.
         split: False gives every row of the data set in ``train`` and none in ``test``.
@@ -89,7 +92,22 @@ def _load(
 ) -> Dataset:
     if hasattr(what, "columns"):
         return load_frame(what, reading)
-    text = os.fspath(what)
+    if isinstance(what, np.ndarray):
+        reading.refuse("the array", "an array", "label", "resize", "one_hot")
+        return from_arrays(
+            what,
+            name="the array",
+            split=reading.split,
+            shape=reading.shape,
+            standardise=reading.standardise,
+        )
+    try:
+        text = os.fspath(what)
+    except TypeError:
+        raise DataError(
+            f"a {type(what).__name__} is no data set: give a name, a path, a NumPy array, or a "
+            "pandas or Polars frame"
+        ) from None
     name = known_name(text)
     if name is None:
         return _load_path(text, reading)
@@ -114,14 +132,14 @@ def _load_named(
     return READERS[name](entry, require(entry, data_dir), split)
 
 
-def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[Row]:
+def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[CatalogueRow]:
     """Every named data set: its size, its terms, and where it lies on this machine."""
     rows = []
     for entry in ENTRIES:
         folder = None if entry.embedded else find(entry, data_dir)
         where = "built in" if entry.embedded else None if folder is None else str(folder)
         sizes = (*entry.rows, entry.features, entry.bytes)
-        rows.append(Row(entry.name, *sizes, entry.licence, entry.source, where))
+        rows.append(CatalogueRow(entry.name, *sizes, entry.licence, entry.source, where))
     return rows
 
 

@@ -188,7 +188,7 @@ def _label_column(column: Any) -> NDArray[Any]:
 
 
 def _numbers(frame: Any, one_hot: bool, name: str) -> _Numbers:
-    texts = [column for column in frame.columns if not _is_numeric(frame[column])]
+    texts = text_columns(frame)
     if frame.shape[1] == 0:
         raise DataError(f"{name}: has no column but the label's; at least one is needed")
     if texts and not one_hot:
@@ -207,6 +207,11 @@ def _numbers(frame: Any, one_hot: bool, name: str) -> _Numbers:
             columns.append(column)
             values.append(_numeric(frame[column], column, name)[:, None])
     return _Numbers(np.concatenate(values, axis=1), tuple(columns), tuple(groups))
+
+
+def text_columns(frame: Any) -> list[Any]:
+    """The names of a frame's columns that hold no numbers."""
+    return [column for column in frame.columns if not _is_numeric(frame[column])]
 
 
 def _refuse_a_slip(column: Any, label: str, name: str) -> None:
@@ -230,6 +235,9 @@ def _reads_as_number(text: str) -> bool:
 
 
 def _is_numeric(column: Any) -> bool:
+    asked = getattr(column.dtype, "is_numeric", None)  # Polars
+    if asked is not None:
+        return bool(asked())
     # pandas' own types (Int64, boolean, decimals of Arrow) have a kind as NumPy's have
     return getattr(column.dtype, "kind", "O") in "biuf"
 

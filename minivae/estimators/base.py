@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from minivae.data.standard import Standard
+from minivae.data.tables import text_columns
 from minivae.models.config import require_int
 from minivae.types import Array
 
@@ -45,6 +46,11 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 self, X, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=min_samples
             )
         except ValueError as fault:
+            if hasattr(X, "columns") and (texts := text_columns(X)):
+                raise ValueError(
+                    f"X has text in {', '.join(repr(name) for name in texts[:3])}: leave such "
+                    "columns out, or make them 0s and 1s by load_data(X, one_hot=True)."
+                ) from None
             # of several lines of advice on missing values only the first is about this input
             if "contains NaN" not in str(fault):
                 raise

@@ -10,6 +10,7 @@ import numpy as np
 from minivae.types import Array
 
 Decoder = Callable[[Array], Array]
+AT_ONCE = 8192
 
 
 class GridPosterior(NamedTuple):
@@ -21,8 +22,12 @@ class GridPosterior(NamedTuple):
 
 
 def log_gaussian_likelihood(decode: Decoder, c: float, x: Array, z: Array) -> Array:
-    """log N(x; f(z), c I) (G,) in nats, for one datum x (D,) and many latents z (G, J) (E10)."""
-    squares = ((x - decode(z)) ** 2).sum(axis=1)
+    """log N(x; f(z), c I) (G,) in nats, for one datum x (D,) and many latents z (G, J) (E10).
+
+    Some thousands of them are decoded at a time: a grid's pictures together would fill the memory.
+    """
+    parts = np.array_split(z, max(1, -(-len(z) // AT_ONCE)))
+    squares = np.concatenate([((x - decode(part)) ** 2).sum(axis=1) for part in parts])
     result: Array = -0.5 * (squares / c + x.size * np.log(2.0 * np.pi * c))
     return result
 

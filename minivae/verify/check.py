@@ -206,8 +206,10 @@ def deny(trial: Trial, slope: Slope, delta: Array, value: float, scale: float) -
     """Whether differences along `delta` are sure that the slope is not this value."""
     scale = max(scale, abs(slope.value))
     near = 8 * slope.error + 10 * trial.difference_tolerance * scale
-    sure = trial.reliable(slope, scale) and not abs(value - slope.value) <= near
-    return sure and not trial.probe.line(trial.leaf, delta).shows(value)
+    if not trial.reliable(slope, scale) or abs(value - slope.value) <= near:
+        return False
+    natural = float(np.abs(trial.leaf.scale[delta != 0] / delta[delta != 0]).min())
+    return not trial.probe.line(trial.leaf, delta).may_hide(value, natural)
 
 
 def search(trial: Trial, failing: Array) -> Array:

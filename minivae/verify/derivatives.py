@@ -217,13 +217,15 @@ class Line:
         self.noise = max(self.noise, float(self.rounding[moved].sum()) + unseen)
         return float(self.dy @ difference)
 
-    def shows(self, slope: float) -> bool:
-        """Whether this slope is seen at the smallest step that stands out of the noise: it may hold
-        that near only (x / max(|x|, 1e-12) at 0)."""
+    def may_hide(self, slope: float, natural: float) -> bool:
+        """Whether this slope may hold nearer than differences reach: it shows at the smallest step
+        clear of the noise, or would make outputs as noisy as they are, beyond rounding (chaos)."""
         self(1e-9)
         t = 1e6 * self.noise / abs(slope) if slope else 0.0
         seen = (self(t) - self(-t)) / (2 * t) if t > 0 else np.nan
-        return bool(abs(seen - slope) <= 1e-3 * abs(slope))
+        plain = self.job.y_eps * float(np.abs(self.dy * self.job.y0).sum())
+        chaotic = 1e3 * plain < self.noise <= 1e3 * EPS64 * abs(slope * natural)
+        return bool(chaotic or abs(seen - slope) <= 1e-3 * abs(slope))
 
 
 def difference(line: Line, start: float, rungs: int, grain: float) -> Slope:
@@ -273,9 +275,7 @@ def taylor_rate(line: Line, slope: float, eps: float, start: float = 0.25) -> fl
         rest, noise = abs(line(t) - t * slope), line.noise + eps * abs(t * slope)
         if np.isfinite(rest):
             points.append((rest, noise))
-    if not points:
-        return None
-    if all(rest <= 64 * noise for rest, noise in points[len(points) // 2 :]):
+    if points and all(rest <= 64 * noise for rest, noise in points[len(points) // 2 :]):
         return math.inf
     windows = []
     for first in range(len(points) - HALVINGS):

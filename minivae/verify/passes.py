@@ -78,8 +78,7 @@ class Clock:
 
     @contextlib.contextmanager
     def measured(self, kind: str) -> Iterator[None]:
-        """Notes what one call costs: quick to fall (a first call may compile), slow to rise (the
-        machine may be busy)."""
+        """Notes what one call costs: quick to fall (a first may compile), slow to rise (busy)."""
         start = time.perf_counter()
         yield
         taken, known = time.perf_counter() - start, self.cost[kind]

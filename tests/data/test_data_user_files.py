@@ -211,3 +211,14 @@ def test_a_binary_part_beside_a_grey_one_keeps_the_grey_scale() -> None:
 def test_one_row_is_enough() -> None:
     found = from_arrays(GREY[:1])
     assert len(found.train) == 1 and len(found.test) == 0
+
+
+def test_an_array_is_a_data_set_and_other_things_are_none() -> None:
+    pixels = np.arange(20 * 12).reshape(20, 4, 3, 1).astype(np.uint8)
+    loaded = load(pixels, split=False, standardise=False)
+    assert loaded.shape == (4, 3) and loaded.train.shape == (20, 12) and loaded.name == "the array"
+    assert load(pixels[:, :, 0, 0] * 1.0, standardise=True).standard is not None
+    with pytest.raises(DataError, match="label"):
+        load(pixels, label="0")
+    with pytest.raises(DataError, match="a list is no data set: give a name, a path, a NumPy"):
+        load([[1.0, 2.0]])

@@ -132,6 +132,13 @@ def test_the_history_is_a_table() -> None:
     assert pandas.DataFrame(columns).shape[0] == 3
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_frames_text_columns_are_named(library: str) -> None:
+    frame = pytest.importorskip(library).DataFrame({"age": [3.0, 4.0], "town": ["a", "b"]})
+    with pytest.raises(ValueError, match=r"^X has text in 'town': leave such columns out, or"):
+        VAE(**SMALL).fit(frame)
+
+
 def test_what_fit_does_not_take_is_said() -> None:
     with pytest.raises(TypeError, match="takes no epochs: its settings are parameters"):
         VAE(**SMALL).fit(X, epochs=3)

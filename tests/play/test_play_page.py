@@ -121,6 +121,21 @@ def test_keys_and_fingers(opened):
 
 
 @needs_chromium
+def test_an_autoencoder_shows_neither_kl_nor_rate(opened):
+    page = opened
+    page.run("app.follow('#data=ring&model=ae'); for (let t = 0; t < 20; t++) app.update()")
+    page.key("u")
+    status = page.run("document.getElementById('status').textContent")
+    assert "reconstruction" in status and "KL" not in status
+    assert page.run("document.getElementById('kl-now').textContent") == ""
+    assert page.run("app.rd.trail.length") == 0
+    page.run("app.follow('#data=ring')")
+    page.key("u")
+    assert "KL" in page.run("document.getElementById('status').textContent")
+    assert page.run("app.rd.trail.length") == 1
+
+
+@needs_chromium
 def test_the_gradients_that_are_shown_are_the_sum_of_two_paths(opened):
     opened.run("for (let t = 0; t < 20; t++) app.update(); app.everything()")
     for name in ("mu", "logvar"):

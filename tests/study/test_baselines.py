@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minivae.study.baselines import Judge, blends, lookup_order, midpoints, spread
+from minivae.study.baselines import Judge, blends, lookup_order, midpoints
 from minivae.study.data import study_data
 from minivae.study.spaces import Space, different_pairs
 
@@ -46,8 +46,3 @@ def test_a_tidy_lookup_visits_everything_once_and_the_nearest_first():
     x = np.array([[0.0], [5.0], [1.0], [2.5], [9.0]])
     assert lookup_order(x).tolist() == [0, 2, 3, 1, 4]
     assert lookup_order(x, start=4).tolist() == [4, 1, 3, 2, 0]
-
-
-def test_spread_is_mean_and_deviation():
-    assert spread([1.0, 2.0, 3.0]) == "2 ± 1"
-    assert "nan" in spread([1.0, float("nan")])

@@ -155,7 +155,8 @@ def test_e9_the_autoencoder():
 
 @recomputes(10, "adcea090")
 def test_e10_two_steps_make_a_datum():
-    z, noise = RNG.normal(size=(1, 1)), RNG.normal(size=(200_000, 2))
+    rng = np.random.default_rng(8)
+    z, noise = rng.normal(size=(1, 1)), rng.normal(size=(200_000, 2))
     x = bayes.ancestral_sample(bend, C, np.repeat(z, len(noise), axis=0), noise)
     off = (x.mean(axis=0) - bend(z)[0]) / np.sqrt(C / len(x))
     assert np.abs(off).max() <= 4.5  # standard errors
@@ -201,7 +202,8 @@ def test_e13_by_scipy_and_by_climbing():
         w, c = flat[:8].reshape(4, 2), np.exp(flat[8])
         return -stats.multivariate_normal(X.mean(axis=0), w @ w.T + c * np.eye(4)).logpdf(X).mean()
 
-    climbed = optimize.minimize(loss, RNG.normal(size=9), method="BFGS", options={"gtol": 1e-6})
+    start = np.random.default_rng(7).normal(size=9)
+    climbed = optimize.minimize(loss, start, method="BFGS", options={"gtol": 1e-6})
     w, c = climbed.x[:8].reshape(4, 2), np.exp(climbed.x[8])
     close(c, best.c, 1e-4)
     close(w @ w.T, best.weight @ best.weight.T, 1e-4)  # R drops out

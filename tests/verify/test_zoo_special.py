@@ -152,3 +152,34 @@ def test_a_line_that_names_a_cause_does_not_end_in_another():
         [x, W],
     )
     assert "batch size" in wrong.faults[0].message and "sample" not in wrong.faults[0].message
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.9])
+def test_what_is_steeper_than_differences_reach(factor):
+    """The complex step is believed where no difference can follow: chaos, an eighth-order Hilbert
+    matrix (condition 1.5e10)."""
+
+    def logistic(x):
+        steps = [x]
+        for _ in range(40):
+            steps.append(3.9 * steps[-1] * (1 - steps[-1]))
+        return steps[-1], steps
+
+    def logistic_back(dy, steps):
+        for x in steps[-2::-1]:
+            dy = dy * 3.9 * (1 - 2 * x)
+        return factor * dy
+
+    def solve(A, b):
+        x = np.linalg.solve(A, b)
+        return x, (A, x)
+
+    def solve_back(dy, cache):
+        A, x = cache
+        u = np.linalg.solve(A.T, dy)
+        return -factor * np.outer(u, x), u
+
+    rng = np.random.default_rng(0)
+    assert check(logistic, logistic_back, [rng.uniform(0.2, 0.8, 5)]).ok == (factor == 1)
+    hilbert = 1 / (1.0 + np.arange(8) + np.arange(8)[:, None])
+    assert check(solve, solve_back, [hilbert, rng.normal(size=8)]).ok == (factor == 1)

@@ -30,7 +30,7 @@ class Curve extends Picture {
   draw() {
     const { pen, width, height } = this.begin();
     this.now.textContent = this.mean === null ? "" : short(this.mean);
-    if (this.points.length < 2) return;
+    if (this.points.length < 2) return; // too early, or the KL of an autoencoder
     const [low, high] = range(this.points.slice(Math.min(5, this.points.length - 2)));
     const y = (v) => 22 + (1 - (v - low) / (high - low || 1)) * (height - 46);
     pen.font = "11px system-ui, sans-serif";
@@ -66,11 +66,13 @@ class RateDistortion extends Picture {
     [this.trail, this.marks] = [[], []];
   }
 
+  // Nothing for an autoencoder: where there is no posterior, there is no rate.
   measure() {
     const { training, plane } = this.app;
+    if (!this.app.noisy) return;
     const n = plane.rows.length;
     this.eps ??= new Tensor([1, SHOWN, 2], normals(0, STREAM.EVALUATE, 0, [0], 2 * SHOWN));
-    const noise = new Tensor([1, n, 2], this.eps.data.map((v) => v * this.app.noisy).slice(0, 2 * n));
+    const noise = new Tensor([1, n, 2], this.eps.data.slice(0, 2 * n));
     const z = training.K.reparameteriseForward(plane.mu, plane.logvar, noise).reshape(n, 2);
     const back = training.decode(z);
     let lost = 0;

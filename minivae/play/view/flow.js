@@ -142,20 +142,20 @@ class Flow {
   // [name, value, kind of frame] of a node.
   words(name) {
     const { cache, loss } = this.app.walk;
-    const { settings, training } = this.app;
+    const { settings, training, noisy } = this.app; // an autoencoder has no σ, no noise and no KL
     const two = (t) => (training.data.shape ? "" : numbersOf(t.data).replace(", ", "\n"));
     return {
       x: ["x", two(this.app.x), ""],
       h: ["trunk", `${settings.units} units`, ""],
       mu: ["μ", numbersOf(cache.mu.data), ""],
-      logvar: ["log σ²", numbersOf(cache.logvar.data), ""],
-      eps: ["ε", this.app.noisy ? numbersOf(cache.eps.data) : "none", "noise"],
-      z: ["z = μ + σε", numbersOf(cache.z.data), ""],
+      logvar: ["log σ²", noisy ? numbersOf(cache.logvar.data) : "not used", ""],
+      eps: ["ε", noisy ? numbersOf(cache.eps.data) : "none", "noise"],
+      z: [noisy ? "z = μ + σε" : "z = μ", numbersOf(cache.z.data), ""],
       hz: ["decoder", `${settings.units} units`, ""],
       f: ["f(z)", two(this.app.shown), ""],
       nll: ["−log p(x | z)", this.reconstruction(cache), "rec"],
-      kl: ["KL", `${short(cache.kl.sum())} nats`, "kl"],
-      loss: ["loss", `${short(cache.nll.data[0])} + ${training.beta} · ${short(cache.kl.sum())}\n= ${short(loss)}`, "both"],
+      kl: ["KL", noisy ? `${short(cache.kl.sum())} nats` : "not used", "kl"],
+      loss: ["loss", noisy ? `${short(cache.nll.data[0])} + ${training.beta} · ${short(cache.kl.sum())}\n= ${short(loss)}` : short(loss), "both"],
     }[name];
   }
 

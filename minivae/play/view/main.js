@@ -129,7 +129,7 @@ class App {
       this.stopped = "The loss is no longer a finite number. Start again, with a smaller learning rate perhaps.";
       return false;
     }
-    for (const [name, curve] of Object.entries(this.curves)) curve.add(done[name]);
+    for (const [name, curve] of Object.entries(this.curves)) if (name !== "kl" || this.noisy) curve.add(done[name]);
     return true;
   }
 
@@ -195,7 +195,7 @@ class App {
     const parts = [`update ${this.training.t.toLocaleString("en")}`];
     if (this.running && this.speed >= 1) parts.push(`${Math.round(this.speed)} a second`);
     if (loss.mean !== null)
-      parts.push(`loss ${short(loss.mean)} = reconstruction ${short(nll.mean)} + ${this.training.beta} × KL ${short(kl.mean)}`);
+      parts.push(`loss ${short(loss.mean)} = reconstruction ${short(nll.mean)}${kl.mean !== null && this.noisy ? ` + ${this.training.beta} × KL ${short(kl.mean)}` : ""}`);
     document.getElementById("status").textContent = this.stopped || parts.join(" · ");
   }
 

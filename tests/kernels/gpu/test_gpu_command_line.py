@@ -29,6 +29,9 @@ VARIANTS = {
     "bernoulli, tanh": ("--likelihood", "bernoulli", "--activation", "tanh", "--beta", "0.5"),
     "linear, fixed, sgd": ("--hidden", "none", "--binarise", "fixed", "--draws", "2",
                            "--optimiser", "sgd", "--lr", "0.001"),
+    "continuous bernoulli": ("--likelihood", "continuous-bernoulli"),
+    "weighted draws": ("--objective", "iwae", "--draws", "3"),
+    "a variance a column": ("--likelihood", "gaussian-diagonal", "--c", "learned"),
 }  # fmt: skip
 
 
