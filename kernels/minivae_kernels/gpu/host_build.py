@@ -78,7 +78,7 @@ def build(
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise RuntimeError(f"g++ refuses the kernels:\n{done.stderr[:4000]}")
-            partial = library.with_suffix(f".{id(text)}.tmp")
+            partial = library.with_suffix(f".{os.getpid()}-{id(text)}.tmp")
             shutil.copy(made, partial)
             partial.replace(library)  # in one go: another process may be doing the same
     lib = ctypes.CDLL(str(library))
