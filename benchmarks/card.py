@@ -59,7 +59,7 @@ def last_json(text: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class StageSizes:
     """How much each stage has to do: words of its command."""
 
     tests: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class Sizes:
 
 
 # Every stage at its smallest: shows that all of them run, on a stand-in for a card too. No figures.
-SMALLEST = Sizes(
+SMALLEST = StageSizes(
     tests=("-k", "noise or branches or bad_loss"),
     train=("digits", "--latent", "4", "--hidden", "16", "--epochs", "2"),
     bandwidth=("--rows", "3"),
@@ -83,7 +83,7 @@ def stages(
     python: Sequence[str] = PYTHON, root: Path = ROOT, *, rehearse: bool = False
 ) -> list[Stage]:
     """What is run, in this order; the shares of the time add up to one."""
-    sizes = SMALLEST if rehearse else Sizes()
+    sizes = SMALLEST if rehearse else StageSizes()
     tests = str(root / "tests" / "kernels" / "gpu")
     pytest = (*python, "-m", "pytest", "-q", "-W", "default", "-m", "gpu", "-p", "no:cacheprovider")
     bench = (*python, "-m", "benchmarks")

@@ -39,7 +39,7 @@ class CaseError(ValueError):
 
 
 @dataclass(frozen=True)
-class Case:
+class StepCase:
     """One VAE and one batch size: `784-400-20:relu` means data 784, hidden 400, latent 20."""
 
     data_dim: int
@@ -55,8 +55,8 @@ class Case:
     def arch(self) -> str:
         """The architecture in the notation that `parse_arch` reads."""
         told = [self.activation]
-        told += [self.likelihood] if self.likelihood != Case.likelihood else []
-        told += [self.binarise] if self.binarise != Case.binarise else []
+        told += [self.likelihood] if self.likelihood != StepCase.likelihood else []
+        told += [self.binarise] if self.binarise != StepCase.binarise else []
         told += [self.data] if self.data else []
         sizes = "-".join(map(str, (self.data_dim, *self.hidden, self.latent_dim)))
         return ":".join([sizes, *told])
@@ -65,7 +65,7 @@ class Case:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, raw: dict[str, Any]) -> Case:
+    def from_dict(cls, raw: dict[str, Any]) -> StepCase:
         return cls(**{**raw, "hidden": tuple(raw["hidden"])})
 
     def model(self) -> ModelConfig:
@@ -103,7 +103,7 @@ class Case:
         return max(least, min(by_work, DATASET_ROWS // self.batch, MAX_BLOCK_STEPS))
 
 
-def parse_arch(text: str, batch: int) -> Case:
+def parse_arch(text: str, batch: int) -> StepCase:
     """Read `sizes:word:word`, as in `784-200-200-50:tanh:dynamic`; raises CaseError."""
     sizes, *told = text.strip().split(":")
     try:
@@ -124,7 +124,7 @@ def parse_arch(text: str, batch: int) -> Case:
     if "data" in chosen and dims[0] != published(chosen["data"]).shape[1]:
         raise CaseError(f"{text!r}: {chosen['data']} has {published(chosen['data']).shape[1]} "
                         f"pixels, not {dims[0]}")  # fmt: skip
-    return Case(dims[0], tuple(dims[1:-1]), dims[-1], batch=batch, **chosen)
+    return StepCase(dims[0], tuple(dims[1:-1]), dims[-1], batch=batch, **chosen)
 
 
 @lru_cache(maxsize=1)
@@ -156,7 +156,7 @@ def make_data(data_dim: int, rows: int = DATASET_ROWS, seed: int = SEED) -> np.n
     return data
 
 
-def make_theta(case: Case) -> np.ndarray:
+def make_theta(case: StepCase) -> np.ndarray:
     """The project's own initial parameters (P,) float32, with biases that are not zero."""
     from minivae.models.initialise import initialise
 
@@ -168,7 +168,7 @@ def make_theta(case: Case) -> np.ndarray:
     return theta
 
 
-def make_rows(case: Case, block: int, steps: int) -> np.ndarray:
+def make_rows(case: StepCase, block: int, steps: int) -> np.ndarray:
     """The row indices (steps, batch) int64 of one block, without replacement within it."""
     rng = np.random.default_rng((SEED, block + 1))
     need = steps * case.batch

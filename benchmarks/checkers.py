@@ -27,7 +27,7 @@ PASSES = (
 )  # fmt: skip
 
 
-class Trial(NamedTuple):
+class CheckedPass(NamedTuple):
     """One pass handed to every checker."""
 
     name: str
@@ -56,7 +56,7 @@ class Trial(NamedTuple):
         return [np.asarray(g, np.float64) for g in found]
 
 
-def trials() -> list[Trial]:
+def trials() -> list[CheckedPass]:
     """Thirty passes of the tests' zoo: fifteen right, fifteen wrong."""
     tools, special = map(
         importlib.import_module, ("tests.verify.zoo_tools", "tests.verify.zoo_special")
@@ -65,18 +65,18 @@ def trials() -> list[Trial]:
     found = []
     for name, mistake in PASSES:
         p = zoo[name]
-        found.append(Trial(name, True, p.forward, p.right, p.inputs))
-        found.append(Trial(f"{name} {mistake}", False, p.forward, p.wrong[mistake], p.inputs))
+        found.append(CheckedPass(name, True, p.forward, p.right, p.inputs))
+        found.append(CheckedPass(f"{name} {mistake}", False, p.forward, p.wrong[mistake], p.inputs))
     return found
 
 
-def minivae_check(t: Trial) -> bool:
+def minivae_check(t: CheckedPass) -> bool:
     from minivae.verify import check
 
     return bool(check(t.forward, t.backward, t.inputs).ok)
 
 
-def scipy_check_grad(t: Trial) -> bool:
+def scipy_check_grad(t: CheckedPass) -> bool:
     """scipy gives a number and no verdict: right is an error below 1e-5 of the gradient's norm."""
     from scipy.optimize import check_grad
 
@@ -97,7 +97,7 @@ def scipy_check_grad(t: Trial) -> bool:
     return bool(check_grad(value, slope, flat) <= 1e-5 * np.linalg.norm(slope(flat)))
 
 
-def torch_gradcheck(t: Trial) -> bool:
+def torch_gradcheck(t: CheckedPass) -> bool:
     torch = importlib.import_module("torch")
 
     class Wrapped(torch.autograd.Function):  # type: ignore[misc,name-defined]
@@ -115,7 +115,7 @@ def torch_gradcheck(t: Trial) -> bool:
     return bool(torch.autograd.gradcheck(Wrapped.apply, point, raise_exception=False))
 
 
-def jax_check_grads(t: Trial) -> bool:
+def jax_check_grads(t: CheckedPass) -> bool:
     jax = importlib.import_module("jax")
     jax.config.update("jax_enable_x64", True)
     check_grads = importlib.import_module("jax.test_util").check_grads
@@ -141,7 +141,7 @@ def jax_check_grads(t: Trial) -> bool:
     return True
 
 
-def openmdao_check_partials(t: Trial) -> bool:
+def openmdao_check_partials(t: CheckedPass) -> bool:
     om = importlib.import_module("openmdao.api")
     assert_check = importlib.import_module("openmdao.utils.assert_utils").assert_check_partials
     places = t.floats()
@@ -176,7 +176,7 @@ def openmdao_check_partials(t: Trial) -> bool:
     return True
 
 
-CHECKERS: dict[str, Callable[[Trial], bool]] = {
+CHECKERS: dict[str, Callable[[CheckedPass], bool]] = {
     "minivae.verify.check": minivae_check,
     "torch.autograd.gradcheck": torch_gradcheck,
     "jax.test_util.check_grads": jax_check_grads,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import machine
-from .cases import Case, CaseError, has_pixels, parse_arch
+from .cases import CaseError, StepCase, has_pixels, parse_arch
 
 Rows = list[dict[str, Any]]
 ARCHS = ("784-400-20:relu", "784-200-200-50:tanh")
@@ -21,14 +21,21 @@ class UserError(ValueError):
 
 
 @contextmanager
-def unavailable() -> Iterator[None]:
-    """A backend that cannot run here, or memory that ends, is the user's to mend: no traceback."""
-    from minivae.backend import BackendUnavailable
-
+def said(*errors: type[Exception]) -> Iterator[None]:
+    """What the user can mend is said in one line, without a traceback."""
     try:
         yield
-    except (BackendUnavailable, MemoryError) as error:
+    except errors as error:
         raise UserError(str(error)) from None
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """A backend that cannot run here, and memory that ends, are such errors."""
+    from minivae.backend import BackendUnavailable
+
+    with said(BackendUnavailable, MemoryError):
+        yield
 
 
 def backend_or_exit(name: str, *, tf32: bool = False, bf16: bool = False) -> None:
@@ -43,6 +50,12 @@ def show(args: argparse.Namespace, text: str) -> None:
     """Print the table, unless JSON was asked for."""
     if not args.json:
         print(text)
+
+
+def shown(args: argparse.Namespace, module: Any, rows: Rows) -> Rows:
+    """The rows, once the module's table of them is printed."""
+    show(args, module.table(rows))
+    return rows
 
 
 def step(args: argparse.Namespace) -> Rows:
@@ -69,16 +82,14 @@ def step(args: argparse.Namespace) -> Rows:
         raise UserError(f"--block-steps is {args.block_steps}; it must be at least 1")
     if min(args.busy) < 0:
         raise UserError("--busy counts processes: give numbers from 0 on, as in 0,1,2,4")
-    try:
+    with said(CaseError):
         archs = args.arch or ",".join([*ARCHS, *([WITH_PIXELS] if has_pixels("mnist") else [])])
         cases = [parse_arch(a, b) for a in archs.split(",") for b in args.batch or default]
-    except CaseError as error:
-        raise UserError(str(error)) from None
     if args.phases:
         return phases(args, cases)
     backend_or_exit(args.backend, tf32=args.tf32, bf16=args.bf16)
     alone = (f"minivae-{args.backend}:1",) if args.scaling else ()
-    options = module.Options(
+    options = module.StepOptions(
         backend=args.backend, peers=peers, threads=args.threads, cold=args.cold,
         tf32=args.tf32, bf16=args.bf16,
         rule=StopRule(seconds=args.seconds), extra_contenders=alone, busy=tuple(args.busy),
@@ -89,18 +100,13 @@ def step(args: argparse.Namespace) -> Rows:
     return rows
 
 
-def phases(args: argparse.Namespace, cases: list[Case]) -> Rows:
+def phases(args: argparse.Namespace, cases: list[StepCase]) -> Rows:
     """Where the time of our own step goes."""
     from . import phases as module
     from .phase_timer import NoTimer
 
-    with unavailable():
-        try:
-            rows = [
-                module.measure(case, args.backend, args.threads, bf16=args.bf16) for case in cases
-            ]
-        except (ValueError, NoTimer) as error:
-            raise UserError(str(error)) from None
+    with unavailable(), said(ValueError, NoTimer):
+        rows = [module.measure(case, args.backend, args.threads, bf16=args.bf16) for case in cases]
     if args.plot:
         module.plot(rows[0], Path(args.plot))
     show(args, "\n\n".join(map(module.table, rows)))
@@ -134,21 +140,15 @@ def bandwidth(args: argparse.Namespace) -> Rows:
 
     from . import bandwidth as module
 
-    try:
-        rows = module.run(args.rows)
-    except (Unavailable, MemoryError) as error:
-        raise UserError(str(error)) from None
-    show(args, module.table(rows))
-    return rows
+    with said(Unavailable, MemoryError):
+        return shown(args, module, module.run(args.rows))
 
 
 def selftest(args: argparse.Namespace) -> Rows:
     """The benchmark itself."""
     from . import selftest as module
 
-    rows = module.run(args.races)
-    show(args, module.table(rows))
-    return rows
+    return shown(args, module, module.run(args.races))
 
 
 def products(args: argparse.Namespace) -> Rows:
@@ -166,7 +166,7 @@ def ladder(args: argparse.Namespace) -> Rows:
         raise UserError("--rows N, from 1 on, belongs to --backend cupy, and not to --write")
     if args.predict and args.backend != "cupy":
         raise UserError("--predict belongs to --backend cupy: a processor's rungs are timed")
-    try:
+    with said(ladders.LadderError):
         if args.predict:
             rows = gpu_predictions.run(args.name, args.write)
             show(args, gpu_predictions.table(rows))
@@ -178,8 +178,6 @@ def ladder(args: argparse.Namespace) -> Rows:
                 gpu_predictions.run(args.name, write=True, measured=rows)
         else:
             rows = ladders.run(args.name, args.threads, not args.no_store, args.write)
-    except ladders.LadderError as error:
-        raise UserError(str(error)) from None
     show(args, machine.headed(rows, ladders.table(rows)))
     return rows
 
@@ -200,10 +198,8 @@ def report(args: argparse.Namespace) -> Rows:
     from . import report as module
     from .results import ResultsError
 
-    try:
+    with said(module.ReportError, ResultsError):
         text = module.write(Path(args.readme))
-    except (module.ReportError, ResultsError) as error:
-        raise UserError(str(error)) from None
     show(args, text)
     return [{"report": args.readme}]
 
@@ -213,12 +209,8 @@ def compare(args: argparse.Namespace) -> Rows:
     from . import compare as module
     from .results import ResultsError
 
-    try:
-        rows = module.run(args.a, args.b)
-    except (module.CompareError, ResultsError) as error:
-        raise UserError(str(error)) from None
-    show(args, module.table(rows))
-    return rows
+    with said(module.CompareError, ResultsError):
+        return shown(args, module, module.run(args.a, args.b))
 
 
 def card(args: argparse.Namespace) -> Rows:
@@ -241,10 +233,8 @@ def card_facts(args: argparse.Namespace) -> Rows:
 
     from . import card as module
 
-    try:
+    with said(Unavailable):
         rows = module.facts()
-    except Unavailable as error:
-        raise UserError(str(error)) from None
     args.json = True
     return rows
 
@@ -255,10 +245,8 @@ def history(args: argparse.Namespace) -> Rows:
     from .compare import CompareError
     from .results import ResultsError
 
-    try:
+    with said(CompareError, ResultsError):
         found = module.run(args.words)
-    except (CompareError, ResultsError) as error:
-        raise UserError(str(error)) from None
     for name, make in (("csv", module.as_csv), ("plot", module.draw), ("html", module.page)):
         if getattr(args, name):
             Path(getattr(args, name)).write_text(make(found), encoding="utf-8")
@@ -271,11 +259,8 @@ def alarm(args: argparse.Namespace) -> Rows:
     """This tree's kernels against another commit's, in one run."""
     from . import alarm as module
 
-    try:
-        with unavailable():
-            rows = module.run(args.against, args.threads, tuple(args.ops))
-    except (module.AlarmError, ValueError) as error:
-        raise UserError(str(error)) from None
+    with said(module.AlarmError, ValueError), unavailable():
+        rows = module.run(args.against, args.threads, tuple(args.ops))
     show(args, module.table(rows))
     return rows
 
@@ -284,21 +269,15 @@ def mpi(args: argparse.Namespace) -> Rows:
     """One run over several processes."""
     from . import mpi as module
 
-    try:
-        rows = module.run(args.batch, args.seconds, not args.no_store)
-    except module.MpiError as error:
-        raise UserError(str(error)) from None
-    show(args, module.table(rows))
-    return rows
+    with said(module.MpiError):
+        return shown(args, module, module.run(args.batch, args.seconds, not args.no_store))
 
 
 def smoke(args: argparse.Namespace) -> Rows:
     """Correctness only."""
     from . import smoke as module
 
-    rows = module.run(args.threads)
-    show(args, module.table(rows))
-    return rows
+    return shown(args, module, module.run(args.threads))
 
 
 def checkers(args: argparse.Namespace) -> Rows:

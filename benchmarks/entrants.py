@@ -21,7 +21,7 @@ CARD_PEERS = {"jax-unrolled": "jax", "torch-graph": "torch"}
 
 
 @dataclass
-class Options:
+class StepOptions:
     """What a run is told: who races, on how many threads, and when to stop."""
 
     backend: str = "numba"
@@ -64,7 +64,7 @@ def rounded_word(row: dict[str, Any]) -> str:
     return " TF32" if row.get("tf32") else " bfloat16" if row.get("bf16") else ""
 
 
-def contenders_of(options: Options) -> list[str]:
+def contenders_of(options: StepOptions) -> list[str]:
     """Ours, the peers that are installed, and the limit; what is missing is said."""
     names = [f"minivae-{options.backend}"]
     known = known_peers(options.device, bf16=options.bf16)

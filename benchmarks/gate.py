@@ -19,7 +19,7 @@ from minivae.parts import ACTIVATIONS
 from minivae.racing.gate import GateError, one_blas_thread, worst_entry
 from minivae.training.step import ReferenceStep
 
-from .cases import LR, SEED, Case, make_data, make_rows, make_theta, published
+from .cases import LR, SEED, StepCase, make_data, make_rows, make_theta, published
 
 # A float32 sum of n rounded products errs by about sqrt(n) half-ulps: n is some thousands of
 # terms, ten products deep. 1e-4 of a tensor's largest entry leaves room for that alone.
@@ -82,7 +82,7 @@ def worst(name: str, got: Any, want: Any, tol: float, slack: Any = 0.0) -> float
 
 
 def by_tensor(
-    case: Case, got: np.ndarray, want: np.ndarray, what: str, tol: float, slack: np.ndarray
+    case: StepCase, got: np.ndarray, want: np.ndarray, what: str, tol: float, slack: np.ndarray
 ) -> float:
     """`worst` of every named tensor of a flat buffer, so that a small tensor cannot hide."""
     if got.shape != want.shape:
@@ -91,7 +91,7 @@ def by_tensor(
     return max(worst(f"{what} {n}", got[s], want[s], tol, slack[s]) for n, s in spans)
 
 
-def beside_the_kink(case: Case) -> list[Backend]:
+def beside_the_kink(case: StepCase) -> list[Backend]:
     """The reference, and twice more with the activation's argument a little to either side.
 
     A unit within rounding of relu's kink has a gradient in one precision and none in the other, and
@@ -125,7 +125,9 @@ def shared_data(data_dim: int, name: str = "") -> np.ndarray:
     return published(name) if name else make_data(data_dim)
 
 
-def reference_step(case: Case, K: Backend, theta: np.ndarray, moments: np.ndarray) -> ReferenceStep:
+def reference_step(
+    case: StepCase, K: Backend, theta: np.ndarray, moments: np.ndarray
+) -> ReferenceStep:
     """The readable step in float64, with the very noise bits the kernels use."""
     from .contenders.minivae_step import plan_of
 
@@ -133,7 +135,9 @@ def reference_step(case: Case, K: Backend, theta: np.ndarray, moments: np.ndarra
     return ReferenceStep(K, plan_of(case), *state, shared_data(case.data_dim, case.data))
 
 
-def replay(case: Case, K: Backend, seen: dict[str, np.ndarray]) -> tuple[float, list[np.ndarray]]:
+def replay(
+    case: StepCase, K: Backend, seen: dict[str, np.ndarray]
+) -> tuple[float, list[np.ndarray]]:
     """The updates seen, by the reference: their mean loss, and how Δtheta, Δm and Δv come out."""
     rows, n = seen["rows"], len(seen["rows"])
     step = reference_step(case, K, seen["theta"], seen["moments"])
@@ -145,7 +149,7 @@ def replay(case: Case, K: Backend, seen: dict[str, np.ndarray]) -> tuple[float, 
 
 @one_blas_thread
 def check_updates(
-    case: Case, seen: dict[str, np.ndarray], limits: Limits = FLOAT32
+    case: StepCase, seen: dict[str, np.ndarray], limits: Limits = FLOAT32
 ) -> dict[str, float]:
     """Judge a few consecutive updates: their loss, Adam's moments and the parameters."""
     (loss, want), *others = (replay(case, K, seen) for K in beside_the_kink(case))
@@ -160,7 +164,7 @@ def check_updates(
 
 
 def check_move(
-    case: Case,
+    case: StepCase,
     seen: dict[str, np.ndarray],
     want: list[np.ndarray],
     slack: np.ndarray,
@@ -185,7 +189,7 @@ def check_move(
     return max(errors)
 
 
-def peer_inputs(case: Case, seed: int) -> dict[str, np.ndarray]:
+def peer_inputs(case: StepCase, seed: int) -> dict[str, np.ndarray]:
     """Fresh parameters, inputs and noise for a peer's gate."""
     rng = np.random.default_rng((SEED, seed))
     theta = make_theta(case)
@@ -198,7 +202,7 @@ def peer_inputs(case: Case, seed: int) -> dict[str, np.ndarray]:
 
 @one_blas_thread
 def check_gradient(
-    case: Case, given: dict[str, np.ndarray], loss: Any, grad: Any, limits: Limits = FLOAT32
+    case: StepCase, given: dict[str, np.ndarray], loss: Any, grad: Any, limits: Limits = FLOAT32
 ) -> dict[str, float]:
     """Judge a peer's loss and gradient, the noise having been fed in."""
     layout = Layout(tuple(Entry(*e) for e in case.parameters()))
@@ -217,7 +221,7 @@ def check_gradient(
 
 
 @one_blas_thread
-def reference_block_loss(case: Case, steps: int) -> float:
+def reference_block_loss(case: StepCase, steps: int) -> float:
     """The mean loss of the first block of updates from the common start, in float64."""
     theta = make_theta(case)
     moments = np.zeros((2, theta.size), np.float32)

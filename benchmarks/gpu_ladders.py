@@ -18,7 +18,7 @@ from minivae.racing.gate import check
 from minivae.racing.statistics import StopRule, interleave, percentiles
 
 from . import bandwidth, machine, results
-from .cases import LR, Case, make_rows, make_theta, parse_arch
+from .cases import LR, StepCase, make_rows, make_theta, parse_arch
 from .contenders.minivae_step import plan_of
 from .gate import check_updates, shared_data
 from .ladders import LadderError, problem_of
@@ -93,7 +93,7 @@ class StepRungs:
     """The versions of the whole step: updates at batch 128, the loss read at the end of a block."""
 
     def __init__(
-        self, ladder: Ladder, device: Any, rows: int | None = None, case: Case | None = None
+        self, ladder: Ladder, device: Any, rows: int | None = None, case: StepCase | None = None
     ) -> None:
         self.ladder, self.device, self.work = ladder, device, 1.0
         self.updates = STEP_UPDATES if rows is None else 3

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from minivae_kernels.gpu import nvrtc, sources
 from minivae_kernels.gpu.occupancy import occupancy
-from minivae_kernels.gpu.passes import Update
+from minivae_kernels.gpu.update import Update
 from minivae_kernels.ladder.gpu import NAMES, load
 
 from . import gpu_ladders, ladders, results

@@ -6,13 +6,12 @@ a buffer over two ranks, "parts" times on one process what an update is made of.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +20,7 @@ import numpy as np
 from minivae.backend import load_backend
 from minivae.processes import processes
 from minivae.training.gradients import make_gradient_step
-from minivae.training.serve import dismiss, serve
+from minivae.training.serve import serve, serving
 from minivae.training.sharded import ShardedStep
 from minivae.training.step import make_step
 from minivae.training.world import World, open_world
@@ -57,7 +56,7 @@ def step(job: dict[str, Any], world: World | None) -> dict[str, Any]:
         serve(SimpleNamespace(model=parse_arch(job["arch"], batch).model(), step_from=make),
               world, lambda theta: None)  # fmt: skip
         return {}
-    with letting_go(world):
+    with serving(world):
         one, n = make(theta, moments), max(CHECKED, min(8, 512 // batch))
         rows = make_rows(parse_arch(job["arch"], batch), 0, n) % ROWS
         one(rows[:CHECKED], 0, np.full(CHECKED, LR), np.ones(CHECKED))
@@ -78,16 +77,6 @@ def step(job: dict[str, Any], world: World | None) -> dict[str, Any]:
         "blocks": len(seconds),
         "sha256": digest,
     }
-
-
-@contextlib.contextmanager
-def letting_go(world: World | None) -> Iterator[None]:
-    """The other processes stop serving at the end."""
-    try:
-        yield
-    finally:
-        if world is not None:
-            dismiss(world)
 
 
 def exchange(job: dict[str, Any], world: World | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from minivae.racing.conversation import Conversation, StandError
 
 from . import ROOT, gate
-from .cases import Case
+from .cases import StepCase
 
 # Before each block of a contender that has a process of its own. OpenMP's and MKL's threads go on
 # spinning for up to 200 ms after their work is done, on the cores that the next one needs: without
@@ -91,7 +91,7 @@ class Contender(Conversation):
 
     def gate(
         self,
-        case: Case,
+        case: StepCase,
         number: int,
         exact: bool,
         folder: Path,

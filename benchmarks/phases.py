@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from minivae.racing.load import Watch
+from minivae.racing.load import LoadWatch
 from minivae.racing.result import columns
 
 from . import counters, machine
-from .cases import Case, make_rows, make_theta
+from .cases import StepCase, make_rows, make_theta
 from .entrants import rounded_word
 from .gate import shared_data
 
@@ -20,7 +20,7 @@ UPDATES = 60
 SKIPPED = 5  # first updates of a call: caches and cores settle
 
 
-def expected(case: Case) -> list[tuple[str, float, float]]:
+def expected(case: StepCase) -> list[tuple[str, float, float]]:
     """(what, operations, bytes at least) of the phases of an update, in the loop's order.
 
     Products alone are counted as operations, 2 a multiply-add; bytes are each operand's once.
@@ -50,7 +50,9 @@ def expected(case: Case) -> list[tuple[str, float, float]]:
     return [*rows, ("weights' gradients, optimiser", 2.0 * B * weights, moved)]
 
 
-def measure(case: Case, backend: str, threads: int | None, *, bf16: bool = False) -> dict[str, Any]:
+def measure(
+    case: StepCase, backend: str, threads: int | None, *, bf16: bool = False
+) -> dict[str, Any]:
     """Every phase of an update, and the step without timers beside it.
 
     Raises ValueError for a backend whose step has no barriers to read a clock at.
@@ -61,7 +63,7 @@ def measure(case: Case, backend: str, threads: int | None, *, bf16: bool = False
     from .contenders.minivae_step import MinivaeStep
 
     contender = MinivaeStep(backend, threads=threads, bf16=bf16)
-    watch, began = Watch(), time.process_time()
+    watch, began = LoadWatch(), time.process_time()
     contender.prepare(case, shared_data(case.data_dim, case.data), make_theta(case))
     plain = seconds(contender, case)
     hardware = counted(contender, case)
@@ -86,7 +88,7 @@ def _roofs(team: int) -> dict[str, Any]:
     return roofs(team, patterns=["copy"])
 
 
-def counted(contender: Any, case: Case) -> dict[str, Any]:
+def counted(contender: Any, case: StepCase) -> dict[str, Any]:
     """What the processor counted in plain updates, or why it counted nothing."""
     rows = make_rows(case, 5, UPDATES)
     try:
@@ -96,7 +98,7 @@ def counted(contender: Any, case: Case) -> dict[str, Any]:
     return {"updates": UPDATES, "counts": found, "words": counters.words(found, UPDATES)}
 
 
-def seconds(contender: Any, case: Case) -> float:
+def seconds(contender: Any, case: StepCase) -> float:
     """Of one update, the best of three blocks."""
     found = []
     for block in (2, 3, 4):
@@ -107,7 +109,7 @@ def seconds(contender: Any, case: Case) -> float:
     return min(found)
 
 
-def summary(case: Case, notes: list[np.ndarray], places: list[str]) -> dict[str, Any]:
+def summary(case: StepCase, notes: list[np.ndarray], places: list[str]) -> dict[str, Any]:
     """Medians over the updates: work and waiting of every member in every phase."""
     each = (len(notes[0]) - 1) // UPDATES
     spans = np.empty((len(notes), UPDATES, each, 2))  # work and waiting, ns

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minivae.published import EXPERIMENTS
-from minivae.published.record import Claim, Figure
+from minivae.published.outcome import Claim, Figure
 from minivae.published.results import PICTURE, RESULT, outcome_of, read_result
 from minivae.settings import ConfigError
 
@@ -42,7 +42,8 @@ def page(folder: Path = KEPT) -> str:
     found = kept_results(folder)
     parts = [HEAD]
     for name, experiment in EXPERIMENTS.items():
-        parts.append(f"## {name}\n\n{experiment.what}. *{experiment.paper}*: {experiment.says}.\n")
+        paper = experiment.paper
+        parts.append(f"## {name}\n\n{paper.what}. *{paper.cited}*: {paper.says}.\n")
         if name in found:
             parts.append(section(name, found[name]))
         else:

@@ -35,7 +35,7 @@ def run(threads: int | None) -> list[dict[str, Any]]:
         except GateError as error:
             rows.append({"op": op, "failed": str(error)})
     rule = StopRule(least=3, most=3, seconds=60)
-    options = step.Options(name, peers=(), threads=threads, rule=rule, block_steps=9,
+    options = step.StepOptions(name, peers=(), threads=threads, rule=rule, block_steps=9,
                            say=lambda text: None)  # fmt: skip
     rows += step.run([parse_arch(arch, 21) for arch in CASES_RACED], options, store=False)
     return rows

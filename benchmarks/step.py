@@ -11,16 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from minivae.racing.load import Watch
+from minivae.racing.load import LoadWatch
 from minivae.racing.statistics import SAME, interleave, percentiles, verdict
 
 from . import gate, machine, results
 from .busy import busy
-from .cases import Case
-from .entrants import PEERS, Options, caches, contenders_of, known_peers, on_wrong_device
+from .cases import StepCase
+from .entrants import PEERS, StepOptions, caches, contenders_of, known_peers, on_wrong_device
 from .parent import Contender, WorkerError
 
-__all__ = ["PEERS", "Options", "Race", "contenders_of", "known_peers", "on_wrong_device", "run"]
+__all__ = [
+    "PEERS",
+    "StepOptions",
+    "StepRace",
+    "contenders_of",
+    "known_peers",
+    "on_wrong_device",
+    "run",
+]
 GATE_BEFORE, GATE_AFTER = 100_001, 100_002  # numbers of batches that no timed block uses
 
 
@@ -35,10 +43,10 @@ def failure(name: str, error: Exception) -> dict[str, Any]:
     return {"contender": name, "failed": f"{type(error).__name__}: {error}"}
 
 
-class Race:
+class StepRace:
     """One case: start the workers, gate, time in interleaved rounds, gate again, judge."""
 
-    def __init__(self, case: Case, options: Options, data: Path, folder: Path) -> None:
+    def __init__(self, case: StepCase, options: StepOptions, data: Path, folder: Path) -> None:
         self.case, self.options, self.data, self.folder = case, options, data, folder
         self.steps = options.block_steps or case.block_steps(options.device)
         self.limits = gate.limits_of(**options.rounded)
@@ -182,7 +190,7 @@ class Race:
         return [{**common, **self.rows[n]} for n in names if n in self.rows]
 
 
-def run(cases: list[Case], options: Options, store: bool = True) -> list[dict[str, Any]]:
+def run(cases: list[StepCase], options: StepOptions, store: bool = True) -> list[dict[str, Any]]:
     """Race every case; the rows go to results/step.jsonl, or cold.jsonl, unless `store` is off."""
     head = machine.header(options.threads)
     for line in machine.lines(head):
@@ -210,14 +218,14 @@ def run(cases: list[Case], options: Options, store: bool = True) -> list[dict[st
 
 
 def _beside(
-    count: int, case: Case, options: Options, data: Path, folder: Path
+    count: int, case: StepCase, options: StepOptions, data: Path, folder: Path
 ) -> list[dict[str, Any]]:
     """One race with so many busy processes beside it; what else ran is in every row."""
     if count:
         options.say(f"beside {count} busy processes")
-    watch, began = Watch(), time.process_time()
+    watch, began = LoadWatch(), time.process_time()
     with busy(count):
-        race = Race(case, options, data, folder)
+        race = StepRace(case, options, data, folder)
         rows = race.run()
     load = watch.report(race.used + time.process_time() - began + watch.seconds() * count)
     common = {"backend": options.backend, "device": options.device, "busy": count, "load": load}

@@ -16,10 +16,10 @@ import numpy as np
 
 from minivae.racing.worker import converse
 
-from .cases import Case, make_rows, make_theta
+from .cases import StepCase, make_rows, make_theta
 
 
-class Worker:
+class StepWorker:
     """The commands a parent may send; each returns a dict that becomes the answer."""
 
     def __init__(self, name: str) -> None:
@@ -36,7 +36,7 @@ class Worker:
 
     def prepare(self, case: dict[str, Any], data: str, steps: int) -> dict[str, Any]:
         """Build, compile and run the first block, timed; then start afresh."""
-        self.case, self.steps = Case.from_dict(case), steps
+        self.case, self.steps = StepCase.from_dict(case), steps
         self.theta = make_theta(self.case)
         start = time.perf_counter()
         self.contender.prepare(self.case, np.load(data), self.theta.copy())
@@ -85,7 +85,7 @@ class Worker:
 
 def main() -> None:
     """The contender that the command line names."""
-    converse(Worker(sys.argv[1]))
+    converse(StepWorker(sys.argv[1]))
 
 
 if __name__ == "__main__":

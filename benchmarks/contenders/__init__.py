@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+Form = TypeVar("Form")
+TRIES = 3  # runs of each form of a peer's step, before the race
 
 #: name on the command line -> (module, class, keyword arguments)
 CONTENDERS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -16,7 +20,7 @@ CONTENDERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "torch-compile": ("torch_step", "TorchCompiled", {}),
     "torch-eager": ("torch_step", "TorchStep", {}),
     "torch-graph": ("torch_graph", "TorchGraph", {}),
-    "fma-peak": ("peak", "FmaPeak", {}),
+    "fma-peak": ("peak", "FmaPeakContender", {}),
     "cublas-peak": ("gpu_peak", "CublasPeak", {}),
     "product-numba": ("product", "Product", {"backend": "numba"}),
     "product-numpy": ("product", "Product", {}),
@@ -29,6 +33,24 @@ def part(table: Mapping[str, Any], name: str) -> Any:
     if name not in table:
         raise ValueError(f"this peer has no {name} here: it has {', '.join(table)}")
     return table[name]
+
+
+def fastest(forms: Sequence[Form], use: Callable[[Form], None], run: Callable[[], Any]) -> Form:
+    """The form whose best of a few runs is the shortest; it is left in use, and has run."""
+    found = {}
+    for form in forms:
+        use(form)
+        run()  # compiles
+        seconds = []
+        for _ in range(TRIES):
+            start = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - start)
+        found[form] = min(seconds)
+    best = min(found, key=lambda form: found[form])
+    use(best)
+    run()
+    return best
 
 
 def create(name: str, **more: Any) -> Any:

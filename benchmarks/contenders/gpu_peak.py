@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..cases import Case
+from ..cases import StepCase
 
 SIDE = 4096  # 2 · 4096³ operations a product: large enough to keep every multiprocessor busy
 
@@ -29,7 +29,7 @@ class CublasPeak:
         """What the products are run by."""
         return {"cupy": self.device.xp.__version__}
 
-    def prepare(self, case: Case, data: np.ndarray, theta: np.ndarray) -> None:
+    def prepare(self, case: StepCase, data: np.ndarray, theta: np.ndarray) -> None:
         """The model whose operations are counted."""
         self.case = case
 

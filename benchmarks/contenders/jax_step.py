@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ..cases import ADAM_EPS, BETA1, BETA2, LR, Case
-from . import part
+from ..cases import ADAM_EPS, BETA1, BETA2, LR, StepCase
+from . import fastest, part
 
 Params = dict[str, Any]
 
@@ -37,7 +36,7 @@ def gaussian(out: Any, x: Any) -> Any:
 LIKELIHOODS = {"bernoulli": bernoulli, "gaussian": gaussian}
 
 
-def loss_fn(params: Params, x: Any, eps: Any, case: Case, summed: bool = False) -> Any:
+def loss_fn(params: Params, x: Any, eps: Any, case: StepCase, summed: bool = False) -> Any:
     """Negative ELBO in nats per datum, one draw; eps (B, J). summed: one sum over everything."""
     act, nll_of = part(ACTIVATIONS, case.activation), part(LIKELIHOODS, case.likelihood)
     h = x
@@ -88,7 +87,6 @@ class Form(NamedTuple):
 
 #: tried before the race; the fastest takes part
 FORMS = (Form(), Form(summed=True), Form(summed=True, ahead=True), Form(summed=True, unroll=2))
-TRIES = 3  # blocks of each
 
 
 class JaxStep:
@@ -113,7 +111,7 @@ class JaxStep:
             "precision": str(jax.config.jax_default_matmul_precision),
         }
 
-    def prepare(self, case: Case, data: np.ndarray, theta: np.ndarray) -> None:
+    def prepare(self, case: StepCase, data: np.ndarray, theta: np.ndarray) -> None:
         self.case = case
         self.data = jnp.asarray(data)
         self.reset(theta)
@@ -127,20 +125,7 @@ class JaxStep:
 
     def tune(self, rows: np.ndarray) -> str:
         """Try every form on blocks of these rows, keep the fastest, and say which it was."""
-        found = {}
-        for form in self.forms:
-            self._use(form)
-            self.run(rows)  # compiles
-            seconds = []
-            for _ in range(TRIES):
-                start = time.perf_counter()
-                self.run(rows)
-                seconds.append(time.perf_counter() - start)
-            found[form] = min(seconds)
-        best = min(found, key=lambda form: found[form])
-        self._use(best)
-        self.run(rows)
-        return str(best)
+        return str(fastest(self.forms, self._use, lambda: self.run(rows)))
 
     def reset(self, theta: np.ndarray) -> None:
         params = self._unflatten(theta)

@@ -10,10 +10,10 @@ from minivae.backend import load_backend
 from minivae.training.plan import make_plan
 from minivae.training.step import make_step
 
-from ..cases import ADAM_EPS, BETA1, BETA2, LR, SEED, Case
+from ..cases import ADAM_EPS, BETA1, BETA2, LR, SEED, StepCase
 
 
-def plan_of(case: Case, threads: int | None = None) -> Any:
+def plan_of(case: StepCase, threads: int | None = None) -> Any:
     """The plan of a case: the same whether a kernel or the float64 reference runs it."""
     return make_plan(
         case.model(),
@@ -55,7 +55,7 @@ class MinivaeStep:
         card = {k: str(v) for k, v in header(self.K.to_device.__self__).items()}
         return {"backend": self.K.label, "device": f"cuda, {card['card']}", **card}
 
-    def prepare(self, case: Case, data: np.ndarray, theta: np.ndarray) -> None:
+    def prepare(self, case: StepCase, data: np.ndarray, theta: np.ndarray) -> None:
         self.case, self.data = case, data
         self.plan = plan_of(case, self.threads)
         self.reset(theta)

@@ -6,10 +6,10 @@ import numpy as np
 
 from minivae.racing.roofs import FmaPeak as Spin
 
-from ..cases import Case
+from ..cases import StepCase
 
 
-class FmaPeak:
+class FmaPeakContender:
     """Runs the counted FLOPs of a block at whatever speed the cores allow just now."""
 
     limit = True
@@ -20,7 +20,7 @@ class FmaPeak:
     def versions(self) -> dict[str, str]:
         return {"width": str(self.spin.width), "threads": str(self.spin.threads)}
 
-    def prepare(self, case: Case, data: np.ndarray, theta: np.ndarray) -> None:
+    def prepare(self, case: StepCase, data: np.ndarray, theta: np.ndarray) -> None:
         self.case = case
 
     def reset(self, theta: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..cases import ADAM_EPS, BETA1, BETA2, LR, Case
+from ..cases import StepCase
 from .torch_step import TorchStep
 
 WARM_UP = 3  # updates before the capture: compiling, and memory that is allocated at first use
@@ -23,7 +23,7 @@ class TorchGraph(TorchStep):
     Which rows are next is counted on the card, so that a replay needs no copy and no argument.
     """
 
-    def prepare(self, case: Case, data: np.ndarray, theta: np.ndarray) -> None:
+    def prepare(self, case: StepCase, data: np.ndarray, theta: np.ndarray) -> None:
         steps = case.block_steps("gpu")
         self.rows = torch.zeros((steps, case.batch), dtype=torch.int64, device=self.device)
         self.cursor = torch.zeros(1, dtype=torch.int64, device=self.device)
@@ -33,14 +33,7 @@ class TorchGraph(TorchStep):
     def make(self) -> None:
         """Compile, warm up and capture; the parameters that this spoils are set afterwards."""
         on_card = self.device.type == "cuda"
-        self.opt = torch.optim.Adam(
-            self.model.parameters(),
-            lr=LR,
-            betas=(BETA1, BETA2),
-            eps=ADAM_EPS,
-            fused=True,
-            capturable=on_card,
-        )
+        self.opt = self.adam(fused=True, capturable=on_card)
         options: dict[str, Any] = {"mode": self.option} if self.option else {}
         self.loss_of = torch.compile(self._loss, dynamic=False, **options)
         self.again = self._captured() if on_card else self._warmed_up()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..cases import ADAM_EPS, BETA1, BETA2, LR, Case
-from . import part
+from ..cases import ADAM_EPS, BETA1, BETA2, LR, StepCase
+from . import fastest, part
 
 ACTIVATIONS = {
     "relu": F.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "softplus": F.softplus,
@@ -35,7 +34,7 @@ LIKELIHOODS = {"bernoulli": bernoulli, "gaussian": gaussian}
 class TorchVae(torch.nn.Module):
     """The same network as a user of PyTorch writes it: Linear layers and built-in losses."""
 
-    def __init__(self, case: Case, bf16: bool = False) -> None:
+    def __init__(self, case: StepCase, bf16: bool = False) -> None:
         super().__init__()
         self.case, self.bf16 = case, bf16
         self.layers = torch.nn.ModuleDict(
@@ -72,7 +71,7 @@ class TorchVae(torch.nn.Module):
         return linear.weight if kind == "W" else linear.bias
 
 
-TRIES, UPDATES = 3, 8  # of each form, before the race
+UPDATES = 8  # of a try of each form, before the race
 
 
 class TorchStep:
@@ -108,7 +107,7 @@ class TorchStep:
             "threads": str(torch.get_num_threads()),
         }
 
-    def prepare(self, case: Case, data: np.ndarray, theta: np.ndarray) -> None:
+    def prepare(self, case: StepCase, data: np.ndarray, theta: np.ndarray) -> None:
         """Build everything that survives a reset; compiled peers compile at their first run."""
         self.case = case
         self.data = torch.from_numpy(np.array(data)).to(self.device)
@@ -132,29 +131,21 @@ class TorchStep:
 
     def make(self) -> None:
         fused = self.form != "Adam by foreach"
-        self.opt = torch.optim.Adam(
-            self.model.parameters(), lr=LR, betas=(BETA1, BETA2), eps=ADAM_EPS,
-            fused=fused, foreach=not fused,
-        )  # fmt: skip
+        self.opt = self.adam(fused=fused, foreach=not fused)
         self.update, self.loss_once = self.step_once, self.model
+
+    def adam(self, **form: bool) -> torch.optim.Adam:
+        """PyTorch's own Adam with everyone's settings, in the form asked for."""
+        moments = {"betas": (BETA1, BETA2), "eps": ADAM_EPS}
+        return torch.optim.Adam(self.model.parameters(), lr=LR, **moments, **form)
 
     def tune(self, rows: np.ndarray) -> str:
         """Try every form on some of these rows, keep the fastest, and say which it was."""
-        found, rows = {}, rows[:UPDATES]
-        for form in self.forms:
-            self.form = form
-            self.make()
-            self.run(rows)  # compiles
-            seconds = []
-            for _ in range(TRIES):
-                start = time.perf_counter()
-                self.run(rows)
-                seconds.append(time.perf_counter() - start)
-            found[form] = min(seconds)
-        self.form = min(found, key=lambda form: found[form])
+        return fastest(self.forms, self._use, lambda: self.run(rows[:UPDATES]))
+
+    def _use(self, form: str) -> None:
+        self.form = form
         self.make()
-        self.run(rows)
-        return self.form
 
     def draw(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The minibatch (B, D) and its noise (B, J)."""
@@ -202,14 +193,7 @@ class TorchCompiled(TorchStep):
     def make(self) -> None:
         super().make()
         if self.device.type == "cuda":
-            self.opt = torch.optim.Adam(
-                self.model.parameters(),
-                lr=LR,
-                betas=(BETA1, BETA2),
-                eps=ADAM_EPS,
-                fused=True,
-                capturable=True,
-            )
+            self.opt = self.adam(fused=True, capturable=True)
             mode = self.option or "reduce-overhead"
             self.replayed = torch.compile(self.step_once, mode=mode, dynamic=False)
             self.update = self.replay

@@ -1,4 +1,4 @@
-"""The checker at home elsewhere: layers of classes, PyTorch, JAX, kernels, second derivatives.
+"""The checker for passes written otherwise: classes, PyTorch, JAX, kernels, second derivatives.
 
 Each adapter turns what it is handed into a forward and a backward for `minivae.verify.check`, takes
 check's options, and returns its report. Nothing is imported before it is asked for.

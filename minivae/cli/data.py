@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from minivae.data.dataset import Dataset
     from minivae.data.download import Progress
-    from minivae.data.load import Row
+    from minivae.data.load import CatalogueRow
 
 WIDE = 100  # columns of a terminal, from which the list is a table
 
@@ -64,7 +64,7 @@ def _list(data_dir: Path | None, json_output: bool) -> None:
     print(f"minivae train PATH takes your own: a folder of pictures, or a {FORMS} file.")
 
 
-def narrow_entry(row: Row) -> list[str]:
+def narrow_entry(row: CatalogueRow) -> list[str]:
     """A data set in a few short lines, for a narrow terminal."""
     parts = {"train": row.train, "valid": row.valid, "test": row.test}
     counts = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
@@ -79,7 +79,7 @@ def narrow_entry(row: Row) -> list[str]:
     ]
 
 
-def _table(rows: list[Row]) -> Table:
+def _table(rows: list[CatalogueRow]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)

@@ -57,15 +57,10 @@ def reproduce(
         experiment=chosen,
         folder=out or default_folder(name, small=small, seed=seed),
         K=choose_backend(backend, threads, console),
-        small=small,
-        minutes=budget,
-        resume=resume,
-        seed=seed,
-        data_dir=data_dir,
-        threads=threads,
+        small=small, seed=seed, minutes=budget, resume=resume, data_dir=data_dir, threads=threads,
         say=console.say,
         reporter=lambda: reporter_for(console),
-    )
+    )  # fmt: skip
     carry_through(order, console)
 
 
@@ -75,10 +70,10 @@ def carry_through(order: Order, console: Console) -> None:
 
     from minivae.published.carry_out import carry_out
     from minivae.published.results import as_text, keep, require_replaceable, result_of
-    from minivae.racing.load import Watch
+    from minivae.racing.load import LoadWatch
 
     require_replaceable(order)
-    watch, began = Watch(), time.process_time()
+    watch, began = LoadWatch(), time.process_time()
     bench = carry_out(order)
     console.say("measuring")
     measured = time.monotonic()
@@ -104,8 +99,8 @@ def listed() -> list[dict[str, Any]]:
     from minivae.published import EXPERIMENTS
 
     return [
-        {"name": e.name, "what": e.what, "paper": e.paper, "says": e.says, "cost": e.full.cost,
-         "small": e.small.cost, "runs": len(e.full.runs)}
+        {"name": e.name, "what": e.paper.what, "paper": e.paper.cited, "says": e.paper.says,
+         "cost": e.full.cost, "small": e.small.cost, "runs": len(e.full.runs)}
         for e in EXPERIMENTS.values()
     ]  # fmt: skip
 

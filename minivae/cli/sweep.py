@@ -82,7 +82,7 @@ def run_sweep(
     Raises ConfigError or UsageError, one line, before anything runs, and Interrupted where the
     runs were saved and stopped by a signal.
     """
-    from minivae.cli.sweep_runs import Watch, identity_of, settle_points, train_one
+    from minivae.cli.sweep_runs import SweepWatch, identity_of, settle_points, train_one
     from minivae.sweeps import plan
     from minivae.sweeps.engines import choose_engine
     from minivae.sweeps.grid import parse_axes, points_of, share
@@ -104,7 +104,7 @@ def run_sweep(
     console.say(f"{len(points)} runs, {len(mine) - len(waiting)} done, {len(waiting)} to train")
     todo = [(p.name, plan.command_of(out, p, dataset, [*shared, *threads])) for p in waiting]
     work = functools.partial(train_one, stop_with_parent=chosen.outlived)
-    with Watch(out, [name for name, _ in todo], console), said_when_stopped():
+    with SweepWatch(out, [name for name, _ in todo], console), said_when_stopped():
         for number, outcome in enumerate(chosen.run(work, todo), 1):
             name = outcome["name"]
             extra = {"settings": dict(named[name].settings), "seed": named[name].seed,
@@ -161,17 +161,17 @@ def gather(
     too where pyarrow is. asked: the identities of this command's runs. Over c, linear.csv has the
     exact optimum of linear decoders beside them.
     """
-    from minivae.sweeps import plan, table
+    from minivae.sweeps import plan, results_table
     from minivae.sweeps.pictures import draw
 
     done = plan.results_of(out)
     axes = list(dict.fromkeys([*axes, *(key for one in done.values() for key in one["settings"])]))
-    rows = [table.row_of(axes, one) for one in done.values()]
-    rows.sort(key=lambda row: [table.order_of(row[key]) for key in (*axes, "seed")])
-    means = table.over_seeds(rows, axes)
-    files = table.write(out, "results", rows) | table.write(out, "means", means)
+    rows = [results_table.row_of(axes, one) for one in done.values()]
+    rows.sort(key=lambda row: [results_table.order_of(row[key]) for key in (*axes, "seed")])
+    means = results_table.over_seeds(rows, axes)
+    files = results_table.write(out, "results", rows) | results_table.write(out, "means", means)
     linear = linear_optimum(dataset, shared, means) if "c" in axes else []
-    files |= table.write(out, "linear", linear) if linear else {}
+    files |= results_table.write(out, "linear", linear) if linear else {}
     names = {point.name for point in points}
     failed = {n: plan.read_json(plan.failure_of(plan.runs_of(out) / n)).get("error") for n in names}
     pictures = draw(out / "pictures", means, axes, linear) if len(means) > 1 else {}

@@ -135,7 +135,7 @@ def squared_error(request: TrainRequest, split: str) -> float:
     return rate_and_distortion(K, p, x, eps.astype(np.float32), run.model).distortion
 
 
-class Watch:
+class SweepWatch:
     """Says now and then how far the runs are that are being trained."""
 
     def __init__(self, out: Path, names: Sequence[str], console: Console) -> None:
@@ -143,7 +143,7 @@ class Watch:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> SweepWatch:
         self._thread.start()
         return self
 

@@ -32,7 +32,7 @@ from minivae.runs.errors import RunError
 from minivae.runs.resume import fingerprint
 from minivae.settings import ConfigError
 from minivae.training.job import Job, make_job
-from minivae.training.serve import dismiss, serve
+from minivae.training.serve import serve
 from minivae.training.world import LIMIT, World, open_world, require_shares
 
 Settled = TypeVar("Settled")
@@ -141,16 +141,6 @@ def tell_processes(world: World | None, run: Path, console: Console) -> None:
     tell_run(run)
     pids = world.of_all(np.array([os.getpid()], dtype=np.int64))[:, 0].tolist()
     console.say("processes  " + ", ".join(f"rank {r} is PID {pid}" for r, pid in enumerate(pids)))
-
-
-@contextlib.contextmanager
-def serving(world: World | None) -> Iterator[None]:
-    """Rank 0's work, which lets the processes that serve go at its end, however it ends."""
-    try:
-        yield
-    finally:
-        if world is not None:
-            dismiss(world)
 
 
 def job_of(request: TrainRequest, world: World | None) -> Job | None:

@@ -10,7 +10,6 @@ from minivae.cli.backends import blas_threads, compiles_first
 from minivae.cli.console import UNREAD, Console
 from minivae.cli.pictures import DataSplit, Scene, draw_all
 from minivae.cli.run_data import default_split
-from minivae.cli.train_processes import serving
 from minivae.cli.train_progress import Lines, reporter_for
 from minivae.cli.train_report import as_text, describe, measure_test
 from minivae.cli.train_settings import TrainRequest
@@ -18,6 +17,7 @@ from minivae.models.vae import layout_of
 from minivae.plots.images import look_of
 from minivae.runs.errors import Interrupted
 from minivae.training.loop import TrainResult, train
+from minivae.training.serve import serving
 from minivae.training.sharded import EVALUATE, ask
 from minivae.training.world import World
 

@@ -5,7 +5,8 @@ from minivae.data.checks import check_domain, require_finite, require_matrix
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.idx import read_idx, write_idx
-from minivae.data.load import Row, catalogue, load
+from minivae.data.load import CatalogueRow as Row
+from minivae.data.load import catalogue, load
 from minivae.data.registry import NAMES
 from minivae.data.shapes import make_shapes
 from minivae.data.targets import BINARISE_MODES, binarise_fixed, check_targets

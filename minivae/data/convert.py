@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from minivae.data.errors import DataError
 from minivae.data.named import content_sha256
 from minivae.data.npy import Npz
-from minivae.data.registry import Entry
+from minivae.data.registry import DatasetEntry
 
 Arrays = dict[str, NDArray[Any]]
 _PIXELS = 784
@@ -69,7 +69,7 @@ CONVERTERS: dict[str, Callable[[list[Path]], Arrays]] = {
 }
 
 
-def keep(arrays: Arrays, entry: Entry, folder: Path) -> Path:
+def keep(arrays: Arrays, entry: DatasetEntry, folder: Path) -> Path:
     """Check the arrays' content and write them under their final name, whole or not at all."""
     for key, known in entry.arrays.items():
         if key not in arrays or content_sha256(arrays[key]) != known:

@@ -53,8 +53,8 @@ class Dataset:
     train_labels: Labels | None = None
     test_labels: Labels | None = None
     valid_labels: Labels | None = None
-    shape: tuple[int, ...] | None = None
     scale: float = 1.0
+    shape: tuple[int, ...] | None = None
     licence: str = "not stated"
     source: str = ""
     factors: Mapping[str, NDArray[Any]] | None = None

@@ -14,7 +14,7 @@ from minivae.data.errors import DataError
 from minivae.data.load import unknown_name
 from minivae.data.locate import cache_dir, sha256
 from minivae.data.named import READERS
-from minivae.data.registry import BY_NAME, Entry, RemoteFile, known_name
+from minivae.data.registry import BY_NAME, DatasetEntry, RemoteFile, known_name
 
 TIMEOUT = 30  # seconds without a byte before the next mirror is tried
 MOST = 1 << 30  # bytes taken of a file whose size is not known
@@ -50,7 +50,7 @@ def download(
     return download_entry(entry, root / entry.folders[0], progress)
 
 
-def download_entry(entry: Entry, folder: Path, progress: Progress | None = None) -> Path:
+def download_entry(entry: DatasetEntry, folder: Path, progress: Progress | None = None) -> Path:
     """Fetch ``entry``'s files into ``folder``, making them from their originals where needed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ class _Watch:
         pass
 
 
-def _make(entry: Entry, folder: Path, progress: Progress | None) -> None:
+def _make(entry: DatasetEntry, folder: Path, progress: Progress | None) -> None:
     """Make ``entry``'s one file by the first recipe whose originals can be had."""
     if (folder / entry.files[0].name).is_file():
         try:

@@ -27,7 +27,7 @@ _PATH_ENDINGS = (
 )  # fmt: skip
 
 
-class Row(NamedTuple):
+class CatalogueRow(NamedTuple):
     """One line of the catalogue. ``where`` is None when the data is not on this machine."""
 
     name: str
@@ -132,14 +132,14 @@ def _load_named(
     return READERS[name](entry, require(entry, data_dir), split)
 
 
-def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[Row]:
+def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[CatalogueRow]:
     """Every named data set: its size, its terms, and where it lies on this machine."""
     rows = []
     for entry in ENTRIES:
         folder = None if entry.embedded else find(entry, data_dir)
         where = "built in" if entry.embedded else None if folder is None else str(folder)
         sizes = (*entry.rows, entry.features, entry.bytes)
-        rows.append(Row(entry.name, *sizes, entry.licence, entry.source, where))
+        rows.append(CatalogueRow(entry.name, *sizes, entry.licence, entry.source, where))
     return rows
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from minivae.data.errors import DataError
 from minivae.data.idx import file_errors
-from minivae.data.registry import ENTRIES, Entry, RemoteFile
+from minivae.data.registry import ENTRIES, DatasetEntry, RemoteFile
 
 DATA_VARIABLE, CACHE_VARIABLE = "MINIVAE_DATA", "MINIVAE_CACHE"
 
@@ -41,7 +41,7 @@ def roots(data_dir: str | os.PathLike[str] | None) -> list[Path]:
     return [folder, cache_dir()]
 
 
-def find(entry: Entry, data_dir: str | os.PathLike[str] | None = None) -> Path | None:
+def find(entry: DatasetEntry, data_dir: str | os.PathLike[str] | None = None) -> Path | None:
     """The first folder that holds all of ``entry``'s files, or None."""
     for folder in _candidates(entry, data_dir):
         if all((folder / file.name).is_file() for file in entry.files):
@@ -49,7 +49,7 @@ def find(entry: Entry, data_dir: str | os.PathLike[str] | None = None) -> Path |
     return None
 
 
-def require(entry: Entry, data_dir: str | os.PathLike[str] | None = None) -> Path:
+def require(entry: DatasetEntry, data_dir: str | os.PathLike[str] | None = None) -> Path:
     """As :func:`find`, or a DataError that says where was looked and how to get the files."""
     folder = find(entry, data_dir)
     if folder is not None:
@@ -93,14 +93,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _candidates(entry: Entry, data_dir: str | os.PathLike[str] | None) -> list[Path]:
+def _candidates(entry: DatasetEntry, data_dir: str | os.PathLike[str] | None) -> list[Path]:
     found = []
     for root in roots(data_dir):
         found += [root / folder for folder in entry.folders] + [root]
     return found
 
 
-def _lacking(entry: Entry, data_dir: str | os.PathLike[str] | None) -> str:
+def _lacking(entry: DatasetEntry, data_dir: str | os.PathLike[str] | None) -> str:
     """The missing files' names, from the folder that lacks the fewest."""
     lists = [
         [file.name for file in entry.files if not (folder / file.name).is_file()]

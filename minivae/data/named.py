@@ -15,7 +15,7 @@ from minivae.data.errors import DataError
 from minivae.data.idx import read_idx
 from minivae.data.locate import verify
 from minivae.data.npy import Npz, read_npy
-from minivae.data.registry import Entry
+from minivae.data.registry import DatasetEntry
 
 FASHION_LABELS = (
     "T-shirt", "trousers", "pullover", "dress", "coat",
@@ -24,7 +24,7 @@ FASHION_LABELS = (
 EVERY = 10  # of the Frey film's frames, one in so many is a test row
 
 
-def read_idx_set(entry: Entry, folder: Path, split: bool) -> Dataset:
+def read_idx_set(entry: DatasetEntry, folder: Path, split: bool) -> Dataset:
     """MNIST or Fashion-MNIST from its four idx files, each verified before it is read."""
     arrays = []
     for file in entry.files:
@@ -46,7 +46,7 @@ def read_idx_set(entry: Entry, folder: Path, split: bool) -> Dataset:
     return whole if split else merge(whole)
 
 
-def read_frey(entry: Entry, folder: Path, split: bool) -> Dataset:
+def read_frey(entry: DatasetEntry, folder: Path, split: bool) -> Dataset:
     """The 1965 frames of the film of Brendan Frey's face.
 
     The data has no published split. Frames 9, 19, 29, … (196 of them) are the test rows: spread
@@ -64,7 +64,7 @@ def read_frey(entry: Entry, folder: Path, split: bool) -> Dataset:
     return take(whole, rows[~held_out], rows[held_out])
 
 
-def read_binarized(entry: Entry, folder: Path, split: bool) -> Dataset:
+def read_binarized(entry: DatasetEntry, folder: Path, split: bool) -> Dataset:
     """Larochelle's fixed binarisation of MNIST, unpacked to bytes of 0 and 1."""
     path = folder / entry.files[0].name
     archive = Npz(path)
@@ -84,7 +84,7 @@ def content_sha256(array: NDArray[Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
-def _check_content(path: Path, entry: Entry, key: str, array: NDArray[Any]) -> None:
+def _check_content(path: Path, entry: DatasetEntry, key: str, array: NDArray[Any]) -> None:
     width = entry.features if key == "" else -(-entry.features // 8)
     if array.dtype != np.uint8 or array.ndim != 2 or array.shape[1] != width:
         raise DataError(
@@ -98,7 +98,7 @@ def _check_content(path: Path, entry: Entry, key: str, array: NDArray[Any]) -> N
         )
 
 
-def _dataset(entry: Entry, train: NDArray[Any], test: NDArray[Any], **more: Any) -> Dataset:
+def _dataset(entry: DatasetEntry, train: NDArray[Any], test: NDArray[Any], **more: Any) -> Dataset:
     return Dataset(
         name=entry.name,
         train=train,

@@ -1,4 +1,4 @@
-"""A near word for a name that is not there."""
+"""The known name that is nearest to one that is not known."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class RemoteFile:
 
 
 @dataclass(frozen=True)
-class Entry:
+class DatasetEntry:
     """One named data set. ``folders`` are where copies of ``files`` lie, under a data folder.
 
     ``recipes`` are ways to make ``files`` where these are not themselves published: each a name of
@@ -131,8 +131,10 @@ _AMAT = tuple(
 )
 
 ENTRIES = (
-    Entry("digits", (1500, 0, 297), 64, 57523, DIGITS_LICENCE, "UCI, in scikit-learn", (8, 8)),
-    Entry(
+    DatasetEntry(
+        "digits", (1500, 0, 297), 64, 57523, DIGITS_LICENCE, "UCI, in scikit-learn", (8, 8)
+    ),
+    DatasetEntry(
         "shapes",
         (6000, 0, 1000),
         784,
@@ -141,7 +143,7 @@ ENTRIES = (
         "generated",
         (28, 28),
     ),
-    Entry(
+    DatasetEntry(
         "mnist",
         (60000, 0, 10000),
         784,
@@ -152,7 +154,7 @@ ENTRIES = (
         ("mnist", "MNIST/raw"),
         _MNIST_FILES,
     ),
-    Entry(
+    DatasetEntry(
         "fashion-mnist",
         (60000, 0, 10000),
         784,
@@ -163,7 +165,7 @@ ENTRIES = (
         ("fashion-mnist", "fashion_mnist", "FashionMNIST/raw"),
         _FASHION_FILES,
     ),
-    Entry(
+    DatasetEntry(
         "frey",
         (1769, 0, 196),
         560,
@@ -181,7 +183,7 @@ ENTRIES = (
         ),
         arrays={"": "2438ba4f0d2a6bd8bac43de756141eaa33c8d248dd613d464bdb1210d9b7af78"},
     ),
-    Entry(
+    DatasetEntry(
         "binarized-mnist",
         (50000, 10000, 10000),
         784,

@@ -22,7 +22,7 @@ class Dense(NamedTuple):
 
 
 class Network(NamedTuple):
-    """The encoder's hidden layers and two heads, the decoder's hidden layers and its output.
+    """The encoder's and the decoder's hidden layers, the encoder's two heads and the output layer.
 
     activation: after every hidden layer. link: from the decoder's output to E[x | z], over the
     `groups` of columns where it has any.
@@ -30,9 +30,9 @@ class Network(NamedTuple):
 
     config: ModelConfig
     encoder: tuple[Dense, ...]
+    decoder: tuple[Dense, ...]
     mu: Dense
     logvar: Dense
-    decoder: tuple[Dense, ...]
     out: Dense
     activation: str
     link: str
@@ -49,9 +49,9 @@ def network_of(config: ModelConfig, theta: Array) -> Network:
     return Network(
         config,
         tuple(dense(f"encoder.{i}") for i in depth),
+        tuple(dense(f"decoder.{i}") for i in depth),
         dense("encoder.mu"),
         dense("encoder.logvar"),
-        tuple(dense(f"decoder.{i}") for i in depth),
         dense("decoder.out"),
         ACTIVATIONS[config.activation].name,
         LIKELIHOODS[config.likelihood].link,

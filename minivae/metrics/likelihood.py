@@ -103,19 +103,11 @@ class LogMeanExp:
 
 
 def evaluate(
-    K: Any,
-    p: Params,
-    data: Array,
-    config: ModelConfig,
-    *,
-    samples: int = 1,
-    seed: int = 0,
-    scale: float = 1.0,
-    binarise: bool = False,
-    max_floats: int = MAX_FLOATS,
-    progress: Callable[[int, int], None] | None = None,
+    K: Any, p: Params, data: Array, config: ModelConfig, *,
+    samples: int = 1, seed: int = 0, scale: float = 1.0, binarise: bool = False,
+    max_floats: int = MAX_FLOATS, progress: Callable[[int, int], None] | None = None,
     share_out: ShareOut = one_by_one,
-) -> Evaluation:
+) -> Evaluation:  # fmt: skip
     """ELBO, KL and importance-sampled log p (E37) of every row of data (N, D), nats per datum.
 
     `data` is uint8 or float, multiplied by `scale`; `binarise` replaces each pixel by one fixed

@@ -1,4 +1,4 @@
-"""Reconstruction error, and the table that puts every model on the same data."""
+"""Reconstruction error, and a table of every model's on the same data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from minivae.types import Array
 
 
-class Row(NamedTuple):
+class ReconstructionRow(NamedTuple):
     """One line of the comparison: a model's name and its error per datum (E2) on two sets."""
 
     name: str
@@ -30,7 +30,7 @@ def reconstruction_error(x: Array, reconstructed: Array) -> float:
     return float(np.mean(np.sum(difference**2, axis=1)))
 
 
-def best_pair(models: Mapping[str, Any], train: Array, test: Array) -> list[Row]:
+def best_pair(models: Mapping[str, Any], train: Array, test: Array) -> list[ReconstructionRow]:
     """Fit every model (an encoder and decoder pair) and rank them by test error, best first (E1).
 
     Each value of `models` has fit, encode and decode. train (N, D), test (M, D).
@@ -39,5 +39,5 @@ def best_pair(models: Mapping[str, Any], train: Array, test: Array) -> list[Row]
     for name, model in models.items():
         model.fit(train)
         errors = [reconstruction_error(x, model.decode(model.encode(x))) for x in (train, test)]
-        rows.append(Row(name, *errors))
+        rows.append(ReconstructionRow(name, *errors))
     return sorted(rows, key=lambda row: row.test_error)

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae.types import Array
+from minivae.verify.derivatives import complex_step
 
 Decoder = Callable[[Array], Array]
-
-STEP = 1e-30  # the complex step: so small that its square vanishes, and nothing is subtracted
 
 
 class Completeness(NamedTuple):
@@ -35,16 +34,16 @@ def decoder_jacobian(decode: Decoder, z: Array) -> Array:
     `decode` must be analytic code: it gets complex128 and must keep the imaginary part. A decoder
     that drops it raises TypeError, instead of passing for a flat one.
     """
-    z = np.asarray(z, dtype=np.complex128)
-    columns = []
-    for j in range(z.shape[1]):
-        moved = z.copy()
-        moved[:, j] += 1j * STEP
+
+    def decoded(moved: Array) -> Array:
         y = decode(moved)
         if not np.iscomplexobj(y):
             raise TypeError("the decoder dropped the imaginary part: give it complex-safe code.")
-        columns.append(y.imag / STEP)
-    return np.stack(columns, axis=2)
+        return y
+
+    z = np.asarray(z, dtype=np.complex128)
+    directions = np.eye(z.shape[1])
+    return np.stack([complex_step(decoded, [z], {0: e}) for e in directions], axis=2)
 
 
 def decoder_stretch(decode: Decoder, z: Array, scale: Array | None = None) -> Array:

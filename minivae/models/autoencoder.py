@@ -10,6 +10,7 @@ import numpy as np
 from minivae.layers import (
     HiddenCache,
     Parameters,
+    hidden_layers,
     linear_backward,
     linear_forward,
     mlp_backward,
@@ -111,13 +112,13 @@ def autoencoder_backward(
 
 def autoencoder_encode(K: Any, p: Parameters, x: Array, config: AutoencoderConfig) -> Array:
     """The code of each datum: x (B, D) -> z (B, J)                      (E5, E7, E8)"""
-    h, _ = mlp_forward(K, p, "encoder", x, len(config.hidden), config.activation)
+    h = hidden_layers(K, p, "encoder", x, len(config.hidden), config.activation)
     return linear_forward(K, p, "encoder.code", h)
 
 
 def autoencoder_decode(K: Any, p: Parameters, z: Array, config: AutoencoderConfig) -> Array:
     """The datum of each code: z (B, J) -> x̂ (B, D)                      (E5, E7, E8)"""
-    hz, _ = mlp_forward(K, p, "decoder", z, len(config.hidden), config.activation)
+    hz = hidden_layers(K, p, "decoder", z, len(config.hidden), config.activation)
     return linear_forward(K, p, "decoder.out", hz)
 
 

@@ -27,15 +27,9 @@ def cosine(t: int, steps: int) -> float:
 
 
 def descend(
-    K: Any,
-    theta: Array,
-    loss_and_gradient: LossAndGradient,
-    steps: int,
-    lr: float,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    schedule: Callable[[int, int], float] = cosine,
-) -> Array:
+    K: Any, theta: Array, loss_and_gradient: LossAndGradient, steps: int, lr: float,
+    beta1: float = 0.9, beta2: float = 0.999, schedule: Callable[[int, int], float] = cosine,
+) -> Array:  # fmt: skip
     """`steps` updates of Adam (E33) on the flat vector theta (P,), in place.
 
     loss_and_gradient(t) evaluates at the current theta. Returns the losses (steps,), each before

@@ -64,12 +64,11 @@ def inference_forward(
     """
     L, B, J = eps.shape
     mu, logvar = q["mu"], q["logvar"]
-    z = K.reparameterise_forward(mu, logvar, eps)  # (L, B, J)                          E26
+    z, kl = K.latent_forward(mu, logvar, eps)  # (L, B, J), (B, J)                 E26, E15
     depth, kind = len(config.hidden), config.activation
     hz, decoder = mlp_forward(K, p, "decoder", z.reshape(L * B, J), depth, kind)
     out = linear_forward(K, p, "decoder.out", hz).reshape(L, B, -1)  # (L, B, D)
     nll = nll_forward(K, p, out, x, config)  # (L, B)                              E20, E23
-    kl = K.kl_forward(mu, logvar)  # (B, J)                                             E15
     loss = nll.sum() / (L * B) + config.beta * kl.sum() / B
     return loss, InferenceCache(x, eps, mu, logvar, decoder, out, nll, kl)
 
@@ -85,10 +84,10 @@ def inference_backward(
     dout = nll_backward(K, p, unused, dnll, out, x, config).reshape(L * B, -1)  #   E21, E24
     dhz = K.dense_backward_input(dout, p["decoder.out.W"])
     dz = mlp_backward(K, p, unused, "decoder", dhz, decoder, config.activation, input_gradient=True)
-    dmu_z, dlogvar_z = K.reparameterise_backward(dz.reshape(L, B, J), logvar, eps)  #   E27
     dkl = np.broadcast_to(dloss * config.beta / B, kl.shape)
-    dmu_kl, dlogvar_kl = K.kl_backward(dkl, mu, logvar)  #                              E16
-    return {"mu": dmu_z + dmu_kl, "logvar": dlogvar_z + dlogvar_kl}
+    dz = dz.reshape(L, B, J)
+    dmu, dlogvar = K.latent_backward(dz, dkl, mu, logvar, eps)  #                  E27, E16
+    return {"mu": dmu, "logvar": dlogvar}
 
 
 def fit_posteriors(

@@ -16,6 +16,7 @@ import numpy as np
 from minivae.layers import (
     HiddenCache,
     Parameters,
+    hidden_layers,
     linear_backward,
     linear_forward,
     mlp_backward,
@@ -162,7 +163,7 @@ def beside_output(p: Parameters, x: Array, config: ModelConfig) -> tuple[Any, ..
 
 def encode(K: Any, p: Parameters, x: Array, config: ModelConfig) -> tuple[Array, Array]:
     """The posterior q(z | x) = N(mu, exp(logvar)): x (B, D) -> mu, logvar (B, J)   (E25)"""
-    h, _ = mlp_forward(K, p, "encoder", x, len(config.hidden), config.activation)
+    h = hidden_layers(K, p, "encoder", x, len(config.hidden), config.activation)
     mu = linear_forward(K, p, "encoder.mu", h)
     return mu, K.bound_logvar_forward(linear_forward(K, p, "encoder.logvar", h))
 
@@ -174,8 +175,7 @@ def decode(K: Any, p: Parameters, z: Array, config: ModelConfig) -> Array:
 
 def decode_hidden(K: Any, p: Parameters, z: Array, config: ModelConfig) -> Array:
     """The decoder's last hidden layer: z (B, J) -> (B, H)                   (E10)"""
-    hz, _ = mlp_forward(K, p, "decoder", z, len(config.hidden), config.activation)
-    return hz
+    return hidden_layers(K, p, "decoder", z, len(config.hidden), config.activation)
 
 
 def decode_output(K: Any, p: Parameters, h: Array) -> Array:

@@ -1,7 +1,10 @@
 """Neighbouring ops as one: here the plain composition, in a backend a single pass over memory.
 
 A fused op is an op like any other. What stands here says what it computes; a kernel of the
-same name must agree with it.
+same name must agree with it. The dense ones serve where no backward pass follows
+(`layers.hidden_layers`), the latent pair each datum's own posterior (`models/inference.py`), the
+batch's every update; a loss with its gradient is what the likelihood's ladder climbs to, and what
+races of kernels may name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The two likelihoods as -log p(x | z), in nats per datum, from the decoder's output."""
+"""The likelihoods as -log p(x | z), in nats per datum, from the decoder's output."""
 
 from __future__ import annotations
 

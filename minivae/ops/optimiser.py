@@ -18,16 +18,9 @@ def sgd_update(theta: Array, grad: Array, velocity: Array, lr: float, momentum: 
 
 
 def adam_update(
-    theta: Array,
-    grad: Array,
-    m: Array,
-    v: Array,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    t: int,
-) -> None:
+    theta: Array, grad: Array, m: Array, v: Array,
+    lr: float, beta1: float, beta2: float, eps: float, t: int,
+) -> None:  # fmt: skip
     """θ ← θ - lr m̂ / (√v̂ + eps), m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ)    (E33)
 
     theta, grad, m, v (P,); theta, m and v are changed in place; t = 1, 2, … counts the
@@ -51,17 +44,9 @@ def adagrad_update(theta: Array, grad: Array, total: Array, lr: float, eps: floa
 
 
 def adamw_update(
-    theta: Array,
-    grad: Array,
-    m: Array,
-    v: Array,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    t: int,
-) -> None:
+    theta: Array, grad: Array, m: Array, v: Array,
+    lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, t: int,
+) -> None:  # fmt: skip
     """θ ← (1 - lr · weight_decay) θ, then Adam's update (E33)           (E59)
 
     theta, grad, m, v (P,); theta, m and v are changed in place. Loshchilov & Hutter 2019: the

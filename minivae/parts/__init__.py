@@ -11,7 +11,8 @@ from minivae.parts.domains import Domain
 from minivae.parts.likelihoods import LIKELIHOODS, Likelihood, Scale
 from minivae.parts.objectives import OBJECTIVES, Objective, TermGradients, Terms
 from minivae.parts.optimisers import OPTIMISERS, Optimiser
-from minivae.parts.register import PartError, load_parts, register, unregister
+from minivae.parts.records import PartError
+from minivae.parts.register import load_parts, register, unregister
 
 __all__ = [
     "ACTIVATIONS",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from minivae.ops.table import ops_of
-from minivae.parts.table import Table
+from minivae.ops.table import FUNCTIONS, ops_of
+from minivae.parts.lookup import Table
 from minivae.types import Array
 
 
@@ -21,6 +21,12 @@ class Activation:
     forward: Callable[[Array], Array]
     backward: Callable[[Array, Array], Array]
     words: str = ""
+
+    @property
+    def dense(self) -> Callable[[Array, Array, Array], Array] | None:
+        """forward(x W + b) as one op of (x, W, b), where the table of ops has one."""
+        fused = FUNCTIONS.get(f"dense_{self.name}_forward")
+        return None if fused is None else fused.function
 
 
 ACTIVATIONS: Table[Activation] = Table(

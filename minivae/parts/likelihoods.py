@@ -11,7 +11,7 @@ import numpy as np
 
 from minivae.ops import likelihood as ops
 from minivae.parts.domains import COUNTS, REAL, SHARES, UNIT, Domain
-from minivae.parts.table import Table, kernel
+from minivae.parts.lookup import Table, kernel
 from minivae.types import Array
 
 
@@ -50,7 +50,8 @@ class Likelihood:
     `extra` is log scale where there is a scale, the sizes of the groups where there are groups.
 
     domain: the data it accepts. words: what it is for. output: what the decoder's output is.
-    link: the function from that output to E[x | z], by name. formula(D, scale or None) -> its
+    link: the function from that output to E[x | z], by name: the part's own where none is given,
+    which exports then refuse. formula(D, scale or None) -> its
     -log p(x | z) in letters. term: that term's name. targets: what log p is the likelihood of.
     binary: whether targets of 0 and 1 are what it is made for, so that binarising makes sense.
     squared_error: whether its term is a multiple of the squared error, so that it converts.
@@ -68,7 +69,7 @@ class Likelihood:
     grouped: bool = False
     words: str = ""
     output: str = "the mean"
-    link: str = "identity"
+    link: str = ""
     formula: Callable[[int, float | None], str] = lambda D, scale: "-log p(x|z)"
     term: str = "-log p(x|z)"
     targets: str = "as given (a density: nats may have either sign)"
@@ -76,6 +77,10 @@ class Likelihood:
     squared_error: bool = False
     output_of: Callable[[Array], Array] | None = None
     remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.link:
+            object.__setattr__(self, "link", self.name)
 
     def nll_forward(self, K: Any, out: Array, x: Array, extra: tuple[Any, ...]) -> Array:
         """-log p(x | z) in nats by backend K: (L, B, D) -> (L, B)."""
@@ -181,69 +186,43 @@ LIKELIHOODS: Table[Likelihood] = Table(
     "likelihood",
     [
         Likelihood(
-            "bernoulli",
-            ops.bernoulli_nll_forward,
-            ops.bernoulli_nll_backward,
-            _sigmoid_mean,
-            _flip_coins,
-            domain=UNIT,
+            "bernoulli", ops.bernoulli_nll_forward, ops.bernoulli_nll_backward,
+            _sigmoid_mean, _flip_coins, domain=UNIT,
             words="coin flips; for pixels of 0 and 1, and as a cross-entropy for grey ones",
-            output="logits",
-            link="sigmoid",
-            formula=_bernoulli_formula,
-            term="cross-entropy",
-            targets="as given",
-            binary=True,
-            output_of=_logit,
+            output="logits", link="sigmoid", formula=_bernoulli_formula,
+            term="cross-entropy", targets="as given", binary=True, output_of=_logit,
         ),
         Likelihood(
-            "gaussian",
-            ops.gaussian_nll_forward,
-            ops.gaussian_nll_backward,
-            _mean_is_output,
-            _add_normals,
-            scale=Scale("decoder.logc", "c", "the variance"),
-            words="any real data, with one variance c",
-            formula=_gaussian_formula,
-            squared_error=True,
-            output_of=_same,
+            "gaussian", ops.gaussian_nll_forward, ops.gaussian_nll_backward,
+            _mean_is_output, _add_normals, scale=Scale("decoder.logc", "c", "the variance"),
+            link="identity", words="any real data, with one variance c", formula=_gaussian_formula,
+            squared_error=True, output_of=_same,
         ),
         Likelihood(
-            "gaussian-diagonal",
-            ops.gaussian_diagonal_nll_forward,
-            ops.gaussian_diagonal_nll_backward,
-            _mean_is_output,
-            _add_normals,
+            "gaussian-diagonal", ops.gaussian_diagonal_nll_forward,
+            ops.gaussian_diagonal_nll_backward, _mean_is_output, _add_normals,
             scale=Scale("decoder.logc", "c", "the variance of each feature", each=True),
-            words="any real data, with a variance for every feature",
+            link="identity", words="any real data, with a variance for every feature",
             formula=lambda D, c: (
                 f"-log p(x|z) = sum over {D} features of (x - f(z))^2 / (2 c_d) + log(2 pi c_d) / 2"
             ),
             output_of=_same,
         ),
         Likelihood(
-            "laplace",
-            ops.laplace_nll_forward,
-            ops.laplace_nll_backward,
-            _mean_is_output,
-            _add_laplace,
+            "laplace", ops.laplace_nll_forward, ops.laplace_nll_backward,
+            _mean_is_output, _add_laplace,
             scale=Scale("decoder.logb", "b", "the mean absolute deviation"),
-            words="real data with outliers, by absolute error",
+            link="identity", words="real data with outliers, by absolute error",
             formula=lambda D, b: (
                 f"-log p(x|z) = |x - f(z)| / b + {D} log(2 b), summed over {D} features"
             ),
             output="the median",
         ),
         Likelihood(
-            "continuous-bernoulli",
-            ops.continuous_bernoulli_nll_forward,
+            "continuous-bernoulli", ops.continuous_bernoulli_nll_forward,
             ops.continuous_bernoulli_nll_backward,
-            _continuous_bernoulli_mean,
-            _continuous_bernoulli_draw,
-            domain=UNIT,
-            words="grey pixels: a density on [0, 1]",
-            output="logits",
-            link="continuous-bernoulli",
+            _continuous_bernoulli_mean, _continuous_bernoulli_draw, domain=UNIT,
+            words="grey pixels: a density on [0, 1]", output="logits", link="continuous-bernoulli",
             formula=lambda D, scale: (
                 f"-log p(x|z) = sum over {D} pixels of log((exp(logit) - 1) / logit) - x * logit"
             ),
@@ -253,56 +232,36 @@ LIKELIHOODS: Table[Likelihood] = Table(
             ),
         ),
         Likelihood(
-            "poisson",
-            ops.poisson_nll_forward,
-            ops.poisson_nll_backward,
-            _exponential,
-            _poisson_draw,
-            domain=COUNTS,
-            words="counts",
-            output="the logarithm of the rate",
-            link="exp",
+            "poisson", ops.poisson_nll_forward, ops.poisson_nll_backward,
+            _exponential, _poisson_draw, domain=COUNTS, words="counts",
+            output="the logarithm of the rate", link="exp", targets="counts, as given",
             formula=lambda D, scale: (
                 f"-log p(x|z) = sum over {D} counts of rate - x * log(rate) + log(x!)"
             ),
-            targets="counts, as given",
         ),
         Likelihood(
-            "negative-binomial",
-            ops.negative_binomial_nll_forward,
-            ops.negative_binomial_nll_backward,
-            _exponential,
-            _negative_binomial_draw,
-            domain=COUNTS,
-            scale=Scale("decoder.logr", "r", "the dispersion: variance m + m^2 / r"),
+            "negative-binomial", ops.negative_binomial_nll_forward,
+            ops.negative_binomial_nll_backward, _exponential, _negative_binomial_draw,
+            domain=COUNTS, scale=Scale("decoder.logr", "r", "the dispersion: variance m + m^2 / r"),
             words="counts that vary more than a Poisson's",
-            output="the logarithm of the mean",
-            link="exp",
+            output="the logarithm of the mean", link="exp", targets="counts, as given",
             formula=lambda D, r: (
                 f"-log p(x|z) = sum over {D} counts of log Gamma(r) + log(x!) "
                 "- log Gamma(x + r) + (x + r) * softplus(t) - x * t,  t = log m - log r"
             ),
-            targets="counts, as given",
         ),
         Likelihood(
-            "categorical",
-            ops.categorical_nll_forward,
-            ops.categorical_nll_backward,
-            _group_softmax,
-            _categorical_draw,
-            domain=SHARES,
-            grouped=True,
+            "categorical", ops.categorical_nll_forward, ops.categorical_nll_backward,
+            _group_softmax, _categorical_draw, domain=SHARES, grouped=True,
             words="one-hot groups of columns: which of several kinds",
-            output="logits",
-            link="softmax",
+            output="logits", link="softmax", targets="kinds, as given",
             formula=lambda D, scale: (
                 f"-log p(x|z) = sum over groups of the {D} columns of "
                 "log sum exp(logits) - logit of the kind"
             ),
-            targets="kinds, as given",
         ),
     ],
-)
+)  # fmt: skip
 
 
 def log_scale(c: float | str) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae.parts.table import Table
+from minivae.parts.lookup import Table
 from minivae.types import Array
 
 

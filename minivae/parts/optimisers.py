@@ -8,7 +8,7 @@ from typing import Any
 
 from minivae.ops.record import Op
 from minivae.ops.table import ops_of
-from minivae.parts.table import Table, kernel
+from minivae.parts.lookup import Table, kernel
 from minivae.settings import ConfigError, nearest, require_number
 from minivae.types import Array
 

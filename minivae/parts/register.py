@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,19 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae.parts.activations import ACTIVATIONS, Activation
-from minivae.parts.likelihoods import LIKELIHOODS, Likelihood
+from minivae.parts.likelihoods import LIKELIHOODS, Likelihood, Noise
 from minivae.parts.objectives import OBJECTIVES, Objective, Terms
 from minivae.parts.optimisers import OPTIMISERS, Optimiser
-from minivae.settings import ConfigError
+from minivae.parts.records import Part, PartError, require_record
 from minivae.types import Array
 
 PARTS_FILES: list[str] = []  # those that `load_parts` has run
-
-Part = Activation | Likelihood | Optimiser | Objective
-
-
-class PartError(ConfigError):
-    """A part that cannot be used: the message says what is wrong with it, in one line."""
 
 
 def register(part: Part) -> Part:
@@ -34,7 +27,7 @@ def register(part: Part) -> Part:
     word, a function returns the wrong shape, or the gradient is wrong (the checker's line).
     """
     table, check = _table_of(part)
-    _check_name(part.name, table)
+    require_record(part, table)
     check(part)
     table.add(part)
     return part
@@ -60,19 +53,11 @@ def _table_of(part: Part) -> tuple[Any, Callable[[Any], None]]:
     )
 
 
-def _check_name(name: object, table: Any) -> None:
-    word = isinstance(name, str) and name.replace("-", "_").isidentifier()
-    if not word or keyword.iskeyword(str(name)):
-        raise PartError(f"{name!r} is no name for a part: use letters, digits, - and _")
-    if name in table:
-        raise PartError(f"{name!r} is the name of another {table.kind} already: choose another")
-
-
 def _numbers(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:
     return np.asarray(np.random.default_rng(seed).normal(size=shape) * scale)
 
 
-class Trial(NamedTuple):
+class PartTrial(NamedTuple):
     """A part as a pass to be checked: forward(*inputs) -> (y, cache), backward(dy, cache)."""
 
     forward: Callable[..., Any]
@@ -80,7 +65,7 @@ class Trial(NamedTuple):
     inputs: dict[str, Any]
 
 
-def _require_gradient(what: str, trial: Trial) -> None:
+def _require_gradient(what: str, trial: PartTrial) -> None:
     """Raise PartError with the checker's first line unless backward is forward's gradient."""
     from minivae.verify import check
 
@@ -109,7 +94,7 @@ def _require_shape(what: str, value: Any, shape: tuple[int, ...]) -> None:
 def _called(what: str, function: Callable[..., Any], *args: Any) -> Any:
     try:
         return function(*args)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PartError(f"{what} raises {type(error).__name__}: {error}") from error
 
 
@@ -119,13 +104,15 @@ def check_activation(part: Activation) -> None:
     what = f"activation {part.name!r}"
     _require_shape(f"{what}: forward", _called(f"{what}: forward", part.forward, a), a.shape)
     _require_shape(f"{what}: backward", _called(f"{what}: backward", part.backward, dh, a), a.shape)
+    if not np.allclose(part.forward(a)[:2], part.forward(a[:2])):
+        raise PartError(f"{what}: forward mixes the rows of a batch: each row has to be by itself")
     _require_gradient(what, activation_trial(part))
 
 
-def activation_trial(part: Activation) -> Trial:
+def activation_trial(part: Activation) -> PartTrial:
     """The activation h (5, 7) of a (5, 7)."""
     inputs = {"a": _numbers(5, 7, scale=2.5)}
-    return Trial(lambda a: (part.forward(a), a), part.backward, inputs)
+    return PartTrial(lambda a: (part.forward(a), a), part.backward, inputs)
 
 
 def check_likelihood(part: Likelihood) -> None:
@@ -140,19 +127,23 @@ def check_likelihood(part: Likelihood) -> None:
     tail = (GROUPS,) if part.grouped else ()
     mean = _called(f"{what}: mean", part.mean, ops, out[0], *scale, *tail)
     _require_shape(f"{what}: mean", mean, out.shape[1:])
+    rng = np.random.default_rng(7)
+    noise = Noise(lambda: rng.random(mean.shape), lambda: rng.normal(size=mean.shape))
+    drawn = _called(f"{what}: draw", part.draw, mean, out[0], noise, *scale, *tail)
+    _require_shape(f"{what}: draw", drawn, mean.shape)
 
 
 GROUPS = (2, 4)  # the columns of a part that is told how they hang together
 
 
-def likelihood_trial(part: Likelihood) -> Trial:
+def likelihood_trial(part: Likelihood) -> PartTrial:
     """The nll (2, 4) of six columns, in the decoder's outputs and in the scale if it has one."""
     L, B, D = 2, 4, 6
     x, inputs = sample_data(part, B, D), {"out": _numbers(L, B, D)}
     if part.scale is not None:
         inputs["log_scale"] = _numbers(*part.scale.shape(D), seed=2, scale=0.3)
     tail = (GROUPS,) if part.grouped else ()
-    return Trial(
+    return PartTrial(
         lambda out, *scale: (part.forward(out, x, *scale, *tail), (out, *scale)),
         lambda dnll, cache: part.backward(dnll, cache[0], x, *cache[1:], *tail),
         inputs,
@@ -179,22 +170,31 @@ def check_optimiser(part: Optimiser) -> None:
     start = float((theta * theta).sum())
     moments = np.zeros((part.moments, 9))
     for t in range(200):
-        grad = 2 * theta
+        grad, before = 2 * theta, theta.copy()
         _called(f"{what}: update", part.descend, None, theta, grad, moments, 0.01, settings, t + 1)
+        if not np.array_equal(grad, 2 * before):
+            raise PartError(f"{what}: update changes the gradient: only theta and the moments may")
     end = float((theta * theta).sum())
     if not end < start:
+        still = " (it has to change theta in place)" if end == start else ""
         raise PartError(f"{what} was not registered: 200 updates took a bowl from {start:.3g} "
-                        f"to {end:.3g}; it has to go down")  # fmt: skip
+                        f"to {end:.3g}; it has to go down{still}")  # fmt: skip
 
 
 def check_objective(part: Objective) -> None:
-    """The loss () of a batch's terms, and its gradients in nll, mu and logvar."""
-    what, trial = f"objective {part.name!r}", objective_trial(part)
-    _called(f"{what}: forward", trial.forward, *trial.inputs.values())
-    _require_gradient(what, trial)
+    """The loss () of a batch's terms, and its gradients in nll, mu and logvar; with a floor too."""
+    what = f"objective {part.name!r}"
+    for floor in (0.0, FLOOR) if part.free_bits else (0.0,):
+        trial = objective_trial(part, floor)
+        loss = _called(f"{what}: forward", trial.forward, *trial.inputs.values())[0]
+        _require_shape(f"{what}: forward", np.asarray(loss), ())
+        _require_gradient(what if not floor else f"{what} with free_bits = {floor}", trial)
 
 
-def objective_trial(part: Objective) -> Trial:
+FLOOR = 0.85  # nats: two of the trial's three dimensions lie below it, one above
+
+
+def objective_trial(part: Objective, free_bits: float = 0.0) -> PartTrial:
     """The loss of four data, three latents and as many draws as the objective needs."""
     from minivae import ops
 
@@ -205,14 +205,14 @@ def objective_trial(part: Objective) -> Trial:
     def forward(nll: Array, mu: Array, logvar: Array) -> tuple[Array, Terms]:
         z = ops.reparameterise_forward(mu, logvar, eps)
         terms = Terms(nll, ops.kl_forward(mu, logvar), mu, logvar, z, eps, weight)
-        return part.forward(ops, terms, 0.8, 0.0), terms
+        return part.forward(ops, terms, 0.8, free_bits), terms
 
     def backward(dloss: Array, terms: Terms) -> tuple[Array, ...]:
-        return tuple(part.backward(ops, dloss, terms, 0.8, 0.0))
+        return tuple(part.backward(ops, dloss, terms, 0.8, free_bits))
 
     inputs = {"nll": _numbers(L, B), "mu": _numbers(B, J, seed=5),
               "logvar": _numbers(B, J, seed=6)}  # fmt: skip
-    return Trial(forward, backward, inputs)
+    return PartTrial(forward, backward, inputs)
 
 
 def load_parts(path: Path | str) -> list[str]:
@@ -230,7 +230,7 @@ def load_parts(path: Path | str) -> list[str]:
         exec(compile(source, str(path), "exec"), {"__name__": "parts", "__file__": str(path)})
     except PartError as error:
         raise PartError(f"--parts {path}: {error}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PartError(f"--parts {path}: {type(error).__name__}: {error}") from error
     added = [name for name in _all_names() if name not in before]
     if not added:

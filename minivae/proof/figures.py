@@ -22,8 +22,8 @@ from minivae.verify.report import Report
 from minivae.verify.strategies import gradients
 
 
-class Figure(NamedTuple):
-    """One measured figure."""
+class MeasuredFigure(NamedTuple):
+    """A measured figure, and the limit that it has to keep."""
 
     name: str
     value: float
@@ -44,32 +44,34 @@ def worst(values: Iterator[float | None]) -> float:
     return max(taken)
 
 
-def ladder(reports: list[Report]) -> list[Figure]:
+def ladder(reports: list[Report]) -> list[MeasuredFigure]:
     """The votes over every op and model."""
     rows = [row for report in reports for row in report.rows]
     slopes = [abs(r.taylor - 2) for r in rows if r.taylor is not None and math.isfinite(r.taylor)]
     return [
-        Figure(
+        MeasuredFigure(
             "complex step, of the tensor's largest entry",
             worst(r.complex_step for r in rows),
             tol("complex_step"),
         ),
-        Figure(
+        MeasuredFigure(
             "complex step, worst single entry",
             worst(r.worst_entry for r in rows),
             tol("worst_entry"),
         ),
-        Figure("adjoint identity, float64", worst(r.adjoint for r in rows), tol("adjoint64")),
-        Figure("Taylor slope, distance from 2", worst(iter(slopes)), tol("taylor_slope")),
+        MeasuredFigure(
+            "adjoint identity, float64", worst(r.adjoint for r in rows), tol("adjoint64")
+        ),
+        MeasuredFigure("Taylor slope, distance from 2", worst(iter(slopes)), tol("taylor_slope")),
     ]
 
 
-def adjoint32() -> Figure:
+def adjoint32() -> MeasuredFigure:
     """<v, J u> = <J^T v, u> with backward run in float32, against J u in float64."""
     found = []
     for case in op_cases():
         found += float32_gaps(case)
-    return Figure("adjoint identity, float32", max(found), tol("adjoint32"))
+    return MeasuredFigure("adjoint identity, float32", max(found), tol("adjoint32"))
 
 
 def float32_gaps(case: Case) -> list[float]:
@@ -97,9 +99,9 @@ def float32_gaps(case: Case) -> list[float]:
     return gaps
 
 
-def precise() -> Figure:
+def precise() -> MeasuredFigure:
     errors = [max(fifty_digits.errors(case, entries=12).values()) for case in find() if light(case)]
-    return Figure("50 digits, ops, layers and models", max(errors), tol("fifty_digits"))
+    return MeasuredFigure("50 digits, ops, layers and models", max(errors), tol("fifty_digits"))
 
 
 def light(case: Case) -> bool:
@@ -117,7 +119,7 @@ def light(case: Case) -> bool:
     return not case.name.startswith(heavy)
 
 
-def full_size(plants: int) -> list[Figure]:
+def full_size(plants: int) -> list[MeasuredFigure]:
     """Probes and planted errors in a 784-400-20 model."""
     model = whole.FullSize()
     start = time.process_time()
@@ -126,49 +128,53 @@ def full_size(plants: int) -> list[Figure]:
     found = whole.score_plants(model, plants, tol("plant"))
     hits = sum(hit for hit, _ in found)
     return [
-        Figure("full size, worst probe over the norm", worst(r.error for r in rows), tol("probe")),
-        Figure("full size, all tensors", spent, tol("full_size_seconds"), "s"),
-        Figure(f"planted errors located, of {plants}", hits, plants, at_least=True),
-        Figure(
+        MeasuredFigure(
+            "full size, worst probe over the norm", worst(r.error for r in rows), tol("probe")
+        ),
+        MeasuredFigure("full size, all tensors", spent, tol("full_size_seconds"), "s"),
+        MeasuredFigure(f"planted errors located, of {plants}", hits, plants, at_least=True),
+        MeasuredFigure(
             "locating one, slowest", max(f.seconds for _, f in found), tol("locate_seconds"), "s"
         ),
     ]
 
 
-def mutants() -> list[Figure]:
+def mutants() -> list[MeasuredFigure]:
     """The planted bugs' scoreboard in figures."""
     board = mutation_score.score()
     planted = len(board.outcomes)
     share = board.killed / max(1, planted - len(board.equivalent))
     return [
-        Figure("mutants planted", planted, tol("mutants"), at_least=True),
-        Figure("killed, of the non-equivalent", share, 1.0, at_least=True),
-        Figure("killing them", board.seconds, tol("mutant_seconds"), "s"),
+        MeasuredFigure("mutants planted", planted, tol("mutants"), at_least=True),
+        MeasuredFigure("killed, of the non-equivalent", share, 1.0, at_least=True),
+        MeasuredFigure("killing them", board.seconds, tol("mutant_seconds"), "s"),
     ]
 
 
-def curated() -> list[Figure]:
+def curated() -> list[MeasuredFigure]:
     board = corpus.run_corpus()
     return [
-        Figure("curated bugs", len(board.results), tol("corpus"), at_least=True),
-        Figure("caught", board.caught / len(board.results), 1.0, at_least=True),
-        Figure("attributed to the right op", board.attributed, tol("attribution"), at_least=True),
+        MeasuredFigure("curated bugs", len(board.results), tol("corpus"), at_least=True),
+        MeasuredFigure("caught", board.caught / len(board.results), 1.0, at_least=True),
+        MeasuredFigure(
+            "attributed to the right op", board.attributed, tol("attribution"), at_least=True
+        ),
     ]
 
 
-def meanings() -> Figure:
+def meanings() -> MeasuredFigure:
     bad = sum(not m.ok for m in meaning.checks())
-    return Figure("identities of meaning that fail", bad, 0)
+    return MeasuredFigure("identities of meaning that fail", bad, 0)
 
 
-def alarms(examples: int) -> Figure:
+def alarms(examples: int) -> MeasuredFigure:
     """False alarms on right passes at random test points."""
-    return Figure(
+    return MeasuredFigure(
         f"false alarms in {examples} random right passes", right_passes.false_alarms(examples), 0
     )
 
 
-def measure(plants: int = 200, examples: int = 10_000) -> Iterator[Figure]:
+def measure(plants: int = 200, examples: int = 10_000) -> Iterator[MeasuredFigure]:
     """Every figure in turn, as it is measured."""
     yield from ladder([case.run() for case in find()])
     yield adjoint32()
@@ -180,4 +186,4 @@ def measure(plants: int = 200, examples: int = 10_000) -> Iterator[Figure]:
     yield alarms(examples)
 
 
-Measure = Callable[..., Iterator[Figure]]
+Measure = Callable[..., Iterator[MeasuredFigure]]

@@ -76,7 +76,7 @@ def forward_of(op: str, args: tuple[Any, ...]) -> tuple[Callable[..., Any], tupl
 FORWARD_OPS = frozenset(name for name in ops.OPS if name.endswith("_forward"))
 
 
-class Verdict(NamedTuple):
+class WrongOp(NamedTuple):
     """The first wrong op of a run: its place among the calls, the argument, and the index in it."""
 
     op: str
@@ -96,7 +96,7 @@ class Verdict(NamedTuple):
         )
 
 
-def first_wrong(calls: list[WatchedCall]) -> Verdict | None:
+def first_wrong(calls: list[WatchedCall]) -> WrongOp | None:
     """The first call that disagrees with the reference maths; None when every call is right."""
     for number, call in enumerate(calls):
         found = try_forward(call, number) if call.op in FORWARD_OPS else try_backward(call, number)
@@ -110,7 +110,7 @@ def precision(call: WatchedCall) -> float:
     return EPS32 if any(a.dtype == np.float32 for a in arrays) else EPS64
 
 
-def try_forward(call: WatchedCall, number: int) -> Verdict | None:
+def try_forward(call: WatchedCall, number: int) -> WrongOp | None:
     """A forward op against the reference op on the same arguments."""
     exact = getattr(ops, call.op)(*(wide(a) for a in call.args))
     results = call.result if isinstance(call.result, tuple) else (call.result,)
@@ -119,7 +119,7 @@ def try_forward(call: WatchedCall, number: int) -> Verdict | None:
     ):
         bad = off(np.asarray(mine), np.asarray(true), precision(call))
         if bad is not None:
-            return Verdict(
+            return WrongOp(
                 call.op,
                 number,
                 place,
@@ -151,7 +151,7 @@ def off(mine: Array, true: Array, eps: float) -> tuple[int, ...] | None:
     )
 
 
-def try_backward(call: WatchedCall, number: int) -> Verdict | None:
+def try_backward(call: WatchedCall, number: int) -> WrongOp | None:
     """A backward op by its adjoint identity along random signs; on failure, down to the entry."""
     args = tuple(wide(a) for a in call.args)
     found = forward_of(call.op, args)
@@ -164,7 +164,7 @@ def try_backward(call: WatchedCall, number: int) -> Verdict | None:
     for place, (hand, variable) in enumerate(zip(results, variables, strict=True)):
         hand = np.asarray(hand, dtype=np.float64)
         if hand.shape != np.shape(variable):
-            return Verdict(call.op, number, place, (), float("nan"), float("nan"))
+            return WrongOp(call.op, number, place, (), float("nan"), float("nan"))
         for _ in range(2):
             u = rng.choice([-1.0, 1.0], np.shape(variable))
             gap, allowed = entry_gap(forward, variables, place, upstream, hand, u, precision(call))
@@ -210,7 +210,7 @@ def bisected(
     upstream: Any,
     hand: Array,
     u: Array,
-) -> Verdict:
+) -> WrongOp:
     """Down from a direction that failed to the wrong entry of it."""
     low = bisect(
         lambda mask: entry_gap(
@@ -222,4 +222,4 @@ def bisected(
     one[low] = 1.0
     index = tuple(int(i) for i in np.unravel_index(low, hand.shape))
     true = push(forward, variables, place, upstream, one.reshape(hand.shape))
-    return Verdict(call.op, number, place, index, float(hand[index]), true)
+    return WrongOp(call.op, number, place, index, float(hand[index]), true)

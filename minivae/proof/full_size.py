@@ -13,7 +13,7 @@ from minivae import ops
 from minivae.models import vae
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
-from minivae.proof.first_wrong_op import Verdict, WatchedOps, first_wrong
+from minivae.proof.first_wrong_op import WatchedOps, WrongOp, first_wrong
 from minivae.proof.tolerances import tol
 from minivae.types import Array
 from minivae.verify.derivatives import bisect, complex_step
@@ -129,7 +129,7 @@ class FullSize:
 
         return bisect(gap, len(self.x))
 
-    def first_wrong_op(self) -> Verdict | None:
+    def first_wrong_op(self) -> WrongOp | None:
         """The first op whose own gradient is wrong in this very run; None: it is the model's
         wiring."""
         watched = WatchedOps(self.K)

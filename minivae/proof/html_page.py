@@ -8,8 +8,8 @@ import math
 from html import escape
 
 from minivae.proof.curves import Curves, Points
-from minivae.proof.figures import Figure
-from minivae.proof.mutation_score import Score
+from minivae.proof.figures import MeasuredFigure
+from minivae.proof.mutation_score import MutationScore
 from minivae.verify.report import HEADER, Report, Row, row_cells
 
 COLOURS = ("#b3541e", "#2f6f9f", "#3d8361", "#7a4fa3")
@@ -26,7 +26,10 @@ svg text{font:12px sans-serif;fill:#444}.note{color:#555;font-size:.93em}
 
 
 def page(
-    reports: list[Report], curves: Curves, board: Score | None, figures: list[Figure] | None = None
+    reports: list[Report],
+    curves: Curves,
+    board: MutationScore | None,
+    figures: list[MeasuredFigure] | None = None,
 ) -> str:
     """The whole page."""
     good = sum(r.ok for r in reports)
@@ -100,7 +103,7 @@ def html_row(row: Row) -> str:
     return f"<tr class={'right' if row.ok else 'wrong'}>{cells}</tr>"
 
 
-def mutant_section(board: Score) -> str:
+def mutant_section(board: MutationScore) -> str:
     kinds = board.by("kind")
     width, height = 820, 22 * len(kinds) + 8
     top = max(n for _, _, n in kinds)
@@ -130,7 +133,7 @@ def mutant_section(board: Score) -> str:
     )
 
 
-def figure_section(figures: list[Figure]) -> str:
+def figure_section(figures: list[MeasuredFigure]) -> str:
     rows = "".join(
         f"<tr class={'right' if f.ok else 'wrong'}><td>{escape(f.name)}</td><td>{f.value:.4g} {f.unit}</td>"
         f"<td>{'at least' if f.at_least else 'at most'} {f.limit:.4g}</td><td>{'reached' if f.ok else 'MISSED'}</td></tr>"

@@ -9,33 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae import ops
-from minivae.backend import ROUNDED
 from minivae.ops import record
 from minivae.ops.table import FUNCTIONS
 from minivae.proof.cancellation import largest_term, ulps
 from minivae.proof.kernel_points import SIZES, arguments
+from minivae.proof.product_rounding import in_sequence_too, input_rounding, rounding_bound
 from minivae.proof.tolerances import tol
 from minivae.types import Array
 from minivae.verify.passes import EPS32
 
 ELEMENTWISE = frozenset(name for name, f in FUNCTIONS.items() if f.kind == record.ELEMENTWISE)
 EXACT = frozenset(name for name, f in FUNCTIONS.items() if f.kind == record.EXACT)
-# TF32 and bfloat16 touch these alone.
-PRODUCTS = tuple(name for name, f in FUNCTIONS.items() if f.kind == record.PRODUCT)
 IN_PLACE = frozenset(name for name, f in FUNCTIONS.items() if f.in_place)
-
-
-def factors(op: str, args: tuple[Any, ...]) -> tuple[Array, Array]:
-    """The two matrices that a product multiplies, from its arguments (x, W, b), (dy, x) or (dy, W).
-
-    The second is turned as the op's own einsum says: rows of the output come from the first.
-    """
-    letters = {"x": "BI", "W": "IO", "dy": "BO"}
-    names = [name for name in FUNCTIONS[op].args if name in letters]
-    first, second = (args[list(FUNCTIONS[op].args).index(name)] for name in names)
-    if set(letters[names[0]]) & set(letters[names[1]]) == {"I"}:
-        return first, second
-    return (second.T, first) if names[1] == "x" else (first, second.T)
 
 
 class KernelRow(NamedTuple):
@@ -85,51 +70,6 @@ def run(function: Callable[..., Any], op: str, args: tuple[Any, ...], K: Any = N
     return [np.asarray(K.to_host(a) if K is not None else a) for a in outputs]
 
 
-def in_sequence(x: Array, W: Array, b: Array) -> Array:
-    """x W + b in float32 with the terms added one after another, the bias first.
-
-    The order that makes a product the same for every tile, thread and processor; BLAS may be
-    luckier, so float32's own error in a product is the worse of the two.
-    """
-    y = np.broadcast_to(b, (len(x), W.shape[1])).astype(np.float32)
-    for k in range(x.shape[1]):
-        y = y + x[:, k : k + 1] * W[k]
-    return np.asarray(y)
-
-
-def in_sequence_too(op: str, args: tuple[Any, ...]) -> list[Array]:
-    """The other float32 evaluation whose error is as legitimate as the reference's, if any.
-
-    A dense layer's product in sequence, then the activation that is fused with it.
-    """
-    record = FUNCTIONS[op]
-    if op not in PRODUCTS or record.backward is not None:
-        return []
-    activation = record.op.name.removeprefix("dense").removeprefix("_")
-    y = in_sequence(*args)
-    return [getattr(ops, f"{activation}_forward")(y) if activation else y]
-
-
-def input_rounding(K: Any) -> float:
-    """The most, relative, that a backend's rounding moves an input of a product; mostly 0."""
-    for option in ROUNDED:
-        if getattr(K, option, False):
-            return tol(f"{option}_input")
-    return 0.0
-
-
-def rounding_bound(op: str, args: tuple[Any, ...], place: int, u: float) -> Array:
-    """The most that rounded inputs move each entry of an output: (2u + u²) |a||b| of a product a b.
-
-    Every input is off by a relative u at most, sums stay in float32, and neither ReLU nor tanh
-    makes a difference larger. 0 for whatever is not made by a product.
-    """
-    if not u or op not in PRODUCTS or place > 0:  # the second output, db, is a plain sum
-        return np.zeros(())
-    a, b = (np.abs(factor.astype(np.float64)) for factor in factors(op, args))
-    return np.asarray((2 * u + u * u) * (a @ b))
-
-
 def poison() -> None:
     """Leave NaN in freshly freed memory, so that an output nobody wrote shows."""
     for size in (64, 1024, 16384, 262144):
@@ -140,7 +80,7 @@ def rms(values: Array) -> float:
     return float(np.sqrt(np.mean(values * values))) if values.size else 0.0
 
 
-class Trial(NamedTuple):
+class KernelCall(NamedTuple):
     """One call: the arguments as they were, float64's outputs, float32's, the kernel's."""
 
     args: tuple[Any, ...]
@@ -150,7 +90,7 @@ class Trial(NamedTuple):
     changed: bool  # whether the kernel wrote to its inputs
 
 
-def attempt(op: str, K: Any, args: tuple[Any, ...]) -> Trial:
+def attempt(op: str, K: Any, args: tuple[Any, ...]) -> KernelCall:
     """The kernel, the float32 reference and float64 on the same arguments."""
     reference = getattr(ops, op)
     kept = tuple(copied(a) for a in args)
@@ -162,7 +102,7 @@ def attempt(op: str, K: Any, args: tuple[Any, ...]) -> Trial:
         isinstance(a, np.ndarray) and not np.array_equal(a, b)
         for a, b in zip(args, kept, strict=True)
     )
-    return Trial(kept, exact, rough, mine, changed)
+    return KernelCall(kept, exact, rough, mine, changed)
 
 
 # Of a few numbers float32 may be exact by luck, and twice its error is then nothing: outputs with
@@ -189,7 +129,7 @@ def compare(
 
 
 def judge_trials(
-    op: str, place: int, trials: list[Trial], size: tuple[int, ...], u: float
+    op: str, place: int, trials: list[KernelCall], size: tuple[int, ...], u: float
 ) -> KernelRow:
     """`judge` on one output of all trials together: of several, the draws come first."""
 

@@ -85,8 +85,8 @@ class MutantResult(NamedTuple):
         return not self.killed_by and not self.reason
 
 
-class Score(NamedTuple):
-    """The scoreboard."""
+class MutationScore(NamedTuple):
+    """What became of all mutants, and the processor time it took."""
 
     outcomes: list[MutantResult]
     seconds: float  # of processor time
@@ -178,7 +178,7 @@ def asked(function: str, names: list[str]) -> bool:
     return function in names or row in names
 
 
-def score(names: list[str] | None = None) -> Score:
+def score(names: list[str] | None = None) -> MutationScore:
     """Plant every mutant of every backward pass (or of the functions named) and try to kill it."""
     start = time.process_time()
     exact_rows: dict[str, ExactGradients] = {}
@@ -193,7 +193,7 @@ def score(names: list[str] | None = None) -> Score:
             for mutant in mutants(function):
                 killed = trial(place, function, mutant, [exact_rows[row] for row in rows])
                 outcomes.append(MutantResult(mutant, killed, "" if killed else reason_for(mutant)))
-    return Score(outcomes, time.process_time() - start)
+    return MutationScore(outcomes, time.process_time() - start)
 
 
 def trial(

@@ -7,7 +7,7 @@ from typing import Any
 from minivae.parts.activations import ACTIVATIONS
 from minivae.parts.likelihoods import LIKELIHOODS
 from minivae.parts.objectives import OBJECTIVES
-from minivae.parts.register import Trial, activation_trial, likelihood_trial, objective_trial
+from minivae.parts.register import PartTrial, activation_trial, likelihood_trial, objective_trial
 from minivae.proof.case import Case
 
 
@@ -23,7 +23,7 @@ def part_cases() -> list[Case]:
     ]
 
 
-def case_of(name: str, trial: Trial) -> Case:
+def case_of(name: str, trial: PartTrial) -> Case:
     """A part's trial as a row; its functions take no backend's ops, and none is handed over."""
     return Case(
         name,

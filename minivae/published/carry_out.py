@@ -105,10 +105,9 @@ def claim(order: Order) -> None:
     file = order.folder / PROTOCOL
     if not file.exists():
         return
-    try:
-        there = json.loads(file.read_text(encoding="utf-8"))["protocol"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(f"{file}: is damaged; give another --out") from None
+    there = protocol_in(file)
+    if there is None:
+        raise ConfigError(f"{file}: is damaged; give another --out")
     if there != order.protocol.digest(order.seed):
         raise ConfigError(
             f"{order.folder} holds runs of another protocol (other settings, seed or size); "
@@ -119,6 +118,14 @@ def claim(order: Order) -> None:
             f"{order.folder} holds runs of {order.experiment.name} already: go on with --resume, "
             "or give another --out"
         )
+
+
+def protocol_in(file: Path) -> str | None:
+    """The protocol's sum that a result or a folder's note holds; None where it holds none."""
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["protocol"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def write_protocol(order: Order) -> None:

@@ -9,8 +9,15 @@ from typing import Any, NamedTuple
 
 from minivae.plots.style import LABEL_COLOURS, new_figure, save, styled
 from minivae.published.bench import Bench, Trained
-from minivae.published.record import Claim, Experiment, Figure, Outcome, Protocol, Run
+from minivae.published.outcome import Claim, Figure, Outcome
+from minivae.published.record import Experiment, Paper, Protocol, Run
 
+PAPER = Paper(
+    name="kingma2014-figure2",
+    cited="Kingma & Welling 2014, Auto-Encoding Variational Bayes, figure 2",
+    what="the lower bound against training samples, MNIST J = 3 to 200 and Frey J = 2 to 20",
+    says="higher curves with more latent dimensions, and no overfitting with superfluous ones",
+)
 SOURCE = (
     "Kingma & Welling 2014, figure 2 (no table): MNIST's values at 10^7 samples are from memory of "
     "the printed curves, to ± 5 nats; for Frey's none are given"
@@ -154,10 +161,7 @@ DIFFERS = (
 )
 
 KINGMA2014_FIGURE2 = Experiment(
-    name="kingma2014-figure2",
-    paper="Kingma & Welling 2014, Auto-Encoding Variational Bayes, figure 2",
-    what="the lower bound against training samples, MNIST J = 3 to 200 and Frey J = 2 to 20",
-    says="higher curves with more latent dimensions, and no overfitting with superfluous ones",
+    PAPER,
     full=Protocol(
         (*MNIST.runs(), *FREY.runs(checkpoint_every=100)),
         lambda bench: measure(bench, (MNIST, FREY), READ),

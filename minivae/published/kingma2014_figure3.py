@@ -8,8 +8,15 @@ from typing import Any
 
 from minivae.plots.style import BLUE, ORANGE, new_figure, save, styled
 from minivae.published.bench import Bench, Trained
-from minivae.published.record import RECALLED, Claim, Experiment, Figure, Outcome, Protocol, Run
+from minivae.published.outcome import Claim, Figure, Outcome
+from minivae.published.record import RECALLED, Experiment, Paper, Protocol, Run
 
+PAPER = Paper(
+    name="kingma2014-figure3",
+    cited="Kingma & Welling 2014, Auto-Encoding Variational Bayes, figure 3",
+    what="estimated marginal likelihood, N = 1,000 and 50,000, J = 3, 100 hidden units",
+    says="the VAE converges for small and large data sets alike (curves, no table)",
+)
 SOURCE = "Kingma & Welling 2014, section 5 and figure 3"
 SETTINGS: dict[str, Any] = {
     "latent_dim": 3,
@@ -101,10 +108,7 @@ DIFFERS = (
 )
 
 KINGMA2014_FIGURE3 = Experiment(
-    name="kingma2014-figure3",
-    paper="Kingma & Welling 2014, Auto-Encoding Variational Bayes, figure 3",
-    what="estimated marginal likelihood, N = 1,000 and 50,000, J = 3, 100 hidden units",
-    says="the VAE converges for small and large data sets alike (curves, no table)",
+    PAPER,
     full=Protocol(
         runs_of("mnist", SIZES), lambda bench: measure(bench, SIZES), "15 minutes", DIFFERS
     ),

@@ -10,10 +10,17 @@ from minivae.metrics.likelihood import evaluate
 from minivae.models.vae import layout_of
 from minivae.plots.style import new_figure, save, styled
 from minivae.published.bench import Bench, Trained
-from minivae.published.record import RECALLED, Claim, Experiment, Figure, Outcome, Protocol, Run
+from minivae.published.outcome import Claim, Figure, Outcome
+from minivae.published.record import RECALLED, Experiment, Paper, Protocol, Run
 from minivae.sampling import prior_codes
 from minivae.types import Array
 
+PAPER = Paper(
+    name="loaizaganem2019",
+    cited="Loaiza-Ganem & Cunningham 2019, The continuous Bernoulli",
+    what="continuous Bernoulli against Bernoulli on grey MNIST",
+    says="the continuous Bernoulli has the higher density and the sharper samples",
+)
 SOURCE = (
     "Loaiza-Ganem & Cunningham 2019, section 5.1: on MNIST the continuous Bernoulli has the higher "
     "ELBO as a density of grey values, and sharper samples"
@@ -119,10 +126,7 @@ DIFFERS = (
 )
 
 LOAIZAGANEM2019 = Experiment(
-    name="loaizaganem2019",
-    paper="Loaiza-Ganem & Cunningham 2019, The continuous Bernoulli",
-    what="continuous Bernoulli against Bernoulli on grey MNIST",
-    says="the continuous Bernoulli has the higher density and the sharper samples",
+    PAPER,
     full=Protocol(runs_of("mnist", SETTINGS), measure, "1 minute", DIFFERS),
     small=Protocol(
         runs_of("digits", SMALL),

@@ -20,17 +20,16 @@ from minivae.models.moments import moment_rows
 from minivae.models.pca import PrincipalAxes, principal_axes
 from minivae.plots.style import BLUE, GREY, ORANGE, new_figure, save, styled
 from minivae.published.bench import Bench
-from minivae.published.record import (
-    RECALLED,
-    Claim,
-    Experiment,
-    Figure,
-    Outcome,
-    Protocol,
-    mean_and_spread,
-)
+from minivae.published.outcome import Claim, Figure, Outcome, mean_and_spread
+from minivae.published.record import RECALLED, Experiment, Paper, Protocol
 from minivae.types import Array
 
+PAPER = Paper(
+    name="lucas2019-linear",
+    cited="Lucas, Tucker, Grosse & Norouzi 2019, Don't Blame the ELBO!",
+    what="linear VAE at the exact pPCA optimum, from any start; collapse as c passes an eigenvalue",
+    says="the optimum is pPCA's, there are no spurious local maxima, collapse where c > eigenvalue",
+)
 SOURCE = (
     "Lucas et al. 2019, theorems 1 and 2 and corollary 1; the optimum itself in closed form, "
     "Tipping & Bishop 1999"
@@ -212,10 +211,7 @@ DIFFERS = (
 )
 
 LUCAS2019 = Experiment(
-    name="lucas2019-linear",
-    paper="Lucas, Tucker, Grosse & Norouzi 2019, Don't Blame the ELBO!",
-    what="linear VAE at the exact pPCA optimum, from any start; collapse as c passes an eigenvalue",
-    says="the optimum is pPCA's, there are no spurious local maxima, collapse where c > eigenvalue",
+    PAPER,
     full=Protocol((), lambda bench: measure(bench, FULL), "1 minute", DIFFERS, (LR, SHRUNK, FULL)),
     small=Protocol(
         (), lambda bench: measure(bench, SMALL), "2 seconds", DIFFERS[:1], (LR, SHRUNK, SMALL)

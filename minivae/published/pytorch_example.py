@@ -6,16 +6,15 @@ from pathlib import Path
 
 from minivae.plots.style import BLUE, GREEN, GREY, ORANGE, new_figure, save, styled
 from minivae.published.bench import Bench, Trained
-from minivae.published.record import (
-    Claim,
-    Experiment,
-    Figure,
-    Outcome,
-    Protocol,
-    Run,
-    mean_and_spread,
-)
+from minivae.published.outcome import Claim, Figure, Outcome, mean_and_spread
+from minivae.published.record import Experiment, Paper, Protocol, Run
 
+PAPER = Paper(
+    name="pytorch-example",
+    cited="the VAE of pytorch/examples (after Kingma & Welling 2014)",
+    what="784-400-20 on grey MNIST, ten epochs, five seeds, two initialisations",
+    says="test loss 105.6 after ten epochs",
+)
 SOURCE = (
     "pytorch/examples, vae/main.py; two independent logs of its test loss: 127.30 after epoch 1, "
     "112.22 after 3, 108.54 after 5, 105.56 and 105.59 after 10"
@@ -93,10 +92,7 @@ def draw(path: Path, outcome: Outcome) -> None:
 
 
 PYTORCH_EXAMPLE = Experiment(
-    name="pytorch-example",
-    paper="the VAE of pytorch/examples (after Kingma & Welling 2014)",
-    what="784-400-20 on grey MNIST, ten epochs, five seeds, two initialisations",
-    says="test loss 105.6 after ten epochs",
+    PAPER,
     full=Protocol(
         runs_of("mnist", COMMON, 5),
         lambda bench: measure(bench, 105.6, 0.4, SOURCE),

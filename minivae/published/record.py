@@ -1,16 +1,16 @@
-"""What an experiment is made of, and what it comes to."""
+"""What an experiment is made of: the paper, the runs, and what is measured on them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minivae.models.config import ModelConfig
+from minivae.published.outcome import Outcome
 from minivae.runs.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -48,62 +48,6 @@ class Run(NamedTuple):
         )
 
 
-class Figure(NamedTuple):
-    """A number of the paper beside ours.
-
-    band: how far ours may lie from it and still count. error: how finely the paper's could be read.
-    spread: ours, its standard deviation over seeds. Any of them None where there is none. by: whose
-    `paper` is: in small versions there is none, and it is what this program gave before.
-    """
-
-    what: str
-    ours: float | None
-    paper: float | None = None
-    band: float | None = None
-    error: float | None = None
-    spread: float | None = None
-    source: str = ""
-    unit: str = "nats"
-    by: str = "paper"
-
-    @property
-    def difference(self) -> float | None:
-        """Ours less the paper's."""
-        return None if self.ours is None or self.paper is None else self.ours - self.paper
-
-    @property
-    def reached(self) -> bool | None:
-        """Whether the difference is within the band; None where either is not known."""
-        if self.difference is None or self.band is None:
-            return None
-        return bool(abs(self.difference) <= self.band)
-
-
-class Claim(NamedTuple):
-    """A sentence of the paper, whether it holds here, and the numbers by which that is judged."""
-
-    what: str
-    holds: bool | None
-    found: str
-    source: str = ""
-
-
-class Outcome(NamedTuple):
-    """What was measured; `series` is what the picture is drawn from, in JSON's own types."""
-
-    figures: tuple[Figure, ...]
-    claims: tuple[Claim, ...] = ()
-    series: Mapping[str, Any] = {}
-
-    def beside(self, values: Sequence[float], band: float) -> Outcome:
-        """The same, its first figures beside what this program gave before: a small version's."""
-        figures = [
-            figure._replace(paper=value, band=band, by="before")
-            for figure, value in zip(self.figures, values, strict=False)
-        ]
-        return self._replace(figures=(*figures, *self.figures[len(figures) :]))
-
-
 @dataclass(frozen=True)
 class Protocol:
     """The runs, in the order in which they are trained, and what is measured once they are."""
@@ -124,28 +68,29 @@ class Protocol:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+class Paper(NamedTuple):
+    """What is reproduced: a name for it, where it stands, what it is, and what the paper says."""
+
+    name: str
+    cited: str  # authors, year, title, figure or table
+    what: str
+    says: str
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A published result. `small` is the same on data that come along, with bands of its own."""
 
-    name: str
-    paper: str  # authors, year, where in the paper
-    what: str
-    says: str  # what the paper says, in a line
+    paper: Paper
     full: Protocol
     small: Protocol
     draw: Callable[[Path, Outcome], None]
 
+    @property
+    def name(self) -> str:
+        """What it is called on the command line."""
+        return self.paper.name
+
     def protocol(self, *, small: bool) -> Protocol:
         """The full or the small protocol."""
         return self.small if small else self.full
-
-
-def mean_and_spread(values: list[float]) -> tuple[float | None, float | None]:
-    """Mean and standard deviation over seeds; None where there are too few."""
-    if not values:
-        return None, None
-    mean = math.fsum(values) / len(values)
-    if len(values) < 2:
-        return mean, None
-    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))

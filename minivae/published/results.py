@@ -11,8 +11,9 @@ from typing import Any
 from minivae.machine import commit, describe_machine
 from minivae.messages import shown
 from minivae.published.bench import Bench, Trained
-from minivae.published.carry_out import DATA, Order
-from minivae.published.record import Claim, Experiment, Figure, Outcome
+from minivae.published.carry_out import DATA, Order, protocol_in
+from minivae.published.outcome import Claim, Figure, Outcome
+from minivae.published.record import Experiment
 from minivae.runs.files import write_atomically
 from minivae.runs.hints import command_line
 from minivae.settings import ConfigError
@@ -28,14 +29,14 @@ def result_of(
 ) -> dict[str, Any]:
     """Everything that is kept of an experiment, in JSON's own types.
 
-    load: what else the machine did meanwhile, by `racing.load.Watch`. measuring: seconds of it.
+    load: what else the machine did meanwhile, by `racing.load.LoadWatch`. measuring: seconds of it.
     """
     experiment, protocol = order.experiment, order.protocol
     training = sum(r["seconds"] for run in bench.runs.values() for r in run.history)
     return {
         "format": FORMAT,
         "experiment": experiment.name,
-        "paper": experiment.paper,
+        "paper": experiment.paper.cited,
         "small": order.small,
         "seed": order.seed,
         "protocol": protocol.digest(order.seed),
@@ -111,11 +112,7 @@ def require_replaceable(order: Order) -> None:
     file = order.folder / RESULT
     if not file.exists():
         return
-    try:
-        there = json.loads(file.read_text(encoding="utf-8"))["protocol"]
-    except (OSError, ValueError, KeyError, TypeError):
-        there = None
-    if there != order.protocol.digest(order.seed):
+    if protocol_in(file) != order.protocol.digest(order.seed):
         raise ConfigError(
             f"{file}: is a result of another protocol (other settings, seed or size), and would be "
             "lost; give another --out"

@@ -56,7 +56,7 @@ def placed(a: np.ndarray) -> np.ndarray:
     return copy
 
 
-class Buffers:
+class FreshArguments:
     """The arguments of one round in fresh memory, and the moves of their numbers between calls."""
 
     def __init__(self, problem: Problem, number: int) -> None:
@@ -101,12 +101,12 @@ class Lane:
     ) -> None:
         self.problem, self.contestant = problem, contestant
         self.cache_bytes = cache_bytes
-        self.held: Buffers | None = None  # the last round's memory is not given out again
+        self.held: FreshArguments | None = None  # the last round's memory is not given out again
         self.estimate = 0.0
 
     def warm(self) -> float:
         """Seconds of a second call: the first compiles."""
-        args = Buffers(self.problem, 0).move(0)
+        args = FreshArguments(self.problem, 0).move(0)
         self.contestant.bind(args)()
         thunk = self.contestant.bind(args)
         begin = clock()
@@ -118,7 +118,7 @@ class Lane:
         """One block in fresh buffers; the call at `share` of it is judged."""
         if not self.estimate:
             self.warm()
-        buffers = Buffers(self.problem, number)
+        buffers = FreshArguments(self.problem, number)
         each = max(1, round(GROUP_SECONDS / self.estimate)) if state == "hot" else 1
         fill = int(BLOCK_SECONDS / self.estimate / each)
         groups = CALLS.get(state) or max(1, min(MOST_GROUPS, fill))
@@ -138,7 +138,7 @@ class Lane:
         return found
 
     def _calls(
-        self, buffers: Buffers, state: str, groups: int, each: int, at: int, found: Block
+        self, buffers: FreshArguments, state: str, groups: int, each: int, at: int, found: Block
     ) -> list[float]:
         times = []
         for k in range(groups):
@@ -181,7 +181,7 @@ class Lane:
                 return []
         return [np.asarray(a) for a in host]
 
-    def _spoilt(self, buffers: Buffers, groups: int) -> str:
+    def _spoilt(self, buffers: FreshArguments, groups: int) -> str:
         """Whether an input is other than the moves made it."""
         want = buffers.expected(groups - 1)
         for k, (a, b) in enumerate(zip(buffers.args, want, strict=True)):

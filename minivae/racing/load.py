@@ -60,7 +60,7 @@ def megahertz() -> float | None:
     return round(sum(found) / len(found), 1) if found else None
 
 
-class Watch:
+class LoadWatch:
     """Between start and report: how many cores others used, and how much time was stolen."""
 
     def __init__(self) -> None:

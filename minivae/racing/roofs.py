@@ -112,44 +112,44 @@ def _read(a: np.ndarray, b: np.ndarray, repeats: int, threads: int) -> None:
         b[thread * 16] = total
 
 
-@njit(parallel=True, error_model="numpy")
-def _write(a: np.ndarray, b: np.ndarray, repeats: int, threads: int) -> None:
-    n = len(b) // threads
-    for thread in prange(threads):
-        y = b[thread * n : thread * n + n]
-        for turn in range(repeats):
-            value = np.float32(turn)
-            for i in range(n):
-                y[i] = value
+def _shared_out(over: Callable[[np.ndarray, np.ndarray, np.float32], None]) -> Callable[..., None]:
+    """`repeats` times over(x, y, the turn's number) by every thread, on its part of a and b."""
+
+    @njit(parallel=True, error_model="numpy")
+    def loop(a: np.ndarray, b: np.ndarray, repeats: int, threads: int) -> None:
+        n = len(b) // threads
+        for thread in prange(threads):
+            part = slice(thread * n, thread * n + n)
+            for turn in range(repeats):
+                over(a[part], b[part], np.float32(turn))
+
+    return loop
 
 
-@njit(parallel=True, error_model="numpy")
-def _copy(a: np.ndarray, b: np.ndarray, repeats: int, threads: int) -> None:
-    n = len(a) // threads
-    for thread in prange(threads):
-        x, y = a[thread * n : thread * n + n], b[thread * n : thread * n + n]
-        for turn in range(repeats):
-            value = np.float32(turn)
-            for i in range(n):
-                y[i] = x[i] + value
+@njit(error_model="numpy")
+def _write(x: np.ndarray, y: np.ndarray, value: np.float32) -> None:
+    for i in range(len(y)):
+        y[i] = value
 
 
-@njit(parallel=True, error_model="numpy")
-def _update(a: np.ndarray, b: np.ndarray, repeats: int, threads: int) -> None:
-    n = len(b) // threads
-    for thread in prange(threads):
-        y = b[thread * n : thread * n + n]
-        for _ in range(repeats):
-            for i in range(n):
-                y[i] = y[i] * np.float32(0.5) + np.float32(1)
+@njit(error_model="numpy")
+def _copy(x: np.ndarray, y: np.ndarray, value: np.float32) -> None:
+    for i in range(len(y)):
+        y[i] = x[i] + value
+
+
+@njit(error_model="numpy")
+def _update(x: np.ndarray, y: np.ndarray, value: np.float32) -> None:
+    for i in range(len(y)):
+        y[i] = y[i] * np.float32(0.5) + np.float32(1)
 
 
 #: pattern -> the loop, bytes that move for each float, arrays it goes through
 PATTERNS: dict[str, tuple[Callable[..., None], int, int]] = {
     "read": (_read, 4, 1),
-    "write": (_write, 4, 1),
-    "copy": (_copy, 8, 2),
-    "in place": (_update, 8, 1),
+    "write": (_shared_out(_write), 4, 1),
+    "copy": (_shared_out(_copy), 8, 2),
+    "in place": (_shared_out(_update), 8, 1),
 }
 LEVELS = ("L1", "L2", "L3", "memory")
 

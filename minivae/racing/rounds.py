@@ -15,8 +15,8 @@ import numpy as np
 
 from minivae.racing.conversation import StandError
 from minivae.racing.gate import GateError, judge
-from minivae.racing.lane import STATES, Block, Buffers
-from minivae.racing.load import Watch
+from minivae.racing.lane import STATES, Block, FreshArguments
+from minivae.racing.load import LoadWatch
 from minivae.racing.problem import Args, Problem
 from minivae.racing.result import AGAIN, Result
 from minivae.racing.stand import Stand
@@ -55,7 +55,7 @@ class Race:
         self.rows: dict[str, dict[str, Any]] = {}
         self.samples: dict[str, dict[str, list[float]]] = {}
         self.gating = 0.0
-        self.kept: tuple[tuple[Problem, int], Buffers] | None = None
+        self.kept: tuple[tuple[Problem, int], FreshArguments] | None = None
         self.opened: list[Stand] = []
         self.begin = time.perf_counter()
 
@@ -136,7 +136,7 @@ class Race:
     def _arguments(self, problem: Problem, number: int, found: Block) -> Args:
         """The judged call's arguments, made here; what the op changes is what it was before."""
         if self.kept is None or self.kept[0] != (problem, number):
-            self.kept = ((problem, number), Buffers(problem, number))
+            self.kept = ((problem, number), FreshArguments(problem, number))
         args = list(self.kept[1].expected(found.at))
         for k, a in zip(problem.mutates, found.before, strict=True):
             args[k] = a
@@ -190,7 +190,7 @@ def _once(
     problem: Problem, entered: Mapping[str, Callable[[], Stand]], baseline: str,
     options: Options, against: tuple[str, ...],
 ) -> Result:  # fmt: skip
-    watch, began = Watch(), time.process_time()
+    watch, began = LoadWatch(), time.process_time()
     race = Race(problem, entered, options)
     rows, why = race.run()
     load = watch.report(race.used + time.process_time() - began)

@@ -32,7 +32,7 @@ class Finding(NamedTuple):
     words: str
 
 
-class Report(NamedTuple):
+class RunReport(NamedTuple):
     """What a run directory holds, and what can be made of it."""
 
     path: Path
@@ -46,7 +46,7 @@ class Report(NamedTuple):
         return all(finding.state != "damaged" for finding in self.findings)
 
 
-def check_run(path: Path | str) -> Report:
+def check_run(path: Path | str) -> RunReport:
     """Check the run in `path`. Raises RunError where that is no run directory at all."""
     path = Path(path)
     if not path.is_dir():
@@ -62,7 +62,7 @@ def check_run(path: Path | str) -> Report:
     inspection.check_others()
     inspection.sum_up()
     newest = inspection.newest
-    return Report(
+    return RunReport(
         path,
         inspection.findings,
         None if newest is None else name_of(newest[0]).removesuffix(".safetensors"),

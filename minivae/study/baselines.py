@@ -14,7 +14,7 @@ from minivae.types import Array
 NEIGHBOURS = 10  # of the classifier: the labels of the ten nearest data are its probabilities
 
 
-class Verdict(NamedTuple):
+class PictureQuality(NamedTuple):
     """Of some pictures: the share on the data's manifold (E40), the mean distance to the nearest
     datum, and the mean entropy in nats of a classifier's answer."""
 
@@ -35,13 +35,13 @@ class Judge:
         self.radii = neighbour_radii(train, 3)
         self.classifier = KNeighborsClassifier(NEIGHBOURS).fit(train, labels)
 
-    def __call__(self, pictures: Array) -> Verdict:
+    def __call__(self, pictures: Array) -> PictureQuality:
         """The verdict on pictures (n, D)."""
         shares = self.classifier.predict_proba(pictures)
         entropy = -(shares * np.log(np.maximum(shares, 1e-300))).sum(axis=1)
         inside = on_manifold(pictures, self.train, self.radii)
         distance = nearest_distance(pictures, self.train)
-        return Verdict(float(inside.mean()), float(distance.mean()), float(entropy.mean()))
+        return PictureQuality(float(inside.mean()), float(distance.mean()), float(entropy.mean()))
 
     def third(self, pictures: Array, one: Array, other: Array) -> float:
         """The share of pictures (n, D) that are taken for neither label, one or other (n,)."""

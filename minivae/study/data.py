@@ -18,11 +18,11 @@ class StudyData:
     """Pixels in [0, 1], float64: train (N, D), test (M, D), their labels, and (height, width)."""
 
     name: str
+    shape: tuple[int, int]
     train: Array
     test: Array
     train_labels: Array
     test_labels: Array
-    shape: tuple[int, int]
 
     @property
     def bundled(self) -> bool:
@@ -48,9 +48,9 @@ def study_data(name: str | None = None, rows: int = ROWS) -> StudyData:
     fewer = rows // 3
     return StudyData(
         data.name,
+        (data.shape[0], data.shape[1]),
         data.train[:rows].astype(np.float64) * data.scale,
         data.test[:fewer].astype(np.float64) * data.scale,
         labels[:rows],
         test_labels[:fewer],
-        (data.shape[0], data.shape[1]),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minivae.plots.style import new_figure, save, styled
-from minivae.sweeps.table import order_of
+from minivae.sweeps.results_table import order_of
 
 Row = dict[str, Any]
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from minivae.backend import Unsupported
 from minivae.models.vae import elbo_backward, elbo_forward
 from minivae.parts import OPTIMISERS
 from minivae.training.plan import StepPlan
-from minivae.training.step import ReferenceStep, slower
+from minivae.training.step import ReferenceStep, offered
 from minivae.types import Array
 
 
@@ -25,12 +24,12 @@ def make_gradient_step(
 ) -> Any:  # fmt: skip
     """The backend's own, or the readable one where it has no kernel for a part of the plan, of
     which `say` is told in a line."""
-    try:
-        return K.make_gradient_step(plan, theta, moments, data)
-    except Unsupported as declined:
-        if declined.reason:
-            say(slower(K, declined))
-        return ReferenceGradient(K, plan, theta, moments, data)
+    return offered(
+        K,
+        lambda: K.make_gradient_step(plan, theta, moments, data),
+        lambda: ReferenceGradient(K, plan, theta, moments, data),
+        say,
+    )
 
 
 class ReferenceGradient(ReferenceStep):

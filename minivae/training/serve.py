@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +45,11 @@ def serve(job: Job, world: World, evaluate: Callable[[Array], object]) -> None:
             step.state()
 
 
-def dismiss(world: World) -> None:
-    """Tell the processes that serve to stop."""
-    ask(world, STOP)
+@contextlib.contextmanager
+def serving(world: World | None) -> Iterator[None]:
+    """Rank 0's work, which lets the processes that serve go at its end, however it ends."""
+    try:
+        yield
+    finally:
+        if world is not None:
+            ask(world, STOP)

@@ -78,12 +78,24 @@ def make_step(
     weight (N,): how much each row counts, where the plan is weighted.
     A backend without a kernel for a part of the plan declines it, and `say` is told so in a line.
     """
+    return offered(
+        K,
+        lambda: K.make_step(plan, theta, moments, data),
+        lambda: ReferenceStep(K, plan, theta, moments, data, weight),
+        say,
+    )
+
+
+def offered(
+    K: Any, ask: Callable[[], Any], otherwise: Callable[[], Any], say: Callable[[str], None]
+) -> Any:
+    """What the backend K gives; what it has no kernel for, done `otherwise`, and `say` is told."""
     try:
-        return K.make_step(plan, theta, moments, data)
+        return ask()
     except Unsupported as declined:
         if declined.reason:
             say(slower(K, declined))
-        return ReferenceStep(K, plan, theta, moments, data, weight)
+        return otherwise()
 
 
 def slower(K: Any, declined: Unsupported) -> str:

@@ -40,7 +40,7 @@ def test_busy_processes_work_and_end() -> None:
 def test_one_race_for_each_number(tmp_path: Path) -> None:
     case = parse_arch("31-13-5:tanh", 7)
     rule = StopRule(least=3, most=3, seconds=60)
-    options = step.Options(backend="numpy", peers=(), rule=rule, say=lambda text: None,
+    options = step.StepOptions(backend="numpy", peers=(), rule=rule, say=lambda text: None,
                            block_steps=4, busy=(0, 1), again=False)  # fmt: skip
     rows = [r for r in step.run([case], options, store=False) if r["contender"] == "minivae-numpy"]
     assert [r["busy"] for r in rows] == [0, 1] and all(r["load"]["seconds"] > 0 for r in rows)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.cases import Case, CaseError, make_data, make_rows, make_theta, parse_arch
+from benchmarks.cases import CaseError, StepCase, make_data, make_rows, make_theta, parse_arch
 
 
 def test_the_notation_round_trips() -> None:
     for text in ("784-400-20:relu", "784-200-200-50:tanh:dynamic", "31-5:tanh:gaussian"):
         case = parse_arch(text, 17)
         assert case.arch == text and case.batch == 17
-        assert Case.from_dict(case.to_dict()) == case
+        assert StepCase.from_dict(case.to_dict()) == case
 
 
 @pytest.mark.parametrize(

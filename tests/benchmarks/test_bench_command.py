@@ -59,13 +59,13 @@ def test_a_mistake_is_one_line(
 def test_missing_peers_are_said_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr("benchmarks.entrants.importlib.util.find_spec", lambda name: None)
-    names = step.contenders_of(step.Options(backend="numpy", say=said.append))
+    names = step.contenders_of(step.StepOptions(backend="numpy", say=said.append))
     assert names == ["minivae-numpy", "minivae-numpy:again", "fma-peak"]
     assert len(said) == 3 and all("pip install minivae[bench]" in line for line in said)
 
 
 def test_in_bfloat16_pytorch_races_and_our_own_float32() -> None:
-    options = step.Options(bf16=True, say=lambda text: None, again=False)
+    options = step.StepOptions(bf16=True, say=lambda text: None, again=False)
     names = step.contenders_of(options)
     assert names[0] == "minivae-numba" and names[-1] == "minivae-numba:float32"
     assert set(options.rivals) == {"torch-compile", "torch-eager"} and "jax" not in names
@@ -75,7 +75,7 @@ def test_a_peer_without_the_card_does_not_race_against_one_with_it() -> None:
     assert "install its CUDA build" in step.on_wrong_device("gpu", {"device": "TFRT_CPU_0"})
     assert step.on_wrong_device("gpu", {"device": "cuda:0"}) == ""
     assert step.on_wrong_device("cpu", {"device": "TFRT_CPU_0"}) == ""
-    options = step.Options(backend="cupy", peers=())
+    options = step.StepOptions(backend="cupy", peers=())
     assert step.contenders_of(options) == ["minivae-cupy", "minivae-cupy:again", "cublas-peak"]
 
 

@@ -55,7 +55,7 @@ def test_every_cheat_is_thrown_out(option: str) -> None:
 
 @pytest.mark.slow
 def test_the_whole_race_labels_a_cheat_and_a_crash_and_times_the_honest(tmp_path: Path) -> None:
-    options = step.Options(
+    options = step.StepOptions(
         backend="numpy",
         peers=(),
         rule=StopRule(least=3, most=3, seconds=60),
@@ -65,7 +65,7 @@ def test_the_whole_race_labels_a_cheat_and_a_crash_and_times_the_honest(tmp_path
     )
     data = tmp_path / "data.npy"
     np.save(data, gate.shared_data(CASE.data_dim))
-    rows = {r["contender"]: r for r in step.Race(CASE, options, data, tmp_path).run()}
+    rows = {r["contender"]: r for r in step.StepRace(CASE, options, data, tmp_path).run()}
     ours = rows["minivae-numpy"]
     assert ours["n"] == 3 and ours["gate_after"]["loss"] < 1e-5
     assert ours["ms"]["p20"] <= ours["ms"]["p50"] <= ours["ms"]["p80"] <= ours["ms"]["p99"]

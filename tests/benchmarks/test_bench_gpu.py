@@ -22,7 +22,7 @@ from benchmarks import gate, gpu_ladders, ladders, parent, step, step_text
 from benchmarks.__main__ import main
 from benchmarks.cases import make_rows, make_theta, parse_arch
 from benchmarks.contenders.minivae_step import MinivaeStep
-from benchmarks.worker import Worker
+from benchmarks.worker import StepWorker
 from minivae.backend import Backend
 from minivae.racing.statistics import StopRule
 
@@ -103,16 +103,21 @@ def test_a_rung_that_cannot_be_recorded_says_why(
     assert ["ns" in row for row in rows] == [True, True, False, True]
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [(("ladder", "--backend", "cupy", "--no-store"), "the GPU's ladders need a card: "),
+     (("bandwidth",), "")],
+)  # fmt: skip
 def test_without_a_card_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    command: tuple[str, ...], words: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     def none_here() -> None:
         raise Unavailable("no NVIDIA driver: install one")
 
     monkeypatch.setattr("minivae_kernels.gpu.faults.import_cupy", none_here)
-    assert main(["ladder", "--backend", "cupy", "--no-store"]) == 2
-    err = capsys.readouterr().err.strip()
-    assert err == "error: the GPU's ladders need a card: no NVIDIA driver: install one"
+    assert main(command) == 2
+    assert capsys.readouterr().err == f"error: {words}no NVIDIA driver: install one\n"
 
 
 def test_a_card_that_fills_up_keeps_the_ladders_that_are_done(
@@ -136,10 +141,10 @@ def test_a_card_that_fills_up_keeps_the_ladders_that_are_done(
 
 
 def test_a_card_has_more_peers() -> None:
-    options = step.Options(backend="cupy", say=lambda text: None)
+    options = step.StepOptions(backend="cupy", say=lambda text: None)
     assert set(options.rivals) == {*step.PEERS, "jax-unrolled", "torch-graph"}
-    assert set(step.Options().rivals) == set(step.PEERS)
-    named = step.Options(backend="cupy", peers=("torch-graph:max-autotune-no-cudagraphs",))
+    assert set(step.StepOptions().rivals) == set(step.PEERS)
+    named = step.StepOptions(backend="cupy", peers=("torch-graph:max-autotune-no-cudagraphs",))
     names = step.contenders_of(named)
     assert names[0] == "minivae-cupy" and names[-1] == "cublas-peak"
 
@@ -178,8 +183,8 @@ def test_failing_peers_never_lose_our_figures(
     monkeypatch.setattr(step, "Contender", Scripted)
     monkeypatch.setattr(gate, "reference_block_loss", lambda case, steps: 1.0)
     monkeypatch.setattr("benchmarks.entrants.importlib.util.find_spec", lambda name: True)
-    options = step.Options(backend="cupy", rule=SURE, say=lambda text: None, block_steps=2)
-    rows = {r["contender"]: r for r in step.Race(CASE, options, tmp_path, tmp_path).run()}
+    options = step.StepOptions(backend="cupy", rule=SURE, say=lambda text: None, block_steps=2)
+    rows = {r["contender"]: r for r in step.StepRace(CASE, options, tmp_path, tmp_path).run()}
     ours = rows["minivae-cupy"]
     assert ours["verdict"] == "faster" and ours["ratio"] == 2.5
     assert ours["fastest_peer"] == "torch-graph"
@@ -205,7 +210,7 @@ def test_every_case_and_contender_is_cold(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(step, "Contender", Filling)
     monkeypatch.setattr(gate, "reference_block_loss", lambda case, steps: 1.0)
     for cold in (True, False):
-        options = step.Options(
+        options = step.StepOptions(
             backend="cupy", peers=(), rule=SHORT, cold=cold, say=lambda text: None, block_steps=2
         )
         step.run([CASE, CASE], options, store=False)
@@ -269,7 +274,7 @@ def test_no_race_begins_that_would_be_labelled_tf32_without_it(
     monkeypatch.setattr("minivae_kernels.gpu.cublas.find", lambda major: blas)
     raced: list[bool] = []
 
-    def run(cases: Any, options: step.Options, store: bool) -> list[dict[str, Any]]:
+    def run(cases: Any, options: step.StepOptions, store: bool) -> list[dict[str, Any]]:
         raced.append(options.tf32)
         return []
 
@@ -302,7 +307,7 @@ def test_the_workers_whole_conversation(
     monkeypatch.setattr("minivae_kernels.gpu.faults.import_cupy", lambda: cupy)
     monkeypatch.setattr("minivae_kernels.gpu.cublas.find", lambda major: blas)
     np.save(tmp_path / "data.npy", gate.shared_data(CASE.data_dim))
-    ours = Worker("minivae-cupy")
+    ours = StepWorker("minivae-cupy")
     said = ours.load(None, tf32=tf32)["versions"]
     assert said["backend"] == ("cupy, TF32" if tf32 else "cupy") and said["tf32"] == str(tf32)
     assert not step.on_wrong_device("gpu", said)

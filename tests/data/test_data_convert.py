@@ -14,7 +14,7 @@ import pytest
 from minivae.data import DataError
 from minivae.data.download import download_entry
 from minivae.data.named import content_sha256
-from minivae.data.registry import BY_NAME, Entry, RemoteFile
+from minivae.data.registry import BY_NAME, DatasetEntry, RemoteFile
 
 pytest.importorskip("pooch")
 
@@ -26,7 +26,7 @@ BITS = {
 }
 
 
-def frey_entry(server: Any) -> Entry:
+def frey_entry(server: Any) -> DatasetEntry:
     scipy_io = pytest.importorskip("scipy.io")
     stream = io.BytesIO()
     scipy_io.savemat(stream, {"ff": FRAMES.T})
@@ -77,7 +77,7 @@ def amat(bits: np.ndarray) -> bytes:
     return b"".join(b" ".join(b"%d" % v for v in row) + b" \n" for row in bits)
 
 
-def binarized_entry(server: Any, *recipes: str) -> Entry:
+def binarized_entry(server: Any, *recipes: str) -> DatasetEntry:
     for part, bits in BITS.items():
         server.pages[f"binarized_mnist_{part}.amat"] = amat(bits)
     stream = io.BytesIO()

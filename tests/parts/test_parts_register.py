@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from minivae import VAE, parts
 from minivae.models.config import ModelConfig
 from minivae.settings import ConfigError
 
+ELBO = parts.OBJECTIVES["elbo"]
 X = np.random.default_rng(0).random((60, 9)).astype(np.float32)
 
 
@@ -69,6 +72,15 @@ def without_half(dh, a):
         (mish_forward, mish_backward, "relu", "already: choose"),
         (mish_forward, mish_backward, "my part", "is no name"),
         (mish_forward, mish_backward, 7, "is no name"),
+        (mish_forward, mish_backward, "-mish", "is no name"),
+        (mish_forward, mish_backward, "ReLU", "'relu' is the name of another"),
+        (
+            lambda a: a - a.mean(axis=0),
+            lambda dh, a: dh - dh.mean(axis=0),
+            "mish",
+            "mixes the rows",
+        ),
+        (lambda a: exec("raise SystemExit(3)"), mish_backward, "mish", "raises SystemExit"),
     ],
 )
 def test_a_wrong_activation_is_refused_in_one_line(forward, backward, name, says):
@@ -99,6 +111,29 @@ def test_an_optimiser_that_climbs_is_refused():
         parts.register(parts.Optimiser("climb", climb, 0))
 
 
+def spends_the_gradient(theta, grad, lr):
+    theta -= lr * grad
+    grad *= 0
+
+
+@pytest.mark.parametrize(
+    ("update", "moments", "settings", "says"),
+    [
+        (lambda theta, grad, lr: theta - lr * grad, 0, {}, "has to change theta in place"),
+        (spends_the_gradient, 0, {}, "changes the gradient"),
+        (spends_the_gradient, -1, {}, "moments = -1: must be a whole number"),
+        (spends_the_gradient, "two", {}, "moments = 'two'"),
+        (spends_the_gradient, 0, {"k": "a"}, "k = 'a': must be a finite number"),
+        (spends_the_gradient, 0, {"lr": 1.0}, "no name for a setting"),
+    ],
+)
+def test_a_wrong_optimiser_is_refused_in_one_line(update, moments, settings, says):
+    with pytest.raises(parts.PartError) as caught:
+        parts.register(parts.Optimiser("mine", update, moments, settings))
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+    assert "mine" not in parts.OPTIMISERS
+
+
 def test_an_outside_optimiser_trains(registered):
     def lion(theta, grad, m, lr, beta1, beta2):
         theta -= lr * np.sign(beta1 * m + (1 - beta1) * grad)
@@ -124,6 +159,55 @@ def test_an_outside_likelihood_and_a_wrong_one(registered):
     wrong = parts.Likelihood("w", forward, lambda d, o, x: -backward(d, o, x), mean, draw)
     with pytest.raises(parts.PartError, match="gradient of out is wrong"):
         parts.register(wrong)
+
+
+def a_likelihood(**kwargs):
+    """A right one, but for what a test spoils."""
+    given = {"forward": lambda out, x: (0.5 * (out - x) ** 2).sum(axis=-1),
+             "backward": lambda dnll, out, x: dnll[..., None] * (out - x),
+             "mean": lambda K, out: out,
+             "draw": lambda mean, out, noise: mean + noise.normals()}  # fmt: skip
+    return parts.Likelihood("mine", **{**given, **kwargs})
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "says"),
+    [
+        ({"draw": lambda mean, out, noise: mean[0]}, "draw must return an array of shape"),
+        ({"draw": lambda mean: mean}, "draw raises TypeError"),
+        ({"scale": "c"}, "scale must be a parts.Scale"),
+        ({"domain": None}, "domain must be a parts.Domain"),
+        ({"formula": lambda: ""}, "formula raises TypeError"),
+        ({"words": 7}, "words must be a sentence"),
+    ],
+)
+def test_a_wrong_likelihood_is_refused_in_one_line(spoiled, says):
+    with pytest.raises(parts.PartError) as caught:
+        parts.register(a_likelihood(**spoiled))
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+    assert "mine" not in parts.LIKELIHOODS
+
+
+def test_a_link_that_nobody_named_is_the_parts_own():
+    """An export that knows `identity` must not take another mean for it."""
+    assert a_likelihood().link == "mine" and parts.LIKELIHOODS["gaussian"].link == "identity"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"least_draws": 0}, "least_draws = 0: must be a whole number"),
+        ({"formula": lambda draws: ""}, "formula raises TypeError"),
+        ({"forward": lambda K, terms, beta, floor: terms.nll.sum(axis=0)}, "array of shape"),
+        ({"forward": lambda K, terms, beta, floor: ELBO.forward(K, terms, beta, 0.0)},
+         "with free_bits = 0.85 was not registered: the gradient of"),
+    ],
+)  # fmt: skip
+def test_a_wrong_objective_is_refused_in_one_line(changes, says):
+    with pytest.raises(parts.PartError) as caught:
+        parts.register(dataclasses.replace(ELBO, name="mine", **changes))
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+    assert "mine" not in parts.OBJECTIVES
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from minivae.cli.defaults import defaults_for
 from minivae.cli.main import run
 from minivae.cli.sweep_runs import parse
 from minivae.cli.train_options import TrainOptions
-from minivae.published import EXPERIMENTS, carry_out, record, results
-from minivae.published.record import Experiment, Outcome, Protocol, Run
+from minivae.published import EXPERIMENTS, carry_out, results
+from minivae.published.outcome import Figure, Outcome, mean_and_spread
+from minivae.published.record import Experiment, Paper, Protocol, Run
 from minivae.runs.errors import Interrupted
 from minivae.settings import ConfigError
 
@@ -24,8 +25,8 @@ SETTINGS = {"latent_dim": 2, "hidden": (8,), "epochs": 3, "batch_size": 50}
 
 def measure(bench):
     losses = [r.curve("held_out", "loss")[-1] for r in bench.runs.values()]
-    mean, spread = record.mean_and_spread(losses)
-    figure = record.Figure("loss", mean, 30.0, 100.0, 1.0, spread, "nowhere")
+    mean, spread = mean_and_spread(losses)
+    figure = Figure("loss", mean, 30.0, 100.0, 1.0, spread, "nowhere")
     return Outcome((figure,), (), {"losses": losses})
 
 
@@ -36,7 +37,7 @@ def toy(**changes) -> Experiment:
 
 def experiment_of(protocol: Protocol) -> Experiment:
     draw = lambda path, outcome: path.touch()  # noqa: E731
-    return Experiment("toy", "Nobody", "a toy", "30", protocol, protocol, draw)
+    return Experiment(Paper("toy", "Nobody", "a toy", "30"), protocol, protocol, draw)
 
 
 def order(folder: Path, **changes) -> carry_out.Order:
@@ -162,7 +163,7 @@ def test_the_list_names_every_experiment_its_cost_and_its_paper(capsys):
     assert run(["reproduce"]) == 0
     text = capsys.readouterr().out
     for each in EXPERIMENTS.values():
-        assert each.name in text and each.full.cost in text and each.says in text
+        assert each.name in text and each.full.cost in text and each.paper.says in text
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -16,7 +16,7 @@ import pytest
 import minivae
 from minivae import processes
 from minivae.settings import ConfigError
-from minivae.sweeps import engines, grid, table
+from minivae.sweeps import engines, grid, results_table
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"epochs": 2, "hidden": 8, "backend": "numpy"}
@@ -62,9 +62,10 @@ def test_an_engine_that_cannot_be():
 
 def test_means_over_seeds_and_their_errors():
     same = {"latent_dim": 2}
-    rows = [{"beta": b, "seed": s, **same, **dict.fromkeys(table.FIGURES, float(s) + float(b))}
+    rows = [{"beta": b, "seed": s, **same,
+             **dict.fromkeys(results_table.FIGURES, float(s) + float(b))}
             for b in ("1", "2") for s in (0, 1, 5)]  # fmt: skip
-    means = table.over_seeds(rows, ["beta"])
+    means = results_table.over_seeds(rows, ["beta"])
     assert [m["beta"] for m in means] == ["2", "1"]
     assert means[1]["kl"] == pytest.approx(3.0)
     assert means[1]["kl_se"] == pytest.approx((7 / 3) ** 0.5)
@@ -201,7 +202,7 @@ def test_a_dask_worker_that_is_killed_costs_its_own_run_only(tmp_path):
         while time.monotonic() < deadline and not list(out.glob("runs/*/checkpoints/*.json")):
             time.sleep(0.02)
         os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
-        said = child.communicate(timeout=120)[1]
+        said = child.communicate(timeout=400)[1]
         assert child.returncode == 0, said
     assert len(rows_of(out)) == 4
     assert not list(out.glob("failures/*"))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from minivae.proof import curves, html_page, mutation_score
-from minivae.proof.figures import Figure, ladder, worst
+from minivae.proof.figures import MeasuredFigure, ladder, worst
 from minivae.proof.op_cases import op_cases
 from minivae.proof.tolerances import TABLE, tol
 from minivae.verify import GradientError, check
@@ -55,9 +55,9 @@ def test_a_report_that_compared_nothing_is_no_success():
 
 
 def test_worst_of_nothing_is_no_success():
-    assert not Figure("nothing", worst(iter([])), 1.0).ok
-    assert not Figure("nan", worst(iter([0.0, float("nan")])), 1.0).ok
-    assert not Figure("nan", float("nan"), 1.0, at_least=True).ok
+    assert not MeasuredFigure("nothing", worst(iter([])), 1.0).ok
+    assert not MeasuredFigure("nan", worst(iter([0.0, float("nan")])), 1.0).ok
+    assert not MeasuredFigure("nan", float("nan"), 1.0, at_least=True).ok
 
 
 def test_the_ladder_reaches_its_figures():
@@ -94,7 +94,7 @@ class Balance(HTMLParser):
 def test_the_page_stands_alone_and_shows_all_three_pictures():
     reports = [case.run() for case in op_cases()[:3]] + [check(*WRONG["half_W"][:3])]
     board = mutation_score.score(["relu_backward", "kl_backward"])
-    text = html_page.page(reports, curves.curves(), board, [Figure("one", 1.0, 2.0)])
+    text = html_page.page(reports, curves.curves(), board, [MeasuredFigure("one", 1.0, 2.0)])
     parser = Balance()
     parser.feed(text)
     assert parser.open == [] and parser.outside == [] and "<script" not in text

@@ -5,11 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.verify.zoo_tools import (
-    collection,
-    n,
-    variants,
-)
+from tests.verify.zoo_tools import collection, n, variants
 
 ZOO, entry = collection()
 

@@ -5,12 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.verify.zoo_tools import (
-    collection,
-    n,
-    put,
-    variants,
-)
+from tests.verify.zoo_tools import collection, n, put, variants
 
 ZOO, entry = collection()
 

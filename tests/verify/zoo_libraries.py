@@ -7,14 +7,9 @@ import math
 
 import numpy as np
 
-from tests.verify.zoo_tools import like, n, variants
+from tests.verify.zoo_tools import collection, like, n, variants
 
-ZOO: list = []
-
-
-def entry(function):
-    ZOO.append(function)
-    return function
+ZOO, entry = collection()
 
 
 @entry

@@ -5,15 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.verify.zoo_tools import (
-    GRID,
-    collection,
-    n,
-    pointwise,
-    sigmoid,
-    softmax,
-    variants,
-)
+from tests.verify.zoo_tools import GRID, collection, n, pointwise, sigmoid, softmax, variants
 
 ZOO, entry = collection()
 

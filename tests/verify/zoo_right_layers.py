@@ -17,9 +17,9 @@ def attention(q, k, v):
     return p @ v, (q, k, v, p)
 
 
-def attention_back(dy, cache):
+def attention_back(dy, cache, sqrt=np.sqrt):
     q, k, v, p = cache
-    ds = softmax_back(dy @ v.T, p) / np.sqrt(q.shape[1])
+    ds = softmax_back(dy @ v.T, p) / sqrt(q.shape[1])
     return ds @ k, ds.T @ q, p.T @ dy
 
 
@@ -36,9 +36,7 @@ def causal(q, k, v):
 
 
 def causal_back(dy, cache):
-    q, k, v, p = cache
-    ds = softmax_back(dy @ v.T, p) / math.sqrt(q.shape[1])
-    return ds @ k, ds.T @ q, p.T @ dy
+    return attention_back(dy, cache, math.sqrt)
 
 
 add("causal_attention", causal, causal_back, n(4, 3), n(4, 3, seed=1), n(4, 2))

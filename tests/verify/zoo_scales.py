@@ -5,14 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.verify.zoo_tools import like, n, sigmoid, softmax, softmax_back, variants
+from tests.verify.zoo_tools import collection, like, n, sigmoid, softmax, softmax_back, variants
 
-ZOO: list = []
-
-
-def entry(function):
-    ZOO.append(function)
-    return function
+ZOO, entry = collection()
 
 
 @entry

@@ -5,12 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.verify.zoo_tools import (
-    collection,
-    n,
-    softmax,
-    variants,
-)
+from tests.verify.zoo_tools import collection, n, softmax, variants
 
 ZOO, entry = collection()
 

@@ -6,13 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests.verify.zoo_special_points import POINTS
-from tests.verify.zoo_tools import (
-    collection,
-    elementwise,
-    like,
-    n,
-    softmax,
-)
+from tests.verify.zoo_tools import collection, elementwise, like, n, softmax
 
 ZOO, entry = collection()
 

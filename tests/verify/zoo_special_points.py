@@ -5,15 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.verify.zoo_tools import (
-    collection,
-    elementwise,
-    like,
-    n,
-    put,
-    softmax,
-    softmax_back,
-)
+from tests.verify.zoo_tools import collection, elementwise, like, n, put, softmax, softmax_back
 
 ZOO, entry = collection()
 

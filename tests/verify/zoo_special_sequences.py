@@ -5,13 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.verify.zoo_tools import (
-    collection,
-    like,
-    n,
-    softmax,
-    softmax_back,
-)
+from tests.verify.zoo_tools import collection, like, n, softmax, softmax_back
 
 ZOO, entry = collection()
 

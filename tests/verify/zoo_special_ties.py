@@ -5,12 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.verify.zoo_tools import (
-    collection,
-    like,
-    n,
-    put,
-)
+from tests.verify.zoo_tools import collection, like, n, put
 
 ZOO, entry = collection()
 

@@ -31,7 +31,7 @@ WEIGHTED = ("iwae",)  # objectives in which each draw has a weight of its own
 WORKSPACES = 66 << 20  # two of cuBLAS's, one a branch of the graph, and small change
 
 
-class Sizes(NamedTuple):
+class BatchSizes(NamedTuple):
     """A batch's sizes: rows of the encoder and the decoder, and how the column sums are cut.
 
     Both halves have the same number of row tiles, so one last kernel finishes all bias gradients.
@@ -44,7 +44,7 @@ class Sizes(NamedTuple):
     tiles: int
 
     @classmethod
-    def of(cls, batch: int, draws: int) -> Sizes:
+    def of(cls, batch: int, draws: int) -> BatchSizes:
         """The sizes for a batch, a function of its size alone."""
         per = rows_per_block(batch)
         return cls(batch, batch * draws, per, per * draws, ceil_div(batch, per))

@@ -53,10 +53,7 @@ def examine(runtime: Any, built_for: int) -> None:
 
     runtime: cupy.cuda.runtime. built_for: the CUDA version CuPy was built for, as 12040.
     """
-    try:
-        driver = int(runtime.driverGetVersion())
-    except Exception:
-        driver = 0
+    driver = _number(runtime.driverGetVersion)
     if driver == 0:
         raise Unavailable(
             "no NVIDIA driver: install one (nvidia-smi must run), or use another backend"
@@ -72,10 +69,7 @@ def examine(runtime: Any, built_for: int) -> None:
             f"at most: update the driver, or pip install cupy-cuda{driver // 1000}x in place of "
             "the other"
         )
-    try:
-        count = int(runtime.getDeviceCount())
-    except Exception:
-        count = 0
+    count = _number(runtime.getDeviceCount)
     if count == 0:
         raise Unavailable(
             "no NVIDIA card is visible: see nvidia-smi, and whether CUDA_VISIBLE_DEVICES hides it"
@@ -89,6 +83,14 @@ def examine(runtime: Any, built_for: int) -> None:
             f"{name} has compute capability {capability / 10}; {OLDEST_CARD / 10} (Volta, 2017) or "
             "later is needed: use another card"
         )
+
+
+def _number(ask: Callable[[], Any]) -> int:
+    """What the runtime answers; 0 where it raises."""
+    try:
+        return int(ask())
+    except Exception:
+        return 0
 
 
 def take_own_card(runtime: Any, count: int) -> None:

@@ -13,7 +13,7 @@ from minivae_kernels.gpu.descent import OPTIMISERS
 from minivae_kernels.gpu.launcher import THREADS, WARPS, Array, ceil_div
 from minivae_kernels.gpu.ops_activation import ACTIVATION_CODES
 from minivae_kernels.gpu.ops_likelihood import CLOSED, LIKELIHOODS
-from minivae_kernels.gpu.passes import Update
+from minivae_kernels.gpu.update import Update
 
 
 class WeightedUpdate(Update):

@@ -26,7 +26,7 @@ from minivae_kernels.gpu.launcher import (
 NONE, CLOSED, WITHIN = "none", "closed", "within"
 
 
-class Likelihood(NamedTuple):
+class LikelihoodPass(NamedTuple):
     """A kernel of `cuda/likelihood.cu`.
 
     each: there is an s for every column, not one for all. grouped: it is over groups of columns,
@@ -46,14 +46,14 @@ class Likelihood(NamedTuple):
 
 
 LIKELIHOODS = {
-    "bernoulli": Likelihood("bernoulli_pass"),
-    "gaussian": Likelihood("gaussian_pass", CLOSED, 0.5, math.log(2 * math.pi)),
-    "laplace": Likelihood("laplace_pass", CLOSED, 1.0, math.log(2)),
-    "continuous-bernoulli": Likelihood("continuous_bernoulli_pass"),
-    "poisson": Likelihood("poisson_pass"),
-    "negative-binomial": Likelihood("negative_binomial_pass", WITHIN),
-    "gaussian-diagonal": Likelihood("gaussian_diagonal_pass", WITHIN, each=True),
-    "categorical": Likelihood("categorical_pass", grouped=True),
+    "bernoulli": LikelihoodPass("bernoulli_pass"),
+    "gaussian": LikelihoodPass("gaussian_pass", CLOSED, 0.5, math.log(2 * math.pi)),
+    "laplace": LikelihoodPass("laplace_pass", CLOSED, 1.0, math.log(2)),
+    "continuous-bernoulli": LikelihoodPass("continuous_bernoulli_pass"),
+    "poisson": LikelihoodPass("poisson_pass"),
+    "negative-binomial": LikelihoodPass("negative_binomial_pass", WITHIN),
+    "gaussian-diagonal": LikelihoodPass("gaussian_diagonal_pass", WITHIN, each=True),
+    "categorical": LikelihoodPass("categorical_pass", grouped=True),
 }
 
 
@@ -77,7 +77,14 @@ class LikelihoodOps(Launcher):
         return made[0] if log_scale is None else tuple(made)
 
     def _pass(
-        self, of: Likelihood, op: str, dnll: Any, out: Any, x: Any, log_scale: Any, want_nll: bool
+        self,
+        of: LikelihoodPass,
+        op: str,
+        dnll: Any,
+        out: Any,
+        x: Any,
+        log_scale: Any,
+        want_nll: bool,
     ) -> tuple[Array | None, Array | None, Array | None]:
         """One pass over `out`: what was asked for of nll, its gradient and the log scale's."""
         given = {"the decoder's output": out, "x": x, "dnll": dnll, "log scale": log_scale}
@@ -101,7 +108,14 @@ class LikelihoodOps(Launcher):
         return nll, gradient, dscale
 
     def _launch(
-        self, of: Likelihood, real: Any, dnll: Any, out: Any, x: Any, log_scale: Any, want_nll: bool
+        self,
+        of: LikelihoodPass,
+        real: Any,
+        dnll: Any,
+        out: Any,
+        x: Any,
+        log_scale: Any,
+        want_nll: bool,
     ) -> tuple[Array | None, ...]:
         """The pass itself: the rows' sums, the gradient, the blocks' pulls, the columns' sums."""
         L, B, D = out.shape
@@ -121,7 +135,7 @@ class LikelihoodOps(Launcher):
 
     def _rows(
         self,
-        of: Likelihood,
+        of: LikelihoodPass,
         real: Any,
         dnll: Any,
         log_scale: Any,
@@ -187,9 +201,8 @@ class LikelihoodOps(Launcher):
         """½ [D (log 2π + log c) + ‖x - mean‖² / c]                       (E20)"""
         return self._forward("gaussian", "gaussian_nll_forward", mean, x, logc)
 
-    def gaussian_nll_backward(
-        self, dnll: Array, mean: Array, x: Array, logc: Array
-    ) -> tuple[Array, Array]:
+    def gaussian_nll_backward(self, dnll: Array, mean: Array, x: Array,
+                              logc: Array) -> tuple[Array, Array]:  # fmt: skip
         """dmean and dlogc                                                (E21)"""
         return self._backward("gaussian", "gaussian_nll_backward", dnll, mean, x, logc)
 

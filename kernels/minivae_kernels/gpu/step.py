@@ -13,7 +13,7 @@ import numpy as np
 from minivae_kernels.gpu.buffers import CALLS_HELD, COUNTER, ROWS_HELD, SUM, Buffers
 from minivae_kernels.gpu.importance import OBJECTIVES, require_kernels
 from minivae_kernels.gpu.launcher import LANES, Device
-from minivae_kernels.gpu.passes import Update
+from minivae_kernels.gpu.update import Update
 
 # Updates in the longer of the two graphs of a batch size: between two graphs the card waits for the
 # next launch, within one it does not.

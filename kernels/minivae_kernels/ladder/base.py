@@ -90,6 +90,11 @@ class Ladder:
 
         return add
 
+    def topped(self, kernel: Callable[..., Any], idea: str) -> Ladder:
+        """The ladder with the product's own kernel on the last rung."""
+        self.versions.append(Version(len(self.versions), kernel, idea, 1, _as_is, _keep))
+        return self
+
 
 @functools.cache
 def chosen(op: str, threads: int | None = None) -> Callable[..., Any]:

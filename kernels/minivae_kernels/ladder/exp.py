@@ -19,13 +19,22 @@ LADDER = Ladder(
 f32 = np.float32
 
 
+def one_by_one(function):
+    """The loop over an array that all but two of the rungs are."""
+
+    def loop(x):
+        y = np.empty_like(x)
+        for i in range(len(x)):
+            y[i] = function(x[i])
+        return y
+
+    return loop
+
+
 @LADDER.version(part=64)
 def exp_v0(x):
     """a Python loop, one number after another"""
-    y = np.empty_like(x)
-    for i in range(len(x)):
-        y[i] = math.exp(x[i])
-    return y
+    return one_by_one(math.exp)(x)
 
 
 @LADDER.version()
@@ -34,14 +43,13 @@ def exp_v1(x):
     return np.exp(x)
 
 
+_by_library = njit(one_by_one(math.exp))
+
+
 @LADDER.version()
-@njit
 def exp_v2(x):
     """the first loop, compiled: still one call of the C library for each element"""
-    y = np.empty_like(x)
-    for i in range(len(x)):
-        y[i] = math.exp(x[i])
-    return y
+    return _by_library(x)
 
 
 POWERS = np.ldexp(1.0, np.arange(-150, 129)).astype(np.float64)
@@ -68,24 +76,20 @@ def exp_v3(x):
     return y
 
 
+_by_bits = njit(one_by_one(vector_math.exp))
+_within_bounds = njit(one_by_one(vector_math.exp_within))
+
+
 @LADDER.version()
-@njit
 def exp_v4(x):
     """2ⁿ made from bits, n rounded by one addition: no call is left, the loop vectorises"""
-    y = np.empty_like(x)
-    for i in range(len(x)):
-        y[i] = vector_math.exp(x[i])
-    return y
+    return _by_bits(x)
 
 
 @LADDER.version()
-@njit
 def exp_v5(x):
     """chosen: one power of two instead of two, no bounds: |x| <= 87, as in σ = exp(logvar / 2)
 
     The other is for results beyond float32's normal range; within it the bits are the same.
     """
-    y = np.empty_like(x)
-    for i in range(len(x)):
-        y[i] = vector_math.exp_within(x[i])
-    return y
+    return _within_bounds(x)

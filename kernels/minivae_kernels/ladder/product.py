@@ -30,20 +30,6 @@ def product_v0(x, W, b):
     y = np.empty((len(x), len(b)), np.float32)
     for r in range(len(x)):
         for c in range(len(b)):
-            total = 0.0
-            for k in range(len(W)):
-                total += x[r, k] * W[k, c]
-            y[r, c] = total + b[c]
-    return y
-
-
-@LADDER.version()
-@njit
-def product_v1(x, W, b):
-    """the same loops compiled: W is read down its columns, a new cache line at every step"""
-    y = np.empty((len(x), len(b)), np.float32)
-    for r in range(len(x)):
-        for c in range(len(b)):
             total = f32(0)
             for k in range(len(W)):
                 total += x[r, k] * W[k, c]
@@ -51,10 +37,23 @@ def product_v1(x, W, b):
     return y
 
 
+_compiled = njit(product_v0)
+
+
+@LADDER.version()
+def product_v1(x, W, b):
+    """the same loops compiled: W is read down its columns, a new cache line at every step"""
+    return _compiled(x, W, b)
+
+
 @njit
-def _copy(a, out):
-    for c in range(len(out)):
-        out[c] = a[c]
+def _biases(x, b):
+    """y with b in every row, for the sums to start from."""
+    y = np.empty((len(x), len(b)), np.float32)
+    for r in range(len(x)):
+        for c in range(len(b)):
+            y[r, c] = b[c]
+    return y
 
 
 @njit(error_model="numpy")
@@ -67,9 +66,8 @@ def _axpy(factor, row, out):
 @njit
 def product_v2(x, W, b):
     """loops exchanged, k before c: rows of W are read along and the inner loop vectorises"""
-    y = np.empty((len(x), len(b)), np.float32)
+    y = _biases(x, b)
     for r in range(len(x)):
-        _copy(b, y[r])
         for k in range(len(W)):
             _axpy(x[r, k], W[k], y[r])
     return y
@@ -79,9 +77,7 @@ def product_v2(x, W, b):
 @njit
 def product_v3(x, W, b):
     """blocks of 64 k: a slab of W (100 KB) stays in the cache while all rows pass over it"""
-    y = np.empty((len(x), len(b)), np.float32)
-    for r in range(len(x)):
-        _copy(b, y[r])
+    y = _biases(x, b)
     for low in range(0, len(W), 64):
         high = min(low + 64, len(W))
         for r in range(len(x)):
@@ -106,9 +102,7 @@ def _four(x0, x1, x2, x3, W, y0, y1, y2, y3):
 @njit
 def product_v4(x, W, b):
     """four rows at once: each element of W that is loaded serves four sums"""
-    y = np.empty((len(x), len(b)), np.float32)
-    for row in range(len(x)):
-        _copy(b, y[row])
+    y = _biases(x, b)
     for low in range(0, len(W), 64):
         part, r = W[low : low + 64], 0
         k = slice(low, low + len(part))

@@ -1,4 +1,4 @@
-"""Folds away the code that carries no idea: imports, and what only fills a table or shows it."""
+"""Folds away code that teaches nothing: imports, and what only fills a table or shows it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 
 from minivae import ops
 from minivae.backend import Backend, BackendUnavailable, load_backend
-from minivae.proof.kernels import PRODUCTS
+from minivae.proof.product_rounding import PRODUCTS
 
 
 def rounded(a: Any, bits: int = 7) -> np.ndarray:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 
-import pytest
-from minivae_kernels import Unavailable
 from minivae_kernels.gpu.host_device import HostDevice
 
 from benchmarks import bandwidth
-from benchmarks.__main__ import main
 
 
 def test_every_kernel_is_measured(device: HostDevice) -> None:
@@ -26,14 +23,3 @@ def test_bytes_are_those_that_must_move(device: HostDevice) -> None:
     assert counted["bernoulli_nll_grad"] == 3 * 5 * 784 * 4  # logits, x in; dlogits out
     assert counted["gather_binarise"] == 5 * 784 * (1 + 4)
     assert counted["adam_update"] == 7 * 5 * 784 * 4  # four in, three out
-
-
-def test_without_a_card_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def none_here() -> None:
-        raise Unavailable("CuPy is not installed: pip install it")
-
-    monkeypatch.setattr("minivae_kernels.gpu.faults.import_cupy", none_here)
-    assert main(["bandwidth"]) == 2
-    assert capsys.readouterr().err.strip() == "error: CuPy is not installed: pip install it"

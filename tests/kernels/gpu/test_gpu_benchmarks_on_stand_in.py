@@ -17,7 +17,7 @@ from minivae_kernels.gpu.cupy_device import CupyDevice
 from benchmarks import bandwidth, gate, gpu_ladders
 from benchmarks.__main__ import main
 from benchmarks.cases import parse_arch
-from benchmarks.worker import Worker
+from benchmarks.worker import StepWorker
 
 
 @pytest.mark.parametrize("form", ["--json", ""])
@@ -46,7 +46,7 @@ def test_a_workers_blocks_and_gates(cupy: FakeCupy, tmp_path: Path, arch: str) -
     """What `python -m benchmarks step --backend cupy` asks of the process that runs minivae."""
     case, data = parse_arch(arch, 12), tmp_path / "data.npy"
     np.save(data, gate.shared_data(case.data_dim))
-    worker = Worker("minivae-cupy")
+    worker = StepWorker("minivae-cupy")
     versions = worker.load(threads=None)["versions"]
     assert "Stand-in" in versions["device"] and versions["cupy"] == cupy.__version__
     ready = worker.prepare(case.to_dict(), str(data), 3)

@@ -54,6 +54,11 @@ def failing(where: str, problem: Exception) -> Callable[[FakeCupy, pytest.Monkey
     return lambda cupy, patch: patch.setattr(where, fail)
 
 
+def compiling(message: str) -> Callable[[FakeCupy, pytest.MonkeyPatch], None]:
+    """NVRTC that raises."""
+    return failing("fake_cupy.FakeCupy.RawModule", RuntimeError(message))
+
+
 def built_for(version: int) -> Callable[[FakeCupy, pytest.MonkeyPatch], None]:
     """CuPy of another CUDA version."""
     driver = SimpleNamespace(get_build_version=lambda: version)
@@ -83,15 +88,15 @@ WAYS: dict[str, tuple[Callable[[FakeCupy, pytest.MonkeyPatch], None], str]] = {
         "pip install 'cupy-cuda12x[ctk]'",
     ),
     "no NVRTC": (
-        failing("fake_cupy.FakeCupy.RawModule", RuntimeError("libnvrtc.so.12 not found\nmore")),
+        compiling("libnvrtc.so.12 not found\nmore"),
         "compiling the kernels with NVRTC failed (libnvrtc.so.12 not found)",
     ),
     "taken": (
-        failing("fake_cupy.FakeCupy.RawModule", RuntimeError("cudaErrorDevicesUnavailable: busy")),
+        compiling("cudaErrorDevicesUnavailable: busy"),
         "another program has the card to itself: end it",
     ),
     "full": (
-        failing("fake_cupy.FakeCupy.RawModule", RuntimeError("CUDA_ERROR_OUT_OF_MEMORY")),
+        compiling("CUDA_ERROR_OUT_OF_MEMORY"),
         "was full at compiling the kernels with NVRTC: end what else uses the card",
     ),
 }
@@ -127,12 +132,9 @@ def is_one_line(text: str, words: str, start: str = "error: ") -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_in(
-    trained: None,
-    built: None,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    way: str,
-) -> None:
+    trained: None, built: None, way: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     spoil, words = WAYS[way]
     spoil(install(monkeypatch), monkeypatch)
     capsys.readouterr()

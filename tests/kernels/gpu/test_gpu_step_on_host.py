@@ -194,3 +194,12 @@ def test_a_part_without_a_kernel_is_declined_by_name(K: Backend, part: str) -> N
     plan = plan._replace(**{part: "brand-new"})
     with pytest.raises(Unsupported, match=f"{part} 'brand-new'"):
         gpu.table(HostDevice())["make_step"](plan, *rest)
+
+
+def test_rows_of_unequal_weight_are_declined() -> None:
+    from minivae_kernels.gpu.importance import require_kernels
+
+    plan, *_ = problem(MODELS["relu bernoulli"])
+    require_kernels(plan)
+    with pytest.raises(Unsupported, match="rows of unequal weight"):
+        require_kernels(plan._replace(weighted=True))

@@ -17,7 +17,8 @@ from minivae_kernels.gpu.host_device import HostDevice
 
 from minivae.backend import Backend
 from minivae.cli.main import run
-from minivae.proof.kernels import PRODUCTS, check_kernels
+from minivae.proof.kernels import check_kernels
+from minivae.proof.product_rounding import PRODUCTS
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_cupy import FakeCupy

@@ -41,6 +41,11 @@ def start(module: str, arguments: list[str], names: Collection[str]) -> None:
         atexit.register(_stop, process)
 
 
+def at_work() -> bool:
+    """Whether a helper was started and has not ended."""
+    return bool(_helper) and _helper[0].poll() is None
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """A helper does not outlive the process that it helps."""
     process.terminate()

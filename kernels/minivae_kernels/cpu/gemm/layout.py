@@ -9,7 +9,7 @@ import numpy as np
 from minivae_kernels.cpu.compile.simd import PANEL
 
 
-class Place(NamedTuple):
+class PanelMatrix(NamedTuple):
     """A matrix in panels: its first float, and how far apart the panels lie."""
 
     start: int
@@ -42,9 +42,9 @@ class Arena:
         self.size += -(-floats // PANEL) * PANEL
         return start
 
-    def matrix(self, columns: int, panel: int) -> Place:
+    def matrix(self, columns: int, panel: int) -> PanelMatrix:
         """A matrix of `columns` columns with its panels `panel` floats apart."""
-        return Place(self.take(panels(columns) * panel), panel)
+        return PanelMatrix(self.take(panels(columns) * panel), panel)
 
 
 def aligned(floats: int) -> np.ndarray:

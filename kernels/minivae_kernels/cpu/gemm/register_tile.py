@@ -25,12 +25,13 @@ from minivae_kernels.cpu.compile.simd import (
     store_vector,
 )
 from minivae_kernels.cpu.gemm.address import FLOATS, INTEGERS
-from minivae_kernels.cpu.gemm.terms import Terms
+from minivae_kernels.cpu.gemm.terms import ProductTerms
 
 UNROLL = 4
+WHOLE = types.int64
 
 
-def make_tile(rows: int, columns: int, terms: Terms) -> Any:
+def make_tile(rows: int, columns: int, terms: ProductTerms) -> Any:
     """The tile for `rows` x `columns`; A(r, k) is word k of row r of activation panels.
 
     As many rows of B as a panel of A holds words lie together, b_panel words from the next.
@@ -63,14 +64,12 @@ def make_tile(rows: int, columns: int, terms: Terms) -> Any:
             _store_sums(builder, rows, columns, c_, loop(builder, panels, sums, panel))
             return context.get_dummy_value()
 
-        whole = types.int64
-        given = FLOATS, whole, FLOATS, whole, FLOATS, FLOATS, whole, whole
-        return types.void(*given), emit
+        return types.void(FLOATS, WHOLE, FLOATS, WHOLE, FLOATS, FLOATS, WHOLE, WHOLE), emit
 
     return tile
 
 
-def make_strided_tile(rows: int, columns: int, terms: Terms) -> Any:
+def make_strided_tile(rows: int, columns: int, terms: ProductTerms) -> Any:
     """The same for an A and a B that lie as they come: A(r, k) and B(k, c) at any distances.
 
     With distances 1 and 32 and A one panel it multiplies by A transposed: r counts its features.
@@ -93,14 +92,12 @@ def make_strided_tile(rows: int, columns: int, terms: Terms) -> Any:
             _store_sums(builder, rows, columns, c_, _unrolled(builder, depth_, sums, term))
             return context.get_dummy_value()
 
-        whole = types.int64
-        given = FLOATS, whole, whole, FLOATS, whole, FLOATS, FLOATS, whole, whole
-        return types.void(*given), emit
+        return types.void(FLOATS, WHOLE, WHOLE, FLOATS, WHOLE, FLOATS, FLOATS, WHOLE, WHOLE), emit
 
     return tile
 
 
-def make_live_tile(rows: int, columns: int, terms: Terms, across: bool) -> Any:
+def make_live_tile(rows: int, columns: int, terms: ProductTerms, across: bool) -> Any:
     """The same for a list of those k at which A has something: zeros add nothing to a sum.
 
     across=True: A(r, k) is feature r of row k of one panel (weight gradient: A transposed).
@@ -130,9 +127,7 @@ def make_live_tile(rows: int, columns: int, terms: Terms, across: bool) -> Any:
             _store_sums(builder, rows, columns, c_, _unrolled(builder, count_, sums, term))
             return context.get_dummy_value()
 
-        whole = types.int64
-        given = FLOATS, whole, FLOATS, FLOATS, FLOATS, whole, INTEGERS, whole
-        return types.void(*given), emit
+        return types.void(FLOATS, WHOLE, FLOATS, FLOATS, FLOATS, WHOLE, INTEGERS, WHOLE), emit
 
     return tile
 
@@ -155,7 +150,7 @@ def _store_sums(builder: Any, rows: int, columns: int, target: Any, sums: list[A
         store_vector(builder, value, builder.gep(target, [const(r * PANEL + column)]))
 
 
-def _stepper(builder: Any, rows: int, columns: int, terms: Terms, row_step: Any) -> Any:
+def _stepper(builder: Any, rows: int, columns: int, terms: ProductTerms, row_step: Any) -> Any:
     """One k: every accumulator gains A(r, k) B(k, c), with A's rows `row_step` words apart."""
     add = terms.add(builder)
     vectors = range(0, columns, WIDTH)

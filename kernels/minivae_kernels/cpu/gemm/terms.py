@@ -35,7 +35,7 @@ class BFloat(ir.types.Type):
 HALVES = ir.VectorType(BFloat(), 2 * WORDS)
 
 
-class Terms(NamedTuple):
+class ProductTerms(NamedTuple):
     """A kind of term."""
 
     row: int  # words in a row of a panel: a panel of activations holds 32 features
@@ -60,4 +60,4 @@ def _dot(builder: Any) -> Callable[[Any, Any, Any], Any]:
     return add
 
 
-FLOAT32, BFLOAT16 = Terms(PANEL, _multiply_add), Terms(PANEL // 2, _dot)
+FLOAT32, BFLOAT16 = ProductTerms(PANEL, _multiply_add), ProductTerms(PANEL // 2, _dot)

@@ -24,7 +24,7 @@ from minivae_kernels.cpu.ops.elementwise import (
 f32 = np.float32
 
 
-class Activation(NamedTuple):
+class ActivationLoops(NamedTuple):
     """What the training step calls: h = f(a) and da = f'(a) dh, both in place."""
 
     forward: Loop
@@ -32,7 +32,7 @@ class Activation(NamedTuple):
     reads_input: bool  # whether `backward` takes a; if not, h
 
 
-ACTIVATIONS: dict[str, Activation] = {}
+ACTIVATIONS: dict[str, ActivationLoops] = {}
 OPS: list[Callable[..., Any]] = []
 
 
@@ -44,7 +44,7 @@ def add(name: str, forward: Any, backward: Any, from_output: Any = None) -> None
     f = map_loop(f"{name}_forward", forward)
     g = gradient_loop(f"{name}_backward", backward)
     h = gradient_loop(f"{name}_backward_from_output", from_output) if from_output else g
-    ACTIVATIONS[name] = Activation(f, h, reads_input=from_output is None)
+    ACTIVATIONS[name] = ActivationLoops(f, h, reads_input=from_output is None)
     OPS.append(map_op(f"{name}_forward", f, forward))
     OPS.append(gradient_op(f"{name}_backward", g, backward))
 

@@ -26,7 +26,8 @@ from minivae_kernels.cpu.ops.activations import (
     relu_gradient_from_output,
     tanh_gradient_from_output,
 )
-from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
+from minivae_kernels.cpu.ops.arguments import flat, fresh
+from minivae_kernels.cpu.ops.dense_arguments import forward_ops, input_arguments, params_arguments
 from minivae_kernels.cpu.ops.elementwise import gradient_op
 from minivae_kernels.cpu.threads.barrier import atomic_load
 from minivae_kernels.cpu.threads.count import crew_for, team
@@ -104,6 +105,12 @@ def rows_piece(k, member, a, b, packed, bias, c, sizes, activation, scratch):
         product_panel(at, depth, ONE, panel0, STEP, c0, address(own, TILE), count, depth)
     else:
         plain_panel(at, depth, ONE, b, column, (depth, columns), wide, own, count)
+    finish_panel(own, count, activation, panel, c, columns, first)
+
+
+@inner
+def finish_panel(own, count, activation, panel, c, columns, first):
+    """The activation, if there is one, of `count` rows of a panel; then they go to their place."""
     if activation != 0:
         call(activation, (own[: count * PANEL],))
     unpack_rows(own, NOUGHT, count, panel, c, columns, first)
@@ -215,10 +222,7 @@ def packed_room(depth: int, columns: int) -> np.ndarray:
     return _kept("packed", panels(columns) * PANEL * depth)
 
 
-def _forward(op: str, x: Any, W: Any, b: Any, activation: int) -> np.ndarray:
-    W = matrix(op, "W", W, (None, None))
-    x, b = matrix(op, "x", x, (None, len(W))), matrix(op, "b", b, (W.shape[1],))
-    float32_only(op, x, W, b)
+def _product(x: Any, W: Any, b: Any, activation: int) -> np.ndarray:
     rows, (inputs, outputs) = len(x), W.shape
     y = fresh((rows, outputs))
     if y.size:
@@ -229,27 +233,9 @@ def _forward(op: str, x: Any, W: Any, b: Any, activation: int) -> np.ndarray:
     return y
 
 
-def dense_forward(x: Any, W: Any, b: Any) -> np.ndarray:
-    """y = x W + b; x (B, I), W (I, O), b (O,) -> y (B, O)                (E5)"""
-    return _forward("dense_forward", x, W, b, 0)
-
-
-def dense_relu_forward(x: Any, W: Any, b: Any) -> np.ndarray:
-    """y = relu(x W + b)                                                  (E5, E7)"""
-    return _forward("dense_relu_forward", x, W, b, ACTIVATIONS["relu"].forward.address)
-
-
-def dense_tanh_forward(x: Any, W: Any, b: Any) -> np.ndarray:
-    """y = tanh(x W + b)                                                  (E5, E8)"""
-    return _forward("dense_tanh_forward", x, W, b, ACTIVATIONS["tanh"].forward.address)
-
-
 def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
     """dx = dy Wᵀ; dy (B, O), W (I, O) -> dx (B, I)                       (E6)"""
-    op = "dense_backward_input"
-    W = matrix(op, "W", W, (None, None))
-    dy = matrix(op, "dy", dy, (None, W.shape[1]))
-    float32_only(op, dy, W)
+    dy, W = input_arguments(dy, W)
     rows, (inputs, outputs) = len(dy), W.shape
     if not outputs:
         return np.zeros((rows, inputs), dtype=np.float32)
@@ -263,10 +249,7 @@ def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
 
 def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
     """dW = xᵀ dy and db = Σ_b dy; dy (B, O), x (B, I) -> dW (I, O), db (O,)   (E6)"""
-    op = "dense_backward_params"
-    dy = matrix(op, "dy", dy, (None, None))
-    x = matrix(op, "x", x, (len(dy), None))
-    float32_only(op, dy, x)
+    dy, x = params_arguments(dy, x)
     (rows, outputs), inputs = dy.shape, x.shape[1]
     if not (rows and outputs and inputs):
         return np.zeros((inputs, outputs), dtype=np.float32), dy.sum(axis=0, dtype=np.float32)
@@ -278,11 +261,9 @@ def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 OPS = (
-    dense_forward,
+    *forward_ops(_product),
     dense_backward_params,
     dense_backward_input,
-    dense_relu_forward,
-    dense_tanh_forward,
     gradient_op("dense_relu_backward", ACTIVATIONS["relu"].backward, relu_gradient_from_output),
     gradient_op("dense_tanh_backward", ACTIVATIONS["tanh"].backward, tanh_gradient_from_output),
 )

@@ -10,18 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm import bfloat16 as b16
 from minivae_kernels.cpu.gemm.address import address
 from minivae_kernels.cpu.gemm.layout import aligned, panels
 from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT, ONE, halves_of
-from minivae_kernels.cpu.gemm.pack import unpack_rows
 from minivae_kernels.cpu.gemm.plain import pack_columns
-from minivae_kernels.cpu.ops.activations import ACTIVATIONS
-from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
-from minivae_kernels.cpu.ops.dense import PER_UNIT, panel_columns, rows_of_piece
+from minivae_kernels.cpu.ops.arguments import flat, fresh
+from minivae_kernels.cpu.ops.dense import PER_UNIT, finish_panel, panel_columns, rows_of_piece
+from minivae_kernels.cpu.ops.dense_arguments import forward_ops, input_arguments, params_arguments
 from minivae_kernels.cpu.threads.barrier import atomic_load
 from minivae_kernels.cpu.threads.count import crew_for, team
 from minivae_kernels.cpu.threads.crew import TEAM, laid_out, share_out
@@ -73,9 +71,7 @@ def product_piece(k, member, shadow, b, start, c, shape, activation, scratch):
         address(own, NOUGHT), address(own, TILE), NOUGHT, count, words,
         halves_of(columns, panel),
     )  # fmt: skip
-    if activation != 0:
-        call(activation, (own[: count * PANEL],))
-    unpack_rows(own, NOUGHT, count, panel, c, columns, first)
+    finish_panel(own, count, activation, panel, c, columns, first)
 
 
 @entry
@@ -105,51 +101,17 @@ def _product(a: Any, b: Any, start: Any, activation: int = 0) -> np.ndarray:
     return c
 
 
-def _forward(op: str, x: Any, W: Any, b: Any, activation: int = 0) -> np.ndarray:
-    W = matrix(op, "W", W, (None, None))
-    x, b = matrix(op, "x", x, (None, len(W))), matrix(op, "b", b, (W.shape[1],))
-    float32_only(op, x, W, b)
-    return _product(x, W, b, activation)
-
-
-def dense_forward(x: Any, W: Any, b: Any) -> np.ndarray:
-    """y = x W + b; x (B, I), W (I, O), b (O,) -> y (B, O)                (E5)"""
-    return _forward("dense_forward", x, W, b)
-
-
-def dense_relu_forward(x: Any, W: Any, b: Any) -> np.ndarray:
-    """y = relu(x W + b)                                                  (E5, E7)"""
-    return _forward("dense_relu_forward", x, W, b, ACTIVATIONS["relu"].forward.address)
-
-
-def dense_tanh_forward(x: Any, W: Any, b: Any) -> np.ndarray:
-    """y = tanh(x W + b)                                                  (E5, E8)"""
-    return _forward("dense_tanh_forward", x, W, b, ACTIVATIONS["tanh"].forward.address)
-
-
 def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
     """dx = dy Wᵀ; dy (B, O), W (I, O) -> dx (B, I)                       (E6)"""
-    op = "dense_backward_input"
-    W = matrix(op, "W", W, (None, None))
-    dy = matrix(op, "dy", dy, (None, W.shape[1]))
-    float32_only(op, dy, W)
+    dy, W = input_arguments(dy, W)
     return _product(dy, np.ascontiguousarray(W.T), np.zeros(len(W), np.float32))
 
 
 def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
     """dW = xᵀ dy and db = Σ_b dy; dy (B, O), x (B, I) -> dW (I, O), db (O,)   (E6)"""
-    op = "dense_backward_params"
-    dy = matrix(op, "dy", dy, (None, None))
-    x = matrix(op, "x", x, (len(dy), None))
-    float32_only(op, dy, x)
+    dy, x = params_arguments(dy, x)
     zeros = np.zeros(dy.shape[1], np.float32)
     return _product(np.ascontiguousarray(x.T), dy, zeros), dy.sum(axis=0, dtype=np.float32)
 
 
-OPS = (
-    dense_forward,
-    dense_backward_params,
-    dense_backward_input,
-    dense_relu_forward,
-    dense_tanh_forward,
-)
+OPS = (*forward_ops(_product), dense_backward_params, dense_backward_input)

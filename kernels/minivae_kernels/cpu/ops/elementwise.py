@@ -131,6 +131,43 @@ def gradient_part(args, steps, loop, spare, first, count):
     put_back(args, steps, N2, spare, first, count)
 
 
+def part_of(function: Any, takes: int, gives: int) -> Any:
+    """Some elements of a ufunc from a scalar function of 2 or 3 numbers that gives 1 or 2."""
+
+    @inner
+    def two_to_one(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
+        a = floats_at(read(args, steps, N0, spare, first, count), count)
+        b = floats_at(read(args, steps, N1, spare, first, count), count)
+        y = floats_at(room(args, steps, N2, spare, first), count)
+        for i in range(count):
+            y[i] = function(a[i], b[i])
+        put_back(args, steps, N2, spare, first, count)
+
+    @inner
+    def three_to_one(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
+        y = floats_at(room(args, steps, N3, spare, first), count)
+        a = floats_at(read(args, steps, N0, spare, first, count), count)
+        b = floats_at(read(args, steps, N1, spare, first, count), count)
+        c = floats_at(read(args, steps, N2, spare, first, count), count)
+        for i in range(count):
+            y[i] = function(a[i], b[i], c[i])
+        put_back(args, steps, N3, spare, first, count)
+
+    @inner
+    def three_to_two(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
+        a = floats_at(read(args, steps, N0, spare, first, count), count)
+        b = floats_at(read(args, steps, N1, spare, first, count), count)
+        c = floats_at(read(args, steps, N2, spare, first, count), count)
+        y = floats_at(room(args, steps, N3, spare, first), count)
+        z = floats_at(room(args, steps, N4, spare, first), count)
+        for i in range(count):
+            y[i], z[i] = function(a[i], b[i], c[i])
+        put_back(args, steps, N3, spare, first, count)
+        put_back(args, steps, N4, spare, first, count)
+
+    return {(2, 1): two_to_one, (3, 1): three_to_one, (3, 2): three_to_two}[takes, gives]
+
+
 def c_loop(name: str, part: Any) -> Any:
     """The entry that answers with the address of a ufunc's loop: part by part, shared out."""
 

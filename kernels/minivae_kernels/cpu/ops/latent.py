@@ -7,24 +7,16 @@ from typing import Any
 import numpy as np
 
 from minivae_kernels.cpu.compile.decorators import entry, inline, inner
-from minivae_kernels.cpu.compile.ufunc import floats_at
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
 from minivae_kernels.cpu.ops.elementwise import (
-    N0,
-    N1,
-    N2,
-    N3,
-    N4,
     Elementwise,
     c_loop,
     gradient_loop,
     gradient_op,
     map_loop,
     map_op,
-    put_back,
-    read,
-    room,
+    part_of,
 )
 
 f32 = np.float32
@@ -43,57 +35,16 @@ def price(mu, logvar):
     return f32(0.5) * (mu * mu + (m.expm1(logvar) - logvar))
 
 
-@inner
-def draw_part(args, steps, loop, spare, first, count):
-    """z from mu, logvar, eps."""
-    mu = floats_at(read(args, steps, N0, spare, first, count), count)
-    logvar = floats_at(read(args, steps, N1, spare, first, count), count)
-    eps = floats_at(read(args, steps, N2, spare, first, count), count)
-    z = floats_at(room(args, steps, N3, spare, first), count)
-    for i in range(count):
-        z[i] = drawn(mu[i], logvar[i], eps[i])
-    put_back(args, steps, N3, spare, first, count)
+@inline
+def price_backward(dkl, mu, logvar):
+    """dμ = dkl μ and dlogvar = dkl (σ² - 1) / 2                          (E16)"""
+    return f32(0) + dkl * mu, f32(0) + dkl * (f32(0.5) * m.expm1(logvar))
 
 
-@inner
-def price_part(args, steps, loop, spare, first, count):
-    """kl from mu, logvar."""
-    mu = floats_at(read(args, steps, N0, spare, first, count), count)
-    logvar = floats_at(read(args, steps, N1, spare, first, count), count)
-    kl = floats_at(room(args, steps, N2, spare, first), count)
-    for i in range(count):
-        kl[i] = price(mu[i], logvar[i])
-    put_back(args, steps, N2, spare, first, count)
-
-
-@inner
-def price_backward_part(args, steps, loop, spare, first, count):
-    """dmu, dlogvar from dkl, mu, logvar."""
-    dkl = floats_at(read(args, steps, N0, spare, first, count), count)
-    mu = floats_at(read(args, steps, N1, spare, first, count), count)
-    logvar = floats_at(read(args, steps, N2, spare, first, count), count)
-    dmu = floats_at(room(args, steps, N3, spare, first), count)
-    dlogvar = floats_at(room(args, steps, N4, spare, first), count)
-    for i in range(count):
-        dmu[i] = f32(0) + dkl[i] * mu[i]
-        dlogvar[i] = f32(0) + dkl[i] * (f32(0.5) * m.expm1(logvar[i]))
-    put_back(args, steps, N3, spare, first, count)
-    put_back(args, steps, N4, spare, first, count)
-
-
-@inner
-def draw_backward_part(args, steps, loop, spare, first, count):
-    """dmu, dlogvar of one draw from dz, logvar, eps."""
-    dz = floats_at(read(args, steps, N0, spare, first, count), count)
-    logvar = floats_at(read(args, steps, N1, spare, first, count), count)
-    eps = floats_at(read(args, steps, N2, spare, first, count), count)
-    dmu = floats_at(room(args, steps, N3, spare, first), count)
-    dlogvar = floats_at(room(args, steps, N4, spare, first), count)
-    for i in range(count):
-        dmu[i] = f32(0) + dz[i]
-        dlogvar[i] = (f32(0) + dz[i] * eps[i]) * (f32(0.5) * m.exp(f32(0.5) * logvar[i]))
-    put_back(args, steps, N3, spare, first, count)
-    put_back(args, steps, N4, spare, first, count)
+@inline
+def drawn_backward(dz, logvar, eps):
+    """dμ = dz and dlogvar = dz ε σ / 2, of one draw                      (E27)"""
+    return f32(0) + dz, (f32(0) + dz * eps) * (f32(0.5) * m.exp(f32(0.5) * logvar))
 
 
 @inner
@@ -116,14 +67,17 @@ def draws_kernel(dz, logvar, eps, dmu, dlogvar):
         dlogvar[i] = dlogvar[i] * (f32(0.5) * m.exp(f32(0.5) * logvar[i]))
 
 
-_drawn = Elementwise("reparameterise_forward", c_loop("draw_ufunc", draw_part), (3, 1), 2)
-_price = Elementwise("kl_forward", c_loop("price_ufunc", price_part), (2, 1), 2)
+_drawn = Elementwise(
+    "reparameterise_forward", c_loop("draw_ufunc", part_of(drawn, 3, 1)), (3, 1), 2
+)
+_price = Elementwise("kl_forward", c_loop("price_ufunc", part_of(price, 2, 1)), (2, 1), 2)
 _price_backward = Elementwise(
-    "kl_backward", c_loop("price_backward_ufunc", price_backward_part), (3, 2), 3
+    "kl_backward", c_loop("price_backward_ufunc", part_of(price_backward, 3, 2)), (3, 2), 3
 )
 _draw_backward = Elementwise(
-    "reparameterise_backward", c_loop("draw_backward_ufunc", draw_backward_part), (3, 2), 3
-)
+    "reparameterise_backward",
+    c_loop("draw_backward_ufunc", part_of(drawn_backward, 3, 2)), (3, 2), 3,
+)  # fmt: skip
 
 
 def _shapes(op: str, logvar: Any, same: dict[str, Any], drawn: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 
 from minivae_kernels.cpu.compile.by_address import ARRAY, call
-from minivae_kernels.cpu.compile.decorators import allocating, entry, inner
+from minivae_kernels.cpu.compile.decorators import allocating, entry, inline, inner
 from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, sum_rows
 from minivae_kernels.cpu.gemm.pack import copy
 from minivae_kernels.cpu.ops import vector_math as m
@@ -22,7 +22,7 @@ f32 = np.float32
 WORK = 4  # of an element (threads/crew.py)
 
 
-class Likelihood(NamedTuple):
+class LikelihoodLoop(NamedTuple):
     """A likelihood of n numbers with a log-scale s (0 where it has none), in nats:
 
         nll = weight (n (constant + s) + exp(-s) Σ (terms + log factors))
@@ -42,26 +42,30 @@ def loop(name: str, function: Callable[..., None]) -> Loop:
     return Loop(name, function, ARRAY, ARRAY, ARRAY, ARRAY, types.float32)
 
 
-@inner
-def sum_lines(values, v0, lines, out, o0):
-    """The sum of lines x 32 values: lane by lane in float32, then the lanes in float64."""
-    total = 0.0
-    for first in range(0, lines, 64):
-        sum_rows(values, v0 + first * PANEL, min(64, lines - first), out, o0)
-        for i in range(PANEL):
-            total += np.float64(out[o0 + i])
-    return total
+@inline
+def _itself(number):
+    return number
 
 
-@inner
-def sum_logarithms(factors, f0, lines, out, o0):
-    """Σ log of lines x 32 factors in [1, 2]: up to 64 are multiplied before a logarithm."""
-    total = 0.0
-    for first in range(0, lines, 64):
-        multiply_rows(factors, f0 + first * PANEL, min(64, lines - first), out, o0)
-        for i in range(PANEL):
-            total += np.float64(m.log(out[o0 + i]))
-    return total
+def _sum_of_lanes(together: Any, of_lane: Any) -> Any:
+    """Of lines x 32 values: 64 lines `together` lane by lane in float32, then the sum, in float64,
+    of `of_lane` over the lanes."""
+
+    @inner
+    def total_of(values, v0, lines, out, o0):  # type: ignore[no-untyped-def]
+        total = 0.0
+        for first in range(0, lines, 64):
+            together(values, v0 + first * PANEL, min(64, lines - first), out, o0)
+            for i in range(PANEL):
+                total += np.float64(of_lane(out[o0 + i]))
+        return total
+
+    return total_of
+
+
+sum_lines = _sum_of_lanes(sum_rows, _itself)
+# Σ log of factors in [1, 2]: up to 64 are multiplied before a logarithm is taken
+sum_logarithms = _sum_of_lanes(multiply_rows, m.log)
 
 
 @allocating
@@ -130,7 +134,7 @@ def _rows(a: Any) -> np.ndarray:
     return flat(a).reshape(-1, np.shape(a)[-1]) if np.size(a) else NO_ROWS
 
 
-def nll(op: str, likelihood: Likelihood, out: Any, x: Any, *log_scale: Any) -> np.ndarray:
+def nll(op: str, likelihood: LikelihoodLoop, out: Any, x: Any, *log_scale: Any) -> np.ndarray:
     """The op -log p(x | z) of outputs (L, B, D) and data (B, D): (L, B)."""
     _check(op, out, x)
     float32_only(op, out, x, *log_scale)
@@ -138,7 +142,7 @@ def nll(op: str, likelihood: Likelihood, out: Any, x: Any, *log_scale: Any) -> n
 
 
 def nll_gradients(
-    op: str, likelihood: Likelihood, dnll: Any, out: Any, x: Any, *log_scale: Any
+    op: str, likelihood: LikelihoodLoop, dnll: Any, out: Any, x: Any, *log_scale: Any
 ) -> tuple[np.ndarray, np.ndarray, Any]:
     """-log p(x | z) (L, B), and for upstream dnll (L, B) the gradients of outputs and log-scale."""
     _check(op, out, x, dnll)
@@ -147,7 +151,7 @@ def nll_gradients(
 
 
 def _evaluate(
-    likelihood: Likelihood,
+    likelihood: LikelihoodLoop,
     dnll: Any,
     out: Any,
     x: Any,

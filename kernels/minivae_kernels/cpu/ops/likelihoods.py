@@ -15,7 +15,7 @@ import numpy as np
 from minivae_kernels.cpu.compile.decorators import inline
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.likelihood_kernel import (
-    Likelihood,
+    LikelihoodLoop,
     gradients,
     loop,
     nll,
@@ -27,11 +27,11 @@ f32 = np.float32
 LOG_2PI = math.log(2 * math.pi)
 
 
-LIKELIHOODS: dict[str, Likelihood] = {}
+LIKELIHOODS: dict[str, LikelihoodLoop] = {}
 OPS: list[Callable[..., Any]] = []
 
 
-def add(name: str, likelihood: Likelihood, *ops: Callable[..., Any]) -> None:
+def add(name: str, likelihood: LikelihoodLoop, *ops: Callable[..., Any]) -> None:
     """Serve a likelihood's ops, and its loop to the training step, under its name."""
     LIKELIHOODS[name] = likelihood
     OPS.extend(ops)
@@ -53,7 +53,7 @@ def _bernoulli_slope(a, x, scale):  # type: ignore[no-untyped-def]
         a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / (f32(1) + e) - x[i])
 
 
-BERNOULLI = Likelihood(loop("bernoulli_loop", _bernoulli), logarithms=True)
+BERNOULLI = LikelihoodLoop(loop("bernoulli_loop", _bernoulli), logarithms=True)
 BERNOULLI_SLOPE = slope_loop("bernoulli_slope", _bernoulli_slope)
 
 
@@ -82,7 +82,7 @@ def _gaussian(y, x, terms, factors, scale):  # type: ignore[no-untyped-def]
         y[i] = scale * r
 
 
-GAUSSIAN = Likelihood(loop("gaussian_loop", _gaussian), weight=0.5, constant=LOG_2PI)
+GAUSSIAN = LikelihoodLoop(loop("gaussian_loop", _gaussian), weight=0.5, constant=LOG_2PI)
 
 
 def gaussian_nll_forward(mean: Any, x: Any, logc: Any) -> np.ndarray:
@@ -113,7 +113,7 @@ def _laplace(y, x, terms, factors, scale):  # type: ignore[no-untyped-def]
         y[i] = scale * (f32(-1) if r < f32(0) else side)
 
 
-LAPLACE = Likelihood(loop("laplace_loop", _laplace), constant=math.log(2))
+LAPLACE = LikelihoodLoop(loop("laplace_loop", _laplace), constant=math.log(2))
 
 
 def laplace_nll_forward(mean: Any, x: Any, logb: Any) -> np.ndarray:
@@ -151,7 +151,7 @@ def _continuous_bernoulli(a, x, terms, factors, scale):  # type: ignore[no-untyp
         a[i] = scale * ((m.fma(slope, b, f32(0.5)) if near else mean) - x[i])
 
 
-CONTINUOUS_BERNOULLI = Likelihood(loop("continuous_bernoulli_loop", _continuous_bernoulli))
+CONTINUOUS_BERNOULLI = LikelihoodLoop(loop("continuous_bernoulli_loop", _continuous_bernoulli))
 
 
 def continuous_bernoulli_nll_forward(logits: Any, x: Any) -> np.ndarray:
@@ -200,7 +200,7 @@ def _poisson_slope(a, x, scale):  # type: ignore[no-untyped-def]
         a[i] = scale * (m.exp(a[i]) - x[i])
 
 
-POISSON = Likelihood(loop("poisson_loop", _poisson))
+POISSON = LikelihoodLoop(loop("poisson_loop", _poisson))
 POISSON_SLOPE = slope_loop("poisson_slope", _poisson_slope)
 
 

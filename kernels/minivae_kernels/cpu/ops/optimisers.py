@@ -23,7 +23,7 @@ f32 = np.float32
 CONSTANTS = 16  # room for those of one update: a cache line
 
 
-class Optimiser(NamedTuple):
+class OptimiserLoop(NamedTuple):
     """The loop, and its constants(lr, *settings, t) at update t = 1, 2, …"""
 
     loop: Loop
@@ -75,7 +75,7 @@ def _sgd(theta, grad, velocity, _, k):  # type: ignore[no-untyped-def]
         theta[i] = theta[i] - lr * velocity[i]
 
 
-SGD = Optimiser(_loop("sgd_loop", _sgd), lambda lr, momentum, t: (lr, momentum))
+SGD = OptimiserLoop(_loop("sgd_loop", _sgd), lambda lr, momentum, t: (lr, momentum))
 
 
 def sgd_update(theta: Any, grad: Any, velocity: Any, lr: float, momentum: float) -> None:
@@ -102,7 +102,7 @@ def _adam_constants(lr: float, beta1: float, beta2: float, eps: float, t: int) -
     return rate, beta1, 1 - beta1, beta2, 1 - beta2, correction, eps, 1.0
 
 
-ADAM = Optimiser(_loop("adam_loop", _adam), _adam_constants)
+ADAM = OptimiserLoop(_loop("adam_loop", _adam), _adam_constants)
 
 
 def adam_update(
@@ -122,7 +122,7 @@ def _adagrad(theta, grad, total, _, k):  # type: ignore[no-untyped-def]
         theta[i] = theta[i] - lr * f32(g / f32(np.sqrt(total[i]) + eps))
 
 
-ADAGRAD = Optimiser(_loop("adagrad_loop", _adagrad), lambda lr, eps, t: (lr, eps))
+ADAGRAD = OptimiserLoop(_loop("adagrad_loop", _adagrad), lambda lr, eps, t: (lr, eps))
 
 
 def adagrad_update(theta: Any, grad: Any, total: Any, lr: float, eps: float) -> None:
@@ -137,7 +137,7 @@ def _adamw_constants(
     return (*_adam_constants(lr, beta1, beta2, eps, t)[:-1], 1 - lr * weight_decay)
 
 
-ADAMW = Optimiser(ADAM.loop, _adamw_constants)
+ADAMW = OptimiserLoop(ADAM.loop, _adamw_constants)
 
 
 def adamw_update(
@@ -162,7 +162,7 @@ def _rmsprop_constants(lr: float, decay: float, eps: float, t: int = 0) -> tuple
     return lr, decay, 1 - decay, eps
 
 
-RMSPROP = Optimiser(_loop("rmsprop_loop", _rmsprop), _rmsprop_constants)
+RMSPROP = OptimiserLoop(_loop("rmsprop_loop", _rmsprop), _rmsprop_constants)
 
 
 def rmsprop_update(theta: Any, grad: Any, v: Any, lr: float, decay: float, eps: float) -> None:

@@ -33,7 +33,7 @@ PART = np.int64(ROWS * PANEL)
 LINES = 64  # panels whose sums are kept in float32, and whose factors are multiplied together
 
 
-class Score(NamedTuple):
+class OutputWork(NamedTuple):
     """What a piece is given: a likelihood, the last layer and its input, the data, the result."""
 
     loop: int
@@ -102,7 +102,7 @@ def output_nll_kernel(crew, loop, numbers, h, W, b, x, nll, sizes, scratch, pack
     inputs, outputs = sizes
     job = laid_out(pack_piece, (W, inputs, outputs, packed))
     share_out(crew, job, (outputs + PANEL - 1) // PANEL, inputs * outputs)
-    score = Score(loop, numbers, h, packed, b, x, nll, inputs, outputs)
+    score = OutputWork(loop, numbers, h, packed, b, x, nll, inputs, outputs)
     count = (len(nll) + ROWS - 1) // ROWS
     work = len(nll) * inputs * outputs // 16
     share_out(crew, laid_out(score_piece, (score, scratch)), count, work)

@@ -19,12 +19,14 @@ import numpy as np
 from minivae_kernels.cpu.compile import helper
 from minivae_kernels.cpu.compile.by_address import address_of
 from minivae_kernels.cpu.compile.decorators import any_cached
+from minivae_kernels.cpu.threads.count import threads
 
-# The entries of the helper: the second half of an update, then what measuring after an epoch
-# calls. Nobody else compiles them while it runs.
+# The entries of the helper: the second half of an update, then most of what measuring after an
+# epoch calls. Nobody else compiles them while it runs. What is left takes the run as long as that
+# takes the helper.
 NAMES = (
     "learn", "gather_kernel", "uniforms_kernel", "binarise_kernel", "forward_kernel", "map_ufunc",
-    "normals_kernel", "draw_ufunc", "price_ufunc", "output_nll_kernel",
+    "normals_kernel", "draw_ufunc", "price_ufunc",
 )  # fmt: skip
 
 
@@ -33,6 +35,23 @@ def compile_beside(plan: Any, data: np.ndarray) -> None:
     if not any_cached("train"):
         words = [plan.activation, plan.likelihood, str(data.dtype), plan.binarise]
         helper.start(__name__, words, NAMES)
+
+
+def compile_meanwhile(likelihood: str) -> None:
+    """The rest of what measuring calls, in the run's own process, while the helper is at work."""
+    if helper.at_work():
+        with contextlib.suppress(Exception):  # the run itself will say what is amiss
+            scoring(likelihood)
+
+
+def scoring(likelihood: str) -> None:
+    """The call that measuring makes last."""
+    from minivae_kernels.cpu import load
+
+    K, one, number = load(threads()), np.zeros((1, 1), np.float32), np.zeros(1, np.float32)
+    nll = K[f"{likelihood}_nll_forward"]
+    scale = (number[0],) * (len(inspect.signature(nll).parameters) - 2)
+    K["output_nll"](likelihood, one, one, number, one, *scale)
 
 
 def measurement(activation: str, likelihood: str, dtype: str, binarise: str) -> Iterator[Any]:
@@ -51,9 +70,7 @@ def measurement(activation: str, likelihood: str, dtype: str, binarise: str) -> 
     yield lambda: K["normals"](0, 0, 0, [0], 1)
     yield lambda: K["reparameterise_forward"](one, one, one[None])
     yield lambda: K["kl_forward"](one, one)
-    nll = K[f"{likelihood}_nll_forward"]
-    scale = (number[0],) * (len(inspect.signature(nll).parameters) - 2)
-    yield lambda: K["output_nll"](likelihood, one, one, number, one, *scale)
+    yield lambda: scoring(likelihood)
 
 
 def main() -> None:
@@ -62,7 +79,8 @@ def main() -> None:
     from minivae_kernels.cpu.step.train import LEARN_KINDS, learn
 
     address_of(learn, *LEARN_KINDS)
-    for call in measurement(*sys.argv[1:]):
+    *calls, _ = measurement(*sys.argv[1:])  # the run itself makes the last one
+    for call in calls:
         with contextlib.suppress(Exception):
             call()
 

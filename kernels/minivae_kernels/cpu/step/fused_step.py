@@ -14,7 +14,7 @@ from minivae_kernels.cpu.gemm.live import PAIRS_WORTH_IT, WORTH_IT, density, new
 from minivae_kernels.cpu.ops.arguments import readable
 from minivae_kernels.cpu.ops.optimisers import CONSTANTS, OPTIMISERS
 from minivae_kernels.cpu.step import rounded, tables
-from minivae_kernels.cpu.step.ahead import compile_beside
+from minivae_kernels.cpu.step.ahead import compile_beside, compile_meanwhile
 from minivae_kernels.cpu.step.records import BATCHES, MEMBERS_OWN, SHARED, Batches, Own, Shared
 from minivae_kernels.cpu.threads.count import threads
 from minivae_kernels.cpu.threads.partition import Deal
@@ -50,6 +50,7 @@ class Step:
             )
         self.plan = tables.build(plan)
         compile_beside(plan, np.asarray(data))
+        self.likelihood = plan.likelihood
         self.optimiser = OPTIMISERS[plan.optimiser]
         self.settings = [value for _, value in plan.settings]
         self._data(np.asarray(data), int(plan.data_dim))
@@ -150,6 +151,7 @@ class Step:
 
         if self.plan.config[tables.LEARN] == 0:
             address_of(train, *TRAIN_KINDS)  # first: a helper may be at work on the second half
+            compile_meanwhile(self.likelihood)
             self.plan.config[tables.LEARN] = address_of(learn, *LEARN_KINDS)
             if self.plan.config[tables.ROW_WEIGHT0] != 0:
                 from minivae_kernels.cpu.step.importance import addresses

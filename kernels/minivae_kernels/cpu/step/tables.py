@@ -11,9 +11,9 @@ import numpy as np
 
 from minivae_kernels import Unsupported, kernel_of, require_alike
 from minivae_kernels.cpu.compile.simd import PANEL
-from minivae_kernels.cpu.gemm.layout import Arena, Place, aligned, panels, row_stride
+from minivae_kernels.cpu.gemm.layout import Arena, PanelMatrix, aligned, panels, row_stride
 from minivae_kernels.cpu.ops.activations import ACTIVATIONS
-from minivae_kernels.cpu.ops.likelihood_kernel import Likelihood
+from minivae_kernels.cpu.ops.likelihood_kernel import LikelihoodLoop
 from minivae_kernels.cpu.ops.likelihoods import LIKELIHOODS
 from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
 from minivae_kernels.cpu.ops.row_likelihoods import ROW_LIKELIHOODS, RowLikelihood
@@ -94,7 +94,7 @@ def build(plan: Any) -> Plan:
     config[list(values)] = list(values.values())
     config[WORDS:] = plan.groups
     given = 0.0 if plan.logc is None else float(plan.logc)
-    if isinstance(likelihood, Likelihood):
+    if isinstance(likelihood, LikelihoodLoop):
         form = given, likelihood.weight, likelihood.constant
     else:
         form = 0.0, 1.0, 0.0
@@ -114,8 +114,8 @@ class _Stack:
         self.layers: list[list[int]] = []
         self.names: list[str] = []
 
-    def hidden(self, name: str, inputs: int, outputs: int, x: Place, dx: Place | None,
-               stride: int) -> tuple[Place, Place]:  # fmt: skip
+    def hidden(self, name: str, inputs: int, outputs: int, x: PanelMatrix, dx: PanelMatrix | None,
+               stride: int) -> tuple[PanelMatrix, PanelMatrix]:  # fmt: skip
         """A layer with an activation -> where its output lies, and the output's gradient."""
         y = self.space.matrix(outputs, stride)
         kept = self.space.matrix(outputs, stride) if self.keeps_input else y
@@ -123,21 +123,21 @@ class _Stack:
         self._add(name, inputs, outputs, x, y, kept, dy, dx)
         return y, dy
 
-    def linear(self, name: str, inputs: int, outputs: int, x: Place, dx: Place | None,
+    def linear(self, name: str, inputs: int, outputs: int, x: PanelMatrix, dx: PanelMatrix | None,
                stride: int, *, in_place: bool = False) -> None:  # fmt: skip
         """A layer without one; in_place: its output's gradient takes the output's place."""
         y = self.space.matrix(outputs, stride)
         dy = y if in_place else self.space.matrix(outputs, stride)
         self._add(name, inputs, outputs, x, y, y, dy, dx)
 
-    def _add(self, name: str, inputs: int, outputs: int, x: Place, y: Place, kept: Place,
-             dy: Place, dx: Place | None) -> None:  # fmt: skip
+    def _add(self, name: str, inputs: int, outputs: int, x: PanelMatrix, y: PanelMatrix,
+             kept: PanelMatrix, dy: PanelMatrix, dx: PanelMatrix | None) -> None:  # fmt: skip
         w_panel = panels(inputs) * PANEL * PANEL
         w0 = self.params.take(panels(outputs) * w_panel)
         b0 = self.params.take(panels(outputs) * PANEL)
         decodes = int(name.startswith("decoder"))
         row = [inputs, outputs, w0, w_panel, b0, *x, *y, kept.start, *dy,
-               *(dx or Place(-1, 0)), decodes]  # fmt: skip
+               *(dx or PanelMatrix(-1, 0)), decodes]  # fmt: skip
         self.layers.append(row)
         self.names.append(name)
 
@@ -165,11 +165,11 @@ def _lay_out(stack: _Stack, plan: Any, few: int, many: int) -> dict[int, int]:
 
 
 def _score(
-    stack: _Stack, plan: Any, many: int, of: Likelihood | RowLikelihood, log_scale: str | None
+    stack: _Stack, plan: Any, many: int, of: LikelihoodLoop | RowLikelihood, log_scale: str | None
 ) -> dict[int, int]:
     """How outputs are scored: panel by panel, or by rows; and where the log-scale lies."""
     learns = int(log_scale is not None)
-    if isinstance(of, Likelihood):
+    if isinstance(of, LikelihoodLoop):
         return {
             SCORE: of.loop.address,
             LOGARITHMS: of.logarithms,

@@ -48,6 +48,8 @@ LINGER = 20_000  # turns that a member stays awake after its work, some 0.2 ms
 # Work is counted in elements of a plain loop, 0.3 ns each. Less than SMALL is done alone: some 20
 # µs. More than LARGE, 0.3 ms, is worth waiting for others even where one of them was held up.
 SMALL, LARGE = 1 << 16, 1 << 20
+# Less than SHORT, 80 µs, is over before half of it could be taken over by who must be woken first.
+SHORT = 1 << 18
 JOBS_ALONE = 1000  # jobs below LARGE that are done alone after a member was held up in one
 PIECES = 4  # for each member, of work that can be cut anywhere
 I8P = ir.IntType(8).as_pointer()
@@ -119,12 +121,19 @@ def alone(function, arguments, count):
 
 @inner
 def share_out(crew, job, count, work):
-    """Do `count` pieces of a job that was laid out, with whoever is about, and return when done."""
+    """Do `count` pieces of a job that was laid out, with whoever is about, and return when done.
+
+    Who sleeps is woken for the next job, not for this one, where this one is short.
+    """
     function, arguments = job
-    if count > 1 and work >= SMALL and atomic_load(crew, TEAM) > 1 and is_free(crew, work):
+    worth = count > 1 and work >= SMALL and atomic_load(crew, TEAM) > 1 and is_free(crew, work)
+    if worth and (work >= SHORT or atomic_load(crew, SLEEPERS) == 0):
         together(crew, function, arguments, count)
-    else:
-        alone(function, arguments, count)
+        return
+    alone(function, arguments, count)
+    if worth:
+        call_members(crew)
+        atomic_store(crew, BUSY, 0)
 
 
 @inner

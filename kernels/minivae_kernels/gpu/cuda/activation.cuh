@@ -2,7 +2,7 @@
 //
 // The codes, by the names of the plan. Up to ELU a derivative is read off the output y; from SILU on
 // it is not to be had from there, and the layer keeps what went in. A new one: a name, a line in each
-// function, its ops in elementwise.cu.
+// function; its ops follow from the name.
 enum Activation { LINEAR, RELU, TANH, SIGMOID, SOFTPLUS, LEAKY_RELU, ELU, SILU, GELU, GELU_TANH };
 
 #define LEAK real(0.01)

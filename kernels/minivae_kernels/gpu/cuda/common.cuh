@@ -30,20 +30,17 @@ struct alignas(16) Quad {
 };
 
 // The functions of the number type at hand; the float ones are the accurate, not the fast ones.
-__device__ inline float exp_of(float x) { return expf(x); }
-__device__ inline double exp_of(double x) { return exp(x); }
-__device__ inline float expm1_of(float x) { return expm1f(x); }
-__device__ inline double expm1_of(double x) { return expm1(x); }
-__device__ inline float ln_of(float x) { return logf(x); }
-__device__ inline double ln_of(double x) { return log(x); }
-__device__ inline float log1p_of(float x) { return log1pf(x); }
-__device__ inline double log1p_of(double x) { return log1p(x); }
-__device__ inline float tanh_of(float x) { return tanhf(x); }
-__device__ inline double tanh_of(double x) { return tanh(x); }
-__device__ inline float erfc_of(float x) { return erfcf(x); }
-__device__ inline double erfc_of(double x) { return erfc(x); }
-__device__ inline float sqrt_of(float x) { return sqrtf(x); }
-__device__ inline double sqrt_of(double x) { return sqrt(x); }
+#define FUNCTION_OF(NAME, OF_C)                                        \
+    __device__ inline float NAME##_of(float x) { return OF_C##f(x); }  \
+    __device__ inline double NAME##_of(double x) { return OF_C(x); }
+FUNCTION_OF(exp, exp)
+FUNCTION_OF(expm1, expm1)
+FUNCTION_OF(ln, log)
+FUNCTION_OF(log1p, log1p)
+FUNCTION_OF(tanh, tanh)
+FUNCTION_OF(erfc, erfc)
+FUNCTION_OF(sqrt, sqrt)
+#undef FUNCTION_OF
 
 // i / n for i >= 0: in 32 bits where that will do, for 64 take a hundred instructions.
 __device__ inline i64 divided(i64 i, int n) {

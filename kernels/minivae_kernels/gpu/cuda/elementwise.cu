@@ -54,7 +54,8 @@ __device__ inline void map_two(const real* dy, const real* a, real* out, i64 n, 
 
 #define LOGVAR_BOUND real(40)
 
-// The kernels: NAME(x) or NAME(dy, x), each with its equation in MATHS.md.
+// The kernels: NAME(x) or NAME(dy, x), each with its equation in MATHS.md. An activation that has no
+// line here gets two from ../sources.py, by activated() and gradient_at().
 #define FORWARD(NAME, EXPRESSION)                                                        \
     extern "C" __global__ void NAME(const real* __restrict__ a, real* __restrict__ out,  \
                                     i64 n, int vec) {                                    \
@@ -76,16 +77,6 @@ FORWARD(sigmoid_forward, sigmoid_of(x))                                         
 BACKWARD(sigmoid_backward, d * bell_of(exp_of(minus_abs(x))))                         // (E22)
 FORWARD(softplus_forward, (x > 0 ? x : real(0)) + log1p_of(exp_of(minus_abs(x))))     // (E22)
 BACKWARD(softplus_backward, d * sigmoid_of(x))                                        // (E22)
-FORWARD(leaky_relu_forward, activated(x, LEAKY_RELU))                                 // (E47)
-BACKWARD(leaky_relu_backward, gradient_at(d, x, LEAKY_RELU))                          // (E47)
-FORWARD(elu_forward, activated(x, ELU))                                               // (E48)
-BACKWARD(elu_backward, gradient_at(d, x, ELU))                                        // (E48)
-FORWARD(silu_forward, activated(x, SILU))                                             // (E49)
-BACKWARD(silu_backward, gradient_at(d, x, SILU))                                      // (E49)
-FORWARD(gelu_forward, activated(x, GELU))                                             // (E50)
-BACKWARD(gelu_backward, gradient_at(d, x, GELU))                                      // (E50)
-FORWARD(gelu_tanh_forward, activated(x, GELU_TANH))                                   // (E51)
-BACKWARD(gelu_tanh_backward, gradient_at(d, x, GELU_TANH))                            // (E51)
 FORWARD(bound_logvar_forward,                                                         // (E25)
         x > LOGVAR_BOUND ? LOGVAR_BOUND : (x < -LOGVAR_BOUND ? -LOGVAR_BOUND : x))
 BACKWARD(bound_logvar_backward, x > LOGVAR_BOUND || x < -LOGVAR_BOUND ? real(0) : d)  // (E25)

@@ -113,9 +113,8 @@ extern "C" __global__ void adam_step(real* __restrict__ theta, const real* __res
                                      real rest1, real beta2, real rest2, real eps,
                                      const real* __restrict__ rates,
                                      const i64* __restrict__ counters, i64 n, int vec) {
-    if (!counters[LIVE]) return;
     const Adam rule = {beta1, rest1, beta2, rest2, eps, rates[0], rates[1]};
-    walk(rule, theta, grad, m, v, n, vec);
+    if (counters[LIVE]) walk(rule, theta, grad, m, v, n, vec);
 }
 
 extern "C" __global__ void adamw_step(real* __restrict__ theta, const real* __restrict__ grad,
@@ -123,34 +122,27 @@ extern "C" __global__ void adamw_step(real* __restrict__ theta, const real* __re
                                       real rest1, real beta2, real rest2, real eps,
                                       const real* __restrict__ rates,
                                       const i64* __restrict__ counters, i64 n, int vec) {
-    if (!counters[LIVE]) return;
     const AdamW rule = {{beta1, rest1, beta2, rest2, eps, rates[0], rates[1]}, rates[2]};
-    walk(rule, theta, grad, m, v, n, vec);
+    if (counters[LIVE]) walk(rule, theta, grad, m, v, n, vec);
 }
 
 extern "C" __global__ void sgd_step(real* __restrict__ theta, const real* __restrict__ grad,
                                     real* __restrict__ m, real momentum,
                                     const real* __restrict__ rates,
                                     const i64* __restrict__ counters, i64 n, int vec) {
-    if (!counters[LIVE]) return;
-    const Descent rule = {momentum, rates[0]};
-    walk(rule, theta, grad, m, nullptr, n, vec);
-}
-
-extern "C" __global__ void adagrad_step(real* __restrict__ theta, const real* __restrict__ grad,
-                                        real* __restrict__ m, real eps,
-                                        const real* __restrict__ rates,
-                                        const i64* __restrict__ counters, i64 n, int vec) {
-    if (!counters[LIVE]) return;
-    const Adagrad rule = {eps, rates[0]};
-    walk(rule, theta, grad, m, nullptr, n, vec);
+    if (counters[LIVE]) walk(Descent{momentum, rates[0]}, theta, grad, m, nullptr, n, vec);
 }
 
 extern "C" __global__ void rmsprop_step(real* __restrict__ theta, const real* __restrict__ grad,
                                         real* __restrict__ m, real decay, real rest, real eps,
                                         const real* __restrict__ rates,
                                         const i64* __restrict__ counters, i64 n, int vec) {
-    if (!counters[LIVE]) return;
-    const RMSprop rule = {decay, rest, eps, rates[0]};
-    walk(rule, theta, grad, m, nullptr, n, vec);
+    if (counters[LIVE]) walk(RMSprop{decay, rest, eps, rates[0]}, theta, grad, m, nullptr, n, vec);
+}
+
+extern "C" __global__ void adagrad_step(real* __restrict__ theta, const real* __restrict__ grad,
+                                        real* __restrict__ m, real eps,
+                                        const real* __restrict__ rates,
+                                        const i64* __restrict__ counters, i64 n, int vec) {
+    if (counters[LIVE]) walk(Adagrad{eps, rates[0]}, theta, grad, m, nullptr, n, vec);
 }

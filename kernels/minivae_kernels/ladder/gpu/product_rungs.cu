@@ -248,26 +248,14 @@ product_registers_rung(const real* __restrict__ x, const real* __restrict__ W,
 }
 
 // vec: x and W begin on the 16-byte grid, and so do all their rows.
-extern "C" __global__ void __launch_bounds__(THREADS)
-product_fours_rung(const real* __restrict__ x, const real* __restrict__ W,
-                   const real* __restrict__ b, real* __restrict__ y, int rows, int inner,
-                   int columns, int vec) {
-    const int top = blockIdx.y * BLOCK_ROWS, left = blockIdx.x * BLOCK_COLUMNS;
-    one_slab<Registers<1>>({x, W, b, y, rows, inner, columns, top, left}, vec);
-}
+#define RUNG(NAME, SLABS)                                                                    \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                    \
+    NAME(const real* __restrict__ x, const real* __restrict__ W, const real* __restrict__ b, \
+         real* __restrict__ y, int rows, int inner, int columns, int vec) {                  \
+        const int top = blockIdx.y * BLOCK_ROWS, left = blockIdx.x * BLOCK_COLUMNS;          \
+        SLABS({x, W, b, y, rows, inner, columns, top, left}, vec);                           \
+    }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
-product_ahead_rung(const real* __restrict__ x, const real* __restrict__ W,
-                   const real* __restrict__ b, real* __restrict__ y, int rows, int inner,
-                   int columns, int vec) {
-    const int top = blockIdx.y * BLOCK_ROWS, left = blockIdx.x * BLOCK_COLUMNS;
-    two_slabs<Registers<1>>({x, W, b, y, rows, inner, columns, top, left}, vec);
-}
-
-extern "C" __global__ void __launch_bounds__(THREADS)
-product_tf32_rung(const real* __restrict__ x, const real* __restrict__ W,
-                  const real* __restrict__ b, real* __restrict__ y, int rows, int inner,
-                  int columns, int vec) {
-    const int top = blockIdx.y * BLOCK_ROWS, left = blockIdx.x * BLOCK_COLUMNS;
-    two_slabs<Tensors>({x, W, b, y, rows, inner, columns, top, left}, vec);
-}
+RUNG(product_fours_rung, one_slab<Registers<1>>)
+RUNG(product_ahead_rung, two_slabs<Registers<1>>)
+RUNG(product_tf32_rung, two_slabs<Tensors>)

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from minivae_kernels.gpu.passes import Update
 from minivae_kernels.gpu.step import UPDATES_HELD, GraphStep
+from minivae_kernels.gpu.update import Update
 from minivae_kernels.ladder.base import Ladder
 
 Both = tuple[Callable[[], None], Callable[[], None]]  # one update, and several

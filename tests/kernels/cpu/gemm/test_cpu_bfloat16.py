@@ -16,7 +16,8 @@ from minivae_kernels.cpu.gemm.address import address
 from minivae_kernels.cpu.gemm.layout import aligned
 
 from minivae.backend import Backend, BackendUnavailable, load_backend
-from minivae.proof.kernels import PRODUCTS, check_kernels
+from minivae.proof.kernels import check_kernels
+from minivae.proof.product_rounding import PRODUCTS
 from tests.kernels.cpu.rounded import load_bf16, rounded, rounding_reference
 
 

@@ -227,6 +227,12 @@ def test_a_part_without_a_kernel_is_declined_by_name(K: Any, part: str) -> None:
     assert caught.value.plan is plan
 
 
+def test_rows_of_unequal_weight_are_declined(K: Any) -> None:
+    plan, *rest = problem("relu", 13)
+    with pytest.raises(minivae_kernels.Unsupported, match="rows of unequal weight"):
+        minivae_kernels.load("numba", 2)["make_step"](plan._replace(weighted=True), *rest)
+
+
 def run_on_sparse(case: str, batch: int, threads: int) -> tuple[bytes, bytes, str, int]:
     plan, theta, moments, data = problem(case, batch, threads)
     rng = np.random.default_rng(8)

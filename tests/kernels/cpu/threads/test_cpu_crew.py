@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 from minivae_kernels.cpu.threads import count, crew, pool
 from minivae_kernels.cpu.threads.barrier import atomic_add
-from minivae_kernels.cpu.threads.crew import ALONE_FOR, JOBS_ALONE, LARGE, SMALL, TEAM
+from minivae_kernels.cpu.threads.crew import (
+    ALONE_FOR,
+    BUSY,
+    CALLS,
+    JOBS_ALONE,
+    LARGE,
+    SHORT,
+    SLEEPERS,
+    SMALL,
+    TEAM,
+)
 from numba import njit
 
 from tests.kernels.cpu.children import outcome
@@ -67,6 +77,19 @@ def test_large_work_is_shared() -> None:
         _, who = shared(64, LARGE, turns=20_000)
         helped = bool((who == 1).any())
     assert helped
+
+
+def test_a_short_job_does_not_wait_for_sleepers_and_wakes_them_for_the_next() -> None:
+    shared(64, LARGE)  # a team is there
+    for _ in range(2):
+        begun = time.monotonic()
+        while pool.CREW[SLEEPERS] < len(pool._members) and time.monotonic() - begun < 60:
+            time.sleep(0.01)
+        pool.CREW[ALONE_FOR], calls = 0, pool.CREW[CALLS]
+        _, who = shared(64, SHORT - 1, turns=1000)
+        assert (who == 0).all()
+        assert pool.CREW[CALLS] == calls + 1
+        assert pool.CREW[BUSY] == 0
 
 
 def test_a_member_that_was_held_up_is_not_asked_for_a_while() -> None:

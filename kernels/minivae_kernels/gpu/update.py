@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minivae_kernels import kernel_of
-from minivae_kernels.gpu.buffers import Buffers, Sizes, walk_blocks
+from minivae_kernels.gpu.buffers import BatchSizes, Buffers, walk_blocks
 from minivae_kernels.gpu.descent import OPTIMISERS
 from minivae_kernels.gpu.launcher import (
     LANES,
@@ -40,7 +40,7 @@ class Update(Launcher):
     def __init__(self, buffers: Buffers, batch: int) -> None:
         super().__init__(buffers.device)
         self.b, self.plan = buffers, buffers.plan
-        self.sizes = Sizes.of(batch, self.plan.draws)
+        self.sizes = BatchSizes.of(batch, self.plan.draws)
         self.act = kernel_of(self.plan, "activation", ACTIVATION_CODES)
         self.judge = kernel_of(self.plan, "likelihood", LIKELIHOODS)
         self.descent = kernel_of(self.plan, "optimiser", OPTIMISERS)
