@@ -1,5 +1,4 @@
 """The card's races without a card: who takes part, what failing peers cost, ladders on the host.
-
 Shown: gates, rows, labels and refusals. NOT shown: any figure; the host stands in for the card.
 """
 
@@ -302,8 +301,7 @@ def test_the_workers_whole_conversation(
     from fake_cublas import FakeCublas
     from fake_cupy import FakeCupy
 
-    cupy = FakeCupy()
-    blas = FakeCublas(cupy)
+    blas = FakeCublas(cupy := FakeCupy())
     monkeypatch.setattr("minivae_kernels.gpu.faults.import_cupy", lambda: cupy)
     monkeypatch.setattr("minivae_kernels.gpu.cublas.find", lambda major: blas)
     np.save(tmp_path / "data.npy", gate.shared_data(CASE.data_dim))
@@ -312,8 +310,7 @@ def test_the_workers_whole_conversation(
     assert said["backend"] == ("cupy, TF32" if tf32 else "cupy") and said["tf32"] == str(tf32)
     assert not step.on_wrong_device("gpu", said)
     ready = ours.prepare(CASE.to_dict(), str(tmp_path / "data.npy"), 19)
-    limits = gate.TF32 if tf32 else gate.FLOAT32
-    truth = gate.reference_block_loss(CASE, 19)
+    limits, truth = gate.TF32 if tf32 else gate.FLOAT32, gate.reference_block_loss(CASE, 19)
     gate.check_block(ready["loss"], truth, ready["exact_noise"], limits)
     for number in (71, 72):
         ours.updates(number, str(tmp_path / "seen"))
