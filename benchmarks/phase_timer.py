@@ -57,8 +57,8 @@ def timed_barrier(crew, place):
     done = barrier(sync, team)
     left = nanoseconds()
     first = TAKEN + team * WORD
-    room = (len(sync) - first) // team
-    at = first + member * room
+    room = sync[first]
+    at = first + 1 + member * room
     count = sync[at]
     if (count + 1) * NOTE < room:
         k = at + 1 + count * NOTE
@@ -88,7 +88,7 @@ class Timers(ast.NodeTransformer):
         if (
             name == "call" and ast.unparse(node.args[0]) == "c[LEARN]"
         ):  # the loop's second half, called by its address: here by its name
-            return ast.parse("learn(*given)", mode="eval").body
+            return ast.parse(f"learn(*{ast.unparse(node.args[1])})", mode="eval").body
         if name != "barrier":
             if any(ast.unparse(a) == "crew" for a in node.args):
                 self.last = name
@@ -125,9 +125,10 @@ def timers(loop: Any, notes: int) -> Iterator[list[tuple[int, np.ndarray]]]:
     kept: list[tuple[int, np.ndarray]] = []
 
     def with_room(team: int) -> np.ndarray:
-        words = new_sync(team)
-        room = np.zeros(team * (1 + NOTE * (notes + 1)), np.int64)
-        kept.append((team, np.concatenate([words, room])))
+        room = 1 + NOTE * (notes + 1)
+        book = np.zeros(1 + team * room, np.int64)  # how much room a member has, then the members'
+        book[0] = room
+        kept.append((team, np.concatenate([new_sync(team), book])))
         return kept[-1][1]
 
     # The step asks for the loop, and the pool for the words, when they are called.
@@ -141,7 +142,6 @@ def timers(loop: Any, notes: int) -> Iterator[list[tuple[int, np.ndarray]]]:
 
 def notes_of(team: int, words: np.ndarray) -> list[np.ndarray]:
     """Each member's notes, (n, 3): place, arrival and departure in ns."""
-    first = TAKEN + team * WORD
-    room = (len(words) - first) // team
-    parts = (words[first + m * room : first + (m + 1) * room] for m in range(team))
+    room, *_ = book = words[TAKEN + team * WORD :]
+    parts = (book[1 + m * room : 1 + (m + 1) * room] for m in range(team))
     return [part[1 : 1 + NOTE * part[0]].reshape(-1, NOTE) for part in parts]

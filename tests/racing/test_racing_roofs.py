@@ -37,13 +37,14 @@ def test_cache_sizes_grow_with_the_level() -> None:
 
 def test_every_pattern_touches_every_float() -> None:
     a, b = (np.arange(64, dtype=np.float32) * k for k in (1, 0))
-    roofs._copy(a, b, 2, 2)
+    over = {pattern: loop for pattern, (loop, *_) in roofs.PATTERNS.items()}
+    over["copy"](a, b, 2, 2)
     assert np.array_equal(b, a + 1)  # the second turn adds one
-    roofs._write(a, b, 3, 2)
+    over["write"](a, b, 3, 2)
     assert (b == 2).all()
-    roofs._update(a, b, 1, 2)
+    over["in place"](a, b, 1, 2)
     assert (b == 2).all() and np.array_equal(a, np.arange(64))
-    roofs._read(a, b, 1, 2)
+    over["read"](a, b, 1, 2)
     assert b[0] + b[16] == a.sum()
 
 
