@@ -219,10 +219,11 @@ def search(trial: Trial, failing: Array) -> Array:
     calls = 12 + np.log2(trial.hand.size) + len(trial.entries)
     need = {"forward": 8 * calls} if trial.reason else {"complex": calls}
     if not trial.probe.clock.fits(**need):
-        sure = not trial.reason and np.isfinite(trial.slope.value)
-        trial.unplaced = (
-            sure and trial.probe.clock.fits(complex=2) and not suspects.has_kinks(trial)
-        )
+        sure = trial.pushed is not None and not trial.reason and np.isfinite(trial.slope.value)
+        if sure and trial.probe.clock.fits(complex=2):
+            hand, true = trial.along_signs()
+            large = abs(hand - true) > contract.faint(trial) * trial.hand.size
+            trial.unplaced = large and not suspects.has_kinks(trial)
         seen_jointly(trial)
         return trial.wrong
     if not trial.reason and suspects.has_kinks(trial):

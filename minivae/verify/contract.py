@@ -304,11 +304,16 @@ def strict_tolerance(trial: Trial) -> Array:
 
 def rounding_tolerance(trial: Trial) -> Array:
     """How far they may be apart if rounding explains it."""
-    noise, job, dy = trial.noise(), trial.probe.job, trial.probe.dy
+    noise = trial.noise()
     typical = float(np.median(noise)) if noise.size else 0.0
     coarse = 16 * trial.eps * trial.biggest if trial.eps > EPS64 else 0.0
     moves = tol("noise") * np.maximum(noise.ravel()[trial.entries], typical)
+    return np.asarray(strict_tolerance(trial) + moves + trial.floor + coarse + faint(trial))
+
+
+def faint(trial: Trial) -> float:
+    """What may cancel in one entry: so small an error is none until somebody has looked at it."""
+    job, dy = trial.probe.job, trial.probe.dy
     inputs = max(float(np.abs(leaf.value).max(initial=0)) for leaf in job.leaves)
-    big = max(trial.biggest, np.abs(dy * job.y0).max(initial=0))
-    faint = tol("faint") * EPS64 * big * max(1.0, inputs)
-    return np.asarray(strict_tolerance(trial) + moves + trial.floor + coarse + faint)
+    big = max(trial.biggest, float(np.abs(dy * job.y0).max(initial=0)))
+    return tol("faint") * EPS64 * big * max(1.0, inputs)

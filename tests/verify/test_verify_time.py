@@ -60,6 +60,25 @@ def test_a_slow_pass_stays_within_its_time(monkeypatch, mistake, dtype, takes_co
         assert any("0 of 210 entries visited" in note for note in report.notes)
 
 
+@pytest.mark.parametrize("tenths", range(5, 200, 2))
+def test_what_rounds_to_zero_is_not_wrong_for_want_of_time(monkeypatch, tenths):
+    """1 - tanh² is exactly 0 where the slope is 1e-18: an error that nobody had time to look at."""
+    now, x = [0.0], np.random.default_rng(3).uniform(19, 190, (5, 3)) * n(5, 3)
+    x = np.sign(x) * np.maximum(np.abs(x), 20.5)
+    monkeypatch.setattr(passes, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def forward(x):
+        now[0] += COMPLEX if np.iscomplexobj(x) else FORWARD
+        return np.tanh(x), x
+
+    def backward(dy, x):
+        now[0] += BACKWARD
+        return (dy * (1 - np.tanh(x) ** 2),)
+
+    report = check(forward, backward, [x], seconds=tenths / 10)
+    assert report.ok, report
+
+
 @pytest.mark.parametrize("mistake", ["", "one_entry"])
 def test_a_first_call_that_compiles_is_not_the_measure(monkeypatch, mistake):
     slow = SlowPass(monkeypatch, mistake)
