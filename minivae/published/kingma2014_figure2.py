@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from minivae.plots.style import LABEL_COLOURS, new_figure, save, styled
 from minivae.published.bench import Bench, Trained
 from minivae.published.outcome import Claim, Figure, Outcome
@@ -73,14 +75,26 @@ def measure(bench: Bench, series: tuple[Series, ...], read: dict[int, float]) ->
         figures += [figure_of(each, J, run, read.get(J)) for J, run in found.items()]
         if len(found) > 1:
             claims += claims_of(each, found)
-    curves = {
-        name: {"samples": run.samples, **{part: run.curve(part, "elbo") for part in PARTS}}
-        for name, run in bench.runs.items()
-    }
+    curves = {}
+    for name, run in bench.runs.items():
+        columns: dict[str, list[Any]] = {
+            "samples": run.samples,
+            **{part: run.curve(part, "elbo") for part in PARTS},
+        }
+        kept = epochs_drawn(len(run.samples))
+        curves[name] = {key: [values[k] for k in kept] for key, values in columns.items()}
     return Outcome(tuple(figures), tuple(claims), {"curves": curves, "read": list(read.items())})
 
 
 PARTS = ("train", "held_out")
+DRAWN = 400  # epochs of a curve, evenly spread on the picture's logarithmic axis
+
+
+def epochs_drawn(epochs: int) -> list[int]:
+    """The epochs, from 0, that a picture needs of a curve of so many: the first and last always."""
+    if epochs <= DRAWN:
+        return list(range(epochs))
+    return [int(k) - 1 for k in np.unique(np.geomspace(1, epochs, DRAWN).round())]
 
 
 def figure_of(series: Series, J: int, run: Trained, read: float | None) -> Figure:
@@ -138,13 +152,15 @@ def draw(path: Path, outcome: Outcome) -> None:
 
 
 def panel(axes: Any, curves: dict[str, Any]) -> None:
-    """One data set's curves; the axis begins where the lowest is after a tenth of its epochs."""
+    """One data set's curves; the axes begin where the lowest is after a tenth of its samples."""
     for (label, c), colour in zip(curves.items(), LABEL_COLOURS, strict=False):
         axes.plot(c["samples"], c["held_out"], color=colour, lw=1.2, label=label)
         axes.plot(c["samples"], c["train"], "--", color=colour, lw=0.8)
-    early = [c["held_out"][len(c["held_out"]) // 10] for c in curves.values()]
+    pairs = [list(zip(c["samples"], c["held_out"], strict=True)) for c in curves.values()]
+    early = [next(v for n, v in pair if n >= pair[-1][0] / 10) for pair in pairs if pair]
     if early:
         axes.set_ylim(bottom=min(early))
+        axes.set_xlim(left=min(n for pair in pairs for n, v in pair if v >= min(early)))
         axes.legend(fontsize=7)
     axes.set_xscale("log")
     axes.xaxis.set_minor_formatter(lambda value, place: "")
