@@ -165,7 +165,7 @@ def test_scikit_learns_checks_of_weights(model) -> None:
     pytest.importorskip("pandas")
     named = ("pandas_series", "not_an_array", "list", "shape", "not_overwritten")
     asked = [getattr(checks, f"check_sample_weights_{name}") for name in named]
-    newer = getattr(checks, "check_all_zero_sample_weights_error", None)  # not in older scikit-learn
+    newer = getattr(checks, "check_all_zero_sample_weights_error", None)  # not in older versions
     for check in [*asked, *([newer] if newer else [])]:
         check(type(model).__name__, clone(model))
 
