@@ -12,6 +12,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 MOST_WORKERS = 4  # each compiles and trains with two threads of its own
 
+try:  # the same examples every time: `--hypothesis-profile=default` draws others
+    from hypothesis import settings
+except ImportError:
+    pass
+else:
+    settings.register_profile("same", derandomize=True, print_blob=True, deadline=None)
+    settings.load_profile("same")
+
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist's own, which reads what is set here
 def pytest_cmdline_main(config: pytest.Config) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from minivae.types import Array, vector
 from minivae.verify.derivatives import between, tol
 from minivae.verify.oracles import Point, Probe, Trial, failing_direction, locate
-from minivae.verify.passes import EPS64, Pass, eps_of
+from minivae.verify.passes import EPS32, EPS64, Pass, eps_of
 from minivae.verify.report import Fault, where
 from minivae.verify.strategies import Hands, gradients
 
@@ -105,6 +105,14 @@ def noises(job: Pass, dy: Array, hands: Hands, rng: np.random.Generator, eps: fl
     return [np.median(three, axis=0) for three in changes]
 
 
+def lost_below(job: Pass, dy: Array, eps: float) -> float:
+    """What an inner result that is zero in float32 or float16, and tiny in float64, may cost: the
+    least number of the precision, times whatever later factors it may meet."""
+    least = 2.0**-126 if eps <= EPS32 else 2.0**-24  # normal; half's subnormal, never flushed
+    factors = [dy, *(leaf.value for leaf in job.leaves)]
+    return least * float(np.prod([max(1.0, np.abs(f).max(initial=0)) for f in factors]))
+
+
 def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> list[Fault]:
     """The gradient in the caller's own precision against the same source in float64."""
     wide, exact, row, name = trial.probe.job, trial.hand, trial.row, trial.leaf.name
@@ -113,7 +121,7 @@ def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> 
     eps = max(eps_of(job.leaves[trial.place].value), job.y_eps)
     match = max(tol("float32_match"), 64 * eps)
     apart = float(np.abs(job.y0 - wide.y0).max(initial=0))
-    gap, limit = (native - exact).ravel(), match * np.abs(exact).max()
+    gap, limit = (native - exact).ravel(), match * np.abs(exact).max() + lost_below(job, dy, eps)
     picks = np.flatnonzero(~(np.abs(gap) <= limit))
     picks = picks[np.argsort(-np.abs(gap[picks]), kind="stable")[:12]]
     seen = [exact.ravel()[picks]]
