@@ -308,7 +308,7 @@ def rounding_tolerance(trial: Trial) -> Array:
     typical = float(np.median(noise)) if noise.size else 0.0
     coarse = 16 * trial.eps * trial.biggest if trial.eps > EPS64 else 0.0
     moves = tol("noise") * np.maximum(noise.ravel()[trial.entries], typical)
-    return np.asarray(strict_tolerance(trial) + moves + trial.floor + coarse + faint(trial))
+    return np.asarray(strict_tolerance(trial) + moves + coarse + faint(trial))
 
 
 def faint(trial: Trial) -> float:
