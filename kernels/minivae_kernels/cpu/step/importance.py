@@ -128,7 +128,18 @@ def shares_of_the_mean(w, row, term, batch, draws, first, datum):
     datum[DATUM_TERMS] = f32(terms)
 
 
-SHARES = {"iwae": shares_of_the_mean}
+@entry
+def equal_shares(w, row, term, batch, draws, first, datum):
+    """-mean log w of a datum, and 1 / L for each draw's log w - first    (E65)"""
+    total, terms = 0.0, 0.0
+    for at in range(row, row + draws * batch, batch):
+        total += np.float64(w[at])
+        terms += np.float64(w[term + at - row])
+        w[at] = f32(1.0 / draws)
+    datum[DATUM_LOSS], datum[DATUM_TERMS] = f32(-(first + total / draws)), f32(terms / draws)
+
+
+SHARES = {"iwae": shares_of_the_mean, "sampled-elbo": equal_shares}
 
 
 @inner

@@ -37,7 +37,8 @@ from minivae_kernels.cpu.ops.row_likelihoods import ROW_LIKELIHOODS, RowLikeliho
  WORDS) = range(44)  # fmt: skip
 # Numbers of the configuration.
 LOG_SCALE, WEIGHT, CONSTANT, FREE_BITS, DATA_SCALE, ROW_SCALE, NUMBERS = range(7)
-OBJECTIVES = {"elbo": False, "iwae": True}  # whether draws are weighed (importance.py)
+# Whether draws are weighed (importance.py).
+OBJECTIVES = {"elbo": False, "iwae": True, "sampled-elbo": True}
 # What such an objective keeps of each datum: its loss, -log p(x | z) summed over draws, and the
 # weighted sum of the likelihood's terms.
 DATUM_LOSS, DATUM_NLL, DATUM_TERMS, DATUM_WORDS = range(4)
