@@ -18,7 +18,7 @@ from minivae.verify.report import Fault, Report, Row, fill_row, joint_fault, tie
 from minivae.verify.strategies import (
     Hands,
     batch_of,
-    fitting,
+    in_float64,
     input_faults,
     point_notes,
     read,
@@ -90,7 +90,7 @@ def examine(
     report.notes += notes
     if pieces is None or any(f.kind in ("error", "scalar") for f in faults):
         return
-    native = fitting(job, pieces)
+    native = in_float64(pieces)
     report.faults += contract.linearity_faults(job, dy, native)
     report.faults += contract.overwritten(job, live, pieces)
     report.notes += point_notes(job)
