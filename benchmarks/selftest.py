@@ -149,7 +149,7 @@ def against_itself(pits: Pits, seed: int) -> dict[str, Any]:
     return {"race": seed, **found.a_a, "busy": found.load["busy"]}
 
 
-class Progress:
+class Instalments:
     """What this commit has done of the selftest so far: kept, so that it may be done in parts.
 
     A tree that differs from its commit, and `store` False, begin anew.
@@ -183,7 +183,7 @@ class Progress:
         return found
 
 
-def races_against_itself(progress: Progress, races: int) -> dict[str, Any]:
+def races_against_itself(progress: Instalments, races: int) -> dict[str, Any]:
     """Verdicts in races of a kernel against itself, in fresh processes every 25 races."""
     rows = []
     for first in range(0, races, 25):
@@ -208,13 +208,13 @@ def run(
     seconds: of each of the two long parts; the row says how much was done.
     """
     asked = cheats()
-    tested = Progress(store, seconds).done("cheats", asked, refused, 25)
+    tested = Instalments(store, seconds).done("cheats", asked, refused, 25)
     faults = wrong(tested)
     row: dict[str, Any] = {
         "cheats": len({r["kernel"] for r in tested if not r["honest"]}), "tried": len(tested),
         "asked": len(asked), "refused": sum(bool(r["why"]) for r in tested), "reasons": tested,
         "coverage": coverage(), "allowed": MOST_FALSE,
-        "false_positives": races_against_itself(Progress(store, seconds), races),
+        "false_positives": races_against_itself(Instalments(store, seconds), races),
     }  # fmt: skip
     low = min(row["coverage"].values())
     if not low >= CONFIDENCE - 0.01:
