@@ -103,13 +103,8 @@ class Report:
 
     @property
     def worst(self) -> Row | None:
-        """The row with the largest error; NaN is worse than anything."""
-
-        def badness(row: Row) -> tuple[bool, float]:
-            error = row.complex_step or row.finite_difference or 0.0
-            return not row.ok, math.inf if math.isnan(error) else error
-
-        return max(self.rows, key=badness, default=None)
+        """The row with the largest error."""
+        return max(self.rows, key=lambda row: (not row.ok, row.complex_step or 0.0), default=None)
 
     def raise_if_failed(self) -> None:
         """Raises GradientError (an AssertionError) whose lines name tensor, index, sample and
