@@ -15,14 +15,7 @@ from minivae.verify.derivatives import Slope, along_all
 from minivae.verify.oracles import Probe, Trial
 from minivae.verify.passes import EPS32, EPS64, Clock, Pass, eps_of, quiet
 from minivae.verify.report import Fault, Report, Row, fill_row, together_fault, trial_notes
-from minivae.verify.strategies import (
-    Hands,
-    batch_of,
-    in_float64,
-    input_faults,
-    point_notes,
-    read,
-)
+from minivae.verify.strategies import Hands, batch_of, in_float64, input_faults, point_notes, read
 
 
 def check(
