@@ -12,6 +12,7 @@ MINIVAE_DEBUG=1 shows the traceback as well.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import io
 import os
@@ -27,6 +28,14 @@ from minivae.cli.rank_watcher import stand_by
 from minivae.messages import one_line
 from minivae.processes import own_rank, processes
 
+WAYS_OUT = {
+    errno.ENOSPC: "free some space, or choose another place",
+    errno.EDQUOT: "free some space, or choose another place",
+    errno.EACCES: "check its rights, or choose another place",
+    errno.EPERM: "check its rights, or choose another place",
+    errno.EROFS: "choose another place",
+    errno.EIO: "check the disk",
+}
 FOUND_BY_ALL = "found_by_all"  # marks a fault that every process of an mpiexec has
 # In the order in which `minivae --help` lists them.
 COMMANDS = (
@@ -249,7 +258,7 @@ def describe(fault: Any) -> str:
         if fault.filename is None:
             return f"{why}, while reading or writing"
         name = os.fsdecode(fault.filename).removesuffix(".tmp")  # which is written first
-        return f"{one_line(name, 400)}: {why}"
+        return f"{one_line(name, 400)}: {why}; {WAYS_OUT.get(fault.errno or 0, 'check the path')}"
     if isinstance(fault, (ValueError, OSError, RuntimeError)) or hasattr(fault, "format_message"):
         return text
     return f"{type(fault).__name__}: {text} (MINIVAE_DEBUG=1 shows where)"

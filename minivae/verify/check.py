@@ -14,11 +14,11 @@ from minivae.verify.contract import widen
 from minivae.verify.derivatives import Slope, along_all
 from minivae.verify.oracles import Probe, Trial
 from minivae.verify.passes import EPS32, EPS64, Clock, Pass, eps_of, quiet
-from minivae.verify.report import Fault, Report, Row, fill_row, joint_fault, tie_fault, trial_notes
+from minivae.verify.report import Fault, Report, Row, fill_row, together_fault, trial_notes
 from minivae.verify.strategies import (
     Hands,
     batch_of,
-    fitting,
+    in_float64,
     input_faults,
     point_notes,
     read,
@@ -90,7 +90,7 @@ def examine(
     report.notes += notes
     if pieces is None or any(f.kind in ("error", "scalar") for f in faults):
         return
-    native = fitting(job, pieces)
+    native = in_float64(pieces)
     report.faults += contract.linearity_faults(job, dy, native)
     report.faults += contract.overwritten(job, live, pieces)
     report.notes += point_notes(job)
@@ -308,7 +308,7 @@ def name_faults(trials: list[Trial], report: Report) -> None:
     if unplaced or (joint is not None and joint.fails):
         hand, true = unplaced[0].along_signs() if unplaced else (joint.hand, joint.true)  # type: ignore[union-attr]
         among = unplaced or [t for t in trials if t.failed] or sampled
-        report.faults.append(joint_fault(among, hand, true))
+        report.faults.append(together_fault(among, hand, true))
         for trial in among:
             trial.row.verdict = "not located"
     elif report.faults or not probe.clock.fits(2, 2, 4):
@@ -316,5 +316,6 @@ def name_faults(trials: list[Trial], report: Report) -> None:
     elif exact or sampled or any(t.kinks for t in trials):
         tied = suspects.together(trials)
         if tied is not None:
-            tied[0].row.verdict = "wrong"
-            report.faults.append(tie_fault(*tied, trials))
+            trial, hand, true = tied
+            trial.row.verdict = "wrong"
+            report.faults.append(together_fault(trials, hand, true, trial))

@@ -197,7 +197,8 @@ def choose_entries(trial: Trial) -> None:
     """Every entry where number and time allow; else the extreme ones and a random sample."""
     size, clock = trial.leaf.value.size, trial.probe.clock
     each = clock.price(forward=16) if trial.reason else clock.price(complex=1)
-    afford = int(trial.seconds / max(each, 1e-7))
+    left = clock.left() - 4 * each  # a few probes come before the entries
+    afford = max(0, int(min(trial.seconds, left) / max(each, 1e-7)))
     if size <= min(afford, MOST_ENTRIES):
         trial.entries = np.arange(size)
         return
