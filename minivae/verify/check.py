@@ -13,15 +13,8 @@ from minivae.verify.contract import widen
 from minivae.verify.derivatives import Analytic, Slope
 from minivae.verify.oracles import Probe, Trial
 from minivae.verify.passes import EPS32, EPS64, Clock, Pass, eps_of, quiet
-from minivae.verify.report import Fault, Report, Row, fill_row, joint_fault, tie_fault, trial_notes
-from minivae.verify.strategies import (
-    Hands,
-    batch_of,
-    in_float64,
-    input_faults,
-    point_notes,
-    read,
-)
+from minivae.verify.report import Fault, Report, Row, fill_row, together_fault, trial_notes
+from minivae.verify.strategies import Hands, batch_of, in_float64, input_faults, point_notes, read
 
 
 def check(
@@ -288,6 +281,7 @@ def name_faults(trials: list[Trial], report: Report) -> None:
         return
     exact = all(t.complete and not t.reason for t in trials)
     sampled, unplaced = [t for t in trials if not t.complete], [t for t in trials if t.unplaced]
+<<<<<<< HEAD
     joint = probe.joint if sampled and probe.clock.kept == (0, 0) else None
     sums = next(
         (t.unplaced for t in unplaced), (joint.hand, joint.true) if joint and joint.fails else None
@@ -295,6 +289,13 @@ def name_faults(trials: list[Trial], report: Report) -> None:
     if sums is not None:
         among = unplaced or [t for t in trials if t.failing is not None] or sampled
         report.faults.append(joint_fault(among, *sums))
+=======
+    joint = probe.joint() if probe.joint and sampled and probe.clock.kept == (0, 0) else None
+    if unplaced or (joint is not None and joint.fails):
+        hand, true = unplaced[0].along_signs() if unplaced else (joint.hand, joint.true)  # type: ignore[union-attr]
+        among = unplaced or [t for t in trials if t.failed] or sampled
+        report.faults.append(together_fault(among, hand, true))
+>>>>>>> main
         for trial in among:
             trial.row.verdict = "not located"
     elif report.faults or not probe.clock.fits(2, 2, 4):
@@ -302,5 +303,6 @@ def name_faults(trials: list[Trial], report: Report) -> None:
     elif exact or sampled or any(t.kinks for t in trials):
         tied = suspects.together(trials)
         if tied is not None:
-            tied[0].row.verdict = "wrong"
-            report.faults.append(tie_fault(*tied, trials))
+            trial, hand, true = tied
+            trial.row.verdict = "wrong"
+            report.faults.append(together_fault(trials, hand, true, trial))

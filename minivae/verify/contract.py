@@ -164,15 +164,14 @@ def linearity_faults(job: Pass, dy: Array, grads: Hands) -> Faults:
         what, near = f"the gradient of {leaf.name}", SAME_RUN * max(eps_of(leaf.value), job.y_eps)
         if g is None or not np.isfinite(g).all():
             continue
-        if half is None or again is None:
-            text = f"{what} has another shape when backward is called again"
-            faults.append(Fault("structure", text, leaf.name))
-            continue
+        lost = again is None or half is None
+        again, half = (g if run is None else run for run in (again, half))
         adds = not apart(again, 2 * g, 1e3 * near)
         how = "it adds to what earlier calls left" if adds else "it is random"
         # Numbers below the least normal one lose digits.
         normal = np.abs(g).max(initial=0) >= SAME_RUN * np.finfo(leaf.value.dtype).tiny / near
         tests = (
+            (lost, "structure", f"{what} has another shape when backward is called again"),
             (apart(g, again, near), "random", f"{what} changes from call to call: {how}"),
             (np.any(g) and not apart(half, g, near), "upstream-ignored",
              f"{what} ignores the upstream: it is the same for dy and dy / 2"),

@@ -150,27 +150,23 @@ def constant_factor(e: Evidence) -> Causes:
 
 def likely_cause(k: float, e: Evidence) -> str:
     """The likely reason for a constant factor, in words; "" where none is known."""
+    counts = {e.batch: f"the batch size (B = {e.batch})"}  # what a mean may divide by
+    for shape in (*e.trial.probe.job.y_shapes, *(v.shape for v in e.inputs.values())):
+        for r in range(1, min(len(shape), 5) + 1):
+            for part in itertools.combinations(shape[:5], r):
+                words = f"the {' x '.join(map(str, part))} of shape {shape}"
+                counts.setdefault(math.prod(part), words)
     means: list[tuple[float, str]] = []
     others = [(2.0, "a factor of 2 too many"), (0.5, "a factor of 2 is missing")]
-    for n, what in lengths(e).items():
-        means += [(n, f"{what}, so a mean's 1/{n} is missing")]
-        means += [(1 / n, f"one over {what}, so a mean stands for a sum")]
-        text = f"(n - 1)/n or its inverse with n {what}: n and n - 1 (ddof) are mixed up"
-        others += [((n - 1) / n, text), (n / (n - 1), text)]
-        text = f"the square root of {what}, or its inverse"
-        others += [(n**0.5, text), (n**-0.5, text)]
+    for n, what in counts.items():
+        if n > 1:
+            means += [(n, f"{what}, so a mean's 1/{n} is missing")]
+            means += [(1 / n, f"one over {what}, so a mean stands for a sum")]
+            text = f"(n - 1)/n or its inverse with n {what}: n and n - 1 (ddof) are mixed up"
+            others += [((n - 1) / n, text), (n / (n - 1), text)]
+            text = f"the square root of {what}, or its inverse"
+            others += [(n**0.5, text), (n**-0.5, text)]
     return next((f": {text}" for value, text in means + others if abs(k / value - 1) < 1e-4), "")
-
-
-def lengths(e: Evidence) -> dict[int, str]:
-    """Numbers above 1 that a mean may divide by, and what each of them counts."""
-    found = [(e.batch, f"the batch size (B = {e.batch})")]
-    for shape in (*e.trial.probe.job.y_shapes, *(v.shape for v in e.inputs.values())):
-        for count in range(1, min(len(shape), 5) + 1):
-            for part in itertools.combinations(shape[:5], count):
-                product = " x ".join(map(str, part))
-                found.append((math.prod(part), f"the {product} of shape {shape}"))
-    return {n: what for n, what in reversed(found) if n > 1}  # of several words, the first
 
 
 def float32_accuracy(e: Evidence) -> Causes:
