@@ -281,21 +281,13 @@ def name_faults(trials: list[Trial], report: Report) -> None:
         return
     exact = all(t.complete and not t.reason for t in trials)
     sampled, unplaced = [t for t in trials if not t.complete], [t for t in trials if t.unplaced]
-<<<<<<< HEAD
     joint = probe.joint if sampled and probe.clock.kept == (0, 0) else None
     sums = next(
         (t.unplaced for t in unplaced), (joint.hand, joint.true) if joint and joint.fails else None
     )
     if sums is not None:
         among = unplaced or [t for t in trials if t.failing is not None] or sampled
-        report.faults.append(joint_fault(among, *sums))
-=======
-    joint = probe.joint() if probe.joint and sampled and probe.clock.kept == (0, 0) else None
-    if unplaced or (joint is not None and joint.fails):
-        hand, true = unplaced[0].along_signs() if unplaced else (joint.hand, joint.true)  # type: ignore[union-attr]
-        among = unplaced or [t for t in trials if t.failed] or sampled
-        report.faults.append(together_fault(among, hand, true))
->>>>>>> main
+        report.faults.append(together_fault(among, *sums))
         for trial in among:
             trial.row.verdict = "not located"
     elif report.faults or not probe.clock.fits(2, 2, 4):
