@@ -83,16 +83,18 @@ def backward_in_either_order(job: Pass, dy: Array, first_run: Any) -> Ran:
     names = [p.name.lower() for p in parameters(original)[:2]]
     named = len(names) == 2 and any(word in names[0] for word in ("cache", "ctx", "saved"))
     named &= any(word in names[-1] for word in ("dy", "dout", "grad", "upstream"))
-    ran: dict[bool, Ran] = {}
-    for turn in (True, False) if named else (False, True):
-        job.backward = turned if turn else original
-        ran[turn] = saved, pieces, faults, notes = backward_faults(job, dy, first_run)
-        if not any(f.kind in MISFITS for f in faults):
-            note = "backward takes (cache, dy), the other order than backward(dy, cache): called so"
-            return saved, pieces, faults, [note] * turn + notes
+    ran = []
+    for backward in (turned, original) if named else (original, turned):
+        job.backward = backward
+        ran.append((backward, backward_faults(job, dy, first_run)))
+        if not any(fault.kind in MISFITS for fault in ran[-1][1][2]):
+            break
         first_run = None  # it may be spoilt
-    job.backward = original
-    return ran[False]  # neither fits: what the plain order says
+    else:
+        del ran[1]  # neither fits: what the first order says
+    job.backward, (saved, pieces, faults, notes) = ran[-1]
+    note = "backward takes (cache, dy), the other order than backward(dy, cache): called so"
+    return saved, pieces, faults, [note] * (job.backward is turned) + notes
 
 
 def backward_faults(job: Pass, dy: Array, first_run: Any = None) -> Ran:
