@@ -18,6 +18,7 @@ import io
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -80,8 +81,8 @@ USAGE_FAULTS = (
 )
 
 
-def build_app() -> typer.Typer:
-    """The Typer application with every command."""
+def build_app(commands: Sequence[str] = COMMANDS) -> typer.Typer:
+    """The Typer application with these commands, every one of them by default."""
     app = typer.Typer(
         name="minivae",
         help="A variational autoencoder to read, verify and race.",
@@ -92,11 +93,17 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(top)
-    for name in COMMANDS:
+    for name in commands:
         function = getattr(importlib.import_module(f"minivae.cli.{name}"), name)
         word = {"name": name.replace("_", "-"), **function.settings}
         app.command(**word, cls=options.PartsCommand)(function)
     return app
+
+
+def commands_for(argv: Sequence[str]) -> Sequence[str]:
+    """The one command that a command line names; all, where it names none or has a slip."""
+    named = [name for name in COMMANDS if argv[:1] == [name.replace("_", "-")]]
+    return named or COMMANDS
 
 
 def show_version(wanted: bool) -> None:
@@ -142,7 +149,8 @@ def answer(argv: list[str]) -> int:
         argv, files = take_parts(argv)
         for file in files:
             register_parts(file)
-        result = build_app()(args=argv, prog_name="minivae", standalone_mode=False)
+        app = build_app(commands_for(argv))
+        result = app(args=argv, prog_name="minivae", standalone_mode=False)
         return int(result) if isinstance(result, int) else 0
     except KeyboardInterrupt:
         complain("stopped by Ctrl-C")
