@@ -255,10 +255,11 @@ def describe(fault: Any) -> str:
         return f"not enough memory{of_what}; ask for smaller sizes, a smaller batch or fewer draws"
     if isinstance(fault, OSError) and fault.strerror:  # without its number
         why = fault.strerror.lower()
+        way_out = WAYS_OUT.get(fault.errno or 0, "check the path, or choose another place")
         if fault.filename is None:
-            return f"{why}, while reading or writing"
+            return f"{why}, while reading or writing; {way_out}"
         name = os.fsdecode(fault.filename).removesuffix(".tmp")  # which is written first
-        return f"{one_line(name, 400)}: {why}; {WAYS_OUT.get(fault.errno or 0, 'check the path')}"
+        return f"{one_line(name, 400)}: {why}; {way_out}"
     if isinstance(fault, (ValueError, OSError, RuntimeError)) or hasattr(fault, "format_message"):
         return text
     return f"{type(fault).__name__}: {text} (MINIVAE_DEBUG=1 shows where)"
