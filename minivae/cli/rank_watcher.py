@@ -134,7 +134,8 @@ def advice(run: bytes | None, size: int, launcher: str) -> str:
         last = f"last checkpoint: epoch {int(at['epoch'])}, update {int(at['t'])}"
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         last = "its machine sees no checkpoint yet"
-    words = [*launcher.split(), "-n", str(size), "minivae", "train", "--resume", os.fsdecode(run)]
+    whole = os.path.abspath(os.fsdecode(run))  # the command works from any directory
+    words = [*launcher.split(), "-n", str(size), "minivae", "train", "--resume", whole]
     return f"{last}. Go on with: {shlex.join(words)}"
 
 

@@ -5,6 +5,7 @@ Like the commands' own files it imports nothing slow at the top.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -108,6 +109,17 @@ class RunView:
         self.console.result({**result, **facts}, f"{path}" + (f"\n{text}" if text else ""))
 
 
+def no_pictures(view: RunView, lack: str) -> str:
+    """What to say, and to do, where the rows of a run are drawn as no pictures."""
+    from minivae.runs.hints import command_line
+
+    draws = command_line("interpolate", view.run.path)
+    return (
+        f"{view.scene.name} has no height and width: {lack}; {draws} draws rows as they are, and a "
+        "training with --shape H,W makes pictures of them"
+    )
+
+
 def choose_pair(labels: Any, n: int, first: int | None, last: int | None) -> tuple[int, int]:
     """The two rows given, or row 0 and the first row with another label."""
     import numpy as np
@@ -148,11 +160,19 @@ def save_text(path: Path, text: str) -> int:
 
 
 def save_whole(path: Path, write: Callable[[Any], None]) -> None:
-    """Write a file under another name, then give it its own."""
+    """Write a file under another name, then give it its own; UsageError where that cannot be."""
+    from minivae.cli.options import UsageError
+    from minivae.runs.errors import describe_os_error
+
     temporary = path.with_name(path.name + ".tmp")
     try:
         with temporary.open("wb") as file:
             write(file)
         temporary.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {describe_os_error(error)}; choose another place with --out"
+        ) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -15,7 +15,13 @@ from scipy import special, stats
 
 from minivae.backend import load_backend
 from minivae.ops import activation, likelihood, optimiser
-from minivae.parts.objectives import Terms, iwae_objective_backward, iwae_objective_forward
+from minivae.parts.objectives import (
+    Terms,
+    iwae_objective_backward,
+    iwae_objective_forward,
+    sampled_elbo_objective_backward,
+    sampled_elbo_objective_forward,
+)
 from tests.study.recomputed import LATEX, LINE, close, integral, normal, recomputes, slopes
 
 K = load_backend("numpy")
@@ -223,7 +229,7 @@ def test_e61_the_weights_are_ratios_of_densities_and_more_draws_never_lower_the_
     assert np.all(np.diff(bounds) > 0) and bounds[-1] < math.log(chance @ values)
 
 
-@recomputes(62, "48ff3ae7")
+@recomputes(62, "632daac1")
 def test_e62_by_differences():
     nll = RNG.uniform(1, 3, size=(4, 3))
     given = (MU, LOGVAR, nll)
@@ -235,6 +241,37 @@ def test_e62_by_differences():
                 return UP * iwae_by_densities(*given[:at], value, *given[at + 1 :], beta)
 
             close(found, slopes(loss, given[at]), 1e-8)
+    # the dots: a reconstruction that depends on z sends its own gradient back through z
+
+    def nll_of(mu):
+        return (np.cos(mu + np.sqrt(np.exp(LOGVAR)) * EPS)).sum(axis=-1)
+
+    d = iwae_objective_backward(K, UP, terms(MU, LOGVAR, nll_of(MU)), 1.0, 0.0)
+    through_z = -d.dnll[..., None] * np.sin(MU + np.sqrt(np.exp(LOGVAR)) * EPS)
+    whole = slopes(lambda mu: UP * iwae_by_densities(mu, LOGVAR, nll_of(mu), 1.0), MU)
+    close(d.dmu + through_z.sum(axis=0), whole, 1e-8)
+
+
+@recomputes(65, "36e9090f")
+def test_e65_is_the_mean_of_logarithms_of_density_ratios():
+    nll = RNG.uniform(1, 3, size=(4, 3))
+
+    def by_densities(mu, logvar, nll, beta):
+        z = mu + np.sqrt(np.exp(logvar)) * EPS
+        q = stats.norm(mu, np.sqrt(np.exp(logvar)))
+        return np.mean(nll + beta * (q.logpdf(z) - stats.norm.logpdf(z)).sum(axis=-1))
+
+    given = (MU, LOGVAR, nll)
+    for beta in (1.0, 0.4):
+        found = sampled_elbo_objective_forward(K, terms(*given), beta, 0.0)
+        close(found, by_densities(*given, beta), 1e-13)
+        d = sampled_elbo_objective_backward(K, UP, terms(*given), beta, 0.0)
+        for at, gradient in enumerate((d.dmu, d.dlogvar, d.dnll)):
+
+            def loss(value, at=at, beta=beta):
+                return UP * by_densities(*given[:at], value, *given[at + 1 :], beta)
+
+            close(gradient, slopes(loss, given[at]), 1e-8)
 
 
 def test_digamma_and_log_gamma_by_scipy():

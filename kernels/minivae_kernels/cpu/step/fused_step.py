@@ -48,9 +48,10 @@ class Step:
                 f"theta is {theta.dtype} and moments {moments.dtype}: the compiled step computes "
                 f"in float32; train other precisions with the numpy backend"
             )
-        self.plan = tables.build(plan)
+        tables.kernels_of(plan)
         compile_beside(plan, np.asarray(data))
-        self.likelihood = plan.likelihood
+        self.plan = tables.build(plan)
+        self.likelihood, self.objective = plan.likelihood, plan.objective
         self.optimiser = OPTIMISERS[plan.optimiser]
         self.settings = [value for _, value in plan.settings]
         self._data(np.asarray(data), int(plan.data_dim))
@@ -156,7 +157,7 @@ class Step:
             if self.plan.config[tables.ROW_WEIGHT0] != 0:
                 from minivae_kernels.cpu.step.importance import addresses
 
-                for word, address in addresses().items():
+                for word, address in addresses(self.objective).items():
                     self.plan.config[word] = address
             if self.plan.config[tables.ROW_LOOP] != 0:
                 from minivae_kernels.cpu.step import row_scores
