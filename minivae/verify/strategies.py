@@ -94,8 +94,6 @@ def read(
             if keys != own[: len(keys)]:
                 forward = lambda *v: by_name(**dict(zip(keys, v, strict=True)))  # noqa: E731
             args, names = tuple(inputs[key] for key in keys), names or keys
-        elif names is not None and list(names) == list(inputs):
-            args = tuple(inputs.values())
     elif isinstance(inputs, (list, tuple)) and not hasattr(inputs, "_fields"):
         args = tuple(inputs)
     if names is None:  # forward's own parameters, or input0, input1, … where it does not tell
