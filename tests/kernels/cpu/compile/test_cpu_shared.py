@@ -1,4 +1,4 @@
-"""Functions that are compiled once and linked by name: found again, in any order, by any process."""
+"""Functions compiled once and linked by name: found again, in any order, by any process."""
 
 from __future__ import annotations
 
