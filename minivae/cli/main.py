@@ -26,7 +26,7 @@ import typer
 from minivae.cli import options
 from minivae.cli.rank_watcher import stand_by
 from minivae.messages import one_line
-from minivae.processes import own_rank, processes
+from minivae.processes import own_rank, processes, work_apart
 
 WAYS_OUT = {
     errno.ENOSPC: "free some space, or choose another place",
@@ -37,6 +37,7 @@ WAYS_OUT = {
     errno.EIO: "check the disk",
 }
 FOUND_BY_ALL = "found_by_all"  # marks a fault that every process of an mpiexec has
+TOGETHER = (["train"], ["evaluate"])  # commands that the processes of an mpiexec do as one
 # In the order in which `minivae --help` lists them.
 COMMANDS = (
     "train",
@@ -126,8 +127,12 @@ def top(
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code (raises SystemExit)."""
-    stand_by()
-    raise SystemExit(run(sys.argv[1:] if argv is None else argv))
+    words = sys.argv[1:] if argv is None else argv
+    if take_parts(words)[0][:1] in TOGETHER:
+        stand_by()
+    else:
+        work_apart()
+    raise SystemExit(run(words))
 
 
 def run(argv: list[str]) -> int:
@@ -160,7 +165,7 @@ def answer(argv: list[str]) -> int:
             raise stop.__context__ from None
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as fault:
-        if processes() > 1 and argv[:1] in (["train"], ["evaluate"]):
+        if processes() > 1 and argv[:1] in TOGETHER:
             from minivae.cli.train_processes import fault_at_once
 
             fault_at_once(fault)
