@@ -18,6 +18,7 @@ import io
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -25,7 +26,7 @@ import typer
 from minivae.cli import options
 from minivae.cli.rank_watcher import stand_by
 from minivae.messages import one_line
-from minivae.processes import own_rank, processes
+from minivae.processes import own_rank, processes, work_apart
 
 WAYS_OUT = {
     errno.ENOSPC: "free some space, or choose another place",
@@ -36,6 +37,7 @@ WAYS_OUT = {
     errno.EIO: "check the disk",
 }
 FOUND_BY_ALL = "found_by_all"  # marks a fault that every process of an mpiexec has
+TOGETHER = (["train"], ["evaluate"])  # commands that the processes of an mpiexec do as one
 # In the order in which `minivae --help` lists them.
 COMMANDS = (
     "train",
@@ -80,8 +82,8 @@ USAGE_FAULTS = (
 )
 
 
-def build_app() -> typer.Typer:
-    """The Typer application with every command."""
+def build_app(commands: Sequence[str] = COMMANDS) -> typer.Typer:
+    """The Typer application with these commands, every one of them by default."""
     app = typer.Typer(
         name="minivae",
         help="A variational autoencoder to read, verify and race.",
@@ -92,11 +94,17 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(top)
-    for name in COMMANDS:
+    for name in commands:
         function = getattr(importlib.import_module(f"minivae.cli.{name}"), name)
         word = {"name": name.replace("_", "-"), **function.settings}
         app.command(**word, cls=options.PartsCommand)(function)
     return app
+
+
+def commands_for(argv: Sequence[str]) -> Sequence[str]:
+    """The one command that a command line names; all, where it names none or has a slip."""
+    named = [name for name in COMMANDS if argv[:1] == [name.replace("_", "-")]]
+    return named or COMMANDS
 
 
 def show_version(wanted: bool) -> None:
@@ -119,8 +127,12 @@ def top(
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code (raises SystemExit)."""
-    stand_by()
-    raise SystemExit(run(sys.argv[1:] if argv is None else argv))
+    words = sys.argv[1:] if argv is None else argv
+    if take_parts(words)[0][:1] in TOGETHER:
+        stand_by()
+    else:
+        work_apart()
+    raise SystemExit(run(words))
 
 
 def run(argv: list[str]) -> int:
@@ -142,7 +154,8 @@ def answer(argv: list[str]) -> int:
         argv, files = take_parts(argv)
         for file in files:
             register_parts(file)
-        result = build_app()(args=argv, prog_name="minivae", standalone_mode=False)
+        app = build_app(commands_for(argv))
+        result = app(args=argv, prog_name="minivae", standalone_mode=False)
         return int(result) if isinstance(result, int) else 0
     except KeyboardInterrupt:
         complain("stopped by Ctrl-C")
@@ -152,7 +165,7 @@ def answer(argv: list[str]) -> int:
             raise stop.__context__ from None
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as fault:
-        if processes() > 1 and argv[:1] in (["train"], ["evaluate"]):
+        if processes() > 1 and argv[:1] in TOGETHER:
             from minivae.cli.train_processes import fault_at_once
 
             fault_at_once(fault)
@@ -247,10 +260,11 @@ def describe(fault: Any) -> str:
         return f"not enough memory{of_what}; ask for smaller sizes, a smaller batch or fewer draws"
     if isinstance(fault, OSError) and fault.strerror:  # without its number
         why = fault.strerror.lower()
+        way_out = WAYS_OUT.get(fault.errno or 0, "check the path, or choose another place")
         if fault.filename is None:
-            return f"{why}, while reading or writing"
+            return f"{why}, while reading or writing; {way_out}"
         name = os.fsdecode(fault.filename).removesuffix(".tmp")  # which is written first
-        return f"{one_line(name, 400)}: {why}; {WAYS_OUT.get(fault.errno or 0, 'check the path')}"
+        return f"{one_line(name, 400)}: {why}; {way_out}"
     if isinstance(fault, (ValueError, OSError, RuntimeError)) or hasattr(fault, "format_message"):
         return text
     return f"{type(fault).__name__}: {text} (MINIVAE_DEBUG=1 shows where)"

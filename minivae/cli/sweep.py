@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ def sweep(
     from minivae.cli.console import Console
     from minivae.cli.sweep_api import read_config
 
+    require_own_share(only)
     console = Console(as_json=as_json, quiet=quiet)
     asked = read_config(config) if config is not None else {}
     grid = [*asked.get("grid", []), *(grid or [])]
@@ -62,6 +63,21 @@ def sweep(
     console.result(facts, as_text(facts))
     if facts["failed"]:
         raise typer.Exit(1)
+
+
+def require_own_share(only: str | None) -> None:
+    """Stop in one line where several processes would each train every run."""
+    from minivae.processes import launcher, started
+
+    rank, size = started
+    if size == 1 or only is not None:
+        return
+    if rank > 0:
+        raise typer.Exit(2)
+    raise options.UsageError(
+        f"{launcher()} started {size} sweeps, each of which would train every run: start one with "
+        "--jobs, or give each its own share by --only K/N"
+    )
 
 
 def run_sweep(
@@ -90,6 +106,7 @@ def run_sweep(
     options.check_least("--seeds", seeds, 1)
     options.check_least("--jobs", jobs, 1)
     axes = parse_axes(grid, settings_of_train())
+    require_shared(shared, axes)
     points = points_of(axes, seeds, sample)
     mine = share(points, only)
     settled = settle_points(dataset, shared, points, console)
@@ -143,12 +160,28 @@ def keep(run: Path, outcome: dict[str, Any], extra: dict[str, Any]) -> str:
 
 
 def settings_of_train() -> list[str]:
-    """The settings of minivae train that an axis may vary."""
-    import inspect
+    """The settings of minivae train that an axis may vary, by their options' names; no switches."""
+    from minivae.cli.sweep_runs import options_of_train
 
-    from minivae.cli.train import train
+    return [name for name, param in options_of_train().items()
+            if param.name not in OWN and not param.is_flag]  # fmt: skip
 
-    return [name for name in inspect.signature(train).parameters if name not in (*OWN, "dataset")]
+
+def require_shared(shared: list[str], axes: Mapping[str, Any]) -> None:
+    """Raise UsageError where an option of every run is the sweep's own matter, or an axis."""
+    from minivae.cli.sweep_runs import options_of_train
+
+    known = options_of_train()
+    for word in shared:
+        key = word.partition("=")[0].removeprefix("--").replace("-", "_")
+        if not word.startswith("--") or key not in known:
+            continue
+        if key in axes:
+            raise options.UsageError(f"{word}: --grid {key} varies it already; leave one out")
+        if key == "seed":
+            raise options.UsageError("--seed: give the number of seeds by --seeds")
+        if key == "resume":
+            raise options.UsageError("--resume: the same sweep with the same --out goes on")
 
 
 def gather(

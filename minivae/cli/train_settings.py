@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minivae.cli.backends import ROUNDINGS, choose_backend
+from minivae.cli.backends import ROUNDINGS, choose_backend, expect_training
 from minivae.cli.console import Console
 from minivae.cli.defaults import defaults_for, likelihood_for
 from minivae.cli.options import UsageError
 from minivae.cli.train_options import MODEL_KEYS, TRAIN_KEYS, TrainOptions
+from minivae.data.checks import LEVELS
 from minivae.data.dataset import Dataset
 from minivae.data.standard import scale_advice
 from minivae.data.stream import FileRows
@@ -98,7 +99,8 @@ def settle_request(asked: TrainOptions, console: Console) -> TrainRequest:
     name = record_name("digits" if asked.dataset is None else asked.dataset)
     dataset = load_as(name, asked.reading, asked.data_dir)
     # the settings are checked before a backend is loaded, which may take seconds
-    settle(dataset, name, asked.settings, "numpy")
+    first = settle(dataset, name, asked.settings, "numpy")
+    expect_training(asked.backend or "auto", *first, dataset)
     rounded = {option: bool(asked.settings.get(option)) for option in ROUNDINGS}
     threads = asked.settings.get("threads")
     K = choose_backend(asked.backend or "auto", threads, console, **rounded)
@@ -128,12 +130,18 @@ def tell_of_data(dataset: Dataset, model: ModelConfig, console: Console) -> None
     elif LIKELIHOODS[model.likelihood].scale is not None:
         advice = scale_advice(dataset.train, dataset.scale, dataset.columns)
         if advice is not None:
-            shape = ",".join(str(n) for n in dataset.shape or ())
+            shape = ",".join(str(n) for n in dataset.shape or ()) or "H,W or H,W,3"
             pixels = f"; where they are pixels, --shape {shape} divides them by their white"
             console.warn(
                 f"{advice}; --standardise trains on columns of mean 0 and deviation 1 and gives "
-                f"every result in your units{pixels if shape and dataset.scale == 1 else ''}"
+                f"every result in your units{pixels if may_be_pixels(dataset) else ''}"
             )
+
+
+def may_be_pixels(dataset: Dataset) -> bool:
+    """Whether rows without names are so large, and nowhere below 0, as grey levels may be."""
+    low, high = dataset.train.min() * dataset.scale, dataset.train.max() * dataset.scale
+    return dataset.columns is None and low >= 0 and 200 < high <= LEVELS[-1]
 
 
 def settle_resume(asked: TrainOptions, path: Path, console: Console) -> TrainRequest:
@@ -157,6 +165,7 @@ def settle_resume(asked: TrainOptions, path: Path, console: Console) -> TrainReq
     dataset = load_again(path, config, recorded, asked.data, asked.data_dir)
     name = config.dataset if asked.data is None else record_name(asked.data)
     chosen = asked.backend or config.backend
+    expect_training(chosen, model, config, dataset)
     K = choose_backend(chosen, config.threads, console, tf32=config.tf32, bf16=config.bf16)
     data_dir = record_data_dir(name, asked.data_dir) or config.data_dir
     config = config.with_changes(backend=K.name, dataset=name, data_dir=data_dir)

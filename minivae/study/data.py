@@ -10,7 +10,8 @@ import numpy as np
 from minivae.types import Array
 
 VARIABLE = "MINIVAE_STUDY_DATA"
-ROWS = 6000  # of a large set: a chapter should take well under a minute
+ROWS = 6000  # of a large set: a chapter should take a minute or two
+BATCH = 128  # of the models that the chapters train
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,25 @@ class StudyData:
         """Whether these are the digits that the chapters' words are about; on other data their
         closer claims are measured all the same, and not held to."""
         return self.name == "digits"
+
+    def thumbnails(self, most: int = 200) -> Array:
+        """The training pictures (N, d), averaged two pixels by two until they are at most so many
+        numbers: for what takes long on large ones."""
+        x = self.train.reshape(-1, *self.shape)
+        while x.shape[1] * x.shape[2] > most:
+            height, width = x.shape[1] // 2, x.shape[2] // 2
+            blocks = x[:, : 2 * height, : 2 * width].reshape(-1, height, 2, width, 2)
+            x = blocks.mean(axis=(2, 4))
+        return x.reshape(len(x), -1)
+
+    def epochs(self, updates: int) -> int:
+        """Passes over the training data that make about so many updates: on a larger set fewer."""
+        return epochs_of(updates, len(self.train), BATCH)
+
+
+def epochs_of(updates: int, rows: int, batch_size: int) -> int:
+    """At least one."""
+    return max(1, round(updates * batch_size / rows))
 
 
 def study_data(name: str | None = None, rows: int = ROWS) -> StudyData:

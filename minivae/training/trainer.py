@@ -50,6 +50,7 @@ class Trainer:
         self.step = job.step(state, reporter.note)
         self.last_tick = self.last_save = self.began = time.monotonic()
         self.samples = 0  # in this process, since `began`
+        self.pulled = -1  # the update after which the state was fetched from the step
 
     def run(self) -> TrainResult:
         """Go on until the epochs are done, patience is out, or someone asks to stop."""
@@ -146,9 +147,12 @@ class Trainer:
 
     def _pull(self) -> None:
         """Fetch theta and moments from the step; they must be finite to be worth anything."""
+        if self.pulled == self.state.progress.t:  # nothing was updated since
+            return
         self.state.theta, self.state.moments = self.step.state()
         if not self.state.finite():
             self._diverged()
+        self.pulled = self.state.progress.t
 
     def _save(self, best: bool) -> None:
         self._pull()

@@ -103,13 +103,8 @@ class Report:
 
     @property
     def worst(self) -> Row | None:
-        """The row with the largest error; NaN is worse than anything."""
-
-        def badness(row: Row) -> tuple[bool, float]:
-            error = row.complex_step or row.finite_difference or 0.0
-            return not row.ok, math.inf if math.isnan(error) else error
-
-        return max(self.rows, key=badness, default=None)
+        """The row with the largest error."""
+        return max(self.rows, key=lambda row: (not row.ok, row.complex_step or 0.0), default=None)
 
     def raise_if_failed(self) -> None:
         """Raises GradientError (an AssertionError) whose lines name tensor, index, sample and
@@ -148,18 +143,15 @@ def where(index: Iterable[Any] | None) -> str:
 
 def shape_hint(got: tuple[int, ...], due: tuple[int, ...]) -> str:
     """The commonest reason for a wrong shape."""
-    extra, size = len(got) - len(due), math.prod(got)
+    extra, last = len(got) - len(due), zip(got[::-1], due[::-1], strict=False)
     hints = {
         "it is transposed": got == due[::-1],
         "the sum over the batch axis is missing": extra > 0 and got[extra:] == due,
-        "an axis of length 1 is kept or lost (keepdims)":
-            [n for n in got if n != 1] == [n for n in due if n != 1],
-        "its axes are permuted": sorted(got) == sorted(due),
-        "a scalar where an array is due": size == 1,
-        "it needs a reshape": size == math.prod(due),
-        "it is summed over an axis that must stay":
-            extra == 0 and all(g in (d, 1) for g, d in zip(got, due, strict=True)),
-    }  # fmt: skip
+        "an axis of length 1 is kept or lost (keepdims)": [n for n in got if n > 1]
+        == [n for n in due if n > 1],
+        "its axes are permuted, or it needs a reshape": math.prod(got) == math.prod(due),
+        "it is summed over what must stay": extra <= 0 and all(g in (d, 1) for g, d in last),
+    }
     return next((f": {hint}" for hint, fits in hints.items() if fits), "")
 
 
@@ -189,7 +181,7 @@ def fill_row(trial: Trial) -> None:
     row.oracle = "differences" if trial.reason else "complex step"
     row.reason, row.checked, row.visible = trial.reason, len(trial.entries), trial.seen
     row.verdict = "wrong" if trial.wrong.any() else "right"
-    error, truth = np.abs(trial.g - trial.true), np.abs(trial.true)
+    error, truth = trial.error, np.abs(trial.true)
     row.worst_entry = float(np.max(error / np.maximum(truth, 1e-300), initial=0, where=truth != 0))
     if len(trial.entries):
         i = worst_of(trial)
@@ -224,41 +216,30 @@ def ratio(top: float, bottom: float) -> float:
 
 def worst_of(trial: Trial) -> int:
     """The visited entry with the largest error, among the wrong ones where there are any."""
-    error = np.abs(trial.g - trial.true)
-    error = np.where(np.isfinite(error), error, np.inf)
-    return int(np.argmax(np.where(trial.wrong, error, -1.0) if trial.wrong.any() else error))
+    return int(np.argmax(np.where(trial.wrong | (not trial.wrong.any()), trial.error, -1.0)))
 
 
-def joint_fault(trials: list[Trial], hand: float, true: float) -> Fault:
-    """The line where time allowed no more than to see that something is wrong."""
-    sole = trials[0].leaf.name if len(trials) == 1 else ""
-    which = "the gradient" if sole else "at least one gradient"
-    text = (
-        f"{which} of {all_of(trials)} is wrong: along random signs the slope is {true:.8g}, "
-        f"hand-written {hand:.8g}; more seconds tell where"
-    )
-    return Fault("wrong", text, sole, hand=hand, true=true)
-
-
-def tie_fault(trial: Trial, hand: float, true: float, trials: list[Trial]) -> Fault:
-    """The line for entries that are right one by one and wrong together."""
-    name, at_kink = trial.leaf.name, trial.complete and trial.kinks
-    index = trial.index(trial.kinks[0]) if at_kink else trial.row.index
-    text = (
-        f"the gradients of {all_of(trials)} are wrong together at a tie ({name}{where(index)}): as "
-        f"tied entries move as one, their gradients add up to {hand:.6g}, the slope is {true:.6g}"
-    )
-    return Fault("ties", text, name, index, None, hand, true)
-
-
-def all_of(trials: list[Trial]) -> str:
-    """The tensors' names in a sentence: x, W and b."""
-    return " and ".join(", ".join(t.leaf.name for t in trials).rsplit(", ", 1))
+def together_fault(
+    trials: list[Trial], hand: float, true: float, tied: Trial | None = None
+) -> Fault:
+    """The line for gradients whose sum is wrong: at a tie, where each may be right by itself; or
+    where time did not allow to see which is wrong."""
+    names = " and ".join(", ".join(trial.leaf.name for trial in trials).rsplit(", ", 1))
+    sums = f"the gradients add up to {hand:.8g}, the slope is {true:.8g}"
+    if tied is None:
+        which = "at least one gradient" if len(trials) > 1 else "the gradient"
+        text = f"{which} of {names} is wrong: along random signs {sums}; more seconds tell where"
+        return Fault("wrong", text, "" if len(trials) > 1 else names, hand=hand, true=true)
+    index = tied.index(tied.kinks[0]) if tied.complete and tied.kinks else tied.row.index
+    text = f"the gradients of {names} are wrong together at a tie ({tied.leaf.name}{where(index)})"
+    text += f": as tied entries move as one, {sums}"
+    return Fault("ties", text, tied.leaf.name, index, None, hand, true)
 
 
 def trial_notes(trial: Trial) -> list[str]:
     """What to know of one tensor's verdict: kinks, what was not visited, what could not be seen."""
-    name, size, notes, kinks = trial.leaf.name, trial.hand.size, list(trial.notes), trial.kinks
+    name, size, kinks = trial.leaf.name, trial.hand.size, trial.kinks
+    notes: list[str] = []
     if kinks:
         first = [name + where(np.unravel_index(k, trial.hand.shape)) for k in kinks[:3]]
         lie = "entry lies on a kink" if len(kinks) == 1 else "entries lie on kinks"

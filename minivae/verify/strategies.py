@@ -30,9 +30,7 @@ def draw_point(
     words = set(" ".join(spec.values()).replace("int:", "").replace("<", " ").split())
     order = sorted(word for word in words if not word.isdigit())
     if len(order) > len(SIZES):
-        raise ValueError(
-            f"at most {len(SIZES)} dims can all differ, the spec has {len(order)}: {order}"
-        )
+        raise ValueError(f"of {len(order)} dims at most {len(SIZES)} can all differ: {order}")
     drawn = rng.permutation(SIZES[: max(4, len(order))])
     sizes = {word: int(word) for word in words if word.isdigit()}
     sizes |= dict(zip(order, drawn.tolist(), strict=False))
@@ -94,13 +92,10 @@ def read(
             if keys != own[: len(keys)]:
                 forward = lambda *v: by_name(**dict(zip(keys, v, strict=True)))  # noqa: E731
             args, names = tuple(inputs[key] for key in keys), names or keys
-        elif names is not None and list(names) == list(inputs):
-            args = tuple(inputs.values())
     elif isinstance(inputs, (list, tuple)) and not hasattr(inputs, "_fields"):
         args = tuple(inputs)
     if names is None:  # forward's own parameters, or input0, input1, … where it does not tell
-        star = next((p.name for p in found if p.kind is p.VAR_POSITIONAL), "input")
-        names = [own[i] if i < len(own) else f"{star}{i}" for i in range(len(args))]
+        names = [own[i] if i < len(own) else f"input{i}" for i in range(len(args))]
     if len(names) != len(args):
         raise ValueError(f"names has {len(names)} entries for {len(args)} inputs")
     return forward, args, list(names)
@@ -231,6 +226,9 @@ def misfit(job: Pass, number: int, name: str, part: Any, grad: Any) -> Faults:
     what, hint = f"the gradient of {name}", shape_hint(got.shape, value.shape)
     shape = f"{what} has the wrong shape {got.shape}, {name} has {value.shape}{hint}"
     dtype = f"{what} has the wrong dtype {got.dtype}, {name} is {value.dtype}"
+    widest = max(np.asarray(out).dtype.itemsize for out in float_parts(job.y_tree))
+    wider = got.dtype.kind == "f" and value.dtype.itemsize < got.dtype.itemsize <= widest
+    same = got.dtype.newbyteorder("=") == value.dtype.newbyteorder("=")
     tests = (
         (part is ABSENT, "structure", f"backward returned a gradient {name}, which is no input"),
         (grad is ABSENT, "count", f"backward returned no gradient for {name}"),
@@ -238,16 +236,9 @@ def misfit(job: Pass, number: int, name: str, part: Any, grad: Any) -> Faults:
         (not array, "structure", strange),
         (got.shape != value.shape, "shape", shape),
         (got.dtype.kind in "OSUMm", "structure", dtype),  # no numbers at all
-        (not fits(job, value, got) and not isinstance(grad, float), "dtype", dtype),
+        (not (same or wider or isinstance(grad, float)), "dtype", dtype),
     )
     return first_fault(tests, name)
-
-
-def fits(job: Pass, value: Array, grad: Array) -> bool:
-    """Whether a gradient has its input's dtype, or a wider one up to the output's."""
-    widest = max(np.asarray(part).dtype.itemsize for part in float_parts(job.y_tree))
-    wider = grad.dtype.kind == "f" and value.dtype.itemsize < grad.dtype.itemsize <= widest
-    return wider or grad.dtype.newbyteorder("=") == value.dtype.newbyteorder("=")
 
 
 PARAMETERS = ("w", "kernel", "param", "theta", "gamma", "beta", "bias")  # how their names begin
