@@ -22,12 +22,12 @@ def K() -> Any:
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
     """What kernels are to fill comes full of NaN, and so do the dense layer's buffers."""
-    from minivae_kernels.cpu.ops import dense, latent, likelihood_kernel, random
+    from minivae_kernels.cpu.ops import dense, dense_backward, latent, likelihood_kernel, random
 
     def full_of_nan(shape: Any) -> np.ndarray:
         return np.full(shape, np.nan, dtype=np.float32)
 
-    for module in (dense, latent, likelihood_kernel, random):
+    for module in (dense, dense_backward, latent, likelihood_kernel, random):
         monkeypatch.setattr(module, "fresh", full_of_nan)
     for name in ("packed", "scratch"):
         held = getattr(dense._local, name, None)

@@ -154,7 +154,7 @@ def backward_panel(dy, dy_panel, w, w_panel, dx, s, s_row, rows, outputs, halves
         depth = min(DEPTH, outputs - k)
         first = k // PANEL
         for q in range((depth + PANEL - 1) // PANEL):
-            transpose_block(ahead(w, (first + q) * w_panel), STEP, ahead(scratch, q * BLOCK))
+            transpose_block(ahead(w, (first + q) * w_panel), STEP, ahead(scratch, q * BLOCK), STEP)
         a = ahead(dy, first * dy_panel)
         if k == 0:
             multiply(a, dy_panel, scratch, BLOCK, dx, s, s_row, rows, depth, halves)

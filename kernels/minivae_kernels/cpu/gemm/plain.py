@@ -47,25 +47,39 @@ def ladder(columns, sizes):
     return by_tiles
 
 
-COLUMNS = 2 * WIDTH if WIDTH == 16 else 16  # of a tile
-by_tiles = ladder(COLUMNS, (12, 4, 1) if WIDTH == 16 else (6, 1))
+if WIDTH == 16:
+    wide, narrow = ladder(32, (12, 4, 1)), ladder(16, (4, 1))
+
+    @inner
+    def multiply_plain(a, a_row, a_k, b, b_k, c, s, s_row, rows, depth, halves):
+        """`rows` rows of the panel C = rows of S, s_row apart, + `depth` values of k.
+
+        halves: whether all 32 columns are wanted (2), or the first 16.
+        """
+        outlined()
+        if halves == 2:
+            wide(a, a_row, a_k, b, b_k, c, s, s_row, rows, depth)
+        else:
+            narrow(a, a_row, a_k, b, b_k, c, s, s_row, rows, depth)
+
+else:
+    by_tiles = ladder(16, (6, 1))
+
+    @inner
+    def multiply_plain(a, a_row, a_k, b, b_k, c, s, s_row, rows, depth, halves):
+        """The same for vectors of eight floats or four, 16 columns at a time."""
+        outlined()
+        for h in range(0, 16 * halves, 16):
+            by_tiles(a, a_row, a_k, ahead(b, h), b_k, ahead(c, h), ahead(s, h), s_row, rows, depth)
 
 
 @inner
-def multiply_plain(a, a_row, a_k, b, b_k, c, s, s_row, rows, depth):
-    """`rows` rows of the panel C = rows of S, s_row apart, + `depth` values of k."""
-    outlined()
-    for h in range(0, PANEL, COLUMNS):
-        by_tiles(a, a_row, a_k, ahead(b, h), b_k, ahead(c, h), ahead(s, h), s_row, rows, depth)
-
-
-@inner
-def product_panel(a, a_row, a_k, b, b_k, c, s, rows, depth):
+def product_panel(a, a_row, a_k, b, b_k, c, s, rows, depth, halves):
     """One panel of C = S + A B, (rows, 32) at c; S is 32 numbers, the same for each row."""
-    multiply_plain(a, a_row, a_k, b, b_k, c, s, NOUGHT, rows, min(DEPTH, depth))
+    multiply_plain(a, a_row, a_k, b, b_k, c, s, NOUGHT, rows, min(DEPTH, depth), halves)
     for k in range(DEPTH, depth, DEPTH):
         ak, bk = ahead(a, k * a_k), ahead(b, k * b_k)
-        multiply_plain(ak, a_row, a_k, bk, b_k, c, c, STEP, rows, min(DEPTH, depth - k))
+        multiply_plain(ak, a_row, a_k, bk, b_k, c, c, STEP, rows, min(DEPTH, depth - k), halves)
 
 
 @inner
@@ -91,9 +105,20 @@ def transpose_rows(plain, p0, stride, rows, columns, out, o0):
     """
     whole = columns // PANEL * PANEL if rows == PANEL else 0
     for c in range(0, whole, PANEL):
-        transpose_block(address(plain, p0 + c), stride, address(out, o0 + c * PANEL))
+        transpose_block(address(plain, p0 + c), stride, address(out, o0 + c * PANEL), STEP)
     for c in range(whole, columns):
         for r in range(rows):
             out[o0 + c * PANEL + r] = plain[p0 + r * stride + c]
         for r in range(rows, PANEL):
             out[o0 + c * PANEL + r] = 0
+
+
+@inner
+def unpack_across(packed, rows, columns, out, o0, stride):
+    """out[o0 + c stride + r] = packed[32 r + c]: `columns` columns of a panel become rows."""
+    whole = rows // PANEL * PANEL if columns == PANEL else 0
+    for r in range(0, whole, PANEL):
+        transpose_block(address(packed, r * PANEL), STEP, address(out, o0 + r), stride)
+    for r in range(whole, rows):
+        for c in range(columns):
+            out[o0 + c * stride + r] = packed[r * PANEL + c]

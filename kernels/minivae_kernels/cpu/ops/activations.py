@@ -13,13 +13,8 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.decorators import inline
 from minivae_kernels.cpu.ops import vector_math as m
-from minivae_kernels.cpu.ops.elementwise import (
-    Loop,
-    gradient_loop,
-    gradient_op,
-    map_loop,
-    map_op,
-)
+from minivae_kernels.cpu.ops.elementwise import gradient_op, map_op
+from minivae_kernels.cpu.ops.loops import Loop, gradient_loop, map_loop
 
 f32 = np.float32
 
@@ -45,8 +40,8 @@ def add(name: str, forward: Any, backward: Any, from_output: Any = None) -> None
     g = gradient_loop(f"{name}_backward", backward)
     h = gradient_loop(f"{name}_backward_from_output", from_output) if from_output else g
     ACTIVATIONS[name] = ActivationLoops(f, h, reads_input=from_output is None)
-    OPS.append(map_op(f"{name}_forward", f, forward))
-    OPS.append(gradient_op(f"{name}_backward", g, backward))
+    OPS.append(map_op(f"{name}_forward", forward))
+    OPS.append(gradient_op(f"{name}_backward", backward))
 
 
 @inline

@@ -1,4 +1,4 @@
-"""The dense layer's ops on row-major matrices, one panel of the result at a time."""
+"""The dense layer's forward on row-major matrices, one panel of the result at a time."""
 
 from __future__ import annotations
 
@@ -12,33 +12,26 @@ from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.address import address, ahead
 from minivae_kernels.cpu.gemm.layout import aligned, panels
-from minivae_kernels.cpu.gemm.matmul import DEPTH, NOUGHT, ONE, STEP
+from minivae_kernels.cpu.gemm.matmul import NOUGHT, ONE, STEP, halves_of
 from minivae_kernels.cpu.gemm.pack import unpack_rows
 from minivae_kernels.cpu.gemm.plain import (
     MANY,
     multiply_plain,
     pack_columns,
     product_panel,
-    transpose_rows,
-)
-from minivae_kernels.cpu.ops.activations import (
-    ACTIVATIONS,
-    relu_gradient_from_output,
-    tanh_gradient_from_output,
 )
 from minivae_kernels.cpu.ops.arguments import flat, fresh
-from minivae_kernels.cpu.ops.dense_arguments import forward_ops, input_arguments, params_arguments
-from minivae_kernels.cpu.ops.elementwise import gradient_op
+from minivae_kernels.cpu.ops.dense_arguments import forward_ops
 from minivae_kernels.cpu.threads.barrier import atomic_load
 from minivae_kernels.cpu.threads.count import crew_for, team
-from minivae_kernels.cpu.threads.crew import TEAM, laid_out, share_out
+from minivae_kernels.cpu.threads.crew import laid_out, share_out
+from minivae_kernels.cpu.threads.waking import TEAM
 
 f32 = np.float32
 ROWS = 252  # most rows of a piece: so many activations stay in the second-level cache
 TILE = np.int64(ROWS * PANEL)  # floats of a member's panel of C
 EDGE = np.int64(TILE + PANEL)  # 32 of a bias or zeros before, the last rows of a narrow B from here
 OWN = int(EDGE) + PANEL * PANEL  # floats of a member's scratch
-DEEP = 512  # rows of x whose part of xᵀ dy is added up before the next are read
 SHARES = 16  # pieces for each member, or about as many
 PER_UNIT = 16  # multiply-adds in a unit of work (threads/crew.py)
 
@@ -68,11 +61,12 @@ def plain_panel(a, a_row, a_k, plain, column, sizes, wide, own, rows):
     whole = min(max((len(plain) - column - PANEL) // columns + 1, 0), depth)
     c = address(own, NOUGHT)
     b = address(plain, column)
-    product_panel(a, a_row, a_k, b, np.int64(columns), c, address(own, TILE), rows, whole)
+    start, halves = address(own, TILE), halves_of(wide, NOUGHT)
+    product_panel(a, a_row, a_k, b, np.int64(columns), c, start, rows, whole, halves)
     if whole < depth:
         pack_columns(plain, column + whole * columns, columns, depth - whole, wide, own, EDGE)
         rest, edge = ahead(a, whole * a_k), address(own, EDGE)
-        multiply_plain(rest, a_row, a_k, edge, STEP, c, c, STEP, rows, depth - whole)
+        multiply_plain(rest, a_row, a_k, edge, STEP, c, c, STEP, rows, depth - whole, halves)
 
 
 @inner
@@ -80,13 +74,6 @@ def pack_piece(k, member, plain, rows, columns, out):
     """Panel k of a matrix (rows, columns)."""
     column, wide = panel_columns(k, columns)
     pack_columns(plain, column, columns, rows, wide, out, column * rows)
-
-
-@inner
-def transpose_piece(k, member, plain, rows, columns, out):
-    """Panel k of the transpose of a matrix (rows, columns)."""
-    row, high = panel_columns(k, rows)
-    transpose_rows(plain, row * columns, columns, high, columns, out, row * columns)
 
 
 @inner
@@ -102,7 +89,8 @@ def rows_piece(k, member, a, b, packed, bias, c, sizes, activation, scratch):
     at = address(a, first * depth)
     if len(packed) > 0:
         panel0, c0 = address(packed, column * depth), address(own, NOUGHT)
-        product_panel(at, depth, ONE, panel0, STEP, c0, address(own, TILE), count, depth)
+        start, halves = address(own, TILE), halves_of(columns, panel)
+        product_panel(at, depth, ONE, panel0, STEP, c0, start, count, depth, halves)
     else:
         plain_panel(at, depth, ONE, b, column, (depth, columns), wide, own, count)
     finish_panel(own, count, activation, panel, c, columns, first)
@@ -137,65 +125,6 @@ def forward_kernel(crew, x, W, bias, y, sizes, activation, scratch, packed):
     product(crew, x, W, packed, bias, y, sizes, activation, scratch)
 
 
-@entry
-def input_kernel(crew, dy, W, zeros, dx, sizes, scratch, packed):
-    """dx = dy Wᵀ, all row-major; sizes: rows, outputs, inputs."""
-    _, outputs, inputs = sizes
-    job = laid_out(transpose_piece, (W, inputs, outputs, packed))
-    share_out(crew, job, (inputs + PANEL - 1) // PANEL, inputs * outputs)
-    product(crew, dy, W, packed, zeros, dx, sizes, NOUGHT, scratch)
-
-
-@inner
-def weights_piece(k, member, x, dy, packed, dW, db, sizes, scratch):
-    """One piece of dW += xᵀ dy, from row `start` on. sizes: start, rows, inputs, outputs, rows of a
-    piece."""
-    start, rows, inputs, outputs, block = sizes
-    own, across = scratch[member], (outputs + PANEL - 1) // PANEL
-    panel, first = k % across, k // across * block
-    count = min(block, inputs - first)
-    column, wide = panel_columns(panel, outputs)
-    at, b = address(x, start * inputs + first), address(packed, column * rows)
-    c = address(own, NOUGHT)
-    if start == 0:
-        own[TILE:EDGE] = f32(0)
-        product_panel(at, ONE, inputs, b, STEP, c, address(own, TILE), count, rows)
-    else:
-        pack_columns(dW, first * outputs + column, outputs, count, wide, own, NOUGHT)
-        for k0 in range(0, rows, DEPTH):
-            ak, bk = ahead(at, k0 * inputs), ahead(b, k0 * PANEL)
-            multiply_plain(ak, ONE, inputs, bk, STEP, c, c, STEP, count, min(DEPTH, rows - k0))
-    unpack_rows(own, NOUGHT, count, panel, dW, outputs, first)
-    if first == 0:
-        sum_columns(dy, start * outputs + column, outputs, rows, db[column : column + wide])
-
-
-@entry
-def params_kernel(crew, dy, x, dW, db, sizes, scratch, packed):
-    """dW = xᵀ dy and db = Σ dy, all row-major; `packed` has room for DEEP rows of dy."""
-    total, inputs, outputs = sizes
-    across = (outputs + PANEL - 1) // PANEL
-    block = rows_of_piece(inputs, across, atomic_load(crew, TEAM))
-    count = across * ((inputs + block - 1) // block)
-    db[:] = f32(0)
-    for start in range(0, total, DEEP):
-        rows = min(DEEP, total - start)
-        stretch = dy[start * outputs : (start + rows) * outputs]
-        job = laid_out(pack_piece, (stretch, rows, outputs, packed))
-        share_out(crew, job, across, rows * outputs)
-        given = (x, dy, packed, dW, db, (start, rows, inputs, outputs, block), scratch)
-        share_out(crew, laid_out(weights_piece, given), count, rows * inputs * outputs // PER_UNIT)
-
-
-@inner
-def sum_columns(plain, p0, stride, rows, out):
-    """out += `rows` rows, one after another."""
-    for r in range(rows):
-        row = plain[p0 + r * stride : p0 + r * stride + len(out)]
-        for c in range(len(out)):
-            out[c] = out[c] + row[c]
-
-
 _local = threading.local()
 _KEPT = 1 << 22  # floats that a thread keeps from call to call: fresh memory costs page faults
 NOTHING = np.zeros(0, dtype=np.float32)
@@ -211,7 +140,7 @@ def _kept(name: str, floats: int) -> np.ndarray:
     return held
 
 
-def _scratch() -> np.ndarray:
+def scratch_rows() -> np.ndarray:
     """A row for each member."""
     members = team()
     return _kept("scratch", members * OWN)[: members * OWN].reshape(members, OWN)
@@ -229,41 +158,8 @@ def _product(x: Any, W: Any, b: Any, activation: int) -> np.ndarray:
         crew = crew_for(y.size * inputs // PER_UNIT)
         packed = packed_room(inputs, outputs) if rows >= MANY else NOTHING
         forward_kernel(crew, flat(x), flat(W), flat(b), y.reshape(-1), (rows, inputs, outputs),
-                       activation, _scratch(), packed)  # fmt: skip
+                       activation, scratch_rows(), packed)  # fmt: skip
     return y
 
 
-def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
-    """dx = dy Wᵀ; dy (B, O), W (I, O) -> dx (B, I)                       (E6)"""
-    dy, W = input_arguments(dy, W)
-    rows, (inputs, outputs) = len(dy), W.shape
-    if not outputs:
-        return np.zeros((rows, inputs), dtype=np.float32)
-    dx = fresh((rows, inputs))
-    if dx.size:
-        crew = crew_for(dx.size * outputs // PER_UNIT)
-        input_kernel(crew, flat(dy), flat(W), np.zeros(inputs, f32), dx.reshape(-1),
-                     (rows, outputs, inputs), _scratch(), packed_room(outputs, inputs))  # fmt: skip
-    return dx
-
-
-def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
-    """dW = xᵀ dy and db = Σ_b dy; dy (B, O), x (B, I) -> dW (I, O), db (O,)   (E6)"""
-    dy, x = params_arguments(dy, x)
-    (rows, outputs), inputs = dy.shape, x.shape[1]
-    if not (rows and outputs and inputs):
-        return np.zeros((inputs, outputs), dtype=np.float32), dy.sum(axis=0, dtype=np.float32)
-    dW, db = fresh((inputs, outputs)), fresh(outputs)
-    crew = crew_for(dW.size * rows // PER_UNIT)
-    params_kernel(crew, flat(dy), flat(x), dW.reshape(-1), db, (rows, inputs, outputs),
-                  _scratch(), packed_room(min(rows, DEEP), outputs))  # fmt: skip
-    return dW, db
-
-
-OPS = (
-    *forward_ops(_product),
-    dense_backward_params,
-    dense_backward_input,
-    gradient_op("dense_relu_backward", ACTIVATIONS["relu"].backward, relu_gradient_from_output),
-    gradient_op("dense_tanh_backward", ACTIVATIONS["tanh"].backward, tanh_gradient_from_output),
-)
+OPS = forward_ops(_product)

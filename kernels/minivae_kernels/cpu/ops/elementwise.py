@@ -1,9 +1,4 @@
-"""Elementwise functions: a scalar function becomes a loop, which an op and the training step share.
-
-A loop works in place on a stretch of float32 and is called by its address (compile/by_address.py),
-so that the kernels below, and the step, are compiled once for all functions. An op is a NumPy ufunc
-(compile/ufunc.py) over such a loop.
-"""
+"""Elementwise ops: NumPy ufuncs (compile/ufunc.py) over compiled loops (loops.py)."""
 
 from __future__ import annotations
 
@@ -13,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from minivae_kernels.cpu.compile.by_address import ARRAY, address_of, call
-from minivae_kernels.cpu.compile.decorators import entry, inner
+from minivae_kernels.cpu.compile.by_address import call
+from minivae_kernels.cpu.compile.decorators import entry, inline, inner
+from minivae_kernels.cpu.compile.side_by_side import for_each
 from minivae_kernels.cpu.compile.simd import outlined
 from minivae_kernels.cpu.compile.ufunc import (
     NATURAL,
@@ -27,8 +23,8 @@ from minivae_kernels.cpu.compile.ufunc import (
     stack_floats,
     word_at,
 )
-from minivae_kernels.cpu.gemm.pack import copy
 from minivae_kernels.cpu.ops.arguments import F32, float32_only
+from minivae_kernels.cpu.ops.loops import Loop, gradient_apart, map_apart
 from minivae_kernels.cpu.threads.count import crew_for
 from minivae_kernels.cpu.threads.crew import SMALL, laid_out, pieces_of, share_out
 
@@ -41,38 +37,6 @@ chunks = stack_floats(CHUNK * MOST)
 # What a ufunc's loop is given: the crew's words, an element's work, the loop that it calls (or 0),
 # and what clears the processor's flags.
 CREW, WORK, LOOP, CLEAR = range(4)
-
-
-class Loop:
-    """A function that compiled code calls by its `address`; asking for that compiles it."""
-
-    def __init__(self, name: str, function: Callable[..., None], *kinds: Any) -> None:
-        function.__name__ = function.__qualname__ = name  # its name in the disk cache
-        self.kernel, self.kinds = entry(function), kinds
-
-    @functools.cached_property
-    def address(self) -> int:
-        return address_of(self.kernel, *self.kinds)
-
-
-def map_loop(name: str, scalar: Any) -> Loop:
-    """y = f(y) over a stretch."""
-
-    def loop(y):  # type: ignore[no-untyped-def]
-        for i in range(len(y)):
-            y[i] = scalar(y[i])
-
-    return Loop(name, loop, ARRAY)
-
-
-def gradient_loop(name: str, scalar: Any) -> Loop:
-    """dy = g(dy, x) over a stretch; x is what the derivative is read off."""
-
-    def loop(dy, x):  # type: ignore[no-untyped-def]
-        for i in range(len(dy)):
-            dy[i] = scalar(dy[i], x[i])
-
-    return Loop(name, loop, ARRAY, ARRAY)
 
 
 @inner
@@ -115,8 +79,7 @@ def map_part(args, steps, loop, spare, first, count):
     """y = f(x) for some elements."""
     x = floats_at(read(args, steps, N0, spare, first, count), count)
     y = floats_at(room(args, steps, N1, spare, first), count)
-    copy(x, y)
-    call(loop, (y,))
+    call(loop, (x, y))
     put_back(args, steps, N1, spare, first, count)
 
 
@@ -126,31 +89,40 @@ def gradient_part(args, steps, loop, spare, first, count):
     dy = floats_at(read(args, steps, N0, spare, first, count), count)
     x = floats_at(read(args, steps, N1, spare, first, count), count)
     dx = floats_at(room(args, steps, N2, spare, first), count)
-    copy(dy, dx)
-    call(loop, (dx, x))
+    call(loop, (dy, x, dx))
     put_back(args, steps, N2, spare, first, count)
 
 
 def part_of(function: Any, takes: int, gives: int) -> Any:
     """Some elements of a ufunc from a scalar function of 2 or 3 numbers that gives 1 or 2."""
 
+    @inline
+    def of_two(i, a, b, y):  # type: ignore[no-untyped-def]
+        y[i] = function(a[i], b[i])
+
+    @inline
+    def of_three(i, a, b, c, y):  # type: ignore[no-untyped-def]
+        y[i] = function(a[i], b[i], c[i])
+
+    @inline
+    def to_two(i, a, b, c, y, z):  # type: ignore[no-untyped-def]
+        y[i], z[i] = function(a[i], b[i], c[i])
+
     @inner
     def two_to_one(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
         a = floats_at(read(args, steps, N0, spare, first, count), count)
         b = floats_at(read(args, steps, N1, spare, first, count), count)
         y = floats_at(room(args, steps, N2, spare, first), count)
-        for i in range(count):
-            y[i] = function(a[i], b[i])
+        for_each(of_two, count, (a, b, y))
         put_back(args, steps, N2, spare, first, count)
 
     @inner
     def three_to_one(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
-        y = floats_at(room(args, steps, N3, spare, first), count)
         a = floats_at(read(args, steps, N0, spare, first, count), count)
         b = floats_at(read(args, steps, N1, spare, first, count), count)
         c = floats_at(read(args, steps, N2, spare, first, count), count)
-        for i in range(count):
-            y[i] = function(a[i], b[i], c[i])
+        y = floats_at(room(args, steps, N3, spare, first), count)
+        for_each(of_three, count, (a, b, c, y))
         put_back(args, steps, N3, spare, first, count)
 
     @inner
@@ -160,23 +132,32 @@ def part_of(function: Any, takes: int, gives: int) -> Any:
         c = floats_at(read(args, steps, N2, spare, first, count), count)
         y = floats_at(room(args, steps, N3, spare, first), count)
         z = floats_at(room(args, steps, N4, spare, first), count)
-        for i in range(count):
-            y[i], z[i] = function(a[i], b[i], c[i])
+        for_each(to_two, count, (a, b, c, y, z))
         put_back(args, steps, N3, spare, first, count)
         put_back(args, steps, N4, spare, first, count)
 
     return {(2, 1): two_to_one, (3, 1): three_to_one, (3, 2): three_to_two}[takes, gives]
 
 
-def c_loop(name: str, part: Any) -> Any:
+@inner
+def lie_together(steps, operands):
+    """Whether every argument and result is contiguous."""
+    for number in range(operands):
+        if word_at(steps, number) != NATURAL:
+            return False
+    return True
+
+
+def c_loop(name: str, part: Any, operands: int) -> Any:
     """The entry that answers with the address of a ufunc's loop: part by part, shared out."""
+    operands = np.int64(operands)
 
     @inner
     def piece(k, member, args, steps, loop, length, total):  # type: ignore[no-untyped-def]
         last = min((k + 1) * length, total)
-        spare = chunks()
-        for first in range(k * length, last, CHUNK):
-            part(args, steps, loop, spare, first, min(CHUNK, last - first))
+        spare, most = chunks(), length if lie_together(steps, operands) else CHUNK
+        for first in range(k * length, last, most):
+            part(args, steps, loop, spare, first, min(most, last - first))
 
     @inner
     def whole(args, dims, steps, data):  # type: ignore[no-untyped-def]
@@ -227,12 +208,12 @@ class Elementwise:
         return self.ufunc(*args)
 
 
-map_c_loop, gradient_c_loop = c_loop("map_ufunc", map_part), c_loop("gradient_ufunc", gradient_part)
+map_c_loop, gradient_c_loop = c_loop("map_ufunc", map_part, 2), c_loop("gradient_ufunc", gradient_part, 3)
 
 
-def map_op(name: str, loop: Loop, scalar: Any, work: int = 2) -> Callable[[Any], np.ndarray]:
+def map_op(name: str, scalar: Any, work: int = 2) -> Callable[[Any], np.ndarray]:
     """The op y = f(x) of any shape, with the scalar function's argument and docstring."""
-    made = Elementwise(name, map_c_loop, (1, 1), work, loop)
+    made = Elementwise(name, map_c_loop, (1, 1), work, map_apart(name, scalar))
 
     def op(x: Any) -> Any:
         return made(x)
@@ -240,9 +221,9 @@ def map_op(name: str, loop: Loop, scalar: Any, work: int = 2) -> Callable[[Any],
     return _named(op, name, scalar)
 
 
-def gradient_op(name: str, loop: Loop, scalar: Any, work: int = 2) -> Callable[..., np.ndarray]:
+def gradient_op(name: str, scalar: Any, work: int = 2) -> Callable[..., np.ndarray]:
     """The op dx = g(dy, x) of any two shapes that broadcast."""
-    made = Elementwise(name, gradient_c_loop, (2, 1), work, loop)
+    made = Elementwise(name, gradient_c_loop, (2, 1), work, gradient_apart(name, scalar))
 
     def op(dy: Any, x: Any) -> Any:
         return made(dy, x)

@@ -12,9 +12,7 @@ from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
 from minivae_kernels.cpu.ops.elementwise import (
     Elementwise,
     c_loop,
-    gradient_loop,
     gradient_op,
-    map_loop,
     map_op,
     part_of,
 )
@@ -68,15 +66,15 @@ def draws_kernel(dz, logvar, eps, dmu, dlogvar):
 
 
 _drawn = Elementwise(
-    "reparameterise_forward", c_loop("draw_ufunc", part_of(drawn, 3, 1)), (3, 1), 2
+    "reparameterise_forward", c_loop("draw_ufunc", part_of(drawn, 3, 1), 4), (3, 1), 2
 )
-_price = Elementwise("kl_forward", c_loop("price_ufunc", part_of(price, 2, 1)), (2, 1), 2)
+_price = Elementwise("kl_forward", c_loop("price_ufunc", part_of(price, 2, 1), 3), (2, 1), 2)
 _price_backward = Elementwise(
-    "kl_backward", c_loop("price_backward_ufunc", part_of(price_backward, 3, 2)), (3, 2), 3
+    "kl_backward", c_loop("price_backward_ufunc", part_of(price_backward, 3, 2), 5), (3, 2), 3
 )
 _draw_backward = Elementwise(
     "reparameterise_backward",
-    c_loop("draw_backward_ufunc", part_of(drawn_backward, 3, 2)), (3, 2), 3,
+    c_loop("draw_backward_ufunc", part_of(drawn_backward, 3, 2), 5), (3, 2), 3,
 )  # fmt: skip
 
 
@@ -171,9 +169,6 @@ def bound_logvar_gradient(dbounded, logvar):
     return m.kept_inside(dbounded, logvar, LOGVAR_BOUND)
 
 
-_bound = map_loop("bound_logvar_forward", bound_logvar)
-_bound_backward = gradient_loop("bound_logvar_backward", bound_logvar_gradient)
-
 OPS = (
     reparameterise_forward,
     reparameterise_backward,
@@ -181,6 +176,6 @@ OPS = (
     kl_backward,
     latent_forward,
     latent_backward,
-    map_op("bound_logvar_forward", _bound, bound_logvar),
-    gradient_op("bound_logvar_backward", _bound_backward, bound_logvar_gradient),
+    map_op("bound_logvar_forward", bound_logvar),
+    gradient_op("bound_logvar_backward", bound_logvar_gradient),
 )

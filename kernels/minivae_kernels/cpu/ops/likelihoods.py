@@ -21,6 +21,7 @@ from minivae_kernels.cpu.ops.likelihood_kernel import (
     nll,
     nll_gradients,
     slope_loop,
+    value_loop,
 )
 
 f32 = np.float32
@@ -37,23 +38,30 @@ def add(name: str, likelihood: LikelihoodLoop, *ops: Callable[..., Any]) -> None
     OPS.extend(ops)
 
 
-def _bernoulli(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
-    for i in range(len(a)):
-        e = m.exp_negative(-m.magnitude(a[i]))
-        u = f32(1) + e
-        positive = m.kept_where_positive(a[i], a[i])
-        terms[i] = positive - x[i] * a[i]
-        factors[i] = u
-        a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / u - x[i])
+def _bernoulli(i, a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    e = m.exp_negative(-m.magnitude(a[i]))
+    u = f32(1) + e
+    positive = m.kept_where_positive(a[i], a[i])
+    terms[i] = positive - x[i] * a[i]
+    factors[i] = u
+    a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / u - x[i])
 
 
-def _bernoulli_slope(a, x, scale):  # type: ignore[no-untyped-def]
-    for i in range(len(a)):
-        e = m.exp_negative(-m.magnitude(a[i]))
-        a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / (f32(1) + e) - x[i])
+def _bernoulli_value(i, a, x, terms, factors):  # type: ignore[no-untyped-def]
+    terms[i] = m.kept_where_positive(a[i], a[i]) - x[i] * a[i]
+    factors[i] = f32(1) + m.exp_negative(-m.magnitude(a[i]))
 
 
-BERNOULLI = LikelihoodLoop(loop("bernoulli_loop", _bernoulli), logarithms=True)
+def _bernoulli_slope(i, a, x, scale):  # type: ignore[no-untyped-def]
+    e = m.exp_negative(-m.magnitude(a[i]))
+    a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / (f32(1) + e) - x[i])
+
+
+BERNOULLI = LikelihoodLoop(
+    loop("bernoulli_loop", _bernoulli),
+    logarithms=True,
+    value=value_loop("bernoulli_value", _bernoulli_value),
+)
 BERNOULLI_SLOPE = slope_loop("bernoulli_slope", _bernoulli_slope)
 
 
@@ -75,14 +83,24 @@ def bernoulli_nll_backward(dnll: Any, logits: Any, x: Any) -> np.ndarray:
 add("bernoulli", BERNOULLI, bernoulli_nll_forward, bernoulli_nll_backward, bernoulli_nll_grad)
 
 
-def _gaussian(y, x, terms, factors, scale):  # type: ignore[no-untyped-def]
-    for i in range(len(y)):
-        r = y[i] - x[i]
-        terms[i] = r * r
-        y[i] = scale * r
+def _gaussian(i, y, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    r = y[i] - x[i]
+    terms[i] = r * r
+    y[i] = scale * r
 
 
-GAUSSIAN = LikelihoodLoop(loop("gaussian_loop", _gaussian), weight=0.5, constant=LOG_2PI)
+def _gaussian_value(i, y, x, terms, factors):  # type: ignore[no-untyped-def]
+    r = y[i] - x[i]
+    terms[i] = r * r
+
+
+GAUSSIAN = LikelihoodLoop(
+    loop("gaussian_loop", _gaussian),
+    weight=0.5,
+    constant=LOG_2PI,
+    value=value_loop("gaussian_value", _gaussian_value),
+    work=1,
+)
 
 
 def gaussian_nll_forward(mean: Any, x: Any, logc: Any) -> np.ndarray:
@@ -105,12 +123,11 @@ def gaussian_nll_backward(dnll: Any, mean: Any, x: Any, logc: Any) -> tuple[np.n
 add("gaussian", GAUSSIAN, gaussian_nll_forward, gaussian_nll_backward, gaussian_nll_grad)
 
 
-def _laplace(y, x, terms, factors, scale):  # type: ignore[no-untyped-def]
-    for i in range(len(y)):
-        r = y[i] - x[i]
-        terms[i] = m.magnitude(r)
-        side = f32(1) if r > f32(0) else r * f32(0)  # a NaN stays one
-        y[i] = scale * (f32(-1) if r < f32(0) else side)
+def _laplace(i, y, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    r = y[i] - x[i]
+    terms[i] = m.magnitude(r)
+    side = f32(1) if r > f32(0) else r * f32(0)  # a NaN stays one
+    y[i] = scale * (f32(-1) if r < f32(0) else side)
 
 
 LAPLACE = LikelihoodLoop(loop("laplace_loop", _laplace), constant=math.log(2))
@@ -133,22 +150,21 @@ add("laplace", LAPLACE, laplace_nll_forward, laplace_nll_backward)
 A0, A1, A2, A3 = f32(1 / 24), f32(-1 / 2880), f32(1 / 181440), f32(-1 / 9676800)
 
 
-def _continuous_bernoulli(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
-    for i in range(len(a)):
-        b = a[i]
-        size = m.magnitude(b)
-        near = size < f32(0.5)
-        far = f32(1) if near else size
-        y = b * b if near else f32(0)
-        t = m.exp_negative(-far)
-        rest = f32(1) - t
-        above = m.kept_where_positive(b, b) + m.log(rest / far)
-        around = m.fma(m.fma(m.fma(m.fma(A3, y, A2), y, A1), y, A0), y, f32(0.5) * b)
-        slope = m.fma(m.fma(m.fma(f32(8) * A3, y, f32(6) * A2), y, f32(4) * A1), y, f32(2) * A0)
-        upper, lower = f32(1) / rest - f32(1) / far, f32(1) / far - t / rest
-        mean = upper if b > f32(0) else lower
-        terms[i] = (around if near else above) - x[i] * b
-        a[i] = scale * ((m.fma(slope, b, f32(0.5)) if near else mean) - x[i])
+def _continuous_bernoulli(i, a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    b = a[i]
+    size = m.magnitude(b)
+    near = size < f32(0.5)
+    far = f32(1) if near else size
+    y = b * b if near else f32(0)
+    t = m.exp_negative(-far)
+    rest = f32(1) - t
+    above = m.kept_where_positive(b, b) + m.log(rest / far)
+    around = m.fma(m.fma(m.fma(m.fma(A3, y, A2), y, A1), y, A0), y, f32(0.5) * b)
+    slope = m.fma(m.fma(m.fma(f32(8) * A3, y, f32(6) * A2), y, f32(4) * A1), y, f32(2) * A0)
+    upper, lower = f32(1) / rest - f32(1) / far, f32(1) / far - t / rest
+    mean = upper if b > f32(0) else lower
+    terms[i] = (around if near else above) - x[i] * b
+    a[i] = scale * ((m.fma(slope, b, f32(0.5)) if near else mean) - x[i])
 
 
 CONTINUOUS_BERNOULLI = LikelihoodLoop(loop("continuous_bernoulli_loop", _continuous_bernoulli))
@@ -188,16 +204,14 @@ def log_factorial(x):
     return whole - (f32(0) if large else m.log(product))
 
 
-def _poisson(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
-    for i in range(len(a)):
-        rate = m.exp(a[i])
-        terms[i] = rate - x[i] * a[i] + log_factorial(x[i])
-        a[i] = scale * (rate - x[i])
+def _poisson(i, a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    rate = m.exp(a[i])
+    terms[i] = rate - x[i] * a[i] + log_factorial(x[i])
+    a[i] = scale * (rate - x[i])
 
 
-def _poisson_slope(a, x, scale):  # type: ignore[no-untyped-def]
-    for i in range(len(a)):
-        a[i] = scale * (m.exp(a[i]) - x[i])
+def _poisson_slope(i, a, x, scale):  # type: ignore[no-untyped-def]
+    a[i] = scale * (m.exp(a[i]) - x[i])
 
 
 POISSON = LikelihoodLoop(loop("poisson_loop", _poisson))

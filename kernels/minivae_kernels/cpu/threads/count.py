@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from minivae_kernels.cpu.threads import pool
-from minivae_kernels.cpu.threads.crew import SMALL, TEAM
+from minivae_kernels.cpu.threads.crew import SMALL
+from minivae_kernels.cpu.threads.waking import TEAM
 
 _threads: list[int] = []
 MOST = 1024  # threads; beyond, a number is a slip, and their stacks and scratch fill the memory

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from minivae_kernels.cpu.threads.barrier import ABORT, GENERATION, TAKEN, new_sync
-from minivae_kernels.cpu.threads.crew import BUSY, OPEN, STATE, TEAM, attend, new_crew, rouse
+from minivae_kernels.cpu.threads.crew import attend, new_crew, rouse
+from minivae_kernels.cpu.threads.waking import BUSY, OPEN, STATE, TEAM
 
 # What compiled code knows of the team, and where: one for good, since the address is handed out.
 CREW = new_crew()
