@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import entry, inline, inner
@@ -23,8 +24,9 @@ from minivae_kernels.cpu.compile.ufunc import (
     stack_floats,
     word_at,
 )
-from minivae_kernels.cpu.ops.arguments import F32, float32_only
+from minivae_kernels.cpu.ops.arguments import F32, asked, declining, float32_only
 from minivae_kernels.cpu.ops.loops import Loop, gradient_apart, map_apart
+from minivae_kernels.cpu.threads import pool
 from minivae_kernels.cpu.threads.count import crew_for
 from minivae_kernels.cpu.threads.crew import SMALL, laid_out, pieces_of, share_out
 
@@ -208,27 +210,43 @@ class Elementwise:
         return self.ufunc(*args)
 
 
-map_c_loop, gradient_c_loop = c_loop("map_ufunc", map_part, 2), c_loop("gradient_ufunc", gradient_part, 3)
+map_c_loop, gradient_c_loop = (
+    c_loop("map_ufunc", map_part, 2),
+    c_loop("gradient_ufunc", gradient_part, 3),
+)
 
 
 def map_op(name: str, scalar: Any, work: int = 2) -> Callable[[Any], np.ndarray]:
     """The op y = f(x) of any shape, with the scalar function's argument and docstring."""
     made = Elementwise(name, map_c_loop, (1, 1), work, map_apart(name, scalar))
 
-    def op(x: Any) -> Any:
-        return made(x)
+    def make(reference: Any) -> Callable[[Any], Any]:
+        def op(x: Any) -> Any:
+            if type(x) is ndarray and x.dtype is F32 and (x.size <= made.small or pool.is_up):
+                return made.ufunc(x)
+            return asked(reference, made, x)
 
-    return _named(op, name, scalar)
+        return _named(op, name, scalar)
+
+    return declining(make)
 
 
 def gradient_op(name: str, scalar: Any, work: int = 2) -> Callable[..., np.ndarray]:
     """The op dx = g(dy, x) of any two shapes that broadcast."""
     made = Elementwise(name, gradient_c_loop, (2, 1), work, gradient_apart(name, scalar))
 
-    def op(dy: Any, x: Any) -> Any:
-        return made(dy, x)
+    def make(reference: Any) -> Callable[..., Any]:
+        def op(dy: Any, x: Any) -> Any:
+            if (
+                type(dy) is type(x) is ndarray and dy.dtype is x.dtype is F32
+                and (dy.size <= made.small >= x.size or pool.is_up)
+            ):  # fmt: skip
+                return made.ufunc(dy, x)
+            return asked(reference, made, dy, x)
 
-    return _named(op, name, scalar)
+        return _named(op, name, scalar)
+
+    return declining(make)
 
 
 def _named(op: Any, name: str, scalar: Any) -> Any:

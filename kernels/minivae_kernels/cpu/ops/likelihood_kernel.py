@@ -22,6 +22,7 @@ from minivae_kernels.cpu.threads.crew import laid_out, rows_of_piece, share_out
 f32 = np.float32
 SLOPE_WORK = 2  # of an element, where the gradient is wanted alone (threads/crew.py)
 
+
 class LikelihoodLoop(NamedTuple):
     """A likelihood of n numbers with a log-scale s (0 where it has none), in nats:
 

@@ -17,8 +17,8 @@ from numba import types
 from minivae_kernels.cpu.compile.by_address import ARRAY
 from minivae_kernels.cpu.compile.decorators import inline
 from minivae_kernels.cpu.ops import vector_math as m
-from minivae_kernels.cpu.ops.loops import Loop
 from minivae_kernels.cpu.ops.likelihoods import log_factorial
+from minivae_kernels.cpu.ops.loops import Loop
 from minivae_kernels.cpu.ops.row_likelihood_kernel import grouped, grouped_gradient, scaled
 
 f32 = np.float32

@@ -18,6 +18,7 @@ def set_threads(count: int | None) -> int:
     if count is not None and (not isinstance(count, int) or not 1 <= count <= MOST):
         raise ValueError(f"threads = {count!r}: must be a whole number from 1 to {MOST}")
     _threads[:] = [count or pool.default_threads()]
+    pool.is_up = False
     return _threads[0]
 
 

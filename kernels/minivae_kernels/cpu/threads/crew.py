@@ -21,7 +21,6 @@ from minivae_kernels.cpu.compile.simd import INT64
 from minivae_kernels.cpu.threads.barrier import (
     PATIENCE,
     SPINS,
-    WORD,
     atomic_add,
     atomic_load,
     atomic_store,
@@ -36,13 +35,13 @@ from minivae_kernels.cpu.threads.waking import (
     CALLER_SLEEPS,
     CALLS,
     COUNT,
+    END,
     FUNCTION,
     JOB,
     LINGER,
     NEXT,
     NUMBER,
     OPEN,
-    SHORT_AT,
     SLEEPERS,
     STATE,
     TEAM,
@@ -215,6 +214,8 @@ def attend(crew, member, posted, done):
             atomic_add(crew, SLEEPERS, 1)
             sleep_while(crew, CALLS, calls)
             atomic_add(crew, SLEEPERS, -1)
+            if atomic_load(crew, CALLS) != calls:  # there was work, and may be more
+                idle = 0
 
 
 @inner
@@ -247,7 +248,7 @@ def rows_of_piece(crew, rows):
 
 def new_crew() -> np.ndarray:
     """The words of a team with nobody in it but the caller."""
-    words = np.zeros(SHORT_AT + WORD, dtype=np.int64)
+    words = np.zeros(END, dtype=np.int64)
     words[PATIENCE] = 3600  # seconds; who sleeps here is always woken
     words[TEAM] = 1
     return words

@@ -21,7 +21,7 @@ from minivae_kernels.cpu.threads.barrier import (
 # Words of the crew, besides PATIENCE, each on cache lines of its own. Compiled code is given the
 # address of the first.
 (BUSY, STATE, NEXT, COUNT, FUNCTION, ARGUMENTS, CALLS, SLEEPERS, CALLER_SLEEPS, TEAM, ALONE_FOR,
- SHARED_AT, SHORT_AT) = range(TAKEN, TAKEN + 13 * WORD, WORD)  # fmt: skip
+ SHARED_AT, SHORT_AT, CALLED_AT, END) = range(TAKEN, TAKEN + 15 * WORD, WORD)  # fmt: skip
 # STATE: a job's number, whether it is open to members, and how many are at it.
 NUMBER = 16  # the bit at which its number begins
 JOB, OPEN, AT_IT = 1 << NUMBER, 1 << 15, (1 << 15) - 1
@@ -54,11 +54,17 @@ if SLEEPS:
 
     @inner
     def in_a_run(crew):
-        """Whether the last short job that found its members asleep was just now."""
+        """Whether the last short job that met sleepers was just now, and nobody was called since.
+
+        They need longer to come than such a job takes, and a call costs the caller 6 µs.
+        """
         now = nanoseconds()
-        before = atomic_load(crew, SHORT_AT)
+        one_of_many = now - atomic_load(crew, SHORT_AT) < SOON
         atomic_store(crew, SHORT_AT, now)
-        return now - before < SOON
+        if one_of_many and now - atomic_load(crew, CALLED_AT) > SOON:
+            atomic_store(crew, CALLED_AT, now)
+            return True
+        return False
 
     @inner
     def keep_awake(crew):

@@ -14,6 +14,7 @@ from minivae_kernels.cpu.threads.crew import JOBS_ALONE, LARGE, SHORT, SMALL
 from minivae_kernels.cpu.threads.waking import (
     ALONE_FOR,
     BUSY,
+    CALLED_AT,
     CALLS,
     SHARED_AT,
     SHORT_AT,
@@ -93,7 +94,7 @@ def test_a_short_job_wakes_nobody_for_itself_and_in_a_run_for_the_next(
     for _ in range(2):
         wait_until_all_sleep()
         pool.CREW[ALONE_FOR], before = 0, pool.CREW[CALLS]
-        pool.CREW[SHORT_AT] = last_one
+        pool.CREW[SHORT_AT], pool.CREW[CALLED_AT] = last_one, 0
         _, who = shared(64, SHORT - 1, turns=1000)
         assert (who == 0).all()
         assert pool.CREW[CALLS] == before + (calls if SLEEPS else 0)
