@@ -144,10 +144,10 @@ def part_of(function: Any, takes: int, gives: int) -> Any:
 @inner
 def lie_together(steps, operands):
     """Whether every argument and result is contiguous."""
+    apart = np.int64(0)
     for number in range(operands):
-        if word_at(steps, number) != NATURAL:
-            return False
-    return True
+        apart += np.int64(word_at(steps, number) != NATURAL)
+    return apart == 0
 
 
 def c_loop(name: str, part: Any, operands: int) -> Any:
@@ -210,10 +210,8 @@ class Elementwise:
         return self.ufunc(*args)
 
 
-map_c_loop, gradient_c_loop = (
-    c_loop("map_ufunc", map_part, 2),
-    c_loop("gradient_ufunc", gradient_part, 3),
-)
+map_c_loop = c_loop("map_ufunc", map_part, 2)
+gradient_c_loop = c_loop("gradient_ufunc", gradient_part, 3)
 
 
 def map_op(name: str, scalar: Any, work: int = 2) -> Callable[[Any], np.ndarray]:

@@ -11,7 +11,8 @@ from minivae import ops
 
 # (rows, inputs, outputs): 1, primes, a tile or a panel and one less or more, many rows.
 SIZES = [(1, 1, 1), (2, 3, 5), (11, 16, 17), (12, 31, 33), (13, 32, 15), (23, 129, 47),
-         (25, 127, 64), (37, 260, 31), (67, 5, 130), (70, 230, 131), (300, 33, 16), (531, 70, 49)]  # fmt: skip
+         (25, 127, 64), (37, 260, 31), (67, 5, 130), (70, 230, 131), (300, 33, 16),
+         (531, 70, 49)]  # fmt: skip
 
 
 def arrays(seed: int, *shapes: tuple[int, ...]) -> list[np.ndarray]:
