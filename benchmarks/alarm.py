@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 import subprocess
-import tarfile
 import tempfile
+import zipfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -43,13 +43,13 @@ def heaviest(batch: int) -> list[str]:
 
 def unpacked(commit: str, folder: Path) -> Path:
     """The kernels of a commit, in a folder of their own."""
-    command = ["git", "-C", str(ROOT), "archive", commit, "kernels"]
+    command = ["git", "-C", str(ROOT), "archive", "--format=zip", commit, "kernels"]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         line = done.stderr.decode(errors="replace").strip().splitlines()
         raise AlarmError(f"{commit}: {line[0] if line else 'git archive failed'}")
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(folder, filter="data")
+    with zipfile.ZipFile(io.BytesIO(done.stdout)) as archive:
+        archive.extractall(folder)
     return folder / "kernels"
 
 

@@ -68,7 +68,11 @@ def kernels(device: Device, rows: int) -> list[Kernel]:
         Kernel("tanh_forward", 2 * n, lambda: K["tanh_forward"](a)),
         Kernel("softplus_forward", 2 * n, lambda: K["softplus_forward"](a)),
         Kernel("bernoulli_nll_grad", 3 * n, lambda: K["bernoulli_nll_grad"](dnll, logits, x)),
-        Kernel("gaussian_nll_grad", 3 * n, lambda: K["gaussian_nll_grad"](dnll, logits, x, logc)),
+        Kernel(
+            "gaussian_nll_backward",
+            3 * n,
+            lambda: K["gaussian_nll_backward"](dnll, logits, x, logc),
+        ),
         Kernel("latent_forward", 5 * j, lambda: K["latent_forward"](mu, logvar, eps)),
         Kernel("latent_backward", 7 * j, lambda: K["latent_backward"](eps, dkl, mu, logvar, eps)),
         Kernel("gather_binarise", n + n // 4, batch),

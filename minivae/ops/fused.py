@@ -3,8 +3,8 @@
 A fused op is an op like any other. What stands here says what it computes; a kernel of the
 same name must agree with it. The dense ones serve where no backward pass follows
 (`layers.hidden_layers`), the latent pair each datum's own posterior (`models/inference.py`), the
-batch's every update; a loss with its gradient is what the likelihood's ladder climbs to, and what
-races of kernels may name.
+batch's every update; the Bernoulli loss with its gradient is what the
+likelihood's ladder climbs to.
 """
 
 from __future__ import annotations
@@ -20,12 +20,7 @@ from minivae.ops.latent import (
     reparameterise_backward,
     reparameterise_forward,
 )
-from minivae.ops.likelihood import (
-    bernoulli_nll_backward,
-    bernoulli_nll_forward,
-    gaussian_nll_backward,
-    gaussian_nll_forward,
-)
+from minivae.ops.likelihood import bernoulli_nll_backward, bernoulli_nll_forward
 from minivae.ops.philox import uniforms
 from minivae.types import Array
 
@@ -74,13 +69,6 @@ def latent_backward(
 def bernoulli_nll_grad(dnll: Array, logits: Array, x: Array) -> tuple[Array, Array]:
     """nll (L, B) and dlogits (L, B, D) in one pass over the logits       (E23, E24)"""
     return bernoulli_nll_forward(logits, x), bernoulli_nll_backward(dnll, logits, x)
-
-
-def gaussian_nll_grad(
-    dnll: Array, mean: Array, x: Array, logc: Array
-) -> tuple[Array, Array, Array]:
-    """nll (L, B), dmean (L, B, D) and dlogc () in one pass               (E20, E21)"""
-    return (gaussian_nll_forward(mean, x, logc), *gaussian_nll_backward(dnll, mean, x, logc))
 
 
 def gather_binarise(

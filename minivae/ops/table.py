@@ -227,10 +227,6 @@ TABLE: tuple[Op, ...] = (
         fused.bernoulli_nll_grad, {"dnll": Arg("L B"), **_LOGITS},
         {**_NLL, "dlogits": "L B D"}, REDUCTION, cost=SOFTPLUS + 10, both=True,
     ),
-    Op(
-        fused.gaussian_nll_grad, {"dnll": Arg("L B"), **_MEAN},
-        {**_NLL, "dmean": "L B D", "dlogc": ""}, REDUCTION, cost=5, both=True,
-    ),
     random_op(
         fused.gather_binarise,
         {"data": _PIXELS, "rows": _ROWS, "scale": _SCALE, "seed": _SEED, "stream": _STREAM,

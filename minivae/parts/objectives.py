@@ -104,16 +104,46 @@ def iwae_objective_backward(
     log_w = _log_weights(terms, beta)  # (L, B)
     w = np.exp(log_w - log_w.max(axis=0))
     dlog_w = terms.weigh(-dloss / log_w.shape[1] * (w / w.sum(axis=0)))  # (L, B)
-    dz = beta * (dlog_w[..., None] * -terms.z)  # (L, B, J)
-    dmu, dlogvar = K.reparameterise_backward(dz, terms.logvar, terms.eps)  # (B, J)
-    own = np.broadcast_to(0.5 * beta * dlog_w.sum(axis=0)[:, None], dlogvar.shape)
-    return TermGradients(-dlog_w, dmu, dlogvar + own)
+    return _log_weights_backward(K, dlog_w, terms, beta)
+
+
+def sampled_elbo_objective_forward(K: Any, terms: Terms, beta: float, free_bits: float) -> Array:
+    """-mean_b mean_l log w_lb: the ELBO, its KL by the draws themselves  (E65, E64)
+
+    Kingma and Welling 2014's estimator A. It needs no KL in closed form, and pays with variance.
+    """
+    log_w = _log_weights(terms, beta)  # (L, B)
+    return -terms.weigh(log_w).sum() / log_w.size
+
+
+def sampled_elbo_objective_backward(
+    K: Any, dloss: Array, terms: Terms, beta: float, free_bits: float
+) -> TermGradients:
+    """Each draw counts alike, by a share of 1 / L                        (E65, E62, E64)"""
+    dlog_w = terms.weigh(np.broadcast_to(-dloss / terms.nll.size, terms.nll.shape))  # (L, B)
+    return _log_weights_backward(K, dlog_w, terms, beta)
 
 
 def _log_weights(terms: Terms, beta: float) -> Array:
     """log w (L, B) = log p(x | z) + β (log p(z) - log q(z | x)); the 2π cancel   (E61)"""
     z, eps = terms.z, terms.eps
     return beta * (0.5 * (eps * eps + terms.logvar - z * z)).sum(axis=-1) - terms.nll
+
+
+def _log_weights_backward(K: Any, dlog_w: Array, terms: Terms, beta: float) -> TermGradients:
+    """From log w (L, B) to the reconstruction; to the posterior directly and by z   (E62)"""
+    dz = beta * (dlog_w[..., None] * -terms.z)  # (L, B, J)
+    dmu, dlogvar = K.reparameterise_backward(dz, terms.logvar, terms.eps)  # (B, J)
+    own = np.broadcast_to(0.5 * beta * dlog_w.sum(axis=0)[:, None], dlogvar.shape)
+    return TermGradients(-dlog_w, dmu, dlogvar + own)
+
+
+def _sampled_elbo_formula(draws: int, weight: str, kl: str) -> str:
+    over = "" if draws == 1 else f" and over {draws} draws"
+    return (
+        f"loss = -mean over batch{over} of log w,  "
+        f"log w = log p(x|z) + {weight}[log p(z) - log q(z|x)]"
+    )
 
 
 def _iwae_formula(draws: int, weight: str, kl: str) -> str:
@@ -144,6 +174,15 @@ OBJECTIVES: Table[Objective] = Table(
             weighs=True,
             by_draws=True,
             formula=_iwae_formula,
+        ),
+        Objective(
+            "sampled-elbo",
+            sampled_elbo_objective_forward,
+            sampled_elbo_objective_backward,
+            "the ELBO with its KL by sampling too; no closed form, more variance",
+            free_bits=False,
+            weighs=True,
+            formula=_sampled_elbo_formula,
         ),
     ],
 )

@@ -282,6 +282,14 @@ class Pass:
         return self.back(self.upstream(dy), cache)
 
 
+def lost_below(job: Pass, dy: Array, eps: float) -> float:
+    """What an inner result that is zero in float32 or float16, and tiny in float64, may cost: the
+    least number of the precision, times whatever later factors it may meet."""
+    least = 2.0**-126 if eps <= EPS32 else 2.0**-24  # normal; half's subnormal, never flushed
+    factors = [dy, *(leaf.value for leaf in job.leaves)]
+    return least * float(np.prod([max(1.0, np.abs(f).max(initial=0)) for f in factors]))
+
+
 def unpack(result: Any) -> tuple[Any, Any]:
     """(y, cache) of a forward's result; CannotRun says what came instead."""
     if isinstance(result, (tuple, list)) and len(result) == 2:

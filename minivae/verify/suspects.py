@@ -11,7 +11,7 @@ import numpy as np
 from minivae.types import Array, vector
 from minivae.verify.derivatives import between, tol
 from minivae.verify.oracles import Point, Probe, Trial, failing_direction, locate
-from minivae.verify.passes import EPS32, EPS64, Pass, eps_of
+from minivae.verify.passes import EPS64, Pass, eps_of, lost_below
 from minivae.verify.report import Fault, where
 from minivae.verify.strategies import Hands, gradients
 
@@ -103,14 +103,6 @@ def noises(job: Pass, dy: Array, hands: Hands, rng: np.random.Generator, eps: fl
                 change = np.abs(g - hand)
                 changes[i][k] = np.where(np.isfinite(change), change, 0.0)
     return [np.median(three, axis=0) for three in changes]
-
-
-def lost_below(job: Pass, dy: Array, eps: float) -> float:
-    """What an inner result that is zero in float32 or float16, and tiny in float64, may cost: the
-    least number of the precision, times whatever later factors it may meet."""
-    least = 2.0**-126 if eps <= EPS32 else 2.0**-24  # normal; half's subnormal, never flushed
-    factors = [dy, *(leaf.value for leaf in job.leaves)]
-    return least * float(np.prod([max(1.0, np.abs(f).max(initial=0)) for f in factors]))
 
 
 def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> list[Fault]:

@@ -15,7 +15,13 @@ from scipy import special, stats
 
 from minivae.backend import load_backend
 from minivae.ops import activation, likelihood, optimiser
-from minivae.parts.objectives import Terms, iwae_objective_backward, iwae_objective_forward
+from minivae.parts.objectives import (
+    Terms,
+    iwae_objective_backward,
+    iwae_objective_forward,
+    sampled_elbo_objective_backward,
+    sampled_elbo_objective_forward,
+)
 from tests.study.recomputed import LATEX, LINE, close, integral, normal, recomputes, slopes
 
 K = load_backend("numpy")
@@ -235,6 +241,28 @@ def test_e62_by_differences():
                 return UP * iwae_by_densities(*given[:at], value, *given[at + 1 :], beta)
 
             close(found, slopes(loss, given[at]), 1e-8)
+
+
+@recomputes(65, "36e9090f")
+def test_e65_is_the_mean_of_logarithms_of_density_ratios():
+    nll = RNG.uniform(1, 3, size=(4, 3))
+
+    def by_densities(mu, logvar, nll, beta):
+        z = mu + np.sqrt(np.exp(logvar)) * EPS
+        q = stats.norm(mu, np.sqrt(np.exp(logvar)))
+        return np.mean(nll + beta * (q.logpdf(z) - stats.norm.logpdf(z)).sum(axis=-1))
+
+    given = (MU, LOGVAR, nll)
+    for beta in (1.0, 0.4):
+        found = sampled_elbo_objective_forward(K, terms(*given), beta, 0.0)
+        close(found, by_densities(*given, beta), 1e-13)
+        d = sampled_elbo_objective_backward(K, UP, terms(*given), beta, 0.0)
+        for at, gradient in enumerate((d.dmu, d.dlogvar, d.dnll)):
+
+            def loss(value, at=at, beta=beta):
+                return UP * by_densities(*given[:at], value, *given[at + 1 :], beta)
+
+            close(gradient, slopes(loss, given[at]), 1e-8)
 
 
 def test_digamma_and_log_gamma_by_scipy():

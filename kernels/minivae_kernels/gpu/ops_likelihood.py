@@ -206,12 +206,6 @@ class LikelihoodOps(Launcher):
         """dmean and dlogc                                                (E21)"""
         return self._backward("gaussian", "gaussian_nll_backward", dnll, mean, x, logc)
 
-    def gaussian_nll_grad(
-        self, dnll: Array, mean: Array, x: Array, logc: Array
-    ) -> tuple[Array, Array, Array]:
-        """nll, dmean and dlogc in one pass                               (E20, E21)"""
-        return self._pass(LIKELIHOODS["gaussian"], "gaussian_nll_grad", dnll, mean, x, logc, True)
-
     def laplace_nll_forward(self, mean: Array, x: Array, logb: Array) -> Array:
         """D (log 2 + log b) + Σ_d |x_d - mean_d| / b                     (E53)"""
         return self._forward("laplace", "laplace_nll_forward", mean, x, logb)

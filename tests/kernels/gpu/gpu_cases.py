@@ -86,7 +86,6 @@ def cases(shape: str, seed: int = 3) -> dict[str, tuple[Any, ...]]:
         bernoulli_nll_grad=(dnll, logits, x),
         gaussian_nll_forward=(mean, x, logc),
         gaussian_nll_backward=(dnll, mean, x, logc),
-        gaussian_nll_grad=(dnll, mean, x, logc),
         binarise=(x, rng.uniform(size=(B, D)).astype(np.float32).astype(np.float64)),
     )
     return found

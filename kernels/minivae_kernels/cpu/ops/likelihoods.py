@@ -108,19 +108,12 @@ def gaussian_nll_forward(mean: Any, x: Any, logc: Any) -> np.ndarray:
     return nll("gaussian_nll_forward", GAUSSIAN, mean, x, logc)
 
 
-def gaussian_nll_grad(
-    dnll: Any, mean: Any, x: Any, logc: Any
-) -> tuple[np.ndarray, np.ndarray, Any]:
-    """nll (L, B), dmean (L, B, D) and dlogc () in one pass               (E20, E21)"""
-    return nll_gradients("gaussian_nll_grad", GAUSSIAN, dnll, mean, x, logc)
-
-
 def gaussian_nll_backward(dnll: Any, mean: Any, x: Any, logc: Any) -> tuple[np.ndarray, Any]:
     """dmean (L, B, D) and dlogc ()                                       (E21)"""
     return nll_gradients("gaussian_nll_backward", GAUSSIAN, dnll, mean, x, logc)[1:]
 
 
-add("gaussian", GAUSSIAN, gaussian_nll_forward, gaussian_nll_backward, gaussian_nll_grad)
+add("gaussian", GAUSSIAN, gaussian_nll_forward, gaussian_nll_backward)
 
 
 def _laplace(i, y, x, terms, factors, scale):  # type: ignore[no-untyped-def]

@@ -50,7 +50,7 @@ class Step:
             )
         self.plan = tables.build(plan)
         compile_beside(plan, np.asarray(data))
-        self.likelihood = plan.likelihood
+        self.likelihood, self.objective = plan.likelihood, plan.objective
         self.optimiser = OPTIMISERS[plan.optimiser]
         self.settings = [value for _, value in plan.settings]
         self._data(np.asarray(data), int(plan.data_dim))
@@ -156,7 +156,7 @@ class Step:
             if self.plan.config[tables.ROW_WEIGHT0] != 0:
                 from minivae_kernels.cpu.step.importance import addresses
 
-                for word, address in addresses().items():
+                for word, address in addresses(self.objective).items():
                     self.plan.config[word] = address
             if self.plan.config[tables.ROW_LOOP] != 0:
                 from minivae_kernels.cpu.step import row_scores

@@ -1,6 +1,7 @@
-"""The importance-weighted objective's own parts of a step (E61, E62): rows, weights, latent layer.
+"""What objectives over weighed draws add to a step (E61, E62): rows, weights, the latent layer.
 
-They are compiled by themselves and called by address, so that a step without them does not pay.
+They are compiled by themselves and called by address, so that a step without them does not pay. How
+much a draw counts is the objective's own: one function for each, in SHARES.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 import numpy as np
 from numba import types
 
-from minivae_kernels.cpu.compile.by_address import ARRAY, address_of
+from minivae_kernels.cpu.compile.by_address import ARRAY, address_of, call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.address import stretch
@@ -39,6 +40,7 @@ from minivae_kernels.cpu.step.tables import (
     ROW_TERMS,
     ROW_TERMS0,
     ROW_WEIGHT0,
+    SHARE,
     SIGMA0,
     WEIGH,
     WEIGHT,
@@ -50,11 +52,12 @@ from minivae_kernels.cpu.threads.partition import OWN, next_piece
 f32 = np.float32
 
 
-def addresses() -> dict[int, int]:
+def addresses(objective: str) -> dict[int, int]:
     """The functions' addresses by word of the configuration."""
     from minivae_kernels.cpu.step.train import LEARN_KINDS
 
     return {
+        SHARE: address_of(SHARES[objective], ARRAY, *[types.int64] * 4, types.float64, ARRAY),
         ROW_TERMS: address_of(row_terms, ARRAY, ARRAY, types.int64, ARRAY),
         WEIGH: address_of(weigh, *LEARN_KINDS),
         LATENT_BACKWARD: address_of(latent_layer_backward, *LEARN_KINDS),
@@ -92,10 +95,10 @@ def weigh(member, team, sync, pieces, firsts, s, own, batch, phase, beta, consta
 
 @inner
 def weigh_datum(s, b, batch, beta):
-    """-log mean w of datum b, and each draw's share of Σ w, in the place of its log w    (E61)"""
+    """The loss of datum b, and each draw's share of its gradient, in the place of its log w"""
     c, w, draws, weight0 = s.config, s.space, s.config[DRAWS], s.config[ROW_WEIGHT0]
     log_scale = log_scale_of(s)
-    first, top, nll_sum = 0.0, f32(0), 0.0
+    first, nll_sum = 0.0, 0.0
     for draw in range(draws):
         row = draw * batch + b
         nll = row_nll(s, row, log_scale)
@@ -103,18 +106,40 @@ def weigh_datum(s, b, batch, beta):
         log_w = beta * log_ratio(s, b, row) - nll
         first = log_w if draw == 0 else first
         w[weight0 + row] = f32(log_w - first)  # a difference keeps its digits in float32
-        top = w[weight0 + row] if w[weight0 + row] > top else top
+    datum = stretch(w, c[DATUM0] + b * DATUM_WORDS, DATUM_WORDS)
+    datum[DATUM_NLL] = f32(nll_sum)
+    call(c[SHARE], (w, weight0 + b, c[ROW_TERMS0] + b, batch, draws, first, datum))
+
+
+@entry
+def shares_of_the_mean(w, row, term, batch, draws, first, datum):
+    """-log mean w of a datum, and each draw's share of Σ w for its log w - first    (E61, E62)"""
+    top = f32(0)
+    for at in range(row, row + draws * batch, batch):
+        top = w[at] if w[at] > top else top
     total, terms = 0.0, 0.0
-    for draw in range(draws):
-        total += math.exp(np.float64(w[weight0 + draw * batch + b] - top))
-    for draw in range(draws):
-        row = draw * batch + b
-        share = math.exp(np.float64(w[weight0 + row] - top)) / total
-        w[weight0 + row] = f32(share)
-        terms += share * np.float64(w[c[ROW_TERMS0] + row])
-    datum = c[DATUM0] + b * DATUM_WORDS
-    w[datum + DATUM_LOSS] = f32(-(first + np.float64(top) + math.log(total / draws)))
-    w[datum + DATUM_NLL], w[datum + DATUM_TERMS] = f32(nll_sum), f32(terms)
+    for at in range(row, row + draws * batch, batch):
+        total += math.exp(np.float64(w[at] - top))
+    for at in range(row, row + draws * batch, batch):
+        share = math.exp(np.float64(w[at] - top)) / total
+        w[at] = f32(share)
+        terms += share * np.float64(w[term + at - row])
+    datum[DATUM_LOSS] = f32(-(first + np.float64(top) + math.log(total / draws)))
+    datum[DATUM_TERMS] = f32(terms)
+
+
+@entry
+def equal_shares(w, row, term, batch, draws, first, datum):
+    """-mean log w of a datum, and 1 / L for each draw's log w - first    (E65)"""
+    total, terms = 0.0, 0.0
+    for at in range(row, row + draws * batch, batch):
+        total += np.float64(w[at])
+        terms += np.float64(w[term + at - row])
+        w[at] = f32(1.0 / draws)
+    datum[DATUM_LOSS], datum[DATUM_TERMS] = f32(-(first + total / draws)), f32(terms / draws)
+
+
+SHARES = {"iwae": shares_of_the_mean, "sampled-elbo": equal_shares}
 
 
 @inner

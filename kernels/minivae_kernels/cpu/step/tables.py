@@ -24,7 +24,7 @@ from minivae_kernels.cpu.ops.row_likelihoods import ROW_LIKELIHOODS, RowLikeliho
  DECODES, LAYER_WORDS) = range(16)  # fmt: skip
 
 # Words of the configuration. ACTIVATE, DEACTIVATE, SCORE, DESCEND and LEARN are addresses of
-# functions; so are ROW_TERMS to LATENT_BACKWARD, or 0 where the objective is the plain ELBO,
+# functions; so are SHARE and ROW_TERMS to LATENT_BACKWARD, or 0 where draws are not weighed,
 # ROUND_ROWS to ROUND_WEIGHTS, or 0 where products are float32, and SCORE_ROWS to LEARN_SCALES, or
 # 0 where panels are scored by themselves (else SCORE is 0) and where no scale is learned. PAIRS0,
 # WEIGHTS0 and ACROSS0 are where the shadows of rounded.py begin. The sizes of the GROUPS groups of
@@ -33,13 +33,14 @@ from minivae_kernels.cpu.ops.row_likelihoods import ROW_LIKELIHOODS, RowLikeliho
  LOG_SCALE0, DYNAMIC, BYTES, EPS0, SIGMA0, KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH,
  LEARN, ROW_TERMS, WEIGH, LATENT_BACKWARD, ROW_TERMS0, ROW_WEIGHT0, DATUM0, ROUND_ROWS,
  DENSE_ROUNDED, INPUT_ROUNDED, WEIGHTS_ROUNDED, ROUND_WEIGHTS, PAIRS0, WEIGHTS0, ACROSS0,
- SCORE_ROWS, ROW_LOOP, LEARN_SCALES, SLOPES0, SCALE_EACH, GROUPS, WORDS) = range(43)  # fmt: skip
+ SCORE_ROWS, ROW_LOOP, LEARN_SCALES, SLOPES0, SCALE_EACH, SHARE, GROUPS,
+ WORDS) = range(44)  # fmt: skip
 # Numbers of the configuration.
 LOG_SCALE, WEIGHT, CONSTANT, FREE_BITS, DATA_SCALE, ROW_SCALE, NUMBERS = range(7)
-ELBO, IMPORTANCE = range(2)
-OBJECTIVES = {"elbo": ELBO, "iwae": IMPORTANCE}
-# What the importance-weighted objective keeps of each datum: its loss, -log p(x | z) summed over
-# draws, and the weighted sum of the likelihood's terms.
+# Whether draws are weighed (importance.py).
+OBJECTIVES = {"elbo": False, "iwae": True, "sampled-elbo": True}
+# What such an objective keeps of each datum: its loss, -log p(x | z) summed over draws, and the
+# weighted sum of the likelihood's terms.
 DATUM_LOSS, DATUM_NLL, DATUM_TERMS, DATUM_WORDS = range(4)
 # Words of the running sums (float64); the sums of each dimension's KL follow.
 UPDATES, SAMPLES, NLL, KL, LOSS, KL_J = range(6)
@@ -64,13 +65,13 @@ def build(plan: Any) -> Plan:
     activation = kernel_of(plan, "activation", ACTIVATIONS)
     likelihood = kernel_of(plan, "likelihood", {**LIKELIHOODS, **ROW_LIKELIHOODS})
     optimiser = kernel_of(plan, "optimiser", OPTIMISERS)
-    objective = kernel_of(plan, "objective", OBJECTIVES)
+    weighed = kernel_of(plan, "objective", OBJECTIVES)
     few, many = row_stride(plan.max_batch), row_stride(plan.max_batch * plan.draws)
     stack = _Stack(activation.reads_input)
     latent = _lay_out(stack, plan, few, many)
     log_scale = _log_scale(plan)
     latent.update(_score(stack, plan, many, likelihood, log_scale))
-    if objective == IMPORTANCE:
+    if weighed:
         latent.update(_rows(stack, plan, many))
     values = {
         **latent,
@@ -188,7 +189,7 @@ def _score(
 
 
 def _rows(stack: _Stack, plan: Any, many: int) -> dict[int, int]:
-    """Places for what the importance-weighted objective keeps of each row and each datum."""
+    """Places for what an objective over weighed draws keeps of each row and each datum."""
     rows = many // PANEL
     return {
         ROW_TERMS0: stack.space.take(panels(plan.data_dim) * rows),

@@ -46,7 +46,7 @@ def test_any_layout(K: Any, layout: str) -> None:
         "kl_backward": (x, x + 1, x * 2),
         "latent_forward": (x, x + 1, normal(2, 7, 35)),
         "bernoulli_nll_grad": (normal(2, 7), normal(2, 7, 35), x),
-        "gaussian_nll_grad": (normal(2, 7), normal(2, 7, 35), x, np.float32(0.3)),
+        "gaussian_nll_backward": (normal(2, 7), normal(2, 7, 35), x, np.float32(0.3)),
         "binarise": (x, x + 0.1 * normal(7, 35)),
     }
     for op, args in cases.items():
@@ -97,7 +97,7 @@ def test_float64_keeps_its_digits(K: Any) -> None:
         "bound_logvar_backward": (x, 50 * x),
         "latent_backward": (eps, x, x + 1, x - 1, eps * 2),
         "bernoulli_nll_grad": (eps[..., 0], eps, x),
-        "gaussian_nll_grad": (eps[..., 0], eps, x, np.float64(0.3)),
+        "gaussian_nll_backward": (eps[..., 0], eps, x, np.float64(0.3)),
         "gather": (x, np.array([3, 1]), 0.3),
     }
     for op, args in cases.items():

@@ -81,10 +81,11 @@ def test_likelihood(K: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "poisson", *ROW_LIKELIHOODS])
-@pytest.mark.parametrize("draws", [2, 5])
-def test_importance_weighted(K: Any, likelihood: str, draws: int) -> None:
+@pytest.mark.parametrize(("objective", "draws"), [("iwae", 2), ("iwae", 5), ("sampled-elbo", 1),
+                                                  ("sampled-elbo", 3)])  # fmt: skip
+def test_weighed_draws(K: Any, likelihood: str, objective: str, draws: int) -> None:
     scale = {"c": "learned"} if parts.LIKELIHOODS[likelihood].scale is not None else {}
-    assert_alike(K, objective="iwae", draws=draws, likelihood=likelihood, **scale)
+    assert_alike(K, objective=objective, draws=draws, likelihood=likelihood, **scale)
 
 
 @pytest.mark.parametrize("objective", ["elbo", "iwae"])

@@ -1,4 +1,4 @@
-"""The importance-weighted objective: what it is at the ends, and its order in the draws."""
+"""The objectives over weighed draws: what they are at the ends, and their order in the draws."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from minivae import ops
 from minivae.models.config import ConfigError, ModelConfig
 from minivae.parts import OBJECTIVES, Terms
 
-IWAE = OBJECTIVES["iwae"]
+IWAE, SAMPLED = OBJECTIVES["iwae"], OBJECTIVES["sampled-elbo"]
 B, J = 5, 3
 
 
@@ -40,6 +40,19 @@ def test_equal_draws_change_nothing_and_more_draws_never_loosen_it_on_average():
     losses = {L: np.mean([IWAE.forward(ops, terms(L, s), 1.0, 0.0) for s in range(200)])
               for L in (2, 8, 32)}  # fmt: skip
     assert losses[2] > losses[8] > losses[32]
+
+
+def test_the_sampled_elbo_is_the_elbo_on_average_and_never_below_the_weighted_bound():
+    """Over 2,000 draws within four standard errors; by Jensen its loss is the larger one."""
+    t = terms(2000, 3)._replace(nll=np.full((2000, B), 40.0))
+    closed = OBJECTIVES["elbo"].forward(ops, t, 0.7, 0.0)
+    each = [SAMPLED.forward(ops, t._replace(nll=t.nll[:1], z=z[None], eps=e[None]), 0.7, 0.0)
+            for z, e in zip(t.z, t.eps, strict=True)]  # fmt: skip
+    error = np.std(each) / np.sqrt(len(each))
+    assert abs(SAMPLED.forward(ops, t, 0.7, 0.0) - closed) <= 4 * error
+    assert SAMPLED.forward(ops, t, 0.7, 0.0) >= IWAE.forward(ops, t, 0.7, 0.0)
+    one = terms(1, 5)
+    assert SAMPLED.forward(ops, one, 1.0, 0.0) == pytest.approx(IWAE.forward(ops, one, 1.0, 0.0))
 
 
 def test_huge_weights_do_not_overflow():
