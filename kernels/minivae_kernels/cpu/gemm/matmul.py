@@ -70,8 +70,8 @@ def across_by(columns, size, terms):
     def by_tiles(a, b, c, s, s_row, rows, depth):
         for r in range(0, rows, size):
             tile(
-                ahead(a, r), ONE, STEP, b, STEP, ahead(c, r * PANEL), ahead(s, r * s_row), s_row,
-                depth,
+                ahead(a, r), ONE, STEP, b, STEP, ahead(c, r * PANEL), STEP, ahead(s, r * s_row),
+                s_row, depth,
             )  # fmt: skip
 
     return by_tiles

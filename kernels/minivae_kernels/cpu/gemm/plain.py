@@ -20,7 +20,7 @@ MANY = 200
 
 
 @inner
-def no_rows(a, a_row, a_k, b, b_k, c, s, s_row, rows, depth):
+def no_rows(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth):
     """The end of a ladder of tiles."""
 
 
@@ -32,15 +32,15 @@ def ladder(columns, sizes):
     smaller = ladder(columns, sizes[1:])
 
     @inner
-    def by_tiles(a, a_row, a_k, b, b_k, c, s, s_row, rows, depth):
+    def by_tiles(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth):
         done = rows // size * size
         for r in range(0, done, size):
             tile(
-                ahead(a, r * a_row), a_row, a_k, b, b_k, ahead(c, r * PANEL), ahead(s, r * s_row),
-                s_row, depth,
+                ahead(a, r * a_row), a_row, a_k, b, b_k, ahead(c, r * c_row), c_row,
+                ahead(s, r * s_row), s_row, depth,
             )  # fmt: skip
         smaller(
-            ahead(a, done * a_row), a_row, a_k, b, b_k, ahead(c, done * PANEL),
+            ahead(a, done * a_row), a_row, a_k, b, b_k, ahead(c, done * c_row), c_row,
             ahead(s, done * s_row), s_row, rows - done, depth,
         )  # fmt: skip
 
@@ -51,35 +51,48 @@ if WIDTH == 16:
     wide, narrow = ladder(32, (12, 4, 1)), ladder(16, (4, 1))
 
     @inner
-    def multiply_plain(a, a_row, a_k, b, b_k, c, s, s_row, rows, depth, halves):
-        """`rows` rows of the panel C = rows of S, s_row apart, + `depth` values of k.
+    def multiply_plain(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth, halves):
+        """`rows` rows of C, c_row apart, = rows of S, s_row apart, + `depth` values of k.
 
         halves: whether all 32 columns are wanted (2), or the first 16.
         """
         outlined()
         if halves == 2:
-            wide(a, a_row, a_k, b, b_k, c, s, s_row, rows, depth)
+            wide(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth)
         else:
-            narrow(a, a_row, a_k, b, b_k, c, s, s_row, rows, depth)
+            narrow(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth)
 
 else:
     by_tiles = ladder(16, (6, 1))
 
     @inner
-    def multiply_plain(a, a_row, a_k, b, b_k, c, s, s_row, rows, depth, halves):
+    def multiply_plain(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth, halves):
         """The same for vectors of eight floats or four, 16 columns at a time."""
         outlined()
         for h in range(0, 16 * halves, 16):
-            by_tiles(a, a_row, a_k, ahead(b, h), b_k, ahead(c, h), ahead(s, h), s_row, rows, depth)
+            bh, ch, sh = ahead(b, h), ahead(c, h), ahead(s, h)
+            by_tiles(a, a_row, a_k, bh, b_k, ch, c_row, sh, s_row, rows, depth)
 
 
 @inner
-def product_panel(a, a_row, a_k, b, b_k, c, s, rows, depth, halves):
-    """One panel of C = S + A B, (rows, 32) at c; S is 32 numbers, the same for each row."""
-    multiply_plain(a, a_row, a_k, b, b_k, c, s, NOUGHT, rows, min(DEPTH, depth), halves)
-    for k in range(DEPTH, depth, DEPTH):
+def product_panel(a, a_row, a_k, b, b_k, own, c, c_row, s, rows, depth, halves):
+    """One panel of C = S + A B; S is 32 numbers, the same for each row.
+
+    Between blocks of k the sums lie at `own`, (rows, 32); the last block leaves them at c, whose
+    rows are c_row apart: `own` too, or the result's own memory, a tile at a time, between two of
+    which there is time to fetch it.
+    """
+    last, so_far, so_far_row = max(depth - 1, 0) // DEPTH * DEPTH, s, NOUGHT
+    for k in range(0, last, DEPTH):
         ak, bk = ahead(a, k * a_k), ahead(b, k * b_k)
-        multiply_plain(ak, a_row, a_k, bk, b_k, c, c, STEP, rows, min(DEPTH, depth - k), halves)
+        multiply_plain(
+            ak, a_row, a_k, bk, b_k, own, STEP, so_far, so_far_row, rows, DEPTH, halves
+        )  # fmt: skip
+        so_far, so_far_row = own, STEP
+    al, bl = ahead(a, last * a_k), ahead(b, last * b_k)
+    multiply_plain(
+        al, a_row, a_k, bl, b_k, c, c_row, so_far, so_far_row, rows, depth - last, halves
+    )  # fmt: skip
 
 
 @inner

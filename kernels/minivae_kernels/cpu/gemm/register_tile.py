@@ -70,18 +70,18 @@ def make_tile(rows: int, columns: int, terms: ProductTerms) -> Any:
 
 
 def make_strided_tile(rows: int, columns: int, terms: ProductTerms) -> Any:
-    """The same for an A and a B that lie as they come: A(r, k) and B(k, c) at any distances.
+    """The same for matrices that lie as they come: A(r, k), B(k, c), C's rows at any distances.
 
     With distances 1 and 32 and A one panel it multiplies by A transposed: r counts its features.
     """
 
     @intrinsic
-    def tile(typingctx: Any, a: Any, a_row: Any, a_k: Any, b: Any, b_k: Any, c: Any, s: Any,
-             s_row: Any, depth: Any) -> Any:  # fmt: skip
+    def tile(typingctx: Any, a: Any, a_row: Any, a_k: Any, b: Any, b_k: Any, c: Any, c_row: Any,
+             s: Any, s_row: Any, depth: Any) -> Any:  # fmt: skip
         """The tile at c = the one at s + `depth` terms."""
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            a_, a_row_, a_k_, b_, b_k_, c_, s_, s_row_, depth_ = args
+            a_, a_row_, a_k_, b_, b_k_, c_, c_row_, s_, s_row_, depth_ = args
             step = _stepper(builder, rows, columns, terms, a_row_)
 
             def term(k: Any, sums: list[Any]) -> list[Any]:
@@ -89,10 +89,12 @@ def make_strided_tile(rows: int, columns: int, terms: ProductTerms) -> Any:
                             builder.gep(b_, [builder.mul(k, b_k_)]), sums)  # fmt: skip
 
             sums = _load_sums(builder, rows, columns, s_, s_row_)
-            _store_sums(builder, rows, columns, c_, _unrolled(builder, depth_, sums, term))
+            sums = _unrolled(builder, depth_, sums, term)
+            _store_sums(builder, rows, columns, c_, sums, c_row_)
             return context.get_dummy_value()
 
-        return types.void(FLOATS, WHOLE, WHOLE, FLOATS, WHOLE, FLOATS, FLOATS, WHOLE, WHOLE), emit
+        kinds = FLOATS, WHOLE, WHOLE, FLOATS, WHOLE, FLOATS, WHOLE, FLOATS, WHOLE, WHOLE
+        return types.void(*kinds), emit
 
     return tile
 
@@ -145,9 +147,13 @@ def _load_sums(builder: Any, rows: int, columns: int, start: Any, row_step: Any)
     return sums
 
 
-def _store_sums(builder: Any, rows: int, columns: int, target: Any, sums: list[Any]) -> None:
+def _store_sums(
+    builder: Any, rows: int, columns: int, target: Any, sums: list[Any], row_step: Any = None
+) -> None:
+    step = const(PANEL) if row_step is None else row_step
     for (r, column), value in zip(_grid(rows, columns), sums, strict=True):
-        store_vector(builder, value, builder.gep(target, [const(r * PANEL + column)]))
+        row = builder.gep(target, [builder.mul(step, const(r))])
+        store_vector(builder, value, builder.gep(row, [const(column)]))
 
 
 def _stepper(builder: Any, rows: int, columns: int, terms: ProductTerms, row_step: Any) -> Any:

@@ -50,7 +50,7 @@ def panel_columns(panel, columns):
 
 
 @inner
-def plain_panel(a, a_row, a_k, plain, column, sizes, wide, own, rows):
+def plain_panel(a, a_row, a_k, plain, column, sizes, wide, own, c, c_row, rows):
     """A panel of C = S + A B, with B read where it lies, even where a panel is narrower than 32.
 
     What stands beyond such a panel belongs to B's next row, and only spoils columns that nobody
@@ -58,15 +58,22 @@ def plain_panel(a, a_row, a_k, plain, column, sizes, wide, own, rows):
     columns.
     """
     depth, columns = sizes
-    whole = min(max((len(plain) - column - PANEL) // columns + 1, 0), depth)
-    c = address(own, NOUGHT)
-    b = address(plain, column)
-    start, halves = address(own, TILE), halves_of(wide, NOUGHT)
-    product_panel(a, a_row, a_k, b, np.int64(columns), c, start, rows, whole, halves)
+    halves = halves_of(wide, NOUGHT)
+    whole = min(max((len(plain) - column - 16 * halves) // columns + 1, 0), depth)
+    sums, start, b = address(own, NOUGHT), address(own, TILE), address(plain, column)
+    product_panel(
+        a, a_row, a_k, b, np.int64(columns), sums, c, c_row, start, rows, whole, halves
+    )  # fmt: skip
     if whole < depth:
         pack_columns(plain, column + whole * columns, columns, depth - whole, wide, own, EDGE)
-        rest, edge = ahead(a, whole * a_k), address(own, EDGE)
-        multiply_plain(rest, a_row, a_k, edge, STEP, c, c, STEP, rows, depth - whole, halves)
+        rest, edge, left = ahead(a, whole * a_k), address(own, EDGE), depth - whole
+        multiply_plain(rest, a_row, a_k, edge, STEP, c, c_row, c, c_row, rows, left, halves)
+
+
+@inner
+def goes_home(wide, activation):
+    """Whether the tiles leave a panel of the result where it belongs: a whole one, or half."""
+    return activation == 0 and (wide == PANEL or wide == PANEL // 2)
 
 
 @inner
@@ -86,14 +93,17 @@ def rows_piece(k, member, a, b, packed, bias, c, sizes, activation, scratch):
     count = min(block, rows - first)
     column, wide = panel_columns(panel, columns)
     pack_columns(bias, column, NOUGHT, ONE, wide, own, TILE)
-    at = address(a, first * depth)
+    at, sums, start = address(a, first * depth), address(own, NOUGHT), address(own, TILE)
+    to, to_row = sums, STEP
+    if goes_home(wide, activation):
+        to, to_row = address(c, first * columns + column), np.int64(columns)
     if len(packed) > 0:
-        panel0, c0 = address(packed, column * depth), address(own, NOUGHT)
-        start, halves = address(own, TILE), halves_of(columns, panel)
-        product_panel(at, depth, ONE, panel0, STEP, c0, start, count, depth, halves)
+        panel0, halves = address(packed, column * depth), halves_of(columns, panel)
+        product_panel(at, depth, ONE, panel0, STEP, sums, to, to_row, start, count, depth, halves)
     else:
-        plain_panel(at, depth, ONE, b, column, (depth, columns), wide, own, count)
-    finish_panel(own, count, activation, panel, c, columns, first)
+        plain_panel(at, depth, ONE, b, column, (depth, columns), wide, own, to, to_row, count)
+    if not goes_home(wide, activation):
+        finish_panel(own, count, activation, panel, c, columns, first)
 
 
 @inner

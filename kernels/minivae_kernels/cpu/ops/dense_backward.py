@@ -18,6 +18,7 @@ from minivae_kernels.cpu.gemm.address import address, ahead
 from minivae_kernels.cpu.gemm.matmul import DEPTH, NOUGHT, ONE, STEP, halves_of
 from minivae_kernels.cpu.gemm.pack import unpack_rows
 from minivae_kernels.cpu.gemm.plain import (
+    MANY,
     multiply_plain,
     pack_columns,
     product_panel,
@@ -31,11 +32,14 @@ from minivae_kernels.cpu.ops.activations import (
 from minivae_kernels.cpu.ops.arguments import flat, fresh
 from minivae_kernels.cpu.ops.dense import (
     EDGE,
+    NOTHING,
     PER_UNIT,
     TILE,
+    goes_home,
     pack_piece,
     packed_room,
     panel_columns,
+    plain_panel,
     product,
     rows_of_piece,
     scratch_rows,
@@ -80,7 +84,7 @@ def across_piece(k, member, W, packed, dx, sizes, scratch):
     own[TILE:EDGE] = f32(0)
     at, b, c = address(W, first * outputs), address(packed, row * outputs), address(own, NOUGHT)
     start, halves = address(own, TILE), halves_of(rows, panel)
-    product_panel(at, outputs, ONE, b, STEP, c, start, count, outputs, halves)
+    product_panel(at, outputs, ONE, b, STEP, c, c, STEP, start, count, outputs, halves)
     unpack_across(own, count, high, dx, row * inputs + first, inputs)
 
 
@@ -105,18 +109,24 @@ def weights_piece(k, member, x, dy, packed, dW, db, sizes, scratch):
     panel, first = k % across, k // across * block
     count, halves = min(block, inputs - first), halves_of(outputs, panel)
     column, wide = panel_columns(panel, outputs)
-    at, b = address(x, start * inputs + first), address(packed, column * rows)
-    c = address(own, NOUGHT)
-    if start == 0:
-        own[TILE:EDGE] = f32(0)
-        product_panel(at, ONE, inputs, b, STEP, c, address(own, TILE), count, rows, halves)
+    at, c = address(x, start * inputs + first), address(own, NOUGHT)
+    own[TILE:EDGE] = f32(0)
+    to, to_row, home = c, STEP, goes_home(wide, NOUGHT) and start == 0
+    if home:
+        to, to_row = address(dW, first * outputs + column), np.int64(outputs)
+    b, zeros = address(packed, column * rows), address(own, TILE)
+    if len(packed) == 0:
+        plain_panel(at, ONE, inputs, dy, column, (rows, outputs), wide, own, to, to_row, count)
+    elif start == 0:
+        product_panel(at, ONE, inputs, b, STEP, c, to, to_row, zeros, count, rows, halves)
     else:
         pack_columns(dW, first * outputs + column, outputs, count, wide, own, NOUGHT)
         for k0 in range(0, rows, DEPTH):
             ak, bk = ahead(at, k0 * inputs), ahead(b, k0 * PANEL)
             deep = min(DEPTH, rows - k0)
-            multiply_plain(ak, ONE, inputs, bk, STEP, c, c, STEP, count, deep, halves)
-    unpack_rows(own, NOUGHT, count, panel, dW, outputs, first)
+            multiply_plain(ak, ONE, inputs, bk, STEP, c, STEP, c, STEP, count, deep, halves)
+    if not home:
+        unpack_rows(own, NOUGHT, count, panel, dW, outputs, first)
     if first == 0:
         sum_columns(dy, start * outputs + column, outputs, rows, db[column : column + wide])
 
@@ -131,9 +141,10 @@ def params_kernel(crew, dy, x, dW, db, sizes, scratch, packed):
     db[:] = f32(0)
     for start in range(0, total, DEEP):
         rows = min(DEEP, total - start)
-        stretch = dy[start * outputs : (start + rows) * outputs]
-        job = laid_out(pack_piece, (stretch, rows, outputs, packed))
-        share_out(crew, job, across, rows * outputs)
+        if len(packed) > 0:
+            stretch = dy[start * outputs : (start + rows) * outputs]
+            job = laid_out(pack_piece, (stretch, rows, outputs, packed))
+            share_out(crew, job, across, rows * outputs)
         given = (x, dy, packed, dW, db, (start, rows, inputs, outputs, block), scratch)
         share_out(crew, laid_out(weights_piece, given), count, rows * inputs * outputs // PER_UNIT)
 
@@ -179,8 +190,9 @@ def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros((inputs, outputs), dtype=np.float32), dy.sum(axis=0, dtype=np.float32)
     dW, db = fresh((inputs, outputs)), fresh(outputs)
     crew = crew_for(dW.size * rows // PER_UNIT)
+    packed = packed_room(min(rows, DEEP), outputs) if rows >= MANY else NOTHING
     params_kernel(crew, flat(dy), flat(x), dW.reshape(-1), db, (rows, inputs, outputs),
-                  scratch_rows(), packed_room(min(rows, DEEP), outputs))  # fmt: skip
+                  scratch_rows(), packed)  # fmt: skip
     return dW, db
 
 

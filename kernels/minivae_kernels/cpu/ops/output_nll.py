@@ -85,7 +85,8 @@ def score_panel(s, own, panel, first, count):
     pack_columns(s.b, column, NOUGHT, ONE, wide, own, bias)
     product_panel(
         address(s.h, first * s.inputs), s.inputs, ONE, address(s.packed, column * s.inputs), STEP,
-        address(own, NOUGHT), address(own, bias), count, s.inputs, halves_of(s.outputs, panel),
+        address(own, NOUGHT), address(own, NOUGHT), STEP, address(own, bias), count, s.inputs,
+        halves_of(s.outputs, panel),
     )  # fmt: skip
     targets(s.x, column, s.outputs, first, count, wide, own)
     given = (
