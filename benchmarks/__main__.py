@@ -71,6 +71,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--rows", type=int, default=65536, help="of 784 columns; 205 MB an array")
     p = command("selftest", "cheats tried and refused, intervals checked, A raced against A")
     p.add_argument("--races", type=int, default=200, help="races of a kernel against itself")
+    p.add_argument("--seconds", type=float, default=float("inf"), metavar="S",
+                   help="at most so long for the cheats, and for the races: the same command goes "
+                   "on from there")  # fmt: skip
     command("race", "your own kernels: minivae race (python -m benchmarks race --help)")
     p = command("products", "the matrix product at the model's shapes against NumPy's BLAS")
     p.add_argument("--batch", type=_numbers, default=[20, 128, 512])
@@ -105,7 +108,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--html", default="", metavar="FILE.html")
     p = command("alarm", "this tree's kernels against a commit's, interleaved; 1 where slower")
     p.add_argument("ops", nargs="*", help="ops to race (default: what a step spends its time on)")
-    p.add_argument("--against", default="HEAD", metavar="COMMIT")
+    p.add_argument("--against", default="", metavar="COMMIT",
+                   help="default: the newest whose results are kept here")  # fmt: skip
+    p.add_argument("--seconds", type=float, default=20.0, help="time limit of each op's rounds")
     p = command("compare", "two results files, or two commits, whatever was measured")
     p.add_argument("a")
     p.add_argument("b")

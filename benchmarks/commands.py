@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,11 @@ def backend_or_exit(name: str, *, tf32: bool = False, bf16: bool = False) -> Non
 
     with unavailable():
         load_backend(name, tf32=tf32, bf16=bf16)
+
+
+def murmur(text: str) -> None:
+    """Say what is going on, beside the results."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def show(args: argparse.Namespace, text: str) -> None:
@@ -148,7 +155,10 @@ def selftest(args: argparse.Namespace) -> Rows:
     """The benchmark itself."""
     from . import selftest as module
 
-    return shown(args, module, module.run(args.races))
+    if args.races < 1 or not args.seconds > 0:
+        raise UserError("--races and --seconds must be positive")
+    rows = module.run(args.races, args.seconds, store=not args.no_store)
+    return shown(args, module, rows)
 
 
 def products(args: argparse.Namespace) -> Rows:
@@ -260,7 +270,8 @@ def alarm(args: argparse.Namespace) -> Rows:
     from . import alarm as module
 
     with said(module.AlarmError, ValueError), unavailable():
-        rows = module.run(args.against, args.threads, tuple(args.ops))
+        rule = replace(module.RULE, seconds=args.seconds)
+        rows = module.run(args.against, args.threads, tuple(args.ops), rule=rule, say=murmur)
     show(args, module.table(rows))
     return rows
 

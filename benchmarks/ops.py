@@ -13,6 +13,7 @@ from minivae.racing import best_numpy
 from minivae.racing.contestant import Recipe
 from minivae.racing.file_race import PATIENCE, cores_for, op_recipe
 from minivae.racing.lane import STATES
+from minivae.racing.load import beside
 from minivae.racing.pits import Pits
 from minivae.racing.problem import letters_of, op_problem, outputs_of, traffic
 from minivae.racing.result import Result, columns, microseconds, ratio
@@ -132,6 +133,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines.append([row["op"], *cells])
     busy = sorted({row["load"]["busy"] for row in rows if row["load"].get("busy")})
     notes = [f"BUSY MACHINE: {busy[0]}; do not trust these figures"] if busy else []
+    notes += beside(rows[0].get("roofs", {})) if rows else []
     short = [r["op"] for r in rows if "failed" not in r and r["n"] < LEAST_ROUNDS]
     notes += [f"time was up before {LEAST_ROUNDS} rounds: {', '.join(short)}"] if short else []
     notes += ["Gop/s: a multiply-add counts as two, everything else as one; error: share of what "

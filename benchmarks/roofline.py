@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from minivae.racing.load import beside
 from minivae.racing.roofs import LEVELS, roofs
 
 from . import RESULTS, machine, results
@@ -31,6 +32,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         for level in LEVELS:
             rates = "  ".join(f"{p} {rate:7.1f}" for p, rate in row["gbs"][level].items())
             lines.append(f"  {level:7} {rates}")
+        lines += beside(row)
     return "\n".join(lines)
 
 

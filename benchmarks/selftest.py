@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,17 +15,18 @@ import numpy as np
 from minivae.ops.table import FUNCTIONS
 from minivae.racing.contestant import Recipe, plain, reference
 from minivae.racing.file_race import op_recipe
+from minivae.racing.gate import one_blas_thread
 from minivae.racing.load import cores
 from minivae.racing.pits import Pits
-from minivae.racing.problem import Problem, op_problem
+from minivae.racing.problem import op_problem
 from minivae.racing.result import AGAIN
 from minivae.racing.rounds import Options, run_race
 from minivae.racing.stand import Here
 from minivae.racing.statistics import CONFIDENCE, StopRule, median_interval
 
-from . import cheat_kernels
+from . import RESULTS, cheat_kernels, machine, meddling_kernels, results
 
-FILE = Path(cheat_kernels.__file__)
+FILES = (cheat_kernels, meddling_kernels)
 QUICK = StopRule(least=6, most=6, seconds=20.0)
 RACES, ROUNDS = 200, StopRule(least=15, most=15, seconds=20.0)
 MOST_FALSE = 0.05
@@ -42,52 +46,72 @@ SHAPED = {
 
 
 def op_of(name: str) -> str:
-    """The op that a kernel of the file claims to be."""
+    """The op that a kernel of the files claims to be."""
     return max((op for op in FUNCTIONS if name.startswith(f"{op}_")), key=len)
 
 
 def kernels() -> list[str]:
-    """Every kernel of the file."""
-    return [n for n in vars(cheat_kernels) if n.startswith(tuple(SHAPES))]
+    """Every kernel of both files."""
+    return [n for file in FILES for n in vars(file) if n.startswith(tuple(SHAPES))]
 
 
+def file_of(name: str) -> Any:
+    """The file in which a kernel stands."""
+    return next(file for file in FILES if hasattr(file, name))
+
+
+def is_honest(name: str) -> bool:
+    """Whether a kernel is right, and so must be timed."""
+    return name in file_of(name).HONEST
+
+
+def is_alone(name: str) -> bool:
+    """Whether a kernel needs a process of its own: it would take this one with it."""
+    return file_of(name) is meddling_kernels or name in cheat_kernels.ALONE
+
+
+@one_blas_thread
 def tried(name: str, shape: tuple[int, ...], rule: StopRule = QUICK) -> dict[str, Any]:
     """One kernel raced against the reference in this process; its row."""
-    cheat_kernels.kept.clear()
+    file = file_of(name)
+    file.kept.clear()
     asked = op_problem(op_of(name), shape)
     makers = {
         "reference": lambda: Here(asked, reference(op_of(name))),
-        name: lambda: Here(asked, plain(getattr(cheat_kernels, name))),
+        name: lambda: Here(asked, plain(getattr(file, name))),
     }
     return run_race(asked, makers, baseline="reference", options=Options(rule)).row(name)
 
 
-def tried_alone(name: str, shape: tuple[int, ...], limit: float = 8.0) -> dict[str, Any]:
-    """The same in a process of its own, for what would end this one."""
+def tried_alone(
+    name: str, shape: tuple[int, ...], limit: float = 8.0, rule: StopRule = QUICK
+) -> dict[str, Any]:
+    """The same in a process of its own; a row says so where it cost the reference's."""
     op = op_of(name)
     recipe = op_recipe(op, shape)
     with ExitStack() as stack:
         pits = Pits(cores()[:1], limit, stack)
-        given = {"path": str(FILE), "function": name, "op": op}
+        given = {"path": str(file_of(name).__file__), "function": name, "op": op}
         makers = {
             "reference": lambda: Here(recipe.build(), reference(op)),
             name: pits.opener(name, recipe, Recipe("minivae.racing.contestant:from_file", given)),
         }
-        result = run_race(recipe.build(), makers, baseline="reference", options=Options(QUICK))
-        return result.row(name)
+        result = run_race(recipe.build(), makers, baseline="reference", options=Options(rule))
+    lost = {} if "us" in result.row("reference") else {"harm": "the reference's row was lost"}
+    return result.row(name) | lost
 
 
-def cheats(names: list[str] | None = None) -> list[dict[str, Any]]:
-    """Every kernel of the file at the last of its sizes, and at the small one: refused or not."""
-    rows = []
-    for name in names or kernels():
-        for shape in SHAPES[op_of(name)][::-1]:
-            row = (tried_alone if name in cheat_kernels.ALONE else tried)(name, shape)
-            rows.append({"kernel": name, "shape": shape, "why": row.get("failed", ""),
-                         "honest": name in cheat_kernels.HONEST})  # fmt: skip
-            if name in cheat_kernels.ALONE:
-                break
-    return rows
+def cheats() -> list[tuple[str, tuple[int, ...]]]:
+    """Every kernel of the files with its full size, and with the small one where that is quick."""
+    return [(name, shape) for name in kernels()
+            for shape in SHAPES[op_of(name)][:: -1][: 1 if is_alone(name) else None]]  # fmt: skip
+
+
+def refused(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Why a kernel was refused at a size, '' where it was timed."""
+    row = (tried_alone if is_alone(name) else tried)(name, shape)
+    return {"kernel": name, "shape": list(shape), "why": row.get("failed", ""),
+            "harm": row.get("harm", ""), "honest": is_honest(name)}  # fmt: skip
 
 
 def wrong(rows: list[dict[str, Any]]) -> list[str]:
@@ -95,6 +119,7 @@ def wrong(rows: list[dict[str, Any]]) -> list[str]:
     said = []
     for row in rows:
         full = tuple(row["shape"]) == SHAPES[op_of(row["kernel"])][-1]
+        said += [f"{row['kernel']}: {row['harm']}"] if row.get("harm") else []
         if row["honest"] and row["why"]:
             said.append(f"{row['kernel']} is right and was refused: {row['why']}")
         if not row["honest"] and not row["why"] and full:
@@ -112,40 +137,84 @@ def coverage(trials: int = 4000, n: int = 15) -> dict[str, float]:
     return found
 
 
-def false_positives(races: int = RACES) -> dict[str, Any]:
-    """Verdicts in races of a kernel against itself, each in fresh processes every 25 races."""
+def against_itself(pits: Pits, seed: int) -> dict[str, Any]:
+    """A race of a kernel against itself: its verdict."""
     asked = op_recipe("sigmoid_forward", (128, 400))
     recipe = Recipe("minivae.racing.contestant:reference", {"op": "sigmoid_forward"})
-    count: dict[str, int] = {}
+    pits.taken = set()
+    makers = {"A": pits.keeper("A", asked, recipe)}
+    found = run_race(asked.build(), makers, baseline="A", options=Options(ROUNDS, seed=seed))
+    if not found.a_a:
+        raise RuntimeError(f"A against {'A' + AGAIN} was not timed: {found.rows}")
+    return {"race": seed, **found.a_a, "busy": found.load["busy"]}
+
+
+class Instalments:
+    """What this commit has done of the selftest so far: kept, so that it may be done in parts.
+
+    A tree that differs from its commit, and `store` False, begin anew.
+    """
+
+    def __init__(self, store: bool, seconds: float) -> None:
+        head = machine.header(1)
+        self.head = {key: head[key] for key in ("commit", "processor", "time")}
+        self.store, self.seconds = store, seconds
+        self.rows: list[dict[str, Any]] = []
+        if store and not head["commit"].endswith("+") and (RESULTS / "selftest.jsonl").exists():
+            self.rows = [r for r in results.read(RESULTS / "selftest.jsonl") if all(
+                r[key] == head[key] for key in ("commit", "processor"))]  # fmt: skip
+
+    def done(
+        self, part: str, tasks: Sequence[Any], do: Callable[..., dict[str, Any]], each: int = 0
+    ) -> list[dict[str, Any]]:
+        """The rows of a part's tasks, as far as they fit into `seconds` beside those kept."""
+        known = {r["task"]: r for r in self.rows if r["part"] == part}
+        begin, found = time.perf_counter(), []
+        for k, task in enumerate(tasks):
+            name = " ".join(map(str, task))
+            if name not in known and time.perf_counter() - begin < self.seconds:
+                known[name] = {**self.head, "part": part, "task": name, **do(*task)}
+                if self.store:
+                    results.append("selftest", [known[name]])
+            if name in known:
+                found.append(known[name])
+            if each and (k + 1) % each == 0:
+                print(f"{part}: {len(found)} of {len(tasks)}", file=sys.stderr, flush=True)
+        return found
+
+
+def races_against_itself(progress: Instalments, races: int) -> dict[str, Any]:
+    """Verdicts in races of a kernel against itself, in fresh processes every 25 races."""
+    rows = []
     for first in range(0, races, 25):
         with ExitStack() as stack:
             pits = Pits(cores()[:1], 60.0, stack)
-            for race in range(first, min(first + 25, races)):
-                pits.taken = set()
-                word = _against_itself(pits, asked.build(), asked, recipe, race)
-                count[word] = count.get(word, 0) + 1
-        print(f"A against A: {sum(count.values())} of {races} races", file=sys.stderr, flush=True)
-    false = count.get("faster", 0) + count.get("slower", 0)
-    return {"races": races, "verdicts": count, "false": false, "rate": false / races}
+            tasks = [(k,) for k in range(first, min(first + 25, races))]
+            begin = time.perf_counter()
+            rows += progress.done("A against A", tasks, functools.partial(against_itself, pits), 25)
+            progress.seconds -= time.perf_counter() - begin
+    count = Counter(row["verdict"] for row in rows)
+    false = count["faster"] + count["slower"]
+    return {"races": len(rows), "asked": races, "verdicts": dict(count), "false": false,
+            "rate": false / len(rows) if rows else 0.0,
+            "busy": sum(bool(row["busy"]) for row in rows)}  # fmt: skip
 
 
-def _against_itself(pits: Pits, problem: Problem, asked: Recipe, recipe: Recipe, seed: int) -> str:
-    makers = {"A": pits.keeper("A", asked, recipe)}
-    found = run_race(problem, makers, baseline="A", options=Options(ROUNDS, seed=seed))
-    if not found.a_a:
-        raise RuntimeError(f"A against {'A' + AGAIN} was not timed: {found.rows}")
-    return str(found.a_a["verdict"])
+def run(
+    races: int = RACES, seconds: float = float("inf"), *, store: bool = False
+) -> list[dict[str, Any]]:
+    """All of it; a row fails where the benchmark is not to be believed.
 
-
-def run(races: int = RACES) -> list[dict[str, Any]]:
-    """All of it; a row fails where the benchmark is not to be believed."""
-    tested = cheats()
+    seconds: of each of the two long parts; the row says how much was done.
+    """
+    asked = cheats()
+    tested = Instalments(store, seconds).done("cheats", asked, refused, 25)
     faults = wrong(tested)
-    refused = sum(bool(r["why"]) for r in tested)
     row: dict[str, Any] = {
         "cheats": len({r["kernel"] for r in tested if not r["honest"]}), "tried": len(tested),
-        "refused": refused, "reasons": tested, "coverage": coverage(),
-        "false_positives": false_positives(races), "allowed": MOST_FALSE,
+        "asked": len(asked), "refused": sum(bool(r["why"]) for r in tested), "reasons": tested,
+        "coverage": coverage(), "allowed": MOST_FALSE,
+        "false_positives": races_against_itself(Instalments(store, seconds), races),
     }  # fmt: skip
     low = min(row["coverage"].values())
     if not low >= CONFIDENCE - 0.01:
@@ -160,14 +229,23 @@ def table(rows: list[dict[str, Any]]) -> str:
     (row,) = rows
     lines = [f"{r['kernel']} {'x'.join(map(str, r['shape']))}: {r['why'] or 'accepted'}"
              for r in row["reasons"]]  # fmt: skip
-    false = row["false_positives"]
+    false, unfinished = row["false_positives"], []
+    if row["tried"] < row["asked"]:
+        unfinished.append(f"{row['tried']} of {row['asked']} kernels were tried")
+    if false["races"] < false["asked"]:
+        unfinished.append(f"{false['races']} of {false['asked']} races of A against A were run")
     lines += [
         f"cheats: {row['cheats']} kinds, refused in {row['refused']} of {row['tried']} races "
         "(the others: honest kernels, and cheats at sizes at which they are honest)",
         f"A against A: {false['false']} false verdicts in {false['races']} races, "
-        f"{false['rate']:.1%} (at most {row['allowed']:.0%}); {false['verdicts']}",
+        f"{false['rate']:.1%} (at most {row['allowed']:.0%}); {false['verdicts']}; "
+        f"{false['busy']} of them beside other work",
         "intervals of 95 % hold the median: "
         + ", ".join(f"{shape} {share:.1%}" for shape, share in row["coverage"].items()),
-        f"NOT TO BE BELIEVED: {row['failed']}" if "failed" in row else "to be believed",
     ]
-    return "\n".join(lines)
+    if unfinished:
+        lines.append(f"UNFINISHED: {'; '.join(unfinished)}; the same command goes on from there")
+    verdict = "to be believed" + (", as far as it went" if unfinished else "")
+    return "\n".join(
+        [*lines, f"NOT TO BE BELIEVED: {row['failed']}" if "failed" in row else verdict]
+    )

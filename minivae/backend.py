@@ -161,6 +161,16 @@ def check_contract(name: str, kernels: Mapping[str, Any]) -> None:
             )
 
 
+def expect_training(activation: str, likelihood: str, dtype: str, binarise: str) -> None:
+    """Have a process beside this one compile what a numba run will need that compiles at all.
+
+    dtype: of the data as they are stored. The run needs none of it: it would compile it itself.
+    """
+    import minivae_kernels
+
+    minivae_kernels.expect_training(activation, likelihood, dtype, binarise)
+
+
 def load_backend(
     name: str, threads: int | None = None, *, tf32: bool = False, bf16: bool = False
 ) -> Backend:

@@ -36,6 +36,27 @@ def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from leaves(sub, path + part if path else part.lstrip("."))
 
 
+ABSENT = object()  # in the place of a part that only one of two trees has
+
+
+def pairs(tree: Any, other: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Two trees walked together: (address, part of the one, part of the other), depth first.
+
+    Parts are leaves, or whole subtrees where the other tree has a leaf or another kind of container
+    there, or nothing (ABSENT). Sequences of one length match whatever their types.
+    """
+    matching = is_branch(tree) and is_branch(other)
+    if not matching or isinstance(tree, dict) != isinstance(other, dict):
+        yield path, tree, other
+        return
+    mine, theirs = dict(children(tree)), dict(children(other))
+    if not isinstance(tree, dict) and len(mine) == len(theirs):
+        theirs = dict(zip(mine, theirs.values(), strict=True))
+    for part in mine | theirs:
+        address = path + part if path else part.lstrip(".")
+        yield from pairs(mine.get(part, ABSENT), theirs.get(part, ABSENT), address)
+
+
 def transform(tree: Any, change: Callable[[Any], Any]) -> Any:
     """The same tree with `change` applied to every leaf, depth first."""
     if not is_branch(tree):
@@ -86,6 +107,22 @@ def same_bits(a: Any, b: Any) -> bool:
     a, b = np.asarray(a), np.asarray(b)
     same = a.dtype == b.dtype and a.shape == b.shape
     return same and bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
+
+
+def share_memory(a: Any, b: Any) -> bool:
+    """Whether two leaves are views of the same memory; False where that is too hard to decide."""
+    with contextlib.suppress(Exception):
+        return np.shares_memory(a, b, max_work=10_000)  # type: ignore[arg-type]
+    return False
+
+
+def changed(before: Any, after: Any) -> str | None:
+    """The address of the first array in `after` that differs from `before`, bit for bit, or of what
+    was not there; None where nothing differs."""
+    for address, old, new in pairs(before, after):
+        if old is ABSENT or (isinstance(old, np.ndarray) and not same_bits(old, new)):
+            return address
+    return None
 
 
 def float_parts(tree: Any) -> list[Any]:

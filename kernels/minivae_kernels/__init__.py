@@ -64,3 +64,16 @@ def load(
 
         return gpu.load(threads, tf32=tf32)
     raise ValueError(f"unknown kernels {name!r}: choose {' or '.join(NAMES)}")
+
+
+def expect_training(activation: str, likelihood: str, dtype: str, binarise: str) -> None:
+    """Say that a run with the numba kernels is about to begin: what it needs is compiled beside.
+
+    dtype: the data's, as they are stored. Nothing happens where that was compiled before.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("numba") is not None:
+        from minivae_kernels.cpu.step import ahead
+
+        ahead.expect(activation, likelihood, dtype, binarise)

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from minivae.cli.console import Console
 from minivae.cli.options import UsageError, check_least, choose
+from minivae.data.dataset import Dataset
 from minivae.models.config import ModelConfig
+from minivae.processes import processes
 from minivae.runs.config import TrainConfig
 
 SMALL_PRODUCT = 20_000_000  # operations; below, one BLAS thread is at least as fast as two
@@ -62,6 +64,19 @@ def choose_backend(
     else:
         console.say("backend  numba (auto; --backend numpy is the reference)")
     return K
+
+
+def expect_training(name: str, model: ModelConfig, config: TrainConfig, dataset: Dataset) -> None:
+    """Begin to compile for a run by this backend, while the backend is loaded and data are read.
+
+    Only where the run is sure to want it: one process, rows that count alike, float32 products.
+    """
+    from minivae.backend import expect_training
+
+    alone = processes() == 1 and dataset.weight is None
+    if name in ("auto", "numba") and alone and not config.bf16:
+        binarise = "dynamic" if config.binarise == "dynamic" else "none"
+        expect_training(model.activation, model.likelihood, str(dataset.train.dtype), binarise)
 
 
 def choose_rounded(name: str, threads: int | None, console: Console, asked: list[str]) -> Any:

@@ -12,11 +12,13 @@ MINIVAE_DEBUG=1 shows the traceback as well.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import io
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -26,6 +28,14 @@ from minivae.cli.rank_watcher import stand_by
 from minivae.messages import one_line
 from minivae.processes import own_rank, processes
 
+WAYS_OUT = {
+    errno.ENOSPC: "free some space, or choose another place",
+    errno.EDQUOT: "free some space, or choose another place",
+    errno.EACCES: "check its rights, or choose another place",
+    errno.EPERM: "check its rights, or choose another place",
+    errno.EROFS: "choose another place",
+    errno.EIO: "check the disk",
+}
 FOUND_BY_ALL = "found_by_all"  # marks a fault that every process of an mpiexec has
 # In the order in which `minivae --help` lists them.
 COMMANDS = (
@@ -71,8 +81,8 @@ USAGE_FAULTS = (
 )
 
 
-def build_app() -> typer.Typer:
-    """The Typer application with every command."""
+def build_app(commands: Sequence[str] = COMMANDS) -> typer.Typer:
+    """The Typer application with these commands, every one of them by default."""
     app = typer.Typer(
         name="minivae",
         help="A variational autoencoder to read, verify and race.",
@@ -83,11 +93,17 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(top)
-    for name in COMMANDS:
+    for name in commands:
         function = getattr(importlib.import_module(f"minivae.cli.{name}"), name)
         word = {"name": name.replace("_", "-"), **function.settings}
         app.command(**word, cls=options.PartsCommand)(function)
     return app
+
+
+def commands_for(argv: Sequence[str]) -> Sequence[str]:
+    """The one command that a command line names; all, where it names none or has a slip."""
+    named = [name for name in COMMANDS if argv[:1] == [name.replace("_", "-")]]
+    return named or COMMANDS
 
 
 def show_version(wanted: bool) -> None:
@@ -133,7 +149,8 @@ def answer(argv: list[str]) -> int:
         argv, files = take_parts(argv)
         for file in files:
             register_parts(file)
-        result = build_app()(args=argv, prog_name="minivae", standalone_mode=False)
+        app = build_app(commands_for(argv))
+        result = app(args=argv, prog_name="minivae", standalone_mode=False)
         return int(result) if isinstance(result, int) else 0
     except KeyboardInterrupt:
         complain("stopped by Ctrl-C")
@@ -241,7 +258,7 @@ def describe(fault: Any) -> str:
         if fault.filename is None:
             return f"{why}, while reading or writing"
         name = os.fsdecode(fault.filename).removesuffix(".tmp")  # which is written first
-        return f"{one_line(name, 400)}: {why}"
+        return f"{one_line(name, 400)}: {why}; {WAYS_OUT.get(fault.errno or 0, 'check the path')}"
     if isinstance(fault, (ValueError, OSError, RuntimeError)) or hasattr(fault, "format_message"):
         return text
     return f"{type(fault).__name__}: {text} (MINIVAE_DEBUG=1 shows where)"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -239,6 +238,17 @@ def check_file(option: str, path: Path) -> None:
 
 
 def check_writable(folder: Path, option: str) -> None:
-    """UsageError where no file can be made in the folder."""
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"{folder} cannot be written into; choose another place with {option}")
+    """UsageError where no file can be made in the folder, which is asked by making one.
+
+    Rights alone do not tell: root has them all, and can write neither /proc nor a read-only disk.
+    """
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"{folder} cannot be written into ({why}); choose another place with {option}"
+        ) from None

@@ -12,6 +12,7 @@ from minivae.backend import load_backend
 from minivae.cli.backends import choose_backend
 from minivae.cli.console import Console
 from minivae.cli.options import UsageError
+from minivae.cli.run_view import save_text
 from minivae.proof import cases, meaning
 from minivae.proof.corpus import run_corpus
 from minivae.proof.curves import curves
@@ -232,4 +233,4 @@ def write_page(path: Path, names: list[str] | None, result: dict[str, Any]) -> N
     reports = result.get("passes", {}).get("_reports") or [case.run() for case in find_cases(names)]
     board = result.get("mutants", {}).get("_board") or score()
     text = page(reports, curves(), board, result.get("figures", {}).get("_figures"))
-    path.write_text(text, encoding="utf-8")
+    save_text(path, text)

@@ -130,7 +130,8 @@ def advice(run: bytes | None, size: int) -> str:
         last = f"last checkpoint: epoch {int(at['epoch'])}, update {int(at['t'])}"
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         last = "its machine sees no checkpoint yet"
-    words = ["mpiexec", "-n", str(size), "minivae", "train", "--resume", os.fsdecode(run)]
+    whole = os.path.abspath(os.fsdecode(run))  # the command works from any directory
+    words = ["mpiexec", "-n", str(size), "minivae", "train", "--resume", whole]
     return f"{last}. Go on with: {shlex.join(words)}"
 
 

@@ -5,6 +5,7 @@ Like the commands' own files it imports nothing slow at the top.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -148,11 +149,19 @@ def save_text(path: Path, text: str) -> int:
 
 
 def save_whole(path: Path, write: Callable[[Any], None]) -> None:
-    """Write a file under another name, then give it its own."""
+    """Write a file under another name, then give it its own; UsageError where that cannot be."""
+    from minivae.cli.options import UsageError
+    from minivae.runs.errors import describe_os_error
+
     temporary = path.with_name(path.name + ".tmp")
     try:
         with temporary.open("wb") as file:
             write(file)
         temporary.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {describe_os_error(error)}; choose another place with --out"
+        ) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

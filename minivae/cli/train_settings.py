@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minivae.cli.backends import ROUNDINGS, choose_backend
+from minivae.cli.backends import ROUNDINGS, choose_backend, expect_training
 from minivae.cli.console import Console
 from minivae.cli.defaults import defaults_for, likelihood_for
 from minivae.cli.options import UsageError
@@ -98,7 +98,8 @@ def settle_request(asked: TrainOptions, console: Console) -> TrainRequest:
     name = record_name("digits" if asked.dataset is None else asked.dataset)
     dataset = load_as(name, asked.reading, asked.data_dir)
     # the settings are checked before a backend is loaded, which may take seconds
-    settle(dataset, name, asked.settings, "numpy")
+    first = settle(dataset, name, asked.settings, "numpy")
+    expect_training(asked.backend or "auto", *first, dataset)
     rounded = {option: bool(asked.settings.get(option)) for option in ROUNDINGS}
     threads = asked.settings.get("threads")
     K = choose_backend(asked.backend or "auto", threads, console, **rounded)
@@ -157,6 +158,7 @@ def settle_resume(asked: TrainOptions, path: Path, console: Console) -> TrainReq
     dataset = load_again(path, config, recorded, asked.data, asked.data_dir)
     name = config.dataset if asked.data is None else record_name(asked.data)
     chosen = asked.backend or config.backend
+    expect_training(chosen, model, config, dataset)
     K = choose_backend(chosen, config.threads, console, tf32=config.tf32, bf16=config.bf16)
     data_dir = record_data_dir(name, asked.data_dir) or config.data_dir
     config = config.with_changes(backend=K.name, dataset=name, data_dir=data_dir)

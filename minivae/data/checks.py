@@ -21,14 +21,11 @@ _EXACT = 2**24  # float32 holds every whole number up to here
 def require_matrix(array: NDArray[Any], where: str) -> NDArray[Any]:
     """``array`` if it is a non-empty numeric matrix (rows, features); DataError otherwise."""
     if array.dtype.kind not in "buif":
-        raise DataError(
-            f"{where}: holds {_kind(array.dtype)}, not numbers; "
-            "save real numbers, as X.astype('float32')"
-        )
+        raise DataError(f"{where}: holds {no_real_numbers(array.dtype)}")
     if array.ndim > 2:
         raise DataError(
             f"{where}: holds an array of shape {array.shape}, but rows or pictures are needed: "
-            "(N, D), (N, H, W), (N, H, W, 1) or (N, H, W, 3); flatten with X.reshape(len(X), -1)"
+            f"(N, D), (N, H, W), (N, H, W, 1) or (N, H, W, 3); {_flattened(array.shape)}"
         )
     if array.ndim < 2:
         raise DataError(
@@ -211,6 +208,25 @@ def _to_float32(
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _kind(dtype: np.dtype[Any]) -> str:
-    words = {"O": "Python objects", "c": "complex numbers", "U": "text", "S": "text"}
-    return words.get(dtype.kind, f"dtype {dtype}")
+def _flattened(shape: tuple[int, ...]) -> str:
+    if len(shape) == 4 and shape[3] == 4:
+        return "X[..., :3] leaves the transparency out"
+    return "flatten with X.reshape(len(X), -1)"
+
+
+def no_real_numbers(dtype: np.dtype[Any]) -> str:
+    """What an array of this dtype holds instead of real numbers, and how it becomes such."""
+    if dtype.names is not None:
+        names = ", ".join(repr(name) for name in dtype.names[:3])
+        return (
+            f"records ({names}{', …' if len(dtype.names) > 3 else ''}), not rows of numbers; save "
+            "numpy.column_stack([X[name] for name in X.dtype.names])"
+        )
+    words = {
+        "O": "Python objects, not numbers; save real numbers, as X.astype('float32')",
+        "c": "complex numbers, not real numbers; save numpy.hstack([X.real, X.imag])",
+        "U": "text, not numbers; save real numbers, or a table as .csv, whose text has --one-hot",
+        "M": "dates, not numbers; save days, as (X - X.min()) / numpy.timedelta64(1, 'D')",
+    }
+    words["S"] = words["U"]
+    return words.get(dtype.kind, f"dtype {dtype}, not real numbers; save X.astype('float32')")

@@ -18,12 +18,14 @@ from minivae.data.idx import file_errors
 from minivae.data.idx_sets import find_idx, load_idx
 from minivae.data.names import nearest_words
 from minivae.data.npy import Npz, fold, npy_header, read_npy
-from minivae.data.pictures import has_pictures, load_pictures
+from minivae.data.picture_files import has_pictures
+from minivae.data.pictures import load_pictures
 from minivae.data.reading import Reading
-from minivae.data.sniff import FORMS, sniff
+from minivae.data.sniff import FORMS, other_archive, sniff
 from minivae.data.stream import RowFile
 from minivae.data.streamed import from_file, is_streamed
-from minivae.data.tables import load_csv, load_parquet
+from minivae.data.tables import load_parquet
+from minivae.data.text_tables import load_csv
 
 # Keys of a .npz or .mat, in the order tried; compared without case and with - read as _.
 _ROW_KEYS = {
@@ -38,12 +40,6 @@ _LABEL_KEYS = {
 }
 _WHOLE_KEYS = ("x", "data", "images", "features", "arr_0")
 _WHOLE_LABEL_KEYS = ("y", "labels", "target", "targets", "label")
-# Archives that hold no arrays, by a member that gives them away.
-_OTHER_ARCHIVES = {
-    "[Content_Types].xml": "an Excel workbook (or another Office file); save the sheet as CSV",
-    "data.pkl": "a PyTorch file, which holds pickles; save the array with numpy.save",
-    "mimetype": "an OpenDocument file; save the sheet as CSV",
-}
 
 
 class Archive(Protocol):
@@ -131,9 +127,9 @@ def _without_label(
 
 def _load_npz(path: Path, reading: Reading) -> Dataset:
     archive = Npz(path)
-    for member, words in _OTHER_ARCHIVES.items():
-        if any(name.endswith(member) for name in archive.other):
-            raise DataError(f"{path}: it looks like {words}")
+    other = other_archive(archive.other)
+    if other is not None:
+        raise DataError(f"{path}: it looks like {other}")
     if set(archive.keys) >= SPARSE_KEYS:
         archive.read("data")  # held against sizes and checksums before SciPy reads it
         return _load_sparse(path, reading)

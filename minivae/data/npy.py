@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from minivae.data.checks import no_real_numbers
 from minivae.data.errors import DataError
 from minivae.data.idx import DEFLATE_RATIO, file_errors
 from minivae.data.reading import MOST_IN_MEMORY
@@ -184,4 +185,4 @@ def _require_numbers(dtype: np.dtype[Any], where: str) -> None:
             "save plain numbers, as X.astype('float32')"
         )
     if dtype.kind not in "buifUS":
-        raise DataError(f"{where}: holds dtype {dtype}, not real numbers; save X.astype('float32')")
+        raise DataError(f"{where}: holds {no_real_numbers(dtype)}")

@@ -13,15 +13,10 @@ from numpy.typing import NDArray
 from minivae.data.arrays import from_file_arrays
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
-from minivae.data.idx import file_errors
+from minivae.data.picture_files import picture_files
 from minivae.data.reading import MOST_IN_MEMORY, Reading
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
-PART_FOLDERS = {
-    "train": ("train", "training"),
-    "valid": ("valid", "val", "validation"),
-    "test": ("test", "testing"),
-}
+LONG_SIDE = 64  # pixels of the size that messages propose
 DEEP_GREY = ("I;16", "I;16L", "I;16B", "I")  # Pillow's modes of 16 bits a pixel
 
 
@@ -32,15 +27,6 @@ class _Kind(NamedTuple):
     width: int
     colour: bool
     deep: bool
-
-
-def has_pictures(folder: Path) -> bool:
-    """Whether a folder, or one two levels below it, holds a file named as a picture."""
-    return any(
-        path.suffix.lower() in ENDINGS
-        for pattern in ("*", "*/*", "*/*/*")
-        for path in folder.glob(pattern)
-    )
 
 
 def load_pictures(folder: Path, reading: Reading) -> Dataset:
@@ -54,20 +40,17 @@ def load_pictures(folder: Path, reading: Reading) -> Dataset:
     """
     reading.refuse(folder, "a folder of pictures, whose sub-folders are the labels", "label",
                    "one_hot")  # fmt: skip
-    parts = _files_by_part(folder)
-    everything = [file for files in parts.values() for file in files]
-    kind = _common_kind(folder, everything, reading)
-    names = {part: [_label(file, folder, part, parts) for file in files]
-             for part, files in parts.items()}  # fmt: skip
-    labelled = all(name is not None for part in names.values() for name in part)
-    pixels = {part: _read_all(files, kind) for part, files in parts.items()}
+    found = picture_files(folder)
+    everything = [file for files in found.parts.values() for file in files]
+    kind, several = _common_kind(folder, everything, reading)
+    pixels = {part: _read_all(files, kind) for part, files in found.parts.items()}
     dataset = from_file_arrays(
         folder,
         reading,
         pixels["train"],
         pixels.get("test"),
         pixels.get("valid"),
-        labels=names if labelled else None,
+        labels=found.labels,
         shape=None,  # the pictures' own; another is refused below
     )
     if reading.shape not in (None, dataset.shape):
@@ -75,45 +58,22 @@ def load_pictures(folder: Path, reading: Reading) -> Dataset:
             f"{folder}: the pictures are {dataset.shape}, not {reading.shape}; leave --shape out, "
             "or give --resize HxW"
         )
-    return dataset
+    return dataset.with_parts(notes=(*found.notes, *several, *dataset.notes))
 
 
-def _files_by_part(folder: Path) -> dict[str, list[Path]]:
-    with file_errors(folder):
-        inside = {entry.name.lower(): entry for entry in folder.iterdir() if entry.is_dir()}
-    found = {
-        part: next(inside[name] for name in names if name in inside)
-        for part, names in PART_FOLDERS.items()
-        if any(name in inside for name in names)
-    }
-    roots = found if "train" in found else {"train": folder}
-    parts = {
-        part: sorted(
-            path for path in root.rglob("*")
-            if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()
-        )
-        for part, root in roots.items()
-    }  # fmt: skip
-    parts = {part: files for part, files in parts.items() if files or part == "train"}
-    if not parts["train"]:
-        raise DataError(f"{folder}: has no picture ({', '.join(ENDINGS)}); give a folder with some")
-    return parts
+def _common_kind(
+    folder: Path, files: Sequence[Path], reading: Reading
+) -> tuple[_Kind, tuple[str, ...]]:
+    """The size and mode for all, from the files' headers, and what to say of them.
 
-
-def _label(file: Path, folder: Path, part: str, parts: dict[str, list[Path]]) -> str | None:
-    """The first folder between the part's own and the file; None where it lies there itself."""
-    inner = file.relative_to(folder).parts[:-1]
-    if len(parts) > 1 or (inner and inner[0].lower() in PART_FOLDERS[part]):
-        inner = inner[1:]
-    return inner[0] if inner else None
-
-
-def _common_kind(folder: Path, files: Sequence[Path], reading: Reading) -> _Kind:
-    """The size and mode for all, from the files' headers; DataError where sizes differ."""
+    Raises DataError where sizes differ, or where all of them would not fit into memory.
+    """
     sizes: dict[tuple[int, int], list[Path]] = {}
-    colour, deep = False, True
+    colour, deep, several = False, True, []
     for file in files:
         with _opened(file) as picture:
+            if getattr(picture, "is_animated", False):
+                several.append(file)
             turned = picture.getexif().get(0x0112, 1) >= 5  # EXIF: to be turned by a quarter
             width, height = picture.size[::-1] if turned else picture.size
             sizes.setdefault((height, width), []).append(file)
@@ -121,23 +81,38 @@ def _common_kind(folder: Path, files: Sequence[Path], reading: Reading) -> _Kind
             grey = picture.mode in (*DEEP_GREY, "1", "L", "LA", "F")
             if not grey and not (picture.mode == "P" and _grey_palette(picture)):
                 colour = True
-    if reading.resize is None and len(sizes) > 1:
-        often = sorted(sizes, key=lambda size: -len(sizes[size]))
-        first, second = often[0], often[1]
-        raise DataError(
-            f"{folder}: pictures of {len(sizes)} sizes ({len(sizes[first])} of "
-            f"{first[0]}x{first[1]}; {sizes[second][0].name} is {second[0]}x{second[1]}); "
-            f"bring them to one with --resize {first[0]}x{first[1]}"
-        )
-    height, width = reading.resize or next(iter(sizes))
+    height, width = reading.resize or _only_size(folder, sizes)
     kind = _Kind(height, width, colour, deep and not colour)
     needed = len(files) * height * width * (3 if colour else 1) * (2 if kind.deep else 1)
     if needed > MOST_IN_MEMORY:
         raise DataError(
             f"{folder}: {len(files)} pictures of {height}x{width} take {needed / 1e9:.1f} GB; make "
-            f"them smaller, such as with --resize {height // 4 or 1}x{width // 4 or 1}"
+            f"them smaller, such as with --resize {_small(height, width)}"
         )
-    return kind
+    if not several:
+        return kind, ()
+    such = f" ({len(several)} such files)" if several[1:] else ""
+    note = f"{several[0].name} holds several pictures, of which the first is read{such}"
+    return kind, (f"{folder}: {note}",)
+
+
+def _only_size(folder: Path, sizes: dict[tuple[int, int], list[Path]]) -> tuple[int, int]:
+    """The (height, width) that all files have; DataError where they differ."""
+    often = sorted(sizes, key=lambda size: -len(sizes[size]))
+    if len(often) > 1:
+        first, second = often[0], often[1]
+        raise DataError(
+            f"{folder}: pictures of {len(sizes)} sizes ({len(sizes[first])} of "
+            f"{first[0]}x{first[1]}; {sizes[second][0].name} is {second[0]}x{second[1]}); "
+            f"bring them to one with --resize {_small(*first)}"
+        )
+    return often[0]
+
+
+def _small(height: int, width: int) -> str:
+    """HxW of the same shape, its longer side LONG_SIDE at most: a size that can be trained on."""
+    shrink = max(1.0, max(height, width) / LONG_SIDE)
+    return f"{max(1, round(height / shrink))}x{max(1, round(width / shrink))}"
 
 
 def _grey_palette(picture: Any) -> bool:
@@ -150,17 +125,22 @@ def _read_all(files: Sequence[Path], kind: _Kind) -> NDArray[Any]:
     out = np.empty((len(files), *shape), dtype=np.uint16 if kind.deep else np.uint8)
     for i, file in enumerate(files):
         with _opened(file) as picture:
-            out[i] = _pixels(picture, kind)
+            out[i] = _pixels(picture, kind, file)
     return out
 
 
-def _pixels(picture: Any, kind: _Kind) -> NDArray[Any]:
+def _pixels(picture: Any, kind: _Kind, file: Path) -> NDArray[Any]:
     from PIL import Image, ImageOps
 
     picture = ImageOps.exif_transpose(picture)
     size = (kind.width, kind.height)
-    if picture.mode in DEEP_GREY:
-        deep = np.asarray(picture).clip(0, 65535)
+    if picture.mode in (*DEEP_GREY, "F"):
+        deep = np.asarray(picture)
+        if picture.mode == "F" or deep.min() < 0 or deep.max() > 65535:
+            raise DataError(
+                f"{file}: has values of 32 bits, from {deep.min():g} to {deep.max():g}, and what "
+                "is white is not known; save it as a PNG of 8 or 16 bits"
+            )
         if kind.deep and picture.size == size:
             return deep.astype(np.uint16)
         whole = Image.fromarray(deep.astype(np.float32))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import os
+import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from minivae.data.errors import DataError
 from minivae.data.idx import GZIP_MAGIC, file_errors
 from minivae.data.npy import NPY_MAGIC, ZIP_MAGIC
 from minivae.data.tables import PARQUET_MAGIC
+from minivae.data.text_tables import UTF16
 
 FORMS = ".npy, .npz, .csv, .parquet, .mat, idx or idx.gz"
 # The forms that are read: what each is called, and the endings that promise it.
@@ -38,6 +41,14 @@ _STRANGERS = (
 )
 
 
+# Archives that hold no arrays, by a member that gives them away.
+_OTHER_ARCHIVES = {
+    "[Content_Types].xml": "an Excel workbook (or another Office file); save the sheet as CSV",
+    "data.pkl": "a PyTorch file, which holds pickles; save the array with numpy.save",
+    "mimetype": "an OpenDocument file; save the sheet as CSV",
+}
+
+
 def sniff(path: Path) -> str:
     """``npy``, ``npz``, ``idx``, ``parquet``, ``mat`` or ``csv`` by the file's first bytes.
 
@@ -57,10 +68,29 @@ def sniff(path: Path) -> str:
     if found is not None and kept:
         return found
     is_what = _stranger(first) if found is None else f"it is {_FORMS[found][0]}; rename it"
+    if found == "npz":
+        is_what = f"it looks like {other}" if (other := _archive(path)) else is_what
     if found == "csv" and suffix != ".gz":
         is_what = f"it is a table in text ({_header(first)}); rename it to .csv"
     claim = f"is not a {suffix} file: " if suffix in _PROMISED else ""
     raise DataError(f"{path}: {claim}{is_what}")
+
+
+def other_archive(members: Iterable[str]) -> str | None:
+    """What an archive of these members is, and what to do, where it is known and no .npz."""
+    members = list(members)
+    found = (
+        words for end, words in _OTHER_ARCHIVES.items() if any(m.endswith(end) for m in members)
+    )
+    return next(found, None)
+
+
+def _archive(path: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return other_archive(archive.namelist())
+    except Exception:  # zipfile raises many kinds for a bad file
+        return None  # said where it is read
 
 
 def _form_of(first: bytes, suffix: str) -> str | None:
@@ -82,6 +112,8 @@ def _form_of(first: bytes, suffix: str) -> str | None:
 def _is_table(first: bytes, suffix: str) -> bool:
     """Whether this is text that can be a table: named so, or numbers apart by signs."""
     text = first.removeprefix(b"\xef\xbb\xbf")
+    if text.startswith(UTF16):
+        text = text.decode("utf-16", "ignore").encode()
     if any(byte < 9 or 13 < byte < 32 for byte in text):
         return False
     named = suffix in _FORMS["csv"][1]
@@ -91,7 +123,8 @@ def _is_table(first: bytes, suffix: str) -> bool:
 
 
 def _header(first: bytes) -> str:
-    line = first.splitlines()[0][:60].decode("utf-8", "replace")
+    encoding = "utf-16" if first.startswith(UTF16) else "utf-8-sig"
+    line = first.decode(encoding, "replace").splitlines()[0][:60]
     return f"CSV, whose first line is {line!r}"
 
 

@@ -1,11 +1,11 @@
-"""Tables: CSV and Parquet files, pandas and Polars frames, as rows with named columns."""
+"""Tables: Parquet files, pandas and Polars frames, as rows with named columns."""
 
 from __future__ import annotations
 
 import itertools
-import math
 import re
-import warnings
+import shlex
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,8 +22,8 @@ from minivae.data.names import nearest_words
 from minivae.data.reading import MOST_IN_MEMORY, Reading
 
 PARQUET_MAGIC = b"PAR1"
-SEPARATORS = ("\t", ";", ",", "|")
 NAMED = 3  # columns in a message
+THOUSANDS = re.compile(r"[+-]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?")
 
 
 class _Numbers(NamedTuple):
@@ -34,48 +34,9 @@ class _Numbers(NamedTuple):
     groups: tuple[tuple[int, int], ...]
 
 
-def load_csv(path: Path, reading: Reading) -> Dataset:
-    """A table in text: values apart by comma, semicolon, tab or |, with or without a header.
-
-    Raises:
-        DataError: rows of different lengths, text that is no number, missing values, no rows.
-    """
-    pandas = _pandas(path)
-    separator, decimal, header = _dialect(path)
-    with file_errors(path), warnings.catch_warnings():
-        warnings.simplefilter("error")  # pandas drops what is too long with a warning only
-        try:
-            frame = pandas.read_csv(
-                path,
-                sep=separator,
-                decimal=decimal,
-                header="infer" if header else None,
-                index_col=False,
-                skipinitialspace=True,
-                encoding="utf-8-sig",
-                low_memory=False,
-            )
-        except OSError:
-            raise
-        except Exception as error:  # pandas raises many kinds for a bad file
-            raise DataError(f"{path}: {_fault_of_text(str(error))}") from None
-    return load_frame(frame, reading, str(path), named=header)
-
-
-def _fault_of_text(said: str) -> str:
-    """What pandas says of a bad table, in words about the file."""
-    ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", said)
-    if ragged:
-        expected, line, found = ragged.groups()
-        return f"line {line} has {found} values where {expected} are expected; mend that line"
-    if "Length of header" in said:
-        return "its lines have more values than its header has names; mend the header"
-    return f"is no table that can be read ({' '.join(said.split())[:160]})"
-
-
 def load_parquet(path: Path, reading: Reading) -> Dataset:
     """A table in a Parquet file. Raises DataError as :func:`load_csv` does."""
-    pandas = _pandas(path)
+    pandas = pandas_for(path)
     with file_errors(path):
         try:
             from pyarrow.parquet import ParquetFile
@@ -100,12 +61,17 @@ def load_frame(
         DataError: text, missing values, no rows, no such label.
     """
     reading.refuse(name, "a table", "resize")
+    if hasattr(frame, "collect_schema") and not hasattr(frame, "to_pandas"):
+        raise DataError(f"{name}: is lazy; give frame.collect()")
     if hasattr(frame, "to_pandas"):
         frame = frame.to_pandas()
     if len(frame) == 0:
         raise DataError(f"{name}: has no rows below its header; at least one is needed")
     frame = frame.rename(columns=str) if named else frame.set_axis(
         [str(j) for j in range(frame.shape[1])], axis=1)  # fmt: skip
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise DataError(f"{name}: has two columns called {twice!r}; rename one of them")
     labels, column = None, None
     if reading.label is not None and (reading.own or reading.label in frame.columns):
         column = _column(frame, reading.label, name)
@@ -123,7 +89,8 @@ def load_frame(
     return dataset.with_parts(reading=Reading(label=column if named else reading.label))
 
 
-def _pandas(path: Path) -> Any:
+def pandas_for(path: Path) -> Any:
+    """pandas, to read a file; DataError that names the extra where it is not installed."""
     try:
         import pandas
     except ImportError:
@@ -131,32 +98,6 @@ def _pandas(path: Path) -> Any:
             f'{path}: tables are read with pandas; pip install "minivae[tables]"'
         ) from None
     return pandas
-
-
-def _dialect(path: Path) -> tuple[str, str, bool]:
-    """The separator, the decimal sign, and whether the first line is a header."""
-    with file_errors(path), path.open("rb") as stream:
-        start = stream.read(1 << 20)
-    if path.stat().st_size > MOST_IN_MEMORY:
-        raise DataError(
-            f"{path}: {path.stat().st_size / 1e9:.1f} GB of text are too much to be read at once; "
-            "save the numbers with numpy.save, and the .npy is read piece by piece"
-        )
-    lines = [line for line in start.decode("utf-8-sig", "replace").splitlines() if line.strip()]
-    counts = {sign: lines[0].count(sign) for sign in SEPARATORS} if lines else {}
-    separator = max(counts, key=lambda sign: counts[sign]) if counts and any(
-        counts.values()) else ","  # fmt: skip
-    body = "".join(lines[1:50])
-    decimal = "," if separator != "," and "," in body and "." not in body else "."
-    fields = [field.strip(' "') for field in lines[0].split(separator)] if lines else []
-    return separator, decimal, not all(_is_number(field.replace(decimal, ".")) for field in fields)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
 
 
 def _require_room(path: Path, rows: int, width: int) -> None:
@@ -171,8 +112,9 @@ def _require_room(path: Path, rows: int, width: int) -> None:
 def _column(frame: Any, label: str, name: str) -> str:
     """The column called ``label``, or with that number; DataError naming a near one."""
     known = list(frame.columns)
-    if label in known:
-        return label
+    spelt = {unicodedata.normalize("NFC", column): column for column in known}
+    if unicodedata.normalize("NFC", label) in spelt:  # ö can be one letter or two, which look alike
+        return str(spelt[unicodedata.normalize("NFC", label)])
     if label.lstrip("-").isdigit() and -len(known) <= int(label) < len(known):
         return str(known[int(label)])
     raise DataError(
@@ -189,6 +131,12 @@ def _label_column(column: Any) -> NDArray[Any]:
 
 def _numbers(frame: Any, one_hot: bool, name: str) -> _Numbers:
     texts = text_columns(frame)
+    dates = [column for column in texts if getattr(frame[column].dtype, "kind", "O") in "mM"]
+    if dates:
+        raise DataError(
+            f"{name}: column {dates[0]!r} holds dates; make numbers of them, such as days since "
+            "the first, or leave the column out"
+        )
     if frame.shape[1] == 0:
         raise DataError(f"{name}: has no column but the label's; at least one is needed")
     if texts and not one_hot:
@@ -267,7 +215,7 @@ def _spread(column: Any, label: str, name: str) -> tuple[list[str], NDArray[np.f
     if len(kinds) > MOST_KINDS:
         raise DataError(
             f"{name}: column {label!r} has {len(kinds)} different texts, too many for --one-hot; "
-            f"leave it out with --label {label!r}"
+            f"leave it out with --label {shlex.quote(label)}"
         )
     return [str(kind) for kind in kinds], np.eye(len(kinds))[numbers.ravel()]
 
@@ -276,11 +224,17 @@ def _text_refused(frame: Any, texts: Sequence[str], name: str) -> DataError:
     """The error for columns that are no numbers: a mixed one by its cell, others by name."""
     column = frame[texts[0]]
     cells = [str(value) for value in column.tolist()]
-    bad = [i for i, cell in enumerate(cells) if not _is_number(cell)]
+    bad = [i for i, cell in enumerate(cells) if not _reads_as_number(cell)]
     if bad and len(bad) * 2 < len(cells):
         return DataError(
             f"{name}: column {texts[0]!r} holds numbers, but row {bad[0]} (from 0) is "
             f"{cells[bad[0]]!r}; mend or remove that row"
+        )
+    grouped = [cell for cell in cells if THOUSANDS.fullmatch(cell)]
+    if len(grouped) * 2 > len(cells):
+        return DataError(
+            f"{name}: column {texts[0]!r} has numbers whose thousands are set apart (such as "
+            f"{grouped[0]!r}); write them without that sign"
         )
     listed = ", ".join(repr(text) for text in itertools.islice(texts, NAMED))
     more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""

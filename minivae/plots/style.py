@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,11 @@ def save(figure: Any, path: Path | str, caption: str, title: str = "") -> Path:
         figure.text(0.012, 1 - 0.09 / whole, title, va="top", fontsize=10.5, weight="bold")
     figure.text(0.012, 0.07 / whole, "\n".join(lines), va="bottom", fontsize=7.5, color="#333333")
     temporary = path.with_name(path.name + ".tmp")
-    # no software or date in the file: the same picture is the same bytes
-    figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-    temporary.replace(path)
+    try:
+        # no software or date in the file: the same picture is the same bytes
+        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return path

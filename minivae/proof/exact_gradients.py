@@ -3,7 +3,6 @@ against."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from minivae.verify.oracles import Probe, Trial, by_complex_step
 from minivae.verify.passes import EPS64, Pass, quiet, unpack
 from minivae.verify.report import Row
 from minivae.verify.strategies import gradients, match
-from minivae.verify.suspects import noises
 
 
 class ExactGradients:
@@ -35,22 +33,17 @@ class ExactGradients:
             self.job.adopt(unpack(self.job.run(self.job.base))[0])
             self.dy = self.job.draw_upstream(rng)
             hands = gradients(self.job, self.dy)
-            noise = noises(self.job, self.dy, hands, rng, EPS64)
-            probe = Probe(self.job, self.dy, rng)
+            probe = Probe(self.job, self.dy, rng, hands, EPS64)
             self.true: dict[str, Array] = {}
             self.allowed: dict[str, Array] = {}
             for i, leaf in enumerate(self.job.leaves):
-                hand = hands[i]
-                assert hand is not None
                 probe.first_push(leaf, np.ones(leaf.value.shape))
-                row = Row("", leaf.name, leaf.value.shape, "float64")
-                trial = Trial(probe, leaf, i, hand, row, partial(noise.__getitem__, i), EPS64)
+                trial = Trial(probe, i, Row("", leaf.name, leaf.value.shape, "float64"))
                 trial.entries = np.arange(leaf.value.size)
                 by_complex_step(trial)
+                noise = tol("noise") * np.maximum(trial.noise(), np.median(trial.noise()))
                 self.true[leaf.name] = trial.true.reshape(leaf.value.shape)
-                self.allowed[leaf.name] = (strict_tolerance(trial) + trial.floor).reshape(
-                    leaf.value.shape
-                ) + tol("noise") * np.maximum(noise[i], np.median(noise[i]))
+                self.allowed[leaf.name] = strict_tolerance(trial).reshape(noise.shape) + noise
 
     def bind(self, K: Any) -> Pass:
         """The row's pass under a namespace of ops."""

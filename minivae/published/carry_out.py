@@ -56,8 +56,9 @@ class Order(NamedTuple):
         """The command that goes on with it."""
         small = ["--small"] if self.small else []
         seed = ["--seed", str(self.seed)] if self.seed else []
-        out = ["--out", self.folder]
-        return command_line("reproduce", self.experiment.name, *small, *seed, "--resume", *out)
+        data = ["--data-dir", self.data_dir] if self.data_dir is not None else []
+        places = ["--out", self.folder, *data]
+        return command_line("reproduce", self.experiment.name, *small, *seed, "--resume", *places)
 
 
 def carry_out(order: Order) -> Bench:

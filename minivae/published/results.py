@@ -72,7 +72,7 @@ def part_of_schedule(order: Order, bench: Bench) -> dict[str, Any]:
 def train_command(trained: Trained, folder: Path) -> str:
     """The `minivae train` that makes the same run."""
     run = trained.run
-    some = folder / DATA / Path(trained.config.dataset).name
+    some = os.fspath(folder / DATA / Path(trained.config.dataset).name)
     words: list[object] = ["train", run.dataset if run.rows is None else some]
     for key, value in run.settings.items():
         words += option_of(key, value)
@@ -136,7 +136,7 @@ def read_result(file: Path, experiment: Experiment) -> dict[str, Any]:
         missing = [key for key in NEEDED if key not in result]
     except (OSError, ValueError, TypeError) as fault:
         raise ConfigError(f"{file}: cannot be read as a result ({fault})") from None
-    again = command_line("reproduce", experiment.name, "--out", os.fspath(file.parent))
+    again = command_line("reproduce", experiment.name, "--out", file.parent)
     if not isinstance(result, dict) or missing or result["format"] != FORMAT:
         raise ConfigError(f"{file}: is no result of this version; make it again: {again}")
     if result["experiment"] != experiment.name:

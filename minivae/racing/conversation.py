@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import select
 import signal
 import subprocess
@@ -13,11 +14,22 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from minivae.racing.load import seconds_of
+from minivae.racing.load import family, seconds_of
+
+LONGEST = 300  # characters of somebody's error
 
 
 class StandError(RuntimeError):
     """A contestant that could not be run; the message says why, in one line."""
+
+
+def said(error: BaseException) -> str:
+    """An error's kind and text in one line of bounded length, whatever its text does."""
+    try:
+        text = " ".join(str(error).split()) or "no message"
+    except Exception:
+        text = "its message cannot be read"
+    return f"{type(error).__name__}: {text}"[:LONGEST]
 
 
 class Conversation:
@@ -48,11 +60,11 @@ class Conversation:
 
     def ask(self, do: str, **message: Any) -> dict[str, Any]:
         """Send one command and wait for its answer; StandError with the contestant's own error."""
-        process = self.process
+        process, token = self.process, secrets.token_hex(8)
         assert process.stdin is not None and process.stdout is not None
         self.rest(False)
         try:
-            process.stdin.write(json.dumps({"do": do, **message}) + "\n")
+            process.stdin.write(json.dumps({"do": do, "token": token, **message}) + "\n")
             process.stdin.flush()
             line = self._answer(do)
         except (BrokenPipeError, OSError):
@@ -62,10 +74,10 @@ class Conversation:
         self.rest(True)
         try:
             answer = json.loads(line)
-        except json.JSONDecodeError:
-            answer = {"error": f"something else wrote into its answers: {line.strip()[:60]!r}"}
-        if not isinstance(answer, dict):
-            answer = {"error": f"something else wrote into its answers: {line.strip()[:60]!r}"}
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict) or answer.pop("token", None) != token:
+            raise StandError(f"something else wrote into its answers: {line.strip()[:60]!r}")
         if "error" in answer:
             raise StandError(str(answer["error"]))
         return answer
@@ -85,8 +97,12 @@ class Conversation:
     def close(self) -> None:
         """End the process, and whatever it has started in its group."""
         if os.name == "posix":
+            strays = family(self.process.pid)[1:]
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
+            for pid in strays:  # in groups of their own
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):

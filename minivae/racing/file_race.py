@@ -17,7 +17,7 @@ from minivae.racing import best_numpy
 from minivae.racing.contestant import FileFault, Recipe
 from minivae.racing.conversation import StandError
 from minivae.racing.load import cores
-from minivae.racing.pits import Pits
+from minivae.racing.pits import PATIENCE, Pits
 from minivae.racing.problem import (
     Problem,
     ProblemError,
@@ -32,7 +32,6 @@ from minivae.racing.stand import Stand
 
 OURS = "minivae"
 HERE = "minivae.racing"
-PATIENCE = 300.0  # seconds for our own, which compile
 
 
 @dataclass

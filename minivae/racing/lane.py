@@ -1,6 +1,6 @@
 """One contestant's lane: fresh buffers, blocks of calls, each call timed, one of them judged.
 
-What is judged is a timed call. Which one, nobody knows beforehand; the numbers in the buffers are
+What is judged is a timed call. Which one is decided when it is over; the numbers in the buffers are
 moved about between any two calls, so an answer that was kept is a wrong one.
 """
 
@@ -8,194 +8,179 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import Any
 
 import numpy as np
 
-from minivae.racing.contestant import Contestant
+from minivae.racing.buffers import FreshArguments
+from minivae.racing.contestant import Contestant, Thunk, as_it_is
 from minivae.racing.load import cores
 from minivae.racing.problem import Args, Problem, outputs_of
+from minivae.racing.watch import hold
 
 BLOCK_SECONDS = 0.008
-GROUP_SECONDS = 20e-6  # calls shorter than this are timed several at a time
-MOST_GROUPS = 200
-MOVED = 8  # entries of every array that are overwritten by others between two calls
+MOST_CALLS = 200
+CHAINED = 4_000_000  # numbers changed in place, over all calls of a block: the judge repeats them
 SLEEP_SECONDS = 0.01  # before a woken call
 STATES = ("hot", "woken", "cold")
-CALLS = {"woken": 3, "cold": 2}
+FEW_CALLS = {"woken": 3, "cold": 2, "new": 24}
+POISONED, LIKELIER = 4, 3  # one call in so many, and how much likelier it is to be judged
+KINDS = (np.ndarray, np.float32, np.float64)
+
+CHANGED = (
+    "its result changed after it was returned: a buffer handed out twice, or work that went on"
+)
 
 # Taken before any contestant's code is imported: whoever replaces them afterwards is too late.
-clock, sleep, same = time.perf_counter_ns, time.sleep, np.array_equal
-SEED = 2718
+clock, sleep, same, urandom = time.perf_counter_ns, time.sleep, np.array_equal, os.urandom
 
 
 @dataclass
 class Block:
-    """What a block of calls came to. seconds: median of a call; spent: of the whole block."""
+    """What a block of calls came to. seconds: median of a call; spent: of all of them.
 
-    seconds: float
-    calls: int
-    at: int  # the group whose last call is judged
-    spent: float
+    at: the call that is judged, the last one where the op works in place. moves: what was done to
+    the arguments before every call. new, again: of a "new" block, seconds of calls with every
+    number in another place, and of those with the same numbers written anew.
+    """
+
+    seconds: float = 0.0
+    calls: int = 0
+    spent: float = 0.0
+    at: int = 0
+    moves: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), np.int64))
     got: list[np.ndarray] = field(default_factory=list)
-    before: list[np.ndarray] = field(default_factory=list)  # what the op changes in place
     fault: str = ""
-    within: int = 0  # which call of the group
-    cold: bool = False
-
-
-def placed(a: np.ndarray) -> np.ndarray:
-    """A copy that begins at a random cache line of its first page."""
-    shift = 64 * int(np.random.default_rng().integers(0, 64))
-    raw = np.empty(a.nbytes + 4096 + 64, np.uint8)
-    start = (-raw.ctypes.data) % 64 + shift
-    copy = raw[start : start + a.nbytes].view(a.dtype).reshape(a.shape)
-    copy[...] = a
-    return copy
-
-
-class FreshArguments:
-    """The arguments of one round in fresh memory, and the moves of their numbers between calls."""
-
-    def __init__(self, problem: Problem, number: int) -> None:
-        self.problem = problem
-        self.made = problem.make(np.random.default_rng((SEED, number)))
-        self.args = tuple(placed(a) if isinstance(a, np.ndarray) else a for a in self.made)
-        rng = np.random.default_rng((SEED, number, 1))
-        self.places = {
-            k: rng.integers(0, a.size, (2, MOST_GROUPS + 1, MOVED))
-            for k, a in enumerate(self.args)
-            if k not in problem.mutates and k not in problem.fixed
-            and isinstance(a, np.ndarray) and a.size > 1
-        }  # fmt: skip
-        self.flat = {k: self.args[k].reshape(-1) for k in self.places}
-
-    def move(self, k: int) -> Args:
-        """The arguments of the k-th call: some numbers overwritten by others of the same array."""
-        for n, flat in self.flat.items():
-            to, source = self.places[n]
-            flat[to[k]] = flat[source[k]]
-        return self._counted(self.args, k)
-
-    def _counted(self, args: Args, k: int) -> Args:
-        at = self.problem.counter
-        return args if at is None else (*args[:at], args[at] + k, *args[at + 1 :])
-
-    def expected(self, k: int) -> Args:
-        """The same arguments, made independently of what anybody did to the buffers."""
-        args = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in self.made)
-        for n, (to, source) in self.places.items():
-            flat = args[n].reshape(-1)
-            for row in range(k + 1):
-                flat[to[row]] = flat[source[row]]
-        return self._counted(args, k)
+    new: list[float] = field(default_factory=list)
+    again: list[float] = field(default_factory=list)
 
 
 class Lane:
-    """Times one contestant on one problem. `cores` are flushed for the cold calls."""
+    """Times one contestant on one problem.
+
+    cache_bytes: of the caches that are flushed for the cold calls. check: says whether the
+    contestant has meddled with the race, and how.
+    """
 
     def __init__(
-        self, problem: Problem, contestant: Contestant, cache_bytes: int = 1 << 25
-    ) -> None:
+        self, problem: Problem, contestant: Contestant, cache_bytes: int = 1 << 25,
+        check: Callable[[], str] = lambda: "",
+    ) -> None:  # fmt: skip
         self.problem, self.contestant = problem, contestant
-        self.cache_bytes = cache_bytes
+        self.cache_bytes, self.check = cache_bytes, check
         self.held: FreshArguments | None = None  # the last round's memory is not given out again
+        self.bind: Callable[[Args], Thunk] = contestant.bind
         self.estimate = 0.0
+        self.now = clock
+        hold(self)
 
     def warm(self) -> float:
         """Seconds of a second call: the first compiles."""
-        args = FreshArguments(self.problem, 0).move(0)
-        self.contestant.bind(args)()
-        thunk = self.contestant.bind(args)
-        begin = clock()
+        args = FreshArguments(self.problem, 0).move()
+        first = self.contestant.bind(args)()
+        if any(map(on_card, first if isinstance(first, tuple) else (first,))):
+            self.bind = brought_back(self.contestant.bind)
+        thunk = self.bind(args)
+        begin = self.now()
         thunk()
-        self.estimate = max((clock() - begin) / 1e9, 1e-7)
+        self.estimate = max((self.now() - begin) / 1e9, 1e-7)
         return self.estimate
 
-    def block(self, number: int, state: str = "hot", share: float = 0.5) -> Block:
-        """One block in fresh buffers; the call at `share` of it is judged."""
+    def block(self, number: int, state: str = "hot") -> Block:
+        """One block in fresh buffers; a call of it is judged."""
         if not self.estimate:
             self.warm()
         buffers = FreshArguments(self.problem, number)
-        each = max(1, round(GROUP_SECONDS / self.estimate)) if state == "hot" else 1
-        fill = int(BLOCK_SECONDS / self.estimate / each)
-        groups = CALLS.get(state) or max(1, min(MOST_GROUPS, fill))
-        at = min(groups - 1, int(share * groups))
         # A first call, so that the round's memory is mapped; its results' sizes are poisoned later.
-        first = self._results(self.contestant.bind(buffers.args)(), buffers.args, Block(0, 0, 0, 0))
+        first, fault = self._results(self.bind(buffers.args)(), buffers.args)
         self.sizes = [] if self.problem.mutates else [a.nbytes for a in first]
-        found = Block(0.0, groups * each, at, 0.0)
-        found.cold = state == "cold"
-        found.within = min(each - 1, int((share * groups - at) * each))
-        times = self._calls(buffers, state, groups, each, at, found)
-        found.seconds, found.spent = float(np.median(times)) / each, float(sum(times))
+        found = Block(calls=self._count(state), fault=fault)
+        times = self._calls(buffers, state, found)
+        found.seconds, found.spent = float(np.median(times)), found.spent + sum(times)
         if state == "hot":
-            self.estimate = found.seconds
-        found.fault = found.fault or self._spoilt(buffers, groups)
+            self.estimate = max(found.seconds, 1e-7)
+        if self.problem.mutates:
+            found.at = found.calls - 1
+            found.got = [buffers.args[k].copy() for k in self.problem.mutates]
+        found.moves = buffers.noted()
+        found.fault = found.fault or self.check() or buffers.fault()
         self.held = buffers
         return found
 
-    def _calls(
-        self, buffers: FreshArguments, state: str, groups: int, each: int, at: int, found: Block
-    ) -> list[float]:
-        times = []
-        for k in range(groups):
+    def _count(self, state: str) -> int:
+        """How many calls; of an op that works in place nobody knows which will be the last."""
+        fill = max(1, min(MOST_CALLS, int(BLOCK_SECONDS / self.estimate)))
+        calls = FEW_CALLS.get(state, fill)
+        if not self.problem.mutates or state != "hot":
+            return calls
+        changed = sum(a.size for k, a in enumerate(self.problem.make(np.random.default_rng(0)))
+                      if k in self.problem.mutates)  # fmt: skip
+        calls = max(1, min(calls, CHAINED // changed))
+        return calls - int.from_bytes(urandom(7), "little") % max(1, calls // 2)
+
+    def _calls(self, buffers: FreshArguments, state: str, found: Block) -> list[float]:
+        """Seconds of every call that counts; the judged one's results are put into the block.
+
+        Whatever is needed around a call is held in variables of this frame: what a contestant puts
+        in its place is not asked.
+        """
+        now, draw, bind, keep = self.now, urandom, self.bind, self._keep
+        sizes, weight, kept = self.sizes, 0, None
+        kinds, times = KINDS, list[float]()
+        poisoned: list[float] = []
+        rotated = np.random.default_rng().permutation(found.calls) % 2 == 0
+        for k in range(found.calls):
             if state == "woken":
                 sleep(SLEEP_SECONDS)
-            args = buffers.move(k)
+            args = buffers.move(rotate=state == "new" and rotated[k],
+                                rewrite=state == "new" and not rotated[k])  # fmt: skip
             if state == "cold":
                 flush(self.cache_bytes)
-            thunk = self.contestant.bind(args)
-            if k == at:
-                times.append(self._judged(args, thunk, each, found))
-            else:
-                times.append(timed(thunk, each))
-        if not self.contestant.reuses and not self.problem.mutates and not found.fault:
-            pairs = zip(found.got, self.returned, strict=True)
+            thunk = bind(args)
+            filled = bool(sizes) and state in STATES[:2] and draw(1)[0] % POISONED == 0
+            if filled:
+                poison(sizes)
+            begin = now()
+            result = thunk()
+            seconds = (now() - begin) / 1e9
+            (poisoned if filled else times).append(seconds)
+            if state == "new":
+                (found.new if rotated[k] else found.again).append(seconds)
+            mine = LIKELIER if filled else 1
+            weight += mine
+            if sizes and int.from_bytes(draw(7), "little") % weight < mine:
+                copies = [a.copy() for a in (result if type(result) is tuple else (result,))
+                          if type(a) in kinds]  # fmt: skip
+                kept = keep(result, args, copies, found)
+                found.at = k
+        if kept and not self.contestant.reuses and not found.fault:
+            pairs = zip(found.got, kept, strict=True)
             if not all(same(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs):
-                found.fault = "its result changed after it was returned: a buffer handed out twice"
-        return times
+                found.fault = CHANGED
+        found.spent = sum(poisoned)
+        return times or poisoned
 
-    def _judged(self, args: Args, thunk: Any, each: int, found: Block) -> float:
-        """Seconds of a group of calls, one of which is judged: its results are kept and copied."""
-        seconds = timed(thunk, found.within)
-        found.before = [args[k].copy() for k in self.problem.mutates]
-        if not found.cold:
-            poison(self.sizes)
-        begin = clock()
-        result = thunk()
-        seconds += (clock() - begin) / 1e9
-        results = self._results(result, args, found)
-        found.got = [np.array(r) for r in results]
-        self.returned = results
-        return seconds + timed(thunk, each - 1 - found.within)
+    def _keep(
+        self, result: Any, args: Args, copies: list[np.ndarray], found: Block
+    ) -> list[np.ndarray]:
+        """Put a call's results, copied at once, into the block; what it gave is returned."""
+        meddled = self.check()  # before anything of the race is asked that was put there just now
+        got, fault = self._results(result, args)
+        plain = self.contestant.finish is as_it_is
+        found.got = copies if plain else [np.array(a) for a in got]
+        found.fault = found.fault or meddled or fault
+        return got
 
-    def _results(self, result: Any, args: Args, found: Block) -> list[np.ndarray]:
+    def _results(self, result: Any, args: Args) -> tuple[list[np.ndarray], str]:
+        """What a call produced, as arrays, and why that cannot be judged, or ''."""
         outputs = outputs_of(self.contestant.finish(result, args), args, self.problem.mutates)
-        host = [to_host(a) for a in outputs]
-        for k, a in enumerate(host):
-            if type(a) not in (np.ndarray, np.float32, np.float64):
-                found.fault = f"result {k} is a {type(outputs[k]).__name__}, not an array of NumPy"
-                return []
-        return [np.asarray(a) for a in host]
-
-    def _spoilt(self, buffers: FreshArguments, groups: int) -> str:
-        """Whether an input is other than the moves made it."""
-        want = buffers.expected(groups - 1)
-        for k, (a, b) in enumerate(zip(buffers.args, want, strict=True)):
-            if k not in self.problem.mutates and isinstance(a, np.ndarray) and not same(a, b):
-                return f"it changes its input, argument {k}"
-        return ""
-
-
-def timed(thunk: Any, calls: int) -> float:
-    """Seconds of so many calls, one after another."""
-    begin = clock()
-    for _ in range(calls):
-        thunk()
-    return (clock() - begin) / 1e9
+        for k, a in enumerate(outputs):
+            if type(a) not in KINDS:
+                return [], f"result {k} is a {type(a).__name__}, not an array of NumPy"
+        return [np.asarray(a) for a in outputs], ""
 
 
 def poison(sizes: list[int]) -> None:
@@ -204,11 +189,24 @@ def poison(sizes: list[int]) -> None:
         np.full(size, 255, np.uint8)  # bits all set are NaN in every floating type
 
 
-def to_host(a: Any) -> Any:
-    """An array of a card brought to the host; anything else as it is."""
-    if hasattr(a, "__cuda_array_interface__") and hasattr(a, "get"):
-        return a.get()
-    return a
+def on_card(a: Any) -> bool:
+    """Whether a result lies in a card's memory."""
+    return hasattr(a, "__cuda_array_interface__") and hasattr(a, "get")
+
+
+def brought_back(bind: Callable[[Args], Thunk]) -> Callable[[Args], Thunk]:
+    """A card's calls return before they are done: what counts is that the answer is back."""
+
+    def with_copy(args: Args) -> Thunk:
+        thunk = bind(args)
+
+        def call() -> Any:
+            result = thunk()
+            return tuple(a.get() for a in result) if type(result) is tuple else result.get()
+
+        return call
+
+    return with_copy
 
 
 def flush(cache_bytes: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -50,6 +51,17 @@ def seconds_of(pid: int) -> float:
         return 0.0
 
 
+def family(pid: int) -> list[int]:
+    """A process, what it has started, and so on; the process alone where the system is silent."""
+    found, asked = [], [pid]
+    while asked:
+        found.append(asked.pop())
+        for task in Path(f"/proc/{found[-1]}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                asked += [int(word) for word in task.read_text().split()]
+    return found
+
+
 def megahertz() -> float | None:
     """The mean frequency of the cores just now, where the system reports one."""
     try:
@@ -90,3 +102,10 @@ class LoadWatch:
         if share > STOLEN:
             why.append(f"{share:.0%} of the time was stolen")
         return {**found, "busy": "; ".join(why)}
+
+
+def beside(roof: dict[str, Any]) -> list[str]:
+    """A line for roofs that were measured beside other work, and may be higher than they look."""
+    if not roof.get("busy"):
+        return []
+    return [f"BUSY MACHINE while the roofs were measured, which lowers them: {roof['busy']}"]

@@ -13,6 +13,8 @@ from minivae.racing.lane import Block
 from minivae.racing.load import cache_sizes
 from minivae.racing.stand import Apart, Stand
 
+PATIENCE = 300.0  # seconds for our own, which compile
+
 
 class Kept:
     """A stand whose process lives on after its race, for the next one."""
@@ -24,9 +26,9 @@ class Kept:
         """Seconds of a call."""
         return self.stand.warm()
 
-    def block(self, number: int, state: str, share: float) -> Block:
+    def block(self, number: int, state: str) -> Block:
         """One block of calls."""
-        return self.stand.block(number, state, share)
+        return self.stand.block(number, state)
 
     def seconds_used(self) -> float:
         """Processor time of this race alone."""
@@ -70,7 +72,9 @@ class Pits:
 
         return open_stand
 
-    def keeper(self, name: str, problem: Recipe, contestant: Recipe) -> Callable[[], Stand]:
+    def keeper(
+        self, name: str, problem: Recipe, contestant: Recipe, extra: dict[str, str] | None = None
+    ) -> Callable[[], Stand]:
         """The same in a process that serves many races of the same role, one after another.
 
         For contestants that are trusted: importing Numba costs seconds every time.
@@ -81,7 +85,7 @@ class Pits:
             self.taken.add(role)
             stand = self.kept.get(role)
             if stand is None or stand.process.poll() is not None:
-                stand = self.kept[role] = self.apart(role)
+                stand = self.kept[role] = self.apart(role, PATIENCE, extra)
             stand.load(problem, contestant, last_cache())
             return Kept(stand)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from minivae.racing.load import beside
+
 AGAIN = " again"  # the baseline's second entry
 
 
@@ -85,6 +87,7 @@ def notes(result: Result) -> list[str]:
         said.append(f"A against A: {ratio(result.a_a)}")
     if result.roof:
         said.append(f"the roof: {microseconds(result.roof['us'])} µs, {result.roof['binds']}")
+        said += beside(result.roof["roofs"])
     if result.load.get("busy"):
         again = ", the calmest of several" if result.load.get("repeated") else ""
         said.append(f"BUSY MACHINE{again}: {result.load['busy']}; do not trust these figures")

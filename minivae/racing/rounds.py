@@ -13,17 +13,28 @@ from typing import Any
 
 import numpy as np
 
-from minivae.racing.conversation import StandError
+from minivae.racing.buffers import chained, made, replayed
+from minivae.racing.conversation import StandError, said
 from minivae.racing.gate import GateError, judge
-from minivae.racing.lane import STATES, Block, FreshArguments
+from minivae.racing.lane import STATES, Block
 from minivae.racing.load import LoadWatch
 from minivae.racing.problem import Args, Problem
 from minivae.racing.result import AGAIN, Result
 from minivae.racing.stand import Stand
-from minivae.racing.statistics import SAME, StopRule, median_interval, percentiles, verdict
+from minivae.racing.statistics import (
+    SAME,
+    StopRule,
+    median_interval,
+    percentiles,
+    unpaired,
+    verdict,
+)
 
+LAST = 10**6  # the number of the block after the last round
 GATE_SHARE = 0.5  # of the race's time; beyond it, blocks to be judged are drawn
 DRAWN = 0.25
+SLOW = 0.1  # seconds of a call beyond which nobody is asked for two dozen more
+NEW = 1.0  # so much longer, surely, must a call take where every number is new to be out
 RULE = StopRule(seconds=20.0)
 
 
@@ -55,7 +66,7 @@ class Race:
         self.rows: dict[str, dict[str, Any]] = {}
         self.samples: dict[str, dict[str, list[float]]] = {}
         self.gating = 0.0
-        self.kept: tuple[tuple[Problem, int], FreshArguments] | None = None
+        self.kept: tuple[tuple[Problem, int], Args] | None = None
         self.opened: list[Stand] = []
         self.begin = time.perf_counter()
 
@@ -67,7 +78,7 @@ class Race:
                 self._guard(name, self._enter, name, make)
             why = self._rounds()
             for name in list(self.stands):  # and once more, after the last round
-                self._guard(name, self._block, name, 10**6, "hot", float(self.rng.random()), True)
+                self._guard(name, self._last, name)
         finally:
             self.used = sum(stand.seconds_used() for stand in self.stands.values())
             for stand in self.opened:
@@ -88,9 +99,9 @@ class Race:
         try:
             return act(*args)
         except Exception as error:
-            line = " ".join(str(error).split()) or "no message"
+            kind, _, line = said(error).partition(": ")
             known = isinstance(error, (GateError, StandError, ValueError))
-            self.rows[name]["failed"] = line if known else f"{type(error).__name__}: {line}"
+            self.rows[name]["failed"] = line if known else f"{kind}: {line}"
             self.options.say(f"{name}: OUT, {self.rows[name]['failed']}")
             self.stands.pop(name, None)
             return None
@@ -99,31 +110,43 @@ class Race:
         self.begin, number, why = time.perf_counter(), 0, "nobody is left"
         while self.stands:
             number += 1
-            share = float(self.rng.random())
             for name in self.rng.permutation(list(self.stands)):
-                self._guard(str(name), self._turn, str(name), number, share)
+                self._guard(str(name), self._turn, str(name), number)
             hot = [self.samples[name]["hot"] for name in self.stands]
             why = self.options.rule.reason(hot, time.perf_counter() - self.begin) if hot else why
             if hot and why:
                 return why
         return "nobody is left"
 
-    def _turn(self, name: str, number: int, share: float) -> None:
+    def _turn(self, name: str, number: int) -> None:
         for state in self.options.states:
             at = len(STATES) * number + STATES.index(state)
-            found = self._block(name, at, state, share, number == 1)
+            found = self._block(name, at, state, number == 1)
             self.samples[name][state].append(1e6 * found.seconds * self._part(name)[1])
 
-    def _block(self, name: str, number: int, state: str, share: float, sure: bool) -> Block:
+    def _last(self, name: str) -> None:
+        """A last block, and one in which some calls meet numbers that are new, every one of them.
+
+        A kernel that keeps its answers, and mends them where its inputs differ, takes longer there.
+        """
+        hot = self._block(name, LAST, "hot", True)
+        if hot.seconds > SLOW:
+            return
+        found = self._block(name, LAST + 1, "new", True)
+        if unpaired(found.new, found.again, NEW)["verdict"] == "slower":
+            times = np.median(found.new) / np.median(found.again)
+            raise GateError(f"it takes {times:.1f} times as long where all its numbers are new: it "
+                            "keeps its answers")  # fmt: skip
+
+    def _block(self, name: str, number: int, state: str, sure: bool) -> Block:
         """One block; judged always as long as judging takes less time than racing."""
-        found = self.stands[name].block(number, state, share)
+        found = self.stands[name].block(number, state)
         if found.fault:
             raise GateError(found.fault)
         elapsed = time.perf_counter() - self.begin
         if sure or self.gating <= GATE_SHARE * elapsed or self.rng.random() < DRAWN:
             begin = time.perf_counter()
-            problem = self._part(name)[0]
-            error = judge(problem, self._arguments(problem, number, found), found.got)
+            error = judge(*self._asked(self._part(name)[0], number, found), found.got)
             row = self.rows[name]
             row["error"] = max(error, row.get("error", 0.0))
             row["judged"] = row.get("judged", 0) + 1
@@ -133,14 +156,17 @@ class Race:
     def _part(self, name: str) -> tuple[Problem, float]:
         return self.options.parts.get(name, (self.problem, 1.0))
 
-    def _arguments(self, problem: Problem, number: int, found: Block) -> Args:
-        """The judged call's arguments, made here; what the op changes is what it was before."""
+    def _asked(self, problem: Problem, number: int, found: Block) -> tuple[Problem, Args]:
+        """What the judged call was to compute, and its arguments, made here.
+
+        What an op changes in place is judged after the whole block.
+        """
         if self.kept is None or self.kept[0] != (problem, number):
-            self.kept = ((problem, number), FreshArguments(problem, number))
-        args = list(self.kept[1].expected(found.at))
-        for k, a in zip(problem.mutates, found.before, strict=True):
-            args[k] = a
-        return tuple(args)
+            self.kept = ((problem, number), made(problem, number))
+        begin = self.kept[1]
+        if problem.mutates:
+            return chained(problem, found.moves), begin
+        return problem, replayed(problem, begin, found.moves[: found.at + 1])
 
     def _summarise(self, name: str) -> None:
         samples = self.samples[name]

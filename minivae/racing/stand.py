@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,12 +15,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from minivae.racing.contestant import Contestant, Recipe
-from minivae.racing.conversation import Conversation, StandError
+from minivae.racing.conversation import Conversation, StandError, said
 from minivae.racing.lane import Block, Lane
+from minivae.racing.load import family
 from minivae.racing.problem import Problem
 
 HERE = Path(__file__).resolve().parents[2]
 CLOCK_SLACK = 0.1  # seconds by which the clocks of parent and worker may disagree in a block
+MORE = 1.15  # processor time over wall time, by which a contestant may exceed its cores
+TOLD = {"elapsed", "spent", "got", "seconds", "calls", "at", "fault", "new", "again"}
 
 
 class Stand(Protocol):
@@ -26,7 +31,7 @@ class Stand(Protocol):
 
     def warm(self) -> float: ...
 
-    def block(self, number: int, state: str, share: float) -> Block: ...
+    def block(self, number: int, state: str) -> Block: ...
 
     def seconds_used(self) -> float: ...
 
@@ -34,18 +39,33 @@ class Stand(Protocol):
 
 
 class Here:
-    """A contestant in this very process: any callable, no time limit, no protection."""
+    """A contestant in this very process: any callable, no time limit, little protection."""
 
     def __init__(self, problem: Problem, contestant: Contestant, cache: int = 1 << 25) -> None:
         self.lane = Lane(problem, contestant, cache)
 
     def warm(self) -> float:
         """Seconds of a call."""
-        return self.lane.warm()
+        return self._sheltered(self.lane.warm)
 
-    def block(self, number: int, state: str, share: float) -> Block:
+    def block(self, number: int, state: str) -> Block:
         """One block of calls."""
-        return self.lane.block(number, state, share)
+        found: Block = self._sheltered(self.lane.block, number, state)
+        if not np.float32(1e-40) * np.float32(1):  # the next ones would compute with it
+            with contextlib.suppress(OSError, AttributeError):
+                ctypes.CDLL(None).fesetenv(ctypes.c_void_p(-1))  # the C library's FE_DFL_ENV
+            found.fault = "it leaves the processor rounding subnormal numbers to zero"
+        return found
+
+    def _sheltered(self, act: Callable[..., Any], *args: Any) -> Any:
+        """Whatever it raises is a StandError, and what it tells NumPy about errors is undone."""
+        try:
+            with np.errstate():
+                return act(*args)
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise StandError(said(error)) from None
 
     def seconds_used(self) -> float:
         """None beside this process's own."""
@@ -69,6 +89,7 @@ class Apart(Conversation):
         extra: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.cores, self.limit, self.folder = cores, limit, folder
+        self.wall = self.taken = 0.0  # seconds of all blocks, by the wall's clock and its own
         pin = f"import os; os.sched_setaffinity(0, {cores}); "
         start = pin if hasattr(os, "sched_setaffinity") else ""
         start += "from minivae.racing.worker import main; main()"
@@ -87,32 +108,43 @@ class Apart(Conversation):
         """Seconds of a call, once it is compiled."""
         return float(self.ask("warm")["seconds"])
 
-    def block(self, number: int, state: str, share: float) -> Block:
+    def block(self, number: int, state: str) -> Block:
         """One block of calls, its judged arrays read back; the clocks have to agree."""
-        begin = time.perf_counter()
-        told = self.ask("block", number=number, state=state, share=share, folder=str(self.folder))
+        begin, used = time.perf_counter(), self.seconds_used()
+        told = self.ask("block", number=number, state=state, folder=str(self.folder))
         wall = time.perf_counter() - begin
-        if not {"elapsed", "spent", "got", "before"} <= told.keys():
+        if not told.keys() >= TOLD:
             raise StandError("something else wrote into its answers")
         if not (told["elapsed"] >= 0.5 * wall - CLOCK_SLACK and told["spent"] <= wall + 1e-3):
             raise StandError(f"its clock says {told['elapsed']:.3g} s where {wall:.3g} s went by")
-        self._check_cores()
-        got, before = ([np.load(self.folder / f"{what}-{k}.npy") for k in range(told[what])]
-                       for what in ("got", "before"))  # fmt: skip
-        return Block(told["seconds"], told["calls"], told["at"], told["spent"], got, before,
-                     told["fault"])  # fmt: skip
+        self._check_share(wall, self.seconds_used() - used)
+        got = [np.load(self.folder / f"got-{k}.npy") for k in range(told.pop("got"))]
+        moves = np.load(self.folder / "moves.npy")
+        told.pop("elapsed")
+        return Block(got=got, moves=moves, **told)
 
     def call(self, recipe: Recipe) -> dict[str, Any]:
         """What a function answers over there."""
         return self.ask("call", recipe=asdict(recipe))
 
-    def _check_cores(self) -> None:
+    def _check_share(self, wall: float, used: float) -> None:
+        """StandError where it takes more of the machine than it was given."""
+        self.wall, self.taken = self.wall + wall, self.taken + used
+        allowed = MORE * len(self.cores) * self.wall + CLOCK_SLACK
+        if self.taken > allowed:
+            raise StandError(f"it used {self.taken / self.wall:.1f} cores where it was given "
+                             f"{len(self.cores)}: see --threads")  # fmt: skip
         if not hasattr(os, "sched_getaffinity"):
             return
-        for task in Path(f"/proc/{self.process.pid}/task").glob("*"):
-            with contextlib.suppress(OSError, ProcessLookupError):
-                if not os.sched_getaffinity(int(task.name)) <= set(self.cores):
-                    raise StandError("it runs on cores that it was not given: see --threads")
+        for process in family(self.process.pid):
+            for task in Path(f"/proc/{process}/task").glob("*"):
+                with contextlib.suppress(OSError):
+                    if not os.sched_getaffinity(int(task.name)) <= set(self.cores):
+                        raise StandError("it runs on cores that it was not given: see --threads")
+        with contextlib.suppress(OSError):
+            its, ours = (os.getpriority(os.PRIO_PROCESS, pid) for pid in (self.process.pid, 0))
+            if its < ours:
+                raise StandError("it raises its own priority")
 
 
 def environment(threads: int, extra: dict[str, str]) -> dict[str, str]:

@@ -47,7 +47,12 @@ def digest(data: bytes | memoryview) -> str:
 
 def tensor_digest(tensor: NDArray[Any]) -> str:
     """sha256 of a tensor's values in C order (its shape and dtype stand in the manifest)."""
-    return digest(tensor.tobytes(order="C"))
+    return digest(raw(tensor).data)
+
+
+def raw(tensor: NDArray[Any]) -> NDArray[np.uint8]:
+    """A tensor's bytes in C order: NaN compares equal to itself there, and -0 differs from 0."""
+    return np.ascontiguousarray(tensor).reshape(-1).view(np.uint8)
 
 
 def encode_json(value: Any) -> bytes:
@@ -83,12 +88,14 @@ def write_checkpoint(path: Path, tensors: Tensors, facts: dict[str, Any]) -> dic
     manifest: dict[str, Any] = {"format": FORMAT, **facts, "tensors": sums}
     # One metadata key: the library writes several in no fixed order, and bytes must not vary.
     data = safetensors.save(tensors, metadata={"minivae": encode_json(manifest).decode()})
+    _require_kept(path, data, tensors)
     manifest = {**manifest, "file": path.name, "bytes": len(data), "sha256": digest(data)}
     pairs = [(path, data), (manifest_path(path), encode_json(manifest))]
     try:
         for target, content in pairs:
             files.write_synced(files.temporary(target), content)
-        _compare(files.temporary(path), manifest, tensors)
+            if _read(files.temporary(target), len(content)) != content:
+                raise CheckpointError(f"{target.name} read back differs from what was written")
         for target, _ in pairs:  # tensors first: a manifest never vouches for what is not there
             os.replace(files.temporary(target), target)
         files.sync_directory(path.parent)
@@ -100,13 +107,14 @@ def write_checkpoint(path: Path, tensors: Tensors, facts: dict[str, Any]) -> dic
     return manifest
 
 
-def _compare(path: Path, manifest: dict[str, Any], tensors: Tensors) -> None:
-    back = _verified(path, manifest)
-    if set(back) != set(tensors):
+def _require_kept(path: Path, data: bytes, tensors: Tensors) -> None:
+    """CheckpointError unless what the library made of the tensors is the tensors, to the bit."""
+    kept: Tensors = _import_safetensors().load(data)
+    if set(kept) != set(tensors):
         raise CheckpointError(f"{path.name} read back with other tensors than were written")
     for name, tensor in tensors.items():
-        # bytes, not values: NaN must compare equal to itself and -0 differ from 0
-        if back[name].dtype != tensor.dtype or back[name].tobytes() != tensor.tobytes():
+        same = kept[name].dtype == tensor.dtype and kept[name].shape == tensor.shape
+        if not (same and np.array_equal(raw(kept[name]), raw(tensor))):
             raise CheckpointError(f"{path.name}: {name} read back differs from what was written")
 
 

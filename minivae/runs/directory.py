@@ -19,7 +19,7 @@ from minivae.runs.config_file import (
     settings_in,
 )
 from minivae.runs.errors import RunError, describe_os_error
-from minivae.runs.hints import quoted
+from minivae.runs.hints import quoted, whole
 from minivae.runs.lock import LOCK, RunLock
 from minivae.runs.metrics_log import MetricsLog
 from minivae.runs.store import CheckpointStore
@@ -84,9 +84,10 @@ class RunDirectory:
         if not self.path.is_dir():
             raise RunError(f"{self.path} is a file; choose another --out directory")
         if not self.resume and not self._is_empty():
+            again = quoted(whole(self.path))
             raise RunError(
-                f"{self.path} is not empty; continue that run with --resume {quoted(self.path)}, "
-                "or choose another --out directory"
+                f"{self.path} is not empty; continue that run with --resume {again}, or choose "
+                "another --out directory"
             )
 
     def _is_empty(self) -> bool:

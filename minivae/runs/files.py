@@ -88,12 +88,20 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises RunError when the disk refuses; the old file is then still there, whole.
     """
     try:
-        write_synced(temporary(path), data)
-        os.replace(temporary(path), path)
+        replace_synced(path, data)
         sync_directory(path.parent)
     except OSError as error:
-        remove_quietly(temporary(path))
         raise RunError(f"cannot write {path}: {describe_os_error(error)}") from error
+
+
+def replace_synced(path: Path, data: bytes) -> None:
+    """The same up to the folder, which the caller has yet to sync. Raises OSError."""
+    try:
+        write_synced(temporary(path), data)
+        os.replace(temporary(path), path)
+    except OSError:
+        remove_quietly(temporary(path))
+        raise
 
 
 def append_synced(path: Path, line: bytes, end: int) -> None:

@@ -12,10 +12,17 @@ from minivae.parts.register import PARTS_FILES
 def command_line(*words: object) -> str:
     """`minivae WORDS`, each word quoted where a shell would take it apart.
 
-    Where parts of the user's own are loaded, so that the command will need them: with --parts.
+    A Path is written whole, so that the command works from any directory. Where parts of the
+    user's own are loaded, so that the command will need them: with --parts.
     """
-    parts = [word for file in PARTS_FILES for word in ("--parts", os.path.abspath(file))]
-    return shlex.join(["minivae", *(str(word) for word in words), *parts])
+    told = [whole(word) if isinstance(word, Path) else str(word) for word in words]
+    parts = [word for file in PARTS_FILES for word in ("--parts", whole(file))]
+    return shlex.join(["minivae", *told, *parts])
+
+
+def whole(path: Path | str) -> str:
+    """A path from the root on: what a command that is told can be run with from anywhere."""
+    return os.path.abspath(path)
 
 
 def quoted(path: Path | str) -> str:

@@ -154,6 +154,6 @@ def _from_file(path: Path) -> Checkpoint:
         path = path.with_suffix(".safetensors")
     if path.suffix != ".safetensors":
         raise CheckpointError(f"{path} is no checkpoint; give a run directory or its .safetensors")
-    if key_of(path) is None and path.stem in WHICH:
+    if key_of(path.name) is None and path.stem in WHICH:
         return CheckpointStore(path.parent).load(path.stem)
     return read_checkpoint(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,9 @@ def name_of(key: Key) -> str:
     return f"epoch-{epoch:04d}" + (f"-update-{update:06d}" if update else "") + ".safetensors"
 
 
-def key_of(path: Path) -> Key | None:
+def key_of(name: str) -> Key | None:
     """The key in a checkpoint's file name, or None if it is no checkpoint's name."""
-    match = NAME.fullmatch(path.name)
+    match = NAME.fullmatch(name)
     return (int(match[1]), int(match[2] or 0)) if match else None
 
 
@@ -59,8 +59,9 @@ class CheckpointStore:
         """All numbered checkpoints, sound or not, oldest first; one file of the two is enough."""
         if not self.directory.is_dir():
             return []
-        files = (p for p in self.directory.iterdir() if p.suffix in (".safetensors", ".json"))
-        found = {key_of(path.with_suffix(".safetensors")) for path in files}
+        names = (name.rpartition(".") for name in os.listdir(self.directory))
+        stems = {stem for stem, _, ending in names if ending in ("safetensors", "json")}
+        found = (key_of(f"{stem}.safetensors") for stem in stems)
         return sorted(key for key in found if key is not None)
 
     def save(self, key: Key, tensors: Tensors, facts: dict[str, Any], best: bool) -> None:
@@ -72,8 +73,7 @@ class CheckpointStore:
         manifest = write_checkpoint(path, tensors, facts)
         if best:
             self._best = path.name
-        for pointer in POINTERS if best else POINTERS[1:]:
-            self._point(pointer, manifest)
+        self._point(POINTERS if best else POINTERS[1:], manifest)
         self._prune(key)
 
     def settle(self, newest: Key, best: Key | None, note: Callable[[str], None]) -> None:
@@ -81,32 +81,42 @@ class CheckpointStore:
 
         A kill may have come before either, and a finished run would never get to them again.
         """
-        self._point("last", read_manifest(manifest_path(self.directory / name_of(newest))))
+        self._point(["last"], read_manifest(manifest_path(self.directory / name_of(newest))))
         if best is not None:
             self._best = name_of(best)
             try:
-                self._point("best", self.read(self.directory / self._best).manifest)
+                self._point(["best"], self.read(self.directory / self._best).manifest)
             except CheckpointError as error:
                 note(f"the best checkpoint so far, of epoch {best[0]}, is lost: {error}")
         self._prune(newest)
 
-    def _point(self, pointer: str, manifest: dict[str, Any]) -> None:
-        files.write_atomically(self.directory / f"{pointer}.json", encode_json(manifest))
-        source = self.directory / manifest["file"]
-        target = self.directory / f"{pointer}.safetensors"
-        half = files.temporary(target)
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(half)
+    def _point(self, pointers: Sequence[str], manifest: dict[str, Any]) -> None:
+        """Turn pointers to a checkpoint that is on the disk; then they are on the disk too."""
+        content = encode_json(manifest)
+        for pointer in pointers:
+            target = self.directory / f"{pointer}.json"
             try:
-                os.link(source, half)
-            except OSError:  # a file system without hard links
-                files.write_synced(half, files.read_file(source, manifest["bytes"]))
-            os.replace(half, target)
-            files.remove_quietly(half)  # two names of one file: replace leaves both
+                files.replace_synced(target, content)
+                target = target.with_suffix(".safetensors")
+                self._link(self.directory / manifest["file"], target, manifest["bytes"])
+            except OSError as error:
+                raise RunError(f"cannot write {target}: {describe_os_error(error)}") from error
+        try:
             files.sync_directory(self.directory)
         except OSError as error:
             raise RunError(f"cannot write {target}: {describe_os_error(error)}") from error
+
+    def _link(self, source: Path, target: Path, size: int) -> None:
+        """Put a hard link to `source`, or a copy of it, in the place of `target`."""
+        half = files.temporary(target)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(half)
+        try:
+            os.link(source, half)
+        except OSError:  # a file system without hard links
+            files.write_synced(half, files.read_file(source, size))
+        os.replace(half, target)
+        files.remove_quietly(half)  # two names of one file: replace leaves both
 
     def _prune(self, newest: Key) -> None:
         """Keep the ``keep`` newest up to ``newest``, and the best; the rest is removed.
@@ -115,12 +125,13 @@ class CheckpointStore:
         inside epochs are counted apart and have served once their epoch is complete, so that
         which files remain does not depend on when the clock asked for one.
         """
-        candidates = [key for key in self.numbered() if key <= newest]
+        numbered = self.numbered()
+        candidates = [key for key in numbered if key <= newest]
         ends = [key for key in candidates if key[1] == 0]
         inside = [key for key in candidates if key[1] > 0 and newest[1] > 0]
         kept = {name_of(key) for key in ends[-self.keep :] + inside[-INSIDE:]}
         kept |= {self._best, self._target("best")}
-        for key in self.numbered():
+        for key in numbered:
             if name_of(key) not in kept:
                 path = self.directory / name_of(key)
                 files.remove_quietly(manifest_path(path))  # what stays goes at the next save

@@ -22,6 +22,7 @@ from minivae.training.nan_replay import investigate
 from minivae.training.progress import Reporter, Start, Tick
 from minivae.training.result import TrainResult
 from minivae.training.sharded import MEASURE, ask
+from minivae.training.windowed import WindowedStep
 
 TICK_SECONDS = 0.2
 
@@ -49,6 +50,7 @@ class Trainer:
         self.step = job.step(state, reporter.note)
         self.last_tick = self.last_save = self.began = time.monotonic()
         self.samples = 0  # in this process, since `began`
+        self.pulled = -1  # the update after which the state was fetched from the step
 
     def run(self) -> TrainResult:
         """Go on until the epochs are done, patience is out, or someone asks to stop."""
@@ -99,6 +101,8 @@ class Trainer:
     def _epoch(self) -> None:
         job, p = self.job, self.state.progress
         order = job.order(p.epoch)
+        if isinstance(self.step, WindowedStep):
+            self.step.begin_epoch(order, p.update * job.config.batch_size)
         self.began, self.samples = time.monotonic(), 0
         while p.update < job.updates_per_epoch:
             self._pause()
@@ -143,9 +147,12 @@ class Trainer:
 
     def _pull(self) -> None:
         """Fetch theta and moments from the step; they must be finite to be worth anything."""
+        if self.pulled == self.state.progress.t:  # nothing was updated since
+            return
         self.state.theta, self.state.moments = self.step.state()
         if not self.state.finite():
             self._diverged()
+        self.pulled = self.state.progress.t
 
     def _save(self, best: bool) -> None:
         self._pull()

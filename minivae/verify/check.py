@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,18 +10,11 @@ import numpy as np
 from minivae.types import Array
 from minivae.verify import contract, naming, oracles, suspects
 from minivae.verify.contract import widen
-from minivae.verify.derivatives import Slope, along_all
+from minivae.verify.derivatives import Analytic, Slope
 from minivae.verify.oracles import Probe, Trial
 from minivae.verify.passes import EPS32, EPS64, Clock, Pass, eps_of, quiet
-from minivae.verify.report import Fault, Report, Row, fill_row, joint_fault, tie_fault, trial_notes
-from minivae.verify.strategies import (
-    Hands,
-    batch_of,
-    fitting,
-    input_faults,
-    point_notes,
-    read,
-)
+from minivae.verify.report import Fault, Report, Row, fill_row, together_fault, trial_notes
+from minivae.verify.strategies import Hands, batch_of, in_float64, input_faults, point_notes, read
 
 
 def check(
@@ -90,7 +82,7 @@ def examine(
     report.notes += notes
     if pieces is None or any(f.kind in ("error", "scalar") for f in faults):
         return
-    native = fitting(job, pieces)
+    native = in_float64(pieces)
     report.faults += contract.linearity_faults(job, dy, native)
     report.faults += contract.overwritten(job, live, pieces)
     report.notes += point_notes(job)
@@ -110,17 +102,15 @@ def vote(
 ) -> None:
     """One trial for each tensor whose gradient fits and is finite: a probe along a direction for
     each, then entries, where a probe failed first; then all together."""
-    probe = Probe(wide, dy, rng)
-    eps = [EPS32 if eps_of(x.value) > EPS64 or wide.y_eps > EPS64 else EPS64 for x in job.leaves]
-    noise = functools.cache(lambda: suspects.noises(wide, dy, hands, rng, max(eps)))
-    probe.joint = functools.cache(lambda: along_all(probe, hands))
+    coarse = wide.y_eps > EPS64 or any(eps_of(leaf.value) > EPS64 for leaf in job.leaves)
+    probe = Probe(wide, dy, rng, hands, EPS32 if coarse else EPS64)
     trials: list[Trial] = []
     for i, leaf in enumerate(wide.leaves):
         hand, dtype = hands[i], str(job.leaves[i].value.dtype)
         row = Row("", leaf.name, tuple(leaf.value.shape), dtype, size=leaf.value.size)
         report.rows.append(row)
         if hand is not None and np.isfinite(hand).all() and native[i] is not None:
-            trials.append(Trial(probe, leaf, i, hand, row, lambda i=i: noise()[i], eps[i]))  # type: ignore[misc]
+            trials.append(Trial(probe, i, row))
             continue
         row.verdict = "no gradient" if native[i] is None else "not finite"
         if not any(f.tensor in (leaf.name, "") for f in report.faults):
@@ -128,11 +118,10 @@ def vote(
             report.faults.append(Fault("none", text, leaf.name))
     for trial in trials:
         first_probe(trial)
-    order = sorted(trials, key=lambda trial: not trial.failed)
+    order = sorted(trials, key=lambda trial: trial.failing is None)
     for done, trial in enumerate(order):
-        alike = sum(other.failed == trial.failed for other in order[done:])
-        trial.seconds = max(1e-3 * job.clock.seconds, 0.6 * job.clock.left() / alike)
-        judge(trial)
+        alike = sum((other.failing is None) == (trial.failing is None) for other in order[done:])
+        judge(trial, max(1e-3 * job.clock.seconds, 0.6 * job.clock.left() / alike))
     for trial in trials:
         fill_row(trial)
     name_faults(trials, report)
@@ -146,35 +135,36 @@ def vote(
 def first_probe(trial: Trial) -> None:
     """Along random signs, by one complex step, if there is time: does the gradient fail?"""
     probe, leaf = trial.probe, trial.leaf
-    signs = probe.signs(leaf.value.shape)
     if probe.clock.fits(complex=1):
+        signs = probe.signs(leaf.value.shape)
         pushed, trial.reason = probe.first_push(leaf, signs)
-        if pushed is not None:
-            trial.pushed = signs, pushed
-            gap, doubt = oracles.gap_along(trial, (probe, trial.hand), signs, pushed)
-            trial.failed, trial.calls = not abs(gap) <= doubt, set(probe.seen)
+        trial.calls = set(Analytic.seen)
+        if pushed is not None and oracles.fails_along(trial, signs, pushed):
+            trial.failing = signs
 
 
-def judge(trial: Trial) -> None:
+def judge(trial: Trial, seconds: float) -> None:
     """Decides which of the visited entries are wrong."""
     probe, leaf, clock = trial.probe, trial.leaf, trial.probe.clock
-    if trial.pushed is None and not (trial.reason and clock.fits(forward=8)):
+    if np.isnan(trial.seen) and not (trial.reason and clock.fits(forward=8)):
         seen_jointly(trial)
         return
     trial.delta = probe.signs(leaf.value.shape) * leaf.scale
     if trial.reason or clock.fits(forward=20):
         trial.slope = probe.slope(probe.line(leaf, trial.delta), leaf)
-    slope = trial.slope
-    trial.near = slope.step if np.isfinite(slope.step) else None
-    unsure = bool(trial.calls) and not trial.reliable(slope, 0.0)
-    if not trial.reason and np.isfinite(slope.value) and (unsure or contradicted(trial)):
-        trial.reason = not_analytic(trial)
-    oracles.choose_entries(trial)
-    here = (probe, trial.hand)
-    failing = None if trial.complete else oracles.failing_direction(trial, here)
+    if not trial.reason and np.isfinite(trial.slope.value):
+        unsure = bool(trial.calls) and not trial.reliable(trial.slope, 0.0)
+        pushed = float(probe.dy @ probe.push({leaf.place: trial.delta}))
+        if unsure or (np.isfinite(pushed) and denied(trial, trial.slope, trial.delta, pushed)):
+            trial.reason = not_analytic(trial)
+    if trial.reason and oracles.fails_along(trial, trial.delta, trial.slope):
+        trial.failing = trial.delta
+    oracles.choose_entries(trial, seconds)
+    if not trial.complete and trial.failing is None:
+        trial.failing = oracles.failing_direction(trial)
     trial.wrong = compare(trial)
-    if failing is not None and not trial.wrong.any():
-        trial.wrong = search(trial, failing)
+    if trial.failing is not None and not trial.complete and not trial.wrong.any():
+        trial.wrong = search(trial, trial.failing)
     if trial.complete:
         sure = contract.strict_tolerance(trial)
         trial.seen = float(np.median(sure)) / trial.biggest if trial.biggest and sure.size else 0.0
@@ -182,8 +172,7 @@ def judge(trial: Trial) -> None:
 
 def seen_jointly(trial: Trial) -> None:
     """What is seen of a tensor that there is no time for: it is held to the joint probe alone."""
-    assert trial.probe.joint is not None
-    joint = trial.probe.joint()
+    joint = trial.probe.joint
     trial.seen = 2 * joint.doubt / joint.unit / (trial.biggest or 1.0)
 
 
@@ -194,19 +183,15 @@ def not_analytic(trial: Trial) -> str:
     return f"{text} ({calls})"
 
 
-def contradicted(trial: Trial) -> bool:
-    """Whether converged differences along a direction contradict the complex step."""
-    delta = trial.delta
-    pushed = float(trial.probe.dy @ trial.probe.push({trial.leaf.place: delta}))
-    scale = max(abs(pushed), float(np.abs(trial.hand * delta).sum()))
-    return np.isfinite(pushed) and deny(trial, trial.slope, delta, pushed, scale)
-
-
-def deny(trial: Trial, slope: Slope, delta: Array, value: float, scale: float) -> bool:
+def denied(trial: Trial, slope: Slope, delta: Array, value: float) -> bool:
     """Whether differences along `delta` are sure that the slope is not this value."""
-    scale = max(scale, abs(slope.value))
-    near = 8 * slope.error + 10 * trial.difference_tolerance * scale
-    if not trial.reliable(slope, scale) or abs(value - slope.value) <= near:
+    sizes = (
+        abs(slope.value),
+        float(np.nan_to_num(abs(value))),
+        float(np.abs(trial.hand * delta).sum()),
+    )
+    near = 8 * slope.error + 10 * trial.difference_tolerance * max(sizes)
+    if not trial.reliable(slope, max(sizes)) or abs(value - slope.value) <= near:
         return False
     natural = float(np.abs(trial.leaf.scale[delta != 0] / delta[delta != 0]).min())
     return not trial.probe.line(trial.leaf, delta).may_hide(value, natural)
@@ -215,24 +200,22 @@ def deny(trial: Trial, slope: Slope, delta: Array, value: float, scale: float) -
 def search(trial: Trial, failing: Array) -> Array:
     """Follows a probe that failed to its entry, and compares that one too; where the point lies on
     kinks, only if a probe beside them fails as well."""
-    point: oracles.Point = (trial.probe, trial.hand)
-    calls = 12 + np.log2(trial.hand.size) + len(trial.entries)
-    need = {"forward": 8 * calls} if trial.reason else {"complex": calls}
-    if not trial.probe.clock.fits(**need):
-        sure = trial.pushed is not None and not trial.reason and np.isfinite(trial.slope.value)
-        if sure and trial.probe.clock.fits(complex=2):
-            hand, true = trial.along_signs()
-            large = abs(hand - true) > contract.faint(trial) * trial.hand.size
-            trial.unplaced = large and not suspects.has_kinks(trial)
+    if not trial.roomy(12 + np.log2(trial.hand.size) + len(trial.entries)):
+        if not trial.reason and np.isfinite(trial.slope.value) and trial.roomy(3):
+            hand, gap = float((trial.hand * failing).sum()), oracles.gap_along(trial, failing)[0]
+            large = abs(gap) > contract.faint(trial) * trial.hand.size
+            if large and not suspects.has_kinks(trial):
+                trial.unplaced = hand, hand - gap
         seen_jointly(trial)
         return trial.wrong
+    point = trial
     if not trial.reason and suspects.has_kinks(trial):
         other = suspects.beside(trial, {}, np.random.default_rng(3))
-        found = oracles.failing_direction(trial, other) if other else None
+        found = oracles.failing_direction(other) if other else None
         if other is None or found is None:
             return trial.wrong
         point, failing = other, found
-    entry = oracles.locate(trial, point, failing)
+    entry = oracles.locate(point, failing)
     if entry in trial.entries:
         return trial.wrong
     trial.entries = np.union1d(trial.entries, [entry])
@@ -244,50 +227,44 @@ def compare(trial: Trial) -> Array:
     or whose oracle is wrong."""
     oracles.fill(trial)
     strict, clock = contract.strict_tolerance(trial), trial.probe.clock
-    wrong = np.asarray(~(np.abs(trial.g - trial.true) <= strict))
-    if not wrong.any():
-        return wrong
-    error = np.where(np.isfinite(trial.true), np.abs(trial.g - trial.true), np.inf)
+    error = trial.error
+    wrong = np.asarray(~(error <= strict))
     small = wrong & (error <= contract.rounding_tolerance(trial))
-    count = next((n for n in (12, 3) if clock.fits(forward=8, backward=8, complex=8 * n)), 0)
-    if small.any() and not count:
-        wrong = wrong & ~small  # nobody has looked at them
-    elif small.any():
-        picks = suspects.worst_and_random(trial, small, error, count)
-        refuted = picks[~suspects.is_rounding(trial, picks, strict)]
-        if len(refuted) < 0.75 * len(picks):
-            wrong = wrong & ~small
+    if small.any():
+        count = next((n for n in (12, 3) if clock.fits(forward=8, backward=8, complex=8 * n)), 0)
+        picks = suspects.worst_and_random(trial, small, count)
+        refuted = picks[~suspects.is_rounding(trial, picks, strict)] if count else picks
+        if len(refuted) < 0.75 * len(picks) or not count:
+            wrong = wrong & ~small  # also where nobody has looked at them
         wrong[refuted] = True
     if wrong.any() and not trial.reason:
-        wrong = doubt_the_oracle(trial, wrong, error)
+        wrong = doubt_the_oracle(trial, wrong)
     if wrong.any() and not trial.reason:
         kinks = suspects.on_kinks if suspects.has_kinks(trial) else suspects.on_seams
-        wrong = kinks(trial, wrong, error, strict)
+        wrong = kinks(trial, wrong, strict)
     return wrong
 
 
-def doubt_the_oracle(trial: Trial, wrong: Array, error: Array) -> Array:
+def doubt_the_oracle(trial: Trial, wrong: Array) -> Array:
     """Asks differences about a few suspects: where they side with the hand-written gradient, the
     complex step is given up for this tensor."""
-    clock, joint = trial.probe.clock, trial.probe.joint
+    clock = trial.probe.clock
     count = next((n for n in (3, 1) if clock.fits(forward=16 * n)), 0)
-    if not count and joint is not None and not joint().fails:
+    if not count and not trial.probe.joint.fails:
         seen_jointly(trial)
         return np.zeros_like(wrong)
-    for i in suspects.worst_and_random(trial, wrong, error, count):
-        slope = trial.probe.entry_slope(trial.leaf, int(trial.entries[i]), trial.near)
-        delta, oracle = np.zeros(trial.hand.shape), float(trial.true[i])
-        delta[trial.index(i)] = 1.0
-        scale = max(abs(float(trial.g[i])), abs(oracle) if np.isfinite(oracle) else 0.0)
-        if slope.kink or not deny(trial, slope, delta, oracle, scale):
+    for i in suspects.worst_and_random(trial, wrong, count):
+        entry = int(trial.entries[i])
+        slope = trial.probe.entry_slope(trial.leaf, entry, trial.slope.step)
+        delta = trial.leaf.unit(entry)
+        if slope.kink or not denied(trial, slope, delta, float(trial.true[i])):
             continue
         trial.reason = not_analytic(trial)
         if len(trial.entries) > suspects.MOST_EXAMINED * 16:
-            keep = suspects.worst_and_random(trial, wrong, error, suspects.MOST_EXAMINED)
+            keep = suspects.worst_and_random(trial, wrong, suspects.MOST_EXAMINED)
             trial.entries = trial.entries[keep]
         oracles.fill(trial)
-        trial.columns = None
-        return np.asarray(~(np.abs(trial.g - trial.true) <= contract.rounding_tolerance(trial)))
+        return np.asarray(~(trial.error <= contract.rounding_tolerance(trial)))
     return wrong
 
 
@@ -304,11 +281,13 @@ def name_faults(trials: list[Trial], report: Report) -> None:
         return
     exact = all(t.complete and not t.reason for t in trials)
     sampled, unplaced = [t for t in trials if not t.complete], [t for t in trials if t.unplaced]
-    joint = probe.joint() if probe.joint and sampled and probe.clock.kept == (0, 0) else None
-    if unplaced or (joint is not None and joint.fails):
-        hand, true = unplaced[0].along_signs() if unplaced else (joint.hand, joint.true)  # type: ignore[union-attr]
-        among = unplaced or [t for t in trials if t.failed] or sampled
-        report.faults.append(joint_fault(among, hand, true))
+    joint = probe.joint if sampled and probe.clock.kept == (0, 0) else None
+    sums = next(
+        (t.unplaced for t in unplaced), (joint.hand, joint.true) if joint and joint.fails else None
+    )
+    if sums is not None:
+        among = unplaced or [t for t in trials if t.failing is not None] or sampled
+        report.faults.append(together_fault(among, *sums))
         for trial in among:
             trial.row.verdict = "not located"
     elif report.faults or not probe.clock.fits(2, 2, 4):
@@ -316,5 +295,6 @@ def name_faults(trials: list[Trial], report: Report) -> None:
     elif exact or sampled or any(t.kinks for t in trials):
         tied = suspects.together(trials)
         if tied is not None:
-            tied[0].row.verdict = "wrong"
-            report.faults.append(tie_fault(*tied, trials))
+            trial, hand, true = tied
+            trial.row.verdict = "wrong"
+            report.faults.append(together_fault(trials, hand, true, trial))

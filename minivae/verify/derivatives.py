@@ -78,90 +78,77 @@ def bisect(gap: Callable[[Array], float], size: int) -> int:
 
 
 # -- complex arrays on which the usual real functions stay analytic --------------------------------
-def _var(x: Array, axis: Any = None, ddof: int = 0, keepdims: bool = False, **_: Any) -> Any:
-    gap = x - x.mean(axis=axis, keepdims=True)
-    total = (gap * gap).sum(axis=axis, keepdims=keepdims)
-    return total / (x.size / total.size - ddof)
-
-
-def _norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    if ord not in (None, 2, "fro") or (ord == 2 and axis is None and x.ndim != 1):
-        raise NotImplementedError
-    return np.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
-
-
-def _logaddexp(a: Any, b: Any) -> Any:
-    first = np.real(a) > np.real(b)
-    top, low = np.where(first, a, b), np.where(first, b, a)
-    return top + np.log1p(np.exp(low - top))
-
-
-def _arctan2(y: Any, x: Any) -> Any:
-    a, b = np.real(y), np.real(x)
-    return np.arctan2(a, b) + 1j * (b * np.imag(y) - a * np.imag(x)) / (a * a + b * b)
-
-
-def _magnitude(x: Any) -> Any:
-    return np.where(np.real(x) < 0, -x, np.where(np.real(x) == 0, 0 * x, x))
-
-
-ANALYTIC: dict[str, Callable[..., Any]] = {
-    "absolute": _magnitude, "fabs": _magnitude, "norm": _norm, "vdot": lambda a, b: (a * b).sum(),
-    "conjugate": lambda x: x, "logaddexp": _logaddexp, "arctan2": _arctan2,
-    "hypot": lambda a, b: np.sqrt(a * a + b * b), "expit": lambda x: 1 / (1 + np.exp(-x)),
-    "cbrt": lambda x: np.cbrt(np.real(x)) * (1 + 1j * np.imag(x) / (3 * np.real(x))),
-    "copysign": lambda a, b: _magnitude(a) * np.copysign(1.0, np.real(b)),
-    "heaviside": lambda x, at: np.heaviside(np.real(x), np.real(at)),
-    **{f.__name__: lambda x, f=f: f(np.real(x)) + 0 * x
-       for f in (np.sign, np.rint, np.floor, np.ceil, np.trunc)},
-}  # fmt: skip
+# By the name of a NumPy function: its slopes by each of its arguments, at real numbers.
+SLOPES: dict[str, Callable[..., Sequence[Any]]] = {
+    "absolute": lambda x: [np.sign(x)],
+    "fabs": lambda x: [np.sign(x)],
+    "conjugate": lambda x: [1.0],
+    "logaddexp": lambda a, b: [1 / (1 + np.exp(b - a)), 1 / (1 + np.exp(a - b))],
+    "arctan2": lambda y, x: [x / (x * x + y * y), -y / (x * x + y * y)],
+    "hypot": lambda a, b: [a / np.hypot(a, b), b / np.hypot(a, b)],
+    "expit": lambda x: [0.25 / np.cosh(x / 2) ** 2],
+    "cbrt": lambda x: [1 / (3 * np.cbrt(x) ** 2)],
+    "copysign": lambda a, b: [np.sign(a) * np.copysign(1.0, b), 0.0],
+    "heaviside": lambda x, at: [0.0, 0.0],
+    **dict.fromkeys(("sign", "rint", "floor", "ceil", "trunc"), lambda x: [0.0]),
+}
 LOSSY = frozenset(
     "sign angle abs svd eigh eigvalsh cholesky pinv lstsq qr real nanvar nanstd cov corrcoef norm "
     "matrix_norm vector_norm vecdot slogdet imag around round".split()
 )
 
 
+def by_slopes(ufunc: np.ufunc, args: Sequence[Any]) -> Array:
+    """f(real) + i f'(real) imag: the first order is all that a step of 1e-40 shows."""
+    real, imaginary = [np.real(a) for a in args], [np.imag(a) for a in args]
+    slopes = zip(SLOPES[ufunc.__name__](*real), imaginary, strict=True)
+    return np.asarray(ufunc(*real) + 1j * sum(slope * step for slope, step in slopes))
+
+
+def norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """The Euclidean norm; NotImplementedError for another."""
+    if ord not in (None, 2, "fro") or (ord == 2 and axis is None and x.ndim != 1):
+        raise NotImplementedError
+    return np.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
+
+
+RULES: dict[str, Callable[..., Any]] = {"norm": norm, "vdot": lambda a, b: (a * b).sum()}
+
+
 class Analytic(np.ndarray):
     """A complex array on which np.abs, np.linalg.norm, np.var, … keep the imaginary part, and which
     writes down what else may lose it."""
 
-    seen: set[str]
-
-    def __array_finalize__(self, obj: Any) -> None:
-        self.seen = getattr(obj, "seen", set())
+    seen: set[str] = set()
 
     def _wrap(self, result: Any) -> Any:
-        if type(result) is np.ndarray:
-            result = result.view(Analytic)
-            result.seen = self.seen
-        return result
+        return result.view(Analytic) if type(result) is np.ndarray else result
 
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
         plain = [np.asarray(a) if isinstance(a, Analytic) else a for a in args]
-        out = kwargs.pop("out", None)
-        rule = ANALYTIC.get(ufunc.__name__) if method == "__call__" else None
-        if rule is not None and any(np.iscomplexobj(a) for a in plain) and "where" not in kwargs:
-            result = np.asarray(rule(*plain))
-            if out is None:
-                return self._wrap(result)
-            np.asarray(out[0])[...] = result
-            return out[0]
-        if out is not None:
-            getattr(ufunc, method)(*plain, out=tuple(map(np.asarray, out)), **kwargs)
-            return out[0]
-        return self._wrap(getattr(ufunc, method)(*plain, **kwargs))
+        out = tuple(map(np.asarray, kwargs.pop("out", ())))
+        known = method == "__call__" and ufunc.__name__ in SLOPES and "where" not in kwargs
+        if known and any(np.iscomplexobj(a) for a in plain):
+            result = by_slopes(ufunc, plain)
+            if out:
+                out[0][...] = result
+        else:
+            result = getattr(ufunc, method)(*plain, **kwargs, **({"out": out} if out else {}))
+        return self._wrap(out[0] if out else result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         name = function.__name__
-        if name in ("norm", "vdot") and np.iscomplexobj(args[0]):
+        if name in RULES and np.iscomplexobj(args[0]):
             with contextlib.suppress(TypeError, NotImplementedError):
-                return self._wrap(np.asarray(ANALYTIC[name](*map(np.asarray, args), **kwargs)))
+                return self._wrap(np.asarray(RULES[name](*map(np.asarray, args), **kwargs)))
         if name in LOSSY:
             self.seen.add(f"np.{name}")
         return super().__array_function__(function, types, args, kwargs)
 
-    def var(self, axis: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
-        return self._wrap(np.asarray(_var(np.asarray(self), axis, **kwargs)))
+    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False, **_: Any) -> Any:  # type: ignore[override]
+        gap = self - self.mean(axis=axis, keepdims=True)
+        total = (gap * gap).sum(axis=axis, keepdims=keepdims)
+        return self._wrap(np.asarray(total / (self.size / np.size(total) - ddof)))
 
     def std(self, axis: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
         return np.sqrt(self.var(axis, **kwargs))
@@ -174,19 +161,20 @@ class Analytic(np.ndarray):
 
 # -- differences -----------------------------------------------------------------------------------
 class Slope(NamedTuple):
-    """A derivative along a line: value, how far it may be off, both one-sided slopes, the step."""
+    """A derivative along a line: value, how far it may be off, the step, the one-sided slopes, and
+    whether these differ."""
 
-    value: float
-    error: float
-    left: float
-    right: float
-    kink: bool
-    step: float
+    value: float = np.nan
+    error: float = np.inf
+    step: float = np.nan
+    left: float = np.nan
+    right: float = np.nan
+    kink: bool = False
 
 
-def between(value: float, a: float, b: float, margin: float) -> bool:
-    """Whether a value lies between two others, or within the margin of them."""
-    return bool(min(a, b) - margin <= value <= max(a, b) + margin)
+def between(value: Any, a: Any, b: Any, margin: Any) -> Any:
+    """Whether values lie between two others, or within the margin of them; never a NaN."""
+    return (np.minimum(a, b) - margin <= value) & (value <= np.maximum(a, b) + margin)
 
 
 class Line:
@@ -196,14 +184,8 @@ class Line:
         self.job, self.deltas, self.dy = job, deltas, dy
         self.rounding = np.abs(dy) * rounding
         self.noise = 0.0
-        self.values: dict[float, float] = {}
 
     def __call__(self, t: float) -> float:
-        if t not in self.values:
-            self.values[t] = self._evaluate(t)
-        return self.values[t]
-
-    def _evaluate(self, t: float) -> float:
         try:
             y = self.job.output(self.job.moved(self.deltas, t))
         except Exception:  # outside the domain of the code under test
@@ -217,12 +199,17 @@ class Line:
         self.noise = max(self.noise, float(self.rounding[moved].sum()) + unseen)
         return float(self.dy @ difference)
 
+    def sides(self, h: float) -> Array:
+        """The slopes of the secants over a step h, to the left and to the right."""
+        up, down = self(h), self(-h)
+        return np.array([-down / h, up / h])
+
     def may_hide(self, slope: float, natural: float) -> bool:
         """Whether this slope may hold nearer than differences reach: it shows at the smallest step
         clear of the noise, or would make outputs as noisy as they are, beyond rounding (chaos)."""
         self(1e-9)
         t = 1e6 * self.noise / abs(slope) if slope else 0.0
-        seen = (self(t) - self(-t)) / (2 * t) if t > 0 else np.nan
+        seen = self.sides(t).mean() if t > 0 else np.nan
         plain = self.job.y_eps * float(np.abs(self.dy * self.job.y0).sum())
         chaotic = 1e3 * plain < self.noise <= 1e3 * EPS64 * abs(slope * natural)
         return bool(chaotic or abs(seen - slope) <= 1e-3 * abs(slope))
@@ -232,37 +219,27 @@ def difference(line: Line, start: float, rungs: int, grain: float) -> Slope:
     """phi'(0) from steps start, start/4, …; `grain` is the rounding of t itself.
 
     Central differences D(h) are extrapolated (16 D(h) - D(4h)) / 15. The error estimate adds how
-    much that moves from rung to rung, the rounding noise / h, and what a kink would leave: for a
-    smooth phi, S(h) = (phi(h) + phi(-h)) / h shrinks with h, at a kink it stays.
+    much that moves from rung to rung, the rounding noise / h, and what a kink would leave: how far
+    the two one-sided slopes, (4 S(h) - S(4h)) / 3, are apart.
     """
-    best = sides = Slope(np.nan, np.inf, np.nan, np.nan, False, np.nan)
-    previous: tuple[float, float, float, float, float] | None = None
-    for k in range(rungs):
+    best = sides = Slope()
+    far, fourth_far = line.sides(start), np.nan
+    for k in range(1, rungs):
         h = start / RATIO**k
-        up, down = line(h), line(-h)
-        if not (np.isfinite(up) and np.isfinite(down)):
-            previous = None
-            continue
-        central, bend = (up - down) / (2 * h), (up + down) / h
-        round_off = line.noise / h + abs(central) * grain / h
-        if previous is None:
-            previous = (central, bend, up, down, np.nan)
-            continue
-        d_far, s_far, up_far, down_far, fourth_far = previous
-        fourth = (16 * central - d_far) / 15
-        corner = abs(RATIO * bend - s_far) / 3
-        drift = abs(fourth - (d_far if np.isnan(fourth_far) else fourth_far))
+        near = line.sides(h)
+        central, central_far = near.mean(), far.mean()
+        fourth, (left, right) = (16 * central - central_far) / 15, (RATIO * near - far) / 3
+        corner, round_off = abs(right - left), (line.noise + abs(central) * grain) / h
+        drift = abs(fourth - (central_far if np.isnan(fourth_far) else fourth_far))
         error = drift + corner + round_off
-        right = (RATIO * up / h - up_far / (RATIO * h)) / 3
-        left = (RATIO * down / -h - down_far / (-RATIO * h)) / 3
-        one_sided = abs(right - up / h) + abs(left + down / h) + round_off
+        one_sided = abs(left - near[0]) + abs(right - near[1]) + round_off
         if error < best.error:
-            best = Slope(fourth, error, left, right, False, h)
+            best = Slope(fourth, error, h)
         if one_sided < sides.error:
-            sides = Slope(fourth, one_sided, left, right, corner > 4 * one_sided, h)
-        previous = (central, bend, up, down, fourth)
-        if round_off > 4 * max(best.error, 1e-300) and round_off > 4 * max(sides.error, 1e-300):
+            sides = Slope(fourth, one_sided, h, left, right, corner > 4 * one_sided)
+        if round_off > 4 * max(best.error, sides.error, 1e-300):
             break
+        far, fourth_far = near, fourth
     return best._replace(left=sides.left, right=sides.right, kink=sides.kink)
 
 
@@ -302,19 +279,19 @@ class Joint(NamedTuple):
         return abs(self.hand - self.true) > self.doubt  # NaN, where none can be taken, says nothing
 
 
-def along_all(probe: Probe, hands: Sequence[Array | None]) -> Joint:
+def along_all(probe: Probe) -> Joint:
     """The probe that is made however little time there is. At kinks the two sides differ, and so
     much may it be off."""
     job, probe.clock.kept = probe.job, (0, 0)
-    pairs = [(x, g) for x, g in zip(job.leaves, hands, strict=True) if g is not None]
+    pairs = [(x, g) for x, g in zip(job.leaves, probe.hands, strict=True) if g is not None]
     deltas = {x.place: probe.signs(g.shape) * np.median(x.scale) for x, g in pairs}
-    coarse = job.y_eps > EPS64
-    step, line = 1e-2 if coarse else 1e-7, Line(job, deltas, probe.dy, probe.rounding)
-    up, down = line(step), line(-step)
+    coarse, line = job.y_eps > EPS64, Line(job, deltas, probe.dy, probe.rounding)
+    step = 1e-2 if coarse else 1e-7
+    sides = line.sides(step)
     parts = np.concatenate([(g * deltas[x.place]).ravel() for x, g in pairs])
-    hand, true = float(parts.sum()), (up - down) / (2 * step)
+    hand, true = float(parts.sum()), float(sides.mean())
     sure = tol("finite_difference32") if coarse else 10 * tol("finite_difference")
     rough = sure * max(float(np.sqrt((parts * parts).sum())), abs(true))
-    doubt = 4 * (abs(up + down) / 2 + line.noise) / step + rough
+    doubt = 2 * float(np.ptp(sides)) + 4 * line.noise / step + rough
     unit = min(float(np.abs(d).min(initial=np.inf)) for d in deltas.values())
     return Joint(hand, true, doubt if np.isfinite(doubt) else np.inf, unit)

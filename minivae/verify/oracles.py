@@ -4,8 +4,9 @@ be from it."""
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,27 +14,65 @@ import numpy as np
 
 from minivae.types import Array, copy_leaf, replace, vector
 from minivae.verify import derivatives
-from minivae.verify.derivatives import RUNGS, Joint, Line, Slope, complex_step, tol
+from minivae.verify.derivatives import (
+    RUNGS,
+    Analytic,
+    Joint,
+    Line,
+    Slope,
+    along_all,
+    between,
+    complex_step,
+    tol,
+)
 from minivae.verify.passes import EPS64, CannotRun, Leaf, Pass, eps_of, one_line
 from minivae.verify.report import Row
-from minivae.verify.strategies import gradients
+from minivae.verify.strategies import Hands, gradients
 
-NO_SLOPE = Slope(np.nan, np.inf, np.nan, np.nan, False, np.nan)
 MOST_ENTRIES = 20_000  # visited one by one; larger tensors are probed along random directions
 BRANCH = 1e-5  # real and complex runs of one branch differ by rounding, other branches by far more
 # Ways to hand over complex inputs: as arrays that stay analytic, and every tensor or only one.
 MODES = ((True, False), (True, True), (False, False), (False, True))
 
 
+@dataclass
 class Probe:
     """Everything that can be asked about the derivatives of one pass at one point and upstream."""
 
-    def __init__(self, job: Pass, dy: Array, rng: np.random.Generator) -> None:
-        self.job, self.dy, self.rng, self.clock = job, dy, rng, job.clock
-        self.rounding = job.output_noise(rng)
-        self.modes: dict[int, int] = {}  # by place: how this tensor takes complex numbers
-        self.seen: set[str] = set()
-        self.joint: Callable[[], Joint] | None = None  # made when first asked for
+    job: Pass
+    dy: Array
+    rng: np.random.Generator
+    hands: Hands  # the hand-written gradients,
+    eps: float  # and their precision
+    modes: dict[int, int] = field(default_factory=dict)  # how a tensor takes complex numbers
+
+    def __post_init__(self) -> None:
+        self.clock, self.rounding = self.job.clock, self.job.output_noise(self.rng)
+
+    @functools.cached_property
+    def noises(self) -> list[Array]:
+        """How much each gradient moves when inputs and upstream are nudged by a few last places:
+        the middle one of three."""
+        job, rng, pairs = self.job, self.rng, zip(self.job.leaves, self.hands, strict=True)
+        hands = [np.zeros(leaf.value.shape) if g is None else g for leaf, g in pairs]
+        if not self.clock.fits(forward=3, backward=3):  # what rounding seldom exceeds
+            return [np.full(g.shape, 1e-6 * np.abs(g).max(initial=0)) for g in hands]
+        changes = [np.zeros((3, *g.shape)) for g in hands]
+        for k in range(3):
+            dy = self.dy * (1 + 2 * self.eps * rng.uniform(-1, 1, self.dy.shape))
+            try:
+                grads = gradients(job, dy, job.moved(job.nudge(rng, self.eps)))
+            except Exception:  # a point where nothing may move: no estimate
+                break
+            for change, g, hand in zip(changes, grads, hands, strict=True):
+                if g is not None:
+                    change[k] = np.nan_to_num(np.abs(g - hand), posinf=0.0)
+        return [np.median(three, axis=0) for three in changes]
+
+    @functools.cached_property
+    def joint(self) -> Joint:
+        """One difference along random signs in all tensors together."""
+        return along_all(self)
 
     def signs(self, shape: tuple[int, ...]) -> Array:
         """Random signs: a direction no error can hide from by summing to zero."""
@@ -41,7 +80,7 @@ class Probe:
 
     def first_push(self, leaf: Leaf, delta: Array) -> tuple[Array | None, str]:
         """(J delta, '') by a complex step, or (None, why none can be taken in this tensor)."""
-        self.seen, reason = set(), ""
+        Analytic.seen, reason = set(), ""
         for self.modes[leaf.place] in range(len(MODES)):
             try:
                 return self.push({leaf.place: delta}), ""
@@ -53,46 +92,36 @@ class Probe:
 
     def push(self, deltas: dict[int, Array], values: Sequence[Any] | None = None) -> Array:
         """J delta for all outputs, by one complex step; CannotRun where it takes another branch."""
-        base = list(self.job.base if values is None else values)
+        job, y0 = self.job, self.job.y0
         analytic, every = MODES[max(self.modes.get(place, 0) for place in deltas)]
-        if every:
-            places = {leaf.place for leaf in self.job.leaves}
-            base = [v.astype(complex) if i in places else v for i, v in enumerate(base)]
-        real: list[Array] = []
+        places = {leaf.place for leaf in job.leaves if every}
+        base = job.base if values is None else values
+
+        def entered(value: Any) -> Any:
+            value = copy_leaf(value)
+            return value.view(Analytic) if analytic and np.iscomplexobj(value) else value
 
         def run(*flat: Any) -> Array:
-            copies = [self._analytic(v) if analytic and np.iscomplexobj(v) else copy_leaf(v)
-                      for v in flat]  # fmt: skip
-            y = vector(self.job.forward(*replace(self.job.args, copies))[0])
-            real.append(y.real)
+            y = vector(job.forward(*replace(job.args, [entered(v) for v in flat]))[0])
+            if y.shape != y0.shape:
+                raise CannotRun("the output changes its shape on complex input")
+            near = np.abs(y.real - y0).max(initial=0) <= BRANCH * np.abs(y0).max(initial=0)
+            if values is None and not near and np.isfinite(y).all():
+                raise CannotRun("complex input takes another branch than real input")
             return y
 
-        with warnings.catch_warnings(), self.clock.measured("complex"):
+        with warnings.catch_warnings():
             # a silently discarded imaginary part becomes an error
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            out = complex_step(run, base, deltas)
-        if out.shape != self.job.y0.shape:
-            raise CannotRun("the output changes its shape on complex input")
-        gap = np.abs(real[0] - self.job.y0).max(initial=0)
-        near = gap <= BRANCH * np.abs(self.job.y0).max(initial=0)
-        if values is None and not near and np.isfinite(out).all():
-            raise CannotRun("complex input takes another branch than real input")
-        return np.asarray(out)
-
-    def _analytic(self, value: Array) -> Array:
-        wrapped = np.array(value).view(derivatives.Analytic)
-        wrapped.seen = self.seen
-        return wrapped
+            flat = [v.astype(complex) if i in places else v for i, v in enumerate(base)]
+            return np.asarray(self.clock.timed("complex", complex_step, run, flat, deltas))
 
     def columns(self, leaf: Leaf, entries: Array, values: Sequence[Any] | None = None) -> Array:
         """J's columns (outputs, entries), NaN where complex arithmetic breaks down."""
         out = np.full((self.job.y0.size, len(entries)), np.nan)
-        delta = np.zeros(leaf.value.size)
-        for place, entry in enumerate(entries):
-            delta[entry] = 1.0
+        for column, entry in enumerate(entries):
             with contextlib.suppress(Exception):  # another branch here: the differences decide
-                out[:, place] = self.push({leaf.place: delta.reshape(leaf.value.shape)}, values)
-            delta[entry] = 0.0
+                out[:, column] = self.push({leaf.place: leaf.unit(entry)}, values)
         return out
 
     def line(self, leaf: Leaf, delta: Array, dy: Array | None = None) -> Line:
@@ -105,12 +134,10 @@ class Probe:
             start, rungs = min(start, 1e-2), 4
         return derivatives.difference(line, start, rungs, eps_of(leaf.value))
 
-    def entry_slope(self, leaf: Leaf, entry: int, near: float | None = None) -> Slope:
-        """One entry by differences; `near` is a relative step known to be good nearby."""
-        delta = np.zeros(leaf.value.shape)
-        delta.flat[entry] = 1.0
-        size, line = float(leaf.scale.flat[entry]), self.line(leaf, delta)
-        if near is not None:
+    def entry_slope(self, leaf: Leaf, entry: int, near: float) -> Slope:
+        """One entry by differences; `near` is a relative step known to be good nearby, or NaN."""
+        size, line = float(leaf.scale.flat[entry]), self.line(leaf, leaf.unit(entry))
+        if np.isfinite(near):
             found = self.slope(line, leaf, 16 * near * size, 4)
             if found.error <= 1e-7 * abs(found.value):
                 return found
@@ -123,30 +150,36 @@ class Trial:
     """One tensor on trial: the hand-written gradient, and what the oracles say of its entries."""
 
     probe: Probe
-    leaf: Leaf
     place: int  # among the leaves of the pass
-    hand: Array
     row: Row
-    noise: Callable[[], Array]  # how far a nudge of the inputs moves it
-    eps: float
-    seconds: float = 0.0
-    entries: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    true: Array = field(default_factory=lambda: np.zeros(0))
-    floor: Array = field(default_factory=lambda: np.zeros(0))
-    doubt: Array = field(default_factory=lambda: np.zeros(0))  # the oracle's own error
-    columns: Array | None = None
-    wrong: Array = field(default_factory=lambda: np.zeros(0, dtype=bool))  # of the visited
+    entries: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # visited, and
+    true: Array = field(default_factory=lambda: np.zeros(0))  # of these: the truth,
+    doubt: Array = field(default_factory=lambda: np.zeros(0))  # the oracle's own error,
+    columns: Array | None = None  # the Jacobian's columns where there is room for them,
+    wrong: Array = field(default_factory=lambda: np.zeros(0, dtype=bool))  # and the verdict
     delta: Array = field(default_factory=lambda: np.zeros(()))  # a direction, and along it:
-    slope: Slope = NO_SLOPE
-    pushed: tuple[Array, Array] | None = None  # a direction, and J of it by a complex step
-    failed: bool = False  # whether the gradient fails along that one
-    unplaced: bool = False  # whether it surely does, and time did not allow to see where
+    slope: Slope = field(default_factory=Slope)
+    failing: Array | None = None  # a direction along which the gradient is wrong
+    unplaced: tuple[float, float] | None = None  # hand.u, true.u where no time is left to see where
     calls: set[str] = field(default_factory=set)  # seen in forward, and perhaps not analytic
     reason: str = ""  # why no complex step was taken
-    near: float | None = None  # a relative step at which differences are good
-    seen: float = 0.0  # an error of one entry that the probes would have seen
+    seen: float = np.nan  # an error of one entry that the probes would have seen; NaN before any
     kinks: list[int] = field(default_factory=list)  # flat indices of entries found on kinks
     notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.leaf, self.eps = self.probe.job.leaves[self.place], self.probe.eps
+        self.hand = np.asarray(self.probe.hands[self.place], np.float64)
+        self.biggest = float(np.abs(self.hand).max(initial=0))
+        self.coarse = self.probe.job.y_eps > EPS64  # forward computes in less than float64
+        # What differences reach, of the largest entry.
+        self.difference_tolerance = tol(
+            "finite_difference32" if self.coarse else "finite_difference"
+        )
+
+    def noise(self) -> Array:
+        """How far a nudge of the inputs moves the hand-written gradient."""
+        return self.probe.noises[self.place]
 
     @property
     def g(self) -> Array:
@@ -154,38 +187,29 @@ class Trial:
         return self.hand.ravel()[self.entries]
 
     @property
+    def error(self) -> Array:
+        """How far these are from the truth; inf where that is not known."""
+        gap = np.abs(self.g - self.true)
+        return np.where(np.isfinite(gap), gap, np.inf)
+
+    @property
     def complete(self) -> bool:
         """Whether every entry is visited."""
         return len(self.entries) == self.leaf.value.size
-
-    @property
-    def coarse(self) -> bool:
-        """Whether forward computes in less than float64."""
-        return self.probe.job.y_eps > EPS64
-
-    @property
-    def biggest(self) -> float:
-        """The largest modulus in the hand-written gradient."""
-        return float(np.abs(self.hand).max(initial=0))
-
-    @property
-    def difference_tolerance(self) -> float:
-        """What differences reach, of the largest entry."""
-        return tol("finite_difference32" if self.coarse else "finite_difference")
 
     def reliable(self, slope: Slope, scale: float) -> bool:
         """Whether a difference is sure enough of itself to be heard."""
         limit = tol("reliable32" if self.coarse else "reliable")
         return bool(slope.error <= limit * max(scale, abs(slope.value)))
 
+    def roomy(self, slopes: float) -> bool:
+        """Whether there is time for so many slopes along directions, by the oracle at hand."""
+        by_differences = {"forward": 10 * slopes}
+        return self.probe.clock.fits(**(by_differences if self.reason else {"complex": slopes}))
+
     def back(self, dy: Array) -> Array | None:
         """The hand-written gradient of this tensor for another upstream."""
         return gradients(self.probe.job, dy)[self.place]
-
-    def along_signs(self) -> tuple[float, float]:
-        """(hand.u, true.u) of the direction of the first probe."""
-        signs, pushed = self.pushed or (np.zeros(()), np.zeros(()))
-        return float((self.hand * signs).sum()), float(self.probe.dy @ pushed)
 
     def index(self, i: int) -> tuple[int, ...]:
         """The index in the tensor of the i-th visited entry."""
@@ -193,11 +217,12 @@ class Trial:
 
 
 # -- the truth, entry by entry ---------------------------------------------------------------------
-def choose_entries(trial: Trial) -> None:
+def choose_entries(trial: Trial, seconds: float) -> None:
     """Every entry where number and time allow; else the extreme ones and a random sample."""
     size, clock = trial.leaf.value.size, trial.probe.clock
     each = clock.price(forward=16) if trial.reason else clock.price(complex=1)
-    afford = int(trial.seconds / max(each, 1e-7))
+    left = clock.left() - 4 * each  # a few probes come before the entries
+    afford = max(0, int(min(seconds, left) / max(each, 1e-7)))
     if size <= min(afford, MOST_ENTRIES):
         trial.entries = np.arange(size)
         return
@@ -210,110 +235,95 @@ def choose_entries(trial: Trial) -> None:
 def fill(trial: Trial) -> None:
     """Runs the best oracle there is over the visited entries."""
     count = len(trial.entries)
-    trial.true, trial.floor, trial.doubt = np.full(count, np.nan), np.zeros(count), np.zeros(count)
-    missing = np.ones(count, dtype=bool)
+    trial.true, trial.doubt, trial.columns = np.full(count, np.nan), np.zeros(count), None
     if not trial.reason:
         by_complex_step(trial)
-        missing = ~np.isfinite(trial.true)
-        if missing.any():
-            many = f"{trial.leaf.name}: complex numbers break down in {int(missing.sum())} entries"
-            trial.notes.append(f"{many}; differences there")
-    if missing.any():
-        by_differences(trial, missing)
+    missing = np.flatnonzero(~np.isfinite(trial.true))
+    if len(missing) and not trial.reason:
+        text = f"{trial.leaf.name}: complex numbers break down in {len(missing)} entries"
+        trial.notes.append(f"{text}; differences there")
+    by_differences(trial, missing)
 
 
 def by_complex_step(trial: Trial) -> None:
-    """True values, floors and (where small) the Jacobian's columns of the visited entries."""
-    dy, y0 = trial.probe.dy, trial.probe.job.y0
-    weight = np.abs(dy * y0)
-    count, chunk = len(trial.entries), max(1, 4_000_000 // max(1, y0.size))
-    true, floor, kept = np.empty(count), np.empty(count), []
-    for first in range(0, count, chunk):
-        part = slice(first, first + chunk)
-        block = trial.probe.columns(trial.leaf, trial.entries[part])
-        true[part] = dy @ block
-        touched = np.where(block != 0, weight[:, None], 0.0).max(axis=0)
-        floor[part] = np.where(touched > 0, touched, weight.max(initial=0))
-        kept.append(block)
-    trial.columns = np.concatenate(kept, axis=1) if 0 < count <= chunk else None
-    trial.true, trial.doubt = true, np.zeros(count)
-    trial.floor = tol("floor") * trial.eps * floor
+    """True values and (where there is room) the Jacobian's columns of the visited entries."""
+    probe, chunk = trial.probe, max(1, 4_000_000 // max(1, trial.probe.dy.size))
+    cuts = range(chunk, len(trial.entries), chunk)
+    true = []
+    for part in np.split(trial.entries, cuts):
+        trial.columns = probe.columns(trial.leaf, part)
+        true.append(probe.dy @ trial.columns)
+    trial.true, trial.doubt = np.concatenate(true), np.zeros(len(trial.entries))
+    trial.columns = None if cuts else trial.columns
 
 
 def by_differences(trial: Trial, which: Array) -> None:
-    """Differences in place of the complex step for the entries marked in `which`; those that time
+    """Differences in place of the complex step for the visited entries at `which`; those that time
     does not allow are no longer among the visited."""
-    for i in np.flatnonzero(which):
-        if not trial.probe.clock.fits(forward=16):
-            trial.doubt[i] = -1.0
+    keep = np.ones(len(trial.entries), dtype=bool)
+    for i in which:
+        keep[i] = trial.probe.clock.fits(forward=16)
+        if not keep[i]:
             continue
-        slope = trial.probe.entry_slope(trial.leaf, int(trial.entries[i]), trial.near)
-        margin = 1e-5 * max(trial.biggest, abs(trial.g[i]))
-        if slope.kink and derivatives.between(trial.g[i], slope.left, slope.right, margin):
-            trial.true[i], trial.doubt[i] = trial.g[i], margin  # any value between is right
-            trial.kinks.append(int(trial.entries[i]))
-            continue
+        slope = trial.probe.entry_slope(trial.leaf, int(trial.entries[i]), trial.slope.step)
         trial.true[i] = slope.value
         trial.doubt[i] = 4 * slope.error if np.isfinite(slope.error) else np.inf
-    keep = trial.doubt >= 0
+        margin = 1e-5 * max(trial.biggest, abs(trial.g[i]))
+        if slope.kink and between(trial.g[i], slope.left, slope.right, margin):
+            trial.true[i], trial.doubt[i] = trial.g[i], margin  # any value between is right
+            trial.kinks.append(int(trial.entries[i]))
     if not keep.all():
-        trial.entries, trial.true, trial.columns = trial.entries[keep], trial.true[keep], None
-        trial.floor, trial.doubt = trial.floor[keep], trial.doubt[keep]
+        trial.entries, trial.columns = trial.entries[keep], None
+        trial.true, trial.doubt = trial.true[keep], trial.doubt[keep]
 
 
 # -- tensors too large to visit: probes along random directions, bisection from one that fails -----
-Point = tuple[Probe, Array]  # a point, and the hand-written gradient there
+def fails_along(trial: Trial, delta: Array, known: Array | Slope | None = None) -> bool:
+    """Whether the gradient is wrong along a direction; notes how small an error would show."""
+    gap, doubt = gap_along(trial, delta, known)
+    unit = float(np.abs(delta).max()) * (trial.biggest or 1.0)
+    trial.seen = float(np.fmax(trial.seen, 2 * doubt / unit))
+    return not abs(gap) <= doubt
 
 
-def failing_direction(trial: Trial, point: Point, probes: int = 3) -> Array | None:
-    """The first of some random-sign probes along which the gradient at a point is wrong."""
-    probe, hand = point
-    biggest = float(np.abs(hand).max(initial=0)) or 1.0
-    for k in range(probes):
-        known = trial.pushed if k == 0 and probe is trial.probe else None
-        need = {"forward": 10} if trial.reason else {"complex": 1}
-        if known is None and not probe.clock.fits(**need):
+def failing_direction(trial: Trial) -> Array | None:
+    """The first of two random-sign probes along which the gradient is wrong."""
+    for size in (trial.leaf.scale, 1.0):
+        delta = trial.probe.signs(trial.hand.shape) * size
+        if not trial.roomy(1):
             break
-        delta = probe.signs(hand.shape) * (trial.leaf.scale if k == 1 else 1.0)
-        delta, pushed = known or (delta, None)
-        gap, doubt = gap_along(trial, point, delta, pushed)
-        trial.seen = max(trial.seen, 2 * doubt / float(np.abs(delta).max()) / biggest)
-        if not abs(gap) <= doubt:
+        if fails_along(trial, delta):
             return delta
     return None
 
 
-def locate(trial: Trial, point: Point, delta: Array) -> int:
+def locate(trial: Trial, delta: Array) -> int:
     """The wrong entry behind a probe that failed; any one, if time runs out on the way."""
 
     def gap(mask: Array) -> float:
-        roomy = trial.probe.clock.fits(forward=8 * bool(trial.reason), complex=not trial.reason)
-        return gap_along(trial, point, mask.reshape(delta.shape) * delta)[0] if roomy else np.nan
+        return gap_along(trial, mask.reshape(delta.shape) * delta)[0] if trial.roomy(1) else np.nan
 
     return derivatives.bisect(gap, delta.size)
 
 
 def gap_along(
-    trial: Trial, point: Point, delta: Array, pushed: Array | None = None
+    trial: Trial, delta: Array, known: Array | Slope | None = None
 ) -> tuple[float, float]:
-    """(hand.u - true.u, how large rounding and the oracle's own error may make it); `pushed`: J u
-    where it is known."""
-    probe, hand = point
-    leaf, parts = trial.leaf, hand * delta
+    """(hand.u - true.u, how large rounding and the oracle's own error may make it); `known`: J u or
+    the slope along u, where it is."""
+    probe, leaf, parts = trial.probe, trial.leaf, trial.hand * delta
     norm = float(np.sqrt((parts * parts).sum()))
     coarse = tol("entry32") * trial.eps * norm if trial.eps > EPS64 else 0.0
-    if not trial.reason:
-        pushed = probe.push({leaf.place: delta}) if pushed is None else pushed
-        true = float(probe.dy @ pushed)
-        total = float(np.abs(probe.dy * pushed).sum())
-        doubt = coarse + tol("direction") * EPS64 * max(norm, abs(true) * 1e-2, total * 1e-3)
-        gap = float(parts.sum()) - true
-        if abs(gap) <= doubt or probe is not trial.probe:
-            return gap, doubt  # elsewhere, what fails is looked at entry by entry
-        moved = float(np.sqrt(((trial.noise() * delta) ** 2).sum()))
-        return gap, doubt + tol("noise") * moved
-    slope = probe.slope(probe.line(leaf, delta), leaf, rungs=18)
-    if not np.isfinite(slope.value):
-        return 0.0, np.inf
-    rough = trial.difference_tolerance * max(norm, abs(slope.value))
-    return float(parts.sum()) - slope.value, 8 * slope.error + rough + coarse
+    if trial.reason:
+        line = probe.line(leaf, delta)
+        slope = known if isinstance(known, Slope) else probe.slope(line, leaf, rungs=18)
+        rough = trial.difference_tolerance * max(norm, abs(slope.value))
+        found = float(parts.sum()) - slope.value, 8 * slope.error + rough + coarse
+        return found if np.isfinite(slope.value) else (0.0, np.inf)
+    pushed = known if isinstance(known, np.ndarray) else probe.push({leaf.place: delta})
+    true, total = float(probe.dy @ pushed), float(np.abs(probe.dy * pushed).sum())
+    doubt = coarse + tol("direction") * EPS64 * max(norm, abs(true) * 1e-2, total * 1e-3)
+    gap = float(parts.sum()) - true
+    if not abs(gap) <= doubt:
+        doubt += tol("noise") * float(np.sqrt(((trial.noise() * delta) ** 2).sum()))
+    return gap, doubt

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,26 +33,27 @@ def eps_of(value: Any) -> float:
     return max(EPS64, float(np.finfo(np.asarray(value).dtype).eps))
 
 
-def holds_float32(parts: list[Any]) -> bool:
+def holds_float32(y: Array) -> bool:
     """Whether float64 outputs hold float32 numbers only: the forward computes in float32."""
-    values = np.concatenate([np.ravel(np.asarray(p, dtype=np.float64)) for p in parts])
-    values = values[np.isfinite(values)]
-    fractions = values[values != np.round(values)]
-    if fractions.size < 4:
-        return False
+    fractions = y[y != np.round(y)]
     short = fractions.astype(np.float32).astype(np.float64) == fractions
     dyadic = np.ldexp(fractions, 16) == np.round(np.ldexp(fractions, 16))
-    return bool(short.all() and not dyadic.all())
+    return bool(fractions.size >= 4 and short.all() and not dyadic.all())
 
 
 def apart(a: Array, b: Array, limit: float) -> bool:
     """Whether two runs differ by more than `limit` of their largest entry."""
-    if a.shape != b.shape:
-        return True
-    if not np.isfinite(a).all() or not np.isfinite(b).all():
-        return not np.array_equal(a, b, equal_nan=True)
-    scale = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0))
-    return not np.abs(a - b).max(initial=0) <= limit * scale
+    if a.shape != b.shape or np.array_equal(a, b, equal_nan=True):
+        return a.shape != b.shape
+    scale = max(np.abs(a).max(), np.abs(b).max())
+    return not np.abs(a - b).max() <= limit * scale < np.inf
+
+
+def signed(
+    rng: np.random.Generator, shape: tuple[int, ...], low: float = 0.5, high: float = 1.5
+) -> Array:
+    """Random numbers of both signs, no two moduli equal."""
+    return np.asarray(rng.choice([-1.0, 1.0], shape) * rng.uniform(low, high, shape))
 
 
 # -- running foreign code --------------------------------------------------------------------------
@@ -76,13 +80,14 @@ class Clock:
         """Seconds left; negative once the time is up."""
         return self.end - time.perf_counter()
 
-    @contextlib.contextmanager
-    def measured(self, kind: str) -> Iterator[None]:
-        """Notes what one call costs: quick to fall (a first may compile), slow to rise (busy)."""
+    def timed(self, kind: str, function: Callable[..., Any], *args: Any) -> Any:
+        """Calls a function and notes what such a call costs: quick to fall (a first may compile),
+        slow to rise (a busy machine)."""
         start = time.perf_counter()
-        yield
+        result = function(*args)
         taken, known = time.perf_counter() - start, self.cost[kind]
         self.cost[kind] = min(0.5 * (taken + known), 4 * known) if 0 < known < taken else taken
+        return result
 
     def price(self, forward: float = 0, backward: float = 0, complex: float = 0) -> float:
         """Seconds for so many calls; a kind not yet called is reckoned from the others."""
@@ -101,23 +106,21 @@ class Clock:
         return small
 
 
-_CONTROLLER: list[Any] = []
+@functools.cache
+def one_thread() -> Callable[[], contextlib.AbstractContextManager[Any]]:
+    """What holds BLAS to one thread: many small products are many times slower on several. Nothing
+    where threadpoolctl is missing."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return contextlib.nullcontext
+    return functools.partial(ThreadpoolController().limit, limits=1, user_api="blas")
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings of the code under test, and one thread for BLAS: many small products are many
-    times slower on several threads. (Where threadpoolctl is missing, BLAS is left alone.)"""
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        stack.enter_context(np.errstate(all="ignore"))
-        warnings.simplefilter("ignore")
-        with contextlib.suppress(ImportError):
-            if not _CONTROLLER:
-                from threadpoolctl import ThreadpoolController
-
-                _CONTROLLER.append(ThreadpoolController())
-            stack.enter_context(_CONTROLLER[0].limit(limits=1, user_api="blas"))
+    """No warnings of the code under test, and one thread for BLAS."""
+    with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"), one_thread()():
         yield
 
 
@@ -136,7 +139,12 @@ class Leaf(NamedTuple):
         middle = float(np.median(size[size > 0])) if size.any() else 1.0
         return np.where(size > 1e-3 * middle, size, middle)
 
+    def unit(self, entry: int) -> Array:
+        """The direction of one entry, by its flat index."""
+        return (np.arange(self.value.size) == entry).reshape(self.value.shape).astype(np.float64)
 
+
+@dataclass(eq=False)
 class Pass:
     """forward(*inputs) -> (y, cache) and backward(dy, cache) -> grads, ready to be probed.
 
@@ -144,35 +152,32 @@ class Pass:
     never moved, and no gradient of them is asked for. Raises ValueError for an unknown name.
     """
 
-    def __init__(
-        self,
-        forward: Callable[..., Any],
-        backward: Callable[..., Any],
-        args: Sequence[Any],
-        names: Sequence[str],
-        wrt: Sequence[str] | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        self.forward, self.backward, self.wrt = forward, backward, wrt
-        self.args, self.names, self.clock = tuple(args), list(names), clock or Clock()
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+    args: Sequence[Any]
+    names: Sequence[str]
+    wrt: Sequence[str] | None = None
+    clock: Clock = field(default_factory=Clock)
+    y_tree: Any = field(default=None, init=False)
+    y_shapes: list[tuple[int, ...]] = field(default_factory=list, init=False)
+    y0: Array = field(default_factory=lambda: np.zeros(0), init=False)
+    y_eps: float = field(default=EPS64, init=False)
+
+    def __post_init__(self) -> None:
+        self.args, found = tuple(self.args), []
         self.flat: list[tuple[str, Any]] = []
-        found: list[Leaf] = []
         for number, (name, arg) in enumerate(zip(self.names, self.args, strict=True)):
             for path, value in leaves(arg, name):
                 if kind_of(value) == "float":
                     found.append(Leaf(len(self.flat), path, number, np.asarray(value)))
                 self.flat.append((path, value))
+        self.base = [value for _, value in self.flat]
         self.leaves = [leaf for leaf in found if self.wanted(leaf.name, leaf.arg)]
         known = {x.name for x in found} | {self.names[x.arg] for x in found}
-        for item in set(wrt or ()) - known:
+        for item in set(self.wrt or ()) - known:
             raise ValueError(
                 f"wrt names {item!r}, which is no float input; there are {sorted(known)}"
             )
-        self.base = [value for _, value in self.flat]
-        self.y_tree: Any = None
-        self.y_shapes: list[tuple[int, ...]] = []
-        self.y0: Array = np.zeros(0)
-        self.y_eps = EPS64
 
     def wanted(self, name: str, arg: int) -> bool:
         """Whether the input at this address is one to differentiate by."""
@@ -181,7 +186,7 @@ class Pass:
     def at(self, values: Sequence[Any], forward: Callable[..., Any] | None = None) -> Pass:
         """The same pass (or another forward) at other inputs."""
         args = replace(self.args, values)
-        return Pass(forward or self.forward, self.backward, args, self.names, self.wrt, self.clock)
+        return dataclasses.replace(self, args=args, forward=forward or self.forward)
 
     def run_at(self, values: Sequence[Any]) -> Pass:
         """The same pass at other inputs, its output there adopted."""
@@ -202,8 +207,7 @@ class Pass:
     # -- forward -----------------------------------------------------------------------------
     def call(self, args: Any) -> Any:
         """forward on these very arguments; whatever it returns."""
-        with self.clock.measured("forward"):
-            return self.forward(*args)
+        return self.clock.timed("forward", self.forward, *args)
 
     def run(self, values: Sequence[Any]) -> Any:
         """forward on copies of the flat inputs `values`; whatever it returns."""
@@ -216,7 +220,7 @@ class Pass:
         self.y_shapes = [np.shape(part) for part in parts]
         self.y0 = vector(y).real.astype(np.float64)
         self.y_eps = max(eps_of(part) for part in parts)
-        if self.y_eps == EPS64 and holds_float32(parts):
+        if self.y_eps == EPS64 and holds_float32(self.y0):
             self.y_eps = EPS32
 
     def output(self, values: Sequence[Any]) -> Array:
@@ -234,15 +238,8 @@ class Pass:
     def nudge(self, rng: np.random.Generator, eps: float) -> dict[int, Array]:
         """Changes by which every entry of every leaf leaves the very number it was: one or two eps
         of itself."""
-        deltas = {}
-        for leaf in self.leaves:
-            size = eps * rng.uniform(1, 2, leaf.value.shape) * rng.choice([-1, 1], leaf.value.shape)
-            deltas[leaf.place] = size * leaf.value.astype(np.float64)
-        return deltas
-
-    def nudged(self, rng: np.random.Generator, eps: float) -> list[Any]:
-        """The flat inputs after such a nudge."""
-        return self.moved(self.nudge(rng, eps))
+        sizes = {x.place: x.value.astype(np.float64) for x in self.leaves}
+        return {place: eps * signed(rng, x.shape, 1, 2) * x for place, x in sizes.items()}
 
     def output_noise(self, rng: np.random.Generator) -> Array:
         """The rounding to expect in each output: its own, or what a nudge of the inputs shows on
@@ -263,7 +260,7 @@ class Pass:
     def draw_upstream(self, rng: np.random.Generator) -> Array:
         """Random signs, no two moduli equal, none 1; numbers float32 can hold, or float16 where y
         is."""
-        dy = rng.choice([-1.0, 1.0], self.y0.size) * rng.uniform(0.5, 1.5, self.y0.size)
+        dy = signed(rng, self.y0.shape)
         short = dy.astype(np.float16 if self.y_eps > EPS32 else np.float32)
         return np.asarray(short.astype(np.float64))
 
@@ -273,8 +270,7 @@ class Pass:
 
     def back(self, upstream: Any, cache: Any) -> Any:
         """What backward returns for this very upstream and cache."""
-        with self.clock.measured("backward"):
-            return self.backward(upstream, cache)
+        return self.clock.timed("backward", self.backward, upstream, cache)
 
     def raw_gradient(self, dy: Array, values: Sequence[Any] | None = None) -> Any:
         """What backward returns after a forward of its own, which layers with state need."""
@@ -292,12 +288,12 @@ def lost_below(job: Pass, dy: Array, eps: float) -> float:
 
 def unpack(result: Any) -> tuple[Any, Any]:
     """(y, cache) of a forward's result; CannotRun says what came instead."""
-    if isinstance(result, (tuple, list)) and len(result) == 2:
-        return result[0], result[1]
     if isinstance(result, (tuple, list)):
+        if len(result) == 2:
+            return result[0], result[1]
         what = f"{len(result)} values"
-    elif result is not None and np.ndim(result) == 0:
-        what = f"a scalar ({type(result).__name__})"
     else:
-        what = "None" if result is None else f"one array of shape {np.shape(result)}"
+        what = (
+            f"{type(result).__name__} of shape {np.shape(result)}" if result is not None else "None"
+        )
     raise CannotRun(f"forward returned {what} where a pair (y, cache) is due")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minivae.types import Array, transform
 from minivae.verify.derivatives import taylor_rate
 
 if TYPE_CHECKING:
@@ -35,6 +35,22 @@ class Fault:
 
     def __str__(self) -> str:
         return self.message
+
+
+def first_fault(tests: Iterable[tuple[Any, str, str]], tensor: str = "") -> list[Fault]:
+    """The fault of the first of some (whether it is there, kind, message) that is there."""
+    return next(([Fault(kind, text, tensor)] for there, kind, text in tests if there), [])
+
+
+def not_finite(what: str, numbers: Any, tensor: str, advice: str = "") -> Fault | None:
+    """A fault for the first number that is NaN or infinite; None where all are finite."""
+    bad = ~np.isfinite(numbers)
+    if not bad.any():
+        return None
+    at = tuple(map(int, np.unravel_index(np.argmax(bad), bad.shape)))
+    value = "NaN" if np.isnan(numbers[at]) else numbers[at]
+    text = f"{what} is {value} at {where(at)} ({bad.sum()} of {bad.size} entries)"
+    return Fault("nan", text + advice, tensor, at)
 
 
 @dataclass
@@ -87,20 +103,15 @@ class Report:
 
     @property
     def worst(self) -> Row | None:
-        """The row with the largest error; NaN is worse than anything."""
-
-        def badness(row: Row) -> tuple[bool, bool, float]:
-            errors = [e for e in (row.complex_step, row.finite_difference, 0.0) if e is not None]
-            return not row.ok, math.isnan(errors[0]), errors[0]
-
-        return max(self.rows, key=badness, default=None)
+        """The row with the largest error."""
+        return max(self.rows, key=lambda row: (not row.ok, row.complex_step or 0.0), default=None)
 
     def raise_if_failed(self) -> None:
         """Raises GradientError (an AssertionError) whose lines name tensor, index, sample and
         values."""
         if not self.ok:
-            lines = [str(f) for f in self.faults] or ["nothing was compared"]
-            raise GradientError(f"{self.name}: " + "\n".join(lines))
+            lines = "\n".join(map(str, self.faults)) or "nothing was compared"
+            raise GradientError(f"{self.name}: {lines}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; NaN and infinities as strings, so that any JSON reader takes it."""
@@ -121,33 +132,26 @@ class Report:
 
 
 def plain(tree: Any) -> Any:
-    """The same containers with NaN and infinities as strings."""
-
-    def one(leaf: Any) -> Any:
-        return str(leaf) if isinstance(leaf, float) and not math.isfinite(leaf) else leaf
-
-    return transform(tree, one)
+    """The same as JSON holds it, with NaN and infinities as strings."""
+    return json.loads(json.dumps(tree), parse_constant=lambda name: str(float(name)))
 
 
-def where(index: tuple[int, ...] | None) -> str:
+def where(index: Iterable[Any] | None) -> str:
     """An index as Python writes it."""
-    return "" if index is None else "[" + ", ".join(map(str, index)) + "]"
+    return "" if index is None else str([int(i) for i in index])
 
 
 def shape_hint(got: tuple[int, ...], due: tuple[int, ...]) -> str:
     """The commonest reason for a wrong shape."""
-    long, same = len(got) > len(due), int(np.prod(got)) == int(np.prod(due))
-    level = len(got) == len(due) and all(g in (d, 1) for g, d in zip(got, due, strict=True))
+    extra, last = len(got) - len(due), zip(got[::-1], due[::-1], strict=False)
     hints = {
         "it is transposed": got == due[::-1],
-        "the sum over the batch axis is missing": long and got[len(got) - len(due) :] == due,
-        "an axis of length 1 is kept or lost (keepdims)":
-            [n for n in got if n != 1] == [n for n in due if n != 1],
-        "its axes are permuted": sorted(got) == sorted(due),
-        "a scalar where an array is due": int(np.prod(got)) == 1,
-        "it needs a reshape": same,
-        "it is summed over an axis that must stay": level,
-    }  # fmt: skip
+        "the sum over the batch axis is missing": extra > 0 and got[extra:] == due,
+        "an axis of length 1 is kept or lost (keepdims)": [n for n in got if n > 1]
+        == [n for n in due if n > 1],
+        "its axes are permuted, or it needs a reshape": math.prod(got) == math.prod(due),
+        "it is summed over what must stay": extra <= 0 and all(g in (d, 1) for g, d in last),
+    }
     return next((f": {hint}" for hint, fits in hints.items() if fits), "")
 
 
@@ -173,22 +177,19 @@ def table_lines(rows: list[Row]) -> list[str]:
 # -- what one tensor's trial comes to --------------------------------------------------------------
 def fill_row(trial: Trial) -> None:
     """The four votes as numbers."""
-    leaf, probe, safe, row = trial.leaf, trial.probe, not trial.reason, trial.row
-    row.oracle, row.reason = "complex step" if safe else "differences", trial.reason
-    row.checked, row.visible = len(trial.entries), trial.seen
+    leaf, probe, slope, row = trial.leaf, trial.probe, trial.slope, trial.row
+    row.oracle = "differences" if trial.reason else "complex step"
+    row.reason, row.checked, row.visible = trial.reason, len(trial.entries), trial.seen
     row.verdict = "wrong" if trial.wrong.any() else "right"
     error, truth = np.abs(trial.g - trial.true), np.abs(trial.true)
     row.worst_entry = float(np.max(error / np.maximum(truth, 1e-300), initial=0, where=truth != 0))
     if len(trial.entries):
-        if safe:
-            row.complex_step = ratio(float(error.max()), float(truth.max()))
-        worst = worst_of(trial)
-        row.index, row.hand, row.true = trial.index(worst), float(trial.g[worst]), trial.true[worst]
-        row.true = float(row.true)
+        i = worst_of(trial)
+        row.index, row.hand, row.true = trial.index(i), float(trial.g[i]), float(trial.true[i])
         row.ulps = abs(row.hand - row.true) / float(np.spacing(max(abs(row.true), 1e-300)))
-    slope, parts = trial.slope, trial.hand * trial.delta
+        row.complex_step = None if trial.reason else ratio(error.max(), truth.max())
+    parts, roomy = trial.hand * trial.delta, probe.clock.fits(forward=30, backward=1, complex=1)
     inner, scale = float(parts.sum()), max(float(np.abs(parts).sum()), abs(slope.value))
-    roomy = probe.clock.fits(forward=30, backward=1, complex=1)
     if trial.reliable(slope, scale) and not slope.kink:
         row.finite_difference = ratio(abs(inner - slope.value), scale)
         if roomy:
@@ -197,9 +198,20 @@ def fill_row(trial: Trial) -> None:
         row.adjoint = adjoint(trial)
 
 
+def adjoint(trial: Trial) -> float | None:
+    """|<v, J u> - <J^T v, u>| over the larger sum of moduli, for an upstream v of its own."""
+    probe = trial.probe
+    v = probe.signs(probe.job.y0.shape) * probe.rng.uniform(0.5, 1.5, probe.job.y0.shape)
+    back = None if trial.reason else trial.back(v)
+    if back is None:
+        return None
+    left, right = v * probe.push({trial.leaf.place: trial.delta}), back * trial.delta
+    return ratio(abs(left.sum() - right.sum()), max(np.abs(left).sum(), np.abs(right).sum()))
+
+
 def ratio(top: float, bottom: float) -> float:
     """top / bottom; 0 for nothing of nothing."""
-    return top / bottom if bottom > 0 else (0.0 if top == 0 else np.inf)
+    return float(top / bottom) if bottom > 0 else (0.0 if top == 0 else math.inf)
 
 
 def worst_of(trial: Trial) -> int:
@@ -209,104 +221,38 @@ def worst_of(trial: Trial) -> int:
     return int(np.argmax(np.where(trial.wrong, error, -1.0) if trial.wrong.any() else error))
 
 
-def joint_fault(trials: list[Trial], hand: float, true: float) -> Fault:
-    """The line where time allowed no more than to see that something is wrong."""
-    sole = trials[0].leaf.name if len(trials) == 1 else ""
-    which = f"the gradient of {sole} is wrong" if sole else (
-        f"of the gradients of {all_of(trials)} at least one is wrong")  # fmt: skip
-    text = (
-        f"{which}: along random signs the gradients add up to {hand:.8g}, the slope is "
-        f"{true:.8g} ; more seconds tell where"
-    )
-    return Fault("wrong", text, sole, hand=hand, true=true)
-
-
-def all_of(trials: list[Trial]) -> str:
-    """The tensors' names in a sentence."""
-    names = [t.leaf.name for t in trials]
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-
-
-def tie_fault(trial: Trial, hand: float, true: float, trials: list[Trial]) -> Fault:
-    """The line for entries that are right one by one and wrong together."""
-    name, at_kink = trial.leaf.name, trial.complete and trial.kinks
-    index = trial.index(trial.kinks[0]) if at_kink else trial.row.index
-    text = (
-        f"the gradients of {all_of(trials)} are wrong together at a tie ({name}{where(index)}): as "
-        f"tied entries move as one, their gradients add up to {hand:.6g}, the slope is {true:.6g}"
-    )
-    return Fault("ties", text, name, index, None, hand, true)
+def together_fault(
+    trials: list[Trial], hand: float, true: float, tied: Trial | None = None
+) -> Fault:
+    """The line for gradients whose sum is wrong: at a tie, where each may be right by itself; or
+    where time did not allow to see which is wrong."""
+    names = " and ".join(", ".join(trial.leaf.name for trial in trials).rsplit(", ", 1))
+    sums = f"the gradients add up to {hand:.8g}, the slope is {true:.8g}"
+    if tied is None:
+        which = "at least one gradient" if len(trials) > 1 else "the gradient"
+        text = f"{which} of {names} is wrong: along random signs {sums}; more seconds tell where"
+        return Fault("wrong", text, "" if len(trials) > 1 else names, hand=hand, true=true)
+    index = tied.index(tied.kinks[0]) if tied.complete and tied.kinks else tied.row.index
+    text = f"the gradients of {names} are wrong together at a tie ({tied.leaf.name}{where(index)})"
+    text += f": as tied entries move as one, {sums}"
+    return Fault("ties", text, tied.leaf.name, index, None, hand, true)
 
 
 def trial_notes(trial: Trial) -> list[str]:
     """What to know of one tensor's verdict: kinks, what was not visited, what could not be seen."""
-    name, shape, notes = trial.leaf.name, trial.leaf.value.shape, list(trial.notes)
-    if trial.kinks:
-        first = [name + where(tuple(map(int, np.unravel_index(k, shape)))) for k in trial.kinks[:3]]
-        count, more = len(trial.kinks), ", …" if len(trial.kinks) > 3 else ""
-        lie = f"{count:,} entr{'y lies on a kink' if count == 1 else 'ies lie on kinks'}"
-        notes.append(f"{lie} ({', '.join(first)}{more}): each has one of its subgradients")
+    name, size, notes, kinks = trial.leaf.name, trial.hand.size, list(trial.notes), trial.kinks
+    if kinks:
+        first = [name + where(np.unravel_index(k, trial.hand.shape)) for k in kinks[:3]]
+        lie = "entry lies on a kink" if len(kinks) == 1 else "entries lie on kinks"
+        places = ", ".join(first) + ", …" * (len(kinks) > 3)
+        notes.append(f"{len(kinks):,} {lie} ({places}): each has one of its subgradients")
     if trial.reason:
         notes.append(f"{name}: judged by differences, because {trial.reason}")
-    size, seen = trial.leaf.value.size, f"{trial.seen:.1g} of the largest entry"
+    seen, count = f"{trial.seen:.1g} of the largest entry", len(trial.entries)
     if not trial.complete:
-        count = len(trial.entries)
-        visited = f"{count} of {size:,} entries visited" + f" ({count / size:.1%})" * bool(count)
-        others = "all others by random-sign probes, which see an error of"
-        notes.append(f"{name}: {visited}, {others} {seen} in any one of them")
+        visited = f"{count} of {size:,} entries visited ({count / size:.1%})"
+        notes.append(f"{name}: {visited}; probes of all others see an error of {seen}")
     elif trial.seen > 1e-3:
-        advice = "; reference= sees more" if trial.coarse else ""
+        advice = "; reference= sees more" * trial.coarse
         notes.append(f"{name}: an error below {seen} cannot be seen{advice}")
     return notes
-
-
-def sample_masks(trial: Trial, batch: int | None) -> Array | None:
-    """(B, outputs): which outputs belong to which sample."""
-    shapes = trial.probe.job.y_shapes
-    if batch is None or not 2 <= batch <= 512 or not all(s and s[0] == batch for s in shapes):
-        return None
-    owner = np.concatenate([np.repeat(np.arange(batch), int(np.prod(s[1:]))) for s in shapes])
-    return np.asarray(owner[None, :] == np.arange(batch)[:, None], dtype=np.float64)
-
-
-def blame_sample(trial: Trial, i: int, batch: int | None) -> tuple[int | None, str]:
-    """The sample whose share of the worst entry is wrong; its index and how to say it."""
-    index, job, masks = trial.index(i), trial.probe.job, sample_masks(trial, batch)
-    if masks is None:
-        return None, ""
-    if trial.leaf.value.shape[:1] == (batch,):
-        return index[0], f", sample {index[0]}"
-    roomy = job.clock.fits(forward=len(masks), backward=len(masks))
-    if trial.columns is None or len(masks) > 64 or not roomy:
-        return None, ""
-    try:
-        hands = [trial.back(m * trial.probe.dy) for m in masks]
-        hand = np.array([np.asarray(h).ravel()[trial.entries[i]] for h in hands])
-    except Exception:
-        return None, ""
-    gaps = np.abs(hand - (masks * trial.probe.dy) @ trial.columns[:, i])
-    if not np.isfinite(gaps).all() or not gaps.max() > 0:
-        return None, ""
-    first = int(np.argmax(gaps))
-    if gaps[first] >= 0.999 * gaps.sum():
-        return first, f"; the error comes from sample {first} alone"
-    return first, f"; largest share of the error: sample {first}"
-
-
-def adjoint(trial: Trial) -> float | None:
-    """|<v, J u> - <J^T v, u>| over the larger sum of moduli, for an upstream v of its own."""
-    probe, leaf, delta = trial.probe, trial.leaf, trial.delta
-    v = probe.signs(probe.job.y0.shape) * probe.rng.uniform(0.5, 1.5, probe.job.y0.shape)
-    back = trial.back(v)
-    if back is None:
-        return None
-    if trial.reason:
-        slope = probe.slope(probe.line(leaf, delta, v), leaf)
-        if not slope.error <= 1e-4 * abs(slope.value):
-            return None
-        left, size = slope.value, abs(slope.value)
-    else:
-        pushed = probe.push({leaf.place: delta})
-        left, size = float(v @ pushed), float(np.abs(v * pushed).sum())
-    bottom = max(size, float(np.abs(back * delta).sum()))
-    return abs(left - float((back * delta).sum())) / bottom if bottom > 0 else 0.0

@@ -55,3 +55,40 @@ def test_a_strange_commit_is_one_line(capsys: pytest.CaptureFixture[str]) -> Non
 def test_kernels_from_elsewhere_are_refused(tmp_path: Path) -> None:
     with pytest.raises(alarm.AlarmError, match="not from"):
         alarm.kernel("relu_forward", 1, str(tmp_path))
+
+
+@needs_git
+def test_the_same_kernels_are_not_raced(capsys: pytest.CaptureFixture[str]) -> None:
+    if alarm._git("diff", "--quiet", "HEAD", "--", "kernels/minivae_kernels"):
+        pytest.skip("the kernels differ from their commit")
+    assert main(["alarm", "--against", "HEAD"]) == 0
+    assert capsys.readouterr().out == f"{'all':24} the kernels are those of HEAD\nno alarm\n"
+
+
+@needs_git
+def test_the_commit_is_the_newest_with_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"machine": {"commit": c, "time": t}}
+            for c, t in (("HEAD", "2026-01-01"), ("0000000+", "2026-01-03"))]  # fmt: skip
+    monkeypatch.setattr(alarm, "all_rows", lambda: rows)
+    assert alarm.measured() == "HEAD"  # the other is of no history here
+    monkeypatch.setattr(alarm, "all_rows", list)
+    monkeypatch.setattr(alarm, "_git", lambda *words: 1)
+    with pytest.raises(alarm.AlarmError, match="no commit to race against"):
+        alarm.measured()
+
+
+def test_it_rings_only_if_it_would_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    raced: list[str] = []
+    slow = {"op": "x", "commit": "old", "a_a": None, "load": {}, "failed": "slower than old: 0.5 ×"}
+    well = {k: v for k, v in slow.items() if k != "failed"} | {"note": "the same"}
+    answers = {"a": [slow, slow], "b": [slow, well], "c": [well]}
+
+    def once(pits: Any, op: str, *rest: Any) -> dict[str, Any]:
+        raced.append(op)
+        return answers[op].pop(0) | {"op": op}
+
+    monkeypatch.setattr(alarm, "once", once)
+    monkeypatch.setattr(alarm, "unpacked", lambda commit, folder: tmp_path)
+    rows = alarm.run("old", 1, ("a", "b", "c"))
+    assert [row["op"] for row in rows if "failed" in row] == ["a"]
+    assert raced == ["a", "a", "b", "b", "c"] and "ALARM: a" in alarm.table(rows)

@@ -78,3 +78,26 @@ def test_a_device_is_refused(tmp_path: Path) -> None:
         (tmp_path / "x.npy").symlink_to(device)
         with pytest.raises(DataError, match="is a pipe or a device"):
             load(tmp_path / "x.npy")
+
+
+def test_a_workbook_by_another_name_is_called_one(tmp_path: Path) -> None:
+    for name in ("x.csv", "x.npz", "x.xlsx"):
+        with zipfile.ZipFile(tmp_path / name, "w") as file:
+            file.writestr("[Content_Types].xml", "")
+        refused(load, tmp_path / name, "an Excel workbook", "save the sheet as CSV")
+
+
+def test_the_advice_for_what_is_no_matrix_of_numbers_works(tmp_path: Path) -> None:
+    records = np.zeros(6, dtype=[("a", "f8"), ("b", "i4")])
+    records["a"] = np.arange(6)
+    for X, words in (
+        (records, "numpy.column_stack([X[name] for name in X.dtype.names])"),
+        (np.arange(12).reshape(6, 2) * 1j, "numpy.hstack([X.real, X.imag])"),
+        (np.zeros((6, 9, 9, 4)), "X[..., :3]"),
+        (np.arange(12).reshape(6, 2).astype("M8[ns]"), "(X - X.min()) / numpy.timedelta64(1, 'D')"),
+    ):
+        np.save(tmp_path / "x.npy", X)
+        refused(load, tmp_path / "x.npy", words)
+        advised = eval(words, {"X": X, "numpy": np})
+        np.save(tmp_path / "x.npy", advised)
+        assert len(load(tmp_path / "x.npy", split=False).train) == 6

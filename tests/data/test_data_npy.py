@@ -69,7 +69,7 @@ X = np.arange(35, dtype=np.float32).reshape(5, 7)
         (npy_bytes(X, shape=(10**30, 7)), ["promises"]),
         (npy_bytes(X, shape=(-5, -7)), ["negative size"]),
         (npy_bytes(X, descr="|O"), ["Python objects", "never loads"]),
-        (npy_bytes(X, descr="<c8"), ["complex64", "real numbers"]),
+        (npy_bytes(X, descr="<c8"), ["complex numbers", "real numbers"]),
         (npy_bytes(X, descr="|V0"), ["real numbers"]),
         (npy_bytes(X)[:30], ["not a .npy array"]),
         (b"\x93NUMPY\x09\x00" + npy_bytes(X)[8:], ["not a .npy array"]),

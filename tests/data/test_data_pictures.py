@@ -133,3 +133,43 @@ def test_a_square_is_guessed_only_where_the_rows_look_like_one() -> None:
         found, note = guessed_shape(rows, "x")
         assert found is None and "--shape H,W" in note
     assert guessed_shape(rng.normal(size=(5, 60)), "x") == (None, "")
+
+
+def test_hidden_files_and_folders_are_passed_over(folder: Path) -> None:
+    save(folder / ".thumbnails" / "00.png", COLOUR[0, :2, :2])
+    (folder / "cats" / "._00.png").write_bytes(b"of macOS")
+    (folder / "cats" / "Thumbs.db").write_bytes(b"of Windows")
+    found = load(folder, split=False)
+    assert len(found.train) == 20 and found.label_names == ("cats", "dogs") and not found.notes
+
+
+def test_what_is_left_out_is_said(folder: Path) -> None:
+    (folder / "cats" / "new.HEIC").write_bytes(b"of a telephone")
+    save(folder / "loose.png", COLOUR[0])
+    found = load(folder, split=False)
+    said = " ".join(found.notes)
+    assert "1 file (cats/new.HEIC) is not read; save such files as PNG or JPEG" in said
+    assert "1 file (loose.png) is in no sub-folder: the labels are not used" in said
+    assert found.train_labels is None and len(found.train) == 21
+    (folder / "dogs").rename(folder / "train")
+    note = " ".join(load(folder).notes)
+    assert "11 files (cats/00.png, …) are left out" in note and "the training part" in note
+
+
+def test_of_several_pictures_in_a_file_the_first_is_read(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.full((5, 7), 90 * k, np.uint8)) for k in range(3)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    found = load(tmp_path)
+    assert found.train.max() == 0 and "a.gif holds several pictures" in found.notes[0]
+
+
+def test_a_size_is_proposed_that_can_be_trained_on(tmp_path: Path) -> None:
+    for name, shape in (("a", (300, 400)), ("b", (300, 400)), ("c", (400, 300))):
+        save(tmp_path / f"{name}.png", np.zeros(shape, np.uint8))
+    refused(load, tmp_path, "2 of 300x400; c.png is 400x300", "--resize 48x64")
+
+
+@pytest.mark.parametrize("values", [np.eye(4, dtype=np.float32), np.full((4, 4), 70_000, np.int32)])
+def test_pictures_whose_white_is_not_known_are_refused(tmp_path: Path, values: np.ndarray) -> None:
+    path = save(tmp_path / "a.tif", values)
+    refused(lambda _: load(tmp_path), path, "white is not known", "PNG of 8 or 16 bits")

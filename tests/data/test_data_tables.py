@@ -125,3 +125,12 @@ def test_one_hot_takes_no_slip_for_a_kind() -> None:
     frame = pandas.DataFrame({"age": [*ages[:7], "abc", *ages[8:]], "height": np.arange(40.0)})
     with pytest.raises(DataError, match=r"'age' holds numbers but for 1 of 40 cells.*row 7.*'abc'"):
         load(frame, one_hot=True)
+
+
+def test_a_column_of_dates_is_named() -> None:
+    frame = pandas.DataFrame(
+        {"x": np.arange(3.0), "day": pandas.date_range("2024-01-01", periods=3)}
+    )
+    for one_hot in (False, True):
+        with pytest.raises(DataError, match="'day' holds dates"):
+            load(frame, one_hot=one_hot)

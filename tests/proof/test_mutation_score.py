@@ -141,7 +141,7 @@ def test_a_checker_that_lets_nan_pass_is_caught(vote, monkeypatch):
 
 
 def test_a_checker_that_visits_half_the_entries_is_caught(monkeypatch):
-    def half(trial):
+    def half(trial, seconds):
         trial.entries = np.arange(0, trial.leaf.value.size, 2)
 
     monkeypatch.setattr(oracles, "choose_entries", half)

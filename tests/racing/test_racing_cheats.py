@@ -5,12 +5,18 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import cheat_kernels, selftest
+from minivae.racing.conversation import LONGEST
 from minivae.racing.statistics import StopRule
 
 SHORT = StopRule(least=3, most=3, seconds=60.0)
-HERE = [name for name in selftest.kernels() if name not in cheat_kernels.ALONE]
-CHEATS = [name for name in HERE if name not in cheat_kernels.HONEST]
-ENDING = [name for name in cheat_kernels.ALONE if name not in cheat_kernels.HONEST]
+HERE = [name for name in selftest.kernels() if not selftest.is_alone(name)]
+CHEATS = [name for name in HERE if not selftest.is_honest(name)]
+APART = [name for name in selftest.kernels() if selftest.is_alone(name)]
+ENDING = [name for name in APART if not selftest.is_honest(name)]
+#: of those in the second file, what one process can take without harm
+TAME = ("only_when_poisoned", "only_after_a_pause", "mends_what_changed", "finishes_later",
+        "two_buffers", "writes_behind", "raises_anything", "talks_at_length", "in_parts",
+        "other_bytes", "list", "all_memory")  # fmt: skip
 
 
 def full_size(name: str) -> tuple[int, ...]:
@@ -18,13 +24,20 @@ def full_size(name: str) -> tuple[int, ...]:
 
 
 def test_there_are_many_ways_to_cheat() -> None:
-    assert len(CHEATS) + len(ENDING) >= 40
+    assert len(CHEATS) + len(ENDING) >= 75
 
 
 @pytest.mark.parametrize("name", CHEATS)
 def test_a_cheat_is_refused(name: str) -> None:
     row = selftest.tried(name, full_size(name), SHORT)
     assert row.get("failed") and "us" not in row, row
+
+
+@pytest.mark.parametrize("name", [f"sigmoid_forward_{way}" for way in TAME])
+def test_a_meddler_is_refused_even_in_this_process(name: str) -> None:
+    row = selftest.tried(name, full_size(name), SHORT)
+    assert row.get("failed") and "us" not in row, row
+    assert len(row["failed"]) <= LONGEST and "\n" not in row["failed"]
 
 
 @pytest.mark.parametrize("name", [n for n in HERE if n in cheat_kernels.HONEST])
@@ -35,10 +48,12 @@ def test_a_right_kernel_is_timed(name: str, size: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ENDING)
-def test_what_would_end_the_interpreter_costs_its_own_row(name: str) -> None:
-    row = selftest.tried_alone(name, full_size(name), limit=20.0 if "hangs" not in name else 6.0)
-    assert row.get("failed") and "\n" not in row["failed"], row
+@pytest.mark.parametrize("name", APART)
+def test_what_meddles_or_ends_the_interpreter_costs_its_own_row(name: str) -> None:
+    limit = 20.0 if "hangs" not in name else 6.0
+    row = selftest.tried_alone(name, full_size(name), limit, SHORT)
+    assert bool(row.get("failed")) == (name in ENDING) and "harm" not in row, row
+    assert "\n" not in row.get("failed", "")
 
 
 def test_a_crash_costs_its_own_row() -> None:

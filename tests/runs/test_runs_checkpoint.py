@@ -104,12 +104,28 @@ def test_a_full_disk_leaves_the_older_file_whole(path, tensors, monkeypatch):
     assert sorted(p.name for p in path.parent.iterdir()) == [manifest_path(path).name, path.name]
 
 
-def test_a_disk_that_loses_bytes_is_found_before_the_rename(path, tensors, monkeypatch):
+@pytest.mark.parametrize("which", [".safetensors", ".json"])
+def test_a_disk_that_loses_bytes_is_found_before_the_rename(path, tensors, which, monkeypatch):
     honest = files.write_synced
-    monkeypatch.setattr(files, "write_synced", lambda p, data: honest(p, data[:-1] + b"\x07"))
-    with pytest.raises(CheckpointError, match="damaged"):
+
+    def lossy(target, data):
+        honest(target, data[:-1] + b"\x07" if which in target.suffixes else data)
+
+    monkeypatch.setattr(files, "write_synced", lossy)
+    with pytest.raises(CheckpointError, match=f"{which} read back differs"):
         write_checkpoint(path, tensors, {})
     assert list(path.parent.iterdir()) == []
+
+
+def test_a_library_that_scrambles_is_found_before_the_rename(path, tensors, monkeypatch):
+    from safetensors import numpy as library
+
+    load = library.load
+    for spoilt in (lambda kept: {**kept, "W": -kept["W"]}, lambda kept: {"W": kept["W"]}):
+        monkeypatch.setattr(library, "load", lambda data, spoilt=spoilt: spoilt(load(data)))
+        with pytest.raises(CheckpointError, match="read back"):
+            write_checkpoint(path, tensors, {})
+        assert list(path.parent.iterdir()) == []
 
 
 def test_facts_that_are_not_numbers_are_refused(path, tensors):

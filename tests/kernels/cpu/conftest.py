@@ -38,8 +38,8 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the kernels' cache will keep its files: empty yet, and there is no other cache."""
-    from minivae_kernels.cpu.compile import disk_cache
+    from minivae_kernels.cpu.compile import folders
 
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
-    return tmp_path / "numba" / f"kernels-{disk_cache._HASH}"
+    return tmp_path / "numba" / f"kernels-{folders.HASH}"

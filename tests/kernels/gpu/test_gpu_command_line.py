@@ -100,7 +100,9 @@ def test_ctrl_c_and_resume_to_the_same_bits(cli: Any, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Trainer, "_tick", press_ctrl_c)
     code, _, err = cli("train", *SMALL, "--backend", "cupy", "--out", "parts", "-q")
-    assert code == 130 and "Continue with: minivae train --resume parts" in err
+    assert (
+        code == 130 and f"Continue with: minivae train --resume {Path('parts').absolute()}" in err
+    )
     code, parts, err = cli("train", "--resume", "parts", "--no-pictures", "--json", "-q")
     assert code == 0 and "bits" not in err and parts["backend"] == "cupy"
     kept = [facts["checkpoints"]["last"]["tensors"] for facts in (whole, parts)]

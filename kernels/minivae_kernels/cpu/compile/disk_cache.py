@@ -13,92 +13,25 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import re
-import shutil
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import llvmlite
-import numba
-import numpy as np
 from numba.core import config, sigutils
 from numba.core.caching import _Cache
 from numba.core.registry import cpu_target
 
 from minivae_kernels.cpu.compile import helper
+from minivae_kernels.cpu.compile.folders import HASH, cache_dir, readable_dirs, versions
 from minivae_kernels.cpu.compile.object_code import Names, put_together, take_apart
-from minivae_kernels.cpu.compile.own_files import make_own_folder, read_own, write_own
+from minivae_kernels.cpu.compile.own_files import read_own, write_own
 
-KEEP_SECONDS = 7 * 24 * 3600  # how long the folder of another version stays
 _MAGIC = b"minivae-kernels-2 "
 # Of Numba's settings, those that change machine code (SVML: whether Intel's library is called).
 SETTINGS = (
     "OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "USING_SVML",
     "LLVM_REFPRUNE_PASS", "LLVM_REFPRUNE_FLAGS",
 )  # fmt: skip
-
-
-def versions() -> list[str]:
-    """The compiler, from Python down to LLVM."""
-    return [sys.version, numba.__version__, llvmlite.__version__, np.__version__]
-
-
-def sources_hash() -> str:
-    """A name for exactly this code under exactly this compiler."""
-    digest = hashlib.sha256()
-    package = Path(__file__).parents[1]
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    digest.update(repr(versions()).encode())
-    return digest.hexdigest()[:20]
-
-
-_HASH = sources_hash()
-
-
-def _candidates() -> list[Path]:
-    named = os.environ.get("NUMBA_CACHE_DIR")
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    roots = [Path(named)] if named else []
-    return [*roots, Path(base).expanduser() / "minivae"]
-
-
-def cache_dir() -> Path | None:
-    """The first directory that is the user's own and can be written, or None: nothing is kept."""
-    for root in _candidates():
-        path = root / f"kernels-{_HASH}"
-        with contextlib.suppress(OSError):
-            new = not path.exists()
-            make_own_folder(path)
-            if new:
-                remove_old(root)
-            if os.access(path, os.W_OK):
-                return path
-    return None
-
-
-def remove_old(root: Path) -> None:
-    """Remove what other versions of these sources left, unless it was filled in the last days.
-
-    Two versions used by turns keep both folders; one that only was upgraded leaves nothing.
-    """
-    for folder in root.glob("kernels-*"):
-        named = re.fullmatch("kernels-[0-9a-f]{20}", folder.name)
-        if not named or folder.name.endswith(_HASH) or folder.is_symlink():
-            continue
-        with contextlib.suppress(OSError):
-            newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
-            if newest < time.time() - KEEP_SECONDS:
-                shutil.rmtree(folder)
-
-
-def readable_dirs() -> list[Path]:
-    """Where compiled code may lie: a read-only cache that root filled serves too."""
-    return [root / f"kernels-{_HASH}" for root in _candidates()]
 
 
 def processor(codegen: Any) -> list[str]:
@@ -127,7 +60,7 @@ class DiskCache(_Cache):
             "processor": processor(codegen),
             "settings": {name: str(getattr(config, name, None)) for name in SETTINGS},
             "versions": versions(),
-            "sources": _HASH,
+            "sources": HASH,
         }
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 _IS_HELPER = "MINIVAE_KERNELS_HELPER"  # set in a helper, which must not start one itself
@@ -21,7 +21,7 @@ _helper: list[subprocess.Popen[bytes]] = []
 _names: set[str] = set()
 
 
-def start(module: str, arguments: list[str], names: Collection[str]) -> None:
+def start(module: str, arguments: Sequence[str], names: Collection[str]) -> None:
     """Run `python -m module arguments` beside this process, once; it compiles entries `names`.
 
     Where no process can be started, or only one core is there, everything is compiled here.

@@ -16,11 +16,8 @@ import numpy as np
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, WIDTH, outlined
 from minivae_kernels.cpu.gemm.address import ahead
-from minivae_kernels.cpu.gemm.register_tile import (
-    make_strided_tile,
-    make_tile,
-    transpose_block,
-)
+from minivae_kernels.cpu.gemm.ladder import make_ladder, make_strided_ladder
+from minivae_kernels.cpu.gemm.register_tile import transpose_block
 from minivae_kernels.cpu.gemm.terms import FLOAT32
 
 # As NumPy integers: a plain 0 or 32 in a call would be a type of its own, compiled once more.
@@ -31,57 +28,11 @@ YES, NO = np.bool_(True), np.bool_(False)
 DEPTH = 128
 
 
-@inner
-def no_rows(a, a_panel, b, b_panel, c, s, s_row, rows, depth):
-    """The end of a ladder of tiles."""
-
-
-def ladder(columns, sizes, terms):
-    """Rows of C by tiles of so many columns and of falling sizes, each for what the last left.
-
-    The arguments of the function it makes are the tile's, and the number of rows.
-    """
-    if not sizes:
-        return no_rows
-    size, tile, a_row = sizes[0], make_tile(sizes[0], columns, terms), terms.row
-    smaller = ladder(columns, sizes[1:], terms)
-
-    @inner
-    def by_tiles(a, a_panel, b, b_panel, c, s, s_row, rows, depth):
-        done = rows // size * size
-        for r in range(0, done, size):
-            tile(
-                ahead(a, r * a_row), a_panel, b, b_panel, ahead(c, r * PANEL), ahead(s, r * s_row),
-                s_row, depth,
-            )  # fmt: skip
-        smaller(
-            ahead(a, done * a_row), a_panel, b, b_panel, ahead(c, done * PANEL),
-            ahead(s, done * s_row), s_row, rows - done, depth,
-        )  # fmt: skip
-
-    return by_tiles
-
-
-def across_by(columns, size, terms):
-    """Features of A's panel against B's, `size` at a time: rows of C, with A transposed."""
-    tile = make_strided_tile(size, columns, terms)
-
-    @inner
-    def by_tiles(a, b, c, s, s_row, rows, depth):
-        for r in range(0, rows, size):
-            tile(
-                ahead(a, r), ONE, STEP, b, STEP, ahead(c, r * PANEL), STEP, ahead(s, r * s_row),
-                s_row, depth,
-            )  # fmt: skip
-
-    return by_tiles
-
-
 def multiplier(terms):
     """The two products of one kind of terms: along A's panels, and across them (A transposed)."""
     # Few shapes, since each costs compiling: twelve rows, and what is left by fours and ones.
-    wide, narrow = ladder(32, (12, 4, 1), terms), ladder(16, (4, 1), terms)
-    across_wide, across_narrow = across_by(32, 8, terms), across_by(16, 8, terms)
+    wide, narrow = make_ladder(32, (12, 4, 1), terms), make_ladder(16, (4, 1), terms)
+    across_wide, across_narrow = (make_strided_ladder(n, (8,), terms) for n in (32, 16))
 
     @inner
     def multiply(a, a_panel, b, b_panel, c, s, s_row, rows, depth, halves):
@@ -94,12 +45,13 @@ def multiplier(terms):
 
     @inner
     def multiply_across(a, b, c, s, s_row, rows, depth, halves):
-        """`rows` features of A's panel, from a on, against B's: rows of C."""
+        """`rows` features of A's panel, from a on, against B's: rows of C, and padding."""
         outlined()
+        whole = (rows + 7) // 8 * 8
         if halves == 2:
-            across_wide(a, b, c, s, s_row, rows, depth)
+            across_wide(a, ONE, STEP, b, STEP, c, STEP, s, s_row, whole, depth)
         else:
-            across_narrow(a, b, c, s, s_row, rows, depth)
+            across_narrow(a, ONE, STEP, b, STEP, c, STEP, s, s_row, whole, depth)
 
     return multiply, multiply_across
 
@@ -107,21 +59,25 @@ def multiplier(terms):
 def narrow_multiplier(terms):
     """The same for vectors of eight floats or four, 16 columns at a time."""
     # AVX2 has 16 registers: 6 x 16 takes 12 for sums, 2 for B, 1 for A. Four lanes: 6 x 16 too.
-    narrow, across_narrow = ladder(16, (6, 2, 1), terms), across_by(16, 4, terms)
+    tiles, across = make_ladder(16, (6, 2, 1), terms), make_strided_ladder(16, (4,), terms)
 
     @inner
     def multiply(a, a_panel, b, b_panel, c, s, s_row, rows, depth, halves):
         """`rows` rows of C = rows of S, s_row apart, + `depth` words of k."""
         outlined()
         for h in range(0, 16 * halves, 16):
-            narrow(a, a_panel, ahead(b, h), b_panel, ahead(c, h), ahead(s, h), s_row, rows, depth)
+            tiles(a, a_panel, ahead(b, h), b_panel, ahead(c, h), ahead(s, h), s_row, rows, depth)
 
     @inner
     def multiply_across(a, b, c, s, s_row, rows, depth, halves):
-        """`rows` features of A's panel, from a on, against B's: rows of C."""
+        """`rows` features of A's panel, from a on, against B's: rows of C, and padding."""
         outlined()
+        whole = (rows + 3) // 4 * 4
         for h in range(0, 16 * halves, 16):
-            across_narrow(a, ahead(b, h), ahead(c, h), ahead(s, h), s_row, rows, depth)
+            across(
+                a, ONE, STEP, ahead(b, h), STEP, ahead(c, h), STEP, ahead(s, h), s_row, whole,
+                depth,
+            )  # fmt: skip
 
     return multiply, multiply_across
 

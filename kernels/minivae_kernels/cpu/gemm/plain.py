@@ -11,44 +11,18 @@ from __future__ import annotations
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, WIDTH, copy_panel_row, outlined
 from minivae_kernels.cpu.gemm.address import address, ahead
+from minivae_kernels.cpu.gemm.ladder import make_strided_ladder
 from minivae_kernels.cpu.gemm.matmul import DEPTH, NOUGHT, STEP
-from minivae_kernels.cpu.gemm.register_tile import make_strided_tile, transpose_block
+from minivae_kernels.cpu.gemm.register_tile import transpose_block
 from minivae_kernels.cpu.gemm.terms import FLOAT32
 
 # Rows of A from which on a panel of B is worth packing: its rows lie in as many pages of memory.
 MANY = 200
 
 
-@inner
-def no_rows(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth):
-    """The end of a ladder of tiles."""
-
-
-def ladder(columns, sizes):
-    """As in matmul.py, of tiles that are told how far apart everything lies."""
-    if not sizes:
-        return no_rows
-    size, tile = sizes[0], make_strided_tile(sizes[0], columns, FLOAT32)
-    smaller = ladder(columns, sizes[1:])
-
-    @inner
-    def by_tiles(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth):
-        done = rows // size * size
-        for r in range(0, done, size):
-            tile(
-                ahead(a, r * a_row), a_row, a_k, b, b_k, ahead(c, r * c_row), c_row,
-                ahead(s, r * s_row), s_row, depth,
-            )  # fmt: skip
-        smaller(
-            ahead(a, done * a_row), a_row, a_k, b, b_k, ahead(c, done * c_row), c_row,
-            ahead(s, done * s_row), s_row, rows - done, depth,
-        )  # fmt: skip
-
-    return by_tiles
-
-
 if WIDTH == 16:
-    wide, narrow = ladder(32, (12, 4, 1)), ladder(16, (4, 1))
+    wide = make_strided_ladder(32, (12, 4, 1), FLOAT32)
+    narrow = make_strided_ladder(16, (4, 1), FLOAT32)
 
     @inner
     def multiply_plain(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth, halves):
@@ -63,7 +37,7 @@ if WIDTH == 16:
             narrow(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth)
 
 else:
-    by_tiles = ladder(16, (6, 1))
+    by_tiles = make_strided_ladder(16, (6, 1), FLOAT32)
 
     @inner
     def multiply_plain(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth, halves):

@@ -8,6 +8,7 @@ are handed over as addresses (address.py).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -31,72 +32,52 @@ UNROLL = 4
 WHOLE = types.int64
 
 
-def make_tile(rows: int, columns: int, terms: ProductTerms) -> Any:
-    """The tile for `rows` x `columns`; A(r, k) is word k of row r of activation panels.
+def emit_tile(
+    builder: Any, shape: tuple[int, int], terms: ProductTerms, args: Sequence[Any]
+) -> None:
+    """The tile at c = the one at s (zeros, a bias, or C so far) + `depth` terms.
 
-    As many rows of B as a panel of A holds words lie together, b_panel words from the next.
+    args: a, a_panel, b, b_panel, c, s, s_row, depth. A(r, k) is word k of row r of activation
+    panels; as many rows of B as a panel of A holds words lie together, b_panel words from the next.
     """
+    a, a_panel, b, b_panel, c, s, s_row, depth = args
+    step = _stepper(builder, *shape, terms, const(terms.row))
 
-    @intrinsic
-    def tile(typingctx: Any, a: Any, a_panel: Any, b: Any, b_panel: Any, c: Any, s: Any,
-             s_row: Any, depth: Any) -> Any:  # fmt: skip
-        """The tile at c = the one at s (zeros, a bias, or C so far) + `depth` terms."""
+    def panel(i: Any, sums: list[Any]) -> list[Any]:
+        left = builder.sub(depth, builder.mul(i, const(terms.row)))
+        part = builder.icmp_signed("<", left, const(terms.row))
+        count = builder.select(part, left, const(terms.row))
+        qa = builder.gep(a, [builder.mul(i, a_panel)])
+        qb = builder.gep(b, [builder.mul(i, b_panel)])
 
-        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            a_, a_panel_, b_, b_panel_, c_, s_, s_row_, depth_ = args
-            step = _stepper(builder, rows, columns, terms, const(terms.row))
+        def term(k: Any, sums: list[Any]) -> list[Any]:
+            here = builder.gep(qb, [builder.mul(k, const(PANEL))])
+            return step(builder.gep(qa, [k]), here, sums)
 
-            def panel(i: Any, sums: list[Any]) -> list[Any]:
-                left = builder.sub(depth_, builder.mul(i, const(terms.row)))
-                part = builder.icmp_signed("<", left, const(terms.row))
-                count = builder.select(part, left, const(terms.row))
-                qa = builder.gep(a_, [builder.mul(i, a_panel_)])
-                qb = builder.gep(b_, [builder.mul(i, b_panel_)])
+        return _unrolled(builder, count, sums, term)
 
-                def term(k: Any, sums: list[Any]) -> list[Any]:
-                    here = builder.gep(qb, [builder.mul(k, const(PANEL))])
-                    return step(builder.gep(qa, [k]), here, sums)
-
-                return _unrolled(builder, count, sums, term)
-
-            sums = _load_sums(builder, rows, columns, s_, s_row_)
-            panels = builder.sdiv(builder.add(depth_, const(terms.row - 1)), const(terms.row))
-            _store_sums(builder, rows, columns, c_, loop(builder, panels, sums, panel))
-            return context.get_dummy_value()
-
-        return types.void(FLOATS, WHOLE, FLOATS, WHOLE, FLOATS, FLOATS, WHOLE, WHOLE), emit
-
-    return tile
+    sums = _load_sums(builder, *shape, s, s_row)
+    panels = builder.sdiv(builder.add(depth, const(terms.row - 1)), const(terms.row))
+    _store_sums(builder, *shape, c, loop(builder, panels, sums, panel))
 
 
-def make_strided_tile(rows: int, columns: int, terms: ProductTerms) -> Any:
+def emit_strided_tile(
+    builder: Any, shape: tuple[int, int], terms: ProductTerms, args: Sequence[Any]
+) -> None:
     """The same for matrices that lie as they come: A(r, k), B(k, c), C's rows at any distances.
 
-    With distances 1 and 32 and A one panel it multiplies by A transposed: r counts its features.
+    args: a, a_row, a_k, b, b_k, c, c_row, s, s_row, depth. With distances 1 and 32 and A one panel it
+    multiplies by A transposed: r counts its features.
     """
+    a, a_row, a_k, b, b_k, c, c_row, s, s_row, depth = args
+    step = _stepper(builder, *shape, terms, a_row)
 
-    @intrinsic
-    def tile(typingctx: Any, a: Any, a_row: Any, a_k: Any, b: Any, b_k: Any, c: Any, c_row: Any,
-             s: Any, s_row: Any, depth: Any) -> Any:  # fmt: skip
-        """The tile at c = the one at s + `depth` terms."""
+    def term(k: Any, sums: list[Any]) -> list[Any]:
+        return step(builder.gep(a, [builder.mul(k, a_k)]),
+                    builder.gep(b, [builder.mul(k, b_k)]), sums)  # fmt: skip
 
-        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            a_, a_row_, a_k_, b_, b_k_, c_, c_row_, s_, s_row_, depth_ = args
-            step = _stepper(builder, rows, columns, terms, a_row_)
-
-            def term(k: Any, sums: list[Any]) -> list[Any]:
-                return step(builder.gep(a_, [builder.mul(k, a_k_)]),
-                            builder.gep(b_, [builder.mul(k, b_k_)]), sums)  # fmt: skip
-
-            sums = _load_sums(builder, rows, columns, s_, s_row_)
-            sums = _unrolled(builder, depth_, sums, term)
-            _store_sums(builder, rows, columns, c_, sums, c_row_)
-            return context.get_dummy_value()
-
-        kinds = FLOATS, WHOLE, WHOLE, FLOATS, WHOLE, FLOATS, WHOLE, FLOATS, WHOLE, WHOLE
-        return types.void(*kinds), emit
-
-    return tile
+    sums = _load_sums(builder, *shape, s, s_row)
+    _store_sums(builder, *shape, c, _unrolled(builder, depth, sums, term), c_row)
 
 
 def make_live_tile(rows: int, columns: int, terms: ProductTerms, across: bool) -> Any:

@@ -16,10 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae_kernels.cpu.compile import helper
-from minivae_kernels.cpu.compile.by_address import address_of
-from minivae_kernels.cpu.compile.decorators import any_cached
-from minivae_kernels.cpu.threads.count import threads
+from minivae_kernels.cpu.compile import folders, helper
 
 # The entries of the helper: the second half of an update, then most of what measuring after an
 # epoch calls. Nobody else compiles them while it runs. What is left takes the run as long as that
@@ -30,10 +27,21 @@ NAMES = (
 )  # fmt: skip
 
 
+def expect(*words: str) -> None:
+    """Start the helper for a run that is sure to compile, before Numba is imported here.
+
+    words: the command line above.
+    """
+    if not folders.may_hold("train"):
+        helper.start(__name__, words, NAMES)
+
+
 def compile_beside(plan: Any, data: np.ndarray) -> None:
-    """Start the helper where a run will have to compile."""
+    """Start the helper where a run will have to compile, unless it is at work."""
+    from minivae_kernels.cpu.compile.decorators import any_cached
+
     if not any_cached("train"):
-        words = [plan.activation, plan.likelihood, str(data.dtype), plan.binarise]
+        words = plan.activation, plan.likelihood, str(data.dtype), plan.binarise
         helper.start(__name__, words, NAMES)
 
 
@@ -47,6 +55,7 @@ def compile_meanwhile(likelihood: str) -> None:
 def scoring(likelihood: str) -> None:
     """The call that measuring makes last."""
     from minivae_kernels.cpu import load
+    from minivae_kernels.cpu.threads.count import threads
 
     K, one, number = load(threads()), np.zeros((1, 1), np.float32), np.zeros(1, np.float32)
     nll = K[f"{likelihood}_nll_forward"]
@@ -76,6 +85,7 @@ def measurement(activation: str, likelihood: str, dtype: str, binarise: str) -> 
 def main() -> None:
     """Compile all of it; what cannot be compiled is left to the run."""
     gc.disable()  # a tenth of the time, and this process is short-lived
+    from minivae_kernels.cpu.compile.by_address import address_of
     from minivae_kernels.cpu.step.train import LEARN_KINDS, learn
 
     address_of(learn, *LEARN_KINDS)

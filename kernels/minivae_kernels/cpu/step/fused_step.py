@@ -48,8 +48,9 @@ class Step:
                 f"theta is {theta.dtype} and moments {moments.dtype}: the compiled step computes "
                 f"in float32; train other precisions with the numpy backend"
             )
-        self.plan = tables.build(plan)
+        tables.kernels_of(plan)
         compile_beside(plan, np.asarray(data))
+        self.plan = tables.build(plan)
         self.likelihood, self.objective = plan.likelihood, plan.objective
         self.optimiser = OPTIMISERS[plan.optimiser]
         self.settings = [value for _, value in plan.settings]

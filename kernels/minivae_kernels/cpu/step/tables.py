@@ -59,13 +59,23 @@ class Plan(NamedTuple):
     partials: int
 
 
+def kernels_of(plan: Any) -> tuple[Any, Any, Any, Any]:
+    """Its activation's, likelihood's, optimiser's and objective's; Unsupported where one has none.
+
+    None of them is compiled yet.
+    """
+    require_alike(plan)
+    return (
+        kernel_of(plan, "activation", ACTIVATIONS),
+        kernel_of(plan, "likelihood", {**LIKELIHOODS, **ROW_LIKELIHOODS}),
+        kernel_of(plan, "optimiser", OPTIMISERS),
+        kernel_of(plan, "objective", OBJECTIVES),
+    )
+
+
 def build(plan: Any) -> Plan:
     """The tables of a StepPlan. Raises Unsupported where a part has no fused kernel."""
-    require_alike(plan)
-    activation = kernel_of(plan, "activation", ACTIVATIONS)
-    likelihood = kernel_of(plan, "likelihood", {**LIKELIHOODS, **ROW_LIKELIHOODS})
-    optimiser = kernel_of(plan, "optimiser", OPTIMISERS)
-    weighed = kernel_of(plan, "objective", OBJECTIVES)
+    activation, likelihood, optimiser, weighed = kernels_of(plan)
     few, many = row_stride(plan.max_batch), row_stride(plan.max_batch * plan.draws)
     stack = _Stack(activation.reads_input)
     latent = _lay_out(stack, plan, few, many)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from minivae_kernels.cpu import is_cached
-from minivae_kernels.cpu.compile import decorators, disk_cache
+from minivae_kernels.cpu.compile import decorators, disk_cache, folders
 
 from tests.kernels.cpu.cached import kept, minus, plus, served
 
@@ -105,13 +105,13 @@ def test_any_cached_knows_whole_files_for_this_processor(cache_folder: Path) -> 
 
 
 def test_an_edit_anywhere_makes_the_cache_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = disk_cache.sources_hash()
-    assert before == disk_cache.sources_hash()
+    before = folders.sources_hash()
+    assert before == folders.sources_hash()
     read = Path.read_bytes
     monkeypatch.setattr(
         Path, "read_bytes", lambda p: read(p) + (b"#" if p.name == "register_tile.py" else b"")
     )
-    assert disk_cache.sources_hash() != before
+    assert folders.sources_hash() != before
 
 
 def test_a_file_can_be_read_by_eye(cache_folder: Path) -> None:

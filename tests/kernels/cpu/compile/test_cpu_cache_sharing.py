@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from minivae_kernels.cpu.compile import decorators, disk_cache
+from minivae_kernels.cpu.compile import decorators, disk_cache, folders
 
 from tests.kernels.cpu.cached import kept, minus, plus, served
 from tests.kernels.cpu.children import RUN, SMALL, outcome, start
@@ -66,7 +66,7 @@ def test_named_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert [p.name for p in tmp_path.iterdir()] == ["first"]
     monkeypatch.delenv("NUMBA_CACHE_DIR")
     assert not served()
-    assert kept(tmp_path / "second" / "minivae" / f"kernels-{disk_cache._HASH}")
+    assert kept(tmp_path / "second" / "minivae" / f"kernels-{folders.HASH}")
 
 
 def test_a_directory_that_cannot_be_made(cache_folder: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_full_disk_only_costs_time(cache_folder: Path, monkeypatch: pytest.Mon
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(disk_cache.os, "replace", full)
+    monkeypatch.setattr("os.replace", full)
     assert not served()
     assert kept(cache_folder) == []
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from minivae_kernels.cpu.compile import helper
+from minivae_kernels.cpu.compile import folders, helper
 from minivae_kernels.cpu.step import ahead
 
 from tests.kernels.cpu.step.test_cpu_step import problem, schedule
@@ -47,6 +47,30 @@ def test_who_comes_early_waits_for_the_file_and_then_gives_up(
     assert helper.waited_for("slow", lambda: next(looks)) == "there"
     assert helper.waited_for("slow", lambda: None) is None  # the helper ended without it
     assert helper.waited_for("slow", lambda: 1 / 0) is None
+
+
+def test_what_a_run_will_need_is_begun_before_numba_is_imported(tmp_path: Path) -> None:
+    code = (
+        "import sys, minivae_kernels\n"
+        "from minivae_kernels.cpu.compile import helper\n"
+        "helper.subprocess.Popen = lambda command, **_: print(*command[1:])\n"
+        "helper.atexit.register = lambda *_: None\n"
+        "helper.os.sched_getaffinity = lambda _: {0, 1}\n"
+        "minivae_kernels.expect_training('relu', 'gaussian', 'uint8', 'none')\n"
+        "print('numba' in sys.modules)"
+    )
+    said = []
+    for _ in range(2):
+        env = {**child_environment(), "XDG_CACHE_HOME": str(tmp_path)}
+        run = subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+        )
+        said.append(run.stdout.split("\n"))
+        folder = tmp_path / "minivae" / f"kernels-{folders.HASH}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "train-0.bin").touch()
+    command = "-m minivae_kernels.cpu.step.ahead relu gaussian uint8 none"
+    assert said == [[command, "False", ""], ["False", ""]]  # nothing is begun where it is there
 
 
 @pytest.mark.slow

@@ -1,0 +1,225 @@
+"""Tables in text (CSV, TSV and their kin): how a file is written is found out from its beginning.
+
+Excel alone writes commas, semicolons or tabs, points or commas in its numbers, and three encodings.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from minivae.data.dataset import Dataset
+from minivae.data.errors import DataError
+from minivae.data.idx import file_errors
+from minivae.data.reading import MOST_IN_MEMORY, Reading
+from minivae.data.tables import load_frame, pandas_for
+
+SEPARATORS = ("\t", ";", "|", ",")  # in the order preferred: a comma may stand within a number
+SPACES = r"\s+"  # as pandas writes a separator of any number of blanks
+WINDOWS = "cp1252"  # what Excel writes in Western Europe
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+LOOKED_AT = 1 << 20  # bytes
+LOOKED_AT_LINES = 200
+MISSING = ("", "?", "-", "na", "n/a", "nan", "null", "none")
+_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
+
+Cells = list[list[str]]
+
+
+class Dialect(NamedTuple):
+    """How a table is written. The header's names are None where it has none."""
+
+    separator: str
+    decimal: str
+    header: list[str] | None
+    skipped: int = 0  # lines before the table: a comment, or Excel's `sep=;`
+
+
+def load_csv(path: Path, reading: Reading) -> Dataset:
+    """A table in text: values apart by comma, semicolon, tab, | or blanks, with a header or none.
+
+    Raises:
+        DataError: rows of different lengths, text that is no number, missing values, no rows.
+    """
+    pandas = pandas_for(path)
+    with file_errors(path), path.open("rb") as stream:
+        start = stream.read(LOOKED_AT)
+        size = stream.seek(0, 2)
+    if size > MOST_IN_MEMORY:
+        raise DataError(
+            f"{path}: {size / 1e9:.1f} GB of text are too much to be read at once; "
+            "save the numbers with numpy.save, and the .npy is read piece by piece"
+        )
+    encodings = ("utf-16",) if start.startswith(UTF16) else ("utf-8-sig", WINDOWS)
+    dialect = dialect_of(start.decode(encodings[0], "replace"), whole=size <= LOOKED_AT)
+    _refuse_twice(dialect.header, path)
+    frame, encoding = _read_in_one_of(encodings, pandas, path, dialect)
+    windows = f"{path}: is not in UTF-8; its letters are read as those of Windows ({WINDOWS})"
+    notes = [windows] if encoding == WINDOWS else []
+    named = dialect.header is not None
+    if named:
+        frame, left_out = _without_leavings(frame, str(path))
+        notes += left_out
+    dataset = load_frame(frame, reading, str(path), named=named)
+    return dataset.with_parts(notes=(*notes, *dataset.notes))
+
+
+def _read_in_one_of(
+    encodings: tuple[str, ...], pandas: Any, path: Path, dialect: Dialect
+) -> tuple[Any, str]:
+    """The frame and the encoding in which it can be read; DataError where none of them will do."""
+    for encoding in encodings:
+        try:
+            return _read(pandas, path, dialect, encoding), encoding
+        except UnicodeDecodeError:
+            continue
+    raise DataError(f"{path}: its letters are of no encoding that is read; save it as UTF-8")
+
+
+def _read(pandas: Any, path: Path, dialect: Dialect, encoding: str) -> Any:
+    """The frame; UnicodeDecodeError where the letters are of another encoding."""
+    with file_errors(path), warnings.catch_warnings():
+        warnings.simplefilter("error")  # pandas drops what is too long with a warning only
+        try:
+            return pandas.read_csv(
+                path,
+                sep=dialect.separator,
+                decimal=dialect.decimal,
+                header="infer" if dialect.header is not None else None,
+                index_col=False,
+                skiprows=dialect.skipped,
+                skipinitialspace=True,
+                encoding=encoding,
+                low_memory=False,
+            )
+        except (OSError, UnicodeDecodeError):
+            raise
+        except Exception as error:  # pandas raises many kinds for a bad file
+            raise DataError(f"{path}: {_fault(str(error), dialect.skipped)}") from None
+
+
+def _fault(said: str, skipped: int) -> str:
+    """What pandas says of a bad table, in words about the file."""
+    ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", said)
+    if ragged:
+        expected, line, found = ragged.groups()
+        return f"line {line} has {found} values where {expected} are expected; mend that line"
+    if "Length of header" in said:
+        return "its lines have more values than its header has names; mend the header"
+    if "No columns to parse" in said:
+        return "has no table in it; give a file with rows"
+    return f"is no table that can be read ({' '.join(said.split())[:160]})"
+
+
+def dialect_of(text: str, *, whole: bool = True) -> Dialect:
+    """How the table is written whose text begins so; ``whole`` where the text is all of it."""
+    every = text.splitlines()
+    every = every if whole or len(every) < 2 else every[:-1]  # the last one may be cut
+    lines = [line for line in every if line.strip()]
+    told = re.fullmatch(r"\"?sep=(.)\"?", lines[0].strip()) if lines else None
+    if told:
+        rows = _cells(lines[1:], told[1])
+        decimal = _decimal(rows, told[1])
+        return Dialect(told[1], decimal, _header(rows, decimal), every.index(lines[0]) + 1)
+    lines = lines[:LOOKED_AT_LINES]
+    separator, width = _separator(lines)
+    comments = 0
+    while lines[comments:] and lines[comments].lstrip().startswith("#") and (
+        len(_cells(lines[comments : comments + 1], separator)[0]) != width
+    ):  # fmt: skip
+        comments += 1
+    rows = _cells(lines[comments:], separator)
+    decimal = _decimal(rows, separator)
+    skipped = every.index(lines[comments - 1]) + 1 if comments else 0
+    return Dialect(separator, decimal, _header(rows, decimal), skipped)
+
+
+def _cells(lines: list[str], separator: str) -> Cells:
+    if separator == SPACES:
+        return [line.split() for line in lines]
+    try:
+        rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+        return [[cell.strip() for cell in row] for row in rows]
+    except csv.Error:  # a quote that never ends, say: pandas will tell
+        return [line.split(separator) for line in lines]
+
+
+def _separator(lines: list[str]) -> tuple[str, int]:
+    """The sign that cuts most lines into one number of values, above one; and that number."""
+    best, agreeing, width = ",", 0, 1
+    for sign in SEPARATORS:
+        widths = Counter(len(row) for row in _cells(lines, sign))
+        common, count = max(widths.items(), key=lambda item: item[1], default=(1, 0))
+        if common > 1 and count > agreeing:
+            best, agreeing, width = sign, count, common
+    if agreeing == 0 and len(lines) > 1:
+        rows = _cells(lines, SPACES)
+        common = len(rows[-1])
+        if common > 1 and all(_is_number(cell) for row in rows[1:] for cell in row):
+            return SPACES, common
+    return best, width
+
+
+def _decimal(rows: Cells, separator: str) -> str:
+    """The sign before the fractions: what more cells are written with."""
+    if separator == ",":
+        return "."
+    cells = [cell for row in rows for cell in row]
+    commas, points = (sum(bool(form.fullmatch(c)) for c in cells) for form in (_COMMA, _POINT))
+    return "," if commas > points else "."
+
+
+def _header(rows: Cells, decimal: str) -> list[str] | None:
+    """The first line's names; None where it holds values as the lines below it do.
+
+    Values are numbers, or words that all stand again in their columns below: the kind of a flower.
+    The numbers from 0 on are the names that pandas gives to columns that have none.
+    """
+    if not rows:
+        return None
+    first, body = rows[0], rows[1:]
+    counted = first[1:] if first[0] == "" else first
+    if len(counted) > 2 and counted == [str(j) for j in range(len(counted))]:
+        return first
+    words = [
+        j for j, cell in enumerate(first)
+        if not _is_number(cell.replace(decimal, ".")) and cell.lower() not in MISSING
+    ]  # fmt: skip
+    again = all(any(j < len(row) and row[j] == first[j] for row in body) for j in words)
+    return None if again else first
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _refuse_twice(header: list[str] | None, path: Path) -> None:
+    """DataError where two columns have one name: which of them is meant could not be said."""
+    counts = Counter(name for name in header or () if name)
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise DataError(f"{path}: its header names {twice[0]!r} twice; rename one of the columns")
+
+
+def _without_leavings(frame: Any, name: str) -> tuple[Any, list[str]]:
+    """The frame without what programs leave in a file: row numbers and empty columns, unnamed."""
+    notes = []
+    for column in [c for c in frame.columns if str(c).startswith("Unnamed: ")]:
+        cells = frame[column]
+        if cells.isna().all() and len(frame):
+            notes.append(f"{name}: an empty column without a name is left out")
+        elif column == frame.columns[0] and cells.tolist() == list(range(len(frame))):
+            notes.append(f"{name}: the row numbers in its first column are left out")
+        else:
+            continue
+        frame = frame.drop(columns=column)
+    return frame, list(dict.fromkeys(notes))

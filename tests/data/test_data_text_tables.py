@@ -1,0 +1,138 @@
+"""Tables in text as programs write them: separators, decimals, encodings, headers, leavings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minivae.data import load
+from minivae.data.text_tables import SPACES, dialect_of
+from tests.data.refusals import refused
+
+pandas = pytest.importorskip("pandas")
+
+rng = np.random.default_rng(4)
+FRAME = pandas.DataFrame(
+    {
+        "Größe, cm": rng.normal(170, 9, 30).round(1),
+        "Gewicht": rng.normal(70, 12, 30).round(2),
+        "Straße": rng.choice(["A-Weg", "B. Straße"], 30),
+    }
+)
+GERMAN = {"sep": ";", "decimal": ",", "index": False}
+WRITTEN = {
+    "utf-8 with a mark": {**GERMAN, "encoding": "utf-8-sig"},
+    "windows": {**GERMAN, "encoding": "cp1252"},
+    "unicode text": {**GERMAN, "sep": "\t", "encoding": "utf-16"},
+    "row numbers": {},
+    "quotes": {"index": False, "quoting": 1},
+}
+
+
+def csv(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_what_programs_write_is_the_same_table(tmp_path: Path, how: str) -> None:
+    path = tmp_path / ("t.txt" if how == "unicode text" else "t.csv")
+    FRAME.to_csv(path, **WRITTEN[how])
+    found = load(path, label="Straße", split=False)
+    assert found.columns == ("Größe, cm", "Gewicht") and found.label_names == ("A-Weg", "B. Straße")
+    np.testing.assert_array_equal(found.train, FRAME.iloc[:, :2].to_numpy(np.float32))
+    said = " ".join(found.notes)
+    assert ("cp1252" in said) == (how == "windows")
+    assert ("row numbers" in said) == (how == "row numbers")
+
+
+def test_the_line_that_tells_excel_the_separator(tmp_path: Path) -> None:
+    path = csv(tmp_path / "t.csv", "sep=;\na;b\n1,5;2\n2,5;3\n")
+    found = load(path, split=False)
+    assert found.columns == ("a", "b") and found.train.tolist() == [[1.5, 2], [2.5, 3]]
+
+
+@pytest.mark.parametrize("header", ["", "a b c", "made by hand, in May 2024"])
+def test_what_numpy_writes_as_text(tmp_path: Path, header: str) -> None:
+    rows = rng.normal(size=(9, 3))
+    for name, sign in (("t.txt", " "), ("t.csv", ",")):
+        np.savetxt(tmp_path / name, rows, header=header, delimiter=sign)
+        found = load(tmp_path / name, split=False).train
+        np.testing.assert_array_equal(found, rows.astype(np.float32))
+
+
+def test_a_table_of_flowers_without_a_header(tmp_path: Path) -> None:
+    path = csv(tmp_path / "iris.data", "5.1,3.5,setosa\n4.9,3.0,virginica\n4.7,3.2,setosa\n")
+    found = load(path, label="2", split=False)
+    assert found.train.shape == (3, 2) and found.label_names == ("setosa", "virginica")
+
+
+def test_pandas_own_names_are_names_and_missing_cells_none(tmp_path: Path) -> None:
+    rows = pandas.DataFrame(rng.normal(size=(6, 3)))
+    for index in (True, False):
+        rows.to_csv(tmp_path / "t.csv", index=index)
+        found = load(tmp_path / "t.csv", split=False)
+        assert found.columns == ("0", "1", "2") and found.train.shape == (6, 3)
+    path = csv(tmp_path / "t.csv", "1,,3\n4,5,6\n")
+    refused(load, path, "row 0 (from 0), column '1' is missing")
+
+
+def test_empty_columns_at_the_end_are_left_out(tmp_path: Path) -> None:
+    found = load(csv(tmp_path / "t.csv", "a;b;;\n1,5;2;;\n2,5;3;;\n"), split=False)
+    assert found.columns == ("a", "b") and found.train.tolist() == [[1.5, 2], [2.5, 3]]
+    assert "without a name is left out" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b,a\n1,2,3\n", ["names 'a' twice", "rename"]),
+        ("a;b\n1.234,50;2\n5.678,10;3\n", ["'a' has numbers whose thousands", "'1.234,50'"]),
+        ("\n \n", ["no table in it"]),
+        ("a;b;c\n1;2;3\n4;5;6;7\n", ["line 3 has 4 values where 3 are expected"]),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(tmp_path: Path, text: str, words: list[str]) -> None:
+    refused(load, csv(tmp_path / "t.csv", text), *words)
+
+
+def test_letters_of_no_known_encoding(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"a,Stra\x81\x8de\n1,2\n")
+    refused(load, tmp_path / "t.csv", "no encoding that is read", "UTF-8")
+
+
+def test_a_frame_with_a_name_twice() -> None:
+    refused(
+        lambda _: load(pandas.DataFrame(np.eye(3), columns=["x", "y", "x"])),
+        Path("the frame"), "two columns called 'x'",
+    )  # fmt: skip
+
+
+def test_a_label_is_found_however_its_letters_are_composed(tmp_path: Path) -> None:
+    path = csv(
+        tmp_path / "t.csv", "Gro\u0308\u00dfe,b\n1,2\n3,4\n"
+    )  # o and two dots, as macOS does
+    assert load(path, label="Gr\u00f6\u00dfe", split=False).train.tolist() == [[2], [4]]
+
+
+@pytest.mark.parametrize(
+    ("text", "separator", "decimal", "header"),
+    [
+        ("a;b, c\n1,5;2\n3;4,5\n", ";", ",", ["a", "b, c"]),
+        ("1,5;2,5\n3,5;4,5\n", ";", ",", None),
+        ("a|b\n1.5|2\n", "|", ".", ["a", "b"]),
+        ('a,b\n"x;y",2\n"z;w",3\n', ",", ".", ["a", "b"]),
+        ("day;x\n01.02.2024;1,5\n02.02.2024;2,5\n", ";", ",", ["day", "x"]),
+        ("year 1\n", ",", ".", ["year 1"]),
+        ("1 2\n3 4\n", SPACES, ".", None),
+        ("2019,2020\n1,2\n", ",", ".", None),
+        ("x,2020\n1,2\n", ",", ".", ["x", "2020"]),
+        ("", ",", ".", None),
+    ],
+)
+def test_how_a_table_is_written(
+    text: str, separator: str, decimal: str, header: list[str] | None
+) -> None:
+    assert dialect_of(text)[:3] == (separator, decimal, header)
