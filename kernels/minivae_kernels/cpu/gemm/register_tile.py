@@ -66,8 +66,8 @@ def emit_strided_tile(
 ) -> None:
     """The same for matrices that lie as they come: A(r, k), B(k, c), C's rows at any distances.
 
-    args: a, a_row, a_k, b, b_k, c, c_row, s, s_row, depth. With distances 1 and 32 and A one panel it
-    multiplies by A transposed: r counts its features.
+    args: a, a_row, a_k, b, b_k, c, c_row, s, s_row, depth. With distances 1 and 32 and A one panel
+    it multiplies by A transposed: r counts its features.
     """
     a, a_row, a_k, b, b_k, c, c_row, s, s_row, depth = args
     step = _stepper(builder, *shape, terms, a_row)

@@ -56,6 +56,11 @@ def flat(a: Any) -> np.ndarray:
     return readable(np.require(a, np.float32, ["C", "A"])).reshape(-1)
 
 
+def plain(a: Any) -> np.ndarray:
+    """As aligned, C-contiguous float32; copied only if it is not."""
+    return np.require(a, np.float32, ["C", "A"])
+
+
 def fresh(shape: Any) -> np.ndarray:
     """A float32 array that a kernel will fill; the tests have it come full of NaN."""
     return np.empty(shape, dtype=np.float32)

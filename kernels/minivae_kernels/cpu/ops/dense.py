@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from minivae_kernels.cpu.compile.by_address import call
-from minivae_kernels.cpu.compile.decorators import entry, inner
+from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.compile.ufunc import call_plain, floats_at, stack_floats, word_at
 from minivae_kernels.cpu.gemm.address import address, ahead
 from minivae_kernels.cpu.gemm.layout import aligned, panels
 from minivae_kernels.cpu.gemm.matmul import NOUGHT, ONE, STEP, halves_of
 from minivae_kernels.cpu.gemm.pack import unpack_rows
-from minivae_kernels.cpu.gemm.plain import (
-    MANY,
-    multiply_plain,
-    pack_columns,
-    product_panel,
+from minivae_kernels.cpu.gemm.plain import MANY, multiply_plain, pack_columns, product_panel
+from minivae_kernels.cpu.ops.activations import ACTIVATIONS
+from minivae_kernels.cpu.ops.arguments import F32, asked, declining, plain
+from minivae_kernels.cpu.ops.dense_arguments import forward_arguments
+from minivae_kernels.cpu.ops.elementwise import (
+    CLEAR,
+    CREW,
+    LOOP,
+    N0,
+    N1,
+    N2,
+    N3,
+    N4,
+    Elementwise,
+    answering,
 )
-from minivae_kernels.cpu.ops.arguments import flat, fresh
-from minivae_kernels.cpu.ops.dense_arguments import forward_ops
+from minivae_kernels.cpu.ops.loops import Loop
+from minivae_kernels.cpu.threads import pool
 from minivae_kernels.cpu.threads.barrier import atomic_load
-from minivae_kernels.cpu.threads.count import crew_for, team
+from minivae_kernels.cpu.threads.count import crew_for
 from minivae_kernels.cpu.threads.crew import laid_out, share_out
 from minivae_kernels.cpu.threads.waking import TEAM
 
@@ -31,9 +44,10 @@ f32 = np.float32
 ROWS = 252  # most rows of a piece: so many activations stay in the second-level cache
 TILE = np.int64(ROWS * PANEL)  # floats of a member's panel of C
 EDGE = np.int64(TILE + PANEL)  # 32 of a bias or zeros before, the last rows of a narrow B from here
-OWN = int(EDGE) + PANEL * PANEL  # floats of a member's scratch
+OWN = int(EDGE) + PANEL * PANEL  # floats that a piece works in, on the stack of whoever does it
 SHARES = 16  # pieces for each member, or about as many
 PER_UNIT = 16  # multiply-adds in a unit of work (threads/crew.py)
+own_floats = stack_floats(OWN)
 
 
 @inner
@@ -84,15 +98,18 @@ def pack_piece(k, member, plain, rows, columns, out):
 
 
 @inner
-def rows_piece(k, member, a, b, packed, bias, c, sizes, activation, scratch):
-    """One piece of C = act(A B + bias); B in panels, or as it comes. sizes: rows, depth, columns,
-    rows of a piece."""
+def rows_piece(k, member, a, b, packed, bias, c, sizes, activation):
+    """One piece of C = act(A B + bias), if there is one; B in panels, or as it comes. sizes: rows,
+    depth, columns, rows of a piece."""
     rows, depth, columns, block = sizes
-    own, across = scratch[member], (columns + PANEL - 1) // PANEL
+    own, across = floats_at(own_floats(), np.int64(OWN)), (columns + PANEL - 1) // PANEL
     panel, first = k % across, k // across * block
     count = min(block, rows - first)
     column, wide = panel_columns(panel, columns)
-    pack_columns(bias, column, NOUGHT, ONE, wide, own, TILE)
+    if len(bias) > 0:
+        pack_columns(bias, column, NOUGHT, ONE, wide, own, TILE)
+    else:
+        own[TILE:EDGE] = f32(0)
     at, sums, start = address(a, first * depth), address(own, NOUGHT), address(own, TILE)
     to, to_row = sums, STEP
     if goes_home(wide, activation):
@@ -115,61 +132,91 @@ def finish_panel(own, count, activation, panel, c, columns, first):
 
 
 @inner
-def product(crew, a, b, packed, bias, c, sizes, activation, scratch):
+def product(crew, a, b, packed, bias, c, sizes, activation):
     """C = act(A B + bias), shared out. sizes: rows, depth, columns."""
     rows, depth, columns = sizes
     across = (columns + PANEL - 1) // PANEL
     block = rows_of_piece(rows, across, atomic_load(crew, TEAM))
-    given = (a, b, packed, bias, c, (rows, depth, columns, block), activation, scratch)
+    given = (a, b, packed, bias, c, (rows, depth, columns, block), activation)
     count = across * ((rows + block - 1) // block)
     share_out(crew, laid_out(rows_piece, given), count, rows * depth * columns // PER_UNIT)
 
 
-@entry
-def forward_kernel(crew, x, W, bias, y, sizes, activation, scratch, packed):
-    """y = act(x W + bias), all row-major; W goes through panels where there is room in `packed`."""
-    _, inputs, outputs = sizes
+@inner
+def forward_whole(args, dims, steps, data):
+    """y = act(x W + bias), all row-major; W goes through panels where there is room for them."""
+    rows, inputs, outputs = word_at(dims, N1), word_at(dims, N2), word_at(dims, N3)
+    x = floats_at(word_at(args, N0), rows * inputs)
+    W = floats_at(word_at(args, N1), inputs * outputs)
+    bias = floats_at(word_at(args, N2), outputs)
+    packed = floats_at(word_at(args, N3), word_at(dims, N4))
+    y, crew = floats_at(word_at(args, N4), rows * outputs), word_at(data, CREW)
+    if len(y) == 0:
+        return
     if len(packed) > 0:
         job = laid_out(pack_piece, (W, inputs, outputs, packed))
         share_out(crew, job, (outputs + PANEL - 1) // PANEL, inputs * outputs)
-    product(crew, x, W, packed, bias, y, sizes, activation, scratch)
+    product(crew, x, W, packed, bias, y, (rows, inputs, outputs), word_at(data, LOOP))
+    call_plain(word_at(data, CLEAR))
 
 
-_local = threading.local()
-_KEPT = 1 << 22  # floats that a thread keeps from call to call: fresh memory costs page faults
+kept = threading.local()
+MOST_KEPT = 1 << 22  # floats that a thread keeps from call to call: fresh memory costs page faults
 NOTHING = np.zeros(0, dtype=np.float32)
 
 
-def _kept(name: str, floats: int) -> np.ndarray:
-    """So many floats of this thread's own, with whatever stands in them."""
-    held: np.ndarray | None = getattr(_local, name, None)
+def packed_room(depth: int, columns: int) -> np.ndarray:
+    """Room of this thread's own for a matrix in panels, with whatever stands in it."""
+    floats = panels(columns) * PANEL * depth
+    held: np.ndarray | None = getattr(kept, "packed", None)
     if held is None or len(held) < floats:
         held = aligned(floats)
-        if floats <= _KEPT:
-            setattr(_local, name, held)
+        if floats <= MOST_KEPT:
+            kept.packed = held
     return held
 
 
-def scratch_rows() -> np.ndarray:
-    """A row for each member."""
-    members = team()
-    return _kept("scratch", members * OWN)[: members * OWN].reshape(members, OWN)
+forward_loop = answering("forward_ufunc", forward_whole)
 
 
-def packed_room(depth: int, columns: int) -> np.ndarray:
-    """Room for a matrix in panels."""
-    return _kept("packed", panels(columns) * PANEL * depth)
+def forward_op(name: str, words: str, activation: Loop | None = None) -> Callable[..., Any]:
+    """The op act(x W + b)."""
+    signature = "(b,i),(i,o),(o),(p)->(b,o)"
+    made = Elementwise(name, forward_loop, (4, 1), 1, activation, signature)
+
+    def checked(x: Any, W: Any, b: Any) -> np.ndarray:
+        x, W, b = forward_arguments(name, x, W, b)
+        crew_for(len(x) * W.size // PER_UNIT)
+        packed = packed_room(*W.shape) if len(x) >= MANY else NOTHING
+        y: np.ndarray = made.ufunc(plain(x), plain(W), plain(b), packed)
+        return y
+
+    def make(reference: Any) -> Callable[..., Any]:
+        def op(x: Any, W: Any, b: Any) -> Any:
+            if (
+                type(x) is type(W) is type(b) is ndarray and x.dtype is W.dtype is b.dtype is F32
+                and x.ndim == W.ndim == 2 and len(x) < MANY and x.shape[1] == len(W)
+                and b.shape == W.shape[1:] and pool.is_up and x.flags.c_contiguous
+                and W.flags.c_contiguous and b.flags.c_contiguous
+            ):  # fmt: skip
+                return made.ufunc(x, W, b, NOTHING)
+            return asked(reference, checked, x, W, b)
+
+        op.__name__ = op.__qualname__ = name
+        op.__doc__ = words
+        return op
+
+    return declining(make)
 
 
-def _product(x: Any, W: Any, b: Any, activation: int) -> np.ndarray:
-    rows, (inputs, outputs) = len(x), W.shape
-    y = fresh((rows, outputs))
-    if y.size:
-        crew = crew_for(y.size * inputs // PER_UNIT)
-        packed = packed_room(inputs, outputs) if rows >= MANY else NOTHING
-        forward_kernel(crew, flat(x), flat(W), flat(b), y.reshape(-1), (rows, inputs, outputs),
-                       activation, scratch_rows(), packed)  # fmt: skip
-    return y
+dense_forward = forward_op(
+    "dense_forward", "y = x W + b; x (B, I), W (I, O), b (O,) -> y (B, O)   (E5)"
+)
+dense_relu_forward = forward_op(
+    "dense_relu_forward", "y = relu(x W + b)   (E5, E7)", ACTIVATIONS["relu"].forward
+)
+dense_tanh_forward = forward_op(
+    "dense_tanh_forward", "y = tanh(x W + b)   (E5, E8)", ACTIVATIONS["tanh"].forward
+)
 
-
-OPS = forward_ops(_product)
+OPS = (dense_forward, dense_relu_forward, dense_tanh_forward)

@@ -11,10 +11,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
-from minivae_kernels.cpu.compile.decorators import entry, inner
+from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.compile.ufunc import call_plain, floats_at, word_at
 from minivae_kernels.cpu.gemm.address import address, ahead
+from minivae_kernels.cpu.gemm.layout import panels
 from minivae_kernels.cpu.gemm.matmul import DEPTH, NOUGHT, ONE, STEP, halves_of
 from minivae_kernels.cpu.gemm.pack import unpack_rows
 from minivae_kernels.cpu.gemm.plain import (
@@ -29,23 +32,37 @@ from minivae_kernels.cpu.ops.activations import (
     relu_gradient_from_output,
     tanh_gradient_from_output,
 )
-from minivae_kernels.cpu.ops.arguments import flat, fresh
+from minivae_kernels.cpu.ops.arguments import F32, asked, declining, plain
 from minivae_kernels.cpu.ops.dense import (
     EDGE,
     NOTHING,
+    OWN,
     PER_UNIT,
     TILE,
     goes_home,
+    kept,
+    own_floats,
     pack_piece,
     packed_room,
     panel_columns,
     plain_panel,
     product,
     rows_of_piece,
-    scratch_rows,
 )
 from minivae_kernels.cpu.ops.dense_arguments import input_arguments, params_arguments
-from minivae_kernels.cpu.ops.elementwise import gradient_op
+from minivae_kernels.cpu.ops.elementwise import (
+    CLEAR,
+    CREW,
+    N0,
+    N1,
+    N2,
+    N3,
+    N4,
+    Elementwise,
+    answering,
+    gradient_op,
+)
+from minivae_kernels.cpu.threads import pool
 from minivae_kernels.cpu.threads.barrier import atomic_load
 from minivae_kernels.cpu.threads.count import crew_for
 from minivae_kernels.cpu.threads.crew import laid_out, share_out
@@ -64,20 +81,37 @@ def transpose_piece(k, member, plain, rows, columns, out):
     transpose_rows(plain, row * columns, columns, high, columns, out, row * columns)
 
 
-@entry
-def input_kernel(crew, dy, W, zeros, dx, sizes, scratch, packed):
-    """dx = dy Wᵀ by Wᵀ's panels, all row-major; sizes: rows, outputs, inputs."""
-    _, outputs, inputs = sizes
-    job = laid_out(transpose_piece, (W, inputs, outputs, packed))
-    share_out(crew, job, (inputs + PANEL - 1) // PANEL, TURNED * inputs * outputs)
-    product(crew, dy, W, packed, zeros, dx, sizes, NOUGHT, scratch)
+@inner
+def input_whole(args, dims, steps, data):
+    """dx = dy Wᵀ, all row-major, by way of dyᵀ's panels or of Wᵀ's; there is room for the more."""
+    rows, outputs, inputs = word_at(dims, N1), word_at(dims, N2), word_at(dims, N3)
+    dy = floats_at(word_at(args, N0), rows * outputs)
+    W = floats_at(word_at(args, N1), inputs * outputs)
+    packed = floats_at(word_at(args, N2), word_at(dims, N4))
+    dx, crew = floats_at(word_at(args, N3), rows * inputs), word_at(data, CREW)
+    if len(dx) == 0:
+        return
+    if by_dy(rows, outputs, inputs):
+        input_across(crew, dy, W, dx, (rows, outputs, inputs), packed)
+    else:
+        input_along(crew, dy, W, dx, (rows, outputs, inputs), packed)
+    call_plain(word_at(data, CLEAR))
 
 
 @inner
-def across_piece(k, member, W, packed, dx, sizes, scratch):
+def input_along(crew, dy, W, dx, sizes, packed):
+    """dx = dy Wᵀ by Wᵀ's panels; sizes: rows, outputs, inputs. Its bias is no array: zeros."""
+    _, outputs, inputs = sizes
+    job = laid_out(transpose_piece, (W, inputs, outputs, packed))
+    share_out(crew, job, (inputs + PANEL - 1) // PANEL, TURNED * inputs * outputs)
+    product(crew, dy, W, packed, packed[:0], dx, sizes, NOUGHT)
+
+
+@inner
+def across_piece(k, member, W, packed, dx, sizes):
     """HIGH rows of one panel of dxᵀ = W dyᵀ, brought to their place in dx."""
     rows, outputs, inputs = sizes
-    own, across = scratch[member], (rows + PANEL - 1) // PANEL
+    own, across = floats_at(own_floats(), np.int64(OWN)), (rows + PANEL - 1) // PANEL
     panel, first = k % across, k // across * HIGH
     count = min(HIGH, inputs - first)
     row, high = panel_columns(panel, rows)
@@ -88,24 +122,24 @@ def across_piece(k, member, W, packed, dx, sizes, scratch):
     unpack_across(own, count, high, dx, row * inputs + first, inputs)
 
 
-@entry
-def input_across_kernel(crew, dy, W, dx, sizes, scratch, packed):
-    """dx = dy Wᵀ by dyᵀ's panels, all row-major; sizes: rows, outputs, inputs."""
+@inner
+def input_across(crew, dy, W, dx, sizes, packed):
+    """dx = dy Wᵀ by dyᵀ's panels; sizes: rows, outputs, inputs."""
     rows, outputs, inputs = sizes
     across = (rows + PANEL - 1) // PANEL
     job = laid_out(transpose_piece, (dy, rows, outputs, packed))
     share_out(crew, job, across, TURNED * rows * outputs)
-    job = laid_out(across_piece, (W, packed, dx, sizes, scratch))
+    job = laid_out(across_piece, (W, packed, dx, sizes))
     count = across * ((inputs + HIGH - 1) // HIGH)
     share_out(crew, job, count, rows * inputs * outputs // PER_UNIT)
 
 
 @inner
-def weights_piece(k, member, x, dy, packed, dW, db, sizes, scratch):
+def weights_piece(k, member, x, dy, packed, dW, db, sizes):
     """One piece of dW += xᵀ dy, from row `start` on; dy in panels, or, of few rows, as it comes.
     sizes: start, rows, inputs, outputs, rows of a piece."""
     start, rows, inputs, outputs, block = sizes
-    own, across = scratch[member], (outputs + PANEL - 1) // PANEL
+    own, across = floats_at(own_floats(), np.int64(OWN)), (outputs + PANEL - 1) // PANEL
     panel, first = k % across, k // across * block
     count, halves = min(block, inputs - first), halves_of(outputs, panel)
     column, wide = panel_columns(panel, outputs)
@@ -131,9 +165,22 @@ def weights_piece(k, member, x, dy, packed, dW, db, sizes, scratch):
         sum_columns(dy, start * outputs + column, outputs, rows, db[column : column + wide])
 
 
-@entry
-def params_kernel(crew, dy, x, dW, db, sizes, scratch, packed):
-    """dW = xᵀ dy and db = Σ dy, all row-major; `packed` has room for DEEP rows of dy."""
+@inner
+def params_whole(args, dims, steps, data):
+    """dW = xᵀ dy and db = Σ dy, all row-major; there is room for DEEP rows of dy, or for none."""
+    rows, outputs, inputs = word_at(dims, N1), word_at(dims, N2), word_at(dims, N3)
+    dy = floats_at(word_at(args, N0), rows * outputs)
+    x = floats_at(word_at(args, N1), rows * inputs)
+    packed = floats_at(word_at(args, N2), word_at(dims, N4))
+    dW = floats_at(word_at(args, N3), inputs * outputs)
+    db = floats_at(word_at(args, N4), outputs)
+    params(word_at(data, CREW), dy, x, dW, db, (rows, inputs, outputs), packed)
+    call_plain(word_at(data, CLEAR))
+
+
+@inner
+def params(crew, dy, x, dW, db, sizes, packed):
+    """The same; sizes: rows, inputs, outputs."""
     total, inputs, outputs = sizes
     across = (outputs + PANEL - 1) // PANEL
     block = rows_of_piece(inputs, across, atomic_load(crew, TEAM))
@@ -145,7 +192,7 @@ def params_kernel(crew, dy, x, dW, db, sizes, scratch, packed):
             stretch = dy[start * outputs : (start + rows) * outputs]
             job = laid_out(pack_piece, (stretch, rows, outputs, packed))
             share_out(crew, job, across, rows * outputs)
-        given = (x, dy, packed, dW, db, (start, rows, inputs, outputs, block), scratch)
+        given = (x, dy, packed, dW, db, (start, rows, inputs, outputs, block))
         share_out(crew, laid_out(weights_piece, given), count, rows * inputs * outputs // PER_UNIT)
 
 
@@ -158,42 +205,73 @@ def sum_columns(plain, p0, stride, rows, out):
             out[c] = out[c] + row[c]
 
 
-def _by_dy(rows: int, outputs: int, inputs: int) -> bool:
+@inner
+def by_dy(rows, outputs, inputs):
     """Whether dyᵀ and dxᵀ are less to transpose than W; rows are computed sixteen at a time."""
     return (rows + 15) // 16 * 16 * (outputs + inputs) < inputs * outputs
 
 
-def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
-    """dx = dy Wᵀ; dy (B, O), W (I, O) -> dx (B, I)                       (E6)"""
+_input = Elementwise(
+    "dense_backward_input", answering("input_ufunc", input_whole), (3, 1), 1, None,
+    "(b,o),(i,o),(p)->(b,i)",
+)  # fmt: skip
+_params = Elementwise(
+    "dense_backward_params", answering("params_ufunc", params_whole), (3, 2), 1, None,
+    "(b,o),(b,i),(p)->(i,o),(o)",
+)  # fmt: skip
+
+
+def _checked_input(dy: Any, W: Any) -> np.ndarray:
     dy, W = input_arguments(dy, W)
     rows, (inputs, outputs) = len(dy), W.shape
     if not outputs:
         return np.zeros((rows, inputs), dtype=np.float32)
-    dx = fresh((rows, inputs))
-    if not dx.size:
-        return dx
-    crew, sizes = crew_for(dx.size * outputs // PER_UNIT), (rows, outputs, inputs)
-    if _by_dy(*sizes):
-        input_across_kernel(crew, flat(dy), flat(W), dx.reshape(-1), sizes, scratch_rows(),
-                            packed_room(outputs, rows))  # fmt: skip
-    else:
-        input_kernel(crew, flat(dy), flat(W), np.zeros(inputs, f32), dx.reshape(-1), sizes,
-                     scratch_rows(), packed_room(outputs, inputs))  # fmt: skip
+    crew_for(rows * W.size // PER_UNIT)
+    dx: np.ndarray = _input.ufunc(plain(dy), plain(W), packed_room(outputs, inputs))
     return dx
 
 
-def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
-    """dW = xᵀ dy and db = Σ_b dy; dy (B, O), x (B, I) -> dW (I, O), db (O,)   (E6)"""
+def _checked_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
     dy, x = params_arguments(dy, x)
     (rows, outputs), inputs = dy.shape, x.shape[1]
     if not (rows and outputs and inputs):
         return np.zeros((inputs, outputs), dtype=np.float32), dy.sum(axis=0, dtype=np.float32)
-    dW, db = fresh((inputs, outputs)), fresh(outputs)
-    crew = crew_for(dW.size * rows // PER_UNIT)
+    crew_for(inputs * outputs * rows // PER_UNIT)
     packed = packed_room(min(rows, DEEP), outputs) if rows >= MANY else NOTHING
-    params_kernel(crew, flat(dy), flat(x), dW.reshape(-1), db, (rows, inputs, outputs),
-                  scratch_rows(), packed)  # fmt: skip
+    dW, db = _params.ufunc(plain(dy), plain(x), packed)
     return dW, db
+
+
+@declining
+def dense_backward_input(reference):  # type: ignore[no-untyped-def]
+    def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
+        """dx = dy Wᵀ; dy (B, O), W (I, O) -> dx (B, I)                       (E6)"""
+        if (
+            type(dy) is type(W) is ndarray and dy.dtype is W.dtype is F32
+            and dy.ndim == W.ndim == 2 and dy.shape[1] == W.shape[1] > 0 and pool.is_up
+            and dy.flags.c_contiguous and W.flags.c_contiguous
+        ):  # fmt: skip
+            room = getattr(kept, "packed", NOTHING)
+            if len(room) >= panels(len(W)) * PANEL * dy.shape[1]:
+                return _input.ufunc(dy, W, room)  # type: ignore[no-any-return]
+        return asked(reference, _checked_input, dy, W)  # type: ignore[no-any-return]
+
+    return dense_backward_input
+
+
+@declining
+def dense_backward_params(reference):  # type: ignore[no-untyped-def]
+    def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
+        """dW = xᵀ dy and db = Σ_b dy; dy (B, O), x (B, I) -> dW (I, O), db (O,)   (E6)"""
+        if (
+            type(dy) is type(x) is ndarray and dy.dtype is x.dtype is F32
+            and dy.ndim == x.ndim == 2 and 0 < len(dy) == len(x) < MANY and dy.size and x.size
+            and pool.is_up and dy.flags.c_contiguous and x.flags.c_contiguous
+        ):  # fmt: skip
+            return _params.ufunc(dy, x, NOTHING)  # type: ignore[no-any-return]
+        return asked(reference, _checked_params, dy, x)  # type: ignore[no-any-return]
+
+    return dense_backward_params
 
 
 OPS = (

@@ -37,8 +37,8 @@ APART = np.int64(NATURAL)
 N0, N1, N2, N3, N4 = (np.int64(number) for number in range(MOST))  # an argument or a result
 chunks = stack_floats(CHUNK * MOST)
 # What a ufunc's loop is given: the crew's words, an element's work, the loop that it calls (or 0),
-# and what clears the processor's flags.
-CREW, WORK, LOOP, CLEAR = range(4)
+# what clears the processor's flags, and the bits of the ufunc's own numbers.
+CREW, WORK, LOOP, CLEAR, FIRST_NUMBER = range(5)
 
 
 @inner
@@ -170,30 +170,40 @@ def c_loop(name: str, part: Any, operands: int) -> Any:
         share_out(crew, job, count, total * word_at(data, WORK))
         call_plain(word_at(data, CLEAR))
 
+    return answering(name, whole)
+
+
+def answering(name: str, whole: Any) -> Any:
+    """The entry, of this name in the disk cache, that answers with the address of a C loop."""
+
     def address():  # type: ignore[no-untyped-def]
         return c_address(whole)
 
-    address.__name__ = address.__qualname__ = name  # in the disk cache
+    address.__name__ = address.__qualname__ = name
     return entry(address)
 
 
 class Elementwise:
     """A ufunc of float32 arrays, made when it is first called.
 
-    work: of an element, where a plain loop's is 1 (threads/crew.py).
+    work: of an element, where a plain loop's is 1 (threads/crew.py). signature: of a generalised
+    ufunc (compile/ufunc.py), which works on whole rows or matrices.
     """
 
     def __init__(
-        self, name: str, loops: Any, arity: tuple[int, int], work: int, loop: Loop | None = None
-    ) -> None:
-        self.name, self.loops, self.arity = name, loops, arity
+        self, name: str, loops: Any, arity: tuple[int, int], work: int, loop: Loop | None = None,
+        signature: str = "", numbers: tuple[float, ...] = (),
+    ) -> None:  # fmt: skip
+        self.numbers = np.array(numbers, dtype=np.float64)
+        self.name, self.loops, self.arity, self.signature = name, loops, arity, signature
         self.work, self.loop, self.small = work, loop, SMALL // work
 
     @functools.cached_property
     def ufunc(self) -> Callable[..., Any]:
         loop = self.loop.address if self.loop else 0
         data = [crew_for(0), self.work, loop, clear_flags()]
-        return make_ufunc(self.name, self.loops(), np.array(data, dtype=np.int64), self.arity)
+        words = np.array([*data, *self.numbers.view(np.int64)], dtype=np.int64)
+        return make_ufunc(self.name, self.loops(), words, self.arity, self.signature)
 
     def __call__(self, *args: Any) -> Any:
         size = 0

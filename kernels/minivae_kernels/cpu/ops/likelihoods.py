@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from minivae_kernels.cpu.compile.decorators import inline
 from minivae_kernels.cpu.ops import vector_math as m
+from minivae_kernels.cpu.ops.arguments import F32, asked, declining
 from minivae_kernels.cpu.ops.likelihood_kernel import (
     LikelihoodLoop,
     gradients,
@@ -23,6 +26,8 @@ from minivae_kernels.cpu.ops.likelihood_kernel import (
     slope_loop,
     value_loop,
 )
+from minivae_kernels.cpu.ops.likelihood_ufuncs import slope_ufunc, value_ufunc
+from minivae_kernels.cpu.threads import pool
 
 f32 = np.float32
 LOG_2PI = math.log(2 * math.pi)
@@ -65,9 +70,25 @@ BERNOULLI = LikelihoodLoop(
 BERNOULLI_SLOPE = slope_loop("bernoulli_slope", _bernoulli_slope)
 
 
-def bernoulli_nll_forward(logits: Any, x: Any) -> np.ndarray:
-    """Σ_d softplus(logit) - x logit, in nats: (L, B, D) -> (L, B)        (E23)"""
-    return nll("bernoulli_nll_forward", BERNOULLI, logits, x)
+_bernoulli_nll = value_ufunc("bernoulli_nll_forward", BERNOULLI)
+
+
+@declining
+def bernoulli_nll_forward(reference):  # type: ignore[no-untyped-def]
+    checked = partial(nll, "bernoulli_nll_forward", BERNOULLI)
+
+    def bernoulli_nll_forward(logits: Any, x: Any) -> np.ndarray:
+        """Σ_d softplus(logit) - x logit, in nats: (L, B, D) -> (L, B)        (E23)"""
+        if (
+            type(logits) is type(x) is ndarray and logits.dtype is x.dtype is F32
+            and logits.ndim == 3 and x.shape == logits.shape[1:]
+            and (pool.is_up or logits.size <= _bernoulli_nll.small)
+            and logits.flags.c_contiguous and x.flags.c_contiguous
+        ):  # fmt: skip
+            return _bernoulli_nll.ufunc(logits, x, f32(0))  # type: ignore[no-any-return]
+        return asked(reference, checked, logits, x)  # type: ignore[no-any-return]
+
+    return bernoulli_nll_forward
 
 
 def bernoulli_nll_grad(dnll: Any, logits: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -75,9 +96,26 @@ def bernoulli_nll_grad(dnll: Any, logits: Any, x: Any) -> tuple[np.ndarray, np.n
     return nll_gradients("bernoulli_nll_grad", BERNOULLI, dnll, logits, x)[:2]
 
 
-def bernoulli_nll_backward(dnll: Any, logits: Any, x: Any) -> np.ndarray:
-    """dlogits = dnll (s(logit) - x)                                      (E24)"""
-    return gradients("bernoulli_nll_backward", BERNOULLI_SLOPE, dnll, logits, x)
+_bernoulli_gradient = slope_ufunc("bernoulli_nll_backward", BERNOULLI_SLOPE)
+
+
+@declining
+def bernoulli_nll_backward(reference):  # type: ignore[no-untyped-def]
+    checked = partial(gradients, "bernoulli_nll_backward", BERNOULLI_SLOPE)
+
+    def bernoulli_nll_backward(dnll: Any, logits: Any, x: Any) -> np.ndarray:
+        """dlogits = dnll (s(logit) - x)                                      (E24)"""
+        if (
+            type(dnll) is type(logits) is type(x) is ndarray
+            and dnll.dtype is logits.dtype is x.dtype is F32 and logits.ndim == 3
+            and dnll.shape == logits.shape[:2] and x.shape == logits.shape[1:]
+            and (pool.is_up or logits.size <= _bernoulli_gradient.small)
+            and logits.flags.c_contiguous and x.flags.c_contiguous
+        ):  # fmt: skip
+            return _bernoulli_gradient.ufunc(dnll, logits, x)  # type: ignore[no-any-return]
+        return asked(reference, checked, dnll, logits, x)  # type: ignore[no-any-return]
+
+    return bernoulli_nll_backward
 
 
 add("bernoulli", BERNOULLI, bernoulli_nll_forward, bernoulli_nll_backward, bernoulli_nll_grad)
@@ -103,9 +141,26 @@ GAUSSIAN = LikelihoodLoop(
 )
 
 
-def gaussian_nll_forward(mean: Any, x: Any, logc: Any) -> np.ndarray:
-    """½ [D (log 2π + log c) + ‖x - mean‖² / c], in nats                  (E20)"""
-    return nll("gaussian_nll_forward", GAUSSIAN, mean, x, logc)
+_gaussian_nll = value_ufunc("gaussian_nll_forward", GAUSSIAN)
+
+
+@declining
+def gaussian_nll_forward(reference):  # type: ignore[no-untyped-def]
+    checked = partial(nll, "gaussian_nll_forward", GAUSSIAN)
+
+    def gaussian_nll_forward(mean: Any, x: Any, logc: Any) -> np.ndarray:
+        """½ [D (log 2π + log c) + ‖x - mean‖² / c], in nats                  (E20)"""
+        if (
+            type(mean) is type(x) is ndarray and mean.dtype is x.dtype is F32
+            and type(logc) in (f32, ndarray) and logc.dtype is F32 and logc.ndim == 0
+            and mean.ndim == 3 and x.shape == mean.shape[1:]
+            and (pool.is_up or mean.size <= _gaussian_nll.small)
+            and mean.flags.c_contiguous and x.flags.c_contiguous
+        ):  # fmt: skip
+            return _gaussian_nll.ufunc(mean, x, logc)  # type: ignore[no-any-return]
+        return asked(reference, checked, mean, x, logc)  # type: ignore[no-any-return]
+
+    return gaussian_nll_forward
 
 
 def gaussian_nll_backward(dnll: Any, mean: Any, x: Any, logc: Any) -> tuple[np.ndarray, Any]:

@@ -22,7 +22,7 @@ from minivae_kernels.cpu.compile import folders, helper
 # epoch calls. Nobody else compiles them while it runs. What is left takes the run as long as that
 # takes the helper.
 NAMES = (
-    "learn", "gather_kernel", "uniforms_kernel", "binarise_kernel", "forward_kernel", "map_ufunc",
+    "learn", "gather_kernel", "uniforms_kernel", "binarise_kernel", "forward_ufunc", "map_ufunc",
     "normals_kernel", "draw_ufunc", "price_ufunc",
 )  # fmt: skip
 
