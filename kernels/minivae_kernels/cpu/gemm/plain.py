@@ -1,8 +1,8 @@
 """Products that read row-major matrices where they lie, for the ops that Python calls.
 
 The training step keeps its matrices in panels (matmul.py); an op is handed plain ones, and to pack
-both took longer than the product itself won. Only C goes through a panel, and of B one panel at a
-time where many rows of A need it, or where it is narrower than 32. Every element is added up in
+both took longer than the product itself won. Of B a panel is packed where many rows of A need it;
+of C one is kept between blocks of k, and where an activation follows. Every element is added up in
 the same order as there.
 """
 
