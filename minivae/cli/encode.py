@@ -58,12 +58,17 @@ def encode_all_rows(scene: Any, rows: Any) -> tuple[Any, Any]:
 
 def save_codes(path: Path, arrays: dict[str, Any]) -> list[Path]:
     """All in one .npz; of a .npy, the codes there and the variances in another one beside it."""
+    from minivae.cli.options import UsageError
     from minivae.cli.run_view import save_array, save_arrays
 
     if path.suffix == ".npz":
         save_arrays(path, arrays)
         return [path]
     beside = path.with_name(f"{path.stem}-variances.npy")
-    save_array(path, arrays["codes"])
     save_array(beside, arrays["variances"])
+    try:
+        save_array(path, arrays["codes"])
+    except UsageError:  # both, or neither
+        beside.unlink()
+        raise
     return [path, beside]

@@ -35,7 +35,7 @@ def explore(
 
     from minivae import explore as explorer
     from minivae.cli.options import UsageError, check_least, picture_path
-    from minivae.cli.run_view import RunView, save_text
+    from minivae.cli.run_view import RunView, no_pictures, save_text
     from minivae.explore.panels import vae_panel
     from minivae.models.units import in_user_units
 
@@ -43,7 +43,7 @@ def explore(
     view = RunView(opened, place, "numpy", split)
     scene, model = view.scene, view.run.model
     if scene.shape is None:
-        raise UsageError(f"{scene.name} has no height and width: there is no picture to decode")
+        raise UsageError(no_pictures(view, "there is no picture to decode"))
     shown = view.shown_if_found()
     if shown is None:
         shown, beside = own_samples(scene, rows), False

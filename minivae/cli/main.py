@@ -26,7 +26,7 @@ import typer
 from minivae.cli import options
 from minivae.cli.rank_watcher import stand_by
 from minivae.messages import one_line
-from minivae.processes import own_rank, processes
+from minivae.processes import own_rank, processes, work_apart
 
 WAYS_OUT = {
     errno.ENOSPC: "free some space, or choose another place",
@@ -37,6 +37,7 @@ WAYS_OUT = {
     errno.EIO: "check the disk",
 }
 FOUND_BY_ALL = "found_by_all"  # marks a fault that every process of an mpiexec has
+TOGETHER = (["train"], ["evaluate"])  # commands that the processes of an mpiexec do as one
 # In the order in which `minivae --help` lists them.
 COMMANDS = (
     "train",
@@ -126,8 +127,12 @@ def top(
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code (raises SystemExit)."""
-    stand_by()
-    raise SystemExit(run(sys.argv[1:] if argv is None else argv))
+    words = sys.argv[1:] if argv is None else argv
+    if take_parts(words)[0][:1] in TOGETHER:
+        stand_by()
+    else:
+        work_apart()
+    raise SystemExit(run(words))
 
 
 def run(argv: list[str]) -> int:
@@ -160,7 +165,7 @@ def answer(argv: list[str]) -> int:
             raise stop.__context__ from None
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as fault:
-        if processes() > 1 and argv[:1] in (["train"], ["evaluate"]):
+        if processes() > 1 and argv[:1] in TOGETHER:
             from minivae.cli.train_processes import fault_at_once
 
             fault_at_once(fault)
@@ -255,10 +260,11 @@ def describe(fault: Any) -> str:
         return f"not enough memory{of_what}; ask for smaller sizes, a smaller batch or fewer draws"
     if isinstance(fault, OSError) and fault.strerror:  # without its number
         why = fault.strerror.lower()
+        way_out = WAYS_OUT.get(fault.errno or 0, "check the path, or choose another place")
         if fault.filename is None:
-            return f"{why}, while reading or writing"
+            return f"{why}, while reading or writing; {way_out}"
         name = os.fsdecode(fault.filename).removesuffix(".tmp")  # which is written first
-        return f"{one_line(name, 400)}: {why}; {WAYS_OUT.get(fault.errno or 0, 'check the path')}"
+        return f"{one_line(name, 400)}: {why}; {way_out}"
     if isinstance(fault, (ValueError, OSError, RuntimeError)) or hasattr(fault, "format_message"):
         return text
     return f"{type(fault).__name__}: {text} (MINIVAE_DEBUG=1 shows where)"

@@ -8,7 +8,7 @@ import typer
 
 from minivae.cli import options
 from minivae.cli.command import AS_RECORDED, OpenedRun, command
-from minivae.cli.run_view import RunView
+from minivae.cli.run_view import RunView, no_pictures
 
 
 @command()
@@ -26,7 +26,7 @@ def manifold(
     check_least("-n", n)
     view = RunView(opened, AS_RECORDED, backend)
     if view.scene.shape is None:
-        raise UsageError(f"{view.scene.name} has no height and width: there is no grid to draw")
+        raise UsageError(no_pictures(view, "there is no grid to draw"))
     if dims is None:
         pair = view.active_dims()
     else:

@@ -232,6 +232,8 @@ def check_file(option: str, path: Path) -> None:
     """UsageError where no file can be written: asked before the work, not after it."""
     if path.is_dir():
         raise UsageError(f"{option} {path} is a directory; give a file's name")
+    if path.parent.exists() and not path.parent.is_dir():
+        raise UsageError(f"{option} {path}: {path.parent} is no folder; choose another place")
     if not path.parent.is_dir():
         raise UsageError(f"{option} {path}: there is no folder {path.parent}; make it first")
     check_writable(path.parent, option)

@@ -27,11 +27,11 @@ def stand_by() -> None:
     To be called before anything large is imported, and before there are threads.
     """
     global _to_watcher
-    from minivae.processes import RANKS, own_rank, processes
+    from minivae.processes import RANKS, launcher, own_rank, processes
 
     if processes() == 1 or not hasattr(os, "fork"):
         return
-    watcher, who = os.getpid(), (own_rank(), processes())
+    watcher, who = os.getpid(), (own_rank(), processes(), launcher())
     told, tell = os.pipe()
     child = os.fork()
     if child == 0:
@@ -42,12 +42,12 @@ def stand_by() -> None:
     for number in ASKED:
         signal.signal(number, signal.SIG_IGN)  # stays so in the program that follows
     os.set_inheritable(told, True)
-    words = [sys.executable, "-I", "-S", __file__, *map(str, (child, *who, told))]
+    words = [sys.executable, "-I", "-S", __file__, *map(str, (child, told, *who))]
     # without the number by which people look for a rank
     os.execve(sys.executable, words, {k: v for k, v in os.environ.items() if k not in RANKS})
 
 
-def look_after(watcher: int, rank: int, size: int) -> None:
+def look_after(watcher: int, rank: int, size: int, launcher: str) -> None:
     """In the rank: end it, in one line, should its watcher be gone, for then the launcher is too.
 
     A watcher that was only stopped is woken at the end: the launcher waits for it.
@@ -59,7 +59,8 @@ def look_after(watcher: int, rank: int, size: int) -> None:
     def look() -> None:
         while os.getppid() == watcher:
             time.sleep(LOOKS)
-        report(rank, size, os.getpid(), f"lost process {watcher}, by which it was started", _run)
+        what = f"lost process {watcher}, by which it was started"
+        report(rank, os.getpid(), what, advice(_run, size, launcher))
         os._exit(1)
 
     def wake() -> None:
@@ -78,7 +79,7 @@ def tell_run(path: "os.PathLike[str]") -> None:
         os.write(_to_watcher, _run)
 
 
-def wait(child: int, rank: int, size: int, told: int) -> int:
+def wait(child: int, told: int, rank: int, size: int, launcher: str) -> int:
     """Wait for the rank's end; say so where a signal ended it. Returns the exit code."""
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code >= 0:
@@ -90,21 +91,24 @@ def wait(child: int, rank: int, size: int, told: int) -> int:
         run = os.read(told, 65536)
     except BlockingIOError:
         run = None
-    report(rank, size, child, f"was killed ({signal_name(-code)})", run)
+    what = f"was killed ({signal_name(-code)})"
+    report(rank, child, what, advice(run, size, launcher))
     return 1
 
 
-def report(rank: int, size: int, process: int, what: str, run: bytes | None) -> None:
+def report(rank: int, process: int, what: str, then: str) -> None:
     """One line on stderr: which rank ended, how, and how the job goes on."""
     who = f"rank {rank} (process {process} on {os.uname().nodename})"
-    line = f"error: {who} {what}: the job ends; {advice(run, size)}\n"
+    line = f"error: {who} {what}: the job ends; {then}\n"
     os.write(2, line.encode(errors="backslashreplace"))
     end_job()
 
 
 def end_job() -> None:
-    """MPI_Abort as MPICH's launcher hears it; of an exit alone it may not tell other machines."""
-    if "HYDI_CONTROL_FD" in os.environ and "PMI_FD" in os.environ:
+    """MPI_Abort as MPICH's launcher and srun --mpi=pmi2 hear it. Of an exit alone the one may not
+    tell other machines; the other lets the rest of the ranks go on."""
+    hears = "HYDI_CONTROL_FD" in os.environ or os.environ.get("SLURM_MPI_TYPE") == "pmi2"
+    if hears and "PMI_FD" in os.environ:
         os.write(int(os.environ["PMI_FD"]), b"cmd=abort exitcode=1 message=abort\n")
 
 
@@ -117,7 +121,7 @@ def signal_name(number: int) -> str:
     return f"{name}: by hand, or by a system short of memory" if name == "SIGKILL" else name
 
 
-def advice(run: bytes | None, size: int) -> str:
+def advice(run: bytes | None, size: int, launcher: str) -> str:
     """How far the run came, as far as can be seen from this machine, and how it goes on."""
     import json
     import shlex
@@ -131,9 +135,10 @@ def advice(run: bytes | None, size: int) -> str:
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         last = "its machine sees no checkpoint yet"
     whole = os.path.abspath(os.fsdecode(run))  # the command works from any directory
-    words = ["mpiexec", "-n", str(size), "minivae", "train", "--resume", whole]
+    words = [*launcher.split(), "-n", str(size), "minivae", "train", "--resume", whole]
     return f"{last}. Go on with: {shlex.join(words)}"
 
 
 if __name__ == "__main__":
-    raise SystemExit(wait(*map(int, sys.argv[1:])))
+    child, told, rank, size = map(int, sys.argv[1:-1])
+    raise SystemExit(wait(child, told, rank, size, sys.argv[-1]))

@@ -109,6 +109,17 @@ class RunView:
         self.console.result({**result, **facts}, f"{path}" + (f"\n{text}" if text else ""))
 
 
+def no_pictures(view: RunView, lack: str) -> str:
+    """What to say, and to do, where the rows of a run are drawn as no pictures."""
+    from minivae.runs.hints import command_line
+
+    draws = command_line("interpolate", view.run.path)
+    return (
+        f"{view.scene.name} has no height and width: {lack}; {draws} draws rows as they are, and a "
+        "training with --shape H,W makes pictures of them"
+    )
+
+
 def choose_pair(labels: Any, n: int, first: int | None, last: int | None) -> tuple[int, int]:
     """The two rows given, or row 0 and the first row with another label."""
     import numpy as np

@@ -50,6 +50,7 @@ def sweep(
     from minivae.cli.console import Console
     from minivae.cli.sweep_api import read_config
 
+    require_own_share(only)
     console = Console(as_json=as_json, quiet=quiet)
     asked = read_config(config) if config is not None else {}
     grid = [*asked.get("grid", []), *(grid or [])]
@@ -62,6 +63,21 @@ def sweep(
     console.result(facts, as_text(facts))
     if facts["failed"]:
         raise typer.Exit(1)
+
+
+def require_own_share(only: str | None) -> None:
+    """Stop in one line where several processes would each train every run."""
+    from minivae.processes import launcher, started
+
+    rank, size = started
+    if size == 1 or only is not None:
+        return
+    if rank > 0:
+        raise typer.Exit(2)
+    raise options.UsageError(
+        f"{launcher()} started {size} sweeps, each of which would train every run: start one with "
+        "--jobs, or give each its own share by --only K/N"
+    )
 
 
 def run_sweep(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import signal
 import sys
@@ -22,12 +23,13 @@ from minivae import __version__
 from minivae.cli.backends import blas_threads
 from minivae.cli.console import Console
 from minivae.cli.main import FOUND_BY_ALL, describe, exit_code
+from minivae.cli.options import UsageError
 from minivae.cli.rank_watcher import tell_run
 from minivae.cli.train_report import measure_test
 from minivae.cli.train_settings import TrainRequest
 from minivae.data.errors import DataError
 from minivae.data.stream import chunks
-from minivae.processes import processes, threads_each
+from minivae.processes import processes, strangers, threads_each
 from minivae.runs.errors import RunError
 from minivae.runs.resume import fingerprint
 from minivae.settings import ConfigError
@@ -41,7 +43,12 @@ BETWEEN = (RunError, ConfigError, DataError, KeyboardInterrupt)
 
 
 def world_here(seconds: float | None) -> World | None:
-    """The processes of this command, or None without mpiexec; seconds: --rank-timeout."""
+    """The processes of this command, or None without mpiexec; seconds: --rank-timeout.
+
+    Raises UsageError where those are no time.
+    """
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise UsageError(f"--rank-timeout {seconds:g}: give seconds, a number above 0")
     return None if processes() == 1 else open_world(LIMIT if seconds is None else seconds)
 
 
@@ -116,12 +123,26 @@ def fault_at_once(fault: Exception) -> None:
 def require_alike(request: TrainRequest, world: World | None) -> None:
     """Raise ConfigError, one line, where the processes cannot train one run together."""
     if world is None:
+        if request.config.shards > 1:
+            require_no_strangers()
         return
     require_shares(request.config.shards, world.size)
     data = fingerprint(request.dataset)["sha256"]
     settings = f"{__version__} {request.model} {request.config.for_checkpoint()}"
     world.require_same("data", bytes.fromhex(data))
     world.require_same("settings or a version", hashlib.sha256(settings.encode()).digest())
+
+
+def require_no_strangers() -> None:
+    """Raise ConfigError, in one of them, where srun's processes would each train the whole run."""
+    number, count = strangers()
+    if count > 1 and number > 0:
+        raise SystemExit(2)
+    if count > 1:
+        raise ConfigError(
+            f"srun started {count} processes that cannot find each other: give it the --mpi that "
+            "your MPI speaks (srun --mpi=pmi2 for MPICH; srun --mpi=list names all)"
+        )
 
 
 def require_same_numbers(world: World | None, theta: Any, rows: Any) -> None:

@@ -13,6 +13,8 @@ from minivae.runs.hints import command_line
 from minivae.training.loop import TrainResult
 from minivae.types import Array
 
+FEW, MANY = 200, 1000  # updates
+
 
 def describe(
     request: TrainRequest, result: TrainResult, seconds: float, test: dict[str, Any]
@@ -123,10 +125,19 @@ def as_text(request: TrainRequest, facts: dict[str, Any], quiet: bool) -> str:
         + (f", {speed:,.0f} samples/s" if speed else "")
         + f" ({request.K.label})"
     )
-    lines += ["", facts["diagnosis"], ""]
+    lines += ["", facts["diagnosis"], *few_updates(facts), ""]
     for name, path in facts.get("pictures", {}).items():
         lines.append(f"{name:<16} {path}")
     return "\n".join([*lines, "", "next", *next_commands(request, facts["reason"])])
+
+
+def few_updates(facts: dict[str, Any]) -> list[str]:
+    """A line where the training was too short to tell much: ten epochs of a small file, say."""
+    updates, epochs = facts["updates"], facts["epochs"]
+    if updates >= FEW or epochs == 0:
+        return []
+    more = -(-MANY * epochs // updates)
+    return [f"Only {updates} updates, which tell little yet: --epochs {more} makes some {MANY:,}."]
 
 
 def next_commands(request: TrainRequest, reason: str) -> list[str]:

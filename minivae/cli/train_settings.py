@@ -12,6 +12,7 @@ from minivae.cli.console import Console
 from minivae.cli.defaults import defaults_for, likelihood_for
 from minivae.cli.options import UsageError
 from minivae.cli.train_options import MODEL_KEYS, TRAIN_KEYS, TrainOptions
+from minivae.data.checks import LEVELS
 from minivae.data.dataset import Dataset
 from minivae.data.standard import scale_advice
 from minivae.data.stream import FileRows
@@ -129,12 +130,18 @@ def tell_of_data(dataset: Dataset, model: ModelConfig, console: Console) -> None
     elif LIKELIHOODS[model.likelihood].scale is not None:
         advice = scale_advice(dataset.train, dataset.scale, dataset.columns)
         if advice is not None:
-            shape = ",".join(str(n) for n in dataset.shape or ())
+            shape = ",".join(str(n) for n in dataset.shape or ()) or "H,W or H,W,3"
             pixels = f"; where they are pixels, --shape {shape} divides them by their white"
             console.warn(
                 f"{advice}; --standardise trains on columns of mean 0 and deviation 1 and gives "
-                f"every result in your units{pixels if shape and dataset.scale == 1 else ''}"
+                f"every result in your units{pixels if may_be_pixels(dataset) else ''}"
             )
+
+
+def may_be_pixels(dataset: Dataset) -> bool:
+    """Whether rows without names are so large, and nowhere below 0, as grey levels may be."""
+    low, high = dataset.train.min() * dataset.scale, dataset.train.max() * dataset.scale
+    return dataset.columns is None and low >= 0 and 200 < high <= LEVELS[-1]
 
 
 def settle_resume(asked: TrainOptions, path: Path, console: Console) -> TrainRequest:

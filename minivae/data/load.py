@@ -90,6 +90,8 @@ def load_as(
 def _load(
     what: Any, data_dir: str | os.PathLike[str] | None, reading: Reading, seed: int
 ) -> Dataset:
+    if type(what).__name__ == "LazyFrame":  # to ask one for its columns is slow, and warned of
+        raise DataError("the frame is lazy: give what its collect() returns")
     if hasattr(what, "columns"):
         return load_frame(what, reading)
     if isinstance(what, np.ndarray):

@@ -25,6 +25,7 @@ _FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "idx": ("idx or gzip data", (".gz", ".idx", "")),
 }
 _PROMISED = (".npy", ".npz", ".gz", ".parquet", ".pq", ".mat", ".csv", ".tsv")
+_JSON = "JSON; read it with pandas and write it with to_csv or to_parquet"
 # What a file of another kind begins with, and what to do about it.
 _STRANGERS = (
     (b"\x80", "a pickle, which minivae never loads; save the array with numpy.save"),
@@ -32,12 +33,25 @@ _STRANGERS = (
     (b"\x89PNG", "a single picture; give the folder that it lies in"),
     (b"\xff\xd8\xff", "a single picture (JPEG); give the folder that it lies in"),
     (b"GIF8", "a single picture (GIF); give the folder that it lies in"),
+    (b"II*\0", "a single picture (TIFF); give the folder that it lies in"),
+    (b"MM\0*", "a single picture (TIFF); give the folder that it lies in"),
     (b"\x89HDF", "HDF5; read it with h5py and save the array with numpy.save"),
     (b"ARROW1", "Arrow or Feather; write it with to_parquet in pandas or Polars"),
     (b"%PDF", "a PDF document; save the table in it as CSV"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook; save the sheet as CSV"),
     (b"SQLite", "an SQLite database; write the table as CSV"),
-    (b"{", "JSON; read it with pandas and write it with to_csv or to_parquet"),
+    (b"{", _JSON),
+    (b"[", _JSON),
+)
+# The same by what stands farther on: (from which byte, these bytes), for what else could be words.
+_WITHIN = (
+    (
+        4,
+        b"ftyp",
+        "a telephone's picture (HEIC) or a film; save pictures as PNG or JPEG in a folder",
+    ),
+    (6, b"\0\0\0\0", "a single picture (BMP); give the folder that it lies in", b"BM"),
+    (8, b"WEBP", "a single picture (WebP); give the folder that it lies in", b"RIFF"),
 )
 
 
@@ -46,6 +60,10 @@ _OTHER_ARCHIVES = {
     "[Content_Types].xml": "an Excel workbook (or another Office file); save the sheet as CSV",
     "data.pkl": "a PyTorch file, which holds pickles; save the array with numpy.save",
     "mimetype": "an OpenDocument file; save the sheet as CSV",
+    **dict.fromkeys(
+        (".png", ".jpg", ".jpeg"), "a folder of pictures in a zip; unpack it and give the folder"
+    ),
+    **dict.fromkeys((".csv", ".tsv", ".parquet"), "a table in a zip; unpack it and give the table"),
 }
 
 
@@ -80,7 +98,9 @@ def other_archive(members: Iterable[str]) -> str | None:
     """What an archive of these members is, and what to do, where it is known and no .npz."""
     members = list(members)
     found = (
-        words for end, words in _OTHER_ARCHIVES.items() if any(m.endswith(end) for m in members)
+        words
+        for end, words in _OTHER_ARCHIVES.items()
+        if any(m.lower().endswith(end.lower()) for m in members)
     )
     return next(found, None)
 
@@ -93,7 +113,19 @@ def _archive(path: Path) -> str | None:
         return None  # said where it is read
 
 
+def _known_stranger(first: bytes) -> str | None:
+    """What a file of another kind is, and what to do about it; None where it is no known one."""
+    for magic, words in _STRANGERS:
+        if first.startswith(magic):
+            return words
+    for start, magic, words, *begin in _WITHIN:
+        if first.startswith(tuple(begin) or b"") and first[start:].startswith(magic):
+            return words
+    return None
+
+
 def _form_of(first: bytes, suffix: str) -> str | None:
+    named = suffix in _FORMS["csv"][1]
     if first.startswith(NPY_MAGIC):
         return "npy"
     if first.startswith((ZIP_MAGIC, b"PK\x05\x06")):
@@ -102,10 +134,10 @@ def _form_of(first: bytes, suffix: str) -> str | None:
         return "parquet"
     if first.startswith(b"MATLAB") or (suffix == ".mat" and first[:1] in (b"\0", b"\x0a")):
         return "mat"
+    if _known_stranger(first) is not None and not (first[:1] == b"[" and named):
+        return None
     if first.startswith(GZIP_MAGIC) or (first[:2] == b"\0\0" and len(first) >= 4):
         return "idx"
-    if any(first.startswith(magic) for magic, _ in _STRANGERS):
-        return None
     return "csv" if _is_table(first, suffix) else None
 
 
@@ -129,9 +161,9 @@ def _header(first: bytes) -> str:
 
 
 def _stranger(first: bytes) -> str:
-    for magic, words in _STRANGERS:
-        if first.startswith(magic):
-            return f"it looks like {words}"
+    words = _known_stranger(first)
+    if words is not None:
+        return f"it looks like {words}"
     return f"its first bytes ({first[:4].hex(' ')}) are of no known form; give a {FORMS} file"
 
 

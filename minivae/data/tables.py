@@ -61,8 +61,6 @@ def load_frame(
         DataError: text, missing values, no rows, no such label.
     """
     reading.refuse(name, "a table", "resize")
-    if hasattr(frame, "collect_schema") and not hasattr(frame, "to_pandas"):
-        raise DataError(f"{name}: is lazy; give frame.collect()")
     if hasattr(frame, "to_pandas"):
         frame = frame.to_pandas()
     if len(frame) == 0:

@@ -80,6 +80,9 @@ def save(figure: Any, path: Path | str, caption: str, title: str = "") -> Path:
         # no software or date in the file: the same picture is the same bytes
         figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk is told without one
+        raise
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

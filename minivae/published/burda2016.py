@@ -138,12 +138,16 @@ def draw(path: Path, outcome: Outcome) -> None:
 
 
 DIFFERS = (
-    "fixed binarisation trains on the 50,000 rows of Larochelle's training part",
-    "dynamic test pictures are one fixed draw for each",
+    "the paper's text is followed; the authors' code (yburda/iwae) has Adam's β₁ at 0.99 and its "
+    "second moments begin at 1, keeps the order of the batches in every epoch, samples the KL, "
+    "gives log σ where ours gives log σ², and begins all layers with the same random numbers",
+    "ours are gradients of a batch's mean, theirs of its sum: their ε = 1e-4 would be 5e-6 here",
+    "dynamic binarisation trains on all 60,000 rows; the authors left the last 400 out",
     f"a run that is not complete is measured with S = {PART_DRAWS}, and not judged",
     "k = 50 is left to a card",
-    "a public reimplementation (nbip/IWAE) reports 87.75 for the VAE and 85.50 for IWAE k = 5: "
-    "runs of this protocol lie further apart than the band",
+    "public reimplementations report for the VAE and IWAE k = 5: nbip/IWAE, also by the text but "
+    "with a sampled KL and ε = 1e-7, 86.35 and 85.18; xqding/Importance_Weighted_Autoencoders, "
+    "with AMSGrad and batches of 1,000, 87.78 and 85.46",
 )
 
 BURDA2016_TABLE1 = Experiment(
@@ -158,7 +162,6 @@ BURDA2016_TABLE1 = Experiment(
         runs_of(SMALL, 3, False, "digits"),
         lambda bench: measure(bench, SMALL_TABLE).beside((24.96, 10, 24.61, 10), 0.5),
         "6 seconds",
-        DIFFERS[1:2],
     ),
     draw=draw,
 )

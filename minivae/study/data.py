@@ -10,7 +10,8 @@ import numpy as np
 from minivae.types import Array
 
 VARIABLE = "MINIVAE_STUDY_DATA"
-ROWS = 6000  # of a large set: a chapter should take well under a minute
+ROWS = 6000  # of a large set: a chapter should take a minute or two
+BATCH = 128  # of the models that the chapters train
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,15 @@ class StudyData:
         """Whether these are the digits that the chapters' words are about; on other data their
         closer claims are measured all the same, and not held to."""
         return self.name == "digits"
+
+    def epochs(self, updates: int) -> int:
+        """Passes over the training data that make about so many updates: on a larger set fewer."""
+        return epochs_of(updates, len(self.train), BATCH)
+
+
+def epochs_of(updates: int, rows: int, batch_size: int) -> int:
+    """At least one."""
+    return max(1, round(updates * batch_size / rows))
 
 
 def study_data(name: str | None = None, rows: int = ROWS) -> StudyData:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,6 +13,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from minivae.estimators.vae import UnscaledData
 from minivae.study.display import Recorder, current
 
 CHAPTERS = Path(__file__).resolve().parent / "chapters"
@@ -85,7 +87,9 @@ def run(each: Chapter, folder: Path, say: Callable[[str], None] = print) -> Reco
     try:
         # The matrices are small: a second BLAS thread would only wait for the first, and on a busy
         # machine make everything many times slower.
-        with threadpool_limits(1):
+        with threadpool_limits(1), warnings.catch_warnings():
+            # Pixels at a picture's border hardly vary: known, and nothing for a reader to mend.
+            warnings.simplefilter("ignore", UnscaledData)
             for cell in each.cells:
                 _run_cell(cell, each.path, names)
     finally:

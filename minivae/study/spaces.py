@@ -20,6 +20,7 @@ from minivae.metrics.regularity import (
 )
 from minivae.models import vae
 from minivae.ops.latent import kl_forward
+from minivae.study.data import epochs_of
 from minivae.types import Array
 
 KINDS = ("autoencoder", "VAE without KL", "VAE")
@@ -84,7 +85,7 @@ def _autoencoder(kind: str, x: Array, s: Settings, seed: int) -> tuple[Any, Any]
 
 
 def _vae(kind: str, x: Array, s: Settings, seed: int) -> tuple[Any, Any]:
-    epochs = max(1, round(s.steps / (len(x) / s.batch_size)))
+    epochs = epochs_of(s.steps, len(x), s.batch_size)
     beta = 1.0 if kind == KINDS[2] else 0.0
     model = VAE(s.latent_dim, s.hidden, s.activation, "gaussian", s.c, beta, epochs=epochs,
                 batch_size=s.batch_size, lr=s.lr, random_state=seed).fit(x)  # fmt: skip

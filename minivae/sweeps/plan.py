@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,15 @@ def open_sweep(path: Path, spec: Mapping[str, Any]) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    beside.replace(path)
+    new = beside(path)
+    new.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    new.replace(path)
+
+
+def beside(path: Path) -> Path:
+    """Where a file is written before it is put in place: array jobs on other machines, where
+    process numbers may be the same, write the same files."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import importlib.util
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from minivae.sweeps.plan import beside
 
 FIGURES = ("loss", "reconstruction", "kl", "elbo", "squared_error", "active_units", "seconds")
 Row = dict[str, Any]
@@ -87,9 +88,9 @@ def write(folder: Path, name: str, rows: Sequence[Row]) -> dict[str, str]:
     files = {}
     for kind, make in makers.items():
         path = folder / f"{name}.{kind}"
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        make(beside, rows)
-        beside.replace(path)
+        new = beside(path)
+        make(new, rows)
+        new.replace(path)
         files[path.name] = str(path)
     return files
 

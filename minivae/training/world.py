@@ -5,6 +5,7 @@ Only buffers travel, never pickled objects. Every exchange has a time limit.
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae.processes import processes
+from minivae.processes import launcher, processes
 from minivae.settings import ConfigError
 from minivae.types import Array
 
@@ -174,19 +175,52 @@ def open_world(limit: float = LIMIT) -> World:
     try:
         with warnings.catch_warnings():  # what it says of another MPI is said below, in one line
             warnings.simplefilter("ignore", RuntimeWarning)
-            from mpi4py import MPI
+            MPI = begin_mpi()
     except (ImportError, RuntimeError) as error:
         raise ConfigError(
-            f"mpiexec started {size} processes, and MPI cannot be used ({error}): "
+            f"{launcher()} started {size} processes, and MPI cannot be used ({error}): "
             "pip install 'minivae[mpi]'"
         ) from None
     comm = MPI.COMM_WORLD
     if comm.size != size:
         raise ConfigError(
-            f"mpiexec started {size} processes, but mpi4py sees {comm.size}: it was built for "
-            "another MPI than this mpiexec is of"
+            f"{launcher()} started {size} processes, but mpi4py sees {comm.size}: {other_mpi()}"
         )
     return World(comm, limit)
+
+
+def begin_mpi() -> Any:
+    """mpi4py's MPI, begun; what MPI itself would say of another's launcher is one line first."""
+    import mpi4py
+
+    mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
+    from mpi4py import MPI
+
+    if not MPI.Is_initialized():
+        library = MPI.Get_library_version().replace("Version:", "")
+        if speaks_otherwise(library):
+            raise ConfigError(
+                f"{launcher()} started {processes()} processes, but mpi4py's MPI is "
+                f"{' '.join(library.split(',')[0].splitlines()[0].split())}: {other_mpi()}"
+            )
+        MPI.Init_thread()
+    return MPI
+
+
+def speaks_otherwise(library: str) -> bool:
+    """Whether that MPI (Get_library_version) cannot understand the launcher: MPICH hears PMIx only
+    where it was built with it, Open MPI never hears MPICH's launcher."""
+    if "Open MPI" in library:
+        return "HYDI_CONTROL_FD" in os.environ
+    only_pmix = "PMIX_RANK" in os.environ and "PMI_RANK" not in os.environ
+    return only_pmix and "MPICH" in library and "pmix" not in library.lower()
+
+
+def other_mpi() -> str:
+    """Why mpi4py may see too few processes, and what helps."""
+    if launcher().startswith("srun"):
+        return "give srun the --mpi that this MPI speaks (pmi2 for MPICH; see srun --mpi=list)"
+    return "it is another MPI than this mpiexec is of"
 
 
 def require_shares(shards: int, size: int) -> None:

@@ -83,8 +83,7 @@ def examine(
     if pieces is None or any(f.kind in ("error", "scalar") for f in faults):
         return
     native = in_float64(pieces)
-    report.faults += contract.linearity_faults(job, dy, native)
-    report.faults += contract.overwritten(job, live, pieces)
+    report.faults += contract.repetition_faults(job, dy, live, pieces)
     report.notes += point_notes(job)
     wide, hands = widen(job, dy, native, report, reference)
     if wide is not None:

@@ -41,7 +41,6 @@ TOLERANCES = {
     "finite_difference32": Tolerance(2e-3, "what differences reach in float32: 600 eps**0.8"),
     "reliable": Tolerance(1e-4, "a difference whose own error is larger gives no opinion"),
     "reliable32": Tolerance(2e-2, "the same where forward computes in float32"),
-    "alike": Tolerance(1e-3, "how well errors must fit a pattern to be named by it"),
     "float32_match": Tolerance(2e-3, "float32 against the same source in float64"),
 }  # fmt: skip
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from minivae.types import Array, kind_of
-from minivae.verify.derivatives import tol
+from minivae.verify.contract import strict_tolerance
 from minivae.verify.oracles import Trial
 from minivae.verify.passes import EPS32
 from minivae.verify.report import Fault, where, worst_of
@@ -30,8 +30,17 @@ class Evidence:
         self.true: Array = np.full(shape, np.nan)
         self.wrong: Array = np.zeros(shape, dtype=bool)
         self.true.flat[trial.entries], self.wrong.flat[trial.entries] = trial.true, trial.wrong
+        strong = np.abs(trial.true) > 1e-9 * np.abs(trial.true).max()
+        self.most = 2 * trial.wrong.sum() > strong.sum()  # whether most entries are wrong
+        self.near = 1e-6 * trial.error.max() + strict_tolerance(trial)
         self.others = {name: true for name, true in truths.items() if name != trial.leaf.name}
         self.inputs = {n: np.asarray(v, np.float64) for n, v in job.flat if kind_of(v) == "float"}
+
+    def fits(self, other: Array | None) -> bool:
+        """Whether the hand-written gradient is this one rather than the true one."""
+        if other is None or other.shape != self.true.shape:
+            return False
+        return bool(np.all(np.abs(self.trial.g - other.flat[self.trial.entries]) <= self.near))
 
     def by_sample(self) -> Array | None:
         """The upstream of each sample alone (batch, outputs); None where there are no samples, or
@@ -51,101 +60,28 @@ class Evidence:
         return (dy @ columns).reshape((*dy.shape[:-1], *self.true.shape))
 
 
-Causes = Iterator[Fault]  # a kind, a sentence, and a factor where there is a constant one
-Candidates = Iterator[tuple[str, str, Array | None]]  # a kind, a sentence, a gradient
+# -- what the hand-written gradient may be instead of the true one ---------------------------------
+Candidates = Iterator[tuple[Fault, Array | None]]  # the fault, where the gradient is this array
 
 
-def alike(a: Array, b: Array | None) -> bool:
-    """Whether two arrays agree to the accuracy a pattern needs to be named, and are not zero."""
-    if b is None or a.shape != b.shape:
-        return False
-    return bool(np.abs(a - b).max() < 1e-6 * max(np.abs(a).max(), np.abs(b).max()))
-
-
-# -- other gradients than the true one -------------------------------------------------------------
-def is_one_of(candidates: Callable[[Evidence], Candidates]) -> Callable[[Evidence], Causes]:
-    """The pattern of a hand-written gradient that is one of these."""
-    return lambda e: (Fault(kind, text) for kind, text, g in candidates(e) if alike(e.hand, g))
-
-
-@is_one_of
 def another_upstream(e: Evidence) -> Candidates:
     """The gradient for another upstream."""
     text = "the upstream is ignored: it is the gradient for an upstream of 1"
-    yield "upstream-ignored", text, e.true_for(np.ones_like(e.dy))
+    yield Fault("upstream-ignored", text), e.true_for(np.ones_like(e.dy))
     text = "the upstream is replaced by its mean over all outputs"
-    yield "upstream-ignored", text, e.true_for(np.full_like(e.dy, e.dy.mean()))
+    yield Fault("upstream-ignored", text), e.true_for(np.full_like(e.dy, e.dy.mean()))
 
 
-@is_one_of
-def another_place(e: Evidence) -> Candidates:
-    """The right values, or another tensor's, in the wrong places."""
-    true, it = e.true, "it is the true gradient"
-    for a, b in itertools.combinations(range(true.ndim), 2):
-        yield "transposed", f"{it} transposed (axes {a} and {b} swapped)", np.swapaxes(true, a, b)
-    yield "transposed", f"{it} transposed and reshaped", true.T.reshape(true.shape)
-    for name, other in e.others.items():
-        yield "swapped", f"{it} of {name}: two gradients are swapped", other
-    ranks = np.argsort(np.argsort(e.hand, None))
-    text = "the right values stand in the wrong places (an axis or an index is mixed up)"
-    yield "permuted", text, np.sort(true, None)[ranks].reshape(true.shape)
-
-
-@is_one_of
-def another_sum(e: Evidence) -> Candidates:
-    """Only some samples' shares."""
-    shares = e.true_for(e.by_sample())
-    if shares is None:
-        return
-    for b, share in enumerate(shares):
-        text = f"the sum over the batch is missing: it is sample {b}'s share alone"
-        yield "missing-batch-sum", text, share
-        yield "missing-sample", f"sample {b}'s share is missing", e.true - share
-    nearest = np.abs(np.where(shares != 0, shares, np.inf) - e.hand).argmin(axis=0)
-    share = np.take_along_axis(shares, nearest[None], axis=0)[0]
-    text = "each wrong entry holds one sample's share: overwritten where it must be added up"
-    yield "overwritten", text, np.where(e.wrong, share, e.hand)
-
-
-@is_one_of
-def another_factor(e: Evidence) -> Candidates:
-    """A factor that is one of the inputs, or constant along an axis."""
-    true, usable = e.true, np.abs(e.true) > 1e-9 * np.abs(e.true).max()
-    if usable.sum() < 3 or not e.wrong[usable].mean() > 0.5:
-        return
-    for name, value in e.inputs.items():
-        try:
-            wide = np.broadcast_to(value, true.shape)
-        except ValueError:
-            continue
-        if np.ptp(wide) > 0:
-            without = np.where(wide == 0, e.hand, true / wide)
-            yield "dropped-factor", f"the factor {name} is missing", without
-            yield "extra-factor", f"the factor {name} is there once too often", true * wide
-    for axis, length in enumerate(true.shape):
-        along = tuple(i for i in range(true.ndim) if i != axis)
-        if length not in (1, true.size):
-            ratio = (e.hand * true).sum(along, keepdims=True) / (true**2).sum(along, keepdims=True)
-            yield "factor", f"a factor that depends on axis {axis} only", ratio * true
-
-
-# -- patterns of the errors ------------------------------------------------------------------------
-def constant_factor(e: Evidence) -> Causes:
-    """hand = k * true with one k."""
-    g, t, wrong = e.trial.g, e.trial.true, e.trial.wrong
-    if not np.any(g):
-        yield Fault("zero", "the gradient is zero everywhere: it was never computed, or lost")
-    largest, k = np.abs(t).max(), float(g @ t / (t @ t))
-    strong = int((np.abs(t) > 1e-9 * largest).sum())
-    near = max(1e-9 * np.abs(g).max(), tol("alike") * abs(k - 1) * largest)
-    several = strong > 1 or e.true.size == 1
-    if not several or k == 1 or 2 * wrong.sum() < strong or not np.abs(g - k * t).max() <= near:
-        return
+def constant_factor(e: Evidence) -> Candidates:
+    """k * true with one k."""
+    text = "the gradient is zero everywhere: it was never computed, or lost"
+    yield Fault("zero", text), 0 * e.hand
+    k = float(e.trial.g @ e.trial.true / (e.trial.true @ e.trial.true))
     if abs(k + 1) < 1e-6:
-        yield Fault("sign", "the sign is flipped (-1x the true gradient)", factor=-1.0)
+        yield Fault("sign", "the sign is flipped (-1x the true gradient)", factor=-1.0), -e.true
     size = f"{k:.6g}" if abs(abs(k) - 1) > 1e-3 else f"{k:.13g}"
     text = f"a constant factor {size}x the true gradient{likely_cause(abs(k), e)}"
-    yield Fault("factor", text + " and the sign flipped" * (k < 0), factor=k)
+    yield Fault("factor", text + " and the sign flipped" * (k < 0), factor=k), k * e.true
 
 
 def likely_cause(k: float, e: Evidence) -> str:
@@ -169,63 +105,106 @@ def likely_cause(k: float, e: Evidence) -> str:
     return next((f": {text}" for value, text in means + others if abs(k / value - 1) < 1e-4), "")
 
 
-def float32_accuracy(e: Evidence) -> Causes:
-    """Errors as rounding to float32 makes them, and not in proportion to the gradient."""
-    g, t = e.trial.g, e.trial.true
-    error, unit = np.abs(g - t), EPS32 * np.abs(t).max()
+def another_place(e: Evidence) -> Candidates:
+    """The right values, or another tensor's, in the wrong places."""
+    true, it = e.true, "it is the true gradient"
+    for a, b in itertools.combinations(range(true.ndim), 2):
+        text = f"{it} transposed (axes {a} and {b} swapped)"
+        yield Fault("transposed", text), np.swapaxes(true, a, b)
+    yield Fault("transposed", f"{it} transposed and reshaped"), true.T.reshape(true.shape)
+    for name, other in e.others.items():
+        yield Fault("swapped", f"{it} of {name}: two gradients are swapped"), other
+    ranks = np.argsort(np.argsort(e.hand, None))
+    text = "the right values stand in the wrong places (an axis or an index is mixed up)"
+    yield Fault("permuted", text), np.sort(true, None)[ranks].reshape(true.shape)
+
+
+def another_sum(e: Evidence) -> Candidates:
+    """Only some samples' shares."""
+    shares = e.true_for(e.by_sample())
+    if shares is None:
+        return
+    for b, share in enumerate(shares):
+        text = f"the sum over the batch is missing: it is sample {b}'s share alone"
+        yield Fault("missing-batch-sum", text), share
+        yield Fault("missing-sample", f"sample {b}'s share is missing"), e.true - share
+    nearest = np.abs(np.where(shares != 0, shares, np.inf) - e.hand).argmin(axis=0)
+    share = np.take_along_axis(shares, nearest[None], axis=0)[0]
+    text = "each wrong entry holds one sample's share: overwritten where it must be added up"
+    yield Fault("overwritten", text), np.where(e.wrong, share, e.hand)
+
+
+def another_factor(e: Evidence) -> Candidates:
+    """A factor that is one of the inputs, or constant along an axis."""
+    for name, value in e.inputs.items():
+        try:
+            wide = np.broadcast_to(value, e.true.shape)
+        except ValueError:
+            continue
+        if 2 * np.count_nonzero(wide) > wide.size > 2:
+            without = np.where(wide == 0, e.hand, e.true / wide)
+            yield Fault("dropped-factor", f"the factor {name} is missing"), without
+            text = f"the factor {name} is there once too often"
+            yield Fault("extra-factor", text), e.true * wide
+    for axis, length in enumerate(e.true.shape):
+        along = tuple(i for i in range(e.true.ndim) if i != axis)
+        if length not in (1, e.true.size):
+            top, bottom = ((v * e.true).sum(along, keepdims=True) for v in (e.hand, e.true))
+            text = f"a factor that depends on axis {axis} only"
+            yield Fault("factor", text), top / bottom * e.true
+
+
+def dropped_term(e: Evidence) -> Candidates:
+    """The true one without a term that is constant along an axis, or follows an input."""
+    rest = e.true - e.hand
+    for axis, length in enumerate(rest.shape):
+        if length > 1 and rest.size > 2:
+            text = f"a term constant along axis {axis} is missing or wrong (a mean or sum over it)"
+            yield Fault("dropped-term", text), e.true - rest.mean(axis, keepdims=True)
+    for name, v in e.inputs.items():
+        if v.shape == rest.shape and rest.size > 2:
+            text = f"a term proportional to {name} is missing or wrong"
+            yield Fault("dropped-term", text), e.true - (rest * v).sum() / (v * v).sum() * v
+
+
+def float32_accuracy(e: Evidence) -> Candidates:
+    """Errors as rounding to float32 makes them, not in proportion to the gradient."""
+    g, t, error = e.trial.g, e.trial.true, e.trial.error
+    unit = EPS32 * np.abs(t).max()
     if not 1e-3 * unit <= error.max() <= 2 * unit or e.wrong.sum() <= 1:
         return
     proportional = np.abs(g - t - (g - t) @ t / (t @ t) * t).max() <= 0.1 * error.max()
-    if np.array_equal(g.astype(np.float32), g) or (e.wrong.mean() > 0.5 and not proportional):
+    if np.array_equal(g.astype(np.float32), g) or (e.most and not proportional):
         text = "it has float32 accuracy only: something is rounded to float32 on the way"
-        yield Fault("precision", text)
+        yield Fault("precision", text), e.hand
 
 
-def few_entries(e: Evidence) -> Causes:
-    """Only some entries are wrong."""
+def few_entries(e: Evidence) -> Candidates:
+    """The true one but for some entries."""
     places, seen = np.argwhere(e.wrong), len(e.trial.entries)
     count, of = len(places), f"({len(places)} of {seen} compared)"
     same = [a for a, n in enumerate(e.wrong.shape) if n > 1 and np.ptp(places[:, a]) == 0]
     if count == 1 < seen:
-        yield Fault("one-entry", f"only this entry is wrong {of}")
+        yield Fault("one-entry", f"only this entry is wrong {of}"), e.hand
     elif count > 1 and same:
         text = f"only entries with index {places[0, same[0]]} on axis {same[0]} are wrong {of}"
-        yield Fault("some-entries", text)
+        yield Fault("some-entries", text), e.hand
     elif 2 * count <= seen:
-        yield Fault("some-entries", f"only some entries are wrong {of}")
-
-
-def dropped_term(e: Evidence) -> Causes:
-    """What is missing is constant along an axis, or follows an input."""
-    rest = e.true - e.hand
-    if rest.size < 3 or not e.wrong.mean() > 0.5:
-        return
-    for axis, length in enumerate(rest.shape):
-        if length > 1 and np.ptp(rest, axis=axis).max() <= 1e-6 * np.abs(rest).max():
-            text = f"a term constant along axis {axis} is missing or wrong (a mean or sum over it)"
-            yield Fault("dropped-term", text)
-    for name, v in e.inputs.items():
-        if v.shape == rest.shape and alike(rest, (rest * v).sum() / (v * v).sum() * v):
-            yield Fault("dropped-term", f"a term proportional to {name} is missing or wrong")
-
-
-PATTERNS = (another_upstream, constant_factor, another_place, another_sum, another_factor,
-            few_entries, dropped_term)  # fmt: skip
-# An error far smaller than the gradient fits any pattern of the true values.
-PATTERNS_OF_SMALL_ERRORS = (constant_factor, dropped_term, float32_accuracy, few_entries)
+        yield Fault("some-entries", f"only some entries are wrong {of}"), e.hand
 
 
 def cause(e: Evidence) -> Fault:
-    """Of the first pattern that fits; 'wrong' when none does."""
-    g, t = e.trial.g, e.trial.true
-    share = f"{e.wrong.sum()} of {len(t)} compared entries are wrong"
+    """Of the first candidate that the gradient is; 'wrong' where it is none of them."""
+    share = f"{e.wrong.sum()} of {len(e.trial.entries)} compared entries are wrong"
     unknown = Fault("wrong", f"{share}: a term or factor is missing or wrong")
-    small = np.abs(g - t).max() <= 1e-4 * np.abs(t).max()
-    patterns = PATTERNS_OF_SMALL_ERRORS if small else PATTERNS
-    causes = (fault for pattern in patterns for fault in pattern(e))
-    return next(causes, unknown) if np.isfinite(t).all() else unknown
+    patterns = [another_upstream, constant_factor, another_place, another_sum]
+    patterns += [another_factor, dropped_term] if e.most else []
+    patterns += [float32_accuracy, few_entries]
+    found = (fault for pattern in patterns for fault, other in pattern(e) if e.fits(other))
+    return next(found, unknown) if np.isfinite(e.trial.true).all() else unknown
 
 
+# -- the line --------------------------------------------------------------------------------------
 def make_fault(trial: Trial, truths: dict[str, Array], batch: int | None) -> Fault:
     """One line: cause, tensor, index, sample, both values."""
     e, row = Evidence(trial, truths, batch), trial.row

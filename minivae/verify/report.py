@@ -181,7 +181,7 @@ def fill_row(trial: Trial) -> None:
     row.oracle = "differences" if trial.reason else "complex step"
     row.reason, row.checked, row.visible = trial.reason, len(trial.entries), trial.seen
     row.verdict = "wrong" if trial.wrong.any() else "right"
-    error, truth = np.abs(trial.g - trial.true), np.abs(trial.true)
+    error, truth = trial.error, np.abs(trial.true)
     row.worst_entry = float(np.max(error / np.maximum(truth, 1e-300), initial=0, where=truth != 0))
     if len(trial.entries):
         i = worst_of(trial)
@@ -216,9 +216,7 @@ def ratio(top: float, bottom: float) -> float:
 
 def worst_of(trial: Trial) -> int:
     """The visited entry with the largest error, among the wrong ones where there are any."""
-    error = np.abs(trial.g - trial.true)
-    error = np.where(np.isfinite(error), error, np.inf)
-    return int(np.argmax(np.where(trial.wrong, error, -1.0) if trial.wrong.any() else error))
+    return int(np.argmax(np.where(trial.wrong | (not trial.wrong.any()), trial.error, -1.0)))
 
 
 def together_fault(

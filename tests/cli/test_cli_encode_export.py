@@ -59,6 +59,7 @@ BAD = [
     (("encode", "RUN", "shapes", "-o", "z.npy"), "784 features"),
     (("encode", "RUN", "-o", "z.txt"), ".npz or .npy"),
     (("encode", "RUN", "-o", "no/z.npy"), "no folder no"),
+    (("encode", "RUN", "-o", f"{__file__}/z.npy"), "is no folder; choose another place"),
     (("encode", "RUN"), "--out"),
     (("export", "RUN", "--to", "onxn", "--out", "x"), "did you mean 'onnx'"),
     (("export", "RUN", "--to", "torch", "--out", "x", "--opset", "17"), "belongs to --to onnx"),
@@ -82,3 +83,49 @@ def test_an_opset_that_cannot_be_is_refused(command, trained: Path, opset: str) 
     done = command("export", trained, "--to", "onnx", "--out", "x", "--opset", opset)
     assert done.code == 2 and f"--opset {opset}: must be from 13" in done.err
     assert not list(Path().iterdir())
+
+
+WRITERS = [
+    ("encode", "RUN", "--out", "PLACE/z.npz"),
+    ("encode", "RUN", "--out", "PLACE/z.npy"),
+    ("generate", "RUN", "--out", "PLACE/z.png"),
+    ("reconstruct", "RUN", "--out", "PLACE/x.npy"),
+    ("interpolate", "RUN", "--out", "PLACE/x.png"),
+    ("manifold", "RUN", "--dims", "0,1", "--out", "PLACE/x.png"),
+    ("explore", "RUN", "--dims", "auto", "--no-beside", "--out", "PLACE/x.html"),
+    ("play", "--out", "PLACE/x.html"),
+    ("export", "RUN", "--to", "npz", "--out", "PLACE/x"),
+    ("import", "gone.safetensors", "--out", "PLACE/m.safetensors"),
+    ("verify", "relu", "--html", "PLACE/v.html"),
+    ("train", "digits", "--backend", "numpy", "--out", "PLACE/run"),
+    ("sweep", "digits", "--grid", "beta=1,2", "--out", "PLACE/s"),
+]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a place that none can write")
+@pytest.mark.parametrize("words", WRITERS, ids=[w[0] + w[-1][5:] for w in WRITERS])
+def test_what_nobody_can_write_into_is_refused_before_the_work(command, trained, words) -> None:
+    done = command(*(str(trained) if w == "RUN" else w.replace("PLACE", "/proc") for w in words))
+    assert done.code == 2 and "/proc" in done.err.splitlines()[-1], done.err
+    assert "choose another" in done.err and not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("words", WRITERS[:3] + WRITERS[7:9], ids=lambda w: w[0] + w[-1][5:])
+def test_a_disk_that_fills_leaves_nothing_half_written(
+    command, trained, words, monkeypatch
+) -> None:
+    import errno
+    import os
+
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Path("place").mkdir()
+    command_line = [str(trained) if w == "RUN" else w.replace("PLACE", "place") for w in words]
+    with monkeypatch.context() as patched:
+        for module in (Path, os):  # how a file that is written whole takes its name
+            patched.setattr(module, "replace", full)
+        done = command(*command_line)
+    assert done.code in (1, 2) and "no space left on device" in done.err, done.err
+    assert "choose another" in done.err and "place/" in done.err
+    assert not list(Path("place").iterdir())

@@ -145,3 +145,29 @@ def test_other_data_need_not_be_of_the_kind_that_the_options_were_for(command: C
     np.save("plain.npy", rng.normal(40, 9, size=(8, 2)))
     told = command("encode", "people", "plain.npy", "--out", "codes.npy")
     assert told.code == 0 and np.load("codes.npy").shape == (8, 2), told.err
+
+
+def test_pixels_in_whole_numbers_are_told_of_their_shape(command: Command) -> None:
+    np.save("pixels.npy", rng.integers(0, 256, size=(30, 24)))
+    told = command(*QUICK, "pixels.npy")
+    assert told.code == 0 and "--shape H,W or H,W,3 divides them by their white" in told.err
+    np.save("kilos.npy", rng.normal(70, 200, size=(30, 24)))
+    told = command(*QUICK[:-4], "kilos.npy", "--no-pictures")
+    assert told.code == 0 and "--standardise" in told.err and "--shape" not in told.err
+
+
+def test_a_short_training_says_that_it_tells_little(command: Command) -> None:
+    np.save("rows.npy", rng.uniform(size=(30, 6)))
+    told = command(*QUICK[:-1], "rows.npy")
+    assert "Only 2 updates, which tell little yet: --epochs 1000 makes" in told.out
+    told = command(*QUICK[:-1], "rows.npy", "--epochs", "200", "--out", "long")
+    assert told.code == 0 and "updates, which" not in told.out
+
+
+def test_what_is_no_picture_is_told_what_draws_it(command: Command) -> None:
+    np.save("rows.npy", rng.uniform(size=(30, 6)))
+    assert command(*QUICK, "rows.npy").code == 0
+    for name in ("manifold", "explore"):
+        done = command(name, "run")
+        assert done.code == 2 and done.err.count("\n") == 1, done.err
+        assert f"minivae interpolate {Path('run').absolute()} draws rows" in done.err

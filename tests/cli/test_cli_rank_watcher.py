@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from minivae.processes import RANKS, SIZES
+
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -83,7 +85,7 @@ def test_a_watcher_that_was_stopped_ends_with_its_rank():
 def test_one_process_has_no_watcher(monkeypatch):
     from minivae.cli.rank_watcher import stand_by
 
-    for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_SIZE"):
+    for name in (*SIZES, *RANKS):
         monkeypatch.delenv(name, raising=False)
     before = os.getpid()
     stand_by()

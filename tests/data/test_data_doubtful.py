@@ -87,6 +87,15 @@ def test_a_workbook_by_another_name_is_called_one(tmp_path: Path) -> None:
         refused(load, tmp_path / name, "an Excel workbook", "save the sheet as CSV")
 
 
+@pytest.mark.parametrize(
+    ("member", "words"), [("a/0.JPG", "folder of pictures"), ("t.csv", "table")]
+)
+def test_what_is_zipped_is_to_be_unpacked(tmp_path: Path, member: str, words: str) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr(member, "")
+    refused(load, tmp_path / "x.zip", words, "in a zip; unpack it")
+
+
 def test_the_advice_for_what_is_no_matrix_of_numbers_works(tmp_path: Path) -> None:
     records = np.zeros(6, dtype=[("a", "f8"), ("b", "i4")])
     records["a"] = np.arange(6)

@@ -134,3 +134,9 @@ def test_a_column_of_dates_is_named() -> None:
     for one_hot in (False, True):
         with pytest.raises(DataError, match="'day' holds dates"):
             load(frame, one_hot=one_hot)
+
+
+def test_a_lazy_frame_is_told_how_to_be_one() -> None:
+    frame = pytest.importorskip("polars").DataFrame({"x": [1.0, 2.0]}).lazy()
+    with pytest.raises(DataError, match=r"lazy: give what its collect\(\) returns"):
+        load(frame)

@@ -136,3 +136,8 @@ def test_how_a_table_is_written(
     text: str, separator: str, decimal: str, header: list[str] | None
 ) -> None:
     assert dialect_of(text)[:3] == (separator, decimal, header)
+
+
+@pytest.mark.parametrize("name", ["BMI", "[kg]", "RIFF", "Merkmal"])
+def test_a_header_is_not_taken_for_another_kind_of_file(tmp_path: Path, name: str) -> None:
+    assert load(csv(tmp_path / "t.csv", f"{name},age\n1,2\n")).columns == (name, "age")

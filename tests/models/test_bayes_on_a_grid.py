@@ -31,6 +31,21 @@ def test_grid_and_quadrature_agree_with_the_closed_form(model):
     assert np.abs((grid.density[:, None] * centred).T @ centred * cell - cov).max() < 1e-9
 
 
+def test_a_narrow_posterior_is_found_and_then_resolved(model):
+    """Its width is a tenth of the coarse step, and one grid of as many points does not see it."""
+    narrow, x = model._replace(c=1e-4), np.random.default_rng(2).normal(size=5)
+    x = narrow.mean + np.array([0.7, -1.3]) @ narrow.weight.T + 0.01 * x
+
+    def decode(z):
+        return narrow.mean + z @ narrow.weight.T
+
+    exact = log_marginal(x[None], narrow)[0]
+    plain = bayes.posterior_on_grid(decode, narrow.c, x, 2, reach=4.0)
+    finer = bayes.posterior_on_finer_grid(decode, narrow.c, x, 2, reach=4.0)
+    assert abs(plain.log_p - exact) > 0.1
+    assert abs(finer.log_p - exact) <= 1e-6
+
+
 def test_ancestral_samples_are_decoded_latents_plus_noise(model):
     rng = np.random.default_rng(3)
     z, noise = rng.normal(size=(4, 2)), rng.normal(size=(4, 5))

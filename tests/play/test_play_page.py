@@ -129,10 +129,50 @@ def test_an_autoencoder_shows_neither_kl_nor_rate(opened):
     assert "reconstruction" in status and "KL" not in status
     assert page.run("document.getElementById('kl-now').textContent") == ""
     assert page.run("app.rd.trail.length") == 0
+    assert page.run(UNUSED_WORDS) == 10 and page.run(BACK_ARROWS) == 6
     page.run("app.follow('#data=ring')")
     page.key("u")
     assert "KL" in page.run("document.getElementById('status').textContent")
     assert page.run("app.rd.trail.length") == 1
+    assert page.run("document.getElementById('kl-now').textContent") != ""
+    page.run("document.querySelector('input[value=ae]').click()")  # what it was is no longer true
+    assert page.run("document.getElementById('kl-now').textContent") == ""
+
+
+UNUSED_WORDS = """[...document.querySelectorAll('#paths td')]
+  .filter((cell) => cell.textContent === 'not used').length"""
+BACK_ARROWS = "document.querySelectorAll('#flow .back').length"
+
+
+@needs_chromium
+def test_the_speed_is_told_only_while_it_trains(opened):
+    opened.run("app.toggle(true)")
+    opened.run(UNTIL_TRAINED)
+    opened.run("app.speed = 200; app.status()")
+    status = "document.getElementById('status').textContent"
+    assert "200 a second" in opened.run(status)
+    opened.run("app.toggle(false)")
+    assert "a second" not in opened.run(status)
+
+
+@needs_chromium
+def test_the_arrow_keys_shift_a_picture_and_move_a_point(opened):
+    opened.run("document.getElementById('pad').focus()")
+    before = opened.run("[...app.x.data]")
+    opened.key("ArrowRight")
+    opened.key("ArrowUp")
+    after = opened.run("[...app.x.data]")
+    rows = [before[8 * r : 8 * r + 8] for r in range(1, 8)] + [[0] * 8]
+    assert after == [v for row in rows for v in [0, *row[:-1]]]
+    assert opened.run("app.row") is None
+    opened.run("app.follow('#data=ring')")
+    for place in ("pad", "space"):
+        opened.run(f"document.getElementById('{place}').focus()")
+        x, y = opened.run("[...app.x.data]")
+        opened.key("ArrowLeft")
+        opened.key("ArrowDown")
+        moved = opened.run("[...app.x.data]")
+        assert abs(moved[0] - x + 0.05) <= 1e-12 and abs(moved[1] - y + 0.05) <= 1e-12
 
 
 @needs_chromium

@@ -229,7 +229,7 @@ def test_e61_the_weights_are_ratios_of_densities_and_more_draws_never_lower_the_
     assert np.all(np.diff(bounds) > 0) and bounds[-1] < math.log(chance @ values)
 
 
-@recomputes(62, "48ff3ae7")
+@recomputes(62, "632daac1")
 def test_e62_by_differences():
     nll = RNG.uniform(1, 3, size=(4, 3))
     given = (MU, LOGVAR, nll)
@@ -241,6 +241,15 @@ def test_e62_by_differences():
                 return UP * iwae_by_densities(*given[:at], value, *given[at + 1 :], beta)
 
             close(found, slopes(loss, given[at]), 1e-8)
+    # the dots: a reconstruction that depends on z sends its own gradient back through z
+
+    def nll_of(mu):
+        return (np.cos(mu + np.sqrt(np.exp(LOGVAR)) * EPS)).sum(axis=-1)
+
+    d = iwae_objective_backward(K, UP, terms(MU, LOGVAR, nll_of(MU)), 1.0, 0.0)
+    through_z = -d.dnll[..., None] * np.sin(MU + np.sqrt(np.exp(LOGVAR)) * EPS)
+    whole = slopes(lambda mu: UP * iwae_by_densities(mu, LOGVAR, nll_of(mu), 1.0), MU)
+    close(d.dmu + through_z.sum(axis=0), whole, 1e-8)
 
 
 @recomputes(65, "36e9090f")

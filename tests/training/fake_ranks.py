@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -37,17 +36,21 @@ class FakeComm:
 
     def Isend(self, buffer: Any, dest: int, tag: int) -> Request:
         assert buffer.flags.c_contiguous
-        self.mail[self.rank, dest, tag].put(np.array(buffer))
+        self.box(self.rank, dest, tag).put(np.array(buffer))
         return Request()
 
     def Irecv(self, buffer: Any, source: int, tag: int) -> Request:
         assert buffer.flags.c_contiguous
-        return Request(self.mail[source, self.rank, tag], buffer)
+        return Request(self.box(source, self.rank, tag), buffer)
+
+    def box(self, *path: int) -> queue.Queue:
+        """The queue of a path, the same for both its ends even if they ask at one moment."""
+        return self.mail.setdefault(path, queue.Queue())
 
 
 def on_ranks(size: int, work: Any) -> list[Any]:
     """work(World) on so many ranks at once -> what each gave; the first fault is raised."""
-    mail: dict = defaultdict(queue.Queue)
+    mail: dict = {}
     found: list[Any] = [None] * size
     faults: list[BaseException] = []
 

@@ -118,6 +118,8 @@ def test_the_other_argument_order_is_recognised():
     right = check(lambda x: (x * x, {"x": x}), lambda cache, dy: 2 * dy * cache["x"], [x])
     assert right.ok and "(cache, dy)" in right.notes[0]
     assert not check(lambda x: (x * x, {"x": x}), lambda cache, dy: dy * cache["x"], [x]).ok
+    misfit = check(lambda x: (x * x, {"x": x}), lambda cache, dy: (dy * cache["x"]).sum(0), [x])
+    assert [f.kind for f in misfit.faults] == ["shape"] and "(cache, dy)" in misfit.notes[0]
 
 
 @pytest.mark.parametrize(

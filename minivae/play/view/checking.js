@@ -58,7 +58,7 @@ class Checking {
     const table = document.getElementById("tensors");
     table.replaceChildren();
     const head = table.createTHead().insertRow();
-    for (const words of ["tensor", "shape", "by hand", "central difference", "off, as a share of the largest", ""]) {
+    for (const words of ["tensor", "shape", "its worst entry, by hand", "by central difference", "off, as a share of the largest", ""]) {
       const cell = document.createElement("th");
       cell.textContent = words;
       head.append(cell);

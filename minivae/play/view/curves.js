@@ -4,8 +4,10 @@
 const POINTS = 500; // a curve longer than this keeps every other point
 
 class Curve extends Picture {
-  constructor(name, ink) {
+  // used(): whether the model at hand has such a term at all.
+  constructor(name, ink, used = () => true) {
     super(`${name}-curve`);
+    this.used = used;
     this.now = document.getElementById(`${name}-now`);
     this.ink = ink;
     this.start();
@@ -29,7 +31,7 @@ class Curve extends Picture {
 
   draw() {
     const { pen, width, height } = this.begin();
-    this.now.textContent = this.mean === null ? "" : short(this.mean);
+    this.now.textContent = this.mean === null || !this.used() ? "" : short(this.mean);
     if (this.points.length < 2) return; // too early, or the KL of an autoencoder
     const [low, high] = range(this.points.slice(Math.min(5, this.points.length - 2)));
     const y = (v) => 22 + (1 - (v - low) / (high - low || 1)) * (height - 46);

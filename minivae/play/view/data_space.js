@@ -10,6 +10,7 @@ class DataSpace extends Picture {
     super("space");
     this.app = app;
     this.onDrag((u, v) => app.training.data.shape || app.setDatum([(2 * u - 1) * HALF, (1 - 2 * v) * HALF]));
+    this.onArrows((dx, dy) => app.training.data.shape || app.pads[0].move(dx, dy));
     const n = 2 * GENERATED;
     this.codes = new Tensor([GENERATED, 2], normals(0, STREAM.GENERATE, 0, [0], n));
   }

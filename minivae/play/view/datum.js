@@ -10,7 +10,7 @@ function walkOf(training, x, eps) {
 }
 
 // The table beneath the picture: what each path brings to μ and log σ², and the sum.
-function showPaths(walk) {
+function showPaths(walk, noisy) {
   const { dmuZ, dmuKl, dmu, dlogvarZ, dlogvarKl, dlogvar } = walk.g.path;
   const { mu, logvar } = walk.cache;
   const rows = [
@@ -21,8 +21,10 @@ function showPaths(walk) {
   body.replaceChildren(
     ...rows.map(([name, value, rec, kl, both, j]) => {
       const line = document.createElement("tr");
-      const cells = [[name], [short(value.data[j], true)], [short(rec.data[j], true), "rec"],
-        [short(kl.data[j], true), "kl"], [short(both.data[j], true), "both"]];
+      const used = noisy || value === mu; // an autoencoder has no σ
+      const said = (v) => (used ? short(v, true) : "not used");
+      const cells = [[name], [said(value.data[j])], [said(rec.data[j]), "rec"],
+        [noisy ? said(kl.data[j]) : "not used", "kl"], [said(both.data[j]), "both"]];
       for (const [text, kind] of cells) {
         const cell = line.insertCell();
         cell.textContent = text;

@@ -9,7 +9,7 @@ const NODES = {
   h: { wide: [185, 215], narrow: [180, 160], size: [84, 50] },
   mu: { wide: [350, 100], narrow: [72, 274], size: [116, 50] },
   logvar: { wide: [350, 335], narrow: [288, 274], size: [116, 50] },
-  eps: { wide: [548, 62], narrow: [178, 500], size: [110, 46] },
+  eps: { wide: [548, 62], narrow: [178, 500], size: [124, 46] },
   z: { wide: [548, 195], narrow: [72, 420], size: [116, 50] },
   hz: { wide: [703, 195], narrow: [72, 535], size: [84, 50] },
   f: { wide: [850, 195], narrow: [72, 655], size: [76, 76] },
@@ -32,6 +32,9 @@ const BACK = [
   ["z", "logvar", "rec", "dlogvarZ", 0, [0.3, 0.5]], ["kl", "mu", "kl", "dmuKl", -0.16, [0.72, 0.22]], ["kl", "logvar", "kl", "dlogvarKl"],
   ["mu", "h", "both", "dmu"], ["logvar", "h", "both", "dlogvar"],
 ];
+
+// What an autoencoder has no gradient of: it has neither σ nor KL.
+const UNUSED = new Set(["dkl", "dlogvarZ", "dmuKl", "dlogvarKl", "dlogvar"]);
 
 function make(kind, attributes, text) {
   const element = document.createElementNS(SVG, kind);
@@ -88,6 +91,7 @@ class Flow {
   }
 
   back(from, to, kind, name, bend = 0, places = [0.5, 0.5]) {
+    if (!this.app.noisy && UNUSED.has(name)) return null;
     const gradient = this.app.walk.g.path[name];
     const size = Math.hypot(...gradient.data);
     const { path, label, end, angle, normal } = this.curve(from, to, bend, -9, places[this.wide ? 0 : 1]);

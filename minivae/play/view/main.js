@@ -11,7 +11,7 @@ class App {
     this.training = trainingFrom(this.settings);
     this.plane = new LatentPlane(this);
     this.spaces = { pictures: new Sheet(this), points: new DataSpace(this) };
-    this.curves = { loss: new Curve("loss", "both"), nll: new Curve("nll", "rec"), kl: new Curve("kl", "kl") };
+    this.curves = { loss: new Curve("loss", "both"), nll: new Curve("nll", "rec"), kl: new Curve("kl", "kl", () => this.noisy) };
     this.rd = new RateDistortion(this);
     this.pads = [new DatumPad(this), new NoisePad(this)];
     this.flow = new Flow(this);
@@ -38,6 +38,7 @@ class App {
     for (const curve of Object.values(this.curves)) curve.start();
     this.rd.start();
     this.knobs = this.knobWords();
+    this.space.canvas.tabIndex = this.training.data.shape ? -1 : 0; // pictures take no keys
     document.getElementById("space-title").textContent = this.training.data.shape ? "Pictures" : "Data space";
     document.getElementById("space-words").textContent = this.space.words();
     this.legend();
@@ -85,6 +86,7 @@ class App {
     this.running = on;
     document.getElementById("train").textContent = on ? "Pause" : "Train";
     if (on) requestAnimationFrame((now) => this.tick(now));
+    else this.status(); // the speed is no longer true
   }
 
   // ---- the chosen datum
@@ -118,7 +120,7 @@ class App {
     if (!this.training.data.shape) this.space.draw();
     for (const pad of this.pads) pad.draw();
     this.flow.draw();
-    showPaths(this.walk);
+    showPaths(this.walk, this.noisy);
   }
 
   // ---- training
@@ -129,7 +131,7 @@ class App {
       this.stopped = "The loss is no longer a finite number. Start again, with a smaller learning rate perhaps.";
       return false;
     }
-    for (const [name, curve] of Object.entries(this.curves)) if (name !== "kl" || this.noisy) curve.add(done[name]);
+    for (const [name, curve] of Object.entries(this.curves)) if (curve.used()) curve.add(done[name]);
     return true;
   }
 
@@ -173,7 +175,7 @@ class App {
     if (turn === 3 || turn === 9) {
       this.shown = this.training.decode(this.walk.cache.z.reshape(1, 2));
       this.flow.draw();
-      showPaths(this.walk);
+      showPaths(this.walk, this.noisy);
       this.status();
     }
     return undefined;

@@ -6,6 +6,17 @@ class DatumPad extends Picture {
     super("pad");
     this.app = app;
     this.onDrag((u, v) => this.paint(u, v));
+    this.onArrows((dx, dy) => this.move(dx, dy));
+  }
+
+  // What the keyboard can do: shift the picture by a pixel, or take data of two numbers elsewhere.
+  move(dx, dy) {
+    const { shape } = this.app.training.data;
+    const x = this.app.x.data;
+    if (!shape) return this.app.setDatum([x[0] + 0.05 * dx, x[1] + 0.05 * dy].map((v) => Math.min(HALF, Math.max(-HALF, v))));
+    const [h, w] = shape;
+    const at = (row, column) => (row < 0 || row >= h || column < 0 || column >= w ? 0 : x[row * w + column]);
+    return this.app.setDatum(Array.from({ length: h * w }, (_, k) => at(Math.floor(k / w) + dy, (k % w) - dx)));
   }
 
   // A soft brush on the pixels; for data of two numbers the pad is their space.
@@ -37,7 +48,7 @@ class DatumPad extends Picture {
     const { row } = this.app;
     const label = shape && row !== null ? `, a ${this.app.training.data.labels[row]}` : "";
     document.getElementById("datum-name").textContent = row === null ? "yours" : `row ${row}${label}`;
-    document.getElementById("pad-words").textContent = shape ? "Draw on it." : "Click anywhere.";
+    document.getElementById("pad-words").textContent = shape ? "Draw on it, or shift it by the arrow keys." : "Click anywhere, or use the arrow keys.";
     document.getElementById("clear").hidden = !shape;
   }
 }
@@ -73,6 +84,6 @@ class NoisePad extends Picture {
     const eps = noisy ? this.app.eps : [0, 0];
     if (noisy) dot(pen, ...at(...eps), 7, colour("accent"), colour("card"));
     document.getElementById("eps-name").textContent = noisy
-      ? `= (${eps.map((v) => v.toFixed(2)).join(", ")})` : "— none here";
+      ? `= (${eps.map((v) => v.toFixed(2).replace("-", "−")).join(", ")})` : "— none here";
   }
 }

@@ -14,7 +14,7 @@ from minivae.explore.closed import asset
 from minivae.play import page
 from minivae.study.book.fold import folded
 from minivae.study.book.links import script_of_equations
-from minivae.study.book.notebook import write_notebook
+from minivae.study.book.notebook import with_how_to_check, write_notebook
 from minivae.study.index import MATHS, render
 from minivae.study.runner import Chapter, StudyError, chapters
 
@@ -172,6 +172,7 @@ def with_links(chapter: Chapter, text: str) -> str:
     if chapter.name in LIVING:
         words, settings = LIVING[chapter.name]
         links.append(f'<a href="play.html#{settings}">Play with it: {words}</a>')
+    text = with_how_to_check(chapter.name, text)
     title = f"# {chapter.title}\n"
     bar = f'\n<div class="chapter-links">{" ".join(links)}</div>\n'
     return text.replace(title, title + bar, 1)

@@ -20,6 +20,7 @@ def notebook_of(chapter: Chapter) -> dict[str, Any]:
     text = chapter.text
     if text.startswith(FRONT):  # jupytext's settings
         text = text[text.index(FRONT, len(FRONT)) + len(FRONT) :]
+    text = with_how_to_check(chapter.name, text)
     text = text.replace("](../../MATHS.md)", "](maths.html)")  # its neighbour in the book
     cells: list[dict[str, Any]] = []
     end = 0
@@ -35,6 +36,15 @@ def notebook_of(chapter: Chapter) -> dict[str, Any]:
         "nbformat": 4,
         "nbformat_minor": 5,
     }
+
+
+def with_how_to_check(name: str, text: str) -> str:
+    """The chapter's text, and above its exercises how they are checked."""
+    how = (
+        f"`minivae study check {name}` writes a file to fill in; name the file as well, and it is "
+        "marked, with a hint for each mistake that it knows."
+    )
+    return text.replace("## Exercises\n", f"## Exercises\n\n{how}\n", 1)
 
 
 def quoted(text: str) -> str:

@@ -8,12 +8,14 @@ the same order as there.
 
 from __future__ import annotations
 
+from minivae_kernels.cpu.compile.by_address import ARRAY
 from minivae_kernels.cpu.compile.decorators import inner
-from minivae_kernels.cpu.compile.simd import PANEL, WIDTH, copy_panel_row, outlined
-from minivae_kernels.cpu.gemm.address import address, ahead
+from minivae_kernels.cpu.compile.shared import shared
+from minivae_kernels.cpu.compile.simd import PANEL, WIDTH, copy_panel_row
+from minivae_kernels.cpu.gemm.address import FLOATS, address, ahead
 from minivae_kernels.cpu.gemm.ladder import make_strided_ladder
 from minivae_kernels.cpu.gemm.matmul import DEPTH, NOUGHT, STEP
-from minivae_kernels.cpu.gemm.register_tile import transpose_block
+from minivae_kernels.cpu.gemm.register_tile import WHOLE, transpose_block
 from minivae_kernels.cpu.gemm.terms import FLOAT32
 
 # Rows of A from which on a panel of B is worth packing: its rows lie in as many pages of memory.
@@ -25,12 +27,8 @@ if WIDTH == 16:
     narrow = make_strided_ladder(16, (4, 1), FLOAT32)
 
     @inner
-    def multiply_plain(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth, halves):
-        """`rows` rows of C, c_row apart, = rows of S, s_row apart, + `depth` values of k.
-
-        halves: whether all 32 columns are wanted (2), or the first 16.
-        """
-        outlined()
+    def by_halves(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth, halves):
+        """Both halves of a panel at once, or the first alone."""
         if halves == 2:
             wide(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth)
         else:
@@ -40,12 +38,20 @@ else:
     by_tiles = make_strided_ladder(16, (6, 1), FLOAT32)
 
     @inner
-    def multiply_plain(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth, halves):
+    def by_halves(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth, halves):
         """The same for vectors of eight floats or four, 16 columns at a time."""
-        outlined()
         for h in range(0, 16 * halves, 16):
             bh, ch, sh = ahead(b, h), ahead(c, h), ahead(s, h)
             by_tiles(a, a_row, a_k, bh, b_k, ch, c_row, sh, s_row, rows, depth)
+
+
+@shared(FLOATS, WHOLE, WHOLE, FLOATS, WHOLE, FLOATS, WHOLE, FLOATS, WHOLE, WHOLE, WHOLE, WHOLE)
+def multiply_plain(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth, halves):
+    """`rows` rows of C, c_row apart, = rows of S, s_row apart, + `depth` values of k.
+
+    halves: whether all 32 columns are wanted (2), or the first 16.
+    """
+    by_halves(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth, halves)
 
 
 @inner
@@ -69,10 +75,9 @@ def product_panel(a, a_row, a_k, b, b_k, own, c, c_row, s, rows, depth, halves):
     )  # fmt: skip
 
 
-@inner
+@shared(ARRAY, WHOLE, WHOLE, WHOLE, WHOLE, ARRAY, WHOLE)
 def pack_columns(plain, p0, stride, rows, columns, out, o0):
     """`columns` columns of a matrix, at most 32, as a panel that is filled up with zeros."""
-    outlined()
     if columns == PANEL:
         for r in range(rows):
             copy_panel_row(plain, p0 + r * stride, out, o0 + r * PANEL)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minivae_kernels.cpu.compile.by_address import ARRAY, address_of
-from minivae_kernels.cpu.compile.decorators import entry, inline
+from minivae_kernels.cpu.compile.decorators import addressed, inline
 from minivae_kernels.cpu.compile.side_by_side import for_each
 
 
@@ -21,7 +21,7 @@ class Loop:
 
     def __init__(self, name: str, function: Callable[..., None], *kinds: Any) -> None:
         function.__name__ = function.__qualname__ = name  # its name in the disk cache
-        self.kernel, self.kinds = entry(function), kinds
+        self.kernel, self.kinds = addressed(function), kinds
 
     @functools.cached_property
     def address(self) -> int:
