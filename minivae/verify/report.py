@@ -234,7 +234,8 @@ def together_fault(
 
 def trial_notes(trial: Trial) -> list[str]:
     """What to know of one tensor's verdict: kinks, what was not visited, what could not be seen."""
-    name, size, notes, kinks = trial.leaf.name, trial.hand.size, list(trial.notes), trial.kinks
+    name, size, kinks = trial.leaf.name, trial.hand.size, trial.kinks
+    notes: list[str] = []
     if kinks:
         first = [name + where(np.unravel_index(k, trial.hand.shape)) for k in kinks[:3]]
         lie = "entry lies on a kink" if len(kinks) == 1 else "entries lie on kinks"
