@@ -127,16 +127,6 @@ def nan_fault(leaf: passes.Leaf, grad: Any) -> Fault | None:
     return not_finite(f"the gradient of {leaf.name}", numbers, leaf.name)
 
 
-def overwritten(job: Pass, pieces: list[Any], saved: list[Any]) -> Faults:
-    """Gradients that a later call of backward has written over: arrays that are used again."""
-    text = "the gradient of {} changes when backward is called again: return a copy"
-    return [
-        Fault("view", text.format(leaf.name), leaf.name)
-        for leaf, piece, old in zip(job.leaves, pieces, saved, strict=True)
-        if changed(old, piece) is not None
-    ]
-
-
 def view_notes(job: Pass, pieces: list[Any], args: Any, upstream: Any) -> list[str]:
     """Gradients that are views of inputs, of the upstream, or of one another."""
     owners = [(f"input {name}", v) for name, v in leaves(dict(zip(job.names, args, strict=True)))]
@@ -150,9 +140,11 @@ def view_notes(job: Pass, pieces: list[Any], args: Any, upstream: Any) -> list[s
     return notes
 
 
-def linearity_faults(job: Pass, dy: Array, grads: Hands) -> Faults:
-    """A second call finds the same numbers, and half of dy gives half of them; each where there is
-    time for it."""
+def repetition_faults(job: Pass, dy: Array, pieces: list[Any], saved: list[Any]) -> Faults:
+    """A second call finds the same numbers, half of dy gives half of them, each where there is time
+    for it; and neither writes over the `pieces` that the first returned, of which `saved` are
+    copies."""
+    grads = in_float64(saved)
     runs: list[Hands] = []
     try:
         for factor in (1.0, 0.5):
@@ -162,7 +154,8 @@ def linearity_faults(job: Pass, dy: Array, grads: Hands) -> Faults:
     except Exception as error:
         return [Fault("error", f"backward raised {one_line(error)} when called again")]
     faults: Faults = []
-    for leaf, g, again, half in zip(job.leaves, grads, *runs, strict=True):
+    every = zip(job.leaves, grads, *runs, pieces, saved, strict=True)
+    for leaf, g, again, half, piece, old in every:
         what, near = f"the gradient of {leaf.name}", SAME_RUN * max(eps_of(leaf.value), job.y_eps)
         if g is None or not np.isfinite(g).all():
             continue
@@ -175,6 +168,8 @@ def linearity_faults(job: Pass, dy: Array, grads: Hands) -> Faults:
         tests = (
             (lost, "structure", f"{what} has another shape when backward is called again"),
             (apart(g, again, near), "random", f"{what} changes from call to call: {how}"),
+            (changed(old, piece) is not None, "view",
+             f"{what} changes when backward is called again: return a copy"),
             (np.any(g) and not apart(half, g, near), "upstream-ignored",
              f"{what} ignores the upstream: it is the same for dy and dy / 2"),
             (normal and apart(2 * half, g, near), "not-linear",

@@ -30,9 +30,7 @@ def draw_point(
     words = set(" ".join(spec.values()).replace("int:", "").replace("<", " ").split())
     order = sorted(word for word in words if not word.isdigit())
     if len(order) > len(SIZES):
-        raise ValueError(
-            f"at most {len(SIZES)} dims can all differ, the spec has {len(order)}: {order}"
-        )
+        raise ValueError(f"of {len(order)} dims at most {len(SIZES)} can all differ: {order}")
     drawn = rng.permutation(SIZES[: max(4, len(order))])
     sizes = {word: int(word) for word in words if word.isdigit()}
     sizes |= dict(zip(order, drawn.tolist(), strict=False))

@@ -17,7 +17,16 @@ except (ImportError, AttributeError):  # another Numba: every process compiles f
         return False
 
 
-__all__ = ["OPTIONS", "allocating", "any_cached", "entry", "inline", "inner", "statistics"]
+__all__ = [
+    "OPTIONS",
+    "addressed",
+    "allocating",
+    "any_cached",
+    "entry",
+    "inline",
+    "inner",
+    "statistics",
+]
 
 # error_model="numpy": no test for zero before each division, which would stop vectorising.
 # nogil: the team's threads run side by side. No fast-math: the order of operations is ours.
@@ -53,9 +62,18 @@ def inline(function: Callable[..., Any]) -> Any:
 def entry(function: Callable[..., Any]) -> Any:
     """Compile a function that only Python calls; its machine code is kept on disk.
 
-    No kernel may call it: what comes from the disk cannot be linked into another function.
+    No kernel may call it but by its address (by_address.py) or by its name (shared.py): what comes
+    from the disk cannot be linked into another function.
     """
-    dispatcher = njit(**_ENTRY, **OPTIONS)(function)
+    return _kept(njit(**_ENTRY, **OPTIONS)(function), function)
+
+
+def addressed(function: Callable[..., Any]) -> Any:
+    """The same for one that only kernels call, by its address: Python must never call it."""
+    return _kept(njit(**_ENTRY, no_cpython_wrapper=True, **OPTIONS)(function), function)
+
+
+def _kept(dispatcher: Any, function: Callable[..., Any]) -> Any:
     if DiskCache is not None:
         dispatcher._cache = DiskCache(function)
         _CACHES.append(dispatcher._cache)

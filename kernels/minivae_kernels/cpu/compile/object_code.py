@@ -70,7 +70,11 @@ def put_together(
     code: bytes,
 ) -> Any:  # fmt: skip
     """The CompileResult again. Raises LookupError where this process lacks what the code calls."""
+    from minivae_kernels.cpu.compile.shared import provide
+
     rtsys.initialize(context)
+    for name in names["needs"]:
+        provide(name)
     if missing(names["needs"]):
         context.refresh()  # imports all of Numba, some 0.3 s; the kernels so far do without
     if lacks := missing(names["needs"]):
@@ -113,7 +117,9 @@ def _engine(code: bytes) -> Any:
 
 
 def _callable(function: Callable[..., Any], engine: Any, environment: Any, names: Names) -> Any:
-    """The function that Python calls: Numba's own wrapper, which unpacks arrays and numbers."""
+    """The function that Python calls: Numba's own wrapper, which unpacks arrays and numbers.
+
+    One that only kernels call has none."""
     address = engine.get_function_address(names["wrapper"])
     about = sys.modules[function.__module__], function.__name__, function.__doc__ or ""
     return _dynfunc.make_function(*about, address, environment, (engine,))

@@ -8,12 +8,14 @@ the same order as there.
 
 from __future__ import annotations
 
+from minivae_kernels.cpu.compile.by_address import ARRAY
 from minivae_kernels.cpu.compile.decorators import inner
-from minivae_kernels.cpu.compile.simd import PANEL, WIDTH, copy_panel_row, outlined
-from minivae_kernels.cpu.gemm.address import address, ahead
+from minivae_kernels.cpu.compile.shared import shared
+from minivae_kernels.cpu.compile.simd import PANEL, WIDTH, copy_panel_row
+from minivae_kernels.cpu.gemm.address import FLOATS, address, ahead
 from minivae_kernels.cpu.gemm.ladder import make_strided_ladder
 from minivae_kernels.cpu.gemm.matmul import DEPTH, NOUGHT, STEP
-from minivae_kernels.cpu.gemm.register_tile import transpose_block
+from minivae_kernels.cpu.gemm.register_tile import WHOLE, transpose_block
 from minivae_kernels.cpu.gemm.terms import FLOAT32
 
 # Rows of A from which on a panel of B is worth packing: its rows lie in as many pages of memory.
@@ -24,10 +26,9 @@ COLUMNS = 2 * WIDTH if WIDTH == 16 else 16  # of a tile
 by_tiles = make_strided_ladder(COLUMNS, (12, 4, 1) if WIDTH == 16 else (6, 1), FLOAT32)
 
 
-@inner
+@shared(FLOATS, WHOLE, WHOLE, FLOATS, WHOLE, FLOATS, FLOATS, WHOLE, WHOLE, WHOLE)
 def multiply_plain(a, a_row, a_k, b, b_k, c, s, s_row, rows, depth):
     """`rows` rows of the panel C = rows of S, s_row apart, + `depth` values of k."""
-    outlined()
     for h in range(0, PANEL, COLUMNS):
         by_tiles(a, a_row, a_k, ahead(b, h), b_k, ahead(c, h), ahead(s, h), s_row, rows, depth)
 
@@ -41,10 +42,9 @@ def product_panel(a, a_row, a_k, b, b_k, c, s, rows, depth):
         multiply_plain(ak, a_row, a_k, bk, b_k, c, c, STEP, rows, min(DEPTH, depth - k))
 
 
-@inner
+@shared(ARRAY, WHOLE, WHOLE, WHOLE, WHOLE, ARRAY, WHOLE)
 def pack_columns(plain, p0, stride, rows, columns, out, o0):
     """`columns` columns of a matrix, at most 32, as a panel that is filled up with zeros."""
-    outlined()
     if columns == PANEL:
         for r in range(rows):
             copy_panel_row(plain, p0 + r * stride, out, o0 + r * PANEL)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minivae_kernels.cpu.compile.by_address import ARRAY, address_of, call
-from minivae_kernels.cpu.compile.decorators import entry, inner
+from minivae_kernels.cpu.compile.decorators import addressed, entry, inner
 from minivae_kernels.cpu.compile.simd import outlined
 from minivae_kernels.cpu.compile.ufunc import (
     NATURAL,
@@ -48,7 +48,7 @@ class Loop:
 
     def __init__(self, name: str, function: Callable[..., None], *kinds: Any) -> None:
         function.__name__ = function.__qualname__ = name  # its name in the disk cache
-        self.kernel, self.kinds = entry(function), kinds
+        self.kernel, self.kinds = addressed(function), kinds
 
     @functools.cached_property
     def address(self) -> int:

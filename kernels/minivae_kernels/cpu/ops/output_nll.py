@@ -13,7 +13,7 @@ import numpy as np
 
 from minivae_kernels import Unsupported
 from minivae_kernels.cpu.compile.by_address import call
-from minivae_kernels.cpu.compile.decorators import allocating, entry, inner
+from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.address import address, stretch
 from minivae_kernels.cpu.gemm.layout import aligned
@@ -47,27 +47,28 @@ class OutputWork(NamedTuple):
     outputs: int
 
 
-@allocating
-def score_piece(k, member, s, scratch):
+@inner
+def score_piece(k, member, s, scratch, totals):
     """-log p(x | z) of ROWS rows of h.
 
     A member's row of `scratch`: outputs, targets, terms, factors and their running sums and
-    products, ROWS x 32 each; 32 of b.
+    products, ROWS x 32 each; 32 of b. Of `totals`: ROWS sums of terms, and of logarithms.
     """
-    own, first = scratch[member], k * ROWS
+    own, first, kept = scratch[member], k * ROWS, totals[member]
     count = min(ROWS, len(s.nll) - first)
     weight, constant, logarithms, log_scale = s.numbers
-    sums, logs = np.zeros(count), np.zeros(count)
+    for r in range(2 * ROWS):
+        kept[r] = 0.0
     across = (s.outputs + PANEL - 1) // PANEL
     for panel in range(across):
         score_panel(s, own, panel, first, count)
         if panel % LINES == LINES - 1 or panel == across - 1:
-            add_up(own, sums, logs)
+            add_up(own, kept, count)
     precision = np.exp(-log_scale)
     for r in range(count):
-        total = sums[r]
+        total = kept[r]
         if logarithms != 0:
-            total += logs[r]
+            total += kept[ROWS + r]
         whole = s.outputs * (constant + log_scale) + precision * total
         s.nll[first + r] = f32(weight * whole)
 
@@ -97,7 +98,7 @@ def score_panel(s, own, panel, first, count):
 
 
 @entry
-def output_nll_kernel(crew, loop, numbers, h, W, b, x, nll, sizes, scratch, packed):
+def output_nll_kernel(crew, loop, numbers, h, W, b, x, nll, sizes, scratch, totals, packed):
     """-log p(x | z) of rows h (R, H) against x (B, D), all row-major, shared out."""
     inputs, outputs = sizes
     job = laid_out(pack_piece, (W, inputs, outputs, packed))
@@ -105,7 +106,7 @@ def output_nll_kernel(crew, loop, numbers, h, W, b, x, nll, sizes, scratch, pack
     score = OutputWork(loop, numbers, h, packed, b, x, nll, inputs, outputs)
     count = (len(nll) + ROWS - 1) // ROWS
     work = len(nll) * inputs * outputs // 16
-    share_out(crew, laid_out(score_piece, (score, scratch)), count, work)
+    share_out(crew, laid_out(score_piece, (score, scratch, totals)), count, work)
 
 
 @inner
@@ -133,16 +134,16 @@ def collect(own, n, wide):
 
 
 @inner
-def add_up(own, sums, logs):
+def add_up(own, kept, count):
     """The lanes of each row in float64, and the logarithms of its products."""
-    logarithms = stretch(own, 3 * PART, len(sums) * PANEL)
-    products = stretch(own, 5 * PART, len(sums) * PANEL)
+    logarithms = stretch(own, 3 * PART, count * PANEL)
+    products = stretch(own, 5 * PART, count * PANEL)
     for i in range(len(products)):
         logarithms[i] = m.log(products[i])
-    for r in range(len(sums)):
+    for r in range(count):
         for i in range(r * PANEL, (r + 1) * PANEL):
-            sums[r] += np.float64(own[4 * PART + i])
-            logs[r] += np.float64(logarithms[i])
+            kept[r] += np.float64(own[4 * PART + i])
+            kept[ROWS + r] += np.float64(logarithms[i])
 
 
 def output_nll(likelihood: str, h: Any, W: Any, b: Any, x: Any, *log_scale: Any) -> np.ndarray:
@@ -168,7 +169,8 @@ def output_nll(likelihood: str, h: Any, W: Any, b: Any, x: Any, *log_scale: Any)
         crew = crew_for(rows * outputs * inputs // 16)
         floats = 6 * PART + PANEL
         scratch = aligned(team() * floats).reshape(-1, floats)
+        totals = np.empty((team(), 2 * ROWS))
         packed = packed_room(inputs, outputs)
         output_nll_kernel(crew, of.loop.address, numbers, flat(h), flat(W), flat(b), flat(x),
-                          nll.reshape(-1), (inputs, outputs), scratch, packed)  # fmt: skip
+                          nll.reshape(-1), (inputs, outputs), scratch, totals, packed)  # fmt: skip
     return nll

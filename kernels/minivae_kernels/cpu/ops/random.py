@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import types
 
 from minivae_kernels import Unsupported
+from minivae_kernels.cpu.compile.by_address import ARRAY
 from minivae_kernels.cpu.compile.decorators import allocating, entry, inner
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, readable
+from minivae_kernels.cpu.ops.elementwise import Loop
 from minivae_kernels.cpu.ops.philox import block, box_muller, unit
 from minivae_kernels.cpu.threads.count import crew_for
 from minivae_kernels.cpu.threads.crew import laid_out, pieces_of, rows_of_piece, share_out
 
 f32, u32 = np.float32, np.uint32
-WORD, PERMUTATION = 0xFFFFFFFF, 1
+WORD, PERMUTATION, BINARISE = 0xFFFFFFFF, 1, 3  # the last two: streams of the contract
 
 
 @inner
@@ -38,6 +41,16 @@ def compare(u, x):
     """x = 1 where u < x, else 0."""
     for i in range(len(x)):
         x[i] = f32(1) if u[i] < x[i] else f32(0)
+
+
+def _binarise_line(x, noise, sample, step, k0, k1):  # type: ignore[no-untyped-def]
+    """One sample's x, binarised by its own uniforms, which take whole blocks of four in noise."""
+    uniform_row(u32(sample), u32(step), u32(BINARISE), u32(k0), u32(k1), noise)
+    compare(noise, x)
+
+
+# The step calls it by its address, where it binarises at all.
+BINARISE_LINE = Loop("binarise_line", _binarise_line, ARRAY, ARRAY, *4 * (types.int64,))
 
 
 @entry

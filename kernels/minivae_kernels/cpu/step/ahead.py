@@ -18,12 +18,13 @@ import numpy as np
 
 from minivae_kernels.cpu.compile import folders, helper
 
-# The entries of the helper: the second half of an update, then most of what measuring after an
-# epoch calls. Nobody else compiles them while it runs. What is left takes the run as long as that
-# takes the helper.
+# The entries of the helper: the second half of an update with the product that both halves share,
+# then most of what measuring after an epoch calls. Nobody else compiles them while it runs. What is
+# left takes the run as long as this takes the helper.
 NAMES = (
-    "learn", "gather_kernel", "uniforms_kernel", "binarise_kernel", "forward_kernel", "map_ufunc",
-    "normals_kernel", "draw_ufunc", "price_ufunc",
+    "multiply", "learn", "share_out", "multiply_plain", "pack_columns", "gather_kernel",
+    "uniforms_kernel", "binarise_kernel", "forward_kernel", "map_ufunc", "normals_kernel",
+    "draw_ufunc", "price_ufunc",
 )  # fmt: skip
 
 

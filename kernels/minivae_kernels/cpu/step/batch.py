@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL, copy_panel_row, outlined
 from minivae_kernels.cpu.gemm.address import stretch
 from minivae_kernels.cpu.gemm.live import list_features, nonzero_bits
 from minivae_kernels.cpu.gemm.matmul import NOUGHT
 from minivae_kernels.cpu.ops.philox import block, box_muller
-from minivae_kernels.cpu.ops.random import compare, scale_bytes, uniform_row
+from minivae_kernels.cpu.ops.random import scale_bytes
 from minivae_kernels.cpu.step.rounded import keep_rounded
 from minivae_kernels.cpu.step.tables import (
     BYTES,
@@ -29,7 +30,7 @@ from minivae_kernels.cpu.step.tables import (
 from minivae_kernels.cpu.threads.partition import OWN, next_piece
 
 f32, u32 = np.float32, np.uint32
-EPS, BINARISE = 2, 3  # the streams of the contract
+EPS = 2  # the stream of the contract
 SAMPLES = 64  # samples whose noise is made side by side
 GATHER, NOISE = range(2)  # kinds of pieces
 
@@ -68,8 +69,7 @@ def gather(s, own, batches, update, low, high):
         else:
             scale_bytes(batches.stored_floats[place], scale, stretch(line, NOUGHT, D))
         if c[DYNAMIC] != 0:
-            uniform_row(u32(row), u32(t), u32(BINARISE), u32(c[KEY0]), u32(c[KEY1]), noise)
-            compare(stretch(noise, NOUGHT, D), stretch(line, NOUGHT, D))
+            call(c[DYNAMIC], (stretch(line, NOUGHT, D), noise, row, t, c[KEY0], c[KEY1]))
         for panel in range(panels):
             target = panel * c[LATENT_PANEL] + b * PANEL
             copy_panel_row(line, panel * PANEL, s.space, target)

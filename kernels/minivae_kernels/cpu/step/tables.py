@@ -16,6 +16,7 @@ from minivae_kernels.cpu.ops.activations import ACTIVATIONS
 from minivae_kernels.cpu.ops.likelihood_kernel import LikelihoodLoop
 from minivae_kernels.cpu.ops.likelihoods import LIKELIHOODS
 from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
+from minivae_kernels.cpu.ops.random import BINARISE_LINE
 from minivae_kernels.cpu.ops.row_likelihoods import ROW_LIKELIHOODS, RowLikelihood
 
 # Columns of the layer table. What a hidden layer's derivative is read off lies at KEPT0: its output
@@ -24,11 +25,11 @@ from minivae_kernels.cpu.ops.row_likelihoods import ROW_LIKELIHOODS, RowLikeliho
  DECODES, LAYER_WORDS) = range(16)  # fmt: skip
 
 # Words of the configuration. ACTIVATE, DEACTIVATE, SCORE, DESCEND and LEARN are addresses of
-# functions; so are SHARE and ROW_TERMS to LATENT_BACKWARD, or 0 where draws are not weighed,
-# ROUND_ROWS to ROUND_WEIGHTS, or 0 where products are float32, and SCORE_ROWS to LEARN_SCALES, or
-# 0 where panels are scored by themselves (else SCORE is 0) and where no scale is learned. PAIRS0,
-# WEIGHTS0 and ACROSS0 are where the shadows of rounded.py begin. The sizes of the GROUPS groups of
-# columns follow after all WORDS.
+# functions; so are DYNAMIC, or 0 where nothing is binarised, SHARE and ROW_TERMS to
+# LATENT_BACKWARD, or 0 where draws are not weighed, ROUND_ROWS to ROUND_WEIGHTS, or 0 where
+# products are float32, and SCORE_ROWS to LEARN_SCALES, or 0 where panels are scored by themselves
+# (else SCORE is 0) and where no scale is learned. PAIRS0, WEIGHTS0 and ACROSS0 are where the
+# shadows of rounded.py begin. The sizes of the GROUPS groups of columns follow after all WORDS.
 (DATA_DIM, LATENT_DIM, DRAWS, DEPTH, ACTIVATE, DEACTIVATE, SCORE, LOGARITHMS, DESCEND, LEARN_SCALE,
  LOG_SCALE0, DYNAMIC, BYTES, EPS0, SIGMA0, KL0, LATENT_PANEL, Z_PANEL, KEY0, KEY1, SCRATCH,
  LEARN, ROW_TERMS, WEIGH, LATENT_BACKWARD, ROW_TERMS0, ROW_WEIGHT0, DATUM0, ROUND_ROWS,
@@ -92,7 +93,7 @@ def build(plan: Any) -> Plan:
         ACTIVATE: activation.forward.address,
         DEACTIVATE: activation.backward.address,
         DESCEND: optimiser.loop.address,
-        DYNAMIC: plan.binarise == "dynamic",
+        DYNAMIC: BINARISE_LINE.address if plan.binarise == "dynamic" else 0,
         LATENT_PANEL: few,
         Z_PANEL: many,
         KEY0: plan.seed & 0xFFFFFFFF,

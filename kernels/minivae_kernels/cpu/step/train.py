@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 
 from minivae_kernels.cpu.compile.by_address import call
-from minivae_kernels.cpu.compile.decorators import entry, inner
+from minivae_kernels.cpu.compile.decorators import addressed, entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.address import address
 from minivae_kernels.cpu.gemm.matmul import NOUGHT
@@ -216,7 +216,7 @@ def learn_scale(s, own, batch, terms, constants):
     descend(s, at, np.int64(1), own.scratch, constants)
 
 
-@entry
+@addressed
 def learn(member, team, sync, pieces, firsts, s, own, batch, phase, terms, constants):
     """The second half of an update: gradients of activations, of weights, and the optimiser.
 
