@@ -21,7 +21,6 @@ from minivae.racing.lane import Lane
 from minivae.racing.load import family
 from minivae.racing.problem import op_problem
 from minivae.racing.stand import Apart
-from minivae.racing.worker import apart
 
 
 def test_the_judge_makes_the_same_moves() -> None:
@@ -151,8 +150,8 @@ def test_a_contestant_is_built_where_no_caller_stands_above() -> None:
             frame = frame.f_back  # type: ignore[assignment]
         return found
 
-    assert "names" in apart(names)
-    assert "test_a_contestant_is_built_where_no_caller_stands_above" not in apart(names)
+    assert "names" in lane.alone(names)
+    assert "test_a_contestant_is_built_where_no_caller_stands_above" not in lane.alone(names)
 
 
 class Forger(Conversation):
