@@ -111,9 +111,6 @@ def norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) ->
     return np.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
 
 
-RULES: dict[str, Callable[..., Any]] = {"norm": norm, "vdot": lambda a, b: (a * b).sum()}
-
-
 class Analytic(np.ndarray):
     """A complex array on which np.abs, np.linalg.norm, np.var, … keep the imaginary part, and which
     writes down what else may lose it."""
@@ -137,9 +134,9 @@ class Analytic(np.ndarray):
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         name = function.__name__
-        if name in RULES and np.iscomplexobj(args[0]):
+        if name == "norm" and np.iscomplexobj(args[0]):
             with contextlib.suppress(TypeError, NotImplementedError):
-                return self._wrap(np.asarray(RULES[name](*map(np.asarray, args), **kwargs)))
+                return self._wrap(np.asarray(norm(np.asarray(args[0]), *args[1:], **kwargs)))
         if name in LOSSY:
             self.seen.add(f"np.{name}")
         return super().__array_function__(function, types, args, kwargs)
@@ -152,20 +149,14 @@ class Analytic(np.ndarray):
     def std(self, axis: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
         return np.sqrt(self.var(axis, **kwargs))
 
-    def conj(self) -> Any:
-        return self.copy()
-
-    conjugate = conj
-
 
 # -- differences -----------------------------------------------------------------------------------
 class Slope(NamedTuple):
-    """A derivative along a line: value, how far it may be off, the step, the one-sided slopes, and
-    whether these differ."""
+    """A derivative along a line: value, how far it may be off, the one-sided slopes, and whether
+    these differ."""
 
     value: float = np.nan
     error: float = np.inf
-    step: float = np.nan
     left: float = np.nan
     right: float = np.nan
     kink: bool = False
@@ -233,9 +224,9 @@ def difference(line: Line, start: float, rungs: int, grain: float) -> Slope:
         error = drift + corner + round_off
         one_sided = abs(left - near[0]) + abs(right - near[1]) + round_off
         if error < best.error:
-            best = Slope(fourth, error, h)
+            best = Slope(fourth, error)
         if one_sided < sides.error:
-            sides = Slope(fourth, one_sided, h, left, right, corner > 4 * one_sided)
+            sides = Slope(fourth, one_sided, left, right, corner > 4 * one_sided)
         if round_off > 4 * max(best.error, sides.error, 1e-300):
             break
         far, fourth_far = near, fourth

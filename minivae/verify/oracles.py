@@ -134,15 +134,11 @@ class Probe:
             start, rungs = min(start, 1e-2), 4
         return derivatives.difference(line, start, rungs, eps_of(leaf.value))
 
-    def entry_slope(self, leaf: Leaf, entry: int, near: float) -> Slope:
-        """One entry by differences; `near` is a relative step known to be good nearby, or NaN."""
-        size, line = float(leaf.scale.flat[entry]), self.line(leaf, leaf.unit(entry))
-        if np.isfinite(near):
-            found = self.slope(line, leaf, 16 * near * size, 4)
-            if found.error <= 1e-7 * abs(found.value):
-                return found
+    def entry_slope(self, leaf: Leaf, entry: int) -> Slope:
+        """One entry by differences."""
         # The step may have to be far above the entry (a 1e-8 beside a 1) or far below it.
-        return self.slope(line, leaf, 0.25 * max(size, 1.0), RUNGS + 9)
+        start = 0.25 * max(float(leaf.scale.flat[entry]), 1.0)
+        return self.slope(self.line(leaf, leaf.unit(entry)), leaf, start, RUNGS + 9)
 
 
 @dataclass
@@ -160,12 +156,9 @@ class Trial:
     delta: Array = field(default_factory=lambda: np.zeros(()))  # a direction, and along it:
     slope: Slope = field(default_factory=Slope)
     failing: Array | None = None  # a direction along which the gradient is wrong
-    unplaced: tuple[float, float] | None = None  # hand.u, true.u where no time is left to see where
-    calls: set[str] = field(default_factory=set)  # seen in forward, and perhaps not analytic
     reason: str = ""  # why no complex step was taken
     seen: float = np.nan  # an error of one entry that the probes would have seen; NaN before any
     kinks: list[int] = field(default_factory=list)  # flat indices of entries found on kinks
-    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.leaf, self.eps = self.probe.job.leaves[self.place], self.probe.eps
@@ -238,11 +231,7 @@ def fill(trial: Trial) -> None:
     trial.true, trial.doubt, trial.columns = np.full(count, np.nan), np.zeros(count), None
     if not trial.reason:
         by_complex_step(trial)
-    missing = np.flatnonzero(~np.isfinite(trial.true))
-    if len(missing) and not trial.reason:
-        text = f"{trial.leaf.name}: complex numbers break down in {len(missing)} entries"
-        trial.notes.append(f"{text}; differences there")
-    by_differences(trial, missing)
+    by_differences(trial, np.flatnonzero(~np.isfinite(trial.true)))
 
 
 def by_complex_step(trial: Trial) -> None:
@@ -265,7 +254,7 @@ def by_differences(trial: Trial, which: Array) -> None:
         keep[i] = trial.probe.clock.fits(forward=16)
         if not keep[i]:
             continue
-        slope = trial.probe.entry_slope(trial.leaf, int(trial.entries[i]), trial.slope.step)
+        slope = trial.probe.entry_slope(trial.leaf, int(trial.entries[i]))
         trial.true[i] = slope.value
         trial.doubt[i] = 4 * slope.error if np.isfinite(slope.error) else np.inf
         margin = 1e-5 * max(trial.biggest, abs(trial.g[i]))

@@ -25,16 +25,12 @@ Errors = tuple[Array, Array]  # hand - true, and true
 
 
 # -- rounding --------------------------------------------------------------------------------------
-def worst_and_random(trial: Trial, among: Array, count: int) -> Array:
-    """Up to `count` of the marked entries: largest errors, largest relative errors, random ones."""
-    places = np.flatnonzero(among)
-    if not 0 < count < len(places):
-        return places[:count]
-    each, error = max(1, count // 3), trial.error
+def worst(trial: Trial, among: Array, count: int) -> Array:
+    """Up to `count` of the marked entries, those with the largest errors and relative errors."""
+    places, error = np.flatnonzero(among), trial.error
     relative = np.nan_to_num(error / np.maximum(np.abs(trial.true), 1e-300))
-    largest = [places[np.argsort(-e[places], kind="stable")[:each]] for e in (error, relative)]
-    rest = np.random.default_rng(0).choice(places, each, replace=False)
-    return np.unique(np.concatenate([*largest, rest][:count]))
+    ranked = [places[np.argsort(-e[places], kind="stable")] for e in (error, relative)]
+    return np.unique(np.stack(ranked, axis=1).ravel()[:count])
 
 
 def picked_gradient(
@@ -127,14 +123,13 @@ def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> 
 
 
 # -- kinks -----------------------------------------------------------------------------------------
-def beside(trial: Trial, towards: dict[int, Array], rng: np.random.Generator) -> Trial | None:
+def beside(trial: Trial, ways: dict[int, float], rng: np.random.Generator) -> Trial | None:
     """The trial at a point off the kinks of this one: every entry of every tensor a little aside,
-    where `towards` names its side (not 0) that way, at random otherwise."""
+    those of the tensors at the places of `ways` all to one side and so much further."""
     old, deltas = trial.probe, {}
     for leaf in old.job.leaves:
-        random, side = signed(rng, leaf.value.shape), towards.get(leaf.place, 0)
-        step = np.where(side == 0, random, side * np.abs(random))
-        deltas[leaf.place] = ASIDE * leaf.scale * step
+        random, way = signed(rng, leaf.value.shape), ways.get(leaf.place)
+        deltas[leaf.place] = ASIDE * leaf.scale * (way * np.abs(random) if way else random)
     try:
         job = old.job.run_at(old.job.moved(deltas))
         hands = gradients(job, old.dy)
@@ -170,43 +165,36 @@ def has_kinks(trial: Trial) -> bool:
 def on_kinks(trial: Trial, wrong: Array, strict: Array) -> Array:
     """Clears the suspects that lie on kinks and have one of their subgradients.
 
-    All at once first: they are moved up, down and at random, off their kinks, where the
-    hand-written gradient is smooth and easily held to the truth; it must span what it is here.
-    What that leaves is looked at one by one. What nobody looked at is not called wrong.
+    All at once first: at points beside, off the kinks, the hand-written gradient is smooth and
+    easily held to the truth; it must span what it is here. What that leaves is looked at one by
+    one, largest errors first. What nobody looked at is not called wrong.
     """
     clock, rng = trial.probe.clock, np.random.default_rng(4)
     order = np.flatnonzero(wrong)
     order = order[np.argsort(-trial.error[order], kind="stable")]
-    here = np.zeros(trial.hand.shape)
-    here.flat[trial.entries[order]] = 1.0
-    moves = [{trial.leaf.place: way * here} for way in (1.0, -1.0, 0.0, 0.0)]
-    moves += [{x.place: np.full(x.value.shape, way)} for x in trial.probe.job.leaves
-              for way in (8.0, -8.0)]  # fmt: skip
     grads: list[Array] = []
-    for towards in moves:
+    for ways in ({}, {}, *({x.place: w} for x in trial.probe.job.leaves for w in (8.0, -8.0))):
         roomy = clock.fits(forward=4, backward=1, complex=2)
-        other = beside(trial, towards, rng) if roomy else None
-        failing = failing_direction(other) if other else None
-        if other is None or failing is not None:
+        other = beside(trial, ways, rng) if roomy else None
+        if other is None:
+            break
+        if (failing := failing_direction(other)) is not None:
+            first = trial.entries[order] == locate(other, failing)
+            order = np.concatenate([order[first], order[~first]])
             break
         grads.append(other.g)
     else:
         low, high = np.min(grads, axis=0), np.max(grads, axis=0)
         margin = strict + 1e-5 * np.abs(grads).max(axis=0)
         order = order[~between(trial.g, low, high, margin)[order]]
-    if other is not None and failing is not None:
-        place = locate(other, failing)
-        order = np.concatenate([np.flatnonzero(wrong & (trial.entries == place)), order])
-    elif len(order) and clock.fits(forward=20, backward=8):
-        grads += [more.g for more in (beside(trial, {}, rng) for _ in range(8)) if more]
     verdict = np.zeros(len(wrong), dtype=bool)
     for i in order:
         if not clock.fits(complex=2):
             break
-        verdict[i] = not is_subgradient(trial, int(i), [float(g[i]) for g in grads], strict[i])
-    for i in np.flatnonzero(wrong & ~verdict):
-        trial.kinks.append(int(trial.entries[i]))
-        trial.true[i] = trial.g[i]
+        verdict[i] = not is_subgradient(trial, int(i), strict[i])
+    cleared = np.flatnonzero(wrong & ~verdict)
+    trial.kinks += trial.entries[cleared].tolist()
+    trial.true[cleared] = trial.g[cleared]
     return verdict
 
 
@@ -228,27 +216,13 @@ def one_sided(trial: Trial, i: int) -> tuple[Array, Array]:
     return probe.dy * up, probe.dy * down
 
 
-def is_subgradient(trial: Trial, i: int, seen: list[float], strict: float) -> bool:
-    """Whether the i-th visited entry has a slope between those on its two sides, in all outputs
-    together or in each; or, where it moves several kinks at once (one datum, through many units at
-    zero), one like those `seen` beside."""
+def is_subgradient(trial: Trial, i: int, strict: float) -> bool:
+    """Whether the i-th visited entry has a slope between those on its two sides, where each output
+    may take its own side."""
     hand, (up, down) = float(trial.g[i]), one_sided(trial, i)
-    high, low = float(up.sum()), float(down.sum())
-    margin = strict + 1e-5 * max(abs(hand), abs(high), abs(low))
-    if between(hand, high, low, margin):
-        return True
-    kinked = np.flatnonzero(~(np.abs(up - down) <= margin))
-    if 1 < len(kinked) <= 8 and trial.probe.clock.fits(forward=9, backward=9):
-        probe, entry = trial.probe, trial.entries[i : i + 1]
-        masks = [np.where(np.arange(len(up)) == k, probe.dy, 0) for k in kinked]
-        parts = [picked_gradient(probe.job, m, trial.place, entry)[0] for m in masks]
-        if between(np.array(parts), up[kinked], down[kinked], margin).all():
-            return True
-    if between(np.array(seen), high, low, margin).all():
-        return False  # these two sides are the outermost
-    slopes = np.array([*seen, high, low])
-    middle = float(slopes.mean())
-    return bool(abs(hand - middle) <= 4 * float(np.abs(slopes - middle).max()) + margin)
+    low, high = float(np.minimum(up, down).sum()), float(np.maximum(up, down).sum())
+    margin = strict + 1e-5 * max(abs(hand), abs(low), abs(high))
+    return bool(between(hand, low, high, margin))
 
 
 # -- ties ------------------------------------------------------------------------------------------
