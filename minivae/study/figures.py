@@ -25,7 +25,7 @@ def picture_rows(rows: Mapping[str, Array], shape: tuple[int, int], width: float
     strip = (width - NAMES - 0.2) * shape[0] / (shape[1] * count)
     with styled():
         figure = new_figure(width, (strip + 0.08) * len(rows))
-        # the names in a column of their own: beside fixed pictures no layout would keep room for them
+        # the names in a column of their own: beside fixed pictures no layout keeps room for them
         columns = figure.subplots(len(rows), 2, squeeze=False, width_ratios=(NAMES, width - NAMES))
         for (left, axes), (name, pictures) in zip(columns, rows.items(), strict=True):
             left.set_axis_off()

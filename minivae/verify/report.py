@@ -184,7 +184,8 @@ def fill_row(trial: Trial) -> None:
     error, truth = trial.error, np.abs(trial.true)
     row.worst_entry = float(np.max(error / np.maximum(truth, 1e-300), initial=0, where=truth != 0))
     if len(trial.entries):
-        i = worst_of(trial)
+        among = trial.wrong if trial.wrong.any() else ~trial.wrong
+        i = int(np.argmax(np.where(among, error, -1.0)))
         row.index, row.hand, row.true = trial.index(i), float(trial.g[i]), float(trial.true[i])
         row.ulps = abs(row.hand - row.true) / float(np.spacing(max(abs(row.true), 1e-300)))
         row.complex_step = None if trial.reason else ratio(error.max(), truth.max())
@@ -212,11 +213,6 @@ def adjoint(trial: Trial) -> float | None:
 def ratio(top: float, bottom: float) -> float:
     """top / bottom; 0 for nothing of nothing."""
     return float(top / bottom) if bottom > 0 else (0.0 if top == 0 else math.inf)
-
-
-def worst_of(trial: Trial) -> int:
-    """The visited entry with the largest error, among the wrong ones where there are any."""
-    return int(np.argmax(np.where(trial.wrong | (not trial.wrong.any()), trial.error, -1.0)))
 
 
 def together_fault(

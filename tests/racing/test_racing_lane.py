@@ -21,7 +21,6 @@ from minivae.racing.lane import Lane
 from minivae.racing.load import family
 from minivae.racing.problem import op_problem
 from minivae.racing.stand import Apart
-from minivae.racing.worker import apart
 
 
 def test_the_judge_makes_the_same_moves() -> None:
@@ -79,6 +78,16 @@ def test_what_works_in_place_is_judged_after_all_its_calls(op: str) -> None:
         else:
             with pytest.raises(GateError):
                 judge(asked, buffers.made(problem, 2), found.got)
+
+
+def test_no_call_is_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every call of a block met memory filled with NaN, too."""
+    monkeypatch.setattr(lane, "POISONED", 1)
+    problem = op_problem("relu_forward", (3, 5))
+    driver = Lane(problem, plain(lambda x: np.maximum(x, 0)))
+    begin = time.perf_counter()
+    found = driver.block(1)
+    assert 0 < found.seconds <= found.spent <= time.perf_counter() - begin
 
 
 class OnCard:
@@ -151,8 +160,8 @@ def test_a_contestant_is_built_where_no_caller_stands_above() -> None:
             frame = frame.f_back  # type: ignore[assignment]
         return found
 
-    assert "names" in apart(names)
-    assert "test_a_contestant_is_built_where_no_caller_stands_above" not in apart(names)
+    assert "names" in lane.alone(names)
+    assert "test_a_contestant_is_built_where_no_caller_stands_above" not in lane.alone(names)
 
 
 class Forger(Conversation):
