@@ -30,7 +30,7 @@ from .compare import all_rows, commits_of
 from .ops import shape_of
 
 COUNT = 8  # ops that are raced by default: those that cost most in a step
-RULE = StopRule(least=15, most=40, seconds=20.0)
+RULE = StopRule(least=15, most=40, seconds=20.0, fewest=9)
 THIS = "this tree"
 MARGIN = 0.10  # a ratio below 1 / (1 + MARGIN), surely, is an alarm
 

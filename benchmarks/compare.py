@@ -39,7 +39,8 @@ def measured(row: Row) -> Iterator[tuple[str, list[float], float | None]]:
         yield f"ladder {row['ladder']}_v{row['version']}", row["samples_ns"], row.get("peak_share")
     elif "samples_us" in row and "op" in row:
         for name, samples in row["samples_us"].items():
-            yield f"op {row['op']} {row['size']} {name}", samples, row.get("roof_share")
+            share = row["limit_us"] / _median(samples) if "limit_us" in row else None
+            yield f"op {row['op']} {row['size']} {name}", samples, share
 
 
 def all_rows(folder: Path = RESULTS) -> list[Row]:

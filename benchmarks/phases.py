@@ -195,21 +195,28 @@ def plot(row: dict[str, Any], path: Path) -> None:
 
     names = [p["phase"] for p in row["phases"]]
     colours = plt.get_cmap("tab20")(np.arange(len(names)) % 20)
-    figure, axes = plt.subplots(figsize=(11, 2.2 + 0.5 * row["threads"]), layout="constrained")
+    figure, axes = plt.subplots(figsize=(11, 2.4 + 0.6 * row["threads"]), layout="constrained")
+    end = max(start + work + wait for lane in row["timeline"] for start, work, wait in lane)
     for member, lane in enumerate(row["timeline"]):
         for k, (start, work, wait) in enumerate(lane):
             label = names[k] if member == 0 else None
             axes.broken_barh([(start, work)], (member - 0.4, 0.8), color=colours[k], label=label)
-            axes.broken_barh([(start + work, wait)], (member - 0.4, 0.8), color="0.85",
-                             hatch="////", edgecolor="0.6", linewidth=0)  # fmt: skip
+            if work > 0.06 * end:
+                axes.text(start + work / 2, member, f"{work:,.0f} µs", fontsize=8, ha="center",
+                          va="center")  # fmt: skip
+            axes.barh(member, wait, left=start + work, color="white", hatch="//////",
+                      edgecolor="0.5", linewidth=0)  # fmt: skip
     axes.set(
         xlabel="µs",
+        xlim=(0, end),
+        ylim=(row["threads"] - 0.5, -0.5),
         yticks=range(row["threads"]),
         title=(
-            f"One update of {row['arch']}, batch {row['batch']}; hatched: waiting at the barrier"
+            f"A typical update of {row['arch']}, batch {row['batch']}: {end:,.0f} µs; "
+            "hatched: waiting at the barrier"
         ),
     )
     axes.set_yticklabels([f"thread {k}" for k in range(row["threads"])])
-    figure.legend(fontsize=6, ncols=5, loc="outside lower center")
+    figure.legend(fontsize=8, ncols=4, loc="outside lower center", frameon=False)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)

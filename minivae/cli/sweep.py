@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +106,7 @@ def run_sweep(
     options.check_least("--seeds", seeds, 1)
     options.check_least("--jobs", jobs, 1)
     axes = parse_axes(grid, settings_of_train())
+    require_shared(shared, axes)
     points = points_of(axes, seeds, sample)
     mine = share(points, only)
     settled = settle_points(dataset, shared, points, console)
@@ -159,12 +160,28 @@ def keep(run: Path, outcome: dict[str, Any], extra: dict[str, Any]) -> str:
 
 
 def settings_of_train() -> list[str]:
-    """The settings of minivae train that an axis may vary."""
-    import inspect
+    """The settings of minivae train that an axis may vary, by their options' names; no switches."""
+    from minivae.cli.sweep_runs import options_of_train
 
-    from minivae.cli.train import train
+    return [name for name, param in options_of_train().items()
+            if param.name not in OWN and not param.is_flag]  # fmt: skip
 
-    return [name for name in inspect.signature(train).parameters if name not in (*OWN, "dataset")]
+
+def require_shared(shared: list[str], axes: Mapping[str, Any]) -> None:
+    """Raise UsageError where an option of every run is the sweep's own matter, or an axis."""
+    from minivae.cli.sweep_runs import options_of_train
+
+    known = options_of_train()
+    for word in shared:
+        key = word.partition("=")[0].removeprefix("--").replace("-", "_")
+        if not word.startswith("--") or key not in known:
+            continue
+        if key in axes:
+            raise options.UsageError(f"{word}: --grid {key} varies it already; leave one out")
+        if key == "seed":
+            raise options.UsageError("--seed: give the number of seeds by --seeds")
+        if key == "resume":
+            raise options.UsageError("--resume: the same sweep with the same --out goes on")
 
 
 def gather(

@@ -54,9 +54,10 @@ def read_config(path: Path) -> dict[str, Any]:
                 raise options.UsageError(
                     f"--config {path}: unknown key {key!r}{options.suggestion(key, known)}"
                 )
-        grid = [axis_text(key, found) for key, found in values.get("grid", {}).items()]
+        grid = [axis_text(key, found) for key, found in object_in(values, "grid").items()]
         given = values.get("options", [])
-        more = words_of(given) if isinstance(given, dict) else [str(word) for word in given]
+        listed = isinstance(given, list)
+        more = [str(word) for word in given] if listed else words_of(object_in(values, "options"))
         seeds = values.get("seeds", 1)
         if type(seeds) is not int or not isinstance(values.get("dataset", ""), str):
             raise TypeError("seeds must be a whole number, dataset a name")
@@ -65,6 +66,19 @@ def read_config(path: Path) -> dict[str, Any]:
     except (JsonFault, AttributeError, TypeError) as fault:
         raise options.UsageError(f"--config {path}: cannot be read as a sweep ({fault})") from None
     return {**values, "grid": grid, "options": more}
+
+
+def object_in(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """An object in the file, an empty one where it is not given; TypeError where it is no object,
+    or where a value in it can be no setting."""
+    found = values.get(key, {})
+    if not isinstance(found, dict):
+        raise TypeError(f'{key} must be an object, like {{"beta": [0.5, 1]}}')
+    for name, value in found.items():
+        many = value if isinstance(value, list) else [value]
+        if value == [] or not all(isinstance(one, (str, int, float, list)) for one in many):
+            raise TypeError(f"{key}, {name}: {value!r} is no value of a setting")
+    return found
 
 
 def axis_text(key: str, values: Any) -> str:

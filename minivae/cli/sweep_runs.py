@@ -26,12 +26,23 @@ PATIENCE = 30.0  # seconds that a run which another process still has is waited 
 EVERY = 20.0  # seconds between two lines that say how far the runs are
 
 
-def parse(argv: Sequence[str]) -> dict[str, Any]:
-    """The arguments of `minivae train` by name, as its command line reads them."""
+def train_command() -> Any:
+    """`minivae train` as its command line knows it."""
     from minivae.cli.main import build_app
 
-    group: Any = typer.main.get_command(build_app())
-    command = group.commands["train"]
+    group: Any = typer.main.get_command(build_app(["train"]))
+    return group.commands["train"]
+
+
+def options_of_train() -> dict[str, Any]:
+    """Its options by their first names, with _ for -: "batch_size", and "set" for --set."""
+    named = ((param, param.opts[0]) for param in train_command().params)
+    return {name[2:].replace("-", "_"): param for param, name in named if name.startswith("--")}
+
+
+def parse(argv: Sequence[str]) -> dict[str, Any]:
+    """The arguments of `minivae train` by name, as its command line reads them."""
+    command = train_command()
     with command.make_context("train", list(argv[1:])) as context:
         return dict(context.params)
 

@@ -9,6 +9,9 @@ import typer
 from minivae.cli import options
 from minivae.cli.command import DataPlace, OpenedRun, command
 
+WHOLE, A_LINE = 48, 6  # numbers that are printed one and all, and so many in a line
+CONTINUED = 61  # where the numbers of a further line begin, below the first line's
+
 WORDS = {
     "bound_logvar": "bound the log-variance",
     "reparameterise": "draw z = mu + sigma * eps",
@@ -96,10 +99,10 @@ def forward_lines(walked: Any) -> list[str]:
         rows = [(part.equation, f"  {part.words}", part.value) for part in inside(call)]
         tag, what = ", ".join(call.equations), call.layer or WORDS.get(name, name)
         rows += [(tag, what, result) for result in call.results]
-        lines += [
-            f"  {equation:9} {words:34} {shape(value):13} {summary(value)}"
-            for equation, words, value in rows
-        ]
+        for equation, words, value in rows:
+            first, *more = summary(value)
+            lines.append(f"  {equation:9} {words:34} {shape(value):13} {first}")
+            lines += [" " * CONTINUED + line for line in more]
     return lines
 
 
@@ -149,15 +152,18 @@ def shape(value: Any) -> str:
     return str(np.shape(value))
 
 
-def summary(value: Any) -> str:
-    """All of a small array, the ends and the range of a large one."""
+def summary(value: Any) -> list[str]:
+    """All of what is no larger than a latent space, so that it can be recomputed by hand, in lines
+    of a few; the first numbers and the range of what is larger."""
     import numpy as np
 
     flat = np.ravel(value)
-    if flat.size <= 6:
-        return " ".join(f"{v:+.7g}" for v in flat)
+    if flat.size <= WHOLE:
+        said = [f"{v:+.7g}" for v in flat]
+        return [" ".join(said[i : i + A_LINE]) for i in range(0, max(len(said), 1), A_LINE)]
     start = " ".join(f"{v:+.4f}" for v in flat[:3])
-    return f"{start} … from {flat.min():+.4f} to {flat.max():+.4f}, {np.mean(flat == 0):.0%} zero"
+    ends = f"from {flat.min():+.4f} to {flat.max():+.4f}"
+    return [f"{start} … {ends}, {np.mean(flat == 0):.0%} zero"]
 
 
 def facts(walked: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ EXACT, ELEMENTWISE, PRODUCT, REDUCTION = "exact", "elementwise", "product", "red
 
 # Arithmetic instructions an element of straight-line code: one for each multiply-add, comparison
 # and selection, shift or division.
-EXP, LOG1P, TANH = 16, 22, 36
+EXP, LOG1P, TANH = 16, 22, 14  # tanh: six multiply-adds after the choice of an interval
 SIGMOID, SOFTPLUS = EXP + 5, EXP + LOG1P + 3
 PHILOX_WORD = 25  # ten rounds of two wide multiplies and four xors, for four words
 NORMAL = PHILOX_WORD + 30  # half a logarithm, half a square root, a sine or a cosine

@@ -12,6 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
@@ -110,13 +111,16 @@ def load_file(path: Path) -> Any:
     """The file as a module; FileFault with its own error where it does not import."""
     if not path.is_file():
         raise FileFault(f"{path}: no such file")
-    spec = importlib.util.spec_from_file_location(f"raced_{path.stem}", path)
+    compiled = path.name.endswith(tuple(EXTENSION_SUFFIXES))  # by Cython, say: it has its own name
+    name = path.name.partition(".")[0] if compiled else f"raced_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise FileFault(f"{path}: not a Python file: its name should end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+        raise FileFault(
+            f"{path}: not a Python file: its name should end in .py (or {EXTENSION_SUFFIXES[-1]})"
+        )
     sys.path.insert(0, str(path.parent.resolve()))
     try:
+        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         line = " ".join(str(error).split())

@@ -100,7 +100,7 @@ def functions_to_race(pits: Pits, request: Request) -> list[str]:
     try:
         found = pits.ask(f"{HERE}.file_race:listing", path=file, op=request.op)
     except StandError as error:
-        text = str(error)
+        text = str(error).replace("'call'", "its import")
         raise FileFault(text if file in text else f"{file}: {text}") from None
     wanted = request.functions or (request.pair[:1] if request.pair else ())
     for name in (*wanted, *(request.pair or ())):
@@ -186,7 +186,7 @@ def add_roof(pits: Pits, problem: Problem, result: Result, threads: int) -> None
     from minivae.racing.roofs import level_of, limit
 
     args = problem.make(np.random.default_rng(0))
-    outputs = outputs_of(problem.reference(*args), args, problem.mutates)
+    outputs = list(map(np.asarray, outputs_of(problem.reference(*args), args, problem.mutates)))
     nbytes, pattern = traffic(problem, args, outputs)
     try:
         roof = pits.ask(f"{HERE}.roofs:roofs", PATIENCE, threads=threads,
@@ -194,7 +194,8 @@ def add_roof(pits: Pits, problem: Problem, result: Result, threads: int) -> None
     except StandError as error:
         result.rows.append({"name": "the roof", "failed": f"not measured: {error}"})
         return
-    seconds, binds = limit(nbytes, problem.instructions(args), pattern, roof)
+    wide = max((a.itemsize for a in outputs if a.dtype.kind == "f"), default=4) / 4
+    seconds, binds = limit(nbytes, wide * problem.instructions(args), pattern, roof)
     result.roof = {"us": 1e6 * seconds, "binds": binds, "bytes": nbytes, "roofs": roof,
                    "flops": problem.flops(args)}  # fmt: skip
     for row in result.rows:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import Any
@@ -31,7 +32,8 @@ POISONED, LIKELIER = 4, 3  # one call in so many, and how much likelier it is to
 KINDS = (np.ndarray, np.float32, np.float64)
 
 CHANGED = (
-    "its result changed after it was returned: a buffer handed out twice, or work that went on"
+    "its result changed after it was returned: its argument, a buffer handed out twice, or work "
+    "that went on"
 )
 
 # Taken before any contestant's code is imported: whoever replaces them afterwards is too late.
@@ -78,15 +80,19 @@ class Lane:
         hold(self)
 
     def warm(self) -> float:
-        """Seconds of a second call: the first compiles."""
+        """Seconds of a second call: the first compiles. Both in a thread of their own."""
         args = FreshArguments(self.problem, 0).move()
-        first = self.contestant.bind(args)()
+        first = alone(self.contestant.bind(args))
         if any(map(on_card, first if isinstance(first, tuple) else (first,))):
             self.bind = brought_back(self.contestant.bind)
-        thunk = self.bind(args)
-        begin = self.now()
-        thunk()
-        self.estimate = max((self.now() - begin) / 1e9, 1e-7)
+        thunk, now = self.bind(args), self.now
+
+        def second() -> float:
+            begin = now()
+            thunk()
+            return (now() - begin) / 1e9
+
+        self.estimate = max(float(alone(second)), 1e-7)
         return self.estimate
 
     def block(self, number: int, state: str = "hot") -> Block:
@@ -99,7 +105,7 @@ class Lane:
         self.sizes = [] if self.problem.mutates else [a.nbytes for a in first]
         found = Block(calls=self._count(state), fault=fault)
         times = self._calls(buffers, state, found)
-        found.seconds, found.spent = float(np.median(times)), found.spent + sum(times)
+        found.seconds = float(np.median(times))
         if state == "hot":
             self.estimate = max(found.seconds, 1e-7)
         if self.problem.mutates:
@@ -160,7 +166,7 @@ class Lane:
             pairs = zip(found.got, kept, strict=True)
             if not all(same(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs):
                 found.fault = CHANGED
-        found.spent = sum(poisoned)
+        found.spent = sum(times) + sum(poisoned)
         return times or poisoned
 
     def _keep(
@@ -181,6 +187,12 @@ class Lane:
             if type(a) not in KINDS:
                 return [], f"result {k} is a {type(a).__name__}, not an array of NumPy"
         return [np.asarray(a) for a in outputs], ""
+
+
+def alone(act: Callable[[], Any]) -> Any:
+    """What a function returns, called in a thread of its own: no caller's frames are above it."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(act).result()
 
 
 def poison(sizes: list[int]) -> None:

@@ -193,8 +193,8 @@ def roofs(
     watch, began = LoadWatch(), time.process_time()
     threads = use_threads(threads)
     peak = FmaPeak(threads)
-    flops = 1e9 * threads
-    gflops = flops / min(peak.run(flops) for _ in range(25)) / 1e9
+    flops = 2e8 * threads  # under 2 ms: less than the turn that a busy system gives a process
+    gflops = flops / min(peak.run(flops) for _ in range(100)) / 1e9
     size = cache_sizes()
     sets = {
         "L1": size["L1"] * threads // 2,
@@ -203,7 +203,10 @@ def roofs(
         "memory": max(8 * size["L3"], 1 << 28),
     }
     gbs = {
-        level: {p: bandwidth(sets[level], threads, pattern=p) for p in patterns or PATTERNS}
+        level: {
+            p: bandwidth(sets[level], threads, 9 if level == "memory" else 40, p)
+            for p in patterns or PATTERNS
+        }
         for level in levels
     }
     busy = watch.report(time.process_time() - began)["busy"]

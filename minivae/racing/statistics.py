@@ -121,17 +121,21 @@ def unpaired(
 
 @dataclass(frozen=True)
 class StopRule:
-    """Stop after `least` rounds once every median is known to `precision`, or when time is up."""
+    """Stop after `least` rounds once every median is known to `precision`, or when time is up.
+
+    fewest: rounds before which the time does not count; six have an interval.
+    """
 
     least: int = LEAST_ROUNDS
     most: int = 60
     precision: float = 0.01
     seconds: float = 30.0
+    fewest: int = 1
 
     def reason(self, samples: Sequence[Sequence[float]], elapsed: float) -> str:
         """Why to stop now, or an empty string to go on."""
         n = min((len(s) for s in samples), default=0)
-        if elapsed > self.seconds and n >= 1:
+        if elapsed > self.seconds and n >= self.fewest:
             return f"time limit {self.seconds:g} s"
         if n < self.least:
             return ""

@@ -13,8 +13,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from minivae.racing import buffers, contestant, lane, load, problem, watch
-from minivae.racing.contestant import Recipe
+from minivae.racing.contestant import FileFault, Recipe
 from minivae.racing.conversation import said
+from minivae.racing.problem import ProblemError
 
 HARNESS = (lane, buffers, contestant, problem, watch, load, sys.modules[__name__])
 
@@ -42,7 +42,7 @@ class Worker:
         begin = lane.clock()
         asked = Recipe(**problem).build()
         self.watch = watch.Watch(*HARNESS)
-        entered = apart(Recipe(**contestant).build)
+        entered = lane.alone(Recipe(**contestant).build)
         self._refuse()
         self.lane = lane.Lane(asked, entered, cache, self._meddled)
         return {"import_s": (lane.clock() - begin) / 1e9}
@@ -50,7 +50,7 @@ class Worker:
     def warm(self) -> dict[str, Any]:
         """The first call, which compiles, and the seconds of a second one."""
         begin = lane.clock()
-        with self._watched():
+        with self._watched(strict=False):  # compilers look at frames, and there are none of ours
             seconds = self.lane.warm()
         return {"seconds": seconds, "first_s": (lane.clock() - begin) / 1e9}
 
@@ -74,10 +74,10 @@ class Worker:
         return self.audit.seen or self.watch.changed()
 
     @contextlib.contextmanager
-    def _watched(self) -> Iterator[None]:
+    def _watched(self, *, strict: bool = True) -> Iterator[None]:
         """Calls of the contestant; whatever it meddled with, before or meanwhile, is an error."""
         self._refuse()
-        self.audit.strict = True
+        self.audit.strict = strict
         try:
             yield
         finally:
@@ -93,12 +93,6 @@ class Meddled(RuntimeError):
     """A contestant that does not leave the race alone; the message says what it does."""
 
 
-def apart(build: Callable[[], Any]) -> Any:
-    """What a function returns, called in a thread of its own: no caller's frames are above it."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(build).result()
-
-
 def serve(worker: Any, lines: Any, out: Any) -> None:
     """Answer every line until the input ends. A failed command answers with its error."""
     known = {name: getattr(worker, name) for name in dir(worker) if name[0] != "_"}
@@ -111,7 +105,8 @@ def serve(worker: Any, lines: Any, out: Any) -> None:
             raise
         except BaseException as error:
             traceback.print_exc()
-            answer = {"error": str(error) if isinstance(error, Meddled) else said(error)}
+            ours = isinstance(error, (Meddled, FileFault, ProblemError))
+            answer = {"error": str(error) if ours else said(error)}
         print(json.dumps({**answer, "token": token}), file=out, flush=True)
 
 

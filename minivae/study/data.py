@@ -31,6 +31,16 @@ class StudyData:
         closer claims are measured all the same, and not held to."""
         return self.name == "digits"
 
+    def thumbnails(self, most: int = 200) -> Array:
+        """The training pictures (N, d), averaged two pixels by two until they are at most so many
+        numbers: for what takes long on large ones."""
+        x = self.train.reshape(-1, *self.shape)
+        while x.shape[1] * x.shape[2] > most:
+            height, width = x.shape[1] // 2, x.shape[2] // 2
+            blocks = x[:, : 2 * height, : 2 * width].reshape(-1, height, 2, width, 2)
+            x = blocks.mean(axis=(2, 4))
+        return x.reshape(len(x), -1)
+
     def epochs(self, updates: int) -> int:
         """Passes over the training data that make about so many updates: on a larger set fewer."""
         return epochs_of(updates, len(self.train), BATCH)

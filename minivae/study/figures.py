@@ -14,6 +14,7 @@ from minivae.types import Array
 
 LINES = ((BLUE, "o-"), (ORANGE, "s--"), (GREEN, "^-."), (PURPLE, "D:"), (GREY, "v-"))
 Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+NAMES = 1.1  # inches, for the name of a row of pictures
 
 
 def picture_rows(rows: Mapping[str, Array], shape: tuple[int, int], width: float = 6.4) -> Any:
@@ -21,15 +22,15 @@ def picture_rows(rows: Mapping[str, Array], shape: tuple[int, int], width: float
     count = max(len(r) for r in rows.values())
     look = look_of(np.concatenate([np.clip(r, 0, 1) for r in rows.values()]))
     gap = max(1, min(shape) // 9)
-    strip = (width - 1.5) * shape[0] / (shape[1] * count)
+    strip = (width - NAMES - 0.2) * shape[0] / (shape[1] * count)
     with styled():
         figure = new_figure(width, (strip + 0.08) * len(rows))
-        for axes, (name, pictures) in zip(
-            figure.subplots(len(rows), 1, squeeze=False)[:, 0], rows.items(), strict=True
-        ):
+        # the names in a column of their own: beside fixed pictures no layout keeps room for them
+        columns = figure.subplots(len(rows), 2, squeeze=False, width_ratios=(NAMES, width - NAMES))
+        for (left, axes), (name, pictures) in zip(columns, rows.items(), strict=True):
+            left.set_axis_off()
+            left.text(1.0, 0.5, name, transform=left.transAxes, ha="right", va="center", fontsize=8)
             show(axes, tile(np.clip(pictures, 0, 1), shape, count, look.paper, gap), look)
-            axes.text(-0.02, 0.5, name, transform=axes.transAxes, ha="right", va="center",
-                      fontsize=8)  # fmt: skip
     return figure
 
 

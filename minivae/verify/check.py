@@ -102,7 +102,7 @@ def vote(
     """One trial for each tensor whose gradient fits and is finite: a probe along a direction for
     each, then entries, where a probe failed first; then all together."""
     coarse = wide.y_eps > EPS64 or any(eps_of(leaf.value) > EPS64 for leaf in job.leaves)
-    probe = Probe(wide, dy, rng, hands, EPS32 if coarse else EPS64)
+    probe = Probe(wide, dy, rng, hands, EPS32 if coarse else EPS64, wide.output_noise(rng))
     trials: list[Trial] = []
     for i, leaf in enumerate(wide.leaves):
         hand, dtype = hands[i], str(job.leaves[i].value.dtype)
@@ -137,7 +137,6 @@ def first_probe(trial: Trial) -> None:
     if probe.clock.fits(complex=1):
         signs = probe.signs(leaf.value.shape)
         pushed, trial.reason = probe.first_push(leaf, signs)
-        trial.calls = set(Analytic.seen)
         if pushed is not None and oracles.fails_along(trial, signs, pushed):
             trial.failing = signs
 
@@ -152,10 +151,9 @@ def judge(trial: Trial, seconds: float) -> None:
     if trial.reason or clock.fits(forward=20):
         trial.slope = probe.slope(probe.line(leaf, trial.delta), leaf)
     if not trial.reason and np.isfinite(trial.slope.value):
-        unsure = bool(trial.calls) and not trial.reliable(trial.slope, 0.0)
         pushed = float(probe.dy @ probe.push({leaf.place: trial.delta}))
-        if unsure or (np.isfinite(pushed) and denied(trial, trial.slope, trial.delta, pushed)):
-            trial.reason = not_analytic(trial)
+        if np.isfinite(pushed) and denied(trial, trial.slope, trial.delta, pushed):
+            trial.reason = not_analytic()
     if trial.reason and oracles.fails_along(trial, trial.delta, trial.slope):
         trial.failing = trial.delta
     oracles.choose_entries(trial, seconds)
@@ -175,9 +173,9 @@ def seen_jointly(trial: Trial) -> None:
     trial.seen = 2 * joint.doubt / joint.unit / (trial.biggest or 1.0)
 
 
-def not_analytic(trial: Trial) -> str:
+def not_analytic() -> str:
     """Why the complex step cannot be believed, with the calls seen to lose the imaginary part."""
-    calls = ", ".join(sorted(trial.calls)) or "a call that loses the imaginary part"
+    calls = ", ".join(sorted(Analytic.seen)) or "a call that loses the imaginary part"
     text = "the complex step disagrees with converged differences: forward is not analytic"
     return f"{text} ({calls})"
 
@@ -200,11 +198,6 @@ def search(trial: Trial, failing: Array) -> Array:
     """Follows a probe that failed to its entry, and compares that one too; where the point lies on
     kinks, only if a probe beside them fails as well."""
     if not trial.roomy(12 + np.log2(trial.hand.size) + len(trial.entries)):
-        if not trial.reason and np.isfinite(trial.slope.value) and trial.roomy(3):
-            hand, gap = float((trial.hand * failing).sum()), oracles.gap_along(trial, failing)[0]
-            large = abs(gap) > contract.faint(trial) * trial.hand.size
-            if large and not suspects.has_kinks(trial):
-                trial.unplaced = hand, hand - gap
         seen_jointly(trial)
         return trial.wrong
     point = trial
@@ -231,9 +224,9 @@ def compare(trial: Trial) -> Array:
     small = wrong & (error <= contract.rounding_tolerance(trial))
     if small.any():
         count = next((n for n in (12, 3) if clock.fits(forward=8, backward=8, complex=8 * n)), 0)
-        picks = suspects.worst_and_random(trial, small, count)
+        picks = suspects.worst(trial, small, count)
         refuted = picks[~suspects.is_rounding(trial, picks, strict)] if count else picks
-        if len(refuted) < 0.75 * len(picks) or not count:
+        if not len(refuted) >= 0.75 * len(picks) > 0:
             wrong = wrong & ~small  # also where nobody has looked at them
         wrong[refuted] = True
     if wrong.any() and not trial.reason:
@@ -248,22 +241,17 @@ def doubt_the_oracle(trial: Trial, wrong: Array) -> Array:
     """Asks differences about a few suspects: where they side with the hand-written gradient, the
     complex step is given up for this tensor."""
     clock = trial.probe.clock
-    count = next((n for n in (3, 1) if clock.fits(forward=16 * n)), 0)
-    if not count and not trial.probe.joint.fails:
+    if not clock.fits(forward=16) and not trial.probe.joint.fails:
         seen_jointly(trial)
         return np.zeros_like(wrong)
-    for i in suspects.worst_and_random(trial, wrong, count):
+    for i in suspects.worst(trial, wrong, 3):
+        if not clock.fits(forward=16):
+            break
         entry = int(trial.entries[i])
-        slope = trial.probe.entry_slope(trial.leaf, entry, trial.slope.step)
-        delta = trial.leaf.unit(entry)
-        if slope.kink or not denied(trial, slope, delta, float(trial.true[i])):
-            continue
-        trial.reason = not_analytic(trial)
-        if len(trial.entries) > suspects.MOST_EXAMINED * 16:
-            keep = suspects.worst_and_random(trial, wrong, suspects.MOST_EXAMINED)
-            trial.entries = trial.entries[keep]
-        oracles.fill(trial)
-        return np.asarray(~(trial.error <= contract.rounding_tolerance(trial)))
+        slope, delta = trial.probe.entry_slope(trial.leaf, entry), trial.leaf.unit(entry)
+        if not slope.kink and denied(trial, slope, delta, float(trial.true[i])):
+            trial.reason = not_analytic()
+            return compare(trial)
     return wrong
 
 
@@ -279,14 +267,11 @@ def name_faults(trials: list[Trial], report: Report) -> None:
         report.faults += [naming.make_fault(trial, truths, batch) for trial in wrong]
         return
     exact = all(t.complete and not t.reason for t in trials)
-    sampled, unplaced = [t for t in trials if not t.complete], [t for t in trials if t.unplaced]
+    sampled = [trial for trial in trials if not trial.complete]
     joint = probe.joint if sampled and probe.clock.kept == (0, 0) else None
-    sums = next(
-        (t.unplaced for t in unplaced), (joint.hand, joint.true) if joint and joint.fails else None
-    )
-    if sums is not None:
-        among = unplaced or [t for t in trials if t.failing is not None] or sampled
-        report.faults.append(together_fault(among, *sums))
+    if joint is not None and joint.fails:
+        among = [trial for trial in trials if trial.failing is not None] or sampled
+        report.faults.append(together_fault(among, joint.hand, joint.true))
         for trial in among:
             trial.row.verdict = "not located"
     elif report.faults or not probe.clock.fits(2, 2, 4):

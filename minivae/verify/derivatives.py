@@ -111,9 +111,6 @@ def norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) ->
     return np.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
 
 
-RULES: dict[str, Callable[..., Any]] = {"norm": norm, "vdot": lambda a, b: (a * b).sum()}
-
-
 class Analytic(np.ndarray):
     """A complex array on which np.abs, np.linalg.norm, np.var, … keep the imaginary part, and which
     writes down what else may lose it."""
@@ -137,9 +134,9 @@ class Analytic(np.ndarray):
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         name = function.__name__
-        if name in RULES and np.iscomplexobj(args[0]):
+        if name == "norm" and np.iscomplexobj(args[0]):
             with contextlib.suppress(TypeError, NotImplementedError):
-                return self._wrap(np.asarray(RULES[name](*map(np.asarray, args), **kwargs)))
+                return self._wrap(np.asarray(norm(np.asarray(args[0]), *args[1:], **kwargs)))
         if name in LOSSY:
             self.seen.add(f"np.{name}")
         return super().__array_function__(function, types, args, kwargs)
@@ -152,20 +149,14 @@ class Analytic(np.ndarray):
     def std(self, axis: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
         return np.sqrt(self.var(axis, **kwargs))
 
-    def conj(self) -> Any:
-        return self.copy()
-
-    conjugate = conj
-
 
 # -- differences -----------------------------------------------------------------------------------
 class Slope(NamedTuple):
-    """A derivative along a line: value, how far it may be off, the step, the one-sided slopes, and
-    whether these differ."""
+    """A derivative along a line: value, how far it may be off, the one-sided slopes, and whether
+    these differ."""
 
     value: float = np.nan
     error: float = np.inf
-    step: float = np.nan
     left: float = np.nan
     right: float = np.nan
     kink: bool = False
@@ -233,9 +224,9 @@ def difference(line: Line, start: float, rungs: int, grain: float) -> Slope:
         error = drift + corner + round_off
         one_sided = abs(left - near[0]) + abs(right - near[1]) + round_off
         if error < best.error:
-            best = Slope(fourth, error, h)
+            best = Slope(fourth, error)
         if one_sided < sides.error:
-            sides = Slope(fourth, one_sided, h, left, right, corner > 4 * one_sided)
+            sides = Slope(fourth, one_sided, left, right, corner > 4 * one_sided)
         if round_off > 4 * max(best.error, sides.error, 1e-300):
             break
         far, fourth_far = near, fourth
@@ -245,22 +236,16 @@ def difference(line: Line, start: float, rungs: int, grain: float) -> Slope:
 def taylor_rate(line: Line, slope: float, eps: float, start: float = 0.25) -> float | None:
     """The rate at which |phi(t) - t slope| falls with t: 2 for a right slope, inf where phi is
     linear nearby, None where no window of six halvings is clear of rounding and straight."""
-    points = []
-    for k in range(24):
-        t = start / 2**k
-        rest, noise = abs(line(t) - t * slope), line.noise + eps * abs(t * slope)
-        if np.isfinite(rest):
-            points.append((rest, noise))
-    if points and all(rest <= 64 * noise for rest, noise in points[len(points) // 2 :]):
+    steps = start / 2.0 ** np.arange(24)
+    rest = np.abs([line(t) - t * slope for t in steps])
+    noise = line.noise + eps * np.abs(steps * slope)
+    if (rest <= 64 * noise)[len(steps) // 2 :].all():
         return math.inf
-    windows = []
-    for first in range(len(points) - HALVINGS):
-        window = points[first : first + HALVINGS + 1]
-        if all(rest > 100 * noise for rest, noise in window):
-            rates = -np.diff(np.log2([rest for rest, _ in window]))
-            windows.append((float(np.ptp(rates)), float(rates.mean())))
-    spread, rate = min(windows, default=(1.0, 0.0))
-    return rate if spread < 0.05 else None
+    rates = -np.diff(np.where(rest > 100 * noise, np.log2(rest), np.nan))
+    windows = np.lib.stride_tricks.sliding_window_view(rates, HALVINGS)
+    spread = np.nan_to_num(np.ptp(windows, axis=1), nan=np.inf)
+    best = int(spread.argmin())
+    return float(windows[best].mean()) if spread[best] < 0.05 else None
 
 
 # -- all tensors together -------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from minivae.types import Array, kind_of
 from minivae.verify.contract import strict_tolerance
 from minivae.verify.oracles import Trial
 from minivae.verify.passes import EPS32
-from minivae.verify.report import Fault, where, worst_of
+from minivae.verify.report import Fault, where
 
 
 class Evidence:
@@ -34,6 +34,7 @@ class Evidence:
         self.most = 2 * trial.wrong.sum() > strong.sum()  # whether most entries are wrong
         self.near = 1e-6 * trial.error.max() + strict_tolerance(trial)
         self.others = {name: true for name, true in truths.items() if name != trial.leaf.name}
+        self.samples = by_sample(trial, batch)
         self.inputs = {n: np.asarray(v, np.float64) for n, v in job.flat if kind_of(v) == "float"}
 
     def fits(self, other: Array | None) -> bool:
@@ -42,15 +43,6 @@ class Evidence:
             return False
         return bool(np.all(np.abs(self.trial.g - other.flat[self.trial.entries]) <= self.near))
 
-    def by_sample(self) -> Array | None:
-        """The upstream of each sample alone (batch, outputs); None where there are no samples, or
-        more than 512."""
-        shapes, batch = self.trial.probe.job.y_shapes, self.batch
-        if not 2 <= batch <= 512 or any(shape[:1] != (batch,) for shape in shapes):
-            return None
-        owner = [np.repeat(np.arange(batch), math.prod(shape[1:])) for shape in shapes]
-        return np.where(np.concatenate(owner) == np.arange(batch)[:, None], self.dy, 0.0)
-
     def true_for(self, dy: Array | None) -> Array | None:
         """The true gradient for another upstream (outputs,), or for each of several; None where
         the Jacobian is not known."""
@@ -58,6 +50,16 @@ class Evidence:
         if dy is None or columns is None:
             return None
         return (dy @ columns).reshape((*dy.shape[:-1], *self.true.shape))
+
+
+def by_sample(trial: Trial, batch: int | None) -> Array | None:
+    """The upstream of each sample alone (batch, outputs); None where there are no samples, or more
+    than 512."""
+    shapes, dy = trial.probe.job.y_shapes, trial.probe.dy
+    if batch is None or not 2 <= batch <= 512 or any(shape[:1] != (batch,) for shape in shapes):
+        return None
+    owner = [np.repeat(np.arange(batch), math.prod(shape[1:])) for shape in shapes]
+    return np.where(np.concatenate(owner) == np.arange(batch)[:, None], dy, 0.0)
 
 
 # -- what the hand-written gradient may be instead of the true one ---------------------------------
@@ -120,14 +122,19 @@ def another_place(e: Evidence) -> Candidates:
 
 
 def another_sum(e: Evidence) -> Candidates:
-    """Only some samples' shares."""
-    shares = e.true_for(e.by_sample())
-    if shares is None:
+    """Only some samples' shares, or a wrong share of one."""
+    shares = e.true_for(e.samples)
+    if shares is None or e.true.size == 1:
         return
     for b, share in enumerate(shares):
         text = f"the sum over the batch is missing: it is sample {b}'s share alone"
-        yield Fault("missing-batch-sum", text), share
-        yield Fault("missing-sample", f"sample {b}'s share is missing"), e.true - share
+        yield Fault("missing-batch-sum", text, sample=b), share
+        text = f"sample {b}'s share is missing"
+        yield Fault("missing-sample", text, sample=b), e.true - share
+        k = ((e.hand - e.true) * share).sum() / (share * share).sum()
+        text = f"the error comes from sample {b} alone, whose share is {1 + k:.6g}x the true one"
+        kind = "some-entries" if e.true.shape[:1] == (e.batch,) else "wrong"
+        yield Fault(kind, text, sample=b), e.true + k * share
     nearest = np.abs(np.where(shares != 0, shares, np.inf) - e.hand).argmin(axis=0)
     share = np.take_along_axis(shares, nearest[None], axis=0)[0]
     text = "each wrong entry holds one sample's share: overwritten where it must be added up"
@@ -208,8 +215,9 @@ def cause(e: Evidence) -> Fault:
 def make_fault(trial: Trial, truths: dict[str, Array], batch: int | None) -> Fault:
     """One line: cause, tensor, index, sample, both values."""
     e, row = Evidence(trial, truths, batch), trial.row
-    fault = cause(e)
-    fault.sample, said = blame_sample(e, worst_of(trial))
+    fault, said = cause(e), ""
+    if e.samples is not None and row.index and e.true.shape[0] == batch:
+        fault.sample, said = row.index[0], f", sample {row.index[0]}"
     fault.tensor, fault.index, fault.hand, fault.true = row.tensor, row.index, row.hand, row.true
     place = "worst at" if trial.complete else "worst of those compared at"
     fault.message = (
@@ -218,23 +226,3 @@ def make_fault(trial: Trial, truths: dict[str, Array], batch: int | None) -> Fau
         f"{said}"
     )
     return fault
-
-
-def blame_sample(e: Evidence, i: int) -> tuple[int | None, str]:
-    """The sample to which the i-th visited entry belongs, or from which alone its error comes; and
-    how to say it."""
-    trial, index, upstreams = e.trial, e.trial.index(i), e.by_sample()
-    if upstreams is not None and e.true.shape[:1] == (e.batch,):
-        return index[0], f", sample {index[0]}"
-    if upstreams is None or trial.columns is None:
-        return None, ""
-    if not trial.probe.clock.fits(forward=len(upstreams), backward=len(upstreams)):
-        return None, ""
-    try:
-        hands = np.array([trial.back(dy)[index] for dy in upstreams])  # type: ignore[index]
-    except Exception:  # no gradient for one of them
-        return None, ""
-    gaps = np.abs(hands - upstreams @ trial.columns[:, i])
-    first = int(np.argmax(gaps))
-    alone = gaps[first] >= 0.999 * gaps.sum() > 0
-    return (first, f"; the error comes from sample {first} alone") if alone else (None, "")

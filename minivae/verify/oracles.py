@@ -4,6 +4,7 @@ be from it."""
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import warnings
 from collections.abc import Sequence
@@ -44,10 +45,11 @@ class Probe:
     rng: np.random.Generator
     hands: Hands  # the hand-written gradients,
     eps: float  # and their precision
+    rounding: Array  # to expect in each output
     modes: dict[int, int] = field(default_factory=dict)  # how a tensor takes complex numbers
 
     def __post_init__(self) -> None:
-        self.clock, self.rounding = self.job.clock, self.job.output_noise(self.rng)
+        self.clock = self.job.clock
 
     @functools.cached_property
     def noises(self) -> list[Array]:
@@ -116,12 +118,12 @@ class Probe:
             flat = [v.astype(complex) if i in places else v for i, v in enumerate(base)]
             return np.asarray(self.clock.timed("complex", complex_step, run, flat, deltas))
 
-    def columns(self, leaf: Leaf, entries: Array, values: Sequence[Any] | None = None) -> Array:
+    def columns(self, leaf: Leaf, entries: Array) -> Array:
         """J's columns (outputs, entries), NaN where complex arithmetic breaks down."""
         out = np.full((self.job.y0.size, len(entries)), np.nan)
         for column, entry in enumerate(entries):
             with contextlib.suppress(Exception):  # another branch here: the differences decide
-                out[:, column] = self.push({leaf.place: leaf.unit(entry)}, values)
+                out[:, column] = self.push({leaf.place: leaf.unit(entry)})
         return out
 
     def line(self, leaf: Leaf, delta: Array, dy: Array | None = None) -> Line:
@@ -134,15 +136,11 @@ class Probe:
             start, rungs = min(start, 1e-2), 4
         return derivatives.difference(line, start, rungs, eps_of(leaf.value))
 
-    def entry_slope(self, leaf: Leaf, entry: int, near: float) -> Slope:
-        """One entry by differences; `near` is a relative step known to be good nearby, or NaN."""
-        size, line = float(leaf.scale.flat[entry]), self.line(leaf, leaf.unit(entry))
-        if np.isfinite(near):
-            found = self.slope(line, leaf, 16 * near * size, 4)
-            if found.error <= 1e-7 * abs(found.value):
-                return found
+    def entry_slope(self, leaf: Leaf, entry: int) -> Slope:
+        """One entry by differences."""
         # The step may have to be far above the entry (a 1e-8 beside a 1) or far below it.
-        return self.slope(line, leaf, 0.25 * max(size, 1.0), RUNGS + 9)
+        start = 0.25 * max(float(leaf.scale.flat[entry]), 1.0)
+        return self.slope(self.line(leaf, leaf.unit(entry)), leaf, start, RUNGS + 9)
 
 
 @dataclass
@@ -160,12 +158,9 @@ class Trial:
     delta: Array = field(default_factory=lambda: np.zeros(()))  # a direction, and along it:
     slope: Slope = field(default_factory=Slope)
     failing: Array | None = None  # a direction along which the gradient is wrong
-    unplaced: tuple[float, float] | None = None  # hand.u, true.u where no time is left to see where
-    calls: set[str] = field(default_factory=set)  # seen in forward, and perhaps not analytic
     reason: str = ""  # why no complex step was taken
     seen: float = np.nan  # an error of one entry that the probes would have seen; NaN before any
     kinks: list[int] = field(default_factory=list)  # flat indices of entries found on kinks
-    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.leaf, self.eps = self.probe.job.leaves[self.place], self.probe.eps
@@ -211,6 +206,13 @@ class Trial:
         """The hand-written gradient of this tensor for another upstream."""
         return gradients(self.probe.job, dy)[self.place]
 
+    def at(self, values: Sequence[Any]) -> Trial:
+        """The same at other inputs; what forward or backward raises there."""
+        job = self.probe.job.run_at(values)
+        hands = gradients(job, self.probe.dy)
+        probe = dataclasses.replace(self.probe, job=job, hands=hands, rng=np.random.default_rng(5))
+        return dataclasses.replace(self, probe=probe)
+
     def index(self, i: int) -> tuple[int, ...]:
         """The index in the tensor of the i-th visited entry."""
         return tuple(int(n) for n in np.unravel_index(int(self.entries[i]), self.leaf.value.shape))
@@ -238,11 +240,7 @@ def fill(trial: Trial) -> None:
     trial.true, trial.doubt, trial.columns = np.full(count, np.nan), np.zeros(count), None
     if not trial.reason:
         by_complex_step(trial)
-    missing = np.flatnonzero(~np.isfinite(trial.true))
-    if len(missing) and not trial.reason:
-        text = f"{trial.leaf.name}: complex numbers break down in {len(missing)} entries"
-        trial.notes.append(f"{text}; differences there")
-    by_differences(trial, missing)
+    by_differences(trial, np.flatnonzero(~np.isfinite(trial.true)))
 
 
 def by_complex_step(trial: Trial) -> None:
@@ -265,7 +263,7 @@ def by_differences(trial: Trial, which: Array) -> None:
         keep[i] = trial.probe.clock.fits(forward=16)
         if not keep[i]:
             continue
-        slope = trial.probe.entry_slope(trial.leaf, int(trial.entries[i]), trial.slope.step)
+        slope = trial.probe.entry_slope(trial.leaf, int(trial.entries[i]))
         trial.true[i] = slope.value
         trial.doubt[i] = 4 * slope.error if np.isfinite(slope.error) else np.inf
         margin = 1e-5 * max(trial.biggest, abs(trial.g[i]))

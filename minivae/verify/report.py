@@ -184,7 +184,8 @@ def fill_row(trial: Trial) -> None:
     error, truth = trial.error, np.abs(trial.true)
     row.worst_entry = float(np.max(error / np.maximum(truth, 1e-300), initial=0, where=truth != 0))
     if len(trial.entries):
-        i = worst_of(trial)
+        among = trial.wrong if trial.wrong.any() else ~trial.wrong
+        i = int(np.argmax(np.where(among, error, -1.0)))
         row.index, row.hand, row.true = trial.index(i), float(trial.g[i]), float(trial.true[i])
         row.ulps = abs(row.hand - row.true) / float(np.spacing(max(abs(row.true), 1e-300)))
         row.complex_step = None if trial.reason else ratio(error.max(), truth.max())
@@ -214,11 +215,6 @@ def ratio(top: float, bottom: float) -> float:
     return float(top / bottom) if bottom > 0 else (0.0 if top == 0 else math.inf)
 
 
-def worst_of(trial: Trial) -> int:
-    """The visited entry with the largest error, among the wrong ones where there are any."""
-    return int(np.argmax(np.where(trial.wrong | (not trial.wrong.any()), trial.error, -1.0)))
-
-
 def together_fault(
     trials: list[Trial], hand: float, true: float, tied: Trial | None = None
 ) -> Fault:
@@ -238,7 +234,8 @@ def together_fault(
 
 def trial_notes(trial: Trial) -> list[str]:
     """What to know of one tensor's verdict: kinks, what was not visited, what could not be seen."""
-    name, size, notes, kinks = trial.leaf.name, trial.hand.size, list(trial.notes), trial.kinks
+    name, size, kinks = trial.leaf.name, trial.hand.size, trial.kinks
+    notes: list[str] = []
     if kinks:
         first = [name + where(np.unravel_index(k, trial.hand.shape)) for k in kinks[:3]]
         lie = "entry lies on a kink" if len(kinks) == 1 else "entries lie on kinks"

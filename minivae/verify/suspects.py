@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from minivae.types import Array
 from minivae.verify.derivatives import between, tol
 from minivae.verify.oracles import Probe, Trial, failing_direction, locate
-from minivae.verify.passes import EPS64, CannotRun, Pass, eps_of, lost_below, signed
+from minivae.verify.passes import EPS64, Pass, eps_of, lost_below, signed
 from minivae.verify.report import Fault, where
 from minivae.verify.strategies import gradients
 
@@ -25,26 +24,12 @@ Errors = tuple[Array, Array]  # hand - true, and true
 
 
 # -- rounding --------------------------------------------------------------------------------------
-def worst_and_random(trial: Trial, among: Array, count: int) -> Array:
-    """Up to `count` of the marked entries: largest errors, largest relative errors, random ones."""
-    places = np.flatnonzero(among)
-    if not 0 < count < len(places):
-        return places[:count]
-    each, error = max(1, count // 3), trial.error
+def worst(trial: Trial, among: Array, count: int) -> Array:
+    """Up to `count` of the marked entries, those with the largest errors and relative errors."""
+    places, error = np.flatnonzero(among), trial.error
     relative = np.nan_to_num(error / np.maximum(np.abs(trial.true), 1e-300))
-    largest = [places[np.argsort(-e[places], kind="stable")[:each]] for e in (error, relative)]
-    rest = np.random.default_rng(0).choice(places, each, replace=False)
-    return np.unique(np.concatenate([*largest, rest][:count]))
-
-
-def picked_gradient(
-    job: Pass, dy: Array, place: int, picks: Array, values: Sequence[Any] | None = None
-) -> Array:
-    """Some entries of the hand-written gradient of one tensor; CannotRun where there is none."""
-    grad = gradients(job, dy, values)[place]
-    if grad is None:
-        raise CannotRun("backward gave no gradient")
-    return grad.ravel()[picks]
+    ranked = [places[np.argsort(-e[places], kind="stable")] for e in (error, relative)]
+    return np.unique(np.stack(ranked, axis=1).ravel()[:count])
 
 
 def rounding_explains(
@@ -78,16 +63,16 @@ def rounding_explains(
 def is_rounding(trial: Trial, picks: Array, strict: Array) -> Array:
     """Which of the picked errors rounding explains. Where there is no complex step, the truth
     nearby is taken to be the truth here."""
-    probe, entries, here = trial.probe, trial.entries[picks], trial.true[picks]
+    here = trial.true[picks]
 
     def errors_at(values: Sequence[Any]) -> Errors:
-        true, job = here, probe.job.run_at(values)
+        other, true = trial.at(values), here
         if not trial.reason:
-            true = probe.dy @ probe.columns(trial.leaf, entries, values)
-        return picked_gradient(job, probe.dy, trial.place, entries) - true, true
+            true = other.probe.dy @ other.probe.columns(trial.leaf, trial.entries[picks])
+        return other.g[picks] - true, true
 
     errors = trial.g[picks] - here, here
-    return rounding_explains(probe.job, errors, strict[picks], errors_at, trial.probe.eps)
+    return rounding_explains(trial.probe.job, errors, strict[picks], errors_at, trial.eps)
 
 
 def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> list[Fault]:
@@ -107,9 +92,10 @@ def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> 
     seen = [exact.ravel()[picks]]
 
     def errors_at(values: Sequence[Any]) -> Errors:
-        one = picked_gradient(job, dy, trial.place, picks, job.narrowed(values))
-        seen.append(picked_gradient(wide, dy, trial.place, picks, values))
-        return one - seen[-1], seen[-1]
+        found = gradients(job, dy, job.narrowed(values)), gradients(wide, dy, values)
+        one, two = (np.asarray(grads[trial.place], np.float64).ravel()[picks] for grads in found)
+        seen.append(two)
+        return one - two, two
 
     near = np.full(len(picks), limit)
     lasting = ~rounding_explains(wide, (gap[picks], seen[0]), near, errors_at, eps)
@@ -127,21 +113,17 @@ def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> 
 
 
 # -- kinks -----------------------------------------------------------------------------------------
-def beside(trial: Trial, towards: dict[int, Array], rng: np.random.Generator) -> Trial | None:
+def beside(trial: Trial, ways: dict[int, float], rng: np.random.Generator) -> Trial | None:
     """The trial at a point off the kinks of this one: every entry of every tensor a little aside,
-    where `towards` names its side (not 0) that way, at random otherwise."""
-    old, deltas = trial.probe, {}
-    for leaf in old.job.leaves:
-        random, side = signed(rng, leaf.value.shape), towards.get(leaf.place, 0)
-        step = np.where(side == 0, random, side * np.abs(random))
-        deltas[leaf.place] = ASIDE * leaf.scale * step
+    those of the tensors at the places of `ways` all to one side and so much further."""
+    job, deltas = trial.probe.job, {}
+    for leaf in job.leaves:
+        random, way = signed(rng, leaf.value.shape), ways.get(leaf.place)
+        deltas[leaf.place] = ASIDE * leaf.scale * (way * np.abs(random) if way else random)
     try:
-        job = old.job.run_at(old.job.moved(deltas))
-        hands = gradients(job, old.dy)
+        other = trial.at(job.moved(deltas))
     except Exception:
         return None
-    probe = replace(old, job=job, hands=hands, rng=np.random.default_rng(5))
-    other = replace(trial, probe=probe)
     return other if np.isfinite(other.hand).all() else None
 
 
@@ -170,43 +152,36 @@ def has_kinks(trial: Trial) -> bool:
 def on_kinks(trial: Trial, wrong: Array, strict: Array) -> Array:
     """Clears the suspects that lie on kinks and have one of their subgradients.
 
-    All at once first: they are moved up, down and at random, off their kinks, where the
-    hand-written gradient is smooth and easily held to the truth; it must span what it is here.
-    What that leaves is looked at one by one. What nobody looked at is not called wrong.
+    All at once first: at points beside, off the kinks, the hand-written gradient is smooth and
+    easily held to the truth; it must span what it is here. What that leaves is looked at one by
+    one, largest errors first. What nobody looked at is not called wrong.
     """
     clock, rng = trial.probe.clock, np.random.default_rng(4)
     order = np.flatnonzero(wrong)
     order = order[np.argsort(-trial.error[order], kind="stable")]
-    here = np.zeros(trial.hand.shape)
-    here.flat[trial.entries[order]] = 1.0
-    moves = [{trial.leaf.place: way * here} for way in (1.0, -1.0, 0.0, 0.0)]
-    moves += [{x.place: np.full(x.value.shape, way)} for x in trial.probe.job.leaves
-              for way in (8.0, -8.0)]  # fmt: skip
     grads: list[Array] = []
-    for towards in moves:
+    for ways in ({}, {}, *({x.place: w} for x in trial.probe.job.leaves for w in (8.0, -8.0))):
         roomy = clock.fits(forward=4, backward=1, complex=2)
-        other = beside(trial, towards, rng) if roomy else None
-        failing = failing_direction(other) if other else None
-        if other is None or failing is not None:
+        other = beside(trial, ways, rng) if roomy else None
+        if other is None:
+            break
+        if (failing := failing_direction(other)) is not None:
+            first = trial.entries[order] == locate(other, failing)
+            order = np.concatenate([order[first], order[~first]])
             break
         grads.append(other.g)
     else:
         low, high = np.min(grads, axis=0), np.max(grads, axis=0)
         margin = strict + 1e-5 * np.abs(grads).max(axis=0)
         order = order[~between(trial.g, low, high, margin)[order]]
-    if other is not None and failing is not None:
-        place = locate(other, failing)
-        order = np.concatenate([np.flatnonzero(wrong & (trial.entries == place)), order])
-    elif len(order) and clock.fits(forward=20, backward=8):
-        grads += [more.g for more in (beside(trial, {}, rng) for _ in range(8)) if more]
     verdict = np.zeros(len(wrong), dtype=bool)
     for i in order:
         if not clock.fits(complex=2):
             break
-        verdict[i] = not is_subgradient(trial, int(i), [float(g[i]) for g in grads], strict[i])
-    for i in np.flatnonzero(wrong & ~verdict):
-        trial.kinks.append(int(trial.entries[i]))
-        trial.true[i] = trial.g[i]
+        verdict[i] = not is_subgradient(trial, int(i), strict[i])
+    cleared = np.flatnonzero(wrong & ~verdict)
+    trial.kinks += trial.entries[cleared].tolist()
+    trial.true[cleared] = trial.g[cleared]
     return verdict
 
 
@@ -215,40 +190,19 @@ def on_seams(trial: Trial, wrong: Array, strict: Array) -> Array:
     tiny = np.flatnonzero(wrong & (trial.error <= 1e-5 * trial.biggest))
     for i in tiny if len(tiny) <= MOST_EXAMINED else ():
         if trial.probe.clock.fits(complex=2):
-            up, down = one_sided(trial, int(i))
-            wrong[i] = not between(trial.g[i], up.sum(), down.sum(), strict[i])
+            wrong[i] = not is_subgradient(trial, int(i), strict[i])
     return wrong
 
 
-def one_sided(trial: Trial, i: int) -> tuple[Array, Array]:
-    """The slopes of the i-th visited entry in each output, times the upstream, on its two sides."""
+def is_subgradient(trial: Trial, i: int, strict: float) -> bool:
+    """Whether the i-th visited entry has a slope between those on its two sides, where each output
+    may take its own side."""
     probe, leaf, entry = trial.probe, trial.leaf, int(trial.entries[i])
     step = ASIDE * float(leaf.scale.flat[entry])
-    up, down = slopes_at(probe, {leaf.place: leaf.unit(entry)}, (step, -step))
-    return probe.dy * up, probe.dy * down
-
-
-def is_subgradient(trial: Trial, i: int, seen: list[float], strict: float) -> bool:
-    """Whether the i-th visited entry has a slope between those on its two sides, in all outputs
-    together or in each; or, where it moves several kinks at once (one datum, through many units at
-    zero), one like those `seen` beside."""
-    hand, (up, down) = float(trial.g[i]), one_sided(trial, i)
-    high, low = float(up.sum()), float(down.sum())
-    margin = strict + 1e-5 * max(abs(hand), abs(high), abs(low))
-    if between(hand, high, low, margin):
-        return True
-    kinked = np.flatnonzero(~(np.abs(up - down) <= margin))
-    if 1 < len(kinked) <= 8 and trial.probe.clock.fits(forward=9, backward=9):
-        probe, entry = trial.probe, trial.entries[i : i + 1]
-        masks = [np.where(np.arange(len(up)) == k, probe.dy, 0) for k in kinked]
-        parts = [picked_gradient(probe.job, m, trial.place, entry)[0] for m in masks]
-        if between(np.array(parts), up[kinked], down[kinked], margin).all():
-            return True
-    if between(np.array(seen), high, low, margin).all():
-        return False  # these two sides are the outermost
-    slopes = np.array([*seen, high, low])
-    middle = float(slopes.mean())
-    return bool(abs(hand - middle) <= 4 * float(np.abs(slopes - middle).max()) + margin)
+    pushed = slopes_at(probe, {leaf.place: leaf.unit(entry)}, (step, -step))
+    up, down = (probe.dy * slopes for slopes in pushed)
+    low, high = float(np.minimum(up, down).sum()), float(np.maximum(up, down).sum())
+    return bool(between(trial.g[i], low, high, strict + 1e-5 * (high - low)))
 
 
 # -- ties ------------------------------------------------------------------------------------------

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import re
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from minivae.backend import load_backend
+from minivae.cli.trace import forward_lines, meeting_lines
+from minivae.models.config import ModelConfig
+from minivae.models.initialise import initialise
+from minivae.models.vae import layout_of
+from minivae.trace import walk
 
 
 def test_trace_prints_every_equation_and_both_values(command, trained: Path) -> None:
@@ -19,6 +30,48 @@ def test_trace_prints_every_equation_and_both_values(command, trained: Path) -> 
     assert text.count("\n") < 120
     for words in ("noise eps", "sigma = exp(logvar / 2)", "squared error", "from the KL (E16) ="):
         assert words in text, words
+
+
+def test_what_is_printed_suffices_to_recompute_it_by_hand() -> None:
+    """Plain Python on the text alone, nine latent dimensions: draw, nll, KL, loss, both paths."""
+    config = ModelConfig(7, 9, (5,), likelihood="gaussian", c=0.3)
+    layout, rng = layout_of(config), np.random.default_rng(5)
+    theta = initialise(config, 1, "float64") + 0.2 * rng.normal(size=layout.size)
+    x, eps = rng.uniform(size=(1, 7)), rng.normal(size=(1, 1, 9))
+    walked = walk(load_backend("numpy"), layout.views(theta), x, eps, 0.7, config)
+    lines = forward_lines(walked)
+
+    def printed(words: str) -> list[float]:
+        at = next(i for i, line in enumerate(lines) if words in line)
+        more = itertools.takewhile(lambda line: line.startswith(" " * 40), lines[at + 1 :])
+        text = " ".join([re.split(r"\)  +", lines[at])[-1], *more])
+        return [float(word) for word in text.split()]
+
+    mu, logvar, noise = (printed(w) for w in ("encoder.mu ", "bound the log-", "noise eps"))
+    square, c, nll = (printed(w)[0] for w in ("squared error |", "variance c", "-log p(x | z)"))
+    sigma = [math.exp(v / 2) for v in logvar]
+    kl = [0.5 * (m * m + math.exp(v) - 1 - v) for m, v in zip(mu, logvar, strict=True)]
+    pairs = [
+        (printed("sigma = exp"), sigma),
+        (printed("draw z"), [m + s * e for m, s, e in zip(mu, sigma, noise, strict=True)]),
+        (printed("KL of each"), kl),
+        ([nll], [square / (2 * c) + 3.5 * math.log(2 * math.pi * c)]),
+        ([walked.loss], [nll + 0.7 * sum(kl)]),
+    ]
+    found = re.findall(
+        r" ([-+][.\d]+) (?=from|\n|$)| = ([-+][.\d]+)", "\n".join(meeting_lines(walked))
+    )
+    numbers = [float(one or other) for one, other in found]
+    draw, by_kl, total = numbers[0::3], numbers[1::3], numbers[2::3]
+    assert len(draw) == len(by_kl) == len(total) == 18
+    pairs += [
+        (by_kl[:9], [0.7 * m for m in mu]),
+        (by_kl[9:], [0.35 * (math.exp(v) - 1) for v in logvar]),
+        (draw[9:], [0.5 * s * e * d for s, e, d in zip(sigma, noise, draw[:9], strict=True)]),
+        (total, [a + b for a, b in zip(draw, by_kl, strict=True)]),
+    ]
+    for said, by_hand in pairs:
+        assert max(abs(a - b) for a, b in zip(said, by_hand, strict=True)) <= 5e-5  # seven digits
 
 
 def test_trace_follows_the_row(command, trained: Path) -> None:

@@ -168,7 +168,7 @@ def test_the_pytorch_example_comes_in(tmp_path: Path, monkeypatch, capsys) -> No
     state = example_state()
     safetensors.numpy.save_file(state, "state.safetensors")
     assert run_command_line(["import", "state.safetensors", "--out", "model.safetensors"]) == 0
-    assert "next: minivae generate model.safetensors" in capsys.readouterr().out
+    assert f"next: minivae generate {tmp_path / 'model.safetensors'}" in capsys.readouterr().out
     model = VAE.load("model.safetensors")
     x = rng.random((5, 16)).astype(np.float32)
     h = np.maximum(x @ state["fc1.weight"].T + state["fc1.bias"], 0)

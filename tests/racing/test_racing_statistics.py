@@ -86,6 +86,8 @@ def test_stop_rule_waits_for_the_least_then_for_precision_then_for_the_most() ->
     assert rule.reason([steady, wild], 0.0) == ""
     assert "time limit" in rule.reason([steady, wild], 11.0)
     assert "20 rounds" in rule.reason([wild * 3], 0.0)
+    patient = StopRule(seconds=10, fewest=6)
+    assert patient.reason([wild[:5]], 11.0) == "" and "limit" in patient.reason([wild[:6]], 11.0)
     assert spread(steady) == 0 and spread(wild) > 0.1 and spread([1.0, 1.0]) == math.inf
 
 

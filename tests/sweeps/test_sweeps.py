@@ -138,7 +138,9 @@ def test_a_sweep_in_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [('{"grd": {}}', "did you mean 'grid'"), ("[1]", "cannot be read as a sweep"),
-     ('{"grid": {"beta": 1}}', "cannot be read as a sweep"), ('{"seeds": "2"}', "whole number")],
+     ('{"grid": {"beta": null}}', "None is no value"), ('{"seeds": "2"}', "whole number"),
+     ('{"grid": {"beta": []}}', "is no value"), ('{"grid": [["beta", 1]]}', "must be an object"),
+     ('{"options": "epochs=1"}', "must be an object"), ('{"options": {"lr": {}}}', "no value")],
 )  # fmt: skip
 def test_a_file_that_cannot_be(tmp_path, text, says):
     from minivae.cli.sweep_api import read_config
@@ -152,6 +154,24 @@ def test_what_cannot_be_is_said_before_anything_runs(tmp_path):
     with pytest.raises(ConfigError, match="beta = -1"):
         minivae.sweep("digits", {"beta": [1, -1]}, out=tmp_path / "s", quiet=True, **SMALL)
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("grid", "shared", "says"),
+    [({"beta": [1, 2]}, {"beta": 3}, "varies it already"), ({}, {"seed": 4}, "--seeds"),
+     ({"batch_size": [8]}, {"batch_size": 16}, "--grid batch_size"), ({}, {"resume": "x"}, "--out"),
+     ({"bf16": ["true"]}, {}, "no setting"), ({"optimiser_settings": [1]}, {}, "no setting")],
+)  # fmt: skip
+def test_options_of_every_run_that_the_sweep_sets_itself_are_refused(grid, shared, says, tmp_path):
+    with pytest.raises(ValueError, match=says):
+        minivae.sweep("digits", grid, out=tmp_path / "s", quiet=True, **shared)
+    assert not (tmp_path / "s").exists()
+
+
+def test_an_optimisers_own_setting_is_an_axis(tmp_path):
+    axis = {"set": ["eps=1e-3", "eps=1e-4"]}
+    minivae.sweep("digits", axis, out=tmp_path / "s", quiet=True, **SMALL)
+    assert [row["set"] for row in rows_of(tmp_path / "s")] == ["eps=1e-3", "eps=1e-4"]
 
 
 def command(out: Path, *more: str) -> list[str]:
