@@ -146,8 +146,10 @@ class Race:
             usual = [us / scale for us in self.samples[name]["hot"]]
             pairs.append((found.again, usual, PAUSED, "after a pause"))
         for these, those, margin, when in pairs:
-            if unpaired(these, those, margin)["verdict"] == "slower":
-                return f"{np.median(these) / np.median(those):.1f} times as long {when}"
+            told = unpaired(these, those, margin)
+            unsure = told["interval"][0] is None and told["ratio"] < 1 / (1 + margin)
+            if told["verdict"] == "slower" or unsure:  # too few rounds: by the medians alone
+                return f"{1 / told['ratio']:.1f} times as long {when}"
         return ""
 
     def _block(self, name: str, number: int, state: str, sure: bool) -> Block:
