@@ -102,7 +102,7 @@ def vote(
     """One trial for each tensor whose gradient fits and is finite: a probe along a direction for
     each, then entries, where a probe failed first; then all together."""
     coarse = wide.y_eps > EPS64 or any(eps_of(leaf.value) > EPS64 for leaf in job.leaves)
-    probe = Probe(wide, dy, rng, hands, EPS32 if coarse else EPS64)
+    probe = Probe(wide, dy, rng, hands, EPS32 if coarse else EPS64, wide.output_noise(rng))
     trials: list[Trial] = []
     for i, leaf in enumerate(wide.leaves):
         hand, dtype = hands[i], str(job.leaves[i].value.dtype)

@@ -197,6 +197,29 @@ def test_more_cores_than_given_are_noticed(tmp_path: Path) -> None:
         stand._check_share(1.0, 1.9)
 
 
+@pytest.mark.parametrize("wrong", [2, 3])
+def test_a_clock_that_disagrees_three_times_is_out(tmp_path: Path, wrong: int) -> None:
+    """A machine may come between the clocks for once."""
+    stand = object.__new__(Apart)
+    stand.cores, stand.wall, stand.taken, stand.folder = [0], 0.0, 0.0, tmp_path
+    stand.process = types.SimpleNamespace(pid=-1)  # type: ignore[assignment]
+    np.save(tmp_path / "moves.npy", np.zeros((1, 0, 0)))
+    asked: list[str] = []
+
+    def ask(do: str, **message: Any) -> dict[str, Any]:
+        asked.append(do)
+        spent = 9.0 if len(asked) <= wrong else 0.0
+        return {"elapsed": 10.0, "spent": spent, "got": 0, "seconds": 1.0, "calls": 1, "at": 0,
+                "fault": "", "new": [], "again": []}  # fmt: skip
+
+    stand.ask = ask  # type: ignore[method-assign]
+    if wrong == 2:
+        assert stand.block(1, "hot").seconds == 1.0 and len(asked) == 3
+    else:
+        with pytest.raises(StandError, match="its clock says 10 s where"):
+            stand.block(1, "hot")
+
+
 class Silent(Exception):
     def __str__(self) -> str:
         raise RuntimeError

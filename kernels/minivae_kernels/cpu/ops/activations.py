@@ -32,18 +32,20 @@ OPS: list[Callable[..., Any]] = []
 
 
 def add(
-    name: str, forward: Any, backward: Any, from_output: Any = None, op_forward: Any = None
-) -> None:
+    name: str, forward: Any, backward: Any, from_output: Any = None, op_forward: Any = None,
+    work: int = 2,
+) -> None:  # fmt: skip
     """Serve f(x) and its gradient g(dy, x) as ops and in the training step, under one name.
 
     from_output: the gradient as a function of (dy, y), for the step to use instead.
-    op_forward: f by a faster formula of other bits, for the op alone.
+    op_forward: f by a faster formula of other bits, for the op alone. work: of an element of f
+    (threads/crew.py).
     """
     f = map_loop(f"{name}_forward", forward)
     g = gradient_loop(f"{name}_backward", backward)
     h = gradient_loop(f"{name}_backward_from_output", from_output) if from_output else g
     ACTIVATIONS[name] = ActivationLoops(f, h, reads_input=from_output is None)
-    OPS.append(map_op(f"{name}_forward", op_forward or forward))
+    OPS.append(map_op(f"{name}_forward", op_forward or forward, work))
     OPS.append(gradient_op(f"{name}_backward", backward))
 
 
@@ -65,7 +67,7 @@ def relu_gradient_from_output(dy, y):
     return m.kept_where_positive(dy, y)
 
 
-add("relu", relu, relu_gradient, relu_gradient_from_output)
+add("relu", relu, relu_gradient, relu_gradient_from_output, work=1)
 
 
 @inline
@@ -82,7 +84,7 @@ def tanh_gradient_from_output(dy, y):
     return dy * ((f32(1) - y) * (f32(1) + y))
 
 
-add("tanh", m.tanh, tanh_gradient, tanh_gradient_from_output, op_forward=m.quotient_tanh)
+add("tanh", m.tanh, tanh_gradient, tanh_gradient_from_output, m.quotient_tanh, work=1)
 
 
 @inline

@@ -227,10 +227,11 @@ gradient_c_loop = c_loop("gradient_ufunc", gradient_part, 3)
 def map_op(name: str, scalar: Any, work: int = 2) -> Callable[[Any], np.ndarray]:
     """The op y = f(x) of any shape, with the scalar function's argument and docstring."""
     made = Elementwise(name, map_c_loop, (1, 1), work, map_apart(name, scalar))
+    small = made.small
 
     def make(reference: Any) -> Callable[[Any], Any]:
         def op(x: Any) -> Any:
-            if type(x) is ndarray and x.dtype is F32 and (x.size <= made.small or pool.is_up):
+            if type(x) is ndarray and x.dtype is F32 and (x.size <= small or pool.is_up):
                 return made.ufunc(x)
             return asked(reference, made, x)
 

@@ -162,17 +162,29 @@ def latent_forward(reference):  # type: ignore[no-untyped-def]
     return latent_forward
 
 
-def reparameterise_backward(dz: Any, logvar: Any, eps: Any) -> tuple[np.ndarray, np.ndarray]:
-    """dμ = Σ_l dz and dlogvar = Σ_l dz ε σ / 2                           (E27)"""
-    op = "reparameterise_backward"
-    _shapes(op, logvar, {}, {"dz": dz, "eps": eps})
-    float32_only(op, dz, logvar, eps)
-    if len(dz) == 1:
-        dmu, dlogvar = _draw_backward(dz[0], logvar, eps[0])
+@declining
+def reparameterise_backward(reference):  # type: ignore[no-untyped-def]
+    def checked(dz: Any, logvar: Any, eps: Any) -> Any:
+        _shapes("reparameterise_backward", logvar, {}, {"dz": dz, "eps": eps})
+        float32_only("reparameterise_backward", dz, logvar, eps)
+        if len(dz) == 1:
+            return _draw_backward(dz[0], logvar, eps[0])
+        dmu, dlogvar = fresh(np.shape(logvar)), fresh(np.shape(logvar))
+        draws_kernel(_draws(dz), flat(logvar), _draws(eps), dmu.reshape(-1), dlogvar.reshape(-1))
         return dmu, dlogvar
-    dmu, dlogvar = fresh(np.shape(logvar)), fresh(np.shape(logvar))
-    draws_kernel(_draws(dz), flat(logvar), _draws(eps), dmu.reshape(-1), dlogvar.reshape(-1))
-    return dmu, dlogvar
+
+    def reparameterise_backward(dz: Any, logvar: Any, eps: Any) -> tuple[np.ndarray, np.ndarray]:
+        """dμ = Σ_l dz and dlogvar = Σ_l dz ε σ / 2                           (E27)"""
+        if (
+            type(dz) is type(logvar) is type(eps) is ndarray
+            and dz.dtype is logvar.dtype is eps.dtype is F32
+            and dz.shape == eps.shape == (1, *logvar.shape)
+            and (logvar.size <= _draw_backward.small or pool.is_up)
+        ):
+            return _draw_backward.ufunc(dz[0], logvar, eps[0])  # type: ignore[no-any-return]
+        return asked(reference, checked, dz, logvar, eps)  # type: ignore[no-any-return]
+
+    return reparameterise_backward
 
 
 def _draws(a: Any) -> np.ndarray:
@@ -202,16 +214,33 @@ def kl_backward(reference):  # type: ignore[no-untyped-def]
     return kl_backward
 
 
-def latent_backward(
-    dz: Any, dkl: Any, mu: Any, logvar: Any, eps: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """dmu, dlogvar (B, J) from both of `latent_forward`'s outputs        (E27, E16)"""
-    op = "latent_backward"
-    _shapes(op, logvar, {"dkl": dkl, "mu": mu}, {"dz": dz, "eps": eps})
-    float32_only(op, dz, dkl, mu, logvar, eps)
-    u, s = reparameterise_backward(dz, logvar, eps)
-    dmu, dlogvar = _price_backward(dkl, mu, logvar)
-    return np.add(u, dmu, out=u), np.add(s, dlogvar, out=s)
+@declining
+def latent_backward(reference):  # type: ignore[no-untyped-def]
+    def checked(dz: Any, dkl: Any, mu: Any, logvar: Any, eps: Any) -> Any:
+        op = "latent_backward"
+        _shapes(op, logvar, {"dkl": dkl, "mu": mu}, {"dz": dz, "eps": eps})
+        float32_only(op, dz, dkl, mu, logvar, eps)
+        u, s = reparameterise_backward(dz, logvar, eps)
+        dmu, dlogvar = _price_backward(dkl, mu, logvar)
+        return np.add(u, dmu, out=u), np.add(s, dlogvar, out=s)
+
+    def latent_backward(
+        dz: Any, dkl: Any, mu: Any, logvar: Any, eps: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """dmu, dlogvar (B, J) from both of `latent_forward`'s outputs        (E27, E16)"""
+        if (
+            type(dz) is type(dkl) is type(mu) is type(logvar) is type(eps) is ndarray
+            and dz.dtype is dkl.dtype is mu.dtype is logvar.dtype is eps.dtype is F32
+            and dkl.shape == mu.shape == logvar.shape
+            and dz.shape == eps.shape == (1, *mu.shape)
+            and (mu.size <= _price_backward.small or pool.is_up)
+        ):
+            u, s = _draw_backward.ufunc(dz[0], logvar, eps[0])
+            dmu, dlogvar = _price_backward.ufunc(dkl, mu, logvar)
+            return np.add(u, dmu, out=u), np.add(s, dlogvar, out=s)
+        return asked(reference, checked, dz, dkl, mu, logvar, eps)  # type: ignore[no-any-return]
+
+    return latent_backward
 
 
 @inline
