@@ -20,6 +20,7 @@ import numpy as np
 from minivae.backend import load_backend
 from minivae.processes import processes
 from minivae.training.gradients import make_gradient_step
+from minivae.training.job import chunk_size
 from minivae.training.serve import serve, serving
 from minivae.training.sharded import ShardedStep
 from minivae.training.step import make_step
@@ -42,7 +43,10 @@ def problem(job: dict[str, Any], batch: int) -> tuple[Any, ...]:
 
 
 def step(job: dict[str, Any], world: World | None) -> dict[str, Any]:
-    """Updates a second, and the seconds of an update that went into sums between processes."""
+    """Updates a second, and the seconds of an update that went into sums between processes.
+
+    A block is one call of the step, of as many updates as training gives it.
+    """
     batch, shards = job["batch"], job["shards"]
     K, plan, theta, moments, data = problem(job, batch)
 
@@ -57,12 +61,11 @@ def step(job: dict[str, Any], world: World | None) -> dict[str, Any]:
               world, lambda theta: None)  # fmt: skip
         return {}
     with serving(world):
-        one, n = make(theta, moments), max(CHECKED, min(8, 512 // batch))
-        rows = make_rows(parse_arch(job["arch"], batch), 0, n) % ROWS
+        one, n = make(theta, moments), chunk_size(plan, K.name)
+        rows = make_rows(parse_arch(job["arch"], batch), 0, max(CHECKED, n)) % ROWS
         one(rows[:CHECKED], 0, np.full(CHECKED, LR), np.ones(CHECKED))
         digest = hashlib.sha256(one.state()[0].tobytes()).hexdigest()
-        rows = rows[: max(1, 512 // batch)]
-        n = len(rows)
+        rows = rows[:n]
         seconds, exchanged, until = [], [], time.perf_counter() + job["seconds"]
         while not seconds or time.perf_counter() < until:
             before, began = getattr(world, "seconds", 0.0), time.perf_counter()

@@ -132,6 +132,10 @@ def or_reference(kernel: Callable[..., Any], reference: Callable[..., Any]) -> C
     """The kernel, and the reference for what it declines: numbers of another precision."""
     from minivae_kernels import Unsupported
 
+    if hasattr(kernel, "or_else"):  # it asks the reference itself
+        asking: Callable[..., Any] = kernel.or_else(reference)
+        return asking
+
     @functools.wraps(kernel)
     def op(*args: Any, **kwargs: Any) -> Any:
         try:

@@ -33,7 +33,8 @@ class ExactGradients:
             self.job.adopt(unpack(self.job.run(self.job.base))[0])
             self.dy = self.job.draw_upstream(rng)
             hands = gradients(self.job, self.dy)
-            probe = Probe(self.job, self.dy, rng, hands, EPS64)
+            noise = self.job.output_noise(rng)
+            probe = Probe(self.job, self.dy, rng, hands, EPS64, noise)
             self.true: dict[str, Array] = {}
             self.allowed: dict[str, Array] = {}
             for i, leaf in enumerate(self.job.leaves):
@@ -41,9 +42,9 @@ class ExactGradients:
                 trial = Trial(probe, i, Row("", leaf.name, leaf.value.shape, "float64"))
                 trial.entries = np.arange(leaf.value.size)
                 by_complex_step(trial)
-                noise = tol("noise") * np.maximum(trial.noise(), np.median(trial.noise()))
+                moves = tol("noise") * np.maximum(trial.noise(), np.median(trial.noise()))
                 self.true[leaf.name] = trial.true.reshape(leaf.value.shape)
-                self.allowed[leaf.name] = strict_tolerance(trial).reshape(noise.shape) + noise
+                self.allowed[leaf.name] = strict_tolerance(trial).reshape(moves.shape) + moves
 
     def bind(self, K: Any) -> Pass:
         """The row's pass under a namespace of ops."""

@@ -105,7 +105,7 @@ class Lane:
         self.sizes = [] if self.problem.mutates else [a.nbytes for a in first]
         found = Block(calls=self._count(state), fault=fault)
         times = self._calls(buffers, state, found)
-        found.seconds, found.spent = float(np.median(times)), found.spent + sum(times)
+        found.seconds = float(np.median(times))
         if state == "hot":
             self.estimate = max(found.seconds, 1e-7)
         if self.problem.mutates:
@@ -166,7 +166,7 @@ class Lane:
             pairs = zip(found.got, kept, strict=True)
             if not all(same(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs):
                 found.fault = CHANGED
-        found.spent = sum(poisoned)
+        found.spent = sum(times) + sum(poisoned)
         return times or poisoned
 
     def _keep(

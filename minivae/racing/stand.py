@@ -109,18 +109,26 @@ class Apart(Conversation):
         return float(self.ask("warm")["seconds"])
 
     def block(self, number: int, state: str) -> Block:
-        """One block of calls, its judged arrays read back; the clocks have to agree."""
-        begin, used = time.perf_counter(), self.seconds_used()
-        told = self.ask("block", number=number, state=state, folder=str(self.folder))
-        wall = time.perf_counter() - begin
-        if not told.keys() >= TOLD:
-            raise StandError("something else wrote into its answers")
-        if not (told["elapsed"] >= 0.5 * wall - CLOCK_SLACK and told["spent"] <= wall + 1e-3):
-            raise StandError(f"its clock says {told['elapsed']:.3g} s where {wall:.3g} s went by")
-        self._check_share(wall, self.seconds_used() - used)
+        """One block of calls, its judged arrays read back.
+
+        The clocks have to agree; a system that is busy enough to come between them for so long does
+        not do so three times.
+        """
+        for last in (False, False, True):
+            used = self.seconds_used()
+            begin = time.perf_counter()
+            told = self.ask("block", number=number, state=state, folder=str(self.folder))
+            wall = time.perf_counter() - begin
+            self._check_share(wall, self.seconds_used() - used)
+            if not told.keys() >= TOLD:
+                raise StandError("something else wrote into its answers")
+            elapsed = float(told.pop("elapsed"))
+            if elapsed >= 0.5 * wall - CLOCK_SLACK and told["spent"] <= wall + 1e-3:
+                break
+            if last:
+                raise StandError(f"its clock says {elapsed:.3g} s where {wall:.3g} s went by")
         got = [np.load(self.folder / f"got-{k}.npy") for k in range(told.pop("got"))]
         moves = np.load(self.folder / "moves.npy")
-        told.pop("elapsed")
         return Block(got=got, moves=moves, **told)
 
     def call(self, recipe: Recipe) -> dict[str, Any]:

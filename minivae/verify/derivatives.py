@@ -34,7 +34,7 @@ TOLERANCES = {
     "entry32": Tolerance(64.0, "eps32 of the entry: constants rounded to float32 in one pass only"),
     "sum": Tolerance(16.0, "eps of the largest entry: an entry may be a sum that cancels"),
     "noise": Tolerance(16.0, "times the change that a 2-eps nudge makes; if rounding explains it"),
-    "floor": Tolerance(32.0, "eps of the largest |dy*y| touched; if rounding explains it"),
+    "floor": Tolerance(32.0, "eps of the largest |dy*y|, where all inputs are moved by 1"),
     "faint": Tolerance(1024.0, "eps of all that may cancel in it; if rounding explains it"),
     "direction": Tolerance(256.0, "eps of the norm of g*u along one direction"),
     "finite_difference": Tolerance(1e-7, "of the largest entry, beside the difference's own error"),
@@ -236,22 +236,16 @@ def difference(line: Line, start: float, rungs: int, grain: float) -> Slope:
 def taylor_rate(line: Line, slope: float, eps: float, start: float = 0.25) -> float | None:
     """The rate at which |phi(t) - t slope| falls with t: 2 for a right slope, inf where phi is
     linear nearby, None where no window of six halvings is clear of rounding and straight."""
-    points = []
-    for k in range(24):
-        t = start / 2**k
-        rest, noise = abs(line(t) - t * slope), line.noise + eps * abs(t * slope)
-        if np.isfinite(rest):
-            points.append((rest, noise))
-    if points and all(rest <= 64 * noise for rest, noise in points[len(points) // 2 :]):
+    steps = start / 2.0 ** np.arange(24)
+    rest = np.abs([line(t) - t * slope for t in steps])
+    noise = line.noise + eps * np.abs(steps * slope)
+    if (rest <= 64 * noise)[len(steps) // 2 :].all():
         return math.inf
-    windows = []
-    for first in range(len(points) - HALVINGS):
-        window = points[first : first + HALVINGS + 1]
-        if all(rest > 100 * noise for rest, noise in window):
-            rates = -np.diff(np.log2([rest for rest, _ in window]))
-            windows.append((float(np.ptp(rates)), float(rates.mean())))
-    spread, rate = min(windows, default=(1.0, 0.0))
-    return rate if spread < 0.05 else None
+    rates = -np.diff(np.where(rest > 100 * noise, np.log2(rest), np.nan))
+    windows = np.lib.stride_tricks.sliding_window_view(rates, HALVINGS)
+    spread = np.nan_to_num(np.ptp(windows, axis=1), nan=np.inf)
+    best = int(spread.argmin())
+    return float(windows[best].mean()) if spread[best] < 0.05 else None
 
 
 # -- all tensors together -------------------------------------------------------------------------

@@ -4,6 +4,7 @@ be from it."""
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import warnings
 from collections.abc import Sequence
@@ -14,17 +15,7 @@ import numpy as np
 
 from minivae.types import Array, copy_leaf, replace, vector
 from minivae.verify import derivatives
-from minivae.verify.derivatives import (
-    RUNGS,
-    Analytic,
-    Joint,
-    Line,
-    Slope,
-    along_all,
-    between,
-    complex_step,
-    tol,
-)
+from minivae.verify.derivatives import RUNGS, Analytic, Line, Slope, between, complex_step, tol
 from minivae.verify.passes import EPS64, CannotRun, Leaf, Pass, eps_of, one_line
 from minivae.verify.report import Row
 from minivae.verify.strategies import Hands, gradients
@@ -44,10 +35,11 @@ class Probe:
     rng: np.random.Generator
     hands: Hands  # the hand-written gradients,
     eps: float  # and their precision
+    rounding: Array  # to expect in each output
     modes: dict[int, int] = field(default_factory=dict)  # how a tensor takes complex numbers
 
     def __post_init__(self) -> None:
-        self.clock, self.rounding = self.job.clock, self.job.output_noise(self.rng)
+        self.clock = self.job.clock
 
     @functools.cached_property
     def noises(self) -> list[Array]:
@@ -70,9 +62,9 @@ class Probe:
         return [np.median(three, axis=0) for three in changes]
 
     @functools.cached_property
-    def joint(self) -> Joint:
+    def joint(self) -> derivatives.Joint:
         """One difference along random signs in all tensors together."""
-        return along_all(self)
+        return derivatives.along_all(self)
 
     def signs(self, shape: tuple[int, ...]) -> Array:
         """Random signs: a direction no error can hide from by summing to zero."""
@@ -116,12 +108,12 @@ class Probe:
             flat = [v.astype(complex) if i in places else v for i, v in enumerate(base)]
             return np.asarray(self.clock.timed("complex", complex_step, run, flat, deltas))
 
-    def columns(self, leaf: Leaf, entries: Array, values: Sequence[Any] | None = None) -> Array:
+    def columns(self, leaf: Leaf, entries: Array) -> Array:
         """J's columns (outputs, entries), NaN where complex arithmetic breaks down."""
         out = np.full((self.job.y0.size, len(entries)), np.nan)
         for column, entry in enumerate(entries):
             with contextlib.suppress(Exception):  # another branch here: the differences decide
-                out[:, column] = self.push({leaf.place: leaf.unit(entry)}, values)
+                out[:, column] = self.push({leaf.place: leaf.unit(entry)})
         return out
 
     def line(self, leaf: Leaf, delta: Array, dy: Array | None = None) -> Line:
@@ -203,6 +195,13 @@ class Trial:
     def back(self, dy: Array) -> Array | None:
         """The hand-written gradient of this tensor for another upstream."""
         return gradients(self.probe.job, dy)[self.place]
+
+    def at(self, values: Sequence[Any]) -> Trial:
+        """The same at other inputs; what forward or backward raises there."""
+        job = self.probe.job.run_at(values)
+        hands = gradients(job, self.probe.dy)
+        probe = dataclasses.replace(self.probe, job=job, hands=hands, rng=np.random.default_rng(5))
+        return dataclasses.replace(self, probe=probe)
 
     def index(self, i: int) -> tuple[int, ...]:
         """The index in the tensor of the i-th visited entry."""

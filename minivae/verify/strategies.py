@@ -4,7 +4,7 @@ that come back, matched with them."""
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,10 +88,11 @@ def read(
         if any(p.kind is p.VAR_KEYWORD for p in found):
             keys += [key for key in inputs if key not in keys]
         if len(keys) == len(inputs):
-            keys, by_name = list(inputs) if names else keys, forward
+            by_name = forward
             if keys != own[: len(keys)]:
                 forward = lambda *v: by_name(**dict(zip(keys, v, strict=True)))  # noqa: E731
-            args, names = tuple(inputs[key] for key in keys), names or keys
+            args = tuple(inputs[key] for key in keys)
+            names = keys if set(names or keys) == set(keys) else names
     elif isinstance(inputs, (list, tuple)) and not hasattr(inputs, "_fields"):
         args = tuple(inputs)
     if names is None:  # forward's own parameters, or input0, input1, … where it does not tell
@@ -162,52 +163,48 @@ def in_float64(pieces: list[Any]) -> Hands:
 
 def match(job: Pass, grads: Any) -> tuple[list[Any], Faults]:
     """The gradients in the order of the leaves, None where there is none of the right shape; and
-    every fault but wrong numbers."""
-    given, faults = by_argument(job, grads)
-    if faults:
-        return [None for _ in job.leaves], faults
+    every fault but wrong numbers. Whose they are is told by the reading that fits best."""
+    found = [matched(job, given) for given in readings(job, grads)]
+    if found:
+        return min(found, key=lambda pieces_and_faults: len(pieces_and_faults[1]))
+    names = list(dict.fromkeys(job.names[leaf.arg] for leaf in job.leaves))
+    got = str(len(grads)) if isinstance(grads, (tuple, list)) else f"one of shape {np.shape(grads)}"
+    text = f"backward returned {'None' if grads is None else got} where {len(names)} gradients are"
+    text += f" due ({', '.join(names)}): return one each, or say which in wrt="
+    return [None for _ in job.leaves], [Fault("none" if grads is None else "count", text)]
+
+
+def readings(job: Pass, grads: Any) -> Iterator[dict[Any, Any]]:
+    """Which argument each gradient may belong to: by name ('W' or 'dW') in a dict; by place among
+    all arguments, those that hold floats, or those to differentiate by; all to the only one."""
+    wanted = sorted({leaf.arg for leaf in job.leaves})
+    if isinstance(grads, dict):
+        known = {"d" + name: name for name in job.names} | {name: name for name in job.names}
+        yield {known.get(key, key): grad for key, grad in grads.items()}
+    elif isinstance(grads, (tuple, list)):
+        held = [{kind_of(leaf) for _, leaf in leaves(arg)} for arg in job.args]
+        floats = [i for i, kinds in enumerate(held) if "float" in kinds]
+        numbers = [i for i, kinds in enumerate(held) if kinds & {"float", "number"}]
+        for slots in dict.fromkeys(map(tuple, (range(len(held)), floats, numbers, wanted))):
+            if len(slots) == len(grads):
+                yield {job.names[i]: grad for i, grad in zip(slots, grads, strict=True)}
+    if len(wanted) == 1:
+        yield {job.names[wanted[0]]: grads}
+
+
+def matched(job: Pass, given: dict[Any, Any]) -> tuple[list[Any], Faults]:
+    """`match` for gradients by their argument's name."""
+    text = "backward returned a gradient {!r}, which is no input"
+    faults = [Fault("structure", text.format(name)) for name in given if name not in job.names]
     found: dict[str, Any] = {}
     for number, (name, arg) in enumerate(zip(job.names, job.args, strict=True)):
-        grad = given.pop(name, ABSENT)
-        asked = job.wrt is None or any(leaf.arg == number for leaf in job.leaves)
-        for address, part, piece in pairs(arg, grad, name) if asked else ():
-            misfits = misfit(job, number, address, part, piece)
-            faults += misfits
-            if all(fault.kind == "dtype" for fault in misfits):
-                found[address] = piece
-    text = "backward returned a gradient {!r}, which is no input"
-    faults += [Fault("structure", text.format(name)) for name in given]
+        if job.wrt is None or any(leaf.arg == number for leaf in job.leaves):
+            for address, part, grad in pairs(arg, given.get(name, ABSENT), name):
+                misfits = misfit(job, number, address, part, grad)
+                faults += misfits
+                if all(fault.kind == "dtype" for fault in misfits):
+                    found[address] = grad
     return [found.get(leaf.name) for leaf in job.leaves], faults
-
-
-def by_argument(job: Pass, grads: Any) -> tuple[dict[str, Any], Faults]:
-    """Which argument each returned gradient belongs to: by name ('W' or 'dW') in a dict; by place
-    among all arguments, those that hold floats, or those to differentiate by."""
-    wanted = sorted({leaf.arg for leaf in job.leaves})
-    names = [job.names[i] for i in wanted]
-    sole = job.args[wanted[0]] if len(wanted) == 1 else None
-    bare = not isinstance(grads, (tuple, list))
-    if isinstance(grads, dict):
-        known = {"d" + name: name for name in job.names}
-        known |= {name: name for name in job.names}
-        named: dict[Any, Any] = {known.get(key, key): grad for key, grad in grads.items()}
-        if not isinstance(sole, dict) or names[0] in named:
-            return named, []
-    elif isinstance(sole, (list, tuple)) and not bare and len(grads) == len(sole):
-        bare = not (len(grads) == 1 and isinstance(grads[0], (list, tuple)))
-    grads = (grads,) if bare else grads
-    held = [{kind_of(leaf) for _, leaf in leaves(arg)} for arg in job.args]
-    floats = [i for i, kinds in enumerate(held) if "float" in kinds]
-    numbers = [i for i, kinds in enumerate(held) if kinds & {"float", "number"}]
-    for slots in (range(len(held)), floats, numbers, wanted):
-        if len(grads) == len(slots):
-            return {job.names[i]: grad for i, grad in zip(slots, grads, strict=True)}, []
-    nothing = [grad is None for grad in grads] == [True]
-    got = f"one of shape {np.shape(grads[0])}" if len(grads) == 1 else str(len(grads))
-    due = f"{len(names)} gradients are due" if len(names) > 1 else "one gradient is due"
-    text = f"backward returned {'None' if nothing else got} where {due} ({', '.join(names)})"
-    text += ": return one each, or say which in wrt="
-    return {}, [Fault("none" if nothing else "count", text)]
 
 
 def misfit(job: Pass, number: int, name: str, part: Any, grad: Any) -> Faults:
@@ -226,9 +223,8 @@ def misfit(job: Pass, number: int, name: str, part: Any, grad: Any) -> Faults:
     what, hint = f"the gradient of {name}", shape_hint(got.shape, value.shape)
     shape = f"{what} has the wrong shape {got.shape}, {name} has {value.shape}{hint}"
     dtype = f"{what} has the wrong dtype {got.dtype}, {name} is {value.dtype}"
-    widest = max(np.asarray(out).dtype.itemsize for out in float_parts(job.y_tree))
-    wider = got.dtype.kind == "f" and value.dtype.itemsize < got.dtype.itemsize <= widest
-    same = got.dtype.newbyteorder("=") == value.dtype.newbyteorder("=")
+    widest = np.result_type(value.dtype, *(np.asarray(y).dtype for y in float_parts(job.y_tree)))
+    fine = np.can_cast(value.dtype, got.dtype) and np.can_cast(got.dtype, widest)
     tests = (
         (part is ABSENT, "structure", f"backward returned a gradient {name}, which is no input"),
         (grad is ABSENT, "count", f"backward returned no gradient for {name}"),
@@ -236,7 +232,7 @@ def misfit(job: Pass, number: int, name: str, part: Any, grad: Any) -> Faults:
         (not array, "structure", strange),
         (got.shape != value.shape, "shape", shape),
         (got.dtype.kind in "OSUMm", "structure", dtype),  # no numbers at all
-        (not (same or wider or isinstance(grad, float)), "dtype", dtype),
+        (not fine and not isinstance(grad, float), "dtype", dtype),
     )
     return first_fault(tests, name)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from minivae.types import Array
 from minivae.verify.derivatives import between, tol
 from minivae.verify.oracles import Probe, Trial, failing_direction, locate
-from minivae.verify.passes import EPS64, CannotRun, Pass, eps_of, lost_below, signed
+from minivae.verify.passes import EPS64, Pass, eps_of, lost_below, signed
 from minivae.verify.report import Fault, where
 from minivae.verify.strategies import gradients
 
@@ -31,16 +30,6 @@ def worst(trial: Trial, among: Array, count: int) -> Array:
     relative = np.nan_to_num(error / np.maximum(np.abs(trial.true), 1e-300))
     ranked = [places[np.argsort(-e[places], kind="stable")] for e in (error, relative)]
     return np.unique(np.stack(ranked, axis=1).ravel()[:count])
-
-
-def picked_gradient(
-    job: Pass, dy: Array, place: int, picks: Array, values: Sequence[Any] | None = None
-) -> Array:
-    """Some entries of the hand-written gradient of one tensor; CannotRun where there is none."""
-    grad = gradients(job, dy, values)[place]
-    if grad is None:
-        raise CannotRun("backward gave no gradient")
-    return grad.ravel()[picks]
 
 
 def rounding_explains(
@@ -74,16 +63,16 @@ def rounding_explains(
 def is_rounding(trial: Trial, picks: Array, strict: Array) -> Array:
     """Which of the picked errors rounding explains. Where there is no complex step, the truth
     nearby is taken to be the truth here."""
-    probe, entries, here = trial.probe, trial.entries[picks], trial.true[picks]
+    here = trial.true[picks]
 
     def errors_at(values: Sequence[Any]) -> Errors:
-        true, job = here, probe.job.run_at(values)
+        other, true = trial.at(values), here
         if not trial.reason:
-            true = probe.dy @ probe.columns(trial.leaf, entries, values)
-        return picked_gradient(job, probe.dy, trial.place, entries) - true, true
+            true = other.probe.dy @ other.probe.columns(trial.leaf, trial.entries[picks])
+        return other.g[picks] - true, true
 
     errors = trial.g[picks] - here, here
-    return rounding_explains(probe.job, errors, strict[picks], errors_at, trial.probe.eps)
+    return rounding_explains(trial.probe.job, errors, strict[picks], errors_at, trial.eps)
 
 
 def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> list[Fault]:
@@ -103,9 +92,10 @@ def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> 
     seen = [exact.ravel()[picks]]
 
     def errors_at(values: Sequence[Any]) -> Errors:
-        one = picked_gradient(job, dy, trial.place, picks, job.narrowed(values))
-        seen.append(picked_gradient(wide, dy, trial.place, picks, values))
-        return one - seen[-1], seen[-1]
+        found = gradients(job, dy, job.narrowed(values)), gradients(wide, dy, values)
+        one, two = (np.asarray(grads[trial.place], np.float64).ravel()[picks] for grads in found)
+        seen.append(two)
+        return one - two, two
 
     near = np.full(len(picks), limit)
     lasting = ~rounding_explains(wide, (gap[picks], seen[0]), near, errors_at, eps)
@@ -126,17 +116,14 @@ def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> 
 def beside(trial: Trial, ways: dict[int, float], rng: np.random.Generator) -> Trial | None:
     """The trial at a point off the kinks of this one: every entry of every tensor a little aside,
     those of the tensors at the places of `ways` all to one side and so much further."""
-    old, deltas = trial.probe, {}
-    for leaf in old.job.leaves:
+    job, deltas = trial.probe.job, {}
+    for leaf in job.leaves:
         random, way = signed(rng, leaf.value.shape), ways.get(leaf.place)
         deltas[leaf.place] = ASIDE * leaf.scale * (way * np.abs(random) if way else random)
     try:
-        job = old.job.run_at(old.job.moved(deltas))
-        hands = gradients(job, old.dy)
+        other = trial.at(job.moved(deltas))
     except Exception:
         return None
-    probe = replace(old, job=job, hands=hands, rng=np.random.default_rng(5))
-    other = replace(trial, probe=probe)
     return other if np.isfinite(other.hand).all() else None
 
 
@@ -184,9 +171,9 @@ def on_kinks(trial: Trial, wrong: Array, strict: Array) -> Array:
             break
         grads.append(other.g)
     else:
-        low, high = np.min(grads, axis=0), np.max(grads, axis=0)
         margin = strict + 1e-5 * np.abs(grads).max(axis=0)
-        order = order[~between(trial.g, low, high, margin)[order]]
+        spanned = between(trial.g, np.min(grads, axis=0), np.max(grads, axis=0), margin)
+        order = order[~spanned[order]]
     verdict = np.zeros(len(wrong), dtype=bool)
     for i in order:
         if not clock.fits(complex=2):
@@ -203,26 +190,19 @@ def on_seams(trial: Trial, wrong: Array, strict: Array) -> Array:
     tiny = np.flatnonzero(wrong & (trial.error <= 1e-5 * trial.biggest))
     for i in tiny if len(tiny) <= MOST_EXAMINED else ():
         if trial.probe.clock.fits(complex=2):
-            up, down = one_sided(trial, int(i))
-            wrong[i] = not between(trial.g[i], up.sum(), down.sum(), strict[i])
+            wrong[i] = not is_subgradient(trial, int(i), strict[i])
     return wrong
-
-
-def one_sided(trial: Trial, i: int) -> tuple[Array, Array]:
-    """The slopes of the i-th visited entry in each output, times the upstream, on its two sides."""
-    probe, leaf, entry = trial.probe, trial.leaf, int(trial.entries[i])
-    step = ASIDE * float(leaf.scale.flat[entry])
-    up, down = slopes_at(probe, {leaf.place: leaf.unit(entry)}, (step, -step))
-    return probe.dy * up, probe.dy * down
 
 
 def is_subgradient(trial: Trial, i: int, strict: float) -> bool:
     """Whether the i-th visited entry has a slope between those on its two sides, where each output
     may take its own side."""
-    hand, (up, down) = float(trial.g[i]), one_sided(trial, i)
+    probe, leaf, entry = trial.probe, trial.leaf, int(trial.entries[i])
+    step = ASIDE * float(leaf.scale.flat[entry])
+    pushed = slopes_at(probe, {leaf.place: leaf.unit(entry)}, (step, -step))
+    up, down = (probe.dy * slopes for slopes in pushed)
     low, high = float(np.minimum(up, down).sum()), float(np.maximum(up, down).sum())
-    margin = strict + 1e-5 * max(abs(hand), abs(low), abs(high))
-    return bool(between(hand, low, high, margin))
+    return bool(between(trial.g[i], low, high, strict + 1e-5 * (high - low)))
 
 
 # -- ties ------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import published
 from benchmarks.__main__ import main
 from minivae.published import EXPERIMENTS
+from minivae.published.outcome import Figure
 from minivae.published.results import PICTURE
 from minivae.settings import ConfigError
 
@@ -26,6 +27,33 @@ def test_every_kept_result_has_its_picture_and_every_experiment_its_section():
         assert f"## {name}\n" in published.page()
     for name in published.kept_results():
         assert (published.KEPT / name / PICTURE).read_bytes().startswith(b"\x89PNG")
+
+
+def test_notes_are_of_the_very_result_they_stand_beside():
+    """A run made again has another commit: what was known of the one before no longer holds."""
+    notes = list(published.KEPT.glob(f"*/{published.NOTES}"))
+    for file in notes:
+        result = json.loads((file.parent / "result.json").read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        assert result["commit"].rstrip("+") in text and text.strip() in published.page()
+    assert notes
+
+
+def test_a_kept_result_says_of_its_differences_what_its_experiment_says():
+    for name, result in published.kept_results().items():
+        assert result["differs"] == list(EXPERIMENTS[name].full.differs)
+
+
+def test_at_a_glance_every_judged_figure_and_claim_is_counted():
+    result = {"figures": [], "claims": [], "series": {}, "part": {"complete": False}}
+    figure = {**dict.fromkeys(Figure._fields), "what": "x", "ours": 1.0, "paper": 1.5}
+    claim = {"what": "y", "found": "z", "source": ""}
+    result["figures"] = [{**figure, "band": band} for band in (1.0, 0.1, None)]
+    result["claims"] = [{**claim, "holds": holds} for holds in (True, None, False)]
+    name = next(iter(EXPERIMENTS))
+    rows = published.glance({name: result})
+    assert rows[2].endswith("| 1 of 2 | 1 of 2 | a part |")
+    assert len(rows) == 2 + len(EXPERIMENTS) and "not yet" in rows[3]
 
 
 def test_another_protocols_result_is_one_line(tmp_path, monkeypatch, capsys):

@@ -80,6 +80,16 @@ def test_what_works_in_place_is_judged_after_all_its_calls(op: str) -> None:
                 judge(asked, buffers.made(problem, 2), found.got)
 
 
+def test_no_call_is_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every call of a block met memory filled with NaN, too."""
+    monkeypatch.setattr(lane, "POISONED", 1)
+    problem = op_problem("relu_forward", (3, 5))
+    driver = Lane(problem, plain(lambda x: np.maximum(x, 0)))
+    begin = time.perf_counter()
+    found = driver.block(1)
+    assert 0 < found.seconds <= found.spent <= time.perf_counter() - begin
+
+
 class OnCard:
     """What a card's array looks like; it is there 2 ms later."""
 
@@ -185,6 +195,29 @@ def test_more_cores_than_given_are_noticed(tmp_path: Path) -> None:
     stand._check_share(1.0, 1.1)
     with pytest.raises(StandError, match=r"it used 1\.\d cores where it was given 1: see --thr"):
         stand._check_share(1.0, 1.9)
+
+
+@pytest.mark.parametrize("wrong", [2, 3])
+def test_a_clock_that_disagrees_three_times_is_out(tmp_path: Path, wrong: int) -> None:
+    """A machine may come between the clocks for once."""
+    stand = object.__new__(Apart)
+    stand.cores, stand.wall, stand.taken, stand.folder = [0], 0.0, 0.0, tmp_path
+    stand.process = types.SimpleNamespace(pid=-1)  # type: ignore[assignment]
+    np.save(tmp_path / "moves.npy", np.zeros((1, 0, 0)))
+    asked: list[str] = []
+
+    def ask(do: str, **message: Any) -> dict[str, Any]:
+        asked.append(do)
+        spent = 9.0 if len(asked) <= wrong else 0.0
+        return {"elapsed": 10.0, "spent": spent, "got": 0, "seconds": 1.0, "calls": 1, "at": 0,
+                "fault": "", "new": [], "again": []}  # fmt: skip
+
+    stand.ask = ask  # type: ignore[method-assign]
+    if wrong == 2:
+        assert stand.block(1, "hot").seconds == 1.0 and len(asked) == 3
+    else:
+        with pytest.raises(StandError, match="its clock says 10 s where"):
+            stand.block(1, "hot")
 
 
 class Silent(Exception):

@@ -93,9 +93,15 @@ def look_at(file: Path, folder: Path) -> None:
                 assert page.run("document.documentElement.scrollWidth") <= width
                 assert page.run(TOO_WIDE.replace("body *", "article *")) == []
                 assert page.run(FAINT_TEXT.replace("body *", "article *")) == []
+                assert page.run(CUT_FORMULAS) == []
         assert page.run(RAW) == []
         assert page.errors == []
 
+
+# Formulas in the text that reach beyond the window, where the page itself would have to scroll.
+CUT_FORMULAS = """[...document.querySelectorAll('article .formula-inline')]
+  .filter((e) => !e.closest('table') && e.getBoundingClientRect().right > innerWidth)
+  .map((e) => e.dataset.latex)"""
 
 # Paragraphs that show a table's pipes, or a formula's dollars, as they were typed.
 RAW = """[...document.querySelectorAll('article p, article td, article li')]

@@ -72,6 +72,29 @@ def test_a_float32_kernel_is_held_to_a_float64_reference():
     assert [f.kind for f in other.faults] == ["reference"]
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0])
+@pytest.mark.parametrize("factor", [1.0, 1.3])
+def test_a_forward_that_computes_in_float32_inside(scale, factor):
+    """Inputs and outputs are float64; what differences of it show is float32."""
+
+    def forward(x, W):
+        x, W = np.float32(x), np.float32(W)
+        y = np.tanh(x @ W)
+        return y.astype(float), (x, W, y)
+
+    def backward(dy, cache):
+        x, W, y = cache
+        d = np.float32(dy) * (1 - y * y)
+        dx, dW = (d @ W.T).astype(float), (x.T @ d).astype(float)
+        dx[1, 1] *= factor
+        return dx, dW
+
+    rng = np.random.default_rng(0)
+    point = [scale * rng.normal(size=(5, 4)), scale * rng.normal(size=(4, 3))]
+    for seed in range(3):
+        assert check(forward, backward, point, seed=seed).ok == (factor == 1)
+
+
 def test_half_precision_and_seventy_thousand_ties():
     x = np.full(70_000, 1.5, np.float16)
     share = lambda dy, x: (np.float32(dy) / 70_000 * (x == x.max())).astype(x.dtype)  # noqa: E731

@@ -16,7 +16,8 @@ from typing import Any
 
 # Each holds OPS: the ops it serves.
 MODULES = (
-    "activations", "dense", "latent", "likelihoods", "row_likelihoods", "optimisers", "random",
+    "activations", "dense", "dense_backward", "latent", "likelihoods", "row_likelihoods",
+    "optimisers", "random",
 )  # fmt: skip
 
 

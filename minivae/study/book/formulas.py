@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from minivae.study.book.mathml import TAG, to_mathml
 
 SIZE = 18.0  # of the font, in SVG units; the page scales it to its own text
+WIDE = 17.0  # in em: a formula in the text that is wider may not fit into a line of a phone
 VIEW = re.compile(r'<svg [^>]*?viewBox="([-\d. ]+)"[^>]*>')
 
 
@@ -57,9 +58,10 @@ def inline_html(latex: str) -> str:
     """A formula within a line of text."""
     spoken, _ = to_mathml(latex, block=False)
     said = html.escape(latex, quote=True)
-    picture = drawn(latex, False).svg()
+    picture = drawn(latex, False)
+    wide = " wide" if picture.box[2] > WIDE * SIZE else ""
     return (
-        f'<span class="formula-inline" data-latex="{said}">{picture}'
+        f'<span class="formula-inline{wide}" data-latex="{said}">{picture.svg()}'
         f'<span class="spoken">{spoken}</span></span>'
     )
 

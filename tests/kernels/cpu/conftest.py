@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ pytest.importorskip("numba")
 
 from minivae.backend import load_backend
 
+PERTURB = -6  # of mallopt: what fresh memory is filled with
+
 
 @pytest.fixture(scope="session")
 def K() -> Any:
@@ -20,19 +24,22 @@ def K() -> Any:
 
 
 @pytest.fixture
-def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What kernels are to fill comes full of NaN, and so do the dense layer's buffers."""
+def poisoned(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What kernels are to fill comes full of NaN, or, from NumPy itself, of 3e38 (GNU's malloc)."""
     from minivae_kernels.cpu.ops import dense, latent, likelihood_kernel, random
 
     def full_of_nan(shape: Any) -> np.ndarray:
         return np.full(shape, np.nan, dtype=np.float32)
 
-    for module in (dense, latent, likelihood_kernel, random):
+    for module in (latent, likelihood_kernel, random):
         monkeypatch.setattr(module, "fresh", full_of_nan)
-    for name in ("packed", "scratch"):
-        held = getattr(dense._local, name, None)
-        if held is not None:
-            held.fill(np.nan)
+    held = getattr(dense.kept, "packed", None)
+    if held is not None:
+        held.fill(np.nan)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", lambda option, value: 0)
+    mallopt(PERTURB, 0x80)
+    yield
+    mallopt(PERTURB, 0)
 
 
 @pytest.fixture

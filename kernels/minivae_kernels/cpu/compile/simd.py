@@ -146,6 +146,7 @@ def _bitcast(source: Any, target: Any) -> Any:
 
 
 float_of_bits = _bitcast(types.int32, types.float32)
+double_of_bits = _bitcast(types.int64, types.float64)
 bits_of_float = _bitcast(types.float32, types.int32)
 
 

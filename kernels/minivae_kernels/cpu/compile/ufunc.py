@@ -20,7 +20,8 @@ from numba.extending import intrinsic
 
 from minivae_kernels.cpu.compile.simd import FLOAT, INT64, const, floats
 
-FROM_LOOP, CLEAR_FLAGS = 1, 27  # in NumPy's table of functions for ufuncs, numpy/ufuncobject.h
+# In NumPy's table of functions for ufuncs, numpy/ufuncobject.h.
+FROM_LOOP, CLEAR_FLAGS, WITH_SIGNATURE = 1, 27, 31
 FLOAT32_CHAR, NO_IDENTITY = 11, -1
 NATURAL = 4  # bytes from one float32 to the next
 FLOATS = types.float32[::1]
@@ -89,6 +90,7 @@ def stack_floats(count: int) -> Any:
     def address(typingctx: Any) -> Any:
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             place = cgutils.alloca_once(builder, FLOAT, size=const(count))
+            place.align = 64  # a cache line
             return builder.ptrtoint(place, INT64)
 
         return types.int64(), emit
@@ -128,19 +130,25 @@ _kept: list[Any] = []  # what NumPy keeps pointers to
 
 
 def make_ufunc(
-    name: str, loop: int, data: np.ndarray, arity: tuple[int, int]
+    name: str, loop: int, data: np.ndarray, arity: tuple[int, int], signature: str = ""
 ) -> Callable[..., Any]:
-    """The ufunc of a C loop over float32 arrays, (inputs, outputs) of them; it is given `data`."""
-    p, i = ctypes.c_void_p, ctypes.c_int
-    kind = ctypes.PYFUNCTYPE(ctypes.py_object, p, p, p, i, i, i, i, p, p, i)
+    """The ufunc of a C loop over float32 arrays, (inputs, outputs) of them; it is given `data`.
+
+    signature: of a generalised one, as in "(b,i),(i,o)->(b,o)": its loop's dims are how often it
+    is to be done, and then b, i, o.
+    """
+    p, i, text = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p
+    kinds = [p, p, p, i, i, i, i, p, p, i, *([text] if signature else [])]
+    kind = ctypes.PYFUNCTYPE(ctypes.py_object, *kinds)
     loops, given = (p * 1)(loop), (p * 1)(data.ctypes.data)
     chars = bytes([FLOAT32_CHAR] * sum(arity))
     called, about = name.encode(), b"See the op of this name."
     _kept.append((loops, given, data, chars, called, about))
+    core = [signature.encode()] if signature else []
     addresses = ctypes.c_char_p(chars), ctypes.c_char_p(called), ctypes.c_char_p(about)
     of_types, of_name, of_doc = (ctypes.cast(a, p) for a in addresses)
-    make = kind(numpy_functions()[FROM_LOOP])
+    make = kind(numpy_functions()[WITH_SIGNATURE if signature else FROM_LOOP])
     made: Callable[..., Any] = make(
-        loops, given, of_types, 1, *arity, NO_IDENTITY, of_name, of_doc, 0
+        loops, given, of_types, 1, *arity, NO_IDENTITY, of_name, of_doc, 0, *core
     )
     return made

@@ -117,7 +117,7 @@ def round_block(block, pairs, across, scratch):
     for r in range(0, PANEL, 2):
         row = ahead(block, r * PANEL)
         round_two(row, ahead(row, PANEL), ahead(scratch, r * ROW), ahead(pairs, r * ROW))
-    transpose_words(scratch, ROW, across)
+    transpose_words(scratch, ROW, across, STEP)
 
 
 multiply, multiply_across = multiplier(BFLOAT16)

@@ -49,22 +49,22 @@ def make_strided_ladder(columns: int, sizes: Sequence[int], terms: ProductTerms)
     """The ladder of tiles that are told how far apart everything lies."""
 
     @intrinsic
-    def by_tiles(typingctx: Any, a: Any, a_row: Any, a_k: Any, b: Any, b_k: Any, c: Any, s: Any,
-                 s_row: Any, rows: Any, depth: Any) -> Any:  # fmt: skip
-        """`rows` rows of C = rows of S, s_row apart, + `depth` terms."""
+    def by_tiles(typingctx: Any, a: Any, a_row: Any, a_k: Any, b: Any, b_k: Any, c: Any, c_row: Any,
+                 s: Any, s_row: Any, rows: Any, depth: Any) -> Any:  # fmt: skip
+        """`rows` rows of C, c_row apart, = rows of S, s_row apart, + `depth` terms."""
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            a_, a_row_, a_k_, b_, b_k_, c_, s_, s_row_, rows_, depth_ = args
+            a_, a_row_, a_k_, b_, b_k_, c_, c_row_, s_, s_row_, rows_, depth_ = args
 
             def tile(size: int, at: Places) -> None:
-                given = at[0], a_row_, a_k_, b_, b_k_, at[1], at[2], s_row_, depth_
+                given = at[0], a_row_, a_k_, b_, b_k_, at[1], c_row_, at[2], s_row_, depth_
                 emit_strided_tile(builder, (size, columns), terms, given)
 
-            steps = a_row_, const(PANEL), s_row_
+            steps = a_row_, c_row_, s_row_
             _fall(builder, sizes, rows_, (a_, c_, s_), steps, tile)
             return context.get_dummy_value()
 
-        kinds = FLOATS, WHOLE, WHOLE, FLOATS, WHOLE, FLOATS, FLOATS, WHOLE, WHOLE, WHOLE
+        kinds = FLOATS, WHOLE, WHOLE, FLOATS, WHOLE, FLOATS, WHOLE, FLOATS, WHOLE, WHOLE, WHOLE
         return types.void(*kinds), emit
 
     return by_tiles

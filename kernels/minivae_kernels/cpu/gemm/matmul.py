@@ -50,9 +50,9 @@ def multiplier(terms):
         outlined()
         whole = (rows + 7) // 8 * 8
         if halves == 2:
-            across_wide(a, ONE, STEP, b, STEP, c, s, s_row, whole, depth)
+            across_wide(a, ONE, STEP, b, STEP, c, STEP, s, s_row, whole, depth)
         else:
-            across_narrow(a, ONE, STEP, b, STEP, c, s, s_row, whole, depth)
+            across_narrow(a, ONE, STEP, b, STEP, c, STEP, s, s_row, whole, depth)
 
     return multiply, multiply_across
 
@@ -76,7 +76,8 @@ def narrow_multiplier(terms):
         whole = (rows + 3) // 4 * 4
         for h in range(0, 16 * halves, 16):
             across(
-                a, ONE, STEP, ahead(b, h), STEP, ahead(c, h), ahead(s, h), s_row, whole, depth
+                a, ONE, STEP, ahead(b, h), STEP, ahead(c, h), STEP, ahead(s, h), s_row, whole,
+                depth,
             )  # fmt: skip
 
     return multiply, multiply_across
@@ -116,7 +117,7 @@ def backward_panel(dy, dy_panel, w, w_panel, dx, s, s_row, rows, outputs, halves
         depth = min(DEPTH, outputs - k)
         first = k // PANEL
         for q in range((depth + PANEL - 1) // PANEL):
-            transpose_block(ahead(w, (first + q) * w_panel), STEP, ahead(scratch, q * BLOCK))
+            transpose_block(ahead(w, (first + q) * w_panel), STEP, ahead(scratch, q * BLOCK), STEP)
         a = ahead(dy, first * dy_panel)
         if k == 0:
             multiply(a, dy_panel, scratch, BLOCK, dx, s, s_row, rows, depth, halves)

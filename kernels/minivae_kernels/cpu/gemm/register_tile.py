@@ -64,12 +64,12 @@ def emit_tile(
 def emit_strided_tile(
     builder: Any, shape: tuple[int, int], terms: ProductTerms, args: Sequence[Any]
 ) -> None:
-    """The same for an A and a B that lie as they come: A(r, k) and B(k, c) at any distances.
+    """The same for matrices that lie as they come: A(r, k), B(k, c), C's rows at any distances.
 
-    args: a, a_row, a_k, b, b_k, c, s, s_row, depth. With distances 1 and 32 and A one panel it
-    multiplies by A transposed: r counts its features.
+    args: a, a_row, a_k, b, b_k, c, c_row, s, s_row, depth. With distances 1 and 32 and A one panel
+    it multiplies by A transposed: r counts its features.
     """
-    a, a_row, a_k, b, b_k, c, s, s_row, depth = args
+    a, a_row, a_k, b, b_k, c, c_row, s, s_row, depth = args
     step = _stepper(builder, *shape, terms, a_row)
 
     def term(k: Any, sums: list[Any]) -> list[Any]:
@@ -77,7 +77,7 @@ def emit_strided_tile(
                     builder.gep(b, [builder.mul(k, b_k)]), sums)  # fmt: skip
 
     sums = _load_sums(builder, *shape, s, s_row)
-    _store_sums(builder, *shape, c, _unrolled(builder, depth, sums, term))
+    _store_sums(builder, *shape, c, _unrolled(builder, depth, sums, term), c_row)
 
 
 def make_live_tile(rows: int, columns: int, terms: ProductTerms, across: bool) -> Any:
@@ -128,9 +128,13 @@ def _load_sums(builder: Any, rows: int, columns: int, start: Any, row_step: Any)
     return sums
 
 
-def _store_sums(builder: Any, rows: int, columns: int, target: Any, sums: list[Any]) -> None:
+def _store_sums(
+    builder: Any, rows: int, columns: int, target: Any, sums: list[Any], row_step: Any = None
+) -> None:
+    step = const(PANEL) if row_step is None else row_step
     for (r, column), value in zip(_grid(rows, columns), sums, strict=True):
-        store_vector(builder, value, builder.gep(target, [const(r * PANEL + column)]))
+        row = builder.gep(target, [builder.mul(step, const(r))])
+        store_vector(builder, value, builder.gep(row, [const(column)]))
 
 
 def _stepper(builder: Any, rows: int, columns: int, terms: ProductTerms, row_step: Any) -> Any:
@@ -171,32 +175,33 @@ def make_transpose(rows: int, columns: int) -> Any:
     """The transposition of a block of so many rows and columns of words, in registers."""
 
     @intrinsic
-    def transpose(typingctx: Any, source: Any, s_row: Any, target: Any) -> Any:
-        """target[rows c + r] = source[r s_row + c].
+    def transpose(typingctx: Any, source: Any, s_row: Any, target: Any, t_row: Any) -> Any:
+        """target[t_row c + r] = source[s_row r + c].
 
         Squares of WIDTH x WIDTH go through log2(WIDTH) rounds of two-vector shuffles. At 1024 x
         784 x 400 it is 1.7 % of the product it serves (106 of 6246 µs, one Zen 4 core).
         """
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            ps, row_step, pt = args
+            ps, row_step, pt, column_step = args
             across = columns // WIDTH
 
             def square(i: Any, _: list[Any]) -> list[Any]:
                 row = builder.mul(builder.sdiv(i, const(across)), const(WIDTH))
                 column = builder.mul(builder.srem(i, const(across)), const(WIDTH))
                 at = builder.gep(ps, [builder.add(builder.mul(row, row_step), column)])
-                to = builder.gep(pt, [builder.add(builder.mul(column, const(rows)), row)])
+                to = builder.gep(pt, [builder.add(builder.mul(column, column_step), row)])
                 lines = [load_vector(builder, builder.gep(at, [builder.mul(row_step, const(r))]))
                          for r in range(WIDTH)]  # fmt: skip
                 for r, value in enumerate(_transposed(builder, lines)):
-                    store_vector(builder, value, builder.gep(to, [const(r * rows)]))
+                    there = builder.gep(to, [builder.mul(column_step, const(r))])
+                    store_vector(builder, value, there)
                 return []
 
             loop(builder, const(across * rows // WIDTH), [], square)
             return context.get_dummy_value()
 
-        return types.void(FLOATS, types.int64, FLOATS), emit
+        return types.void(FLOATS, WHOLE, FLOATS, WHOLE), emit
 
     return transpose
 

@@ -13,13 +13,8 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.decorators import inline
 from minivae_kernels.cpu.ops import vector_math as m
-from minivae_kernels.cpu.ops.elementwise import (
-    Loop,
-    gradient_loop,
-    gradient_op,
-    map_loop,
-    map_op,
-)
+from minivae_kernels.cpu.ops.elementwise import gradient_op, map_op
+from minivae_kernels.cpu.ops.loops import Loop, gradient_loop, map_loop
 
 f32 = np.float32
 
@@ -36,17 +31,22 @@ ACTIVATIONS: dict[str, ActivationLoops] = {}
 OPS: list[Callable[..., Any]] = []
 
 
-def add(name: str, forward: Any, backward: Any, from_output: Any = None) -> None:
+def add(
+    name: str, forward: Any, backward: Any, from_output: Any = None, op_forward: Any = None,
+    work: int = 2,
+) -> None:  # fmt: skip
     """Serve f(x) and its gradient g(dy, x) as ops and in the training step, under one name.
 
     from_output: the gradient as a function of (dy, y), for the step to use instead.
+    op_forward: f by a faster formula of other bits, for the op alone. work: of an element of f
+    (threads/crew.py).
     """
     f = map_loop(f"{name}_forward", forward)
     g = gradient_loop(f"{name}_backward", backward)
     h = gradient_loop(f"{name}_backward_from_output", from_output) if from_output else g
     ACTIVATIONS[name] = ActivationLoops(f, h, reads_input=from_output is None)
-    OPS.append(map_op(f"{name}_forward", f, forward))
-    OPS.append(gradient_op(f"{name}_backward", g, backward))
+    OPS.append(map_op(f"{name}_forward", op_forward or forward, work))
+    OPS.append(gradient_op(f"{name}_backward", backward))
 
 
 @inline
@@ -67,7 +67,7 @@ def relu_gradient_from_output(dy, y):
     return m.kept_where_positive(dy, y)
 
 
-add("relu", relu, relu_gradient, relu_gradient_from_output)
+add("relu", relu, relu_gradient, relu_gradient_from_output, work=1)
 
 
 @inline
@@ -84,7 +84,7 @@ def tanh_gradient_from_output(dy, y):
     return dy * ((f32(1) - y) * (f32(1) + y))
 
 
-add("tanh", m.tanh, tanh_gradient, tanh_gradient_from_output)
+add("tanh", m.tanh, tanh_gradient, tanh_gradient_from_output, m.quotient_tanh, work=1)
 
 
 @inline

@@ -1,46 +1,53 @@
-"""The dense layer's ops on row-major matrices, one panel of the result at a time."""
+"""The dense layer's forward on row-major matrices, one panel of the result at a time."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from minivae_kernels.cpu.compile.by_address import call
-from minivae_kernels.cpu.compile.decorators import entry, inner
+from minivae_kernels.cpu.compile.decorators import inner
 from minivae_kernels.cpu.compile.simd import PANEL
+from minivae_kernels.cpu.compile.ufunc import call_plain, floats_at, stack_floats, word_at
 from minivae_kernels.cpu.gemm.address import address, ahead
 from minivae_kernels.cpu.gemm.layout import aligned, panels
-from minivae_kernels.cpu.gemm.matmul import DEPTH, NOUGHT, ONE, STEP
+from minivae_kernels.cpu.gemm.matmul import NOUGHT, ONE, STEP, halves_of
 from minivae_kernels.cpu.gemm.pack import unpack_rows
-from minivae_kernels.cpu.gemm.plain import (
-    MANY,
-    multiply_plain,
-    pack_columns,
-    product_panel,
-    transpose_rows,
+from minivae_kernels.cpu.gemm.plain import MANY, multiply_plain, pack_columns, product_panel
+from minivae_kernels.cpu.ops.activations import ACTIVATIONS
+from minivae_kernels.cpu.ops.arguments import F32, asked, declining, plain
+from minivae_kernels.cpu.ops.dense_arguments import forward_arguments
+from minivae_kernels.cpu.ops.elementwise import (
+    CLEAR,
+    CREW,
+    LOOP,
+    N0,
+    N1,
+    N2,
+    N3,
+    N4,
+    Elementwise,
+    answering,
 )
-from minivae_kernels.cpu.ops.activations import (
-    ACTIVATIONS,
-    relu_gradient_from_output,
-    tanh_gradient_from_output,
-)
-from minivae_kernels.cpu.ops.arguments import flat, fresh
-from minivae_kernels.cpu.ops.dense_arguments import forward_ops, input_arguments, params_arguments
-from minivae_kernels.cpu.ops.elementwise import gradient_op
+from minivae_kernels.cpu.ops.loops import Loop
+from minivae_kernels.cpu.threads import pool
 from minivae_kernels.cpu.threads.barrier import atomic_load
-from minivae_kernels.cpu.threads.count import crew_for, team
-from minivae_kernels.cpu.threads.crew import TEAM, laid_out, share_out
+from minivae_kernels.cpu.threads.count import crew_for
+from minivae_kernels.cpu.threads.crew import laid_out, share_out
+from minivae_kernels.cpu.threads.waking import TEAM
 
 f32 = np.float32
 ROWS = 252  # most rows of a piece: so many activations stay in the second-level cache
 TILE = np.int64(ROWS * PANEL)  # floats of a member's panel of C
 EDGE = np.int64(TILE + PANEL)  # 32 of a bias or zeros before, the last rows of a narrow B from here
-OWN = int(EDGE) + PANEL * PANEL  # floats of a member's scratch
-DEEP = 512  # rows of x whose part of xᵀ dy is added up before the next are read
+OWN = int(EDGE) + PANEL * PANEL  # floats that a piece works in, on the stack of whoever does it
 SHARES = 16  # pieces for each member, or about as many
 PER_UNIT = 16  # multiply-adds in a unit of work (threads/crew.py)
+own_floats = stack_floats(OWN)
 
 
 @inner
@@ -57,7 +64,7 @@ def panel_columns(panel, columns):
 
 
 @inner
-def plain_panel(a, a_row, a_k, plain, column, sizes, wide, own, rows):
+def plain_panel(a, a_row, a_k, plain, column, sizes, wide, own, c, c_row, rows):
     """A panel of C = S + A B, with B read where it lies, even where a panel is narrower than 32.
 
     What stands beyond such a panel belongs to B's next row, and only spoils columns that nobody
@@ -65,14 +72,22 @@ def plain_panel(a, a_row, a_k, plain, column, sizes, wide, own, rows):
     columns.
     """
     depth, columns = sizes
-    whole = min(max((len(plain) - column - PANEL) // columns + 1, 0), depth)
-    c = address(own, NOUGHT)
-    b = address(plain, column)
-    product_panel(a, a_row, a_k, b, np.int64(columns), c, address(own, TILE), rows, whole)
+    halves = halves_of(wide, NOUGHT)
+    whole = min(max((len(plain) - column - 16 * halves) // columns + 1, 0), depth)
+    sums, start, b = address(own, NOUGHT), address(own, TILE), address(plain, column)
+    product_panel(
+        a, a_row, a_k, b, np.int64(columns), sums, c, c_row, start, rows, whole, halves
+    )  # fmt: skip
     if whole < depth:
         pack_columns(plain, column + whole * columns, columns, depth - whole, wide, own, EDGE)
-        rest, edge = ahead(a, whole * a_k), address(own, EDGE)
-        multiply_plain(rest, a_row, a_k, edge, STEP, c, c, STEP, rows, depth - whole)
+        rest, edge, left = ahead(a, whole * a_k), address(own, EDGE), depth - whole
+        multiply_plain(rest, a_row, a_k, edge, STEP, c, c_row, c, c_row, rows, left, halves)
+
+
+@inner
+def goes_home(wide, activation):
+    """Whether the tiles leave a panel of the result where it belongs: a whole one, or half."""
+    return activation == 0 and (wide == PANEL or wide == PANEL // 2)
 
 
 @inner
@@ -83,29 +98,29 @@ def pack_piece(k, member, plain, rows, columns, out):
 
 
 @inner
-def transpose_piece(k, member, plain, rows, columns, out):
-    """Panel k of the transpose of a matrix (rows, columns)."""
-    row, high = panel_columns(k, rows)
-    transpose_rows(plain, row * columns, columns, high, columns, out, row * columns)
-
-
-@inner
-def rows_piece(k, member, a, b, packed, bias, c, sizes, activation, scratch):
-    """One piece of C = act(A B + bias); B in panels, or as it comes. sizes: rows, depth, columns,
-    rows of a piece."""
+def rows_piece(k, member, a, b, packed, bias, c, sizes, activation):
+    """One piece of C = act(A B + bias), if there is one; B in panels, or as it comes. sizes: rows,
+    depth, columns, rows of a piece."""
     rows, depth, columns, block = sizes
-    own, across = scratch[member], (columns + PANEL - 1) // PANEL
+    own, across = floats_at(own_floats(), np.int64(OWN)), (columns + PANEL - 1) // PANEL
     panel, first = k % across, k // across * block
     count = min(block, rows - first)
     column, wide = panel_columns(panel, columns)
-    pack_columns(bias, column, NOUGHT, ONE, wide, own, TILE)
-    at = address(a, first * depth)
-    if len(packed) > 0:
-        panel0, c0 = address(packed, column * depth), address(own, NOUGHT)
-        product_panel(at, depth, ONE, panel0, STEP, c0, address(own, TILE), count, depth)
+    if len(bias) > 0:
+        pack_columns(bias, column, NOUGHT, ONE, wide, own, TILE)
     else:
-        plain_panel(at, depth, ONE, b, column, (depth, columns), wide, own, count)
-    finish_panel(own, count, activation, panel, c, columns, first)
+        own[TILE:EDGE] = f32(0)
+    at, sums, start = address(a, first * depth), address(own, NOUGHT), address(own, TILE)
+    to, to_row = sums, STEP
+    if goes_home(wide, activation):
+        to, to_row = address(c, first * columns + column), np.int64(columns)
+    if len(packed) > 0:
+        panel0, halves = address(packed, column * depth), halves_of(columns, panel)
+        product_panel(at, depth, ONE, panel0, STEP, sums, to, to_row, start, count, depth, halves)
+    else:
+        plain_panel(at, depth, ONE, b, column, (depth, columns), wide, own, to, to_row, count)
+    if not goes_home(wide, activation):
+        finish_panel(own, count, activation, panel, c, columns, first)
 
 
 @inner
@@ -117,153 +132,91 @@ def finish_panel(own, count, activation, panel, c, columns, first):
 
 
 @inner
-def product(crew, a, b, packed, bias, c, sizes, activation, scratch):
+def product(crew, a, b, packed, bias, c, sizes, activation):
     """C = act(A B + bias), shared out. sizes: rows, depth, columns."""
     rows, depth, columns = sizes
     across = (columns + PANEL - 1) // PANEL
     block = rows_of_piece(rows, across, atomic_load(crew, TEAM))
-    given = (a, b, packed, bias, c, (rows, depth, columns, block), activation, scratch)
+    given = (a, b, packed, bias, c, (rows, depth, columns, block), activation)
     count = across * ((rows + block - 1) // block)
     share_out(crew, laid_out(rows_piece, given), count, rows * depth * columns // PER_UNIT)
 
 
-@entry
-def forward_kernel(crew, x, W, bias, y, sizes, activation, scratch, packed):
-    """y = act(x W + bias), all row-major; W goes through panels where there is room in `packed`."""
-    _, inputs, outputs = sizes
+@inner
+def forward_whole(args, dims, steps, data):
+    """y = act(x W + bias), all row-major; W goes through panels where there is room for them."""
+    rows, inputs, outputs = word_at(dims, N1), word_at(dims, N2), word_at(dims, N3)
+    x = floats_at(word_at(args, N0), rows * inputs)
+    W = floats_at(word_at(args, N1), inputs * outputs)
+    bias = floats_at(word_at(args, N2), outputs)
+    packed = floats_at(word_at(args, N3), word_at(dims, N4))
+    y, crew = floats_at(word_at(args, N4), rows * outputs), word_at(data, CREW)
+    if len(y) == 0:
+        return
     if len(packed) > 0:
         job = laid_out(pack_piece, (W, inputs, outputs, packed))
         share_out(crew, job, (outputs + PANEL - 1) // PANEL, inputs * outputs)
-    product(crew, x, W, packed, bias, y, sizes, activation, scratch)
+    product(crew, x, W, packed, bias, y, (rows, inputs, outputs), word_at(data, LOOP))
+    call_plain(word_at(data, CLEAR))
 
 
-@entry
-def input_kernel(crew, dy, W, zeros, dx, sizes, scratch, packed):
-    """dx = dy Wᵀ, all row-major; sizes: rows, outputs, inputs."""
-    _, outputs, inputs = sizes
-    job = laid_out(transpose_piece, (W, inputs, outputs, packed))
-    share_out(crew, job, (inputs + PANEL - 1) // PANEL, inputs * outputs)
-    product(crew, dy, W, packed, zeros, dx, sizes, NOUGHT, scratch)
-
-
-@inner
-def weights_piece(k, member, x, dy, packed, dW, db, sizes, scratch):
-    """One piece of dW += xᵀ dy, from row `start` on. sizes: start, rows, inputs, outputs, rows of a
-    piece."""
-    start, rows, inputs, outputs, block = sizes
-    own, across = scratch[member], (outputs + PANEL - 1) // PANEL
-    panel, first = k % across, k // across * block
-    count = min(block, inputs - first)
-    column, wide = panel_columns(panel, outputs)
-    at, b = address(x, start * inputs + first), address(packed, column * rows)
-    c = address(own, NOUGHT)
-    if start == 0:
-        own[TILE:EDGE] = f32(0)
-        product_panel(at, ONE, inputs, b, STEP, c, address(own, TILE), count, rows)
-    else:
-        pack_columns(dW, first * outputs + column, outputs, count, wide, own, NOUGHT)
-        for k0 in range(0, rows, DEPTH):
-            ak, bk = ahead(at, k0 * inputs), ahead(b, k0 * PANEL)
-            multiply_plain(ak, ONE, inputs, bk, STEP, c, c, STEP, count, min(DEPTH, rows - k0))
-    unpack_rows(own, NOUGHT, count, panel, dW, outputs, first)
-    if first == 0:
-        sum_columns(dy, start * outputs + column, outputs, rows, db[column : column + wide])
-
-
-@entry
-def params_kernel(crew, dy, x, dW, db, sizes, scratch, packed):
-    """dW = xᵀ dy and db = Σ dy, all row-major; `packed` has room for DEEP rows of dy."""
-    total, inputs, outputs = sizes
-    across = (outputs + PANEL - 1) // PANEL
-    block = rows_of_piece(inputs, across, atomic_load(crew, TEAM))
-    count = across * ((inputs + block - 1) // block)
-    db[:] = f32(0)
-    for start in range(0, total, DEEP):
-        rows = min(DEEP, total - start)
-        stretch = dy[start * outputs : (start + rows) * outputs]
-        job = laid_out(pack_piece, (stretch, rows, outputs, packed))
-        share_out(crew, job, across, rows * outputs)
-        given = (x, dy, packed, dW, db, (start, rows, inputs, outputs, block), scratch)
-        share_out(crew, laid_out(weights_piece, given), count, rows * inputs * outputs // PER_UNIT)
-
-
-@inner
-def sum_columns(plain, p0, stride, rows, out):
-    """out += `rows` rows, one after another."""
-    for r in range(rows):
-        row = plain[p0 + r * stride : p0 + r * stride + len(out)]
-        for c in range(len(out)):
-            out[c] = out[c] + row[c]
-
-
-_local = threading.local()
-_KEPT = 1 << 22  # floats that a thread keeps from call to call: fresh memory costs page faults
+kept = threading.local()
+MOST_KEPT = 1 << 22  # floats that a thread keeps from call to call: fresh memory costs page faults
 NOTHING = np.zeros(0, dtype=np.float32)
 
 
-def _kept(name: str, floats: int) -> np.ndarray:
-    """So many floats of this thread's own, with whatever stands in them."""
-    held: np.ndarray | None = getattr(_local, name, None)
+def packed_room(depth: int, columns: int) -> np.ndarray:
+    """Room of this thread's own for a matrix in panels, with whatever stands in it."""
+    floats = panels(columns) * PANEL * depth
+    held: np.ndarray | None = getattr(kept, "packed", None)
     if held is None or len(held) < floats:
         held = aligned(floats)
-        if floats <= _KEPT:
-            setattr(_local, name, held)
+        if floats <= MOST_KEPT:
+            kept.packed = held
     return held
 
 
-def _scratch() -> np.ndarray:
-    """A row for each member."""
-    members = team()
-    return _kept("scratch", members * OWN)[: members * OWN].reshape(members, OWN)
+forward_loop = answering("forward_ufunc", forward_whole)
 
 
-def packed_room(depth: int, columns: int) -> np.ndarray:
-    """Room for a matrix in panels."""
-    return _kept("packed", panels(columns) * PANEL * depth)
+def forward_op(name: str, words: str, activation: Loop | None = None) -> Callable[..., Any]:
+    """The op act(x W + b)."""
+    signature = "(b,i),(i,o),(o),(p)->(b,o)"
+    made = Elementwise(name, forward_loop, (4, 1), 1, activation, signature)
+
+    def checked(x: Any, W: Any, b: Any) -> np.ndarray:
+        x, W, b = forward_arguments(name, x, W, b)
+        crew_for(len(x) * W.size // PER_UNIT)
+        packed = packed_room(*W.shape) if len(x) >= MANY else NOTHING
+        y: np.ndarray = made.ufunc(plain(x), plain(W), plain(b), packed)
+        return y
+
+    def make(reference: Any) -> Callable[..., Any]:
+        def op(x: Any, W: Any, b: Any) -> Any:
+            if (
+                type(x) is type(W) is type(b) is ndarray and x.dtype is W.dtype is b.dtype is F32
+                and x.ndim == W.ndim == 2 and len(x) < MANY and x.shape[1] == len(W)
+                and b.shape == W.shape[1:] and pool.is_up and x.flags.c_contiguous
+                and W.flags.c_contiguous and b.flags.c_contiguous
+            ):  # fmt: skip
+                return made.ufunc(x, W, b, NOTHING)
+            return asked(reference, checked, x, W, b)
+
+        op.__name__ = op.__qualname__ = name
+        op.__doc__ = words
+        return op
+
+    return declining(make)
 
 
-def _product(x: Any, W: Any, b: Any, activation: int) -> np.ndarray:
-    rows, (inputs, outputs) = len(x), W.shape
-    y = fresh((rows, outputs))
-    if y.size:
-        crew = crew_for(y.size * inputs // PER_UNIT)
-        packed = packed_room(inputs, outputs) if rows >= MANY else NOTHING
-        forward_kernel(crew, flat(x), flat(W), flat(b), y.reshape(-1), (rows, inputs, outputs),
-                       activation, _scratch(), packed)  # fmt: skip
-    return y
-
-
-def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
-    """dx = dy Wᵀ; dy (B, O), W (I, O) -> dx (B, I)                       (E6)"""
-    dy, W = input_arguments(dy, W)
-    rows, (inputs, outputs) = len(dy), W.shape
-    if not outputs:
-        return np.zeros((rows, inputs), dtype=np.float32)
-    dx = fresh((rows, inputs))
-    if dx.size:
-        crew = crew_for(dx.size * outputs // PER_UNIT)
-        input_kernel(crew, flat(dy), flat(W), np.zeros(inputs, f32), dx.reshape(-1),
-                     (rows, outputs, inputs), _scratch(), packed_room(outputs, inputs))  # fmt: skip
-    return dx
-
-
-def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
-    """dW = xᵀ dy and db = Σ_b dy; dy (B, O), x (B, I) -> dW (I, O), db (O,)   (E6)"""
-    dy, x = params_arguments(dy, x)
-    (rows, outputs), inputs = dy.shape, x.shape[1]
-    if not (rows and outputs and inputs):
-        return np.zeros((inputs, outputs), dtype=np.float32), dy.sum(axis=0, dtype=np.float32)
-    dW, db = fresh((inputs, outputs)), fresh(outputs)
-    crew = crew_for(dW.size * rows // PER_UNIT)
-    params_kernel(crew, flat(dy), flat(x), dW.reshape(-1), db, (rows, inputs, outputs),
-                  _scratch(), packed_room(min(rows, DEEP), outputs))  # fmt: skip
-    return dW, db
-
-
-OPS = (
-    *forward_ops(_product),
-    dense_backward_params,
-    dense_backward_input,
-    gradient_op("dense_relu_backward", ACTIVATIONS["relu"].backward, relu_gradient_from_output),
-    gradient_op("dense_tanh_backward", ACTIVATIONS["tanh"].backward, tanh_gradient_from_output),
+dense_forward = forward_op(
+    "dense_forward", "y = x W + b; x (B, I), W (I, O), b (O,) -> y (B, O)   (E5)"
 )
+dense_relu_forward = forward_op(
+    "dense_relu_forward", "y = relu(x W + b)   (E5, E7)", ACTIVATIONS["relu"].forward
+)
+dense_tanh_forward = forward_op(
+    "dense_tanh_forward", "y = tanh(x W + b)   (E5, E8)", ACTIVATIONS["tanh"].forward
+)
+
+OPS = (dense_forward, dense_relu_forward, dense_tanh_forward)

@@ -22,7 +22,8 @@ from minivae_kernels.cpu.ops.dense import PER_UNIT, finish_panel, panel_columns,
 from minivae_kernels.cpu.ops.dense_arguments import forward_ops, input_arguments, params_arguments
 from minivae_kernels.cpu.threads.barrier import atomic_load
 from minivae_kernels.cpu.threads.count import crew_for, team
-from minivae_kernels.cpu.threads.crew import TEAM, laid_out, share_out
+from minivae_kernels.cpu.threads.crew import laid_out, share_out
+from minivae_kernels.cpu.threads.waking import TEAM
 
 GROUP = 64  # rows that are rounded together, and of which a piece of the product has whole ones
 RUN = 256  # most rows of a piece

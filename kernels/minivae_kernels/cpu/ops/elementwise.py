@@ -1,9 +1,4 @@
-"""Elementwise functions: a scalar function becomes a loop, which an op and the training step share.
-
-A loop works in place on a stretch of float32 and is called by its address (compile/by_address.py),
-so that the kernels below, and the step, are compiled once for all functions. An op is a NumPy ufunc
-(compile/ufunc.py) over such a loop.
-"""
+"""Elementwise ops: NumPy ufuncs (compile/ufunc.py) over compiled loops (loops.py)."""
 
 from __future__ import annotations
 
@@ -12,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
-from minivae_kernels.cpu.compile.by_address import ARRAY, address_of, call
-from minivae_kernels.cpu.compile.decorators import addressed, entry, inner
+from minivae_kernels.cpu.compile.by_address import call
+from minivae_kernels.cpu.compile.decorators import entry, inline, inner
+from minivae_kernels.cpu.compile.side_by_side import for_each
 from minivae_kernels.cpu.compile.simd import outlined
 from minivae_kernels.cpu.compile.ufunc import (
     NATURAL,
@@ -27,8 +24,9 @@ from minivae_kernels.cpu.compile.ufunc import (
     stack_floats,
     word_at,
 )
-from minivae_kernels.cpu.gemm.pack import copy
-from minivae_kernels.cpu.ops.arguments import F32, float32_only
+from minivae_kernels.cpu.ops.arguments import F32, asked, declining, float32_only
+from minivae_kernels.cpu.ops.loops import Loop, gradient_apart, map_apart
+from minivae_kernels.cpu.threads import pool
 from minivae_kernels.cpu.threads.count import crew_for
 from minivae_kernels.cpu.threads.crew import SMALL, laid_out, pieces_of, share_out
 
@@ -39,40 +37,8 @@ APART = np.int64(NATURAL)
 N0, N1, N2, N3, N4 = (np.int64(number) for number in range(MOST))  # an argument or a result
 chunks = stack_floats(CHUNK * MOST)
 # What a ufunc's loop is given: the crew's words, an element's work, the loop that it calls (or 0),
-# and what clears the processor's flags.
-CREW, WORK, LOOP, CLEAR = range(4)
-
-
-class Loop:
-    """A function that compiled code calls by its `address`; asking for that compiles it."""
-
-    def __init__(self, name: str, function: Callable[..., None], *kinds: Any) -> None:
-        function.__name__ = function.__qualname__ = name  # its name in the disk cache
-        self.kernel, self.kinds = addressed(function), kinds
-
-    @functools.cached_property
-    def address(self) -> int:
-        return address_of(self.kernel, *self.kinds)
-
-
-def map_loop(name: str, scalar: Any) -> Loop:
-    """y = f(y) over a stretch."""
-
-    def loop(y):  # type: ignore[no-untyped-def]
-        for i in range(len(y)):
-            y[i] = scalar(y[i])
-
-    return Loop(name, loop, ARRAY)
-
-
-def gradient_loop(name: str, scalar: Any) -> Loop:
-    """dy = g(dy, x) over a stretch; x is what the derivative is read off."""
-
-    def loop(dy, x):  # type: ignore[no-untyped-def]
-        for i in range(len(dy)):
-            dy[i] = scalar(dy[i], x[i])
-
-    return Loop(name, loop, ARRAY, ARRAY)
+# what clears the processor's flags, and the bits of the ufunc's own numbers.
+CREW, WORK, LOOP, CLEAR, FIRST_NUMBER = range(5)
 
 
 @inner
@@ -115,8 +81,7 @@ def map_part(args, steps, loop, spare, first, count):
     """y = f(x) for some elements."""
     x = floats_at(read(args, steps, N0, spare, first, count), count)
     y = floats_at(room(args, steps, N1, spare, first), count)
-    copy(x, y)
-    call(loop, (y,))
+    call(loop, (x, y))
     put_back(args, steps, N1, spare, first, count)
 
 
@@ -126,31 +91,40 @@ def gradient_part(args, steps, loop, spare, first, count):
     dy = floats_at(read(args, steps, N0, spare, first, count), count)
     x = floats_at(read(args, steps, N1, spare, first, count), count)
     dx = floats_at(room(args, steps, N2, spare, first), count)
-    copy(dy, dx)
-    call(loop, (dx, x))
+    call(loop, (dy, x, dx))
     put_back(args, steps, N2, spare, first, count)
 
 
 def part_of(function: Any, takes: int, gives: int) -> Any:
     """Some elements of a ufunc from a scalar function of 2 or 3 numbers that gives 1 or 2."""
 
+    @inline
+    def of_two(i, a, b, y):  # type: ignore[no-untyped-def]
+        y[i] = function(a[i], b[i])
+
+    @inline
+    def of_three(i, a, b, c, y):  # type: ignore[no-untyped-def]
+        y[i] = function(a[i], b[i], c[i])
+
+    @inline
+    def to_two(i, a, b, c, y, z):  # type: ignore[no-untyped-def]
+        y[i], z[i] = function(a[i], b[i], c[i])
+
     @inner
     def two_to_one(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
         a = floats_at(read(args, steps, N0, spare, first, count), count)
         b = floats_at(read(args, steps, N1, spare, first, count), count)
         y = floats_at(room(args, steps, N2, spare, first), count)
-        for i in range(count):
-            y[i] = function(a[i], b[i])
+        for_each(of_two, count, (a, b, y))
         put_back(args, steps, N2, spare, first, count)
 
     @inner
     def three_to_one(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
-        y = floats_at(room(args, steps, N3, spare, first), count)
         a = floats_at(read(args, steps, N0, spare, first, count), count)
         b = floats_at(read(args, steps, N1, spare, first, count), count)
         c = floats_at(read(args, steps, N2, spare, first, count), count)
-        for i in range(count):
-            y[i] = function(a[i], b[i], c[i])
+        y = floats_at(room(args, steps, N3, spare, first), count)
+        for_each(of_three, count, (a, b, c, y))
         put_back(args, steps, N3, spare, first, count)
 
     @inner
@@ -160,23 +134,32 @@ def part_of(function: Any, takes: int, gives: int) -> Any:
         c = floats_at(read(args, steps, N2, spare, first, count), count)
         y = floats_at(room(args, steps, N3, spare, first), count)
         z = floats_at(room(args, steps, N4, spare, first), count)
-        for i in range(count):
-            y[i], z[i] = function(a[i], b[i], c[i])
+        for_each(to_two, count, (a, b, c, y, z))
         put_back(args, steps, N3, spare, first, count)
         put_back(args, steps, N4, spare, first, count)
 
     return {(2, 1): two_to_one, (3, 1): three_to_one, (3, 2): three_to_two}[takes, gives]
 
 
-def c_loop(name: str, part: Any) -> Any:
+@inner
+def lie_together(steps, operands):
+    """Whether every argument and result is contiguous."""
+    apart = np.int64(0)
+    for number in range(operands):
+        apart += np.int64(word_at(steps, number) != NATURAL)
+    return apart == 0
+
+
+def c_loop(name: str, part: Any, operands: int) -> Any:
     """The entry that answers with the address of a ufunc's loop: part by part, shared out."""
+    operands = np.int64(operands)
 
     @inner
     def piece(k, member, args, steps, loop, length, total):  # type: ignore[no-untyped-def]
         last = min((k + 1) * length, total)
-        spare = chunks()
-        for first in range(k * length, last, CHUNK):
-            part(args, steps, loop, spare, first, min(CHUNK, last - first))
+        spare, most = chunks(), length if lie_together(steps, operands) else CHUNK
+        for first in range(k * length, last, most):
+            part(args, steps, loop, spare, first, min(most, last - first))
 
     @inner
     def whole(args, dims, steps, data):  # type: ignore[no-untyped-def]
@@ -187,30 +170,40 @@ def c_loop(name: str, part: Any) -> Any:
         share_out(crew, job, count, total * word_at(data, WORK))
         call_plain(word_at(data, CLEAR))
 
+    return answering(name, whole)
+
+
+def answering(name: str, whole: Any) -> Any:
+    """The entry, of this name in the disk cache, that answers with the address of a C loop."""
+
     def address():  # type: ignore[no-untyped-def]
         return c_address(whole)
 
-    address.__name__ = address.__qualname__ = name  # in the disk cache
+    address.__name__ = address.__qualname__ = name
     return entry(address)
 
 
 class Elementwise:
     """A ufunc of float32 arrays, made when it is first called.
 
-    work: of an element, where a plain loop's is 1 (threads/crew.py).
+    work: of an element, where a plain loop's is 1 (threads/crew.py). signature: of a generalised
+    ufunc (compile/ufunc.py), which works on whole rows or matrices.
     """
 
     def __init__(
-        self, name: str, loops: Any, arity: tuple[int, int], work: int, loop: Loop | None = None
-    ) -> None:
-        self.name, self.loops, self.arity = name, loops, arity
+        self, name: str, loops: Any, arity: tuple[int, int], work: int, loop: Loop | None = None,
+        signature: str = "", numbers: tuple[float, ...] = (),
+    ) -> None:  # fmt: skip
+        self.numbers = np.array(numbers, dtype=np.float64)
+        self.name, self.loops, self.arity, self.signature = name, loops, arity, signature
         self.work, self.loop, self.small = work, loop, SMALL // work
 
     @functools.cached_property
     def ufunc(self) -> Callable[..., Any]:
         loop = self.loop.address if self.loop else 0
         data = [crew_for(0), self.work, loop, clear_flags()]
-        return make_ufunc(self.name, self.loops(), np.array(data, dtype=np.int64), self.arity)
+        words = np.array([*data, *self.numbers.view(np.int64)], dtype=np.int64)
+        return make_ufunc(self.name, self.loops(), words, self.arity, self.signature)
 
     def __call__(self, *args: Any) -> Any:
         size = 0
@@ -227,27 +220,42 @@ class Elementwise:
         return self.ufunc(*args)
 
 
-map_c_loop, gradient_c_loop = c_loop("map_ufunc", map_part), c_loop("gradient_ufunc", gradient_part)
+map_c_loop = c_loop("map_ufunc", map_part, 2)
+gradient_c_loop = c_loop("gradient_ufunc", gradient_part, 3)
 
 
-def map_op(name: str, loop: Loop, scalar: Any, work: int = 2) -> Callable[[Any], np.ndarray]:
+def map_op(name: str, scalar: Any, work: int = 2) -> Callable[[Any], np.ndarray]:
     """The op y = f(x) of any shape, with the scalar function's argument and docstring."""
-    made = Elementwise(name, map_c_loop, (1, 1), work, loop)
+    made = Elementwise(name, map_c_loop, (1, 1), work, map_apart(name, scalar))
+    small = made.small
 
-    def op(x: Any) -> Any:
-        return made(x)
+    def make(reference: Any) -> Callable[[Any], Any]:
+        def op(x: Any) -> Any:
+            if type(x) is ndarray and x.dtype is F32 and (x.size <= small or pool.is_up):
+                return made.ufunc(x)
+            return asked(reference, made, x)
 
-    return _named(op, name, scalar)
+        return _named(op, name, scalar)
+
+    return declining(make)
 
 
-def gradient_op(name: str, loop: Loop, scalar: Any, work: int = 2) -> Callable[..., np.ndarray]:
+def gradient_op(name: str, scalar: Any, work: int = 2) -> Callable[..., np.ndarray]:
     """The op dx = g(dy, x) of any two shapes that broadcast."""
-    made = Elementwise(name, gradient_c_loop, (2, 1), work, loop)
+    made = Elementwise(name, gradient_c_loop, (2, 1), work, gradient_apart(name, scalar))
 
-    def op(dy: Any, x: Any) -> Any:
-        return made(dy, x)
+    def make(reference: Any) -> Callable[..., Any]:
+        def op(dy: Any, x: Any) -> Any:
+            if (
+                type(dy) is type(x) is ndarray and dy.dtype is x.dtype is F32
+                and (dy.size <= made.small >= x.size or pool.is_up)
+            ):  # fmt: skip
+                return made.ufunc(dy, x)
+            return asked(reference, made, dy, x)
 
-    return _named(op, name, scalar)
+        return _named(op, name, scalar)
+
+    return declining(make)
 
 
 def _named(op: Any, name: str, scalar: Any) -> Any:

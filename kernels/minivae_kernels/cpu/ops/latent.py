@@ -5,19 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from minivae_kernels.cpu.compile.decorators import entry, inline, inner
 from minivae_kernels.cpu.ops import vector_math as m
-from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
+from minivae_kernels.cpu.ops.arguments import (
+    F32,
+    asked,
+    declining,
+    flat,
+    float32_only,
+    fresh,
+    matrix,
+)
 from minivae_kernels.cpu.ops.elementwise import (
     Elementwise,
     c_loop,
-    gradient_loop,
     gradient_op,
-    map_loop,
     map_op,
     part_of,
 )
+from minivae_kernels.cpu.threads import pool
 
 f32 = np.float32
 LOGVAR_BOUND = f32(40.0)
@@ -68,15 +76,15 @@ def draws_kernel(dz, logvar, eps, dmu, dlogvar):
 
 
 _drawn = Elementwise(
-    "reparameterise_forward", c_loop("draw_ufunc", part_of(drawn, 3, 1)), (3, 1), 2
+    "reparameterise_forward", c_loop("draw_ufunc", part_of(drawn, 3, 1), 4), (3, 1), 2
 )
-_price = Elementwise("kl_forward", c_loop("price_ufunc", part_of(price, 2, 1)), (2, 1), 2)
+_price = Elementwise("kl_forward", c_loop("price_ufunc", part_of(price, 2, 1), 3), (2, 1), 2)
 _price_backward = Elementwise(
-    "kl_backward", c_loop("price_backward_ufunc", part_of(price_backward, 3, 2)), (3, 2), 3
+    "kl_backward", c_loop("price_backward_ufunc", part_of(price_backward, 3, 2), 5), (3, 2), 3
 )
 _draw_backward = Elementwise(
     "reparameterise_backward",
-    c_loop("draw_backward_ufunc", part_of(drawn_backward, 3, 2)), (3, 2), 3,
+    c_loop("draw_backward_ufunc", part_of(drawn_backward, 3, 2), 5), (3, 2), 3,
 )  # fmt: skip
 
 
@@ -94,41 +102,89 @@ def _shapes(op: str, logvar: Any, same: dict[str, Any], drawn: dict[str, Any]) -
         raise ValueError(f"{op}: {shown}")
 
 
-def reparameterise_forward(mu: Any, logvar: Any, eps: Any) -> np.ndarray:
-    """z = μ + exp(logvar / 2) ε                                         (E26)"""
-    if not np.shape(mu) == np.shape(logvar) == np.shape(eps)[1:]:
+@declining
+def reparameterise_forward(reference):  # type: ignore[no-untyped-def]
+    def checked(mu: Any, logvar: Any, eps: Any) -> Any:
         _shapes("reparameterise_forward", logvar, {"mu": mu}, {"eps": eps})
-    z: np.ndarray = _drawn(mu, logvar, eps)
-    return z
+        return _drawn(mu, logvar, eps)
+
+    def reparameterise_forward(mu: Any, logvar: Any, eps: Any) -> np.ndarray:
+        """z = μ + exp(logvar / 2) ε                                         (E26)"""
+        if (
+            type(mu) is type(logvar) is type(eps) is ndarray
+            and mu.dtype is logvar.dtype is eps.dtype is F32
+            and mu.shape == logvar.shape == eps.shape[1:]
+            and (eps.size <= _drawn.small or pool.is_up)
+        ):
+            return _drawn.ufunc(mu, logvar, eps)  # type: ignore[no-any-return]
+        return asked(reference, checked, mu, logvar, eps)  # type: ignore[no-any-return]
+
+    return reparameterise_forward
 
 
-def kl_forward(mu: Any, logvar: Any) -> np.ndarray:
-    """(μ² + exp(logvar) - 1 - logvar) / 2, in nats                       (E15)"""
-    if np.shape(mu) != np.shape(logvar):
+@declining
+def kl_forward(reference):  # type: ignore[no-untyped-def]
+    def checked(mu: Any, logvar: Any) -> Any:
         _shapes("kl_forward", logvar, {"mu": mu}, {})
-    kl: np.ndarray = _price(mu, logvar)
-    return kl
+        return _price(mu, logvar)
+
+    def kl_forward(mu: Any, logvar: Any) -> np.ndarray:
+        """(μ² + exp(logvar) - 1 - logvar) / 2, in nats                       (E15)"""
+        if (
+            type(mu) is type(logvar) is ndarray
+            and mu.dtype is logvar.dtype is F32
+            and mu.shape == logvar.shape
+            and (mu.size <= _price.small or pool.is_up)
+        ):
+            return _price.ufunc(mu, logvar)  # type: ignore[no-any-return]
+        return asked(reference, checked, mu, logvar)  # type: ignore[no-any-return]
+
+    return kl_forward
 
 
-def latent_forward(mu: Any, logvar: Any, eps: Any) -> tuple[np.ndarray, np.ndarray]:
-    """z (L, B, J) and kl (B, J)                                          (E26, E15)"""
-    op = "latent_forward"
-    if not np.shape(mu) == np.shape(logvar) == np.shape(eps)[1:]:
-        _shapes(op, logvar, {"mu": mu}, {"eps": eps})
-    return _drawn(mu, logvar, eps), _price(mu, logvar)
+@declining
+def latent_forward(reference):  # type: ignore[no-untyped-def]
+    def checked(mu: Any, logvar: Any, eps: Any) -> Any:
+        _shapes("latent_forward", logvar, {"mu": mu}, {"eps": eps})
+        return _drawn(mu, logvar, eps), _price(mu, logvar)
+
+    def latent_forward(mu: Any, logvar: Any, eps: Any) -> tuple[np.ndarray, np.ndarray]:
+        """z (L, B, J) and kl (B, J)                                          (E26, E15)"""
+        if (
+            type(mu) is type(logvar) is type(eps) is ndarray
+            and mu.dtype is logvar.dtype is eps.dtype is F32
+            and mu.shape == logvar.shape == eps.shape[1:]
+            and (eps.size <= _drawn.small or pool.is_up)
+        ):
+            return _drawn.ufunc(mu, logvar, eps), _price.ufunc(mu, logvar)
+        return asked(reference, checked, mu, logvar, eps)  # type: ignore[no-any-return]
+
+    return latent_forward
 
 
-def reparameterise_backward(dz: Any, logvar: Any, eps: Any) -> tuple[np.ndarray, np.ndarray]:
-    """dμ = Σ_l dz and dlogvar = Σ_l dz ε σ / 2                           (E27)"""
-    op = "reparameterise_backward"
-    _shapes(op, logvar, {}, {"dz": dz, "eps": eps})
-    float32_only(op, dz, logvar, eps)
-    if len(dz) == 1:
-        dmu, dlogvar = _draw_backward(dz[0], logvar, eps[0])
+@declining
+def reparameterise_backward(reference):  # type: ignore[no-untyped-def]
+    def checked(dz: Any, logvar: Any, eps: Any) -> Any:
+        _shapes("reparameterise_backward", logvar, {}, {"dz": dz, "eps": eps})
+        float32_only("reparameterise_backward", dz, logvar, eps)
+        if len(dz) == 1:
+            return _draw_backward(dz[0], logvar, eps[0])
+        dmu, dlogvar = fresh(np.shape(logvar)), fresh(np.shape(logvar))
+        draws_kernel(_draws(dz), flat(logvar), _draws(eps), dmu.reshape(-1), dlogvar.reshape(-1))
         return dmu, dlogvar
-    dmu, dlogvar = fresh(np.shape(logvar)), fresh(np.shape(logvar))
-    draws_kernel(_draws(dz), flat(logvar), _draws(eps), dmu.reshape(-1), dlogvar.reshape(-1))
-    return dmu, dlogvar
+
+    def reparameterise_backward(dz: Any, logvar: Any, eps: Any) -> tuple[np.ndarray, np.ndarray]:
+        """dμ = Σ_l dz and dlogvar = Σ_l dz ε σ / 2                           (E27)"""
+        if (
+            type(dz) is type(logvar) is type(eps) is ndarray
+            and dz.dtype is logvar.dtype is eps.dtype is F32
+            and dz.shape == eps.shape == (1, *logvar.shape)
+            and (logvar.size <= _draw_backward.small or pool.is_up)
+        ):
+            return _draw_backward.ufunc(dz[0], logvar, eps[0])  # type: ignore[no-any-return]
+        return asked(reference, checked, dz, logvar, eps)  # type: ignore[no-any-return]
+
+    return reparameterise_backward
 
 
 def _draws(a: Any) -> np.ndarray:
@@ -138,24 +194,53 @@ def _draws(a: Any) -> np.ndarray:
 NO_DRAWS = np.zeros((0, 0), dtype=np.float32)
 
 
-def kl_backward(dkl: Any, mu: Any, logvar: Any) -> tuple[np.ndarray, np.ndarray]:
-    """dμ = dkl μ and dlogvar = dkl (σ² - 1) / 2                          (E16)"""
-    if not np.shape(dkl) == np.shape(mu) == np.shape(logvar):
+@declining
+def kl_backward(reference):  # type: ignore[no-untyped-def]
+    def checked(dkl: Any, mu: Any, logvar: Any) -> Any:
         _shapes("kl_backward", logvar, {"dkl": dkl, "mu": mu}, {})
-    dmu, dlogvar = _price_backward(dkl, mu, logvar)
-    return dmu, dlogvar
+        return _price_backward(dkl, mu, logvar)
+
+    def kl_backward(dkl: Any, mu: Any, logvar: Any) -> tuple[np.ndarray, np.ndarray]:
+        """dμ = dkl μ and dlogvar = dkl (σ² - 1) / 2                          (E16)"""
+        if (
+            type(dkl) is type(mu) is type(logvar) is ndarray
+            and dkl.dtype is mu.dtype is logvar.dtype is F32
+            and dkl.shape == mu.shape == logvar.shape
+            and (mu.size <= _price_backward.small or pool.is_up)
+        ):
+            return _price_backward.ufunc(dkl, mu, logvar)  # type: ignore[no-any-return]
+        return asked(reference, checked, dkl, mu, logvar)  # type: ignore[no-any-return]
+
+    return kl_backward
 
 
-def latent_backward(
-    dz: Any, dkl: Any, mu: Any, logvar: Any, eps: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """dmu, dlogvar (B, J) from both of `latent_forward`'s outputs        (E27, E16)"""
-    op = "latent_backward"
-    _shapes(op, logvar, {"dkl": dkl, "mu": mu}, {"dz": dz, "eps": eps})
-    float32_only(op, dz, dkl, mu, logvar, eps)
-    u, s = reparameterise_backward(dz, logvar, eps)
-    dmu, dlogvar = _price_backward(dkl, mu, logvar)
-    return np.add(u, dmu, out=u), np.add(s, dlogvar, out=s)
+@declining
+def latent_backward(reference):  # type: ignore[no-untyped-def]
+    def checked(dz: Any, dkl: Any, mu: Any, logvar: Any, eps: Any) -> Any:
+        op = "latent_backward"
+        _shapes(op, logvar, {"dkl": dkl, "mu": mu}, {"dz": dz, "eps": eps})
+        float32_only(op, dz, dkl, mu, logvar, eps)
+        u, s = reparameterise_backward(dz, logvar, eps)
+        dmu, dlogvar = _price_backward(dkl, mu, logvar)
+        return np.add(u, dmu, out=u), np.add(s, dlogvar, out=s)
+
+    def latent_backward(
+        dz: Any, dkl: Any, mu: Any, logvar: Any, eps: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """dmu, dlogvar (B, J) from both of `latent_forward`'s outputs        (E27, E16)"""
+        if (
+            type(dz) is type(dkl) is type(mu) is type(logvar) is type(eps) is ndarray
+            and dz.dtype is dkl.dtype is mu.dtype is logvar.dtype is eps.dtype is F32
+            and dkl.shape == mu.shape == logvar.shape
+            and dz.shape == eps.shape == (1, *mu.shape)
+            and (mu.size <= _price_backward.small or pool.is_up)
+        ):
+            u, s = _draw_backward.ufunc(dz[0], logvar, eps[0])
+            dmu, dlogvar = _price_backward.ufunc(dkl, mu, logvar)
+            return np.add(u, dmu, out=u), np.add(s, dlogvar, out=s)
+        return asked(reference, checked, dz, dkl, mu, logvar, eps)  # type: ignore[no-any-return]
+
+    return latent_backward
 
 
 @inline
@@ -171,9 +256,6 @@ def bound_logvar_gradient(dbounded, logvar):
     return m.kept_inside(dbounded, logvar, LOGVAR_BOUND)
 
 
-_bound = map_loop("bound_logvar_forward", bound_logvar)
-_bound_backward = gradient_loop("bound_logvar_backward", bound_logvar_gradient)
-
 OPS = (
     reparameterise_forward,
     reparameterise_backward,
@@ -181,6 +263,6 @@ OPS = (
     kl_backward,
     latent_forward,
     latent_backward,
-    map_op("bound_logvar_forward", _bound, bound_logvar),
-    gradient_op("bound_logvar_backward", _bound_backward, bound_logvar_gradient),
+    map_op("bound_logvar_forward", bound_logvar),
+    gradient_op("bound_logvar_backward", bound_logvar_gradient),
 )

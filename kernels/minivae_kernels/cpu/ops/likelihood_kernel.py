@@ -10,16 +10,17 @@ from numba import types
 
 from minivae_kernels.cpu.compile.by_address import ARRAY, call
 from minivae_kernels.cpu.compile.decorators import allocating, entry, inline, inner
+from minivae_kernels.cpu.compile.side_by_side import for_each
 from minivae_kernels.cpu.compile.simd import PANEL, multiply_rows, sum_rows
 from minivae_kernels.cpu.gemm.pack import copy
 from minivae_kernels.cpu.ops import vector_math as m
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
-from minivae_kernels.cpu.ops.elementwise import Loop
+from minivae_kernels.cpu.ops.loops import Loop
 from minivae_kernels.cpu.threads.count import crew_for
 from minivae_kernels.cpu.threads.crew import laid_out, rows_of_piece, share_out
 
 f32 = np.float32
-WORK = 4  # of an element (threads/crew.py)
+SLOPE_WORK = 2  # of an element, where the gradient is wanted alone (threads/crew.py)
 
 
 class LikelihoodLoop(NamedTuple):
@@ -29,17 +30,36 @@ class LikelihoodLoop(NamedTuple):
 
     loop(a, x, terms, factors, scale): outputs a become scale · exp(s) ∂nll/∂a; terms and factors
     are filled. logarithms: whether there are factors at all; they must lie in [1, 2], since up to
-    64 are multiplied before one logarithm is taken of them.
+    64 are multiplied before one logarithm is taken of them. value(a, x, terms, factors) fills them
+    alone. work: of an element (threads/crew.py).
     """
 
     loop: Loop
     weight: float = 1.0
     constant: float = 0.0
     logarithms: bool = False
+    value: Loop | None = None
+    work: int = 4
 
 
-def loop(name: str, function: Callable[..., None]) -> Loop:
-    return Loop(name, function, ARRAY, ARRAY, ARRAY, ARRAY, types.float32)
+def loop(name: str, turn: Callable[..., None]) -> Loop:
+    """LikelihoodLoop.loop from what it does to element i."""
+    each = inline(turn)
+
+    def whole(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+        for_each(each, len(a), (a, x, terms, factors, scale))
+
+    return Loop(name, whole, ARRAY, ARRAY, ARRAY, ARRAY, types.float32)
+
+
+def value_loop(name: str, turn: Callable[..., None]) -> Loop:
+    """LikelihoodLoop.value, likewise."""
+    each = inline(turn)
+
+    def whole(a, x, terms, factors):  # type: ignore[no-untyped-def]
+        for_each(each, len(a), (a, x, terms, factors))
+
+    return Loop(name, whole, ARRAY, ARRAY, ARRAY, ARRAY)
 
 
 @inline
@@ -69,11 +89,12 @@ sum_logarithms = _sum_of_lanes(multiply_rows, m.log)
 
 
 @allocating
-def rows_piece(k, member, loop, numbers, dnll, out, x, nll, dout, dscale):
+def rows_piece(k, member, loops, numbers, dnll, out, x, nll, dout, dscale):
     """Some rows of outputs (R, D) against x (B, D), R a multiple of B.
 
-    numbers: rows of a piece; weight, constant, whether there are logarithms, the log-scale. dout
-    (R, D) or nothing; dscale[r] is row r's share of the log-scale's gradient.
+    loops: value and gradient, or the value alone; the other is 0. numbers: rows of a piece;
+    weight, constant, whether there are logarithms, the log-scale. dout (R, D) or nothing;
+    dscale[r] is row r's share of the log-scale's gradient.
     """
     D = out.shape[1]
     lines = (D + PANEL - 1) // PANEL
@@ -82,12 +103,16 @@ def rows_piece(k, member, loop, numbers, dnll, out, x, nll, dout, dscale):
     line = np.empty(D, dtype=np.float32)
     rows, (weight, constant, logarithms, log_scale) = numbers
     precision = np.exp(-log_scale)
+    loop, value = loops
     for r in range(k * rows, min((k + 1) * rows, len(out))):
         upstream = dnll[r] if len(dnll) > 0 else f32(0)
-        row = dout[r] if len(dout) > 0 else line
-        copy(out[r], row)
-        scale = f32(upstream * precision)
-        call(loop, (row, x[r % len(x)], terms[:D], factors[:D], scale))
+        if value != 0:
+            call(value, (out[r], x[r % len(x)], terms[:D], factors[:D]))
+        else:
+            row = dout[r] if len(dout) > 0 else line
+            copy(out[r], row)
+            scale = f32(upstream * precision)
+            call(loop, (row, x[r % len(x)], terms[:D], factors[:D], scale))
         total = sum_lines(terms, 0, lines, terms, lines * PANEL)
         if logarithms != 0:
             total += sum_logarithms(factors, 0, lines, factors, lines * PANEL)
@@ -97,11 +122,11 @@ def rows_piece(k, member, loop, numbers, dnll, out, x, nll, dout, dscale):
 
 
 @entry
-def likelihood_kernel(crew, loop, numbers, dnll, out, x, nll, dout, dscale):
+def likelihood_kernel(crew, work, loops, numbers, dnll, out, x, nll, dout, dscale):
     """All rows, shared out."""
     rows = rows_of_piece(crew, len(out))
-    job = laid_out(rows_piece, (loop, (rows, numbers), dnll, out, x, nll, dout, dscale))
-    share_out(crew, job, (len(out) + rows - 1) // rows, WORK * out.size)
+    job = laid_out(rows_piece, (loops, (rows, numbers), dnll, out, x, nll, dout, dscale))
+    share_out(crew, job, (len(out) + rows - 1) // rows, work)
 
 
 @inner
@@ -117,7 +142,7 @@ def gradients_kernel(crew, loop, dnll, out, x, dout):
     """The gradients alone, shared out."""
     rows = rows_of_piece(crew, len(out))
     job = laid_out(gradient_piece, (loop, rows, dnll, out, x, dout))
-    share_out(crew, job, (len(out) + rows - 1) // rows, WORK * out.size // 2)
+    share_out(crew, job, (len(out) + rows - 1) // rows, SLOPE_WORK * out.size)
 
 
 EMPTY, NO_ROWS = np.zeros(0, dtype=np.float32), np.zeros((0, 0), dtype=np.float32)
@@ -166,9 +191,12 @@ def _evaluate(
     shares = np.zeros(nll.size, dtype=np.float64)
     if np.size(out):
         of = likelihood
+        whole = gradient or of.value is None
+        loops = (of.loop.address, 0) if whole else (0, of.value.address)
         numbers = of.weight, of.constant, float(of.logarithms), float(log_scale)
         args = flat(dnll), _rows(out), _rows(x), nll.reshape(-1), dout.reshape(-1, shape[-1])
-        likelihood_kernel(crew_for(WORK * np.size(out)), of.loop.address, numbers, *args, shares)
+        work = of.work * np.size(out)
+        likelihood_kernel(crew_for(work), work, loops, numbers, *args, shares)
     return nll, dout, np.float32(shares.sum())
 
 
@@ -182,10 +210,15 @@ def gradients(op: str, loop: Loop, dnll: Any, out: Any, x: Any) -> np.ndarray:
     dout = fresh(np.shape(out))
     if dout.size:
         args = flat(dnll), _rows(out), _rows(x), dout.reshape(-1, dout.shape[-1])
-        gradients_kernel(crew_for(WORK * dout.size // 2), loop.address, *args)
+        gradients_kernel(crew_for(SLOPE_WORK * dout.size), loop.address, *args)
     return dout
 
 
-def slope_loop(name: str, function: Callable[..., None]) -> Loop:
+def slope_loop(name: str, turn: Callable[..., None]) -> Loop:
     """A loop for `gradients`."""
-    return Loop(name, function, ARRAY, ARRAY, types.float32)
+    each = inline(turn)
+
+    def whole(a, x, scale):  # type: ignore[no-untyped-def]
+        for_each(each, len(a), (a, x, scale))
+
+    return Loop(name, whole, ARRAY, ARRAY, types.float32)

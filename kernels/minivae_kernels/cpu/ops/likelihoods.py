@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from minivae_kernels.cpu.compile.decorators import inline
 from minivae_kernels.cpu.ops import vector_math as m
+from minivae_kernels.cpu.ops.arguments import F32, asked, declining
 from minivae_kernels.cpu.ops.likelihood_kernel import (
     LikelihoodLoop,
     gradients,
@@ -21,7 +24,10 @@ from minivae_kernels.cpu.ops.likelihood_kernel import (
     nll,
     nll_gradients,
     slope_loop,
+    value_loop,
 )
+from minivae_kernels.cpu.ops.likelihood_ufuncs import slope_ufunc, value_ufunc
+from minivae_kernels.cpu.threads import pool
 
 f32 = np.float32
 LOG_2PI = math.log(2 * math.pi)
@@ -37,29 +43,52 @@ def add(name: str, likelihood: LikelihoodLoop, *ops: Callable[..., Any]) -> None
     OPS.extend(ops)
 
 
-def _bernoulli(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
-    for i in range(len(a)):
-        e = m.exp_negative(-m.magnitude(a[i]))
-        u = f32(1) + e
-        positive = m.kept_where_positive(a[i], a[i])
-        terms[i] = positive - x[i] * a[i]
-        factors[i] = u
-        a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / u - x[i])
+def _bernoulli(i, a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    e = m.exp_negative(-m.magnitude(a[i]))
+    u = f32(1) + e
+    positive = m.kept_where_positive(a[i], a[i])
+    terms[i] = positive - x[i] * a[i]
+    factors[i] = u
+    a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / u - x[i])
 
 
-def _bernoulli_slope(a, x, scale):  # type: ignore[no-untyped-def]
-    for i in range(len(a)):
-        e = m.exp_negative(-m.magnitude(a[i]))
-        a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / (f32(1) + e) - x[i])
+def _bernoulli_value(i, a, x, terms, factors):  # type: ignore[no-untyped-def]
+    terms[i] = m.kept_where_positive(a[i], a[i]) - x[i] * a[i]
+    factors[i] = f32(1) + m.exp_negative(-m.magnitude(a[i]))
 
 
-BERNOULLI = LikelihoodLoop(loop("bernoulli_loop", _bernoulli), logarithms=True)
+def _bernoulli_slope(i, a, x, scale):  # type: ignore[no-untyped-def]
+    e = m.exp_negative(-m.magnitude(a[i]))
+    a[i] = scale * ((f32(1) if a[i] > f32(0) else e) / (f32(1) + e) - x[i])
+
+
+BERNOULLI = LikelihoodLoop(
+    loop("bernoulli_loop", _bernoulli),
+    logarithms=True,
+    value=value_loop("bernoulli_value", _bernoulli_value),
+)
 BERNOULLI_SLOPE = slope_loop("bernoulli_slope", _bernoulli_slope)
 
 
-def bernoulli_nll_forward(logits: Any, x: Any) -> np.ndarray:
-    """Σ_d softplus(logit) - x logit, in nats: (L, B, D) -> (L, B)        (E23)"""
-    return nll("bernoulli_nll_forward", BERNOULLI, logits, x)
+_bernoulli_nll = value_ufunc("bernoulli_nll_forward", BERNOULLI)
+
+
+@declining
+def bernoulli_nll_forward(reference):  # type: ignore[no-untyped-def]
+    checked = partial(nll, "bernoulli_nll_forward", BERNOULLI)
+
+    def bernoulli_nll_forward(logits: Any, x: Any) -> np.ndarray:
+        """Σ_d softplus(logit) - x logit, in nats: (L, B, D) -> (L, B)        (E23)"""
+        if (
+            type(logits) is type(x) is ndarray and logits.dtype is x.dtype is F32
+            and logits.ndim == 3 and x.shape == logits.shape[1:]
+            and (pool.is_up or logits.size <= _bernoulli_nll.small)
+            and logits.flags.c_contiguous and x.flags.c_contiguous
+        ):  # fmt: skip
+            return _bernoulli_nll.ufunc(logits, x, f32(0))  # type: ignore[no-any-return]
+        return asked(reference, checked, logits, x)  # type: ignore[no-any-return]
+
+    return bernoulli_nll_forward
 
 
 def bernoulli_nll_grad(dnll: Any, logits: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -67,27 +96,71 @@ def bernoulli_nll_grad(dnll: Any, logits: Any, x: Any) -> tuple[np.ndarray, np.n
     return nll_gradients("bernoulli_nll_grad", BERNOULLI, dnll, logits, x)[:2]
 
 
-def bernoulli_nll_backward(dnll: Any, logits: Any, x: Any) -> np.ndarray:
-    """dlogits = dnll (s(logit) - x)                                      (E24)"""
-    return gradients("bernoulli_nll_backward", BERNOULLI_SLOPE, dnll, logits, x)
+_bernoulli_gradient = slope_ufunc("bernoulli_nll_backward", BERNOULLI_SLOPE)
+
+
+@declining
+def bernoulli_nll_backward(reference):  # type: ignore[no-untyped-def]
+    checked = partial(gradients, "bernoulli_nll_backward", BERNOULLI_SLOPE)
+
+    def bernoulli_nll_backward(dnll: Any, logits: Any, x: Any) -> np.ndarray:
+        """dlogits = dnll (s(logit) - x)                                      (E24)"""
+        if (
+            type(dnll) is type(logits) is type(x) is ndarray
+            and dnll.dtype is logits.dtype is x.dtype is F32 and logits.ndim == 3
+            and dnll.shape == logits.shape[:2] and x.shape == logits.shape[1:]
+            and (pool.is_up or logits.size <= _bernoulli_gradient.small)
+            and logits.flags.c_contiguous and x.flags.c_contiguous
+        ):  # fmt: skip
+            return _bernoulli_gradient.ufunc(dnll, logits, x)  # type: ignore[no-any-return]
+        return asked(reference, checked, dnll, logits, x)  # type: ignore[no-any-return]
+
+    return bernoulli_nll_backward
 
 
 add("bernoulli", BERNOULLI, bernoulli_nll_forward, bernoulli_nll_backward, bernoulli_nll_grad)
 
 
-def _gaussian(y, x, terms, factors, scale):  # type: ignore[no-untyped-def]
-    for i in range(len(y)):
-        r = y[i] - x[i]
-        terms[i] = r * r
-        y[i] = scale * r
+def _gaussian(i, y, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    r = y[i] - x[i]
+    terms[i] = r * r
+    y[i] = scale * r
 
 
-GAUSSIAN = LikelihoodLoop(loop("gaussian_loop", _gaussian), weight=0.5, constant=LOG_2PI)
+def _gaussian_value(i, y, x, terms, factors):  # type: ignore[no-untyped-def]
+    r = y[i] - x[i]
+    terms[i] = r * r
 
 
-def gaussian_nll_forward(mean: Any, x: Any, logc: Any) -> np.ndarray:
-    """½ [D (log 2π + log c) + ‖x - mean‖² / c], in nats                  (E20)"""
-    return nll("gaussian_nll_forward", GAUSSIAN, mean, x, logc)
+GAUSSIAN = LikelihoodLoop(
+    loop("gaussian_loop", _gaussian),
+    weight=0.5,
+    constant=LOG_2PI,
+    value=value_loop("gaussian_value", _gaussian_value),
+    work=1,
+)
+
+
+_gaussian_nll = value_ufunc("gaussian_nll_forward", GAUSSIAN)
+
+
+@declining
+def gaussian_nll_forward(reference):  # type: ignore[no-untyped-def]
+    checked = partial(nll, "gaussian_nll_forward", GAUSSIAN)
+
+    def gaussian_nll_forward(mean: Any, x: Any, logc: Any) -> np.ndarray:
+        """½ [D (log 2π + log c) + ‖x - mean‖² / c], in nats                  (E20)"""
+        if (
+            type(mean) is type(x) is ndarray and mean.dtype is x.dtype is F32
+            and type(logc) in (f32, ndarray) and logc.dtype is F32 and logc.ndim == 0
+            and mean.ndim == 3 and x.shape == mean.shape[1:]
+            and (pool.is_up or mean.size <= _gaussian_nll.small)
+            and mean.flags.c_contiguous and x.flags.c_contiguous
+        ):  # fmt: skip
+            return _gaussian_nll.ufunc(mean, x, logc)  # type: ignore[no-any-return]
+        return asked(reference, checked, mean, x, logc)  # type: ignore[no-any-return]
+
+    return gaussian_nll_forward
 
 
 def gaussian_nll_backward(dnll: Any, mean: Any, x: Any, logc: Any) -> tuple[np.ndarray, Any]:
@@ -98,12 +171,11 @@ def gaussian_nll_backward(dnll: Any, mean: Any, x: Any, logc: Any) -> tuple[np.n
 add("gaussian", GAUSSIAN, gaussian_nll_forward, gaussian_nll_backward)
 
 
-def _laplace(y, x, terms, factors, scale):  # type: ignore[no-untyped-def]
-    for i in range(len(y)):
-        r = y[i] - x[i]
-        terms[i] = m.magnitude(r)
-        side = f32(1) if r > f32(0) else r * f32(0)  # a NaN stays one
-        y[i] = scale * (f32(-1) if r < f32(0) else side)
+def _laplace(i, y, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    r = y[i] - x[i]
+    terms[i] = m.magnitude(r)
+    side = f32(1) if r > f32(0) else r * f32(0)  # a NaN stays one
+    y[i] = scale * (f32(-1) if r < f32(0) else side)
 
 
 LAPLACE = LikelihoodLoop(loop("laplace_loop", _laplace), constant=math.log(2))
@@ -126,22 +198,21 @@ add("laplace", LAPLACE, laplace_nll_forward, laplace_nll_backward)
 A0, A1, A2, A3 = f32(1 / 24), f32(-1 / 2880), f32(1 / 181440), f32(-1 / 9676800)
 
 
-def _continuous_bernoulli(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
-    for i in range(len(a)):
-        b = a[i]
-        size = m.magnitude(b)
-        near = size < f32(0.5)
-        far = f32(1) if near else size
-        y = b * b if near else f32(0)
-        t = m.exp_negative(-far)
-        rest = f32(1) - t
-        above = m.kept_where_positive(b, b) + m.log(rest / far)
-        around = m.fma(m.fma(m.fma(m.fma(A3, y, A2), y, A1), y, A0), y, f32(0.5) * b)
-        slope = m.fma(m.fma(m.fma(f32(8) * A3, y, f32(6) * A2), y, f32(4) * A1), y, f32(2) * A0)
-        upper, lower = f32(1) / rest - f32(1) / far, f32(1) / far - t / rest
-        mean = upper if b > f32(0) else lower
-        terms[i] = (around if near else above) - x[i] * b
-        a[i] = scale * ((m.fma(slope, b, f32(0.5)) if near else mean) - x[i])
+def _continuous_bernoulli(i, a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    b = a[i]
+    size = m.magnitude(b)
+    near = size < f32(0.5)
+    far = f32(1) if near else size
+    y = b * b if near else f32(0)
+    t = m.exp_negative(-far)
+    rest = f32(1) - t
+    above = m.kept_where_positive(b, b) + m.log(rest / far)
+    around = m.fma(m.fma(m.fma(m.fma(A3, y, A2), y, A1), y, A0), y, f32(0.5) * b)
+    slope = m.fma(m.fma(m.fma(f32(8) * A3, y, f32(6) * A2), y, f32(4) * A1), y, f32(2) * A0)
+    upper, lower = f32(1) / rest - f32(1) / far, f32(1) / far - t / rest
+    mean = upper if b > f32(0) else lower
+    terms[i] = (around if near else above) - x[i] * b
+    a[i] = scale * ((m.fma(slope, b, f32(0.5)) if near else mean) - x[i])
 
 
 CONTINUOUS_BERNOULLI = LikelihoodLoop(loop("continuous_bernoulli_loop", _continuous_bernoulli))
@@ -181,16 +252,14 @@ def log_factorial(x):
     return whole - (f32(0) if large else m.log(product))
 
 
-def _poisson(a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
-    for i in range(len(a)):
-        rate = m.exp(a[i])
-        terms[i] = rate - x[i] * a[i] + log_factorial(x[i])
-        a[i] = scale * (rate - x[i])
+def _poisson(i, a, x, terms, factors, scale):  # type: ignore[no-untyped-def]
+    rate = m.exp(a[i])
+    terms[i] = rate - x[i] * a[i] + log_factorial(x[i])
+    a[i] = scale * (rate - x[i])
 
 
-def _poisson_slope(a, x, scale):  # type: ignore[no-untyped-def]
-    for i in range(len(a)):
-        a[i] = scale * (m.exp(a[i]) - x[i])
+def _poisson_slope(i, a, x, scale):  # type: ignore[no-untyped-def]
+    a[i] = scale * (m.exp(a[i]) - x[i])
 
 
 POISSON = LikelihoodLoop(loop("poisson_loop", _poisson))

@@ -15,7 +15,7 @@ from minivae_kernels import Unsupported
 from minivae_kernels.cpu.compile.by_address import ARRAY, call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.ops.arguments import float32_only, in_place
-from minivae_kernels.cpu.ops.elementwise import Loop
+from minivae_kernels.cpu.ops.loops import Loop
 from minivae_kernels.cpu.threads.count import crew_for
 from minivae_kernels.cpu.threads.crew import laid_out, pieces_of, share_out
 

@@ -17,7 +17,7 @@ from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.address import address, stretch
 from minivae_kernels.cpu.gemm.layout import aligned
-from minivae_kernels.cpu.gemm.matmul import NOUGHT, ONE, STEP
+from minivae_kernels.cpu.gemm.matmul import NOUGHT, ONE, STEP, halves_of
 from minivae_kernels.cpu.gemm.pack import clear
 from minivae_kernels.cpu.gemm.plain import pack_columns, product_panel
 from minivae_kernels.cpu.ops import vector_math as m
@@ -86,7 +86,8 @@ def score_panel(s, own, panel, first, count):
     pack_columns(s.b, column, NOUGHT, ONE, wide, own, bias)
     product_panel(
         address(s.h, first * s.inputs), s.inputs, ONE, address(s.packed, column * s.inputs), STEP,
-        address(own, NOUGHT), address(own, bias), count, s.inputs,
+        address(own, NOUGHT), address(own, NOUGHT), STEP, address(own, bias), count, s.inputs,
+        halves_of(s.outputs, panel),
     )  # fmt: skip
     targets(s.x, column, s.outputs, first, count, wide, own)
     given = (

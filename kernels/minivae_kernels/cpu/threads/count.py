@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from minivae_kernels.cpu.threads import pool
-from minivae_kernels.cpu.threads.crew import SMALL, TEAM
+from minivae_kernels.cpu.threads.crew import SMALL
+from minivae_kernels.cpu.threads.waking import TEAM
 
 _threads: list[int] = []
 MOST = 1024  # threads; beyond, a number is a slip, and their stacks and scratch fill the memory
@@ -17,6 +18,7 @@ def set_threads(count: int | None) -> int:
     if count is not None and (not isinstance(count, int) or not 1 <= count <= MOST):
         raise ValueError(f"threads = {count!r}: must be a whole number from 1 to {MOST}")
     _threads[:] = [count or pool.default_threads()]
+    pool.is_up = False
     return _threads[0]
 
 

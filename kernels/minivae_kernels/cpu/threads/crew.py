@@ -20,32 +20,40 @@ from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.shared import shared
 from minivae_kernels.cpu.compile.simd import INT64
 from minivae_kernels.cpu.threads.barrier import (
-    FUTEX_WAIT,
-    FUTEX_WAKE,
     PATIENCE,
-    SLEEPS,
     SPINS,
-    TAKEN,
-    WORD,
     atomic_add,
     atomic_load,
     atomic_store,
     compare_exchange,
-    futex,
-    give_way,
-    nap,
     pause,
 )
-
-# Words of the crew, besides PATIENCE, each on cache lines of its own. Compiled code is given the
-# address of the first.
-(BUSY, STATE, NEXT, COUNT, FUNCTION, ARGUMENTS, CALLS, SLEEPERS, CALLER_SLEEPS, TEAM, ALONE_FOR) = (
-    range(TAKEN, TAKEN + 11 * WORD, WORD)
+from minivae_kernels.cpu.threads.waking import (
+    ALONE_FOR,
+    ARGUMENTS,
+    AT_IT,
+    BUSY,
+    CALLER_SLEEPS,
+    CALLS,
+    COUNT,
+    END,
+    FUNCTION,
+    JOB,
+    LINGER,
+    NEXT,
+    NUMBER,
+    OPEN,
+    SLEEPERS,
+    STATE,
+    TEAM,
+    call_members,
+    in_a_run,
+    is_kept_awake,
+    keep_awake,
+    sleep_while,
+    tell_caller,
 )
-# STATE: a job's number, whether it is open to members, and how many are at it.
-NUMBER = 16  # the bit at which its number begins
-JOB, OPEN, AT_IT = 1 << NUMBER, 1 << 15, (1 << 15) - 1
-LINGER = 20_000  # turns that a member stays awake after its work, some 0.2 ms
+
 # Work is counted in elements of a plain loop, 0.3 ns each. Less than SMALL is done alone: some 20
 # µs. More than LARGE, 0.3 ms, is worth waiting for others even where one of them was held up.
 SMALL, LARGE = 1 << 16, 1 << 20
@@ -124,16 +132,19 @@ def alone(function, arguments, count):
 def share_out(crew, job, count, work):
     """Do `count` pieces of a job that was laid out, with whoever is about, and return when done.
 
-    Who sleeps is woken for the next job, not for this one, where this one is short.
+    Where it is short, who sleeps is not woken for it; but for the next, if it comes in a run.
     """
     function, arguments = job
     worth = count > 1 and work >= SMALL and atomic_load(crew, TEAM) > 1 and is_free(crew, work)
     if worth and (work >= SHORT or atomic_load(crew, SLEEPERS) == 0):
         together(crew, function, arguments, count)
+        if work >= SHORT:
+            keep_awake(crew)
         return
     alone(function, arguments, count)
     if worth:
-        call_members(crew)
+        if in_a_run(crew):
+            call_members(crew)
         atomic_store(crew, BUSY, 0)
 
 
@@ -174,47 +185,6 @@ def wait_for_members(crew):
             atomic_add(crew, CALLER_SLEEPS, -1)
 
 
-if SLEEPS:
-
-    @inner
-    def sleep_while(crew, word, value):
-        """Sleep in the kernel while the word is this; not on a STATE that nobody is at."""
-        if word != STATE or value & AT_IT != 0:
-            futex(crew, word, FUTEX_WAIT, value)
-
-    @inner
-    def call_members(crew):
-        """Tell those who sleep that there is something to do; it costs a look where nobody does."""
-        atomic_add(crew, CALLS, 1)
-        if atomic_add(crew, SLEEPERS, 0) != 0:
-            futex(crew, CALLS, FUTEX_WAKE, 1 << 30)
-
-    @inner
-    def tell_caller(crew):
-        """Wake a caller that waits for the last member."""
-        if atomic_add(crew, CALLER_SLEEPS, 0) != 0:
-            futex(crew, STATE, FUTEX_WAKE, 1 << 30)
-
-else:
-
-    @inner
-    def sleep_while(crew, word, value):
-        """Let another thread have this core; idle members look again in a millisecond."""
-        if word == STATE:
-            give_way()
-        else:
-            nap()
-
-    @inner
-    def call_members(crew):
-        """Nobody sleeps."""
-        atomic_add(crew, CALLS, 1)
-
-    @inner
-    def tell_caller(crew):
-        """Nobody sleeps."""
-
-
 @entry
 def rouse(crew):
     """Wake the members, to look what there is for them."""
@@ -241,10 +211,12 @@ def attend(crew, member, posted, done):
         elif idle < LINGER:
             pause()
             idle += 1
-        else:
+        elif not is_kept_awake(crew):
             atomic_add(crew, SLEEPERS, 1)
             sleep_while(crew, CALLS, calls)
             atomic_add(crew, SLEEPERS, -1)
+            if atomic_load(crew, CALLS) != calls:  # there was work, and may be more
+                idle = 0
 
 
 @inner
@@ -277,7 +249,7 @@ def rows_of_piece(crew, rows):
 
 def new_crew() -> np.ndarray:
     """The words of a team with nobody in it but the caller."""
-    words = np.zeros(ALONE_FOR + WORD, dtype=np.int64)
+    words = np.zeros(END, dtype=np.int64)
     words[PATIENCE] = 3600  # seconds; who sleeps here is always woken
     words[TEAM] = 1
     return words

@@ -22,11 +22,13 @@ from typing import Any
 import numpy as np
 
 from minivae_kernels.cpu.threads.barrier import ABORT, GENERATION, TAKEN, new_sync
-from minivae_kernels.cpu.threads.crew import BUSY, OPEN, STATE, TEAM, attend, new_crew, rouse
+from minivae_kernels.cpu.threads.crew import attend, new_crew, rouse
+from minivae_kernels.cpu.threads.waking import BUSY, OPEN, STATE, TEAM
 
 # What compiled code knows of the team, and where: one for good, since the address is handed out.
 CREW = new_crew()
 CREW_AT = int(CREW.ctypes.data)
+is_up = False  # whether the team has the number of threads that was last asked for
 
 
 def default_threads() -> int:
@@ -78,7 +80,8 @@ _lock = threading.Lock()
 
 def _after_fork() -> None:
     """A forked child has none of its parent's threads."""
-    global _lock
+    global _lock, is_up
+    is_up = False
     _members.clear()
     _lock = threading.Lock()
     CREW[TEAM], CREW[BUSY], CREW[STATE] = 1, 0, CREW[STATE] // OPEN * OPEN & ~OPEN
@@ -104,10 +107,12 @@ def run(function: Callable[..., Any], threads: int, *args: Any) -> None:
 
 def crew(threads: int) -> int:
     """The words of a team of so many, for compiled code that shares out pieces."""
+    global is_up
     if CREW[TEAM] != threads:
         with _lock:
             _enlist(threads)
             CREW[TEAM] = threads
+    is_up = True
     return CREW_AT
 
 

@@ -11,7 +11,8 @@ from minivae import ops
 
 # (rows, inputs, outputs): 1, primes, a tile or a panel and one less or more, many rows.
 SIZES = [(1, 1, 1), (2, 3, 5), (11, 16, 17), (12, 31, 33), (13, 32, 15), (23, 129, 47),
-         (25, 127, 64), (37, 260, 31), (67, 5, 130), (300, 33, 16), (531, 70, 49)]  # fmt: skip
+         (25, 127, 64), (37, 260, 31), (67, 5, 130), (70, 230, 131), (300, 33, 16),
+         (531, 70, 49)]  # fmt: skip
 
 
 def arrays(seed: int, *shapes: tuple[int, ...]) -> list[np.ndarray]:
@@ -52,6 +53,18 @@ def test_dense(K: Any, size: tuple[int, int, int]) -> None:
     agree(K, "dense_tanh_forward", x, W, b)
     agree(K, "dense_backward_params", dy, x)
     agree(K, "dense_backward_input", dy, W)
+
+
+@pytest.mark.parametrize("rows", [1, 16, 17, 33, 48])
+def test_either_way_to_an_input_gradient_gives_the_same_bits(K: Any, rows: int) -> None:
+    """Many rows go by Wᵀ, few of them by their own transpose."""
+    from minivae_kernels.cpu.ops.dense_backward import by_dy
+
+    W, dy = arrays(rows, (230, 131), (300, 131))
+    assert by_dy.py_func(rows, 131, 230)
+    assert not by_dy.py_func(300, 131, 230)
+    whole = K.dense_backward_input(dy, W)
+    np.testing.assert_array_equal(K.dense_backward_input(dy[:rows], W), whole[:rows])
 
 
 @pytest.mark.usefixtures("poisoned")

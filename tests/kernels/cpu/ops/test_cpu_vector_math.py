@@ -52,6 +52,7 @@ CASES: list[tuple[str, Callable[..., Any], list[np.ndarray]]] = [
     ("log", np.log, [every_size(-149, 128, signs=False), evenly(0.5, 2)]),
     ("log1p_unit", np.log1p, [every_size(-60, 0, signs=False), evenly(0, 1)]),
     ("tanh", np.tanh, [evenly(-10, 10), every_size(-60, 7)]),
+    ("quotient_tanh", np.tanh, [evenly(-10, 10), every_size(-120, 7)]),
     ("sigmoid", sigmoid, [evenly(-100, 100), every_size(-30, 6)]),
     ("softplus", softplus, [evenly(-100, 100), every_size(-30, 6)]),
 ]

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from minivae_kernels.cpu.threads import count, crew, pool
-from minivae_kernels.cpu.threads.barrier import atomic_add
-from minivae_kernels.cpu.threads.crew import (
+from minivae_kernels.cpu.threads.barrier import SLEEPS, atomic_add
+from minivae_kernels.cpu.threads.crew import JOBS_ALONE, LARGE, SHORT, SMALL
+from minivae_kernels.cpu.threads.waking import (
     ALONE_FOR,
     BUSY,
+    CALLED_AT,
     CALLS,
-    JOBS_ALONE,
-    LARGE,
-    SHORT,
+    SHARED_AT,
+    SHORT_AT,
     SLEEPERS,
-    SMALL,
     TEAM,
 )
 from numba import njit
@@ -45,7 +45,7 @@ def a_team_of_two() -> Any:
     count.set_threads(2)
     pool.CREW[ALONE_FOR] = 0
     yield
-    pool.CREW[ALONE_FOR] = 0
+    pool.CREW[ALONE_FOR] = pool.CREW[SHARED_AT] = 0
     count.set_threads(2)
 
 
@@ -79,17 +79,43 @@ def test_large_work_is_shared() -> None:
     assert helped
 
 
-def test_a_short_job_does_not_wait_for_sleepers_and_wakes_them_for_the_next() -> None:
+def wait_until_all_sleep() -> None:
+    begun = time.monotonic()
+    while pool.CREW[SLEEPERS] < len(pool._members) and time.monotonic() - begun < 60:
+        time.sleep(0.01)
+    assert pool.CREW[SLEEPERS] == len(pool._members)
+
+
+@pytest.mark.parametrize(("last_one", "calls"), [(0, 0), (2**62, 1)], ids=["single", "in a run"])
+def test_a_short_job_wakes_nobody_for_itself_and_in_a_run_for_the_next(
+    last_one: int, calls: int
+) -> None:
     shared(64, LARGE)  # a team is there
     for _ in range(2):
-        begun = time.monotonic()
-        while pool.CREW[SLEEPERS] < len(pool._members) and time.monotonic() - begun < 60:
-            time.sleep(0.01)
-        pool.CREW[ALONE_FOR], calls = 0, pool.CREW[CALLS]
+        wait_until_all_sleep()
+        pool.CREW[ALONE_FOR], before = 0, pool.CREW[CALLS]
+        pool.CREW[SHORT_AT], pool.CREW[CALLED_AT] = last_one, 0
         _, who = shared(64, SHORT - 1, turns=1000)
         assert (who == 0).all()
-        assert pool.CREW[CALLS] == calls + 1
+        assert pool.CREW[CALLS] == before + (calls if SLEEPS else 0)
         assert pool.CREW[BUSY] == 0
+
+
+def test_members_stay_awake_for_a_while_after_work_worth_waking_for() -> None:
+    shared(64, LARGE)
+    wait_until_all_sleep()
+    if SLEEPS:
+        pool.CREW[SHARED_AT] = 2**62
+        crew.rouse(pool.CREW_AT)
+        begun = time.monotonic()
+        while pool.CREW[SLEEPERS] and time.monotonic() - begun < 60:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        assert pool.CREW[SLEEPERS] == 0
+        pool.CREW[SHARED_AT] = 0
+        wait_until_all_sleep()
+    shared(64, SHORT)
+    assert abs(pool.CREW[SHARED_AT] - time.monotonic_ns()) < 60e9 or not SLEEPS
 
 
 def test_a_member_that_was_held_up_is_not_asked_for_a_while() -> None:
@@ -132,7 +158,7 @@ def test_a_forked_child_works_alone_until_it_has_a_team() -> None:
         "import numpy as np\n"
         "from minivae_kernels import load\n"
         "from minivae_kernels.cpu.threads import pool\n"
-        "from minivae_kernels.cpu.threads.crew import TEAM, BUSY\n"
+        "from minivae_kernels.cpu.threads.waking import TEAM, BUSY\n"
         "K = load('numba', 2)\n"
         "x = np.ones((2000, 600), np.float32)\n"
         "K['tanh_forward'](x)\n"
