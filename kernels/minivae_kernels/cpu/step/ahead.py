@@ -94,6 +94,7 @@ def main() -> None:
     for call in calls:
         with contextlib.suppress(Exception):
             call()
+    gc.freeze()  # nor is any looked for as it ends, when the run needs the core
 
 
 if __name__ == "__main__":
