@@ -154,8 +154,9 @@ def judge(trial: Trial, seconds: float) -> None:
         pushed = float(probe.dy @ probe.push({leaf.place: trial.delta}))
         if np.isfinite(pushed) and denied(trial, trial.slope, trial.delta, pushed):
             trial.reason = not_analytic()
-    if trial.reason and oracles.fails_along(trial, trial.delta, trial.slope):
-        trial.failing = trial.delta
+    if trial.reason:
+        fails = oracles.fails_along(trial, trial.delta, trial.slope)
+        trial.failing = trial.delta if fails else None
     oracles.choose_entries(trial, seconds)
     if not trial.complete and trial.failing is None:
         trial.failing = oracles.failing_direction(trial)
@@ -182,13 +183,10 @@ def not_analytic() -> str:
 
 def denied(trial: Trial, slope: Slope, delta: Array, value: float) -> bool:
     """Whether differences along `delta` are sure that the slope is not this value."""
-    sizes = (
-        abs(slope.value),
-        float(np.nan_to_num(abs(value))),
-        float(np.abs(trial.hand * delta).sum()),
-    )
-    near = 8 * slope.error + 10 * trial.difference_tolerance * max(sizes)
-    if not trial.reliable(slope, max(sizes)) or abs(value - slope.value) <= near:
+    sizes = np.array([abs(slope.value), abs(value), np.abs(trial.hand * delta).sum()])
+    scale = float(sizes.max(where=np.isfinite(sizes), initial=0))
+    near = 8 * slope.error + 10 * trial.difference_tolerance * scale
+    if not trial.reliable(slope, scale) or abs(value - slope.value) <= near:
         return False
     natural = float(np.abs(trial.leaf.scale[delta != 0] / delta[delta != 0]).min())
     return not trial.probe.line(trial.leaf, delta).may_hide(value, natural)

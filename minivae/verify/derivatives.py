@@ -34,7 +34,7 @@ TOLERANCES = {
     "entry32": Tolerance(64.0, "eps32 of the entry: constants rounded to float32 in one pass only"),
     "sum": Tolerance(16.0, "eps of the largest entry: an entry may be a sum that cancels"),
     "noise": Tolerance(16.0, "times the change that a 2-eps nudge makes; if rounding explains it"),
-    "floor": Tolerance(32.0, "eps of the largest |dy*y| touched; if rounding explains it"),
+    "floor": Tolerance(32.0, "eps of the largest |dy*y|, where all inputs are moved by 1"),
     "faint": Tolerance(1024.0, "eps of all that may cancel in it; if rounding explains it"),
     "direction": Tolerance(256.0, "eps of the norm of g*u along one direction"),
     "finite_difference": Tolerance(1e-7, "of the largest entry, beside the difference's own error"),

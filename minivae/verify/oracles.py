@@ -15,17 +15,7 @@ import numpy as np
 
 from minivae.types import Array, copy_leaf, replace, vector
 from minivae.verify import derivatives
-from minivae.verify.derivatives import (
-    RUNGS,
-    Analytic,
-    Joint,
-    Line,
-    Slope,
-    along_all,
-    between,
-    complex_step,
-    tol,
-)
+from minivae.verify.derivatives import RUNGS, Analytic, Line, Slope, between, complex_step, tol
 from minivae.verify.passes import EPS64, CannotRun, Leaf, Pass, eps_of, one_line
 from minivae.verify.report import Row
 from minivae.verify.strategies import Hands, gradients
@@ -72,9 +62,9 @@ class Probe:
         return [np.median(three, axis=0) for three in changes]
 
     @functools.cached_property
-    def joint(self) -> Joint:
+    def joint(self) -> derivatives.Joint:
         """One difference along random signs in all tensors together."""
-        return along_all(self)
+        return derivatives.along_all(self)
 
     def signs(self, shape: tuple[int, ...]) -> Array:
         """Random signs: a direction no error can hide from by summing to zero."""

@@ -88,10 +88,11 @@ def read(
         if any(p.kind is p.VAR_KEYWORD for p in found):
             keys += [key for key in inputs if key not in keys]
         if len(keys) == len(inputs):
-            keys, by_name = list(inputs) if names else keys, forward
+            by_name = forward
             if keys != own[: len(keys)]:
                 forward = lambda *v: by_name(**dict(zip(keys, v, strict=True)))  # noqa: E731
-            args, names = tuple(inputs[key] for key in keys), names or keys
+            args = tuple(inputs[key] for key in keys)
+            names = keys if set(names or keys) == set(keys) else names
     elif isinstance(inputs, (list, tuple)) and not hasattr(inputs, "_fields"):
         args = tuple(inputs)
     if names is None:  # forward's own parameters, or input0, input1, … where it does not tell

@@ -171,9 +171,9 @@ def on_kinks(trial: Trial, wrong: Array, strict: Array) -> Array:
             break
         grads.append(other.g)
     else:
-        low, high = np.min(grads, axis=0), np.max(grads, axis=0)
         margin = strict + 1e-5 * np.abs(grads).max(axis=0)
-        order = order[~between(trial.g, low, high, margin)[order]]
+        spanned = between(trial.g, np.min(grads, axis=0), np.max(grads, axis=0), margin)
+        order = order[~spanned[order]]
     verdict = np.zeros(len(wrong), dtype=bool)
     for i in order:
         if not clock.fits(complex=2):

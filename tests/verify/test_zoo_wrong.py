@@ -46,6 +46,11 @@ def test_inputs_by_name_and_by_keyword_only():
 
     assert check(forward, backward, {"x": x, "w": w}).ok
     assert check(lambda x, w: forward(x=x, w=w), backward, {"w": w, "x": x}).ok
+    in_order = lambda dy, c: (dy * c[1], (dy * c[0]).sum(0))  # noqa: E731
+    by_name = check(lambda x, w: forward(x=x, w=w), in_order, {"w": w, "x": x}, names=["w", "x"])
+    assert by_name.ok and [row.tensor for row in by_name.rows] == ["x", "w"]
+    with_default = check(lambda x, k=1, w=0: forward(x=k * x, w=w), backward, {"w": w, "x": x})
+    assert with_default.ok
     wrong = check(forward, lambda dy, c: {"x": dy * c[1], "w": dy.sum(0)}, {"x": x, "w": w})
     assert [f.tensor for f in wrong.faults] == ["w"]
 
