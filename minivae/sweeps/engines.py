@@ -6,7 +6,9 @@ lost costs its run what came after its last checkpoint: the run is given to anot
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from typing import Any, NamedTuple
 
 from minivae.processes import threads_each
@@ -66,10 +68,17 @@ def dask_engine(address: str) -> Engine:
         ) from None
     try:
         client = Client(address, timeout="10s")
-        client.wait_for_workers(1, timeout=10)
     except (OSError, ValueError) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"--engine dask:{address}: no scheduler answers there ({text})") from None
+    try:
+        client.wait_for_workers(1, timeout=10)
+    except OSError:  # a TimeoutError
+        client.close()
+        raise ConfigError(
+            f"--engine dask:{address}: that scheduler has no workers; start one: dask worker "
+            f"{address}"
+        ) from None
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     slots: dict[str, int] = {}  # runs at once on each machine
     for worker in workers:
@@ -80,14 +89,22 @@ def dask_engine(address: str) -> Engine:
 
 
 def run_dask(client: Any, work: Work, jobs: Sequence[Job]) -> Iterator[Outcome]:
-    """By a Dask client's workers, as each is done."""
+    """By a Dask client's workers, as each is done. Raises RuntimeError where the scheduler ends."""
     from distributed import as_completed
 
+    # of a scheduler that ends it would print a traceback; what is said below is one line
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     with client:
         futures = {client.submit(work, job, retries=TRIES - 1, pure=False): job for job in jobs}
-        for future in as_completed(futures):
-            well = future.exception() is None
-            yield future.result() if well else lost(futures[future])
+        try:
+            for future in as_completed(futures):
+                well = future.exception() is None
+                yield future.result() if well else lost(futures[future])
+        except CancelledError:
+            raise RuntimeError(
+                "the Dask scheduler has gone; with a new one the same sweep goes on, each run from "
+                "its last checkpoint"
+            ) from None
 
 
 def run_here(work: Work, jobs: Sequence[Job]) -> Iterator[Outcome]:

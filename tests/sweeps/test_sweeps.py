@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -226,6 +227,22 @@ def test_a_dask_worker_that_is_killed_costs_its_own_run_only(tmp_path):
         assert child.returncode == 0, said
     assert len(rows_of(out)) == 4
     assert not list(out.glob("failures/*"))
+
+
+def test_a_scheduler_that_ends_in_the_middle_is_one_line(monkeypatch):
+    distributed = pytest.importorskip("distributed")
+
+    class Client(contextlib.nullcontext):
+        def submit(self, work, job, **how):
+            return job[0]
+
+    def cut_off(futures):
+        raise distributed.client.FutureCancelledError("a", "scheduler-connection-lost")
+        yield
+
+    monkeypatch.setattr(distributed, "as_completed", cut_off)
+    with pytest.raises(RuntimeError, match="goes on, each run from its last checkpoint"):
+        list(engines.run_dask(Client(), len, [("a", [])]))
 
 
 def test_a_scheduler_that_nobody_runs_is_one_line(tmp_path):
