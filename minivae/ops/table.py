@@ -131,7 +131,7 @@ TABLE: tuple[Op, ...] = (
     Op(
         likelihood.bernoulli_nll_forward, _LOGITS, _NLL, REDUCTION,
         (Backward(likelihood.bernoulli_nll_backward, "logits", REDUCTION, SIGMOID + 2),),
-        SOFTPLUS + 3,
+        EXP + 8,  # the logarithms of many pixels are one, of a product
     ),
     Op(
         likelihood.gaussian_nll_forward, _MEAN, _NLL, REDUCTION,
@@ -225,7 +225,7 @@ TABLE: tuple[Op, ...] = (
     ),
     Op(
         fused.bernoulli_nll_grad, {"dnll": Arg("L B"), **_LOGITS},
-        {**_NLL, "dlogits": "L B D"}, REDUCTION, cost=SOFTPLUS + 10, both=True,
+        {**_NLL, "dlogits": "L B D"}, REDUCTION, cost=SIGMOID + 8, both=True,
     ),
     random_op(
         fused.gather_binarise,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,19 +31,27 @@ class StudyData:
         closer claims are measured all the same, and not held to."""
         return self.name == "digits"
 
-    def thumbnails(self, most: int = 200) -> Array:
-        """The training pictures (N, d), averaged two pixels by two until they are at most so many
-        numbers: for what takes long on large ones."""
-        x = self.train.reshape(-1, *self.shape)
-        while x.shape[1] * x.shape[2] > most:
-            height, width = x.shape[1] // 2, x.shape[2] // 2
-            blocks = x[:, : 2 * height, : 2 * width].reshape(-1, height, 2, width, 2)
-            x = blocks.mean(axis=(2, 4))
-        return x.reshape(len(x), -1)
+    def shrunk(self, most: int = 200) -> StudyData:
+        """The same pictures, averaged two pixels by two until they are at most so many numbers:
+        for what takes long on large ones."""
+        shape, parts = self.shape, [self.train, self.test]
+        while shape[0] * shape[1] > most:
+            parts = [halved(x, shape) for x in parts]
+            shape = shape[0] // 2, shape[1] // 2
+        return replace(self, shape=shape, train=parts[0], test=parts[1])
 
     def epochs(self, updates: int) -> int:
         """Passes over the training data that make about so many updates: on a larger set fewer."""
         return epochs_of(updates, len(self.train), BATCH)
+
+
+def halved(x: Array, shape: tuple[int, int]) -> Array:
+    """Pictures x (N, h w) with every two by two pixels averaged, (N, (h // 2) (w // 2))."""
+    height, width = shape[0] // 2, shape[1] // 2
+    pictures = x.reshape(-1, *shape)[:, : 2 * height, : 2 * width]
+    blocks = pictures.reshape(-1, height, 2, width, 2)
+    averages: Array = blocks.mean(axis=(2, 4)).reshape(-1, height * width)
+    return averages
 
 
 def epochs_of(updates: int, rows: int, batch_size: int) -> int:

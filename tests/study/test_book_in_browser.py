@@ -46,6 +46,7 @@ def test_the_chapters_are_there_and_ask_for_nothing(built):
     assert 'class="measured"' in first
     assert (built / "02_principal_components.ipynb").is_file()
     assert book.requests_made(built) == []
+    assert [path.name for path in built.parent.iterdir()] == [built.name]  # nothing lies beside it
 
 
 def test_every_link_within_the_book_leads_somewhere(laid_out):

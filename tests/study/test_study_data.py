@@ -16,13 +16,14 @@ def test_so_many_updates_are_fewer_passes_over_larger_data():
     assert larger.epochs(1400) == 30
 
 
-def test_thumbnails_average_two_by_two_until_they_are_small_and_leave_the_digits_alone():
+def test_pictures_shrink_two_by_two_until_they_are_small_and_the_digits_not_at_all():
     digits = study_data()
-    assert np.array_equal(digits.thumbnails(), digits.train)
+    assert digits.shrunk().shape == (8, 8)
+    assert np.array_equal(digits.shrunk().train, digits.train)
     x = np.arange(2 * 28 * 28, dtype=np.float64).reshape(2, 784)
-    large = StudyData("large", (28, 28), x, x, np.zeros(2), np.zeros(2))
-    small = large.thumbnails()
-    assert small.shape == (2, 196)
-    assert small[0, 0] == x[0, [0, 1, 28, 29]].mean()
-    assert small[1, -1] == x[1, [754, 755, 782, 783]].mean()
-    assert large.thumbnails(50).shape == (2, 49)
+    large = StudyData("large", (28, 28), x, x[::-1], np.zeros(2), np.zeros(2))
+    small = large.shrunk()
+    assert small.shape == (14, 14) and small.train.shape == small.test.shape == (2, 196)
+    assert small.train[0, 0] == small.test[1, 0] == x[0, [0, 1, 28, 29]].mean()
+    assert small.train[1, -1] == x[1, [754, 755, 782, 783]].mean()
+    assert large.shrunk(30).shape == (3, 3)  # an odd row and column fall away

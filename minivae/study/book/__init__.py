@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -60,6 +61,8 @@ Each chapter gives the idea, the equations, *the very function that computes the
 and exercises that `minivae study check` marks. A figure that is stated was measured when this page
 was made; where a chapter claims a bound, missing it would have stopped the build.
 
+Beside the chapters stands <a href="play.html">a VAE that trains in your browser</a>, to play with.
+
 ```{{toctree}}
 :maxdepth: 1
 :caption: Chapters
@@ -90,7 +93,7 @@ def build_book(out: Path, only: Sequence[str] = (), *, run: bool = True) -> Path
 
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "source"
+        source, pages = Path(folder) / "source", f"{folder}/built/html"
         write_sources(source, only, run=run)
         # the notebooks' kernels are processes of their own and must find the same minivae
         paths = os.pathsep.join(str(Path(path).resolve()) for path in sys.path if path)
@@ -99,10 +102,12 @@ def build_book(out: Path, only: Sequence[str] = (), *, run: bool = True) -> Path
         os.environ.update(surroundings)
         try:
             status = build_main(["-q", "-W", "--keep-going", "-b", "html", "-d",
-                                 f"{folder}/doctrees", str(source), str(out)])  # fmt: skip
+                                 f"{folder}/doctrees", str(source), pages])  # fmt: skip
         finally:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
+        if status == 0:  # what is made beside the pages on the way stays behind
+            shutil.copytree(pages, out, dirs_exist_ok=True)
     if status != 0:
         raise StudyError(
             f"the book did not build; the lines above say why (Sphinx's exit {status})"
