@@ -14,6 +14,7 @@ from minivae.cli.options import UsageError
 from minivae.cli.train_options import MODEL_KEYS, TRAIN_KEYS, TrainOptions
 from minivae.data.checks import LEVELS
 from minivae.data.dataset import Dataset
+from minivae.data.shape import LOOKED_AT
 from minivae.data.standard import scale_advice
 from minivae.data.stream import FileRows
 from minivae.models.config import ModelConfig
@@ -139,9 +140,11 @@ def tell_of_data(dataset: Dataset, model: ModelConfig, console: Console) -> None
 
 
 def may_be_pixels(dataset: Dataset) -> bool:
-    """Whether rows without names are so large, and nowhere below 0, as grey levels may be."""
-    low, high = dataset.train.min() * dataset.scale, dataset.train.max() * dataset.scale
-    return dataset.columns is None and low >= 0 and 200 < high <= LEVELS[-1]
+    """Whether rows without names hold whole numbers of the size that grey levels have."""
+    low, high = float(dataset.train.min()), float(dataset.train.max())
+    some = dataset.train[:LOOKED_AT]
+    sized = dataset.scale == 1 and low >= 0 and 200 < high <= LEVELS[-1]
+    return sized and dataset.columns is None and bool((some == some.round()).all())
 
 
 def settle_resume(asked: TrainOptions, path: Path, console: Console) -> TrainRequest:

@@ -76,7 +76,8 @@ def measurement(activation: str, likelihood: str, dtype: str, binarise: str) -> 
     fused = f"dense_{activation}_forward"
     yield lambda: K[fused if fused in K else "dense_forward"](one, one, number)
     yield lambda: K["bound_logvar_forward"](one)
-    yield lambda: K[f"{activation}_forward"](one)
+    if fused not in K:
+        yield lambda: K[f"{activation}_forward"](one)
     yield lambda: K["normals"](0, 0, 0, [0], 1)
     yield lambda: K["reparameterise_forward"](one, one, one[None])
     yield lambda: K["kl_forward"](one, one)

@@ -98,7 +98,8 @@ def test_a_first_run_with_a_helper_is_the_same_run(tmp_path: Path) -> None:
     (with_it, started, hits), (alone, none, _), (again, never, _) = answers
     assert with_it == alone == again
     assert none == never == 0  # a helper starts none, and a filled cache needs none
-    assert (started, hits) in ((1, 1), (0, 0))  # the second half came from it; one core: none
+    # at least a product and the second half came from it; on one core there is none
+    assert (started, hits > 1) in ((1, True), (0, False))
 
 
 def child_environment() -> dict[str, str]:
