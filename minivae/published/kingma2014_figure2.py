@@ -35,6 +35,7 @@ SETTINGS: dict[str, Any] = {
     "lr": 0.01,
     "initialisation": "normal",
 }
+JUDGED = 0.1  # share of the samples from which on a claim about the curves is judged
 FALLEN = 1.0  # nats below its own best from which on a test curve has overfitted
 
 
@@ -113,7 +114,10 @@ def figure_of(series: Series, J: int, run: Trained, read: float | None) -> Figur
 
 
 def claims_of(series: Series, found: dict[int, Trained]) -> list[Claim]:
-    """The order of the curves, and that surplus dimensions cost nothing on test data."""
+    """The order of the curves, and that surplus dimensions cost nothing on test data.
+
+    Neither is judged by the first tenth of the curves, which the figure hardly shows.
+    """
     seen = min(run.samples[-1] for run in found.values())
     at = {J: run.curve("held_out", "elbo")[run.samples.index(seen)] for J, run in found.items()}
     useful = [J for J in at if J <= 20]
@@ -124,12 +128,12 @@ def claims_of(series: Series, found: dict[int, Trained]) -> list[Claim]:
     }
     order = ", ".join(f"J = {J}: {value:.1f}" for J, value in at.items())
     below = ", ".join(f"J = {J}: {value:.2f}" for J, value in fallen.items())
-    name = series.dataset
+    name, early = series.dataset, seen < JUDGED * series.samples
     return [
-        Claim(f"{name}: the more latent dimensions (up to 20), the higher the curve", rising,
-              f"at {seen:.2g} samples {order}", SOURCE),
+        Claim(f"{name}: the more latent dimensions (up to 20), the higher the curve",
+              None if early else rising, f"at {seen:.2g} samples {order}", SOURCE),
         Claim(f"{name}: superfluous latent dimensions do not overfit",
-              all(value <= FALLEN for value in fallen.values()),
+              None if early else all(value <= FALLEN for value in fallen.values()),
               f"nats of the test bound below its own best {below}", SOURCE),
     ]  # fmt: skip
 

@@ -177,8 +177,7 @@ def seen_jointly(trial: Trial) -> None:
 def not_analytic() -> str:
     """Why the complex step cannot be believed, with the calls seen to lose the imaginary part."""
     calls = ", ".join(sorted(Analytic.seen)) or "a call that loses the imaginary part"
-    text = "the complex step disagrees with converged differences: forward is not analytic"
-    return f"{text} ({calls})"
+    return f"the complex step disagrees with differences: forward is not analytic ({calls})"
 
 
 def denied(trial: Trial, slope: Slope, delta: Array, value: float) -> bool:
@@ -196,6 +195,11 @@ def search(trial: Trial, failing: Array) -> Array:
     """Follows a probe that failed to its entry, and compares that one too; where the point lies on
     kinks, only if a probe beside them fails as well."""
     if not trial.roomy(12 + np.log2(trial.hand.size) + len(trial.entries)):
+        if not trial.reason and np.isfinite(trial.slope.value) and trial.roomy(3):
+            hand, gap = float((trial.hand * failing).sum()), oracles.gap_along(trial, failing)[0]
+            large = abs(gap) > contract.faint(trial) * trial.hand.size
+            if large and not suspects.has_kinks(trial):
+                trial.unplaced = hand, hand - gap
         seen_jointly(trial)
         return trial.wrong
     point = trial
@@ -265,11 +269,12 @@ def name_faults(trials: list[Trial], report: Report) -> None:
         report.faults += [naming.make_fault(trial, truths, batch) for trial in wrong]
         return
     exact = all(t.complete and not t.reason for t in trials)
-    sampled = [trial for trial in trials if not trial.complete]
+    sampled, unplaced = [t for t in trials if not t.complete], [t for t in trials if t.unplaced]
     joint = probe.joint if sampled and probe.clock.kept == (0, 0) else None
-    if joint is not None and joint.fails:
-        among = [trial for trial in trials if trial.failing is not None] or sampled
-        report.faults.append(together_fault(among, joint.hand, joint.true))
+    sums = (joint.hand, joint.true) if joint and joint.fails else None
+    if sums := next((t.unplaced for t in unplaced), sums):
+        among = unplaced or [t for t in trials if t.failing is not None] or sampled
+        report.faults.append(together_fault(among, *sums))
         for trial in among:
             trial.row.verdict = "not located"
     elif report.faults or not probe.clock.fits(2, 2, 4):

@@ -148,6 +148,7 @@ class Trial:
     delta: Array = field(default_factory=lambda: np.zeros(()))  # a direction, and along it:
     slope: Slope = field(default_factory=Slope)
     failing: Array | None = None  # a direction along which the gradient is wrong
+    unplaced: tuple[float, float] | None = None  # hand.u, true.u where no time is left to see where
     reason: str = ""  # why no complex step was taken
     seen: float = np.nan  # an error of one entry that the probes would have seen; NaN before any
     kinks: list[int] = field(default_factory=list)  # flat indices of entries found on kinks
@@ -198,7 +199,8 @@ class Trial:
 
     def at(self, values: Sequence[Any]) -> Trial:
         """The same at other inputs; what forward or backward raises there."""
-        job = self.probe.job.run_at(values)
+        job = self.probe.job.at(values)
+        job.adopt(job.run(values)[0])
         hands = gradients(job, self.probe.dy)
         probe = dataclasses.replace(self.probe, job=job, hands=hands, rng=np.random.default_rng(5))
         return dataclasses.replace(self, probe=probe)

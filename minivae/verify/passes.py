@@ -188,12 +188,6 @@ class Pass:
         args = replace(self.args, values)
         return dataclasses.replace(self, args=args, forward=forward or self.forward)
 
-    def run_at(self, values: Sequence[Any]) -> Pass:
-        """The same pass at other inputs, its output there adopted."""
-        other = self.at(values)
-        other.adopt(other.run(other.base)[0])
-        return other
-
     def widened(self, forward: Callable[..., Any] | None = None) -> Pass:
         """The same pass (or another forward) with every float input in float64."""
         wide = [np.asarray(v, np.float64)[()] if kind_of(v) == "float" else v for v in self.base]

@@ -37,6 +37,8 @@ class SlowPass:
             db = db / len(x)
         if self.mistake == "one_entry":
             dx[2, 3] *= dx.dtype.type(1.3)
+        if self.mistake == "faint":
+            dx = dx * (1 + 1e-8)
         return (-dx if self.mistake == "sign" else dx), dW, db
 
 
@@ -109,6 +111,14 @@ def test_a_failure_that_time_could_not_place_is_said_to_be_one(monkeypatch):
     report = check(slow.forward, slow.backward, point(np.float64), seconds=1)
     assert [f.kind for f in report.faults] == ["wrong"]
     assert "x, W and b" in report.faults[0].message and "more seconds" in report.faults[0].message
+
+
+def test_a_faint_failure_that_time_could_not_place_is_said_to_be_one(monkeypatch):
+    """1e-8 of the gradient: far below what differences see, far above the complex step's error."""
+    slow = SlowPass(monkeypatch, "faint")
+    report = check(slow.forward, slow.backward, point(np.float64), seconds=14)
+    assert [(f.tensor, f.kind) for f in report.faults] == [("x", "wrong")] and slow.now <= 14
+    assert "more seconds" in report.faults[0].message
 
 
 def test_tensors_are_probed_before_entries_are_visited(monkeypatch):

@@ -61,6 +61,8 @@ Each chapter gives the idea, the equations, *the very function that computes the
 and exercises that `minivae study check` marks. A figure that is stated was measured when this page
 was made; where a chapter claims a bound, missing it would have stopped the build.
 
+Beside the chapters stands <a href="play.html">a VAE that trains in your browser</a>, to play with.
+
 ```{{toctree}}
 :maxdepth: 1
 :caption: Chapters
