@@ -73,3 +73,10 @@ def test_a_tree_that_was_changed_begins_anew(
 def test_a_mistake_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["selftest", *argv]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_rate_needs_races(stored: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"race": 0, "verdict": "slower", "busy": ""}
+    monkeypatch.setattr(selftest, "against_itself", lambda pits, seed: dict(row))
+    for races, words in ((3, ""), (selftest.ENOUGH, "100.0% false verdicts of A against A")):
+        assert selftest.run(races)[0].get("failed", "") == words

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import cheat_kernels, selftest
 from minivae.racing.conversation import LONGEST
+from minivae.racing.load import cores
 from minivae.racing.statistics import StopRule
 
 SHORT = StopRule(least=3, most=3, seconds=60.0)
@@ -50,6 +51,8 @@ def test_a_right_kernel_is_timed(name: str, size: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", APART)
 def test_what_meddles_or_ends_the_interpreter_costs_its_own_row(name: str) -> None:
+    if len(cores()) < 2 and name.endswith(("spreads", "has_a_helper")):
+        pytest.skip("needs a second core to spread to")
     limit = 20.0 if "hangs" not in name else 6.0
     row = selftest.tried_alone(name, full_size(name), limit, SHORT)
     assert bool(row.get("failed")) == (name in ENDING) and "harm" not in row, row

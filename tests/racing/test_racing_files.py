@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 from minivae import race
 from minivae.cli.main import run
 from minivae.ops.table import FUNCTIONS
-from minivae.racing.contestant import FileFault, check_arguments, functions_of
+from minivae.racing.contestant import FileFault, check_arguments, functions_of, load_file
 from minivae.racing.file_race import gradient_faults
 from minivae.racing.problem import ProblemError, letters_of, op_problem, sizes_of
 from minivae.racing.statistics import StopRule
@@ -104,6 +107,43 @@ def test_a_file_that_exits_on_import_is_one_line(tmp_path: Path) -> None:
     path.write_text("raise SystemExit('no')", encoding="utf-8")
     with pytest.raises(FileFault, match="does not import: SystemExit: no"):
         functions_of(path, "relu_forward")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import ctypes; ctypes.string_at(0)", "crashed the interpreter during its import: "),
+        ("while True: pass", "did not finish its import within 5 s"),
+        ("import os; os._exit(0)", "ended the interpreter during its import, exit code 0"),
+        ("input()", "does not import: EOFError"),
+        ("import not_there_at_all", "does not import: ModuleNotFoundError"),
+        ("class E(BaseException):\n    __str__ = None\nraise E", "E: its message cannot be read"),
+        ("x = 1\0", "does not import: SyntaxError"),
+    ],
+)  # fmt: skip
+def test_whatever_an_import_does_is_one_line(
+    tmp_path: Path, text: str, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "strange.py"
+    path.write_text(text, encoding="utf-8")
+    argv = ["race", str(path), "--op", "relu_forward", "--shape", "8x9", "--limit", "5"]
+    assert run(argv) == 2
+    out, err = capfd.readouterr()
+    assert out == "" and words in err and str(path) in err and err.count("\n") == 1, err
+
+
+def test_a_compiled_module_is_loaded_by_its_own_name() -> None:
+    """As Cython makes them: tried on one of Python's own."""
+    found = importlib.util.find_spec("_bisect")
+    if not (found and found.origin and found.origin.endswith(tuple(EXTENSION_SUFFIXES))):
+        pytest.skip("this Python has no such module in a file of its own")
+    before = sys.modules["_bisect"]
+    try:
+        assert load_file(Path(found.origin)).bisect_right([1, 3], 2) == 1
+    finally:
+        sys.modules["_bisect"] = before
+        sys.path.remove(str(Path(found.origin).parent))
 
 
 def test_a_name_of_another_op_is_not_raced(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def expect(*words: str) -> None:
     words: the command line above.
     """
     if not folders.may_hold("train"):
-        helper.start(__name__, words, NAMES)
+        _start(*words)
 
 
 def compile_beside(plan: Any, data: np.ndarray) -> None:
@@ -42,7 +42,12 @@ def compile_beside(plan: Any, data: np.ndarray) -> None:
     from minivae_kernels.cpu.compile.decorators import any_cached
 
     if not any_cached("train"):
-        words = plan.activation, plan.likelihood, str(data.dtype), plan.binarise
+        _start(plan.activation, plan.likelihood, str(data.dtype), plan.binarise)
+
+
+def _start(*words: str) -> None:
+    """Where nothing can be kept on disk, a helper could hand nothing over."""
+    if folders.cache_dir() is not None:
         helper.start(__name__, words, NAMES)
 
 
