@@ -128,7 +128,7 @@ def run_sweep(
                      "identity": ids[name], "settled": settled[name]}  # fmt: skip
             said = keep(plan.runs_of(out) / name, outcome, extra)
             console.say(f"{number}/{len(waiting)}  {name}  {said}")
-    return gather(out, points, list(axes), set(ids.values()), dataset, shared)
+    return gather(out, points, list(axes), list(ids.values()), dataset, shared)
 
 
 @contextlib.contextmanager
@@ -185,14 +185,14 @@ def require_shared(shared: list[str], axes: Mapping[str, Any]) -> None:
 
 
 def gather(
-    out: Path, points: list[Point], axes: list[str], asked: set[str], dataset: str,
+    out: Path, points: list[Point], axes: list[str], asked: list[str], dataset: str,
     shared: list[str],
 ) -> dict[str, Any]:  # fmt: skip
     """The table of all that is done in the directory, and its pictures.
 
     results.csv has a row a run, means.csv means and standard errors over seeds; both as Parquet
-    too where pyarrow is. asked: the identities of this command's runs. Over c, linear.csv has the
-    exact optimum of linear decoders beside them.
+    too where pyarrow is. asked: this command's runs by their identities, which threads, say, do not
+    change: such runs share a row. Over c, linear.csv has the exact optimum of linear decoders.
     """
     from minivae.sweeps import plan, results_table
     from minivae.sweeps.pictures import draw
@@ -209,7 +209,7 @@ def gather(
     failed = {n: plan.read_json(plan.failure_of(plan.runs_of(out) / n)).get("error") for n in names}
     pictures = draw(out / "pictures", means, axes, linear) if len(means) > 1 else {}
     return {
-        "out": str(out), "runs": len(points), "done": len(asked & set(done)),
+        "out": str(out), "runs": len(points), "done": sum(one in done for one in asked),
         "failed": {name: why for name, why in sorted(failed.items()) if why},
         "results": files["results.csv"], "tables": files, "rows": rows,
         "best": means[0] if means else None, "means": means, "pictures": pictures,
