@@ -15,7 +15,8 @@ CHUNK = 8192  # rows taken together
 LOOKED_AT = 20_000  # rows that tell how the columns are scaled
 LOOKED_AT_VALUES = 2**22  # at most
 LARGE = 10.0  # a deviation from which the advice is given
-APART = 1000.0  # or the largest deviation over the smallest
+APART = 1000.0  # or the largest deviation over the smallest,
+SELDOM = 0.01  # of columns that leave their median in more rows than this: not a picture's corner
 NAMED = 3  # columns in a message
 
 
@@ -102,7 +103,8 @@ def scale_advice(rows: Any, scale: float, columns: Sequence[str] | None = None) 
     most = max(1, min(LOOKED_AT, LOOKED_AT_VALUES // rows.shape[1]))
     some = np.asarray(rows[:most], dtype=np.float64) * scale
     deviation = some.std(axis=0)
-    varying = np.flatnonzero(deviation > 0)
+    moves = (some != np.median(some, axis=0)).mean(axis=0)
+    varying = np.flatnonzero((deviation > LARGE) | (moves > SELDOM))
     if varying.size == 0:
         return None
     order = varying[np.argsort(-deviation[varying], kind="stable")]

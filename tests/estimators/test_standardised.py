@@ -98,6 +98,11 @@ def test_unscaled_data_are_warned_of_by_name() -> None:
     assert advice is not None and "'worst area' spans 185.2 to 4254" in advice
     assert "'fractal dimension error'" in advice
     assert scale_advice(np.ones((5, 3)), 1.0) is None
+    pictures = np.repeat([[0.0, 1.0, 0.5]], 1000, axis=0) * rng.random((1000, 1))
+    pictures[3, 0] = 0.02  # a corner where one picture in a thousand is not black
+    assert scale_advice(pictures, 1.0) is None
+    pictures[:, 0] = 1e-4 * rng.random(1000)
+    assert scale_advice(pictures, 1.0) is not None
     with pytest.raises(ValueError, match="standardise=True gives numbers below 0"):
         VAE(standardise=True, likelihood="bernoulli").fit(rng.random((20, 3)))
 
