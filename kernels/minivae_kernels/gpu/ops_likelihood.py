@@ -65,6 +65,10 @@ def ends_of(groups: tuple[int, ...]) -> np.ndarray[Any, Any]:
 class LikelihoodOps(Launcher):
     """Negative log-likelihoods (L, B) in nats, and their gradients."""
 
+    def __init__(self, device: Any) -> None:
+        super().__init__(device)
+        self.ends: dict[tuple[int, ...], Array] = {}
+
     def _forward(self, name: str, op: str, out: Any, x: Any, log_scale: Any = None) -> Array:
         """-log p(x | z) alone."""
         return self._pass(LIKELIHOODS[name], op, None, out, x, log_scale, True)[0]
@@ -165,13 +169,29 @@ class LikelihoodOps(Launcher):
         rows, per = L * B, rows_per_block(L * B)
         made = self.device.empty(out.shape if upstream else (L, B), real)
         dout, nll = (made, None) if upstream else (None, made)
-        ends = self.device.to_device(ends_of(groups))
-        args = (out, None, x, *(upstream or [None]), 0.0, ends, len(groups), dout, nll, None)
+        args = (
+            out,
+            None,
+            x,
+            *(upstream or [None]),
+            0.0,
+            self._ends(groups),
+            len(groups),
+            dout,
+            nll,
+            None,
+        )
         if rows and D:
             grid = (1, ceil_div(rows, per))
             given = (*args, rows, B, D, per)
             self.device.launch("categorical_pass", grid, THREADS, given, real)
         return made
+
+    def _ends(self, groups: tuple[int, ...]) -> Array:
+        """Where groups of columns end, sent once: a graph that is being recorded copies nothing."""
+        if groups not in self.ends:
+            self.ends[groups] = self.device.to_device(ends_of(groups))
+        return self.ends[groups]
 
     def _column_scales(self, sums: Any, real: Any) -> Array:
         """Every column's sum over the row tiles."""

@@ -20,11 +20,12 @@ f32 = np.float32
 
 
 class ActivationLoops(NamedTuple):
-    """What the training step calls: h = f(a) and da = f'(a) dh, both in place."""
+    """What is called by address: h = f(a) and da = f'(a) dh, both in place."""
 
     forward: Loop
     backward: Loop
     reads_input: bool  # whether `backward` takes a; if not, h
+    op_forward: Loop  # h = f(a) with the op's bits: what a layer's fused op calls
 
 
 ACTIVATIONS: dict[str, ActivationLoops] = {}
@@ -38,13 +39,14 @@ def add(
     """Serve f(x) and its gradient g(dy, x) as ops and in the training step, under one name.
 
     from_output: the gradient as a function of (dy, y), for the step to use instead.
-    op_forward: f by a faster formula of other bits, for the op alone. work: of an element of f
+    op_forward: f by a faster formula of other bits, for ops alone. work: of an element of f
     (threads/crew.py).
     """
     f = map_loop(f"{name}_forward", forward)
     g = gradient_loop(f"{name}_backward", backward)
     h = gradient_loop(f"{name}_backward_from_output", from_output) if from_output else g
-    ACTIVATIONS[name] = ActivationLoops(f, h, reads_input=from_output is None)
+    o = map_loop(f"{name}_op_forward", op_forward) if op_forward else f
+    ACTIVATIONS[name] = ActivationLoops(f, h, from_output is None, o)
     OPS.append(map_op(f"{name}_forward", op_forward or forward, work))
     OPS.append(gradient_op(f"{name}_backward", backward))
 

@@ -213,10 +213,10 @@ dense_forward = forward_op(
     "dense_forward", "y = x W + b; x (B, I), W (I, O), b (O,) -> y (B, O)   (E5)"
 )
 dense_relu_forward = forward_op(
-    "dense_relu_forward", "y = relu(x W + b)   (E5, E7)", ACTIVATIONS["relu"].forward
+    "dense_relu_forward", "y = relu(x W + b)   (E5, E7)", ACTIVATIONS["relu"].op_forward
 )
 dense_tanh_forward = forward_op(
-    "dense_tanh_forward", "y = tanh(x W + b)   (E5, E8)", ACTIVATIONS["tanh"].forward
+    "dense_tanh_forward", "y = tanh(x W + b)   (E5, E8)", ACTIVATIONS["tanh"].op_forward
 )
 
 OPS = (dense_forward, dense_relu_forward, dense_tanh_forward)

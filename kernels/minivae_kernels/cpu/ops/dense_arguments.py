@@ -47,11 +47,11 @@ def forward_ops(product: Callable[..., np.ndarray]) -> tuple[Any, Any, Any]:
     def dense_relu_forward(x: Any, W: Any, b: Any) -> np.ndarray:
         """y = relu(x W + b)                                                  (E5, E7)"""
         given = forward_arguments("dense_relu_forward", x, W, b)
-        return product(*given, ACTIVATIONS["relu"].forward.address)
+        return product(*given, ACTIVATIONS["relu"].op_forward.address)
 
     def dense_tanh_forward(x: Any, W: Any, b: Any) -> np.ndarray:
         """y = tanh(x W + b)                                                  (E5, E8)"""
         given = forward_arguments("dense_tanh_forward", x, W, b)
-        return product(*given, ACTIVATIONS["tanh"].forward.address)
+        return product(*given, ACTIVATIONS["tanh"].op_forward.address)
 
     return dense_forward, dense_relu_forward, dense_tanh_forward
