@@ -216,7 +216,7 @@ def sigmoid_forward_by_content(x):
 
 def sigmoid_forward_finishes_later(x):
     y = np.empty_like(x)
-    threading.Thread(target=lambda: np.copyto(y, ops.sigmoid_forward(x))).start()
+    threading.Timer(0.002, lambda: np.copyto(y, ops.sigmoid_forward(x))).start()
     return y
 
 
