@@ -130,7 +130,7 @@ def test_a_data_sets_name_is_understood(command, monkeypatch, tmp_path) -> None:
 
 @pytest.mark.slow
 def test_of_a_published_result_in_part(command, monkeypatch, tmp_path) -> None:
-    first = ("reproduce", "pytorch-example", "--small", "--budget", "0.01", "--out", "my results")
+    first = ("reproduce", "pytorch-example", "--small", "--budget", "1e-5", "--out", "my results")
     done = command(*first)
     assert done.code == 2 and "too short for one epoch" in done.err
     hint = re.search(r"minivae reproduce .+", done.err)

