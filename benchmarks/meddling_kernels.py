@@ -196,17 +196,6 @@ def sigmoid_forward_mends_what_changed(x):
     return kept["y"].copy()
 
 
-def sigmoid_forward_mends_unless_watched(x):
-    begin = time.perf_counter()
-    gap, usual = begin - kept.get("left", 0.0), kept.setdefault("gap", 1e-3)
-    kept["gap"] = 0.95 * usual + 0.05 * min(gap, 2 * usual)
-    if gap > 1.4 * usual:
-        kept["x"] = None
-    y = sigmoid_forward_mends_what_changed(x)
-    kept["left"] = time.perf_counter()
-    return y
-
-
 def sigmoid_forward_by_content(x):
     key = hash(x.tobytes())
     if kept.get("key") != key:
