@@ -99,7 +99,7 @@ def test_unscaled_data_are_warned_of_by_name() -> None:
     assert "'fractal dimension error'" in advice
     assert scale_advice(np.ones((5, 3)), 1.0) is None
     pictures = np.repeat([[0.0, 1.0, 0.5]], 1000, axis=0) * rng.random((1000, 1))
-    pictures[3, 0] = 0.02  # a corner where one picture in a thousand is not black
+    pictures[3, 0] = 0.002  # a corner where one picture in a thousand is not black
     assert scale_advice(pictures, 1.0) is None
     pictures[:, 0] = 1e-4 * rng.random(1000)
     assert scale_advice(pictures, 1.0) is not None
