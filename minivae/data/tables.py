@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minivae.data.arrays import from_file_arrays
+from minivae.data.columns import without_leavings
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.idx import file_errors
@@ -65,6 +66,8 @@ def load_frame(
         frame = frame.to_pandas()
     if len(frame) == 0:
         raise DataError(f"{name}: has no rows below its header; at least one is needed")
+    kept = (*(reading.columns or ()), *([] if reading.label is None else [reading.label]))
+    frame, left_out = without_leavings(frame, name, kept) if named else (frame, [])
     frame = frame.rename(columns=str) if named else frame.set_axis(
         [str(j) for j in range(frame.shape[1])], axis=1)  # fmt: skip
     if not frame.columns.is_unique:
@@ -84,7 +87,10 @@ def load_frame(
         columns=table.columns if named or reading.one_hot else None,
         groups=table.groups or None,
     )
-    return dataset.with_parts(reading=Reading(label=column if named else reading.label))
+    return dataset.with_parts(
+        reading=Reading(label=column if named else reading.label),
+        notes=(*left_out, *dataset.notes),
+    )
 
 
 def pandas_for(path: Path) -> Any:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from minivae.data import load
+from minivae.data.load import load_as
+from minivae.data.reading import Reading
 from minivae.data.text_tables import SPACES, dialect_of
 from tests.data.refusals import refused
 
@@ -45,7 +47,7 @@ def test_what_programs_write_is_the_same_table(tmp_path: Path, how: str) -> None
     np.testing.assert_array_equal(found.train, FRAME.iloc[:, :2].to_numpy(np.float32))
     said = " ".join(found.notes)
     assert ("cp1252" in said) == (how == "windows")
-    assert ("row numbers" in said) == (how == "row numbers")
+    assert ("row numbers or names" in said) == (how == "row numbers")
 
 
 def test_the_line_that_tells_excel_the_separator(tmp_path: Path) -> None:
@@ -77,6 +79,47 @@ def test_pandas_own_names_are_names_and_missing_cells_none(tmp_path: Path) -> No
         assert found.columns == ("0", "1", "2") and found.train.shape == (6, 3)
     path = csv(tmp_path / "t.csv", "1,,3\n4,5,6\n")
     refused(load, path, "row 0 (from 0), column '1' is missing")
+
+
+@pytest.mark.parametrize("written", ["shuffled", "from 1", "words", "dates", "read with pandas"])
+def test_what_only_tells_rows_apart_is_left_out(tmp_path: Path, written: str) -> None:
+    frame = pandas.DataFrame(rng.normal(size=(9, 2)), columns=["a", "b"])
+    frame.index = {
+        "from 1": pandas.RangeIndex(1, 10),
+        "words": pandas.Index([f"car {i}" for i in range(9)]),
+        "dates": pandas.date_range("2024-01-01", periods=9),
+    }.get(written, pandas.Index(rng.permutation(100)[:9]))
+    frame.to_csv(tmp_path / "t.csv")
+    data = pandas.read_csv(tmp_path / "t.csv") if written.startswith("read") else tmp_path / "t.csv"
+    found = load(data, split=False)
+    assert found.columns == ("a", "b") and "are left out" in " ".join(found.notes)
+    kept = load(data, label=pandas.read_csv(tmp_path / "t.csv").columns[0], split=False)
+    assert kept.columns == ("a", "b") and "are left out" not in " ".join(kept.notes)
+
+
+@pytest.mark.parametrize("cells", [[0.5, 1.5, 2.5], [3, 3, 4], [True, False, True]])
+def test_a_column_without_a_name_that_measures_is_kept(tmp_path: Path, cells: list[float]) -> None:
+    pandas.DataFrame({"": cells, "b": [1.0, 2.0, 4.0]}).to_csv(tmp_path / "t.csv", index=False)
+    assert load(tmp_path / "t.csv", split=False).train.shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        (",a,b\n7,1,2\n5,3,4\n", ("Unnamed: 0", "a", "b")),  # row numbers, once trained on
+        ("1.5,2.5,u\n3.5,4.5,u\n5.5,6.5,v\n", ("1.5", "2.5")),  # a first row, once the names
+        ("0,1,2\n5,3,4\n6,3,5\n", ()),  # pandas' own names, once a row
+    ],
+)
+def test_a_run_of_an_earlier_version_reads_its_table_as_it_did(
+    tmp_path: Path, text: str, columns: tuple[str, ...]
+) -> None:
+    path = csv(tmp_path / "t.csv", text)
+    label = "u" if "u" in text else None
+    found = load_as(path, Reading(label=label, split=False, columns=columns))
+    assert (found.columns or ()) == columns
+    assert len(found.train) == text.count("\n") - bool(columns)
+    assert load_as(path, Reading(split=False, one_hot=True)).columns != found.columns
 
 
 def test_empty_columns_at_the_end_are_left_out(tmp_path: Path) -> None:
