@@ -187,5 +187,5 @@ def test_a_run_trained_on_row_numbers_reads_its_table_again(
     assert on.code == 0, on.err
     assert "Unnamed: 0" in command("evaluate", "run").out
     assert command("encode", "run", "t.csv", "-o", "z.npy").code == 0
-    assert command(*QUICK[:-3], "--out", "new", "--epochs", "1", "t.csv").code == 0
+    assert command(*QUICK, "t.csv", "--epochs", "1", "--out", "new").code == 0
     assert "Unnamed: 0" not in command("evaluate", "new").out
