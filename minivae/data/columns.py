@@ -22,11 +22,12 @@ def without_leavings(frame: Any, name: str, kept: Sequence[str]) -> tuple[Any, l
     column without a name whose cells are whole numbers or words, each of them once.
     """
     notes = []
+    first = frame.columns[0] if len(frame.columns) else None
     unnamed = [c for c in frame.columns if c == "" or str(c).startswith(UNNAMED)]
     for column in [c for c in unnamed if c not in kept]:
         if frame[column].isna().all() and len(frame):
             notes.append(f"{name}: an empty column without a name is left out")
-        elif column == frame.columns[0] and _tells_rows_apart(frame[column]):
+        elif column == first and _tells_rows_apart(frame[column]):
             notes.append(
                 f"{name}: the row numbers or names in its first column are left out; give the "
                 "column a name where it is to be trained on"

@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from minivae.data.cells import numbers_from_text
 from minivae.data.columns import UNNAMED
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
@@ -39,7 +40,8 @@ class Dialect(NamedTuple):
     separator: str
     decimal: str
     header: list[str] | None
-    skipped: int = 0  # lines before the table: a comment, or Excel's `sep=;`
+    skipped: int = 0  # lines before the table: a comment, a title, or Excel's `sep=;`
+    title: str = ""
 
 
 def load_csv(path: Path, reading: Reading) -> Dataset:
@@ -66,6 +68,11 @@ def load_csv(path: Path, reading: Reading) -> Dataset:
     windows = f"{path}: is not in UTF-8; its letters are read as those of Windows ({WINDOWS})"
     notes = [windows] if encoding == WINDOWS else []
     named = dialect.header is not None
+    frame = numbers_from_text(frame)
+    if dialect.title:
+        notes.append(
+            f"{path}: the lines above its header ({dialect.title[:40]!r}, …) are passed over"
+        )
     dataset = load_frame(frame, reading, str(path), named=named)
     return dataset.with_parts(notes=(*notes, *dataset.notes))
 
@@ -139,9 +146,12 @@ def dialect_of(text: str, *, whole: bool = True, known: tuple[str, ...] | None =
     ):  # fmt: skip
         comments += 1
     rows = _cells(lines[comments:], separator)
+    above = _title(rows, width)
+    title = " ".join(rows[0]).strip() if above else ""
+    rows, comments = rows[above:], comments + above
     decimal = _decimal(rows, separator)
     skipped = every.index(lines[comments - 1]) + 1 if comments else 0
-    return Dialect(separator, decimal, _header(rows, decimal, known), skipped)
+    return Dialect(separator, decimal, _header(rows, decimal, known), skipped, title)
 
 
 def _cells(lines: list[str], separator: str) -> Cells:
@@ -168,6 +178,14 @@ def _separator(lines: list[str]) -> tuple[str, int]:
         if common > 1 and all(_is_number(cell) for row in rows[1:] for cell in row):
             return SPACES, common
     return best, width
+
+
+def _title(rows: Cells, width: int) -> int:
+    """How many lines stand above a table's header with one cell in words, or none: 0 as a rule."""
+    full = [sum(bool(cell) for cell in row) for row in rows]
+    above = next((i for i, count in enumerate(full) if count > 1), 0)
+    words = [row[0] for row in rows[:above] if row and row[0]]
+    return above if width > 2 and words and not any(map(_is_number, words)) else 0
 
 
 def _decimal(rows: Cells, separator: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minivae.data import load
+from minivae.data import DataError, load
 from minivae.data.load import load_as
 from minivae.data.reading import Reading
 from minivae.data.text_tables import SPACES, dialect_of
@@ -97,6 +97,11 @@ def test_what_only_tells_rows_apart_is_left_out(tmp_path: Path, written: str) ->
     assert kept.columns == ("a", "b") and "are left out" not in " ".join(kept.notes)
 
 
+def test_only_the_first_column_without_a_name_tells_rows_apart(tmp_path: Path) -> None:
+    found = load(csv(tmp_path / "t.csv", ",,b\n1,7,2\n2,9,4\n"), split=False)
+    assert found.train.tolist() == [[7, 2], [9, 4]]
+
+
 @pytest.mark.parametrize("cells", [[0.5, 1.5, 2.5], [3, 3, 4], [True, False, True]])
 def test_a_column_without_a_name_that_measures_is_kept(tmp_path: Path, cells: list[float]) -> None:
     pandas.DataFrame({"": cells, "b": [1.0, 2.0, 4.0]}).to_csv(tmp_path / "t.csv", index=False)
@@ -139,6 +144,51 @@ def test_empty_columns_at_the_end_are_left_out(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_meant_is_one_line(tmp_path: Path, text: str, words: list[str]) -> None:
     refused(load, csv(tmp_path / "t.csv", text), *words)
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("{}\u00a0200,5", ["'a' has numbers whose thousands", "without that sign"]),
+        ("{}.5 %", ["'a' has per cent", "'1.5 %'"]),
+        ("${}.50", ["'a' has sums of money", "without the currency"]),
+        ("0x{:02x}", ["'a' has hexadecimal numbers"]),
+        ("{}.5D+00", ["'a' has Fortran's numbers", "with e for D"]),
+        ("2024-01-{:02d}", ["'a' holds dates", "days since"]),
+        ("{}.5.24 08:30", ["'a' holds dates"]),
+        ("08:{:02d}", ["'a' holds dates"]),
+    ],
+)
+def test_numbers_in_other_clothes_are_told_how_to_write_them(
+    tmp_path: Path, cell: str, words: list[str]
+) -> None:
+    rows = "".join(f"{cell.format(i)};{i}\n" for i in range(1, 9))
+    refused(load, csv(tmp_path / "t.csv", f"a;b\n{rows}"), *words)
+
+
+def test_a_printed_minus_and_more_digits_than_64_bits_are_numbers(tmp_path: Path) -> None:
+    path = csv(tmp_path / "t.csv", f"a,b\n\u22121.5,{2**70}\n2.5,3\n")
+    assert load(path, split=False).train.tolist() == [[-1.5, 2**70], [2.5, 3]]
+
+
+@pytest.mark.parametrize("title", ["My garden,,\n,,\n", "My garden\n", '"My garden, 2024",,\n'])
+def test_a_title_above_the_header_is_passed_over(tmp_path: Path, title: str) -> None:
+    found = load(csv(tmp_path / "t.csv", f"{title}a,b,c\n1,2,3\n4,5,6\n"), split=False)
+    assert found.columns == ("a", "b", "c") and found.train.tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert "the lines above its header ('My garden" in found.notes[0]
+
+
+def test_a_text_that_differs_in_every_row_is_no_kind(tmp_path: Path) -> None:
+    rows = "".join(f"row {i},{i}\n" for i in range(30))
+    with pytest.raises(DataError, match=r"30 different texts, another one in each row.*--label a"):
+        load(csv(tmp_path / "t.csv", f"a,b\n{rows}"), one_hot=True)
+
+
+def test_a_missing_word_among_labels_is_a_kind_of_its_own(tmp_path: Path) -> None:
+    path = csv(tmp_path / "t.csv", "x,k\n1,u\n2,\n3,v\n")
+    found = load(path, label="k", split=False)
+    assert found.label_names == ("(missing)", "u", "v")
+    assert "1 labels are missing" in found.notes[0]
 
 
 def test_letters_of_no_known_encoding(tmp_path: Path) -> None:
