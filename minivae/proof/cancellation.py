@@ -24,9 +24,7 @@ def largest_term(op: str, place: int, args: tuple[Any, ...]) -> Array | float:
     return np.asarray(terms[place](*wide))
 
 
-def ulps(
-    got: Array, exact: Array, term: Array | float = 0.0, slack: Array | float = 0.0
-) -> Array:
+def ulps(got: Array, exact: Array, term: Array | float = 0.0, slack: Array | float = 0.0) -> Array:
     """|got - exact| in units of float32's last place, of the exact value or its largest term.
 
     slack: what of it costs nothing, for another reason than rounding.

@@ -72,11 +72,8 @@ def build(
     if gcc is None:
         raise RuntimeError("the host build needs g++, and there is none on the path")
     text = program(real, files, folder)
-    digest = hashlib.sha256(
-        "".join(
-            [text, *FLAGS, *rounding, (SHIM / "shim.h").read_text(), (SHIM / "shim.cpp").read_text()]
-        ).encode()
-    ).hexdigest()[:16]
+    shim = [(SHIM / name).read_text() for name in ("shim.h", "shim.cpp")]
+    digest = hashlib.sha256("".join([text, *FLAGS, *rounding, *shim]).encode()).hexdigest()[:16]
     library = own_folder() / f"{digest}.so"
     if not library.exists():
         with tempfile.TemporaryDirectory() as scratch:
