@@ -176,7 +176,7 @@ def _stranger(first: bytes) -> str:
 def missing_file(path: Path) -> DataError:
     """The error for a path that is not there, naming a near one if there is any."""
     folder = path.absolute().parent
-    if path.is_symlink():
+    if os.path.islink(path):
         return DataError(f"{path}: is a link to {os.readlink(path)}, which is not there; mend it")
     if not os.path.isdir(folder):  # false for a name too long, where Path.is_dir raises
         return DataError(f"{path}: there is no folder {folder}; check the path")
