@@ -56,17 +56,18 @@ def result_of(
 
 
 def part_of_schedule(order: Order, bench: Bench) -> dict[str, Any]:
-    """Which part of the schedule was run: of every run, its epochs and of how many."""
+    """Which part of the schedule was run: of every run, its epochs and of how many; or pieces."""
     runs = {}
     for run in order.protocol.runs:
         done = bench.runs.get(run.name)
         of = int(run.settings["epochs"])
         runs[run.name] = [0 if done is None else round(done.epochs, 3), of]
-    complete = all(done >= of for done, of in runs.values())
-    whole = "the whole schedule" if complete else "a part: " + ", ".join(
-        f"{name} {done:g} of {of} epochs" for name, (done, of) in runs.items()
-    )  # fmt: skip
-    return {"complete": complete, "words": whole, "epochs": runs}
+    parts = [f"{name} {done:g} of {of} epochs" for name, (done, of) in runs.items()]
+    parts += [f"{done} of {of} {what}" for what, (done, of) in bench.pieces.items()]
+    counts = {**runs, **bench.pieces}
+    complete = all(done >= of for done, of in counts.values())
+    words = "the whole schedule" if complete else "a part: " + ", ".join(parts)
+    return {"complete": complete, "words": words, "epochs": counts}
 
 
 def train_command(trained: Trained, folder: Path) -> str:
@@ -122,11 +123,14 @@ def require_replaceable(order: Order) -> None:
 def _goes_further(file: Path, result: Mapping[str, Any]) -> bool:
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
-        epochs = kept["part"]["epochs"], result["part"]["epochs"]
-        there, here = (sum(done for done, _ in each.values()) for each in epochs)
+        there, here = (_reach(each["part"]) for each in (kept, result))
         return bool(kept["protocol"] == result["protocol"] and there > here)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _reach(part: Mapping[str, Any]) -> tuple[bool, float]:
+    return bool(part["complete"]), sum(done for done, _ in part["epochs"].values())
 
 
 def read_result(file: Path, experiment: Experiment) -> dict[str, Any]:
