@@ -125,8 +125,8 @@ def how(result: dict[str, Any]) -> str:
     machine, seconds = result["machine"], result["seconds"]
     busy = machine["meanwhile"].get("busy") or "nothing else ran"
     return (
-        f"{seeds_of(result)}. {machine['processor']}, {machine['cores']} cores, {machine['backend']}; training "
-        f"{seconds['training']:.0f} s, measuring {seconds['measuring']:.0f} s, in a call in which "
+        f"{seeds_of(result)}. {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['backend']}; training {seconds['training']:.0f} s, measuring {seconds['measuring']:.0f} s, in a call in which "
         f"{busy}: no figures of speed. Commit {result['commit'] or 'unknown'}. "
         f"`minivae reproduce {result['experiment']}`"
     )

@@ -57,15 +57,17 @@ def result_of(
 
 def part_of_schedule(order: Order, bench: Bench) -> dict[str, Any]:
     """Which part of the schedule was run: of every run, its epochs and of how many; or pieces."""
-    runs = {}
+    counts: dict[str, list[float]] = {}
+    parts: list[str] = []
     for run in order.protocol.runs:
-        done = bench.runs.get(run.name)
-        of = int(run.settings["epochs"])
-        runs[run.name] = [0 if done is None else round(done.epochs, 3), of]
-    parts = [f"{name} {done:g} of {of} epochs" for name, (done, of) in runs.items()]
-    parts += [f"{done} of {of} {what}" for what, (done, of) in bench.pieces.items()]
-    counts = {**runs, **bench.pieces}
-    complete = all(done >= of for done, of in counts.values())
+        trained, of = bench.runs.get(run.name), int(run.settings["epochs"])
+        done = 0 if trained is None else round(trained.epochs, 3)
+        counts[run.name] = [done, of]
+        parts.append(f"{run.name} {done:g} of {of} epochs")
+    for what, (had, all_of_them) in bench.pieces.items():
+        counts[what] = [had, all_of_them]
+        parts.append(f"{had} of {all_of_them} {what}")
+    complete = all(some >= whole for some, whole in counts.values())
     words = "the whole schedule" if complete else "a part: " + ", ".join(parts)
     return {"complete": complete, "words": words, "epochs": counts}
 
