@@ -126,8 +126,8 @@ def how(result: dict[str, Any]) -> str:
     busy = machine["meanwhile"].get("busy") or "nothing else ran"
     return (
         f"{seeds_of(result)}. {machine['processor']}, {machine['cores']} cores, "
-        f"{machine['backend']}; training {seconds['training']:.0f} s, measuring {seconds['measuring']:.0f} s, in a call in which "
-        f"{busy}: no figures of speed. Commit {result['commit'] or 'unknown'}. "
+        f"{machine['backend']}; training {seconds['training']:.0f} s, measuring "
+        f"{seconds['measuring']:.0f} s, in a call in which {busy}: no figures of speed. Commit {result['commit'] or 'unknown'}. "
         f"`minivae reproduce {result['experiment']}`"
     )
 
