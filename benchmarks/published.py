@@ -127,7 +127,8 @@ def how(result: dict[str, Any]) -> str:
     return (
         f"{seeds_of(result)}. {machine['processor']}, {machine['cores']} cores, "
         f"{machine['backend']}; training {seconds['training']:.0f} s, measuring "
-        f"{seconds['measuring']:.0f} s, in a call in which {busy}: no figures of speed. Commit {result['commit'] or 'unknown'}. "
+        f"{seconds['measuring']:.0f} s, in a call in which {busy}: no figures of speed. "
+        f"Commit {result['commit'] or 'unknown'}. "
         f"`minivae reproduce {result['experiment']}`"
     )
 
