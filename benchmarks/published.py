@@ -23,6 +23,7 @@ HEAD = """# Published results
 
 What papers report, beside what this project reaches, each by `minivae reproduce NAME`. Bands are
 never widened: what misses one is shown as it came out. "A part" is what was run of a schedule.
+Figures are nats per picture where no unit stands.
 
 `ours ± s`: s is the standard deviation over seeds; without it, one run. `published ± e`: read off a
 curve or recalled to within e nats; where e is wider than the band, the verdict says little. A
@@ -95,6 +96,7 @@ def row(figure: Figure, first: str = "") -> str:
     """One figure; `first` stands before its name."""
     ours = "–" if figure.ours is None else f"{figure.ours:.2f}"
     ours += "" if figure.spread is None else f" ± {figure.spread:.2f}"
+    ours += f" {figure.unit}" if figure.ours is not None and figure.unit not in ("", "nats") else ""
     paper = "–" if figure.paper is None else f"{figure.paper:.6g}"
     paper += f" ± {figure.error:g}" if figure.error else ""
     paper += f" ({figure.by})" if figure.by != "paper" else ""
@@ -110,14 +112,23 @@ def sentence(claim: Claim) -> str:
     return f"- {verdict}: {claim.what} ({claim.found})."
 
 
+def seeds_of(result: dict[str, Any]) -> str:
+    """The seeds of its runs; of an experiment without runs, the one it was asked for."""
+    runs = EXPERIMENTS[result["experiment"]].protocol(small=result["small"]).runs
+    seeds = {run.seeded(result["seed"]).settings["seed"] for run in runs} or {result["seed"]}
+    one, last = min(seeds), max(seeds)
+    return f"Seed {one}" if one == last else f"Seeds {one} to {last}"
+
+
 def how(result: dict[str, Any]) -> str:
-    """Machine, seconds, commit and command."""
+    """Seeds, machine, seconds, commit and command."""
     machine, seconds = result["machine"], result["seconds"]
     busy = machine["meanwhile"].get("busy") or "nothing else ran"
     return (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['backend']}; training "
-        f"{seconds['training']:.0f} s, measuring {seconds['measuring']:.0f} s, in a call in which "
-        f"{busy}: no figures of speed. Commit {result['commit'] or 'unknown'}. "
+        f"{seeds_of(result)}. {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['backend']}; training {seconds['training']:.0f} s, measuring "
+        f"{seconds['measuring']:.0f} s, in a call in which {busy}: no figures of speed. "
+        f"Commit {result['commit'] or 'unknown'}. "
         f"`minivae reproduce {result['experiment']}`"
     )
 

@@ -56,17 +56,20 @@ def result_of(
 
 
 def part_of_schedule(order: Order, bench: Bench) -> dict[str, Any]:
-    """Which part of the schedule was run: of every run, its epochs and of how many."""
-    runs = {}
+    """Which part of the schedule was run: of every run, its epochs and of how many; or pieces."""
+    counts: dict[str, list[float]] = {}
+    parts: list[str] = []
     for run in order.protocol.runs:
-        done = bench.runs.get(run.name)
-        of = int(run.settings["epochs"])
-        runs[run.name] = [0 if done is None else round(done.epochs, 3), of]
-    complete = all(done >= of for done, of in runs.values())
-    whole = "the whole schedule" if complete else "a part: " + ", ".join(
-        f"{name} {done:g} of {of} epochs" for name, (done, of) in runs.items()
-    )  # fmt: skip
-    return {"complete": complete, "words": whole, "epochs": runs}
+        trained, of = bench.runs.get(run.name), int(run.settings["epochs"])
+        done = 0 if trained is None else round(trained.epochs, 3)
+        counts[run.name] = [done, of]
+        parts.append(f"{run.name} {done:g} of {of} epochs")
+    for what, (had, all_of_them) in bench.pieces.items():
+        counts[what] = [had, all_of_them]
+        parts.append(f"{had} of {all_of_them} {what}")
+    complete = all(some >= whole for some, whole in counts.values())
+    words = "the whole schedule" if complete else "a part: " + ", ".join(parts)
+    return {"complete": complete, "words": words, "epochs": counts}
 
 
 def train_command(trained: Trained, folder: Path) -> str:
@@ -122,11 +125,14 @@ def require_replaceable(order: Order) -> None:
 def _goes_further(file: Path, result: Mapping[str, Any]) -> bool:
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
-        epochs = kept["part"]["epochs"], result["part"]["epochs"]
-        there, here = (sum(done for done, _ in each.values()) for each in epochs)
+        there, here = (_reach(each["part"]) for each in (kept, result))
         return bool(kept["protocol"] == result["protocol"] and there > here)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _reach(part: Mapping[str, Any]) -> tuple[bool, float]:
+    return bool(part["complete"]), sum(done for done, _ in part["epochs"].values())
 
 
 def read_result(file: Path, experiment: Experiment) -> dict[str, Any]:
