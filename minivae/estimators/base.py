@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from minivae.data.objects import refuse_misread
 from minivae.data.standard import Standard
 from minivae.data.tables import text_columns
 from minivae.models.config import require_int
@@ -38,6 +39,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         `reset=True` (in fit) records n_features_in_ and feature names; False checks against them.
         Raises ValueError for NaN, infinity, the wrong number of features, empty or 3-D data.
         """
+        refuse_misread(X)
         refuse_pictures(X, type(self).__name__)
         if not reset:
             check_is_fitted(self)
