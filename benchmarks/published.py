@@ -12,7 +12,8 @@ from minivae.published.results import PICTURE, RESULT, findings_of, read_result
 from minivae.settings import ConfigError
 
 from . import RESULTS, ROOT
-from .commands import UserError, show
+from .commands import show
+from .user_errors import UserError
 
 KEPT = RESULTS / "published"
 NOTES = "notes.md"  # beside a kept result: what is known of that one run, written by hand
