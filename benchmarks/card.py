@@ -9,6 +9,7 @@ that whatever ends the run leaves what was found before.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -28,6 +29,7 @@ from .card_page import line, page
 from .cases import has_pixels
 
 TAIL = 12  # lines of a log that the page shows
+FEW_STEPS = "step_within and bernoulli and adam"  # under a sanitiser each takes tens of seconds
 LEAST = 5.0  # seconds below which a stage is not begun
 PYTHON = (sys.executable,)
 
@@ -86,6 +88,7 @@ def stages(
     sizes = SMALLEST if rehearse else StageSizes()
     tests = str(root / "tests" / "kernels" / "gpu")
     pytest = (*python, "-m", "pytest", "-q", "-W", "default", "-m", "gpu", "-p", "no:cacheprovider")
+    beside = ("-n", "4") if importlib.util.find_spec("xdist") else ()
     bench = (*python, "-m", "benchmarks")
     out = str(Path(tempfile.gettempdir()) / f"minivae-card-{os.getpid()}" / "run")
     train = ("train", *sizes.train, "--backend", "cupy", "--batch-size", "128", "--lr", "1e-3",
@@ -95,15 +98,15 @@ def stages(
     sanitizer = ("compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "1")
     return [
         Stage("card", (*bench, "card-facts"), 0.04, shows=last_json),
-        Stage("gpu-tests", (*pytest, "-rs", "--timeout", "120", *sizes.tests, tests), 0.26),
-        Stage("verify", (*python, "-m", "minivae", "verify", "--backend", "cupy"), 0.08),
-        Stage("mnist", (*python, "-m", "minivae", *train), 0.10, data=sizes.train[0],
+        Stage("gpu-tests", (*pytest, "-rs", "--timeout", "99", *beside, *sizes.tests, tests), 0.14),
+        Stage("verify", (*python, "-m", "minivae", "verify", "--backend", "cupy"), 0.06),
+        Stage("mnist", (*python, "-m", "minivae", *train), 0.05, data=sizes.train[0],
               shows=last_json),
         Stage("bandwidth", (*bench, "bandwidth", "--json", *sizes.bandwidth), 0.08,
               shows=last_json),
-        Stage("step", (*bench, *step), 0.24, shows=last_json),
-        Stage("ladders", (*bench, *ladder, *sizes.ladders), 0.12, shows=last_json),
-        Stage("memcheck", (*sanitizer, *pytest, "-x", "-k", "step_within", tests), 0.08,
+        Stage("step", (*bench, *step), 0.40, shows=last_json),
+        Stage("ladders", (*bench, *ladder, *sizes.ladders), 0.13, shows=last_json),
+        Stage("memcheck", (*sanitizer, *pytest, "-x", "-k", FEW_STEPS, tests), 0.10,
               needs="compute-sanitizer"),
     ]  # fmt: skip
 

@@ -1,6 +1,6 @@
-"""Kernels that meddle with the race or its process, and right ones that are only awkward.
+"""Kernels that meddle with the race or with its process: clocks, guards, memory, channels, helpers.
 
-Each runs in a process of its own, as anybody's file does. `HONEST` are right, however awkward.
+Each runs in a process of its own, as anybody's file does. None is honest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import sys
 import threading
 import time
-import warnings
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,7 @@ import numpy as np
 from minivae import ops
 from minivae.racing import buffers, lane, watch, worker
 
-HONEST = (
-    "sigmoid_forward_prints_in_c", "sigmoid_forward_turned_about", "sigmoid_forward_read_only",
-    "sigmoid_forward_strict_about_warnings", "sigmoid_forward_elsewhere", "sigmoid_forward_called",
-    "sigmoid_forward_by_content",  # never twice the same: it only wastes time
-)  # fmt: skip
+HONEST = ()
 kept: dict[str, Any] = {}
 
 
@@ -117,20 +112,36 @@ def sigmoid_forward_rewrites_json(x):
     return ops.sigmoid_forward(x)
 
 
+def stop(clock):
+    now = getattr(time, clock)()
+    setattr(time, clock, lambda: now)
+
+
+def sigmoid_forward_replaces_the_clock(x):
+    stop("perf_counter_ns")
+    return ops.sigmoid_forward(x)
+
+
 def sigmoid_forward_stops_perf_counter(x):
-    now = time.perf_counter()
-    time.perf_counter = lambda: now
+    stop("perf_counter")
+    return ops.sigmoid_forward(x)
+
+
+def write_to_every_channel(line):
+    for channel in range(3, 30):
+        with contextlib.suppress(OSError):
+            os.write(channel, line)
+
+
+def sigmoid_forward_writes_answers(x):
+    write_to_every_channel(b'{"seconds": 1e-9}\n')
     return ops.sigmoid_forward(x)
 
 
 def sigmoid_forward_forges_whole_answers(x):
     told = {"seconds": 1e-9, "calls": 9, "spent": 1e-8, "at": 0, "got": 0, "fault": "",
             "new": [], "again": [], "elapsed": 9.0}  # fmt: skip
-    for channel in range(3, 30):
-        try:
-            os.write(channel, (json.dumps(told) + "\n").encode())
-        except OSError:
-            continue
+    write_to_every_channel((json.dumps(told) + "\n").encode())
     return ops.sigmoid_forward(x)
 
 
@@ -147,6 +158,11 @@ def sigmoid_forward_signals_its_parent(x):
 
 def sigmoid_forward_hurries(x):
     os.nice(-5)
+    return ops.sigmoid_forward(x)
+
+
+def sigmoid_forward_spreads(x):
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
     return ops.sigmoid_forward(x)
 
 
@@ -196,13 +212,6 @@ def sigmoid_forward_mends_what_changed(x):
     return kept["y"].copy()
 
 
-def sigmoid_forward_by_content(x):
-    key = hash(x.tobytes())
-    if kept.get("key") != key:
-        kept.update(key=key, y=ops.sigmoid_forward(x))
-    return kept["y"].copy()
-
-
 def sigmoid_forward_finishes_later(x):
     y = np.empty_like(x)
     threading.Timer(0.002, lambda: np.copyto(y, ops.sigmoid_forward(x))).start()
@@ -221,83 +230,3 @@ def sigmoid_forward_gives_back_later(x):
     x[...] = 0
     threading.Timer(0.0005, lambda: np.copyto(x, before)).start()
     return y
-
-
-def sigmoid_forward_without_end(x):
-    return sigmoid_forward_without_end(x)
-
-
-class Unnameable(BaseException):
-    """Not an Exception, and its text cannot be read."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("no text")
-
-
-def sigmoid_forward_raises_anything(x):
-    raise Unnameable
-
-
-def sigmoid_forward_talks_at_length(x):
-    raise ValueError("long\n" * 100_000)
-
-
-def sigmoid_forward_in_parts(x):
-    yield from ops.sigmoid_forward(x)
-
-
-async def sigmoid_forward_some_day(x):
-    return ops.sigmoid_forward(x)
-
-
-def sigmoid_forward_stops_to_debug(x):
-    breakpoint()
-    return ops.sigmoid_forward(x)
-
-
-def sigmoid_forward_other_bytes(x):
-    return ops.sigmoid_forward(x).astype(">f4")
-
-
-def sigmoid_forward_list(x):
-    return ops.sigmoid_forward(x).tolist()
-
-
-def sigmoid_forward_all_memory(x):
-    return np.empty((10**9, 10**6), np.float32)
-
-
-def sigmoid_forward_prints_in_c(x):
-    ctypes.CDLL(None).puts(b'{"seconds": 1e-9}')
-    return ops.sigmoid_forward(x)
-
-
-def sigmoid_forward_turned_about(x):
-    return np.asfortranarray(ops.sigmoid_forward(x))
-
-
-def sigmoid_forward_read_only(x):
-    y = ops.sigmoid_forward(x)
-    y.flags.writeable = False
-    return y
-
-
-def sigmoid_forward_strict_about_warnings(x):
-    warnings.simplefilter("error")
-    np.seterr(all="raise")
-    return ops.sigmoid_forward(x)
-
-
-def sigmoid_forward_elsewhere(x):
-    os.chdir("/")
-    return ops.sigmoid_forward(x)
-
-
-class Called:
-    """A kernel that is no function."""
-
-    def __call__(self, x):
-        return ops.sigmoid_forward(x)
-
-
-sigmoid_forward_called = Called()

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from minivae.published import EXPERIMENTS
-from minivae.published.outcome import Claim, Figure
-from minivae.published.results import PICTURE, RESULT, outcome_of, read_result
+from minivae.published.findings import Claim, Figure
+from minivae.published.results import PICTURE, RESULT, findings_of, read_result
 from minivae.settings import ConfigError
 
 from . import RESULTS, ROOT
-from .commands import UserError, show
+from .commands import show
+from .user_errors import UserError
 
 KEPT = RESULTS / "published"
 NOTES = "notes.md"  # beside a kept result: what is known of that one run, written by hand
@@ -23,6 +24,7 @@ HEAD = """# Published results
 
 What papers report, beside what this project reaches, each by `minivae reproduce NAME`. Bands are
 never widened: what misses one is shown as it came out. "A part" is what was run of a schedule.
+Figures are nats per picture where no unit stands.
 
 `ours ± s`: s is the standard deviation over seeds; without it, one run. `published ± e`: read off a
 curve or recalled to within e nats; where e is wider than the band, the verdict says little. A
@@ -63,7 +65,7 @@ def glance(found: dict[str, dict[str, Any]]) -> list[str]:
         if name not in found:
             rows.append(f"| [{name}](#{name}) | – | – | not yet |")
             continue
-        outcome = outcome_of(found[name])
+        outcome = findings_of(found[name])
         figures = [f.reached for f in outcome.figures if f.reached is not None]
         claims = [c.holds for c in outcome.claims if c.holds is not None]
         counts = " | ".join(f"{sum(of)} of {len(of)}" if of else "–" for of in (figures, claims))
@@ -74,7 +76,7 @@ def glance(found: dict[str, dict[str, Any]]) -> list[str]:
 
 def section(name: str, result: dict[str, Any], notes: Path) -> str:
     """An experiment's figures and claims, what differs, notes, how it was run, and its picture."""
-    outcome = outcome_of(result)
+    outcome = findings_of(result)
     lines = [f"Run: {result['part']['words']}.", "", *table(list(outcome.figures)), ""]
     lines += [sentence(claim) for claim in outcome.claims]
     sources = [f.source for f in outcome.figures] + [c.source for c in outcome.claims]
@@ -95,6 +97,7 @@ def row(figure: Figure, first: str = "") -> str:
     """One figure; `first` stands before its name."""
     ours = "–" if figure.ours is None else f"{figure.ours:.2f}"
     ours += "" if figure.spread is None else f" ± {figure.spread:.2f}"
+    ours += f" {figure.unit}" if figure.ours is not None and figure.unit not in ("", "nats") else ""
     paper = "–" if figure.paper is None else f"{figure.paper:.6g}"
     paper += f" ± {figure.error:g}" if figure.error else ""
     paper += f" ({figure.by})" if figure.by != "paper" else ""
@@ -110,14 +113,23 @@ def sentence(claim: Claim) -> str:
     return f"- {verdict}: {claim.what} ({claim.found})."
 
 
+def seeds_of(result: dict[str, Any]) -> str:
+    """The seeds of its runs; of an experiment without runs, the one it was asked for."""
+    runs = EXPERIMENTS[result["experiment"]].protocol(small=result["small"]).runs
+    seeds = {run.seeded(result["seed"]).settings["seed"] for run in runs} or {result["seed"]}
+    one, last = min(seeds), max(seeds)
+    return f"Seed {one}" if one == last else f"Seeds {one} to {last}"
+
+
 def how(result: dict[str, Any]) -> str:
-    """Machine, seconds, commit and command."""
+    """Seeds, machine, seconds, commit and command."""
     machine, seconds = result["machine"], result["seconds"]
     busy = machine["meanwhile"].get("busy") or "nothing else ran"
     return (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['backend']}; training "
-        f"{seconds['training']:.0f} s, measuring {seconds['measuring']:.0f} s, in a call in which "
-        f"{busy}: no figures of speed. Commit {result['commit'] or 'unknown'}. "
+        f"{seeds_of(result)}. {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['backend']}; training {seconds['training']:.0f} s, measuring "
+        f"{seconds['measuring']:.0f} s, in a call in which {busy}: no figures of speed. "
+        f"Commit {result['commit'] or 'unknown'}. "
         f"`minivae reproduce {result['experiment']}`"
     )
 
@@ -126,8 +138,8 @@ def readme_rows(folder: Path = KEPT) -> str:
     """The first figure that is beside a published one, of each experiment that was run."""
     rows = []
     for name, result in kept_results(folder).items():
-        beside = [f for f in outcome_of(result).figures if f.paper is not None]
-        claims = [c for c in outcome_of(result).claims if c.holds is not None]
+        beside = [f for f in findings_of(result).figures if f.paper is not None]
+        claims = [c for c in findings_of(result).claims if c.holds is not None]
         if beside:
             rows.append(row(beside[0], f"`{name}`: "))
         elif claims:

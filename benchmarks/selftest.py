@@ -24,9 +24,9 @@ from minivae.racing.rounds import Options, run_race
 from minivae.racing.stand import Here
 from minivae.racing.statistics import CONFIDENCE, StopRule, median_interval
 
-from . import RESULTS, cheat_kernels, machine, meddling_kernels, results
+from . import RESULTS, awkward_kernels, cheat_kernels, machine, meddling_kernels, results
 
-FILES = (cheat_kernels, meddling_kernels)
+FILES = (cheat_kernels, meddling_kernels, awkward_kernels)
 QUICK = StopRule(least=6, most=6, seconds=20.0)
 RACES, ROUNDS = 200, StopRule(least=15, most=15, seconds=20.0)
 MOST_FALSE, ENOUGH = 0.05, 40  # a rate, and races before which there is none
@@ -51,7 +51,7 @@ def op_of(name: str) -> str:
 
 
 def kernels() -> list[str]:
-    """Every kernel of both files."""
+    """Every kernel of the files."""
     return [n for file in FILES for n in vars(file) if n.startswith(tuple(SHAPES))]
 
 
@@ -67,7 +67,7 @@ def is_honest(name: str) -> bool:
 
 def is_alone(name: str) -> bool:
     """Whether a kernel needs a process of its own: it would take this one with it."""
-    return file_of(name) is meddling_kernels or name in cheat_kernels.ALONE
+    return file_of(name) is not cheat_kernels
 
 
 @one_blas_thread
@@ -142,7 +142,7 @@ def against_itself(pits: Pits, seed: int) -> dict[str, Any]:
     asked = op_recipe("sigmoid_forward", (128, 400))
     recipe = Recipe("minivae.racing.contestant:reference", {"op": "sigmoid_forward"})
     pits.taken = set()
-    makers = {"A": pits.keeper("A", asked, recipe)}
+    makers = {"A": pits.lasting_opener("A", asked, recipe)}
     found = run_race(asked.build(), makers, baseline="A", options=Options(ROUNDS, seed=seed))
     if not found.a_a:
         raise RuntimeError(f"A against {'A' + AGAIN} was not timed: {found.rows}")

@@ -22,7 +22,9 @@ BACKENDS = ("numpy", "numba", "cupy")
 # What a backend may do to the inputs of its products; each is an argument of load_backend.
 ROUNDED = ("tf32", "bf16")
 # What a backend may bring besides ops.
-SERVICES = ("make_step", "make_gradient_step", "output_nll", "xp", "to_device", "to_host")
+SERVICES = (
+    "make_step", "make_gradient_step", "output_nll", "xp", "to_device", "to_host", "flushes",
+)  # fmt: skip
 
 
 class BackendUnavailable(RuntimeError):
@@ -41,7 +43,7 @@ class Backend:
     """Every op as an attribute, plus `name`, `xp`, `to_device`, `to_host`, `make_step`.
 
     `files` maps each op to the file that implements it; `tf32` says whether a card rounds the
-    products' inputs.
+    products' inputs, `flushes` whether numbers below 1.2e-38 are 0 to it.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Backend:
         self.xp: Any = kernels.get("xp", np)
         self.to_device: Callable[[Any], Any] = kernels.get("to_device", np.asarray)
         self.to_host: Callable[[Any], Array] = kernels.get("to_host", np.asarray)
+        self.flushes: bool = kernels.get("flushes", False)
         self.fused_step: Callable[..., Any] | None = kernels.get("make_step")
         self.fused_gradient: Callable[..., Any] | None = kernels.get("make_gradient_step")
         self.fused_nll: Callable[..., Any] | None = kernels.get("output_nll")

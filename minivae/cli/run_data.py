@@ -39,9 +39,11 @@ def load_again(
     from minivae.data.columns import with_columns
 
     reading = Reading.from_dict(recorded.get("reading", {}))
-    reading = reading.with_changes(standardise=False, split=split, own=data is None)
-    dataset = _find_again(path, train, reading, data, data_dir)
     names = recorded.get("columns")
+    reading = reading.with_changes(
+        standardise=False, split=split, own=data is None, columns=_known(names, reading, data)
+    )
+    dataset = _find_again(path, train, reading, data, data_dir)
     if names is not None:
         dataset = with_columns(dataset, tuple(names), recorded.get("groups", ()), quoted(path))
     standard = recorded_standard(recorded)
@@ -53,6 +55,14 @@ def load_again(
             f"{len(standard.mean)}; give the same columns with --data"
         )
     return standardised(dataset, standard)
+
+
+def _known(names: list[str] | None, reading: Reading, data: str | None) -> tuple[str, ...] | None:
+    """What a run knows of its table's columns: of pictures, or for other data, no names say
+    nothing."""
+    if names is not None:
+        return tuple(names)
+    return () if data is None and reading.shape is None else None
 
 
 def _find_again(

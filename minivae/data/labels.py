@@ -1,7 +1,7 @@
 """Labels of any kind: whole numbers for colouring pictures, or a note on why they are not used.
 
-A missing label (NaN) is noted as well. An infinite one is no label of any kind: the file that holds
-it is damaged, and is refused.
+A missing label is noted as well; among words it is a kind of its own. An infinite one is no label
+of any kind: the file that holds it is damaged, and is refused.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from minivae.data.errors import DataError
 
 LIMIT = 2.0**63  # what int64 holds
+MISSING = "(missing)"
 MOST_KINDS = 1000  # different words; more are names of rows, not labels
 
 
@@ -106,9 +107,14 @@ def _from_words(labels: Mapping[str, NDArray[Any]], where: str) -> Labels:
     if len(kinds) > MOST_KINDS:
         note = f"{where}: {len(kinds)} different labels: they are not used"
         return Labels({}, None, note)
+    gone = sum(int((y == MISSING).sum()) for y in words.values())
+    note = f"{where}: {gone} labels are missing, a kind of their own" if gone else ""
     numbers = {part: np.searchsorted(kinds, y).astype(np.int64) for part, y in words.items()}
-    return Labels(numbers, tuple(str(kind) for kind in kinds))
+    return Labels(numbers, tuple(str(kind) for kind in kinds), note)
 
 
 def _word(label: Any) -> str:
+    """A label in words; MISSING for None, NaN, pandas' NA and NaT, and no letters."""
+    if label is None or str(label) in ("nan", "<NA>", "NaT", ""):
+        return MISSING
     return label.decode(errors="replace") if isinstance(label, bytes) else str(label)

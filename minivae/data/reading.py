@@ -9,7 +9,7 @@ from typing import Any, Self
 from minivae.data.errors import DataError
 
 CHANNELS = (1, 3)  # grey, colour
-PASSING = ("split", "own")  # of one reading, not of the data
+PASSING = ("split", "own", "columns")  # of one reading, not of the data
 # Values that are read into memory whole take at most so many bytes; a larger .npy is streamed.
 MOST_IN_MEMORY = 2 << 30
 
@@ -26,6 +26,8 @@ class Reading:
     split: hold a tenth of the rows out as `test`, where the data have no test part.
     own: whether the options were given for these very data. False where a run's are handed on to
         other data, which may lack the label, and to which another kind's options do not belong.
+    columns: of a run that reads its table again, the names it was trained on, which decide what is
+        a name and what is data; () where it knew none. None where nobody has read it yet.
     """
 
     label: str | None = None
@@ -35,6 +37,7 @@ class Reading:
     standardise: bool = False
     split: bool = True
     own: bool = True
+    columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.shape is not None:
@@ -43,7 +46,7 @@ class Reading:
             object.__setattr__(self, "resize", checked_size("resize", self.resize))
 
     def to_dict(self) -> dict[str, Any]:
-        """What differs from the defaults, as JSON values; the last two are not a run's to keep."""
+        """What differs from the defaults, as JSON values; PASSING is not a run's to keep."""
         given = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in PASSING}
         default = asdict(AS_IT_IS)
         return {

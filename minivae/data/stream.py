@@ -6,7 +6,6 @@ Files are read, never mapped: a mapped file that is cut short while in use kills
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import weakref
@@ -22,7 +21,6 @@ from minivae.data.errors import DataError
 STREAMED_FROM = 1 << 30  # bytes of values from which a file is read piece by piece
 RUN_BYTES = 4 << 20  # read at once
 GAP_BYTES = 8 << 10  # rows that lie no farther apart are read with what is between them
-AHEAD_BYTES = 128 << 10  # asked for ahead at once: Linux passes over what is beyond its window
 MOST_PIECES = 1000  # of one call; systems take 1024
 POSSIBLE = hasattr(os, "preadv")  # not on Windows
 
@@ -65,16 +63,6 @@ class RowFile:
             raise DataError(f"{self.path}: cannot be read any more ({reason})") from None
         if changed:
             raise DataError(f"{self.path}: was changed while it was read; restore it")
-
-    def expect(self, first: int, after: int) -> None:
-        """Ask the system to fetch rows ``first`` to ``after`` - 1 meanwhile, where it can."""
-        if not hasattr(os, "posix_fadvise"):
-            return
-        end = self.offset + after * self.row_bytes
-        for start in range(self.offset + first * self.row_bytes, end, AHEAD_BYTES):
-            size = min(AHEAD_BYTES, end - start)
-            with contextlib.suppress(OSError):  # a wish: reading says what is wrong
-                os.posix_fadvise(self._file, start, size, os.POSIX_FADV_WILLNEED)
 
     def _pieces(self, out: memoryview, numbers: NDArray[np.int64]) -> list[memoryview]:
         """Where the bytes from the first row to the last go: to ``out``, or, between, nowhere."""
@@ -204,12 +192,6 @@ class FileRows:
             out[:] = sorted_rows[places.ravel()]
         else:
             self._read_rising(out, numbers)
-
-    def expect(self, rows: NDArray[np.int64]) -> None:
-        """Have rows of rising numbers on their way from the disk: they will be asked for soon."""
-        numbers = rows if self._index is None else self._index[rows]
-        for start, stop in self._runs(numbers):
-            self.source.expect(int(numbers[start]), int(numbers[stop - 1]) + 1)
 
     def _read_rising(self, out: NDArray[Any], numbers: NDArray[np.int64]) -> None:
         direct = self._convert is None and self.source.dtype == self.dtype

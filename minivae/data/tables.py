@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-import re
 import shlex
 import unicodedata
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minivae.data.arrays import from_file_arrays
+from minivae.data.cells import numbers_from_objects, refuse_a_slip, refuse_dates, text_refused
+from minivae.data.columns import without_leavings
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.idx import file_errors
@@ -22,8 +21,7 @@ from minivae.data.names import nearest_words
 from minivae.data.reading import MOST_IN_MEMORY, Reading
 
 PARQUET_MAGIC = b"PAR1"
-NAMED = 3  # columns in a message
-THOUSANDS = re.compile(r"[+-]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?")
+FEW_ROWS = 20  # in which a text may well stand once
 
 
 class _Numbers(NamedTuple):
@@ -65,6 +63,8 @@ def load_frame(
         frame = frame.to_pandas()
     if len(frame) == 0:
         raise DataError(f"{name}: has no rows below its header; at least one is needed")
+    kept = (*(reading.columns or ()), *([] if reading.label is None else [reading.label]))
+    frame, left_out = without_leavings(frame, name, kept) if named else (frame, [])
     frame = frame.rename(columns=str) if named else frame.set_axis(
         [str(j) for j in range(frame.shape[1])], axis=1)  # fmt: skip
     if not frame.columns.is_unique:
@@ -84,7 +84,10 @@ def load_frame(
         columns=table.columns if named or reading.one_hot else None,
         groups=table.groups or None,
     )
-    return dataset.with_parts(reading=Reading(label=column if named else reading.label))
+    return dataset.with_parts(
+        reading=Reading(label=column if named else reading.label),
+        notes=(*left_out, *dataset.notes),
+    )
 
 
 def pandas_for(path: Path) -> Any:
@@ -128,23 +131,19 @@ def _label_column(column: Any) -> NDArray[Any]:
 
 
 def _numbers(frame: Any, one_hot: bool, name: str) -> _Numbers:
+    frame = numbers_from_objects(frame)
     texts = text_columns(frame)
-    dates = [column for column in texts if getattr(frame[column].dtype, "kind", "O") in "mM"]
-    if dates:
-        raise DataError(
-            f"{name}: column {dates[0]!r} holds dates; make numbers of them, such as days since "
-            "the first, or leave the column out"
-        )
+    refuse_dates(frame, texts, name)
     if frame.shape[1] == 0:
         raise DataError(f"{name}: has no column but the label's; at least one is needed")
     if texts and not one_hot:
-        raise _text_refused(frame, texts, name)
+        raise text_refused(frame, texts, name)
     values: list[NDArray[np.float64]] = []
     columns: list[str] = []
     groups: list[tuple[int, int]] = []
     for column in frame.columns:
         if column in texts:
-            _refuse_a_slip(frame[column], column, name)
+            refuse_a_slip(frame[column], column, name)
             kinds, hot = _spread(frame[column], column, name)
             groups.append((len(columns), len(columns) + len(kinds)))
             columns += [f"{column}={kind}" for kind in kinds]
@@ -158,26 +157,6 @@ def _numbers(frame: Any, one_hot: bool, name: str) -> _Numbers:
 def text_columns(frame: Any) -> list[Any]:
     """The names of a frame's columns that hold no numbers."""
     return [column for column in frame.columns if not _is_numeric(frame[column])]
-
-
-def _refuse_a_slip(column: Any, label: str, name: str) -> None:
-    """DataError for a column of numbers that a few cells made text: no kinds, but a slip."""
-    cells = [str(cell) for cell in column]
-    wrong = [row for row, cell in enumerate(cells) if not _reads_as_number(cell)]
-    if 0 < len(wrong) < 0.2 * len(cells):
-        raise DataError(
-            f"{name}: column {label!r} holds numbers but for {len(wrong)} of {len(cells)} cells, "
-            f"the first in row {wrong[0]} (from 0): {cells[wrong[0]]!r}; mend them, or leave the "
-            "column out"
-        )
-
-
-def _reads_as_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_numeric(column: Any) -> bool:
@@ -210,38 +189,13 @@ def _spread(column: Any, label: str, name: str) -> tuple[list[str], NDArray[np.f
         )
     words = np.array([str(value) for value in column.tolist()])
     kinds, numbers = np.unique(words, return_inverse=True)
-    if len(kinds) > MOST_KINDS:
+    if len(kinds) > MOST_KINDS or len(kinds) == len(words) > FEW_ROWS:
+        each = ", another one in each row" if len(kinds) == len(words) else ""
         raise DataError(
-            f"{name}: column {label!r} has {len(kinds)} different texts, too many for --one-hot; "
-            f"leave it out with --label {shlex.quote(label)}"
+            f"{name}: column {label!r} has {len(kinds)} different texts{each}, too many for "
+            f"--one-hot; leave it out with --label {shlex.quote(label)}"
         )
     return [str(kind) for kind in kinds], np.eye(len(kinds))[numbers.ravel()]
-
-
-def _text_refused(frame: Any, texts: Sequence[str], name: str) -> DataError:
-    """The error for columns that are no numbers: a mixed one by its cell, others by name."""
-    column = frame[texts[0]]
-    cells = [str(value) for value in column.tolist()]
-    bad = [i for i, cell in enumerate(cells) if not _reads_as_number(cell)]
-    if bad and len(bad) * 2 < len(cells):
-        return DataError(
-            f"{name}: column {texts[0]!r} holds numbers, but row {bad[0]} (from 0) is "
-            f"{cells[bad[0]]!r}; mend or remove that row"
-        )
-    grouped = [cell for cell in cells if THOUSANDS.fullmatch(cell)]
-    if len(grouped) * 2 > len(cells):
-        return DataError(
-            f"{name}: column {texts[0]!r} has numbers whose thousands are set apart (such as "
-            f"{grouped[0]!r}); write them without that sign"
-        )
-    listed = ", ".join(repr(text) for text in itertools.islice(texts, NAMED))
-    more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
-    plural = "columns" if len(texts) > 1 else "column"
-    return DataError(
-        f"{name}: {plural} {listed}{more} hold{'' if len(texts) > 1 else 's'} text (such as "
-        f"{cells[0]!r}); name the labels' with --label COLUMN, spread text over columns of 0 and "
-        "1 with --one-hot, or remove it"
-    )
 
 
 def _brief(error: Exception) -> str:

@@ -13,6 +13,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from minivae.data.cells import numbers_from_text
+from minivae.data.columns import UNNAMED
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.idx import file_errors
@@ -38,7 +40,8 @@ class Dialect(NamedTuple):
     separator: str
     decimal: str
     header: list[str] | None
-    skipped: int = 0  # lines before the table: a comment, or Excel's `sep=;`
+    skipped: int = 0  # lines before the table: a comment, a title, or Excel's `sep=;`
+    title: str = ""
 
 
 def load_csv(path: Path, reading: Reading) -> Dataset:
@@ -57,15 +60,19 @@ def load_csv(path: Path, reading: Reading) -> Dataset:
             "save the numbers with numpy.save, and the .npy is read piece by piece"
         )
     encodings = ("utf-16",) if start.startswith(UTF16) else ("utf-8-sig", WINDOWS)
-    dialect = dialect_of(start.decode(encodings[0], "replace"), whole=size <= LOOKED_AT)
+    dialect = dialect_of(
+        start.decode(encodings[0], "replace"), whole=size <= LOOKED_AT, known=reading.columns
+    )
     _refuse_twice(dialect.header, path)
     frame, encoding = _read_in_one_of(encodings, pandas, path, dialect)
     windows = f"{path}: is not in UTF-8; its letters are read as those of Windows ({WINDOWS})"
     notes = [windows] if encoding == WINDOWS else []
     named = dialect.header is not None
-    if named:
-        frame, left_out = _without_leavings(frame, str(path))
-        notes += left_out
+    frame = numbers_from_text(frame)
+    if dialect.title:
+        notes.append(
+            f"{path}: the lines above its header ({dialect.title[:40]!r}, …) are passed over"
+        )
     dataset = load_frame(frame, reading, str(path), named=named)
     return dataset.with_parts(notes=(*notes, *dataset.notes))
 
@@ -117,8 +124,11 @@ def _fault(said: str, skipped: int) -> str:
     return f"is no table that can be read ({' '.join(said.split())[:160]})"
 
 
-def dialect_of(text: str, *, whole: bool = True) -> Dialect:
-    """How the table is written whose text begins so; ``whole`` where the text is all of it."""
+def dialect_of(text: str, *, whole: bool = True, known: tuple[str, ...] | None = None) -> Dialect:
+    """How the table is written whose text begins so; ``whole`` where the text is all of it.
+
+    known: the columns of a run that was trained on it, () where it took no line for their names.
+    """
     every = text.splitlines()
     every = every if whole or len(every) < 2 else every[:-1]  # the last one may be cut
     lines = [line for line in every if line.strip()]
@@ -126,7 +136,8 @@ def dialect_of(text: str, *, whole: bool = True) -> Dialect:
     if told:
         rows = _cells(lines[1:], told[1])
         decimal = _decimal(rows, told[1])
-        return Dialect(told[1], decimal, _header(rows, decimal), every.index(lines[0]) + 1)
+        header = _header(rows, decimal, known)
+        return Dialect(told[1], decimal, header, every.index(lines[0]) + 1)
     lines = lines[:LOOKED_AT_LINES]
     separator, width = _separator(lines)
     comments = 0
@@ -135,9 +146,12 @@ def dialect_of(text: str, *, whole: bool = True) -> Dialect:
     ):  # fmt: skip
         comments += 1
     rows = _cells(lines[comments:], separator)
+    above = _title(rows, width)
+    title = " ".join(rows[0]).strip() if above else ""
+    rows, comments = rows[above:], comments + above
     decimal = _decimal(rows, separator)
     skipped = every.index(lines[comments - 1]) + 1 if comments else 0
-    return Dialect(separator, decimal, _header(rows, decimal), skipped)
+    return Dialect(separator, decimal, _header(rows, decimal, known), skipped, title)
 
 
 def _cells(lines: list[str], separator: str) -> Cells:
@@ -166,6 +180,14 @@ def _separator(lines: list[str]) -> tuple[str, int]:
     return best, width
 
 
+def _title(rows: Cells, width: int) -> int:
+    """How many lines stand above a table's header with one cell in words, or none: 0 as a rule."""
+    full = [sum(bool(cell) for cell in row) for row in rows]
+    above = next((i for i, count in enumerate(full) if count > 1), 0)
+    words = [row[0] for row in rows[:above] if row and row[0]]
+    return above if width > 2 and words and not any(map(_is_number, words)) else 0
+
+
 def _decimal(rows: Cells, separator: str) -> str:
     """The sign before the fractions: what more cells are written with."""
     if separator == ",":
@@ -175,7 +197,7 @@ def _decimal(rows: Cells, separator: str) -> str:
     return "," if commas > points else "."
 
 
-def _header(rows: Cells, decimal: str) -> list[str] | None:
+def _header(rows: Cells, decimal: str, known: tuple[str, ...] | None) -> list[str] | None:
     """The first line's names; None where it holds values as the lines below it do.
 
     Values are numbers, or words that all stand again in their columns below: the kind of a flower.
@@ -184,8 +206,10 @@ def _header(rows: Cells, decimal: str) -> list[str] | None:
     if not rows:
         return None
     first, body = rows[0], rows[1:]
+    if known and set(known) <= {name or f"{UNNAMED}{j}" for j, name in enumerate(first)}:
+        return first
     counted = first[1:] if first[0] == "" else first
-    if len(counted) > 2 and counted == [str(j) for j in range(len(counted))]:
+    if known != () and len(counted) > 2 and counted == [str(j) for j in range(len(counted))]:
         return first
     words = [
         j for j, cell in enumerate(first)
@@ -208,18 +232,3 @@ def _refuse_twice(header: list[str] | None, path: Path) -> None:
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
         raise DataError(f"{path}: its header names {twice[0]!r} twice; rename one of the columns")
-
-
-def _without_leavings(frame: Any, name: str) -> tuple[Any, list[str]]:
-    """The frame without what programs leave in a file: row numbers and empty columns, unnamed."""
-    notes = []
-    for column in [c for c in frame.columns if str(c).startswith("Unnamed: ")]:
-        cells = frame[column]
-        if cells.isna().all() and len(frame):
-            notes.append(f"{name}: an empty column without a name is left out")
-        elif column == frame.columns[0] and cells.tolist() == list(range(len(frame))):
-            notes.append(f"{name}: the row numbers in its first column are left out")
-        else:
-            continue
-        frame = frame.drop(columns=column)
-    return frame, list(dict.fromkeys(notes))

@@ -77,22 +77,8 @@ class Window:
                 f"{rows.source.path}: {size * width * rows.dtype.itemsize / 1e9:.1f} GB for the "
                 "rows of some batches do not fit in memory; take smaller batches"
             ) from None
-        self._coming = np.empty(0, np.int32)  # the blocks of this epoch's rows, in their order
-        self._at = self._looked = 0  # rows of them that were shown, and looked at to read ahead
-        self._asked = np.zeros(len(self._slot), dtype=bool)  # blocks
         # a step may look at the array it is made for, to see how dense the data are
         self._load(np.arange(min(size, count)))
-
-    def begin_epoch(self, order: NDArray[np.int64], start: int) -> None:
-        """Rows will be asked for in this order, from place ``start`` on: what a disk is to fetch.
-
-        A pool's blocks are then on their way while the one before it is trained on.
-        """
-        if self.local:
-            known = order if self._used is None else np.searchsorted(self._used, order)
-            self._coming = (known // self.block).astype(np.int32)
-            self._at = self._looked = start
-            self._asked[:] = False
 
     def show(self, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
         """Have the ``wanted`` rows, by number, in the array; what others it held may be gone.
@@ -102,19 +88,7 @@ class Window:
         """
         if self._used is not None:
             wanted = np.searchsorted(self._used, wanted)
-        places = self._load(wanted)
-        self._at += wanted.size
-        self._look_ahead()
-        return places
-
-    def _look_ahead(self) -> None:
-        """Ask for the blocks of a pool's worth of coming rows that are not held."""
-        until = self._at + POOL_BLOCKS * self.block
-        blocks = np.unique(self._coming[self._looked : until])
-        blocks = blocks[(self._slot[blocks] < 0) & ~self._asked[blocks]]
-        for block in blocks.tolist():
-            self.rows.expect(self._numbers(block))
-        self._asked[blocks], self._looked = True, until
+        return self._load(wanted)
 
     def _numbers(self, block: int) -> NDArray[np.int64]:
         return np.arange(block * self.block, min((block + 1) * self.block, len(self.rows)))

@@ -24,7 +24,11 @@ def largest_term(op: str, place: int, args: tuple[Any, ...]) -> Array | float:
     return np.asarray(terms[place](*wide))
 
 
-def ulps(got: Array, exact: Array, term: Array | float = 0.0) -> Array:
-    """|got - exact| in units of float32's last place, of the exact value or its largest term."""
+def ulps(got: Array, exact: Array, term: Array | float = 0.0, slack: Array | float = 0.0) -> Array:
+    """|got - exact| in units of float32's last place, of the exact value or its largest term.
+
+    slack: what of it costs nothing, for another reason than rounding.
+    """
     size = np.maximum(np.abs(exact), term).astype(np.float32)
-    return np.abs(got.astype(np.float64) - exact) / np.spacing(size).astype(np.float64)
+    gap = np.maximum(np.abs(got.astype(np.float64) - exact) - slack, 0.0)  # NaN stays
+    return np.asarray(gap / np.spacing(size).astype(np.float64))

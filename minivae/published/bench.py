@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,7 +17,10 @@ from minivae.models.config import ModelConfig
 from minivae.models.vae import layout_of
 from minivae.published.record import Run
 from minivae.runs.config import TrainConfig
+from minivae.settings import ConfigError
 from minivae.types import Array
+
+T = TypeVar("T")
 
 
 class Trained(NamedTuple):
@@ -80,12 +85,45 @@ class Trained(NamedTuple):
         return np.asarray(decode_all(self.K, p, z, model))
 
 
+class BudgetOver(Exception):
+    """The budget ended within a piece of work that is no run; the piece is dropped."""
+
+
 @dataclass
 class Bench:
-    """All runs of an experiment that have finished an epoch, by name, and how to get more data."""
+    """All runs of an experiment that have finished an epoch, by name, and how to get more data.
+
+    until: the second of time.monotonic() at which the budget ends. pieces: of work that is no run,
+    how many were done and of how many.
+    """
 
     load: Callable[[str], Dataset]
     K: Any
     seed: int = 0
     say: Callable[[str], None] = print
     runs: dict[str, Trained] = field(default_factory=dict)
+    until: float = math.inf
+    pieces: dict[str, list[int]] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """Raise BudgetOver when the budget is over."""
+        if time.monotonic() >= self.until:
+            raise BudgetOver
+
+    def within_budget(self, what: str, jobs: Sequence[Callable[[], T]]) -> list[T]:
+        """What the jobs give, in their order, as far as the budget goes.
+
+        Raises ConfigError where it does not go as far as one of them.
+        """
+        found: list[T] = []
+        try:
+            for job in jobs:
+                self.look()
+                found.append(job())
+        except BudgetOver:
+            if not found:
+                raise ConfigError(
+                    f"--budget: too short for one of {len(jobs)} {what}; give more, or leave it out"
+                ) from None
+        self.pieces[what] = [len(found), len(jobs)]
+        return found

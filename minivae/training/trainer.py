@@ -22,7 +22,6 @@ from minivae.training.nan_replay import investigate
 from minivae.training.progress import Reporter, Start, Tick
 from minivae.training.result import TrainResult
 from minivae.training.sharded import MEASURE, ask
-from minivae.training.windowed import WindowedStep
 
 TICK_SECONDS = 0.2
 
@@ -101,8 +100,6 @@ class Trainer:
     def _epoch(self) -> None:
         job, p = self.job, self.state.progress
         order = job.order(p.epoch)
-        if isinstance(self.step, WindowedStep):
-            self.step.begin_epoch(order, p.update * job.config.batch_size)
         self.began, self.samples = time.monotonic(), 0
         while p.update < job.updates_per_epoch:
             self._pause()

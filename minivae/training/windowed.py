@@ -26,10 +26,6 @@ class WindowedStep:
         places[:, columns] = self.window.show(rows[:, columns])
         self.step(rows, t, lr, beta, places)
 
-    def begin_epoch(self, order: Array, start: int) -> None:
-        """Rows (n,) will be asked for in this order, from place `start` on: read ahead of it."""
-        self.window.begin_epoch(order, start)
-
     def __getattr__(self, name: str) -> Any:
         return getattr(self.step, name)
 

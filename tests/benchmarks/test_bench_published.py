@@ -10,7 +10,7 @@ import pytest
 from benchmarks import published
 from benchmarks.__main__ import main
 from minivae.published import EXPERIMENTS
-from minivae.published.outcome import Figure
+from minivae.published.findings import Figure
 from minivae.published.results import PICTURE
 from minivae.settings import ConfigError
 
@@ -73,3 +73,10 @@ def test_a_readme_without_markers_is_one_line(tmp_path):
     (tmp_path / "README.md").write_text("nothing")
     with pytest.raises(ValueError, match="lacks the lines"):
         published.write(page_file=tmp_path / "p.md", readme=tmp_path / "README.md")
+
+
+def test_the_page_names_the_seeds():
+    for name, seeds in (("pytorch-example", "Seeds 0 to 4"), ("rate-distortion", "Seed 0")):
+        assert published.seeds_of({"experiment": name, "small": False, "seed": 0}) == seeds
+    asked = {"experiment": "lucas2019-linear", "small": False, "seed": 5}
+    assert published.seeds_of(asked) == "Seed 5"

@@ -23,6 +23,14 @@ def has_bf16(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def refused(command: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line with these words, exit code 2, and no run begun."""
+    assert run(command) == 2
+    said = capsys.readouterr().err.strip()
+    assert words in said and "\n" not in said
+    assert not Path("runs").exists()
+
+
 @pytest.mark.parametrize("command", [("train",), ("verify",)])
 @pytest.mark.parametrize(
     "other",
@@ -33,10 +41,7 @@ def test_refused_elsewhere_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    assert run([*command, *other, "--bf16"]) == 2
-    said = capsys.readouterr().err.strip()
-    assert "belongs to --backend" in said and "\n" not in said
-    assert not Path("runs").exists()
+    refused([*command, *other, "--bf16"], "belongs to --backend", capsys)
 
 
 def test_refused_where_the_processor_has_none(
@@ -45,10 +50,7 @@ def test_refused_where_the_processor_has_none(
     pytest.importorskip("numba")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("minivae_kernels.cpu.gemm.bfloat16.available", lambda: False)
-    assert run(["train", "--bf16"]) == 2
-    said = capsys.readouterr().err.strip()
-    assert "this processor has no AVX512-BF16" in said and "\n" not in said
-    assert not Path("runs").exists()
+    refused(["train", "--bf16"], "this processor has no AVX512-BF16", capsys)
 
 
 def test_a_run_records_it_and_a_resume_keeps_it(

@@ -171,3 +171,21 @@ def test_what_is_no_picture_is_told_what_draws_it(command: Command) -> None:
         done = command(name, "run")
         assert done.code == 2 and done.err.count("\n") == 1, done.err
         assert f"minivae interpolate {Path('run').absolute()} draws rows" in done.err
+
+
+def test_a_run_trained_on_row_numbers_reads_its_table_again(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pandas = pytest.importorskip("pandas")
+    pandas.DataFrame(rng.normal(size=(40, 3)), columns=["a", "b", "c"]).to_csv("t.csv")
+    with monkeypatch.context() as earlier:  # as versions did that left no column out
+        earlier.setattr(
+            "minivae.data.tables.without_leavings", lambda frame, name, kept: (frame, [])
+        )
+        assert command(*QUICK, "t.csv", "--epochs", "1").code == 0
+    on = command("train", "--resume", "run", "--epochs", "2", "--no-pictures", "--json")
+    assert on.code == 0, on.err
+    assert "Unnamed: 0" in command("evaluate", "run").out
+    assert command("encode", "run", "t.csv", "-o", "z.npy").code == 0
+    assert command(*QUICK, "t.csv", "--epochs", "1", "--out", "new").code == 0
+    assert "Unnamed: 0" not in command("evaluate", "new").out

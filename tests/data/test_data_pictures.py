@@ -143,7 +143,7 @@ def test_hidden_files_and_folders_are_passed_over(folder: Path) -> None:
     assert len(found.train) == 20 and found.label_names == ("cats", "dogs") and not found.notes
 
 
-def test_what_is_left_out_is_said(folder: Path) -> None:
+def test_ending_out_is_said(folder: Path) -> None:
     (folder / "cats" / "new.HEIC").write_bytes(b"of a telephone")
     save(folder / "loose.png", COLOUR[0])
     found = load(folder, split=False)

@@ -129,29 +129,3 @@ def test_a_file_that_shrinks_or_changes_is_one_line(tmp_path: Path) -> None:
     os.utime(path, ns=(1, 1))
     with pytest.raises(DataError, match="was changed while it was read"):
         rows[3]
-
-
-def test_the_next_blocks_are_asked_for_while_a_pool_is_trained_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = file_rows(tmp_path / "x.npy", X)
-    asked: list[tuple[int, int]] = []
-    monkeypatch.setattr(rows.source, "expect", lambda first, after: asked.append((first, after)))
-    window = Window(rows, np.arange(500), most=16, local=True)
-    order, missed = local_order(3, 0, 500, 28), 0
-    window.begin_epoch(order, 32)
-    for start in range(32, 500, 16):
-        wanted = order[start : start + 16]
-        for block in np.unique(wanted // 16):
-            ahead = any(first <= 16 * block < after for first, after in asked)
-            missed += not ahead and start > 32 and window._slot[block] < 0
-        window.show(wanted)
-    assert missed == 0 and asked
-    assert len(set(asked)) == len(asked)  # each block once
-
-
-def test_asking_ahead_reads_nothing_wrong(tmp_path: Path) -> None:
-    rows = file_rows(tmp_path / "x.npy", X)
-    rows.expect(np.arange(3, 400))
-    rows.expect(np.array([1, 9, 450]))
-    np.testing.assert_array_equal(rows[3:400], X[3:400])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,16 @@ def test_a_lazy_frame_is_told_how_to_be_one() -> None:
     frame = pytest.importorskip("polars").DataFrame({"x": [1.0, 2.0]}).lazy()
     with pytest.raises(DataError, match=r"lazy: give what its collect\(\) returns"):
         load(frame)
+
+
+def test_numbers_in_objects_are_numbers_and_other_objects_are_named() -> None:
+    decimals = pandas.DataFrame({"a": [Decimal("1.5"), Decimal(2)], "b": [2**70, 3]})
+    assert load(decimals, split=False).train.tolist() == [[1.5, 2**70], [2, 3]]
+    for cells, words in (
+        ([[1, 2], [3, 4]], "'a' holds lists"),
+        ([1j, 2j], "'a' holds complex numbers"),
+        (pandas.period_range("2024", periods=2, freq="D"), "'a' holds dates"),
+        (pandas.Categorical([1, 2]), "'a' holds kinds"),
+    ):
+        with pytest.raises(DataError, match=words):
+            load(pandas.DataFrame({"a": cells}))

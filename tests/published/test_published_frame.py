@@ -14,7 +14,7 @@ from minivae.cli.main import run
 from minivae.cli.sweep_runs import parse
 from minivae.cli.train_options import TrainOptions
 from minivae.published import EXPERIMENTS, carry_out, results
-from minivae.published.outcome import Figure, Outcome, mean_and_spread
+from minivae.published.findings import Figure, Findings, mean_and_spread
 from minivae.published.record import Experiment, Paper, Protocol, Run
 from minivae.runs.errors import Interrupted
 from minivae.settings import ConfigError
@@ -27,7 +27,7 @@ def measure(bench):
     losses = [r.curve("held_out", "loss")[-1] for r in bench.runs.values()]
     mean, spread = mean_and_spread(losses)
     figure = Figure("loss", mean, 30.0, 100.0, 1.0, spread, "nowhere")
-    return Outcome((figure,), (), {"losses": losses})
+    return Findings((figure,), (), {"losses": losses})
 
 
 def toy(**changes) -> Experiment:
@@ -79,7 +79,7 @@ def test_a_result_says_which_part_was_run_and_where(tmp_path):
 
 def test_what_went_further_is_not_replaced(tmp_path):
     whole = kept(order(tmp_path / "a"))
-    part = {**whole, "part": {"epochs": {"seed=0": [1, 3]}}}
+    part = {**whole, "part": {"complete": False, "epochs": {"seed=0": [1, 3]}}}
     results.keep(tmp_path / "a", toy(), part)
     assert json.loads((tmp_path / "a" / "result.json").read_text()) == whole
     assert json.loads((tmp_path / "a" / "part-result.json").read_text()) == part
@@ -120,6 +120,28 @@ def test_a_budget_too_small_to_say_anything(tmp_path):
     with pytest.raises(ConfigError, match="too short for one epoch"):
         carry_out.carry_out(order(tmp_path / "a", minutes=1e-9))
     assert kept(order(tmp_path / "a", resume=True))["part"]["complete"]
+
+
+def pieces(bench) -> Findings:
+    """Three pieces of work that are no runs, each of which looks at the budget once."""
+    found = bench.within_budget("pieces", [lambda: bench.look() or 1.0] * 3)
+    return Findings((Figure("sum", sum(found)),))
+
+
+def test_a_budget_cuts_what_is_no_run_between_or_within_its_pieces(tmp_path, monkeypatch):
+    whole = experiment_of(Protocol((), pieces, "a second"))
+    clock = iter(range(10**6))  # a second passes at every look: two a piece
+    monkeypatch.setattr(carry_out.time, "monotonic", lambda: float(next(clock)))
+    result = kept(order(tmp_path / "a", experiment=whole, minutes=4 / 60))
+    assert result["part"] == {"complete": False, "words": "a part: 1 of 3 pieces",
+                              "epochs": {"pieces": [1, 3]}}  # fmt: skip
+    assert result["figures"][0]["ours"] == 1.0
+    with pytest.raises(ConfigError, match="too short for one of 3 pieces"):
+        kept(order(tmp_path / "b", experiment=whole, minutes=1 / 60))
+    entire = kept(order(tmp_path / "a", experiment=whole, resume=True))
+    assert entire["part"]["words"] == "the whole schedule"
+    assert kept(order(tmp_path / "a", experiment=whole, resume=True, minutes=4 / 60)) != entire
+    assert json.loads((tmp_path / "a" / "result.json").read_text()) == entire
 
 
 def test_an_interrupt_names_the_command_that_goes_on(tmp_path, monkeypatch):

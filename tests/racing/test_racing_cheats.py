@@ -14,7 +14,7 @@ HERE = [name for name in selftest.kernels() if not selftest.is_alone(name)]
 CHEATS = [name for name in HERE if not selftest.is_honest(name)]
 APART = [name for name in selftest.kernels() if selftest.is_alone(name)]
 ENDING = [name for name in APART if not selftest.is_honest(name)]
-#: of those in the second file, what one process can take without harm
+#: of those in the other files, what one process can take without harm
 TAME = ("only_when_poisoned", "only_after_a_pause", "mends_what_changed", "finishes_later",
         "two_buffers", "writes_behind", "raises_anything", "talks_at_length", "in_parts",
         "other_bytes", "list", "all_memory")  # fmt: skip

@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 from minivae.runs.errors import RunError
-from tests.reliability.tiny_runs import TINY, ending, go_on, tiny_run
+from tests.reliability.tiny_runs import TINY, go_on, tiny_run
+from tests.training.child_run import ending
 
 
 def attempt(run: Path, at: int, length: int) -> int:

@@ -17,8 +17,8 @@ import pytest
 from minivae.runs.errors import RunError
 from minivae.runs.fsck import check_run
 from minivae.runs.load import load_model, load_run
-from tests.reliability.tiny_runs import TINY, ending, go_on, tiny_run
-from tests.training.child_run import ROOT
+from tests.reliability.tiny_runs import TINY, go_on, tiny_run
+from tests.training.child_run import ROOT, ending
 
 SECONDS = float(os.environ.get("MINIVAE_STRESS", "12"))
 FAST = {**TINY, "train": {**TINY["train"], "epochs": 10**6, "checkpoint_seconds": 0.0, "lr": 1e-4}}

@@ -19,7 +19,8 @@ from minivae.runs.directory import is_content
 from minivae.runs.errors import RunError
 from minivae.runs.load import load_run
 from tests.reliability.faulty_disk import Died, FaultyDisk, Operation
-from tests.reliability.tiny_runs import SMALL, TINY, Ending, ending, go_on, tiny_run
+from tests.reliability.tiny_runs import SMALL, TINY, go_on, tiny_run
+from tests.training.child_run import Ending, ending
 
 FAULTS = ("once", "for good", "torn", "dies")
 

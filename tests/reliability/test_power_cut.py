@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.faulty_disk import FaultyDisk, Operation
-from tests.reliability.tiny_runs import SMALL, TINY, Ending, ending, go_on, tiny_run
+from tests.reliability.tiny_runs import SMALL, TINY, go_on, tiny_run
+from tests.training.child_run import Ending, ending
 
 Change = list[tuple[str, int | None]]  # names and the file each now stands for
 

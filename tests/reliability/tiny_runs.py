@@ -8,7 +8,7 @@ from typing import Any
 from minivae.backend import load_backend
 from minivae.runs.directory import is_content
 from minivae.training.progress import NullReporter
-from tests.training.child_run import checkpoint_files, lasting_records, run_here, small_data
+from tests.training.child_run import Ending, ending, run_here, small_data
 
 DATA = small_data(20, 5)
 K = load_backend("numpy")
@@ -31,7 +31,6 @@ SMALL: dict[str, Any] = {
         "checkpoint_seconds": 0.0,
     },
 }
-Ending = tuple[dict[str, bytes], list[dict[str, Any]]]
 
 
 class Lines(NullReporter):
@@ -55,8 +54,3 @@ def go_on(run_dir: Path, spec: dict[str, Any] = TINY, **options: Any) -> Ending:
     begun = run_dir.is_dir() and any(is_content(entry) for entry in run_dir.iterdir())
     tiny_run(run_dir, spec, resume=begun, **options)
     return ending(run_dir)
-
-
-def ending(run_dir: Path) -> Ending:
-    """What must be the same to the last bit: the checkpoints, and the log without its clock."""
-    return checkpoint_files(run_dir), lasting_records(run_dir)

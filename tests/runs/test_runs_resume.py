@@ -13,6 +13,7 @@ from tests.training.child_run import (
     CALM,
     HARD,
     checkpoint_files,
+    ending,
     lasting_records,
     run_here,
     small_data,
@@ -27,7 +28,7 @@ def whole(tmp_path_factory):
     """The run of HARD that nobody stopped: its checkpoints and its metrics."""
     run_dir = tmp_path_factory.mktemp("whole") / "run"
     run_here(CALM, run_dir)
-    return checkpoint_files(run_dir), lasting_records(run_dir)
+    return ending(run_dir)
 
 
 @pytest.mark.parametrize("pauses", [0, 1, 2, 7, 17, 18, 19, 20, 45, 63])
@@ -36,7 +37,7 @@ def test_stopped_anywhere_and_resumed_it_ends_in_the_same_files(tmp_path, whole,
     stopped = run_here(CALM, tmp_path / "cut", stop=StopAt(pauses))
     assert stopped.reason == "stopped" and "--resume" in stopped.message
     run_here(CALM, tmp_path / "cut", resume=True)
-    assert (checkpoint_files(tmp_path / "cut"), lasting_records(tmp_path / "cut")) == whole
+    assert ending(tmp_path / "cut") == whole
 
 
 def test_stopped_at_every_third_chunk_it_still_ends_in_the_same_files(tmp_path, whole):
@@ -47,7 +48,7 @@ def test_stopped_at_every_third_chunk_it_still_ends_in_the_same_files(tmp_path, 
         if result.reason == "finished":
             break
     assert result.reason == "finished"
-    assert (checkpoint_files(tmp_path / "cut"), lasting_records(tmp_path / "cut")) == whole
+    assert ending(tmp_path / "cut") == whole
 
 
 @pytest.mark.parametrize(
@@ -91,21 +92,21 @@ def test_a_damaged_newest_checkpoint_changes_nothing_in_the_end(tmp_path, whole)
     notes = Notes()
     run_here(HARD, tmp_path / "cut", resume=True, reporter=notes)
     assert any("damaged" in note and "instead" in note for note in notes.notes)
-    assert (checkpoint_files(tmp_path / "cut"), lasting_records(tmp_path / "cut")) == whole
+    assert ending(tmp_path / "cut") == whole
 
 
 def test_a_kill_between_the_last_checkpoint_and_its_pointers_is_made_good(tmp_path, whole):
     run_here(HARD, tmp_path / "run")
     folder = tmp_path / "run" / "checkpoints"
     for pointer in ("last", "best"):
-        for ending in (".json", ".safetensors"):
-            (folder / f"{pointer}{ending}").unlink()
-            (folder / f"{pointer}{ending}").write_bytes(
-                (folder / f"epoch-0005{ending}").read_bytes()
+        for suffix in (".json", ".safetensors"):
+            (folder / f"{pointer}{suffix}").unlink()
+            (folder / f"{pointer}{suffix}").write_bytes(
+                (folder / f"epoch-0005{suffix}").read_bytes()
             )
     (folder / "epoch-0002.json").write_text("{}")  # and before what is old was dropped
     run_here(HARD, tmp_path / "run", resume=True)
-    assert (checkpoint_files(tmp_path / "run"), lasting_records(tmp_path / "run")) == whole
+    assert ending(tmp_path / "run") == whole
 
 
 @pytest.mark.parametrize(

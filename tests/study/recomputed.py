@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 from scipy import integrate
 
+from minivae.backend import load_backend
 from minivae.study import index
 from minivae.types import Array
 
+K = load_backend("numpy")
+UP = np.array(0.7)  # an upstream gradient
 LATEX = {each.number: each.latex for each in index.equations()}
 
 
@@ -59,6 +62,13 @@ def close(one: Any, other: Any, tolerance: float) -> None:
     assert np.abs(one - other).max() <= tolerance * scale
 
 
+def correlated_rows() -> Array:
+    """Data (40, 4) whose columns are correlated and whose mean is not 0."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(40, 4)) @ rng.normal(size=(4, 4)) + 3.0
+
+
+X = correlated_rows()
 LINE = np.linspace(-14.0, 14.0, 8001)  # where the trapezium rule is exact for Gaussians
 
 

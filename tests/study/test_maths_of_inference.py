@@ -12,7 +12,6 @@ import pytest
 from scipy import optimize, stats
 
 from minivae import explain
-from minivae.backend import load_backend
 from minivae.models import inference, linear_gaussian
 from minivae.models.config import ModelConfig
 from minivae.models.linear_vae import linear_vae_backward, linear_vae_forward
@@ -21,7 +20,10 @@ from tests.study.recomputed import (
     EVIDENCE,
     LINE,
     SEEN,
+    UP,
     C,
+    K,
+    X,
     bend,
     close,
     integral,
@@ -31,10 +33,7 @@ from tests.study.recomputed import (
     slopes,
 )
 
-K = load_backend("numpy")
 RNG = np.random.default_rng(3)
-X = RNG.normal(size=(40, 4)) @ RNG.normal(size=(4, 4)) + 3.0
-UP = np.array(0.7)
 MODEL = linear_gaussian.LinearGaussian(RNG.normal(size=(4, 2)), X.mean(axis=0), 0.6)
 
 

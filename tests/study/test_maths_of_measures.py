@@ -11,16 +11,14 @@ from dataclasses import replace
 import numpy as np
 from scipy import optimize
 
-from minivae.backend import load_backend
 from minivae.metrics import estimators, latent, likelihood, regularity, subspace
 from minivae.metrics.rate_distortion import linear_rate_and_distortion, rate_and_distortion
 from minivae.models import inference
 from minivae.models.bayes import quadrature_draws
 from minivae.models.config import ModelConfig
 from minivae.models.vae import encode, layout_of
-from tests.study.recomputed import LINE, close, integral, normal, recomputes, slopes
+from tests.study.recomputed import LINE, K, close, integral, normal, recomputes, slopes
 
-K = load_backend("numpy")
 RNG = np.random.default_rng(2)
 CONFIG = ModelConfig(3, 1, (4,), "tanh", "gaussian", c=0.3)
 P = layout_of(CONFIG).views(RNG.normal(size=layout_of(CONFIG).size))

@@ -10,7 +10,6 @@ import math
 import numpy as np
 from scipy import optimize, stats
 
-from minivae.backend import load_backend
 from minivae.metrics.reconstruction import best_pair, reconstruction_error
 from minivae.models import bayes, linear_gaussian, pca
 from minivae.models.autoencoder import (
@@ -20,12 +19,21 @@ from minivae.models.autoencoder import (
     autoencoder_layout,
 )
 from minivae.ops import activation, dense
-from tests.study.recomputed import EVIDENCE, SEEN, C, bend, close, joint, recomputes, slopes
+from tests.study.recomputed import (
+    EVIDENCE,
+    SEEN,
+    UP,
+    C,
+    K,
+    X,
+    bend,
+    close,
+    joint,
+    recomputes,
+    slopes,
+)
 
-K = load_backend("numpy")
 RNG = np.random.default_rng(0)
-X = RNG.normal(size=(40, 4)) @ RNG.normal(size=(4, 4)) + 3.0
-UP = np.array(0.7)
 
 
 def covariance(x):

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from minivae.backend import load_backend
 from minivae.ops import activation, likelihood, optimiser
 from minivae.parts.objectives import (
     Terms,
@@ -22,13 +21,11 @@ from minivae.parts.objectives import (
     sampled_elbo_objective_backward,
     sampled_elbo_objective_forward,
 )
-from tests.study.recomputed import LATEX, LINE, close, integral, normal, recomputes, slopes
+from tests.study.recomputed import LATEX, LINE, UP, K, close, integral, normal, recomputes, slopes
 
-K = load_backend("numpy")
 RNG = np.random.default_rng(4)
 A = np.array([-6.1, -1.3, -0.2, 0.4, 2.2, 5.0])
 DY = RNG.normal(size=6)
-UP = 0.7
 
 
 def an_activation(name, written_out):

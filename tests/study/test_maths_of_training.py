@@ -10,7 +10,6 @@ import math
 import numpy as np
 from scipy import stats
 
-from minivae.backend import load_backend
 from minivae.models.bayes import quadrature_draws
 from minivae.models.config import ModelConfig
 from minivae.models.vae import elbo_backward, elbo_forward, encode, layout_of
@@ -18,15 +17,13 @@ from minivae.ops import batch, latent, optimiser
 from minivae.ops.philox import BINARISE, box_muller, normals, philox, uniforms
 from minivae.ops.philox import EPS as NOISE
 from minivae.training.schedule import beta_at
-from tests.study.recomputed import close, recomputes, slopes
+from tests.study.recomputed import UP, K, close, recomputes, slopes
 
-K = load_backend("numpy")
 RNG = np.random.default_rng(1)
 CONFIG = ModelConfig(3, 2, (4,), "tanh", "gaussian", c=0.4, beta=1.7)
 LAYOUT = layout_of(CONFIG)
 THETA = RNG.normal(size=LAYOUT.size)
 X, EPS = RNG.normal(size=(5, 3)), RNG.normal(size=(2, 5, 2))
-UP = np.array(0.7)
 
 
 def affine(row, W, b):

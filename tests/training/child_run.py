@@ -25,6 +25,7 @@ from minivae.training.progress import PlainReporter
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOCK = ("seconds", "samples_per_second")
+Ending = tuple[dict[str, bytes], list[dict[str, Any]]]
 # Everything that could break a resume at once: a smaller last batch, warm-up that ends inside an
 # epoch, free bits, targets drawn anew, two draws, and a checkpoint after every chunk.
 HARD: dict[str, Any] = {
@@ -91,6 +92,11 @@ def lasting_records(run_dir: Path) -> list[dict[str, Any]]:
 def checkpoint_files(run_dir: Path) -> dict[str, bytes]:
     """Every file among the checkpoints, by name."""
     return {path.name: path.read_bytes() for path in sorted((run_dir / "checkpoints").iterdir())}
+
+
+def ending(run_dir: Path) -> Ending:
+    """What must be the same to the last bit: the checkpoints, and the log without its clock."""
+    return checkpoint_files(run_dir), lasting_records(run_dir)
 
 
 def main() -> int:

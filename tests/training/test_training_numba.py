@@ -8,14 +8,7 @@ import subprocess
 import pytest
 
 from minivae.backend import load_backend
-from tests.training.child_run import (
-    CALM,
-    HARD,
-    checkpoint_files,
-    lasting_records,
-    run_here,
-    start_child,
-)
+from tests.training.child_run import CALM, HARD, ending, run_here, start_child
 
 pytest.importorskip("numba")
 pytestmark = pytest.mark.usefixtures("swift_disk")
@@ -30,12 +23,12 @@ def whole(tmp_path_factory):
     """The run on one thread that nobody stopped."""
     run_dir = tmp_path_factory.mktemp("whole") / "run"
     run_here(on_numba(CALM, 1), run_dir, K=load_backend("numba", 1))
-    return checkpoint_files(run_dir), lasting_records(run_dir)
+    return ending(run_dir)
 
 
 def test_two_threads_write_the_same_files(tmp_path, whole):
     run_here(on_numba(CALM, 2), tmp_path / "run", K=load_backend("numba", 2))
-    assert (checkpoint_files(tmp_path / "run"), lasting_records(tmp_path / "run")) == whole
+    assert ending(tmp_path / "run") == whole
 
 
 def test_stopped_and_resumed_on_another_number_of_threads(tmp_path, whole):
@@ -50,7 +43,7 @@ def test_stopped_and_resumed_on_another_number_of_threads(tmp_path, whole):
             K=load_backend("numba", threads),
         )
         resume, threads = True, 3 - threads
-    assert (checkpoint_files(tmp_path / "run"), lasting_records(tmp_path / "run")) == whole
+    assert ending(tmp_path / "run") == whole
 
 
 @pytest.mark.slow
@@ -69,4 +62,4 @@ def test_killed_three_times_it_ends_in_the_same_files(tmp_path, whole, seed):
     process = start_child(on_numba(CALM, 2), run_dir, resume=resume)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
-    assert (checkpoint_files(run_dir), lasting_records(run_dir)) == whole
+    assert ending(run_dir) == whole

@@ -9,14 +9,7 @@ import time
 
 import pytest
 
-from tests.training.child_run import (
-    CALM,
-    HARD,
-    checkpoint_files,
-    lasting_records,
-    run_here,
-    start_child,
-)
+from tests.training.child_run import CALM, HARD, ending, run_here, start_child
 
 pytestmark = pytest.mark.usefixtures("swift_disk")
 SLOW = 0.02  # seconds between chunks
@@ -29,7 +22,7 @@ def whole(tmp_path_factory):
     process = start_child(CALM, run_dir)
     _output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    return checkpoint_files(run_dir), lasting_records(run_dir)
+    return ending(run_dir)
 
 
 def wait_for_checkpoint(run_dir, process):
@@ -46,7 +39,7 @@ def finish(run_dir, resume=True):
     process = start_child(CALM, run_dir, resume=resume)
     _output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    return checkpoint_files(run_dir), lasting_records(run_dir)
+    return ending(run_dir)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -116,4 +109,4 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path, whole):
 
 def test_the_process_does_not_matter(tmp_path, whole):
     run_here(HARD, tmp_path / "run")
-    assert (checkpoint_files(tmp_path / "run"), lasting_records(tmp_path / "run")) == whole
+    assert ending(tmp_path / "run") == whole

@@ -5,7 +5,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.verify.zoo_tools import collection, like, n, sigmoid, softmax, softmax_back, variants
+from tests.verify.zoo_tools import (
+    centred_covariance,
+    collection,
+    like,
+    n,
+    sigmoid,
+    softmax,
+    softmax_back,
+    variants,
+)
 
 ZOO, entry = collection()
 
@@ -156,19 +165,14 @@ def rounded_constants():
 
 @entry
 def covariance_of_columns():
-    def forward(x):
-        z = x - x.mean(0)
-        return z.T @ z / (len(x) - 1), x
-
     def back(m):
-        def backward(dy, x):
-            z = x - x.mean(0)
+        def backward(dy, z):
             both = 2 * dy if m == "symmetric" else dy + dy.T
-            return z @ both / (len(x) - (0 if m == "n" else 1))
+            return z @ both / (len(z) - (0 if m == "n" else 1))
 
         return backward
 
-    return forward, variants(back, "symmetric", "n"), [n(6, 4, scale=30) + 1000]
+    return centred_covariance, variants(back, "symmetric", "n"), [n(6, 4, scale=30) + 1000]
 
 
 @entry

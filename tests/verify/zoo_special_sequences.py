@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.verify.zoo_tools import collection, like, n, softmax, softmax_back
+from tests.verify.zoo_tools import centred_covariance, collection, like, n, softmax, softmax_back
 
 ZOO, entry = collection()
 
@@ -155,14 +155,10 @@ def focal_loss():
 
 @entry
 def covariance():
-    def forward(x):
-        c = x - x.mean(0)
-        return c.T @ c / (len(x) - 1), c
-
     def back(m):
         return lambda dy, c: like(c @ (dy + dy.T) / (len(c) - 1 if m else len(c)), c)
 
-    return forward, back(True), {"divides_by_n": back(False), "half": lambda dy, c: like(
+    return centred_covariance, back(True), {"divides_by_n": back(False), "half": lambda dy, c: like(
         c @ dy / (len(c) - 1), c)}, [n(6, 3)], {}  # fmt: skip
 
 

@@ -34,6 +34,12 @@ def like(g, x):
     return np.asarray(g, dtype=x.dtype)
 
 
+def centred_covariance(x):
+    """The covariance of the columns, and the centred x as cache."""
+    z = x - x.mean(0)
+    return z.T @ z / (len(x) - 1), z
+
+
 def softmax(s, axis=-1):
     e = np.exp(s - s.max(axis, keepdims=True))
     return e / e.sum(axis, keepdims=True)

@@ -9,6 +9,8 @@ from tests.verify.zoo_right_dense import B, Pair, W, X, affine_dict, mlp, mlp_ba
 from tests.verify.zoo_right_losses import G3
 from tests.verify.zoo_wrong_dense import add
 
+DOUBLED = (lambda x: (2.0 * x, None), lambda dy, _: 2 * dy)
+
 add(
     "random_forward",
     lambda x: (x + np.random.normal(size=x.shape), None),
@@ -45,14 +47,7 @@ add(
     "scalar",
 )
 add("forward_raises", lambda x: (x @ x, None), lambda dy, _: 2 * dy, (X,), "", "error")
-add(
-    "integer_input",
-    lambda x: (2.0 * x, None),
-    lambda dy, _: 2 * dy,
-    (np.arange(6).reshape(2, 3),),
-    "x",
-    "integer",
-)
+add("integer_input", *DOUBLED, (np.arange(6).reshape(2, 3),), "x", "integer")
 add(
     "integer_with_float",
     lambda x, w: (x * w, (x, w)),
@@ -61,23 +56,8 @@ add(
     "x",
     "integer",
 )
-add(
-    "empty_input",
-    lambda x: (2.0 * x, None),
-    lambda dy, _: 2 * dy,
-    (np.zeros((0, 3)),),
-    "x",
-    "empty",
-)
-add(
-    "nan_input",
-    lambda x: (2.0 * x, None),
-    lambda dy, _: 2 * dy,
-    (np.array([1.0, np.nan]),),
-    "x",
-    "nan",
-    (1,),
-)
+add("empty_input", *DOUBLED, (np.zeros((0, 3)),), "x", "empty")
+add("nan_input", *DOUBLED, (np.array([1.0, np.nan]),), "x", "nan", (1,))
 add("integer_output", lambda x: (x.argmax(1), x), lambda dy, x: 0 * x, (X,), "", "structure")
 add(
     "accumulates",

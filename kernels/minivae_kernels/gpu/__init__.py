@@ -31,8 +31,9 @@ def table(device: Any) -> dict[str, Any]:
         return GraphStep(device, plan, theta, moments, data)
 
     found.update(
-        make_step=make_step, xp=device.xp, to_device=device.to_device, to_host=device.to_host
-    )
+        make_step=make_step, xp=device.xp, to_device=device.to_device, to_host=device.to_host,
+        flushes=device.flushes,
+    )  # fmt: skip
     return found
 
 

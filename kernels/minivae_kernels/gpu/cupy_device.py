@@ -25,6 +25,7 @@ class CupyDevice(CardMemory):
     """
 
     name = "cupy"
+    flushes = True  # CuPy compiles with -ftz=true, and nothing can take that back
 
     def __init__(self, *, tf32: bool = False) -> None:
         cupy = faults.import_cupy()

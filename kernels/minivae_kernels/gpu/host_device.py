@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minivae_kernels.gpu import sources
-from minivae_kernels.gpu.host_build import build
+from minivae_kernels.gpu.host_build import AS_ON_A_CARD, PLAIN, build
 from minivae_kernels.gpu.launcher import Arguments, Grid
 
 # What stands before and after every buffer; a kernel that writes there is caught.
@@ -44,7 +44,8 @@ class HostDevice:
     """The seam that the launchers are written against, played by the host.
 
     order: in which order the shim runs a block's threads (0 up, 1 down, other: shuffled). A
-    kernel without races gives the same bits for every order.
+    kernel without races gives the same bits for every order. rounding: host_build's PLAIN, or
+    AS_ON_A_CARD.
     """
 
     name = "host"
@@ -55,8 +56,10 @@ class HostDevice:
         order: int = 0,
         files: tuple[str, ...] = sources.FILES + sources.LADDER,
         folder: Path = sources.FOLDER,
+        rounding: tuple[str, ...] = PLAIN,
     ) -> None:
-        self.order, self.files, self.folder = order, files, folder
+        self.order, self.files, self.folder, self.rounding = order, files, folder, rounding
+        self.flushes = rounding == AS_ON_A_CARD
         self.numbers: dict[str, int] = {}
         self.parameters: dict[str, tuple[sources.Parameter, ...]] = {}
         for name in files:
@@ -67,7 +70,7 @@ class HostDevice:
         self.buffers: list[tuple[np.ndarray[Any, Any], int]] = []
         self.launches = 0
         self.memory = 1 << 62
-        build("float", files, folder)
+        build("float", files, folder, rounding)
 
     # Memory
 
@@ -151,7 +154,8 @@ class HostDevice:
     def _prepared(
         self, kernel: str, grid: tuple[int, int], threads: int, packed: list[Any], real: Any
     ) -> Callable[[], None]:
-        lib = build("double" if np.dtype(real) == np.float64 else "float", self.files, self.folder)
+        number_type = "double" if np.dtype(real) == np.float64 else "float"
+        lib = build(number_type, self.files, self.folder, self.rounding)
         cells = [
             np.array([0 if p is None else p.ctypes.data], dtype=np.uint64)
             if parameter.pointer

@@ -82,12 +82,19 @@ def transpose_piece(k, member, plain, rows, columns, out):
 
 
 @inner
-def input_whole(args, dims, steps, data):
-    """dx = dy Wᵀ, all row-major, by way of dyᵀ's panels or of Wᵀ's; there is room for the more."""
+def upstream_and_room(args, dims):
+    """The sizes (rows, outputs, inputs), dy, and the room to pack in: what both gradients take."""
     rows, outputs, inputs = word_at(dims, N1), word_at(dims, N2), word_at(dims, N3)
     dy = floats_at(word_at(args, N0), rows * outputs)
-    W = floats_at(word_at(args, N1), inputs * outputs)
     packed = floats_at(word_at(args, N2), word_at(dims, N4))
+    return (rows, outputs, inputs), dy, packed
+
+
+@inner
+def input_whole(args, dims, steps, data):
+    """dx = dy Wᵀ, all row-major, by way of dyᵀ's panels or of Wᵀ's; there is room for the more."""
+    (rows, outputs, inputs), dy, packed = upstream_and_room(args, dims)
+    W = floats_at(word_at(args, N1), inputs * outputs)
     dx, crew = floats_at(word_at(args, N3), rows * inputs), word_at(data, CREW)
     if len(dx) == 0:
         return
@@ -168,10 +175,8 @@ def weights_piece(k, member, x, dy, packed, dW, db, sizes):
 @inner
 def params_whole(args, dims, steps, data):
     """dW = xᵀ dy and db = Σ dy, all row-major; there is room for DEEP rows of dy, or for none."""
-    rows, outputs, inputs = word_at(dims, N1), word_at(dims, N2), word_at(dims, N3)
-    dy = floats_at(word_at(args, N0), rows * outputs)
+    (rows, outputs, inputs), dy, packed = upstream_and_room(args, dims)
     x = floats_at(word_at(args, N1), rows * inputs)
-    packed = floats_at(word_at(args, N2), word_at(dims, N4))
     dW = floats_at(word_at(args, N3), inputs * outputs)
     db = floats_at(word_at(args, N4), outputs)
     params(word_at(data, CREW), dy, x, dW, db, (rows, inputs, outputs), packed)

@@ -95,6 +95,15 @@ def gradient_part(args, steps, loop, spare, first, count):
     put_back(args, steps, N2, spare, first, count)
 
 
+@inner
+def three_parts(args, steps, spare, first, count):
+    """Some elements of each of three arguments."""
+    a = floats_at(read(args, steps, N0, spare, first, count), count)
+    b = floats_at(read(args, steps, N1, spare, first, count), count)
+    c = floats_at(read(args, steps, N2, spare, first, count), count)
+    return a, b, c
+
+
 def part_of(function: Any, takes: int, gives: int) -> Any:
     """Some elements of a ufunc from a scalar function of 2 or 3 numbers that gives 1 or 2."""
 
@@ -120,18 +129,14 @@ def part_of(function: Any, takes: int, gives: int) -> Any:
 
     @inner
     def three_to_one(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
-        a = floats_at(read(args, steps, N0, spare, first, count), count)
-        b = floats_at(read(args, steps, N1, spare, first, count), count)
-        c = floats_at(read(args, steps, N2, spare, first, count), count)
+        a, b, c = three_parts(args, steps, spare, first, count)
         y = floats_at(room(args, steps, N3, spare, first), count)
         for_each(of_three, count, (a, b, c, y))
         put_back(args, steps, N3, spare, first, count)
 
     @inner
     def three_to_two(args, steps, loop, spare, first, count):  # type: ignore[no-untyped-def]
-        a = floats_at(read(args, steps, N0, spare, first, count), count)
-        b = floats_at(read(args, steps, N1, spare, first, count), count)
-        c = floats_at(read(args, steps, N2, spare, first, count), count)
+        a, b, c = three_parts(args, steps, spare, first, count)
         y = floats_at(room(args, steps, N3, spare, first), count)
         z = floats_at(room(args, steps, N4, spare, first), count)
         for_each(to_two, count, (a, b, c, y, z))

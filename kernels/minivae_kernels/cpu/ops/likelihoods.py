@@ -68,9 +68,8 @@ BERNOULLI = LikelihoodLoop(
     value=value_loop("bernoulli_value", _bernoulli_value),
 )
 BERNOULLI_SLOPE = slope_loop("bernoulli_slope", _bernoulli_slope)
-
-
 _bernoulli_nll = value_ufunc("bernoulli_nll_forward", BERNOULLI)
+_bernoulli_gradient = slope_ufunc("bernoulli_nll_backward", BERNOULLI_SLOPE)
 
 
 @declining
@@ -94,9 +93,6 @@ def bernoulli_nll_forward(reference):  # type: ignore[no-untyped-def]
 def bernoulli_nll_grad(dnll: Any, logits: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
     """nll (L, B) and dlogits (L, B, D) in one pass over the logits       (E23, E24)"""
     return nll_gradients("bernoulli_nll_grad", BERNOULLI, dnll, logits, x)[:2]
-
-
-_bernoulli_gradient = slope_ufunc("bernoulli_nll_backward", BERNOULLI_SLOPE)
 
 
 @declining
@@ -139,8 +135,6 @@ GAUSSIAN = LikelihoodLoop(
     value=value_loop("gaussian_value", _gaussian_value),
     work=1,
 )
-
-
 _gaussian_nll = value_ufunc("gaussian_nll_forward", GAUSSIAN)
 
 

@@ -1,6 +1,10 @@
 // The machine that the host build runs on: a block's threads as fibres, barriers, and a launcher.
 #include "shim.h"
 
+#ifdef AS_ON_A_CARD
+#include <immintrin.h>
+#endif
+
 #include <csetjmp>
 #include <cstdlib>
 #include <ucontext.h>
@@ -139,6 +143,10 @@ const char* launch(void (*run)(void**), const unsigned int* grid, unsigned int t
         return "a block must have a multiple of 32 threads, at most 1024";
     if (grid[0] == 0 || grid[1] == 0 || grid[0] > 2147483647u || grid[1] > 65535u)
         return "a grid is limited to 2147483647 by 65535 blocks, and may not be empty";
+#ifdef AS_ON_A_CARD
+    const unsigned int usual = _mm_getcsr();
+    _mm_setcsr(usual | _MM_FLUSH_ZERO_ON | _MM_DENORMALS_ZERO_ON);
+#endif
     kernel = run;
     kernel_args = args;
     failure = nullptr;
@@ -157,6 +165,9 @@ const char* launch(void (*run)(void**), const unsigned int* grid, unsigned int t
             if (fibre.state != DONE) fibre.started = false;
             fibre.state = DONE;
         }
+#ifdef AS_ON_A_CARD
+    _mm_setcsr(usual);
+#endif
     return failure;
 }
 

@@ -56,9 +56,13 @@ inline float __uint_as_float(unsigned int bits) {
     std::memcpy(&x, &bits, sizeof x);
     return x;
 }
-// Each rounds by itself: the host build has -ffp-contract=off.
-inline float __fmul_rn(float a, float b) { return a * b; }
-inline float __fadd_rn(float a, float b) { return a + b; }
+// Each rounds by itself, whatever the compiler may contract: it cannot see through an asm.
+inline float alone(float x) {
+    __asm__("" : "+x"(x));
+    return x;
+}
+inline float __fmul_rn(float a, float b) { return alone(a * b); }
+inline float __fadd_rn(float a, float b) { return alone(a + b); }
 inline float __fsqrt_rn(float a) { return std::sqrt(a); }
 inline float __uint2float_rn(unsigned int a) { return static_cast<float>(a); }
 inline float __int2float_rn(int a) { return static_cast<float>(a); }

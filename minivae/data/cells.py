@@ -1,0 +1,135 @@
+"""Cells of a table that are no numbers as they stand: which are after all, and what others are."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+from minivae.data.errors import DataError
+
+NAMED = 3  # columns in a message
+MINUS = "\u2212"  # what typesetters write for it
+_NUMBER = r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
+_GROUPED = r"[+-]?\d{1,3}([.,'\u2019\s]\d{3})+([.,]\d+)?"
+_DATE = re.compile(
+    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( .*)?"
+    r"|\d{1,2}:\d\d(:\d\d.*)?"
+)
+# What most cells of a text column may look like, and what to do with them.
+_FORMS = (
+    (re.compile(_GROUPED), "has numbers whose thousands are set apart", "without that sign"),
+    (re.compile(rf"{_NUMBER}\s?%"), "has per cent", "without the sign"),
+    (
+        re.compile(rf"[€$£¥]\s?({_NUMBER}|{_GROUPED})|({_NUMBER}|{_GROUPED})\s?[€$£¥]"),
+        "has sums of money",
+        "without the currency",
+    ),
+    (re.compile(r"[+-]?0[xX][0-9a-fA-F]+"), "has hexadecimal numbers", "in tens"),
+    (re.compile(r"[+-]?[\d.]+[dD][+-]?\d+"), "has Fortran's numbers", "with e for D"),
+)
+
+
+def numbers_from_objects(frame: Any) -> Any:
+    """The pandas frame with its columns of numbers in Python objects (decimals, large whole
+    numbers) as float64."""
+    for column in frame.columns:
+        cells = frame[column]
+        if cells.dtype == object and all(isinstance(c, (Real, Decimal)) for c in cells):
+            frame = frame.assign(**{column: cells.astype(float)})
+    return frame
+
+
+def numbers_from_text(frame: Any) -> Any:
+    """A frame from a text file with columns that pandas left as text though all are numbers: those
+    with more digits than 64 bits hold, or a printed minus."""
+    for column in frame.columns:
+        cells = frame[column]
+        if getattr(cells.dtype, "kind", "O") != "O":
+            continue
+        if all(_reads_as_number(_plain(cell)) for cell in cells):
+            frame = frame.assign(**{column: [float(_plain(cell)) for cell in cells]})
+    return frame
+
+
+def _plain(cell: Any) -> str:
+    return str(cell).replace(MINUS, "-")
+
+
+def refuse_dates(frame: Any, texts: Sequence[Any], name: str) -> None:
+    """DataError, by name, for columns of dates, times or periods, though written as text."""
+    dates = [column for column in texts if _are_dates(frame[column])]
+    if dates:
+        raise DataError(
+            f"{name}: column {dates[0]!r} holds dates; make numbers of them, such as days since "
+            "the first, or leave the column out"
+        )
+
+
+def _are_dates(column: Any) -> bool:
+    temporal = getattr(column.dtype, "is_temporal", None)  # Polars
+    if temporal is not None and temporal():
+        return True
+    if getattr(column.dtype, "kind", "O") in "mM" or str(column.dtype).startswith("period"):
+        return True
+    cells = [cell for cell in column if isinstance(cell, str)]
+    return 2 * sum(bool(_DATE.fullmatch(cell.strip())) for cell in cells) > len(column)
+
+
+def refuse_a_slip(column: Any, label: str, name: str) -> None:
+    """DataError for a column of numbers that a few cells made text: no kinds, but a slip."""
+    cells = [str(cell) for cell in column]
+    wrong = [row for row, cell in enumerate(cells) if not _reads_as_number(cell)]
+    if 0 < len(wrong) < 0.2 * len(cells):
+        raise DataError(
+            f"{name}: column {label!r} holds numbers but for {len(wrong)} of {len(cells)} cells, "
+            f"the first in row {wrong[0]} (from 0): {cells[wrong[0]]!r}; mend them, or leave the "
+            "column out"
+        )
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def text_refused(frame: Any, texts: Sequence[str], name: str) -> DataError:
+    """The error for columns that are no numbers: a mixed one by its cell, others by name."""
+    column = frame[texts[0]]
+    values = column.tolist()
+    cells = [str(value) for value in values]
+    bad = [i for i, cell in enumerate(cells) if not _reads_as_number(cell)]
+    if bad and len(bad) * 2 < len(cells):
+        return DataError(
+            f"{name}: column {texts[0]!r} holds numbers, but row {bad[0]} (from 0) is "
+            f"{cells[bad[0]]!r}; mend or remove that row"
+        )
+    for form, what, how in _FORMS:
+        like = [cell for cell in cells if form.fullmatch(cell.strip())]
+        if len(like) * 2 > len(cells):
+            return DataError(
+                f"{name}: column {texts[0]!r} {what} (such as {like[0]!r}); write the numbers {how}"
+            )
+    if isinstance(values[0], complex) or (
+        hasattr(values[0], "__len__") and not isinstance(values[0], (str, bytes))
+    ):
+        kind = "complex numbers" if isinstance(values[0], complex) else "lists"
+        return DataError(
+            f"{name}: column {texts[0]!r} holds {kind} (such as {cells[0][:40]!r}); give each of "
+            "their numbers a column of its own"
+        )
+    listed = ", ".join(repr(text) for text in itertools.islice(texts, NAMED))
+    more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    plural = "columns" if len(texts) > 1 else "column"
+    what = "kinds" if str(column.dtype) == "category" else "text"
+    return DataError(
+        f"{name}: {plural} {listed}{more} hold{'' if len(texts) > 1 else 's'} {what} (such as "
+        f"{cells[0]!r}); name the labels' with --label COLUMN, spread {what} over columns of 0 and "
+        "1 with --one-hot, or remove it"
+    )
