@@ -180,7 +180,8 @@ def picture(figure: Any, name: str, caption: str) -> None:
         data = base64.b64encode(path.read_bytes()).decode("ascii")
     text = html.escape(caption)
     _html(
-        f'<figure><div class="picture-frame"><img alt="{text}" style="max-width:100%" '
+        f'<figure style="--inches:{figure.get_figwidth():.3g}"><div class="picture-frame">'
+        f'<img alt="{text}" style="max-width:100%" '
         f'src="data:image/png;base64,{data}"></div><figcaption>{text}</figcaption></figure>'
     )
 

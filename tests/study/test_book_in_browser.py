@@ -112,7 +112,8 @@ CUT_CODE = """[...document.querySelectorAll('article .highlight pre')]
 
 # Pictures too small for the words in them, columns of the layout pushed aside.
 SQUEEZED = """[...document.querySelectorAll('article figure img')]
-  .filter((e) => e.getBoundingClientRect().width < 500).map((e) => e.alt.slice(0, 30))
+  .filter((e) => e.getBoundingClientRect().width < 0.5 * e.naturalWidth)
+  .map((e) => e.alt.slice(0, 30))
   .concat(innerWidth > 1200 && document.querySelector('.main').getBoundingClientRect().left < 250
     ? ['the contents'] : [])"""
 
