@@ -164,7 +164,7 @@ def judge(trial: Trial, seconds: float) -> None:
     if trial.failing is not None and not trial.complete and not trial.wrong.any():
         trial.wrong = search(trial, trial.failing)
     if trial.complete:
-        sure = contract.strict_tolerance(trial)
+        sure = suspects.strict_tolerance(trial)
         trial.seen = float(np.median(sure)) / trial.biggest if trial.biggest and sure.size else 0.0
 
 
@@ -197,7 +197,7 @@ def search(trial: Trial, failing: Array) -> Array:
     if not trial.roomy(12 + np.log2(trial.hand.size) + len(trial.entries)):
         if not trial.reason and np.isfinite(trial.slope.value) and trial.roomy(3):
             hand, gap = float((trial.hand * failing).sum()), oracles.gap_along(trial, failing)[0]
-            large = abs(gap) > contract.faint(trial) * trial.hand.size
+            large = abs(gap) > suspects.faint(trial) * trial.hand.size
             if large and not suspects.has_kinks(trial):
                 trial.unplaced = hand, hand - gap
         seen_jointly(trial)
@@ -220,10 +220,10 @@ def compare(trial: Trial) -> Array:
     """Which of the visited entries are wrong: not those that rounding explains, that sit on a kink,
     or whose oracle is wrong."""
     oracles.fill(trial)
-    strict, clock = contract.strict_tolerance(trial), trial.probe.clock
+    strict, clock = suspects.strict_tolerance(trial), trial.probe.clock
     error = trial.error
     wrong = np.asarray(~(error <= strict))
-    small = wrong & (error <= contract.rounding_tolerance(trial))
+    small = wrong & (error <= suspects.rounding_tolerance(trial))
     if small.any():
         count = next((n for n in (12, 3) if clock.fits(forward=8, backward=8, complex=8 * n)), 0)
         picks = suspects.worst(trial, small, count)

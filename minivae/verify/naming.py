@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from minivae.types import Array, kind_of
-from minivae.verify.contract import strict_tolerance
 from minivae.verify.oracles import Trial
 from minivae.verify.passes import EPS32
 from minivae.verify.report import Fault, where
+from minivae.verify.suspects import strict_tolerance
 
 
 class Evidence:

@@ -116,9 +116,9 @@ class Probe:
                 out[:, column] = self.push({leaf.place: leaf.unit(entry)})
         return out
 
-    def line(self, leaf: Leaf, delta: Array, dy: Array | None = None) -> Line:
+    def line(self, leaf: Leaf, delta: Array) -> Line:
         """phi along a direction."""
-        return Line(self.job, {leaf.place: delta}, self.dy if dy is None else dy, self.rounding)
+        return Line(self.job, {leaf.place: delta}, self.dy, self.rounding)
 
     def slope(self, line: Line, leaf: Leaf, start: float = 0.25, rungs: int = RUNGS) -> Slope:
         """The derivative along a line by differences; few steps where a forward is slow."""
@@ -162,10 +162,6 @@ class Trial:
         self.difference_tolerance = tol(
             "finite_difference32" if self.coarse else "finite_difference"
         )
-
-    def noise(self) -> Array:
-        """How far a nudge of the inputs moves the hand-written gradient."""
-        return self.probe.noises[self.place]
 
     @property
     def g(self) -> Array:
@@ -315,5 +311,6 @@ def gap_along(
     doubt = coarse + tol("direction") * EPS64 * max(norm, abs(true) * 1e-2, total * 1e-3)
     gap = float(parts.sum()) - true
     if not abs(gap) <= doubt:
-        doubt += tol("noise") * float(np.sqrt(((trial.noise() * delta) ** 2).sum()))
+        noise = probe.noises[trial.place] * delta
+        doubt += tol("noise") * float(np.sqrt((noise * noise).sum()))
     return gap, doubt

@@ -42,15 +42,15 @@ def first_fault(tests: Iterable[tuple[Any, str, str]], tensor: str = "") -> list
     return next(([Fault(kind, text, tensor)] for there, kind, text in tests if there), [])
 
 
-def not_finite(what: str, numbers: Any, tensor: str, advice: str = "") -> Fault | None:
-    """A fault for the first number that is NaN or infinite; None where all are finite."""
+def not_finite(what: str, numbers: Any, tensor: str, advice: str = "") -> list[Fault]:
+    """The fault of the first number that is NaN or infinite, if there is one."""
     bad = ~np.isfinite(numbers)
     if not bad.any():
-        return None
+        return []
     at = tuple(map(int, np.unravel_index(np.argmax(bad), bad.shape)))
     value = "NaN" if np.isnan(numbers[at]) else numbers[at]
     text = f"{what} is {value} at {where(at)} ({bad.sum()} of {bad.size} entries)"
-    return Fault("nan", text + advice, tensor, at)
+    return [Fault("nan", text + advice, tensor, at)]
 
 
 @dataclass
