@@ -13,7 +13,7 @@ from minivae.verify.contract import widen
 from minivae.verify.derivatives import Analytic, Slope
 from minivae.verify.oracles import Probe, Trial
 from minivae.verify.passes import EPS32, EPS64, Clock, Pass, eps_of, quiet
-from minivae.verify.report import Fault, Report, Row, fill_row, together_fault, trial_notes
+from minivae.verify.report import Fault, Report, Row
 from minivae.verify.strategies import Hands, batch_of, in_float64, input_faults, point_notes, read
 
 
@@ -122,12 +122,12 @@ def vote(
         alike = sum((other.failing is None) == (trial.failing is None) for other in order[done:])
         judge(trial, max(1e-3 * job.clock.seconds, 0.6 * job.clock.left() / alike))
     for trial in trials:
-        fill_row(trial)
+        naming.fill_row(trial)
     name_faults(trials, report)
     if trials and not report.faults and wide is not job and wide.backward is job.backward:
         for trial in trials:
             report.faults += suspects.float32_faults(job, trial, native[trial.place], dy)
-    report.notes += [note for trial in trials for note in trial_notes(trial)]
+    report.notes += [note for trial in trials for note in naming.trial_notes(trial)]
 
 
 # -- one tensor ------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ def name_faults(trials: list[Trial], report: Report) -> None:
     sums = (joint.hand, joint.true) if joint and joint.fails else None
     if sums := next((t.unplaced for t in unplaced), sums):
         among = unplaced or [t for t in trials if t.failing is not None] or sampled
-        report.faults.append(together_fault(among, *sums))
+        report.faults.append(naming.together_fault(among, *sums))
         for trial in among:
             trial.row.verdict = "not located"
     elif report.faults or not probe.clock.fits(2, 2, 4):
@@ -284,4 +284,4 @@ def name_faults(trials: list[Trial], report: Report) -> None:
         if tied is not None:
             trial, hand, true = tied
             trial.row.verdict = "wrong"
-            report.faults.append(together_fault(trials, hand, true, trial))
+            report.faults.append(naming.together_fault(trials, hand, true, trial))

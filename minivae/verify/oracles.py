@@ -64,7 +64,7 @@ class Probe:
     @functools.cached_property
     def joint(self) -> derivatives.Joint:
         """One difference along random signs in all tensors together."""
-        return derivatives.along_all(self)
+        return derivatives.along_all(self.job, self.dy, self.hands, self.rounding, self.signs)
 
     def signs(self, shape: tuple[int, ...]) -> Array:
         """Random signs: a direction no error can hide from by summing to zero."""
@@ -188,10 +188,6 @@ class Trial:
         """Whether there is time for so many slopes along directions, by the oracle at hand."""
         by_differences = {"forward": 10 * slopes}
         return self.probe.clock.fits(**(by_differences if self.reason else {"complex": slopes}))
-
-    def back(self, dy: Array) -> Array | None:
-        """The hand-written gradient of this tensor for another upstream."""
-        return gradients(self.probe.job, dy)[self.place]
 
     def at(self, values: Sequence[Any]) -> Trial:
         """The same at other inputs; what forward or backward raises there."""
