@@ -257,6 +257,8 @@ def report_fault(fault: Exception) -> int:
 def describe(fault: Any) -> str:
     """The fault's message on one printable line; its class's name where it carries no message."""
     text = one_line(fault.format_message() if hasattr(fault, "format_message") else fault)
+    if text.startswith("Got unexpected extra argument"):
+        return f"{text}; quote names with spaces; --help says what the command takes"
     if not text and not isinstance(fault, MemoryError):
         return f"{type(fault).__name__} without a message; MINIVAE_DEBUG=1 shows where"
     if type(fault).__name__ == "OutOfDeviceMemory":  # names its own fix

@@ -92,7 +92,7 @@ def dense_backward(f: Answer) -> None:
     found = f(dy, x, w)
     mistakes = {sums.format("dW"): dw / 5, "That is dWᵀ: W is (I, O).": dw.T}
     agree(found[0], dw, "dW = xᵀ dy.", mistakes=mistakes)
-    agree(found[1], db, "db = Σ_b dy.", mistakes={sums.format("db"): db / 5})
+    agree(found[1], db, "db = Σ_n dy.", mistakes={sums.format("db"): db / 5})
     agree(found[2], dx, "dx = dy Wᵀ: it goes back through W.")
 
 
