@@ -40,7 +40,7 @@ def problem(name: str, rows: int = 0, rough: float = 1.0) -> Problem:
 
 
 def problem_of(ladder: Ladder, rows: int = 0, rough: float = 1.0) -> Problem:
-    """The same of a ladder that is at hand."""
+    """What the rungs of this ladder compute; `rows` in place of its own."""
     record = FUNCTIONS.get(ladder.op)
     kind = record.kind if record else "elementwise"  # of NumPy's own functions: exp
     return Problem(

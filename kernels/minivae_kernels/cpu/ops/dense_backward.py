@@ -185,7 +185,7 @@ def params_whole(args, dims, steps, data):
 
 @inner
 def params(crew, dy, x, dW, db, sizes, packed):
-    """The same; sizes: rows, inputs, outputs."""
+    """dW = xᵀ dy and db = Σ dy, shared out; sizes: rows, inputs, outputs."""
     total, inputs, outputs = sizes
     across = (outputs + PANEL - 1) // PANEL
     block = rows_of_piece(inputs, across, atomic_load(crew, TEAM))
