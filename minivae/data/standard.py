@@ -103,7 +103,8 @@ def scale_advice(rows: Any, scale: float, columns: Sequence[str] | None = None) 
     """
     most = max(1, min(LOOKED_AT, LOOKED_AT_VALUES // rows.shape[1]))
     some = np.asarray(rows[:most], dtype=np.float64) * scale
-    deviation = some.std(axis=0)
+    with np.errstate(over="ignore"):  # infinite is large
+        deviation = some.std(axis=0)
     middle = np.median(some, axis=0)
     moves = (some != middle).mean(axis=0)
     varying = np.flatnonzero((deviation > LARGE) | (moves > SELDOM))
