@@ -161,7 +161,9 @@ def test_other_data_are_refused_without_options_that_the_command_lacks(command: 
     told = command("encode", "pictures", folder, "-o", "z.npy")
     assert told.code == 2 and "to the run's size" in told.err and "--" not in told.err
     extra = command("train", "a.csv", "b.csv")
-    assert extra.code == 2 and "quote names with spaces" in extra.err
+    assert extra.code == 2 and "got b.csv; quote names with spaces" in extra.err
+    many = command("train", *(f"photos/{i}.png" for i in range(300)))
+    assert many.code == 2 and "3.png and more; give the folder" in many.err and len(many.err) < 250
 
 
 def test_pixels_in_whole_numbers_are_told_of_their_shape(command: Command) -> None:
