@@ -143,13 +143,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(given)
     from minivae.racing.problem import ProblemError
 
-    from . import commands
+    from .user_errors import UserError
 
     try:
         if args.threads is not None and args.threads < 1:
-            raise commands.UserError(f"--threads is {args.threads}; it must be at least 1")
+            raise UserError(f"--threads is {args.threads}; it must be at least 1")
         rows: list[dict[str, Any]] = function_of(args.command)(args)
-    except (commands.UserError, ProblemError) as error:
+    except (UserError, ProblemError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -120,7 +120,7 @@ def once(
         given = {"op": op, "threads": len(pits.cores), "where": path}
         recipe = Recipe("benchmarks.alarm:kernel", given)
         first = {"MINIVAE_RACING_PATH": path} if path else None
-        makers[name] = pits.keeper(name, asked, recipe, first)
+        makers[name] = pits.lasting_opener(name, asked, recipe, first)
     options = Options(rule, repeats=1)
     return judged(op, commit, run_race(asked.build(), makers, baseline=THIS, options=options,
                                        against=(commit,)))  # fmt: skip

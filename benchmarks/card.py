@@ -97,14 +97,14 @@ def stages(
     ladder = ("ladder", "--backend", "cupy", "--json", "--no-store")
     sanitizer = ("compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "1")
     return [
-        Stage("card", (*bench, "card-facts"), 0.02, shows=last_json),
+        Stage("card", (*bench, "card-facts"), 0.04, shows=last_json),
         Stage("gpu-tests", (*pytest, "-rs", "--timeout", "99", *beside, *sizes.tests, tests), 0.14),
         Stage("verify", (*python, "-m", "minivae", "verify", "--backend", "cupy"), 0.06),
         Stage("mnist", (*python, "-m", "minivae", *train), 0.05, data=sizes.train[0],
               shows=last_json),
         Stage("bandwidth", (*bench, "bandwidth", "--json", *sizes.bandwidth), 0.08,
               shows=last_json),
-        Stage("step", (*bench, *step), 0.42, shows=last_json),
+        Stage("step", (*bench, *step), 0.40, shows=last_json),
         Stage("ladders", (*bench, *ladder, *sizes.ladders), 0.13, shows=last_json),
         Stage("memcheck", (*sanitizer, *pytest, "-x", "-k", FEW_STEPS, tests), 0.10,
               needs="compute-sanitizer"),

@@ -4,51 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from . import machine
 from .cases import CaseError, StepCase, has_pixels, parse_arch
+from .user_errors import UserError, backend_or_exit, unavailable, user_errors
 
 Rows = list[dict[str, Any]]
 ARCHS = ("784-400-20:relu", "784-200-200-50:tanh")
 WITH_PIXELS = "784-400-20:relu:mnist"
 
 
-class UserError(ValueError):
-    """Something the user can mend; printed as one line."""
-
-
-@contextmanager
-def said(*errors: type[Exception]) -> Iterator[None]:
-    """What the user can mend is said in one line, without a traceback."""
-    try:
-        yield
-    except errors as error:
-        raise UserError(str(error)) from None
-
-
-@contextmanager
-def unavailable() -> Iterator[None]:
-    """A backend that cannot run here, and memory that ends, are such errors."""
-    from minivae.backend import BackendUnavailable
-
-    with said(BackendUnavailable, MemoryError):
-        yield
-
-
-def backend_or_exit(name: str, *, tf32: bool = False, bf16: bool = False) -> None:
-    """Before minutes of peers are timed for a race that ours cannot run in."""
-    from minivae.backend import load_backend
-
-    with unavailable():
-        load_backend(name, tf32=tf32, bf16=bf16)
-
-
-def murmur(text: str) -> None:
+def progress(text: str) -> None:
     """Say what is going on, beside the results."""
     print(text, file=sys.stderr, flush=True)
 
@@ -59,7 +28,7 @@ def show(args: argparse.Namespace, text: str) -> None:
         print(text)
 
 
-def shown(args: argparse.Namespace, module: Any, rows: Rows) -> Rows:
+def show_table(args: argparse.Namespace, module: Any, rows: Rows) -> Rows:
     """The rows, once the module's table of them is printed."""
     show(args, module.table(rows))
     return rows
@@ -89,7 +58,7 @@ def step(args: argparse.Namespace) -> Rows:
         raise UserError(f"--block-steps is {args.block_steps}; it must be at least 1")
     if min(args.busy) < 0:
         raise UserError("--busy counts processes: give numbers from 0 on, as in 0,1,2,4")
-    with said(CaseError):
+    with user_errors(CaseError):
         archs = args.arch or ",".join([*ARCHS, *([WITH_PIXELS] if has_pixels("mnist") else [])])
         cases = [parse_arch(a, b) for a in archs.split(",") for b in args.batch or default]
     if args.phases:
@@ -112,7 +81,7 @@ def phases(args: argparse.Namespace, cases: list[StepCase]) -> Rows:
     from . import phases as module
     from .phase_timer import NoTimer
 
-    with unavailable(), said(ValueError, NoTimer):
+    with unavailable(), user_errors(ValueError, NoTimer):
         rows = [module.measure(case, args.backend, args.threads, bf16=args.bf16) for case in cases]
     if args.plot:
         module.plot(rows[0], Path(args.plot))
@@ -147,8 +116,8 @@ def bandwidth(args: argparse.Namespace) -> Rows:
 
     from . import bandwidth as module
 
-    with said(Unavailable, MemoryError):
-        return shown(args, module, module.run(args.rows))
+    with user_errors(Unavailable, MemoryError):
+        return show_table(args, module, module.run(args.rows))
 
 
 def selftest(args: argparse.Namespace) -> Rows:
@@ -158,7 +127,7 @@ def selftest(args: argparse.Namespace) -> Rows:
     if args.races < 1 or not args.seconds > 0:
         raise UserError("--races and --seconds must be positive")
     rows = module.run(args.races, args.seconds, store=not args.no_store)
-    return shown(args, module, rows)
+    return show_table(args, module, rows)
 
 
 def products(args: argparse.Namespace) -> Rows:
@@ -176,7 +145,7 @@ def ladder(args: argparse.Namespace) -> Rows:
         raise UserError("--rows N, from 1 on, belongs to --backend cupy, and not to --write")
     if args.predict and args.backend != "cupy":
         raise UserError("--predict belongs to --backend cupy: a processor's rungs are timed")
-    with said(ladders.LadderError):
+    with user_errors(ladders.LadderError):
         if args.predict:
             rows = gpu_predictions.run(args.name, args.write)
             show(args, gpu_predictions.table(rows))
@@ -208,7 +177,7 @@ def report(args: argparse.Namespace) -> Rows:
     from . import report as module
     from .results import ResultsError
 
-    with said(module.ReportError, ResultsError):
+    with user_errors(module.ReportError, ResultsError):
         text = module.write(Path(args.readme))
     show(args, text)
     return [{"report": args.readme}]
@@ -219,8 +188,8 @@ def compare(args: argparse.Namespace) -> Rows:
     from . import compare as module
     from .results import ResultsError
 
-    with said(module.CompareError, ResultsError):
-        return shown(args, module, module.run(args.a, args.b))
+    with user_errors(module.CompareError, ResultsError):
+        return show_table(args, module, module.run(args.a, args.b))
 
 
 def card(args: argparse.Namespace) -> Rows:
@@ -243,7 +212,7 @@ def card_facts(args: argparse.Namespace) -> Rows:
 
     from . import card as module
 
-    with said(Unavailable):
+    with user_errors(Unavailable):
         rows = module.facts()
     args.json = True
     return rows
@@ -255,7 +224,7 @@ def history(args: argparse.Namespace) -> Rows:
     from .compare import CompareError
     from .results import ResultsError
 
-    with said(CompareError, ResultsError):
+    with user_errors(CompareError, ResultsError):
         found = module.run(args.words)
     for name, make in (("csv", module.as_csv), ("plot", module.draw), ("html", module.page)):
         if getattr(args, name):
@@ -269,9 +238,9 @@ def alarm(args: argparse.Namespace) -> Rows:
     """This tree's kernels against another commit's, in one run."""
     from . import alarm as module
 
-    with said(module.AlarmError, ValueError), unavailable():
+    with user_errors(module.AlarmError, ValueError), unavailable():
         rule = replace(module.RULE, seconds=args.seconds)
-        rows = module.run(args.against, args.threads, tuple(args.ops), rule=rule, say=murmur)
+        rows = module.run(args.against, args.threads, tuple(args.ops), rule=rule, say=progress)
     show(args, module.table(rows))
     return rows
 
@@ -280,15 +249,15 @@ def mpi(args: argparse.Namespace) -> Rows:
     """One run over several processes."""
     from . import mpi as module
 
-    with said(module.MpiError):
-        return shown(args, module, module.run(args.batch, args.seconds, not args.no_store))
+    with user_errors(module.MpiError):
+        return show_table(args, module, module.run(args.batch, args.seconds, not args.no_store))
 
 
 def smoke(args: argparse.Namespace) -> Rows:
     """Correctness only."""
     from . import smoke as module
 
-    return shown(args, module, module.run(args.threads))
+    return show_table(args, module, module.run(args.threads))
 
 
 def checkers(args: argparse.Namespace) -> Rows:

@@ -52,7 +52,9 @@ def race_op(
     if best_numpy.has(op):
         who[BEST] = ("numpy_best", {"op": op})
     makers = {
-        name: pits.keeper(name, recipe, Recipe(f"minivae.racing.contestant:{factory}", given))
+        name: pits.lasting_opener(
+            name, recipe, Recipe(f"minivae.racing.contestant:{factory}", given)
+        )
         for name, (factory, given) in who.items()
     }
     rivals = (BEST if BEST in makers else PLAIN,)

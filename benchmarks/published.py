@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from minivae.published import EXPERIMENTS
-from minivae.published.outcome import Claim, Figure
-from minivae.published.results import PICTURE, RESULT, outcome_of, read_result
+from minivae.published.findings import Claim, Figure
+from minivae.published.results import PICTURE, RESULT, findings_of, read_result
 from minivae.settings import ConfigError
 
 from . import RESULTS, ROOT
-from .commands import UserError, show
+from .commands import show
+from .user_errors import UserError
 
 KEPT = RESULTS / "published"
 NOTES = "notes.md"  # beside a kept result: what is known of that one run, written by hand
@@ -64,7 +65,7 @@ def glance(found: dict[str, dict[str, Any]]) -> list[str]:
         if name not in found:
             rows.append(f"| [{name}](#{name}) | – | – | not yet |")
             continue
-        outcome = outcome_of(found[name])
+        outcome = findings_of(found[name])
         figures = [f.reached for f in outcome.figures if f.reached is not None]
         claims = [c.holds for c in outcome.claims if c.holds is not None]
         counts = " | ".join(f"{sum(of)} of {len(of)}" if of else "–" for of in (figures, claims))
@@ -75,7 +76,7 @@ def glance(found: dict[str, dict[str, Any]]) -> list[str]:
 
 def section(name: str, result: dict[str, Any], notes: Path) -> str:
     """An experiment's figures and claims, what differs, notes, how it was run, and its picture."""
-    outcome = outcome_of(result)
+    outcome = findings_of(result)
     lines = [f"Run: {result['part']['words']}.", "", *table(list(outcome.figures)), ""]
     lines += [sentence(claim) for claim in outcome.claims]
     sources = [f.source for f in outcome.figures] + [c.source for c in outcome.claims]
@@ -138,8 +139,8 @@ def readme_rows(folder: Path = KEPT) -> str:
     """The first figure that is beside a published one, of each experiment that was run."""
     rows = []
     for name, result in kept_results(folder).items():
-        beside = [f for f in outcome_of(result).figures if f.paper is not None]
-        claims = [c for c in outcome_of(result).claims if c.holds is not None]
+        beside = [f for f in findings_of(result).figures if f.paper is not None]
+        claims = [c for c in findings_of(result).claims if c.holds is not None]
         if beside:
             rows.append(row(beside[0], f"`{name}`: "))
         elif claims:

@@ -142,7 +142,7 @@ def against_itself(pits: Pits, seed: int) -> dict[str, Any]:
     asked = op_recipe("sigmoid_forward", (128, 400))
     recipe = Recipe("minivae.racing.contestant:reference", {"op": "sigmoid_forward"})
     pits.taken = set()
-    makers = {"A": pits.keeper("A", asked, recipe)}
+    makers = {"A": pits.lasting_opener("A", asked, recipe)}
     found = run_race(asked.build(), makers, baseline="A", options=Options(ROUNDS, seed=seed))
     if not found.a_a:
         raise RuntimeError(f"A against {'A' + AGAIN} was not timed: {found.rows}")

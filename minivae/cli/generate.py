@@ -19,7 +19,9 @@ def generate(
     sampler: str = typer.Option("prior", help="prior, aggregate or mixture."),
     draw: bool = typer.Option(False, "--draw", help="Draw x from p(x|z); else show its mean."),
     seed: int = typer.Option(0, help="Another seed, other samples."),
-    out: Path = typer.Option(None, help="A .png for people or a .npy (N, D) for programs."),
+    out: Path = typer.Option(
+        None, "--out", "-o", help="A .png for people or a .npy (N, D) for programs."
+    ),
     backend: str = options.PICTURE_BACKEND,
 ) -> None:
     """Generate new data: draw codes and decode them."""

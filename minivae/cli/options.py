@@ -21,7 +21,9 @@ DATA = typer.Option(None, "--data", help="The data, where they lie now; or other
 DATA_DIR = typer.Option(None, help="Folder with copies of the published data.")
 CHECKPOINT = typer.Option(None, help="best or last.")
 
-PICTURE_OUT = typer.Option(None, help="The file to write; by default in the run's pictures.")
+PICTURE_OUT = typer.Option(
+    None, "--out", "-o", help="The file to write; by default in the run's pictures."
+)
 
 # The objective. None leaves it to the data's defaults.
 LATENT = typer.Option(None, help="Latent dimensions.")

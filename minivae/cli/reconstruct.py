@@ -18,7 +18,9 @@ def reconstruct(
     n: int = typer.Option(24, "--n", "-n", help="How many."),
     rows: str = typer.Option(None, help="These rows of the split, such as 0,5,7."),
     split: str = options.SPLIT,
-    out: Path = typer.Option(None, help="A .png, or a .npy of all the split's (N, D)."),
+    out: Path = typer.Option(
+        None, "--out", "-o", help="A .png, or a .npy of all the split's (N, D)."
+    ),
     backend: str = options.PICTURE_BACKEND,
 ) -> None:
     """Encode data, decode the codes, and show both."""

@@ -31,7 +31,7 @@ def reproduce(
     backend: str = typer.Option("auto", help=options.BACKENDS),
     threads: int = options.THREADS,
     out: Path = typer.Option(
-        None, help=f"Where runs, result and picture go; {KEPT}/NAME in a checkout."
+        None, "--out", "-o", help=f"Where runs, result and picture go; {KEPT}/NAME in a checkout."
     ),
     as_json: bool = options.JSON,
     quiet: bool = options.QUIET,

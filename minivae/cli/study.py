@@ -24,7 +24,7 @@ def study(
     what: str = typer.Argument(None, help="A chapter's name or number, or: " + ", ".join(HELP)),
     target: str = typer.Argument(None, help="For check: the chapter. For full: the run."),
     answers: Path = typer.Argument(None, help="For check: your file of answers."),
-    out: Path = typer.Option(None, "--out", help="Where pictures, or the book, go."),
+    out: Path = typer.Option(None, "--out", "-o", help="Where pictures, or the book, go."),
     notebook: bool = typer.Option(
         False, "--notebook", help="Write the chapter as a Jupyter notebook, and do not run it."
     ),

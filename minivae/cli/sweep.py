@@ -33,7 +33,9 @@ def sweep(
     ),
     seeds: int = typer.Option(1, help="Seeds 0, 1, … of every setting."),
     jobs: int = typer.Option(1, help="Runs at once; the cores are divided among them."),
-    out: Path = typer.Option(..., help="The sweep's directory; the same one goes on with it."),
+    out: Path = typer.Option(
+        ..., "--out", "-o", help="The sweep's directory; the same one goes on with it."
+    ),
     random: int = typer.Option(None, help="So many settings, drawn from the grid."),
     engine: str = typer.Option("local", help="local, or dask:ADDRESS of a scheduler."),
     only: str = typer.Option(None, metavar="K/N", help="The K-th of N shares, for array jobs."),

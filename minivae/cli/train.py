@@ -48,7 +48,9 @@ class TrainingOptions(NamedTuple):
 class RunOptions(NamedTuple):
     """Where the run is kept, and what is said of it."""
 
-    out: Path | None = typer.Option(None, help="The run's directory; runs/DATASET-N by default.")
+    out: Path | None = typer.Option(
+        None, "--out", "-o", help="The run's directory; runs/DATASET-N by default."
+    )
     resume: Path | None = typer.Option(None, help="Continue the run in this directory.")
     config: Path | None = typer.Option(None, help="A JSON file of settings; options win.")
     parts: str | None = options.PARTS

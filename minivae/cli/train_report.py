@@ -7,6 +7,7 @@ from typing import Any
 
 from minivae.cli.run_data import default_split
 from minivae.cli.train_settings import TrainRequest
+from minivae.data.standard import scale_advice
 from minivae.metrics.likelihood import ShareOut, one_by_one
 from minivae.parts import LIKELIHOODS, OBJECTIVES
 from minivae.runs.hints import command_line
@@ -125,10 +126,20 @@ def as_text(request: TrainRequest, facts: dict[str, Any], quiet: bool) -> str:
         + (f", {speed:,.0f} samples/s" if speed else "")
         + f" ({request.K.label})"
     )
-    lines += ["", facts["diagnosis"], *few_updates(facts), ""]
+    lines += ["", facts["diagnosis"], *(unlike_columns(request) or few_updates(facts)), ""]
     for name, path in facts.get("pictures", {}).items():
         lines.append(f"{name:<16} {path}")
     return "\n".join([*lines, "", "next", *next_commands(request, facts["reason"])])
+
+
+def unlike_columns(request: TrainRequest) -> list[str]:
+    """A line where the columns' scales spoil all figures: no longer training mends that."""
+    data = request.dataset
+    if data.standard is not None or LIKELIHOODS[request.model.likelihood].scale is None:
+        return []
+    if scale_advice(data.train, data.scale, data.columns) is None:
+        return []
+    return ["These figures suffer from unscaled columns: the same command with --standardise."]
 
 
 def few_updates(facts: dict[str, Any]) -> list[str]:

@@ -70,6 +70,9 @@ def refuse_dates(frame: Any, texts: Sequence[Any], name: str) -> None:
 
 
 def _are_dates(column: Any) -> bool:
+    temporal = getattr(column.dtype, "is_temporal", None)  # Polars
+    if temporal is not None and temporal():
+        return True
     if getattr(column.dtype, "kind", "O") in "mM" or str(column.dtype).startswith("period"):
         return True
     cells = [cell for cell in column if isinstance(cell, str)]

@@ -27,6 +27,7 @@ from minivae.data.streamed import from_file, is_streamed
 from minivae.data.tables import load_parquet
 from minivae.data.text_tables import load_csv
 
+READ_ALONE = (".npy", ".npz", ".csv", ".tsv", ".parquet", ".pq", ".mat")
 # Keys of a .npz or .mat, in the order tried; compared without case and with - read as _.
 _ROW_KEYS = {
     "train": ("train", "x_train", "train_x", "train_images", "train_data"),
@@ -73,7 +74,13 @@ def _load_folder(folder: Path, reading: Reading) -> Dataset:
     if has_pictures(folder):
         return load_pictures(folder, reading)
     with file_errors(folder):
-        seen = sorted(entry.name for entry in folder.iterdir())[:6]
+        names = sorted(entry.name for entry in folder.iterdir())
+    seen, own = names[:6], [name for name in names if Path(name).suffix.lower() in READ_ALONE]
+    if own:
+        raise DataError(
+            f"{folder}: is a folder of files that are each a data set ({', '.join(own[:3])}"
+            f"{', …' if len(own) > 3 else ''}); give one of them, or one file made of all"
+        )
     raise DataError(
         f"{folder}: is a folder without pictures (.png, .jpg, …) or idx files named train-images… "
         f"(it has {', '.join(seen) if seen else 'nothing'}); give a folder with some, or a {FORMS} "

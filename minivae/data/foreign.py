@@ -30,10 +30,15 @@ def read_sparse(path: Path) -> NDArray[Any]:
         raise
     except Exception as error:  # SciPy and NumPy raise many kinds for a bad file
         raise DataError(f"{path}: is no whole SciPy sparse matrix ({error})") from None
+    return dense(str(path), matrix)
+
+
+def dense(where: str, matrix: Any) -> NDArray[Any]:
+    """A SciPy sparse matrix as a dense one; DataError where it is too large or holds no numbers."""
     if matrix.dtype.kind not in "buif":
-        raise DataError(f"{path}: a SciPy sparse matrix of {matrix.dtype}, not real numbers")
+        raise DataError(f"{where}: a SciPy sparse matrix of {matrix.dtype}, not real numbers")
     kind = np.uint8 if matrix.dtype.kind == "b" else matrix.dtype
-    _require_room(path, "a SciPy sparse matrix", matrix.shape, np.dtype(kind))
+    _require_room(where, "a SciPy sparse matrix", matrix.shape, np.dtype(kind))
     return np.asarray(matrix.astype(kind).toarray())
 
 

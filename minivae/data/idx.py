@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import shlex
 import stat
 import struct
 import zlib
@@ -63,10 +64,17 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
 
 def _read(stream: IO[bytes], path: Path, available: int) -> NDArray[Any]:
     first = read_exactly(stream, 4, path, "its header")
-    if all(9 <= byte < 127 for byte in first):
+    text, packed = all(9 <= byte < 127 for byte in first), path.suffix == ".gz"
+    if packed and (text or first == b"\x93NUM"):
+        kind = f"text (it begins with {first.decode()!r})" if text else "a .npy array"
         raise DataError(
-            f"{path}: is not an idx file but text (it begins with {first.decode()!r}); unpack it "
-            "where it is compressed, and give a table as .csv"
+            f"{path}: is not an idx file but {kind} in gzip; unpack it first: gunzip "
+            f"{shlex.quote(str(path))}"
+        )
+    if text:
+        raise DataError(
+            f"{path}: is not an idx file but text (it begins with {first.decode()!r}); give a "
+            "table as .csv"
         )
     if first[:2] != b"\0\0" or first[2] not in TYPES or not 1 <= first[3] <= _MAX_DIMS:
         raise DataError(

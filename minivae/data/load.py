@@ -7,8 +7,6 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minivae.data.arrays import from_arrays, merge, standardised
 from minivae.data.dataset import Dataset
 from minivae.data.digits import load_digits
@@ -16,6 +14,7 @@ from minivae.data.errors import DataError
 from minivae.data.files import load_file
 from minivae.data.locate import find, require
 from minivae.data.named import READERS
+from minivae.data.objects import array_of, refuse_no_file
 from minivae.data.reading import Reading, shape_words
 from minivae.data.registry import BY_NAME, ENTRIES, NAMES, known_name
 from minivae.data.shapes import load_shapes
@@ -58,8 +57,9 @@ def load(
     Args:
         name_or_path: a name of the catalogue; or a .npy, .npz, .csv, .tsv, .parquet, .mat, idx or
             idx.gz file, or a folder of pictures or idx files; or a pandas or Polars frame; or a
-            NumPy array of rows or pictures, as :func:`minivae.data.arrays.from_arrays` takes. A
-            name wins over a file of that name; write ``./mnist`` for the file.
+            NumPy array (a list, a tensor, a sparse matrix) of rows or pictures, as
+            :func:`minivae.data.arrays.from_arrays` takes. A name wins over a file of that name;
+            write ``./mnist`` for the file.
         data_dir: folder with copies of the published files; MINIVAE_DATA when not given, and the
             cache after it.
         split: False gives every row of the data set in ``train`` and none in ``test``.
@@ -94,7 +94,8 @@ def _load(
         raise DataError("the frame is lazy: give what its collect() returns")
     if hasattr(what, "columns"):
         return load_frame(what, reading)
-    if isinstance(what, np.ndarray):
+    if not isinstance(what, (str, bytes, os.PathLike)):
+        what = array_of(what)
         reading.refuse("the array", "an array", "label", "resize", "one_hot")
         return from_arrays(
             what,
@@ -103,13 +104,8 @@ def _load(
             shape=reading.shape,
             standardise=reading.standardise,
         )
-    try:
-        text = os.fspath(what)
-    except TypeError:
-        raise DataError(
-            f"a {type(what).__name__} is no data set: give a name, a path, a NumPy array, or a "
-            "pandas or Polars frame"
-        ) from None
+    text = os.fsdecode(what)
+    refuse_no_file(text)
     name = known_name(text)
     if name is None:
         return _load_path(text, reading)

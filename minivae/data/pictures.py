@@ -185,8 +185,9 @@ class _opened:
     def _broken(self, error: Exception) -> DataError:
         if isinstance(error, PermissionError):
             return DataError(f"{self.file}: cannot be read (permission denied); check its rights")
-        why = " ".join(str(error).replace(str(self.file), "").split())[:100]
-        return DataError(
-            f"{self.file}: is no whole picture ({type(error).__name__}: {why}); "
-            "remove it or fetch it again"
-        )
+        if self.file.is_file() and self.file.stat().st_size == 0:
+            why = "it is empty, 0 bytes"
+        else:
+            said = " ".join(str(error).replace(str(self.file), "").split())[:100]
+            why = f"{type(error).__name__}: {said}"
+        return DataError(f"{self.file}: is no whole picture ({why}); remove it or fetch it again")

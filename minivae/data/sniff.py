@@ -39,6 +39,10 @@ _STRANGERS = (
     (b"ARROW1", "Arrow or Feather; write it with to_parquet in pandas or Polars"),
     (b"%PDF", "a PDF document; save the table in it as CSV"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook; save the sheet as CSV"),
+    (b"\xfd7zXZ", "a file packed by xz; unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "a file packed by zstd; unpack it first"),
+    (b"7z\xbc\xaf", "an archive of files (7z); unpack it, and give a file or folder of it"),
+    (b"Rar!", "an archive of files (rar); unpack it, and give a file or folder of it"),
     (b"SQLite", "an SQLite database; write the table as CSV"),
     (b"{", _JSON),
     (b"[", _JSON),
@@ -50,6 +54,8 @@ _WITHIN = (
         b"ftyp",
         "a telephone's picture (HEIC) or a film; save pictures as PNG or JPEG in a folder",
     ),
+    (4, b"1AY&SY", "a file packed by bzip2; unpack it first", b"BZh"),
+    (257, b"ustar", "an archive of files (tar); unpack it, and give a file or folder of it"),
     (6, b"\0\0\0\0", "a single picture (BMP); give the folder that it lies in", b"BM"),
     (8, b"WEBP", "a single picture (WebP); give the folder that it lies in", b"RIFF"),
 )
@@ -170,6 +176,8 @@ def _stranger(first: bytes) -> str:
 def missing_file(path: Path) -> DataError:
     """The error for a path that is not there, naming a near one if there is any."""
     folder = path.absolute().parent
+    if os.path.islink(path):
+        return DataError(f"{path}: is a link to {os.readlink(path)}, which is not there; mend it")
     if not os.path.isdir(folder):  # false for a name too long, where Path.is_dir raises
         return DataError(f"{path}: there is no folder {folder}; check the path")
     try:

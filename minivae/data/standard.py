@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 CHUNK = 8192  # rows taken together
 LOOKED_AT = 20_000  # rows that tell how the columns are scaled
 LOOKED_AT_VALUES = 2**22  # at most
-LARGE = 10.0  # a deviation from which the advice is given
+LARGE = 10.0  # a deviation, or a distance from 0, from which the advice is given
 APART = 1000.0  # or the largest deviation over the smallest,
 SELDOM = 0.01  # of columns that leave their median in more rows than this: not a picture's corner
 NAMED = 3  # columns in a message
@@ -98,18 +98,23 @@ def moments(
 def scale_advice(rows: Any, scale: float, columns: Sequence[str] | None = None) -> str | None:
     """One line where columns are so large or so unlike that a Gaussian's one variance fits few.
 
+    Or where they lie so far from 0, where a decoder begins, that training may not get there.
     rows (N, D) as stored and the factor `scale` that makes values of them; None where all is well.
     """
     most = max(1, min(LOOKED_AT, LOOKED_AT_VALUES // rows.shape[1]))
     some = np.asarray(rows[:most], dtype=np.float64) * scale
     deviation = some.std(axis=0)
-    moves = (some != np.median(some, axis=0)).mean(axis=0)
+    middle = np.median(some, axis=0)
+    moves = (some != middle).mean(axis=0)
     varying = np.flatnonzero((deviation > LARGE) | (moves > SELDOM))
-    if varying.size == 0:
-        return None
     order = varying[np.argsort(-deviation[varying], kind="stable")]
-    largest, smallest = deviation[order[0]], deviation[order[-1]]
+    why = "one variance cannot fit them all, and training may fail"
+    largest, smallest = (deviation[order[[0, -1]]]) if order.size else (0.0, 0.0)
     if not (largest > LARGE or largest > APART * smallest):
+        order = np.flatnonzero(np.abs(middle) > LARGE)
+        order = order[np.argsort(-np.abs(middle[order]), kind="stable")]
+        why = "so far from 0 training takes long, and may not get there"
+    if not order.size:
         return None
 
     def said(j: int) -> str:
@@ -119,7 +124,4 @@ def scale_advice(rows: Any, scale: float, columns: Sequence[str] | None = None) 
     named = [said(int(j)) for j in order[:NAMED]]
     if order.size > NAMED:
         named.append(said(int(order[-1])))
-    return (
-        f"unscaled data: {', '.join(named)}; one variance cannot fit them all, and training may "
-        "fail"
-    )
+    return f"unscaled data: {', '.join(named)}; {why}"

@@ -8,12 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from minivae.backend import load_backend
-from minivae.estimators.base import (
-    LatentEstimator,
-    check_latent_dim,
-    taken_weight,
-    weighed_rows,
-)
+from minivae.estimators.arguments import check_latent_dim, taken_weight, weighed_rows
+from minivae.estimators.base import LatentEstimator
 from minivae.layers import Parameters
 from minivae.models.autoencoder import (
     AutoencoderConfig,

@@ -8,12 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from minivae.backend import load_backend
-from minivae.estimators.base import (
-    LatentEstimator,
-    as_weights,
-    refuse_fit_parameters,
-    settle_latent_dim,
-)
+from minivae.estimators.arguments import as_weights, refuse_fit_parameters, settle_latent_dim
+from minivae.estimators.base import LatentEstimator
 from minivae.estimators.probabilistic_pca import sample_linear
 from minivae.layers import Parameters, linear_forward
 from minivae.models.descend import descend

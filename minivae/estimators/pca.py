@@ -6,7 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from minivae.estimators.base import LatentEstimator, as_weights, check_latent_dim
+from minivae.estimators.arguments import as_weights, check_latent_dim
+from minivae.estimators.base import LatentEstimator
 from minivae.models.pca import pca_decode, pca_encode, principal_axes
 from minivae.types import Array
 

@@ -8,13 +8,8 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from minivae.estimators.base import (
-    LatentEstimator,
-    as_plain,
-    as_seed,
-    as_weights,
-    settle_latent_dim,
-)
+from minivae.estimators.arguments import as_plain, as_seed, as_weights, settle_latent_dim
+from minivae.estimators.base import LatentEstimator
 from minivae.models.linear_gaussian import LinearGaussian, log_marginal, posterior, ppca_solution
 from minivae.settings import require_int
 from minivae.types import Array

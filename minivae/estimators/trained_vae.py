@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from minivae.backend import Backend, load_backend
 from minivae.data.standard import Standard
-from minivae.estimators.base import LatentEstimator, as_float32, as_plain, as_seed
+from minivae.estimators.arguments import as_float32, as_plain, as_seed
+from minivae.estimators.base import LatentEstimator
 from minivae.estimators.storage import StoredRun, is_run
 from minivae.estimators.training import table
 from minivae.metrics.likelihood import Evaluation, evaluate

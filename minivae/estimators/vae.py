@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from minivae.data.dataset import Dataset
 from minivae.data.standard import scale_advice
-from minivae.estimators.base import as_float32, as_seed, taken_weight, weighed_rows
+from minivae.estimators.arguments import as_float32, as_seed, taken_weight, weighed_rows
 from minivae.estimators.trained_vae import TrainedVAE
 from minivae.estimators.training import Callback, fit_in_memory, going_on
 from minivae.models.config import ModelConfig

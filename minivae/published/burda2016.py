@@ -10,7 +10,7 @@ import numpy as np
 from minivae.metrics.latent import active_units
 from minivae.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, save, styled
 from minivae.published.bench import Bench, Trained
-from minivae.published.outcome import Claim, Figure, Outcome
+from minivae.published.findings import Claim, Figure, Findings
 from minivae.published.record import Experiment, Paper, Protocol, Run
 
 PAPER = Paper(
@@ -68,7 +68,7 @@ def runs_of(settings: dict[str, Any], stages: int, fixed: bool, dataset: str) ->
     return (*dynamic, *(frozen if fixed else []))
 
 
-def measure(bench: Bench, table: dict[str, Any]) -> Outcome:
+def measure(bench: Bench, table: dict[str, Any]) -> Findings:
     """-log p(x) of all test pictures and the active units, of each run as far as it came."""
     figures: list[Figure] = []
     nll: dict[str, float] = {}
@@ -79,7 +79,7 @@ def measure(bench: Bench, table: dict[str, Any]) -> Outcome:
         nll[name] = -float(found.log_p.mean())
         figures += figures_of(name, run, draws, nll[name], active_count(found.mu), table[name])
     curves = {name: run.curve("held_out", "loss") for name, run in bench.runs.items()}
-    return Outcome(tuple(figures), claims_of(nll, bench), {"curves": curves})
+    return Findings(tuple(figures), claims_of(nll, bench), {"curves": curves})
 
 
 def active_count(mu: Any) -> int:
@@ -117,15 +117,15 @@ def claims_of(nll: dict[str, float], bench: Bench) -> tuple[Claim, ...]:
     return tuple(claims)
 
 
-def draw(path: Path, outcome: Outcome) -> None:
+def draw(path: Path, findings: Findings) -> None:
     """The test bound over the epochs, each stage of the schedule marked."""
     with styled():
         figure = new_figure(5.6, 3.4)
         axes = figure.subplots()
         colours = (BLUE, ORANGE, GREEN, PURPLE)
-        for (name, curve), colour in zip(outcome.series["curves"].items(), colours, strict=False):
+        for (name, curve), colour in zip(findings.series["curves"].items(), colours, strict=False):
             axes.plot(range(1, len(curve) + 1), curve, color=colour, lw=1.1, label=name)
-        last = max((len(curve) for curve in outcome.series["curves"].values()), default=1)
+        last = max((len(curve) for curve in findings.series["curves"].values()), default=1)
         for i in range(1, STAGES):
             if (3**i - 1) // 2 <= last:
                 axes.axvline((3**i - 1) / 2, color=GREY, lw=0.6, ls=":")

@@ -11,7 +11,7 @@ import numpy as np
 
 from minivae.plots.style import LABEL_COLOURS, new_figure, save, styled
 from minivae.published.bench import Bench, Trained
-from minivae.published.outcome import Claim, Figure, Outcome
+from minivae.published.findings import Claim, Figure, Findings
 from minivae.published.record import Experiment, Paper, Protocol, Run
 
 PAPER = Paper(
@@ -63,7 +63,7 @@ FREY = Series("frey", 1769, 200, GAUSSIAN, (2, 5, 10, 20))
 DIGITS = Series("digits", 1500, 64, {"likelihood": "bernoulli"}, (1, 2, 32), 60_000)
 
 
-def measure(bench: Bench, series: tuple[Series, ...], read: dict[int, float]) -> Outcome:
+def measure(bench: Bench, series: tuple[Series, ...], read: dict[int, float]) -> Findings:
     """The bound at the end of every curve, and what the figure says about them."""
     figures: list[Figure] = []
     claims: list[Claim] = []
@@ -84,7 +84,7 @@ def measure(bench: Bench, series: tuple[Series, ...], read: dict[int, float]) ->
         }
         kept = epochs_drawn(len(run.samples))
         curves[name] = {key: [values[k] for k in kept] for key, values in columns.items()}
-    return Outcome(tuple(figures), tuple(claims), {"curves": curves, "read": list(read.items())})
+    return Findings(tuple(figures), tuple(claims), {"curves": curves, "read": list(read.items())})
 
 
 PARTS = ("train", "held_out")
@@ -138,16 +138,16 @@ def claims_of(series: Series, found: dict[int, Trained]) -> list[Claim]:
     ]  # fmt: skip
 
 
-def draw(path: Path, outcome: Outcome) -> None:
+def draw(path: Path, findings: Findings) -> None:
     """Train and test bound against samples seen, a panel for each data set."""
-    curves = outcome.series["curves"]
+    curves = findings.series["curves"]
     names = list(dict.fromkeys(key.split(",")[0] for key in curves)) or ["nothing run yet"]
     with styled():
         figure = new_figure(3.6 * len(names) + 0.6, 3.6)
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             axes.set_title(name)
             if name == MNIST.dataset:
-                for (_, value), colour in zip(outcome.series["read"], LABEL_COLOURS, strict=False):
+                for (_, value), colour in zip(findings.series["read"], LABEL_COLOURS, strict=False):
                     axes.errorbar([SAMPLES], [value], [READ_TO], fmt="x", color=colour, ms=5)
             panel(axes, {key.split(",")[1]: c for key, c in curves.items() if key.startswith(name)})
         figure.axes[0].set_ylabel("lower bound, nats per picture")

@@ -8,7 +8,7 @@ from typing import Any
 
 from minivae.plots.style import BLUE, ORANGE, new_figure, save, styled
 from minivae.published.bench import Bench, Trained
-from minivae.published.outcome import Claim, Figure, Outcome
+from minivae.published.findings import Claim, Figure, Findings
 from minivae.published.record import RECALLED, Experiment, Paper, Protocol, Run
 
 PAPER = Paper(
@@ -43,7 +43,7 @@ def runs_of(dataset: str, sizes: Mapping[int, tuple[int, ...]]) -> tuple[Run, ..
     )
 
 
-def measure(bench: Bench, sizes: Mapping[int, tuple[int, ...]]) -> Outcome:
+def measure(bench: Bench, sizes: Mapping[int, tuple[int, ...]]) -> Findings:
     """Importance-sampled log p of test rows at the end of every run that is complete."""
     curves: dict[str, list[list[float]]] = {}
     for N, lengths in sizes.items():
@@ -55,7 +55,7 @@ def measure(bench: Bench, sizes: Mapping[int, tuple[int, ...]]) -> Outcome:
         if points
     )
     claims = claims_of(curves) if all(curves.values()) else ()
-    return Outcome(figures, claims, {"curves": curves})
+    return Findings(figures, claims, {"curves": curves})
 
 
 def point_of(run: Trained) -> list[float]:
@@ -79,13 +79,13 @@ def claims_of(curves: dict[str, list[list[float]]]) -> tuple[Claim, ...]:
     )  # fmt: skip
 
 
-def draw(path: Path, outcome: Outcome) -> None:
+def draw(path: Path, findings: Findings) -> None:
     """log p of test pictures against samples seen, and the bound below it."""
     with styled():
         figure = new_figure(5.0, 3.4)
         axes = figure.subplots()
         for (N, points), colour in zip(
-            outcome.series["curves"].items(), (ORANGE, BLUE), strict=False
+            findings.series["curves"].items(), (ORANGE, BLUE), strict=False
         ):
             samples = [p[0] for p in points]
             axes.plot(samples, [p[1] for p in points], "o-", color=colour, ms=4, lw=1.2,

@@ -10,7 +10,7 @@ from minivae.metrics.likelihood import evaluate
 from minivae.models.vae import layout_of
 from minivae.plots.style import new_figure, save, styled
 from minivae.published.bench import Bench, Trained
-from minivae.published.outcome import Claim, Figure, Outcome
+from minivae.published.findings import Claim, Figure, Findings
 from minivae.published.record import RECALLED, Experiment, Paper, Protocol, Run
 from minivae.sampling import prior_codes
 from minivae.types import Array
@@ -66,10 +66,10 @@ def as_hexadecimal(pictures: Array) -> str:
     return (255 * pictures).round().astype(np.uint8).tobytes().hex()
 
 
-def measure(bench: Bench) -> Outcome:
+def measure(bench: Bench) -> Findings:
     """Densities, and how grey what is decoded from prior samples is, beside the data."""
     if not {RIGHT, WRONG} <= set(bench.runs):
-        return Outcome(())
+        return Findings(())
     right, wrong = bench.runs[RIGHT], bench.runs[WRONG]
     ours, theirs = density(right), density(wrong)
     codes = prior_codes(COUNTED, right.model.latent_dim, bench.seed)
@@ -94,19 +94,19 @@ def measure(bench: Bench) -> Outcome:
     )  # fmt: skip
     shape = right.dataset.shape
     shown = {name: as_hexadecimal(pictures[:SHOWN]) for name, pictures in shades.items()}
-    return Outcome(figures, claims, {"samples": shown, "shape": list(shape or ())})
+    return Findings(figures, claims, {"samples": shown, "shape": list(shape or ())})
 
 
-def draw(path: Path, outcome: Outcome) -> None:
+def draw(path: Path, findings: Findings) -> None:
     """The same codes decoded by either model."""
     with styled():
         figure = new_figure(6.4, 3.6)
         for axes, name in zip(figure.subplots(1, 2), (RIGHT, WRONG), strict=True):
             axes.set_axis_off()
             axes.set_title(name)
-            if outcome.series:
-                height, width = outcome.series["shape"][:2]
-                shown = bytes.fromhex(outcome.series["samples"][name])
+            if findings.series:
+                height, width = findings.series["shape"][:2]
+                shown = bytes.fromhex(findings.series["samples"][name])
                 tiles = np.frombuffer(shown, dtype=np.uint8).reshape(4, -1, height, width)
                 sheet = tiles.transpose(0, 2, 1, 3).reshape(4 * height, -1)
                 axes.imshow(255 - sheet, cmap="gray", vmin=0, vmax=255)

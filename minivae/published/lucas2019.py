@@ -22,7 +22,7 @@ from minivae.models.moments import moment_rows
 from minivae.models.pca import PrincipalAxes, principal_axes
 from minivae.plots.style import BLUE, GREY, ORANGE, new_figure, save, styled
 from minivae.published.bench import Bench
-from minivae.published.outcome import Claim, Figure, Outcome, mean_and_spread
+from minivae.published.findings import Claim, Figure, Findings, mean_and_spread
 from minivae.published.record import RECALLED, Experiment, Paper, Protocol
 from minivae.types import Array
 
@@ -114,7 +114,7 @@ def saddle_start(
     return theta
 
 
-def measure(bench: Bench, setting: Setting) -> Outcome:
+def measure(bench: Bench, setting: Setting) -> Findings:
     """The optimum from every start, and which dimensions each fixed c leaves in use."""
     x = bench.load(setting.dataset).values("train", setting.rows).astype(np.float64)
     exact = ppca_solution(x, setting.latent_dim)
@@ -141,7 +141,7 @@ def measure(bench: Bench, setting: Setting) -> Outcome:
         "eigenvalues": axes.eigenvalues[: setting.latent_dim].tolist(),
     }
     figures = figures_of(fits[:n], best, 1e3 * float(exact.c))
-    return Outcome(figures, claims_of(setting, best, fits, swept), series)
+    return Findings(figures, claims_of(setting, best, fits, swept), series)
 
 
 def held_values(setting: Setting, eigenvalues: Array) -> list[float]:
@@ -189,9 +189,9 @@ def claims_of(
     )
 
 
-def draw(path: Path, outcome: Outcome) -> None:
+def draw(path: Path, findings: Findings) -> None:
     """KL of each dimension against c, beside ½ log(λ/c)."""
-    s = outcome.series
+    s = findings.series
     with styled():
         figure = new_figure(5.4, 3.4)
         axes = figure.subplots()

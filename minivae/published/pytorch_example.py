@@ -6,7 +6,7 @@ from pathlib import Path
 
 from minivae.plots.style import BLUE, GREEN, GREY, ORANGE, new_figure, save, styled
 from minivae.published.bench import Bench, Trained
-from minivae.published.outcome import Claim, Figure, Outcome, mean_and_spread
+from minivae.published.findings import Claim, Figure, Findings, mean_and_spread
 from minivae.published.record import Experiment, Paper, Protocol, Run
 
 PAPER = Paper(
@@ -47,7 +47,7 @@ def by_rule(bench: Bench, rule: str) -> list[Trained]:
     return [r for name, r in bench.runs.items() if name.startswith(rule) and r.complete]
 
 
-def measure(bench: Bench, paper: float, band: float, source: str, by: str = "paper") -> Outcome:
+def measure(bench: Bench, paper: float, band: float, source: str, by: str = "paper") -> Findings:
     """The test loss after the last epoch, mean over seeds, for each rule."""
     figures, means = [], {}
     for rule, words in RULES.items():
@@ -66,21 +66,21 @@ def measure(bench: Bench, paper: float, band: float, source: str, by: str = "pap
             )
         )
     series = {name: run.curve("held_out", "loss") for name, run in bench.runs.items()}
-    return Outcome(tuple(figures), tuple(claims), series)
+    return Findings(tuple(figures), tuple(claims), series)
 
 
-def draw(path: Path, outcome: Outcome) -> None:
+def draw(path: Path, findings: Findings) -> None:
     """The test loss of every seed over the epochs, with the logged values where there are any."""
     with styled():
         figure = new_figure(5.4, 3.4)
         axes = figure.subplots()
         for rule, colour in zip(RULES, (BLUE, ORANGE), strict=True):
             label: str | None = RULES[rule]
-            for name, curve in outcome.series.items():
+            for name, curve in findings.series.items():
                 if name.startswith(rule):
                     axes.plot(range(1, len(curve) + 1), curve, color=colour, lw=1, label=label)
                     label = None
-        if outcome.figures and outcome.figures[0].source == SOURCE:
+        if findings.figures and findings.figures[0].source == SOURCE:
             axes.plot(*zip(*LOGGED.items(), strict=True), "x", color=GREY, ms=7, label="logged")
             axes.axhspan(105.2, 106.0, color=GREEN, alpha=0.15, lw=0)
         axes.set_xlabel("epoch")

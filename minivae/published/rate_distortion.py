@@ -7,7 +7,7 @@ from pathlib import Path
 
 from minivae.plots.style import BLUE, GREY, ORANGE, new_figure, save, styled
 from minivae.published.bench import Bench
-from minivae.published.outcome import Claim, Figure, Outcome
+from minivae.published.findings import Claim, Figure, Findings
 from minivae.published.record import RECALLED, Experiment, Paper, Protocol, Run
 
 PAPER = Paper(
@@ -36,7 +36,7 @@ def runs_of(dataset: str, settings: dict[str, object]) -> tuple[Run, ...]:
     return tuple(Run(f"beta={beta}", dataset, {**settings, "beta": beta}) for beta in BETAS)
 
 
-def measure(bench: Bench) -> Outcome:
+def measure(bench: Bench) -> Findings:
     """Rate and distortion on held-out data after the last epoch of each run."""
     points = []
     for run in bench.runs.values():
@@ -48,7 +48,7 @@ def measure(bench: Bench) -> Outcome:
         )
         for beta, rate, distortion in points
     )
-    return Outcome(figures, claims_of(points) if len(points) > 2 else (), {"points": points})
+    return Findings(figures, claims_of(points) if len(points) > 2 else (), {"points": points})
 
 
 def claims_of(points: list[tuple[float, float, float]]) -> tuple[Claim, ...]:
@@ -80,9 +80,9 @@ def claims_of(points: list[tuple[float, float, float]]) -> tuple[Claim, ...]:
     )  # fmt: skip
 
 
-def draw(path: Path, outcome: Outcome) -> None:
+def draw(path: Path, findings: Findings) -> None:
     """The plane, with the line of the least -ELBO found."""
-    points = sorted(outcome.series["points"])
+    points = sorted(findings.series["points"])
     with styled():
         figure = new_figure(5.0, 3.8)
         axes = figure.subplots()
@@ -102,7 +102,7 @@ def draw(path: Path, outcome: Outcome) -> None:
         save(figure, path, "Held-out data; a point is a model", "Rate and distortion")
 
 
-def measure_small(bench: Bench) -> Outcome:
+def measure_small(bench: Bench) -> Findings:
     """The small version, beside what this program gave before."""
     return measure(bench).beside((28.46, 26.22, 25.11, 24.76, 25.78, 27.18), 0.5)
 

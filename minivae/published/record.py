@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minivae.models.config import ModelConfig
-from minivae.published.outcome import Outcome
+from minivae.published.findings import Findings
 from minivae.runs.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Protocol:
     """The runs, in the order in which they are trained, and what is measured once they are."""
 
     runs: tuple[Run, ...]
-    measure: Callable[[Bench], Outcome]
+    measure: Callable[[Bench], Findings]
     cost: str  # on two quiet cores, in words
     differs: tuple[str, ...] = ()  # from the paper's protocol
     setting: tuple[Any, ...] = ()  # what is tried where that is no run
@@ -84,7 +84,7 @@ class Experiment:
     paper: Paper
     full: Protocol
     small: Protocol
-    draw: Callable[[Path, Outcome], None]
+    draw: Callable[[Path, Findings], None]
 
     @property
     def name(self) -> str:

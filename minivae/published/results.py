@@ -12,7 +12,7 @@ from minivae.machine import commit, describe_machine
 from minivae.messages import shown
 from minivae.published.bench import Bench, Trained
 from minivae.published.carry_out import DATA, Order, protocol_in
-from minivae.published.outcome import Claim, Figure, Outcome
+from minivae.published.findings import Claim, Figure, Findings
 from minivae.published.record import Experiment
 from minivae.runs.files import write_atomically
 from minivae.runs.hints import command_line
@@ -25,7 +25,7 @@ NEEDED = ("format", "experiment", "small", "seed", "protocol", "figures", "claim
 
 
 def result_of(
-    order: Order, bench: Bench, outcome: Outcome, load: Mapping[str, Any], measuring: float
+    order: Order, bench: Bench, findings: Findings, load: Mapping[str, Any], measuring: float
 ) -> dict[str, Any]:
     """Everything that is kept of an experiment, in JSON's own types.
 
@@ -41,8 +41,8 @@ def result_of(
         "seed": order.seed,
         "protocol": protocol.digest(order.seed),
         "figures": [{**f._asdict(), "difference": f.difference, "reached": f.reached}
-                    for f in outcome.figures],
-        "claims": [claim._asdict() for claim in outcome.claims],
+                    for f in findings.figures],
+        "claims": [claim._asdict() for claim in findings.claims],
         "differs": list(protocol.differs),
         "part": part_of_schedule(order, bench),
         "seconds": {"training": round(training, 1), "measuring": round(measuring, 1),
@@ -51,7 +51,7 @@ def result_of(
         "commit": commit(),
         "command": order.command,
         "runs": {name: train_command(run, order.folder) for name, run in bench.runs.items()},
-        "series": dict(outcome.series),
+        "series": dict(findings.series),
     }  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def keep(folder: Path, experiment: Experiment, result: Mapping[str, Any]) -> lis
     stem = "part-" if _goes_further(folder / RESULT, result) else ""
     text = json.dumps(result, indent=1, allow_nan=False) + "\n"
     write_atomically(folder / f"{stem}{RESULT}", text.encode())
-    experiment.draw(folder / f"{stem}{PICTURE}", outcome_of(result))
+    experiment.draw(folder / f"{stem}{PICTURE}", findings_of(result))
     return [folder / f"{stem}{RESULT}", folder / f"{stem}{PICTURE}"]
 
 
@@ -156,26 +156,26 @@ def read_result(file: Path, experiment: Experiment) -> dict[str, Any]:
     return result
 
 
-def outcome_of(result: Mapping[str, Any]) -> Outcome:
-    """The outcome in a kept result."""
+def findings_of(result: Mapping[str, Any]) -> Findings:
+    """The findings in a kept result."""
     names = Figure._fields
     figures = tuple(Figure(**{k: f[k] for k in names}) for f in result["figures"])
-    return Outcome(figures, tuple(Claim(**c) for c in result["claims"]), result["series"])
+    return Findings(figures, tuple(Claim(**c) for c in result["claims"]), result["series"])
 
 
 def as_text(result: Mapping[str, Any], differs: bool = True) -> str:
     """The result for people: each figure beside the paper's, each claim with what was found."""
-    outcome = outcome_of(result)
+    findings = findings_of(result)
     lines = [
         f"{result['experiment']}: {result['paper']}",
         f"run       {result['part']['words']}",
         "",
     ]
-    lines += [figure_line(figure) for figure in outcome.figures]
-    for claim in outcome.claims:
+    lines += [figure_line(figure) for figure in findings.figures]
+    for claim in findings.claims:
         says = {True: "holds", False: "DOES NOT HOLD", None: "not known yet"}[claim.holds]
         lines.append(f"{says}: {claim.what} ({claim.found})")
-    sources = [f.source for f in outcome.figures] + [c.source for c in outcome.claims]
+    sources = [f.source for f in findings.figures] + [c.source for c in findings.claims]
     lines += ["", *(f"source    {source}" for source in dict.fromkeys(sources) if source)]
     if differs:
         lines += [f"differs   {text}" for text in result["differs"]]

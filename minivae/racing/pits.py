@@ -72,7 +72,7 @@ class Pits:
 
         return open_stand
 
-    def keeper(
+    def lasting_opener(
         self, name: str, problem: Recipe, contestant: Recipe, extra: dict[str, str] | None = None
     ) -> Callable[[], Stand]:
         """The same in a process that serves many races of the same role, one after another.

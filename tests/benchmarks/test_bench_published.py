@@ -10,7 +10,7 @@ import pytest
 from benchmarks import published
 from benchmarks.__main__ import main
 from minivae.published import EXPERIMENTS
-from minivae.published.outcome import Figure
+from minivae.published.findings import Figure
 from minivae.published.results import PICTURE
 from minivae.settings import ConfigError
 

@@ -225,5 +225,5 @@ def test_an_array_is_a_data_set_and_other_things_are_none() -> None:
     assert load(pixels[:, :, 0, 0] * 1.0, standardise=True).standard is not None
     with pytest.raises(DataError, match="label"):
         load(pixels, label="0")
-    with pytest.raises(DataError, match="a list is no data set: give a name, a path, a NumPy"):
-        load([[1.0, 2.0]])
+    with pytest.raises(DataError, match="a dict is no data set: give a name, a path, a NumPy"):
+        load({"a": [1.0, 2.0]})

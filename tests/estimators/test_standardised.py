@@ -103,6 +103,10 @@ def test_unscaled_data_are_warned_of_by_name() -> None:
     assert scale_advice(pictures, 1.0) is None
     pictures[:, 0] = 1e-4 * rng.random(1000)
     assert scale_advice(pictures, 1.0) is not None
+    years = np.column_stack([rng.normal(2020, 2, 50), rng.normal(size=50)])
+    told = scale_advice(years, 1.0, ["year", "x"])
+    assert told is not None and "'year' spans" in told and "so far from 0" in told
+    assert "'x'" not in told
     with pytest.raises(ValueError, match="standardise=True gives numbers below 0"):
         VAE(standardise=True, likelihood="bernoulli").fit(rng.random((20, 3)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import signal
 import warnings
 
@@ -137,6 +138,18 @@ def test_a_frames_text_columns_are_named(library: str) -> None:
     frame = pytest.importorskip(library).DataFrame({"age": [3.0, 4.0], "town": ["a", "b"]})
     with pytest.raises(ValueError, match=r"^X has text in 'town': leave such columns out, or"):
         VAE(**SMALL).fit(frame)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_dates_are_no_numbers(library: str) -> None:
+    day = [datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)]
+    frame = pytest.importorskip(library).DataFrame({"age": [3.0, 4.0], "day": day})
+    if library == "pandas":
+        frame["day"] = frame["day"].astype("datetime64[s]")
+    with pytest.raises(ValueError, match="column 'day' holds dates; make numbers of them"):
+        VAE(**SMALL).fit(frame)
+    with pytest.raises(TypeError, match=r"give its rows, load_data\('x.csv'\)"):
+        VAE(**SMALL).fit("x.csv")
 
 
 def test_what_fit_does_not_take_is_said() -> None:

@@ -42,18 +42,18 @@ def registered():
 def test_an_outside_activation_trains(registered, backend):
     if backend == "numba":
         pytest.importorskip("numba")
-    registered(parts.Activation("mish", mish_forward, mish_backward))
-    model = VAE(activation="mish", hidden=(8,), epochs=2, backend=backend).fit(X)
+    registered(parts.Activation("my_mish", mish_forward, mish_backward))
+    model = VAE(activation="my_mish", hidden=(8,), epochs=2, backend=backend).fit(X)
     assert np.isfinite(model.loss_curve_).all()
     assert model.transform(X).shape == (60, 2)
 
 
 def test_a_backend_without_a_kernel_says_which_part(registered, capsys):
     pytest.importorskip("numba")
-    registered(parts.Activation("mish", mish_forward, mish_backward))
-    VAE(activation="mish", hidden=(8,), epochs=1, backend="numba", verbose=True).fit(X)
+    registered(parts.Activation("my_mish", mish_forward, mish_backward))
+    VAE(activation="my_mish", hidden=(8,), epochs=1, backend="numba", verbose=True).fit(X)
     said = "".join(capsys.readouterr())
-    assert "mish" in said and "no fused kernel" in said
+    assert "my_mish" in said and "no fused kernel" in said
 
 
 def without_half(dh, a):
@@ -63,24 +63,24 @@ def without_half(dh, a):
 @pytest.mark.parametrize(
     ("forward", "backward", "name", "says"),
     [
-        (mish_forward, lambda dh, a: -mish_backward(dh, a), "mish", "sign"),
-        (mish_forward, without_half, "mish", "gradient of a is wrong"),
-        (mish_forward, lambda dh, a: dh[0], "mish", "must return an array of shape"),
-        (lambda a: a.sum(), mish_backward, "mish", "must return an array of shape"),
-        (lambda a: a / None, mish_backward, "mish", "raises TypeError"),
-        (mish_forward, lambda dh, a: dh * np.nan, "mish", "NaN"),
+        (mish_forward, lambda dh, a: -mish_backward(dh, a), "my_mish", "sign"),
+        (mish_forward, without_half, "my_mish", "gradient of a is wrong"),
+        (mish_forward, lambda dh, a: dh[0], "my_mish", "must return an array of shape"),
+        (lambda a: a.sum(), mish_backward, "my_mish", "must return an array of shape"),
+        (lambda a: a / None, mish_backward, "my_mish", "raises TypeError"),
+        (mish_forward, lambda dh, a: dh * np.nan, "my_mish", "NaN"),
         (mish_forward, mish_backward, "relu", "already: choose"),
         (mish_forward, mish_backward, "my part", "is no name"),
         (mish_forward, mish_backward, 7, "is no name"),
-        (mish_forward, mish_backward, "-mish", "is no name"),
+        (mish_forward, mish_backward, "-my-mish", "is no name"),
         (mish_forward, mish_backward, "ReLU", "'relu' is the name of another"),
         (
             lambda a: a - a.mean(axis=0),
             lambda dh, a: dh - dh.mean(axis=0),
-            "mish",
+            "my_mish",
             "mixes the rows",
         ),
-        (lambda a: exec("raise SystemExit(3)"), mish_backward, "mish", "raises SystemExit"),
+        (lambda a: exec("raise SystemExit(3)"), mish_backward, "my_mish", "raises SystemExit"),
     ],
 )
 def test_a_wrong_activation_is_refused_in_one_line(forward, backward, name, says):
@@ -92,15 +92,15 @@ def test_a_wrong_activation_is_refused_in_one_line(forward, backward, name, says
 
 
 def test_registering_twice_is_refused(registered):
-    part = parts.Activation("mish", mish_forward, mish_backward)
+    part = parts.Activation("my_mish", mish_forward, mish_backward)
     registered(part)
     with pytest.raises(parts.PartError, match="already"):
         parts.register(part)
 
 
 def test_a_missing_part_is_named():
-    with pytest.raises(ConfigError, match=r"activation = 'mish'.*parts\.register"):
-        ModelConfig(4, activation="mish")
+    with pytest.raises(ConfigError, match=r"activation = 'my_mish'.*parts\.register"):
+        ModelConfig(4, activation="my_mish")
 
 
 def test_an_optimiser_that_climbs_is_refused():

@@ -14,7 +14,7 @@ from minivae.cli.main import run
 from minivae.cli.sweep_runs import parse
 from minivae.cli.train_options import TrainOptions
 from minivae.published import EXPERIMENTS, carry_out, results
-from minivae.published.outcome import Figure, Outcome, mean_and_spread
+from minivae.published.findings import Figure, Findings, mean_and_spread
 from minivae.published.record import Experiment, Paper, Protocol, Run
 from minivae.runs.errors import Interrupted
 from minivae.settings import ConfigError
@@ -27,7 +27,7 @@ def measure(bench):
     losses = [r.curve("held_out", "loss")[-1] for r in bench.runs.values()]
     mean, spread = mean_and_spread(losses)
     figure = Figure("loss", mean, 30.0, 100.0, 1.0, spread, "nowhere")
-    return Outcome((figure,), (), {"losses": losses})
+    return Findings((figure,), (), {"losses": losses})
 
 
 def toy(**changes) -> Experiment:
@@ -122,10 +122,10 @@ def test_a_budget_too_small_to_say_anything(tmp_path):
     assert kept(order(tmp_path / "a", resume=True))["part"]["complete"]
 
 
-def pieces(bench) -> Outcome:
+def pieces(bench) -> Findings:
     """Three pieces of work that are no runs, each of which looks at the budget once."""
     found = bench.within_budget("pieces", [lambda: bench.look() or 1.0] * 3)
-    return Outcome((Figure("sum", sum(found)),))
+    return Findings((Figure("sum", sum(found)),))
 
 
 def test_a_budget_cuts_what_is_no_run_between_or_within_its_pieces(tmp_path, monkeypatch):

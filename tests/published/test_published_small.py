@@ -8,7 +8,7 @@ import pytest
 
 from minivae.cli.main import run
 from minivae.published import EXPERIMENTS
-from minivae.published.results import outcome_of, read_result
+from minivae.published.results import findings_of, read_result
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("swift_disk")]
 
@@ -23,7 +23,7 @@ def test_the_small_version_reaches_its_bands(name, tmp_path, capsys):
     assert printed["part"]["complete"]
     kept = read_result(out / "result.json", EXPERIMENTS[name])
     assert kept == {key: value for key, value in printed.items() if key != "files"}
-    outcome = outcome_of(kept)
+    outcome = findings_of(kept)
     judged = [figure for figure in outcome.figures if figure.reached is not None]
     assert judged and all(figure.reached for figure in judged)
     assert outcome.claims and all(claim.holds is True for claim in outcome.claims)

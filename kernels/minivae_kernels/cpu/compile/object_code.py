@@ -70,7 +70,7 @@ def put_together(
     code: bytes,
 ) -> Any:  # fmt: skip
     """The CompileResult again. Raises LookupError where this process lacks what the code calls."""
-    from minivae_kernels.cpu.compile.shared import provide
+    from minivae_kernels.cpu.compile.compiled_once import provide
 
     rtsys.initialize(context)
     for name in names["needs"]:

@@ -34,8 +34,8 @@ from minivae_kernels.cpu.compile.simd import (
 from minivae_kernels.cpu.gemm.address import FLOATS, ahead
 from minivae_kernels.cpu.gemm.live import live_products
 from minivae_kernels.cpu.gemm.matmul import DEPTH, STEP, blocks_of, multiplier
+from minivae_kernels.cpu.gemm.product_terms import BFLOAT16, HALVES, WORDS
 from minivae_kernels.cpu.gemm.register_tile import make_transpose
-from minivae_kernels.cpu.gemm.terms import BFLOAT16, HALVES, WORDS
 
 ROW = PANEL // 2  # words of a row in the first shadow
 # LLVM's names of processors that have AVX512-BF16.

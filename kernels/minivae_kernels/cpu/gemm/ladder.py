@@ -13,8 +13,8 @@ from numba.extending import intrinsic
 
 from minivae_kernels.cpu.compile.simd import PANEL, const, loop
 from minivae_kernels.cpu.gemm.address import FLOATS
+from minivae_kernels.cpu.gemm.product_terms import ProductTerms
 from minivae_kernels.cpu.gemm.register_tile import WHOLE, emit_strided_tile, emit_tile
-from minivae_kernels.cpu.gemm.terms import ProductTerms
 
 Places = tuple[Any, ...]  # addresses of one row of A, of C and of S
 Emit = Callable[[int, Places], None]

@@ -30,8 +30,8 @@ from minivae_kernels.cpu.compile.simd import (
 )
 from minivae_kernels.cpu.gemm.address import address, ahead
 from minivae_kernels.cpu.gemm.matmul import BLOCK, NOUGHT
+from minivae_kernels.cpu.gemm.product_terms import FLOAT32
 from minivae_kernels.cpu.gemm.register_tile import make_live_tile
-from minivae_kernels.cpu.gemm.terms import FLOAT32
 
 TOGETHER = 4  # rows, or neighbouring features, that share a list
 # Share of the k on the lists from which on the dense products are as fast: of single ones, and of

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from minivae_kernels.cpu.compile.compiled_once import compiled_once
 from minivae_kernels.cpu.compile.decorators import inner
-from minivae_kernels.cpu.compile.shared import shared
 from minivae_kernels.cpu.compile.simd import PANEL, WIDTH, outlined
 from minivae_kernels.cpu.gemm.address import FLOATS, ahead
 from minivae_kernels.cpu.gemm.ladder import make_ladder, make_strided_ladder
+from minivae_kernels.cpu.gemm.product_terms import FLOAT32
 from minivae_kernels.cpu.gemm.register_tile import WHOLE, transpose_block
-from minivae_kernels.cpu.gemm.terms import FLOAT32
 
 # As NumPy integers: a plain 0 or 32 in a call would be a type of its own, compiled once more.
 NOUGHT, ONE, TWO, STEP = np.int64(0), np.int64(1), np.int64(2), np.int64(PANEL)
@@ -86,7 +86,7 @@ def narrow_multiplier(terms):
 along, multiply_across = (multiplier if WIDTH == 16 else narrow_multiplier)(FLOAT32)
 
 
-@shared(FLOATS, WHOLE, FLOATS, WHOLE, FLOATS, FLOATS, WHOLE, WHOLE, WHOLE, WHOLE)
+@compiled_once(FLOATS, WHOLE, FLOATS, WHOLE, FLOATS, FLOATS, WHOLE, WHOLE, WHOLE, WHOLE)
 def multiply(a, a_panel, b, b_panel, c, s, s_row, rows, depth, halves):
     """`rows` rows of C = rows of S, s_row apart, + `depth` words of k, in float32."""
     along(a, a_panel, b, b_panel, c, s, s_row, rows, depth, halves)

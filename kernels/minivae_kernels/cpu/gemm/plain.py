@@ -9,14 +9,14 @@ the same order as there.
 from __future__ import annotations
 
 from minivae_kernels.cpu.compile.by_address import ARRAY
+from minivae_kernels.cpu.compile.compiled_once import compiled_once
 from minivae_kernels.cpu.compile.decorators import inner
-from minivae_kernels.cpu.compile.shared import shared
 from minivae_kernels.cpu.compile.simd import PANEL, WIDTH, copy_panel_row
 from minivae_kernels.cpu.gemm.address import FLOATS, address, ahead
 from minivae_kernels.cpu.gemm.ladder import make_strided_ladder
 from minivae_kernels.cpu.gemm.matmul import DEPTH, NOUGHT, STEP
+from minivae_kernels.cpu.gemm.product_terms import FLOAT32
 from minivae_kernels.cpu.gemm.register_tile import WHOLE, transpose_block
-from minivae_kernels.cpu.gemm.terms import FLOAT32
 
 # Rows of A from which on a panel of B is worth packing: its rows lie in as many pages of memory.
 MANY = 200
@@ -45,7 +45,9 @@ else:
             by_tiles(a, a_row, a_k, bh, b_k, ch, c_row, sh, s_row, rows, depth)
 
 
-@shared(FLOATS, WHOLE, WHOLE, FLOATS, WHOLE, FLOATS, WHOLE, FLOATS, WHOLE, WHOLE, WHOLE, WHOLE)
+@compiled_once(
+    FLOATS, WHOLE, WHOLE, FLOATS, WHOLE, FLOATS, WHOLE, FLOATS, WHOLE, WHOLE, WHOLE, WHOLE
+)
 def multiply_plain(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth, halves):
     """`rows` rows of C, c_row apart, = rows of S, s_row apart, + `depth` values of k.
 
@@ -75,7 +77,7 @@ def product_panel(a, a_row, a_k, b, b_k, own, c, c_row, s, rows, depth, halves):
     )  # fmt: skip
 
 
-@shared(ARRAY, WHOLE, WHOLE, WHOLE, WHOLE, ARRAY, WHOLE)
+@compiled_once(ARRAY, WHOLE, WHOLE, WHOLE, WHOLE, ARRAY, WHOLE)
 def pack_columns(plain, p0, stride, rows, columns, out, o0):
     """`columns` columns of a matrix, at most 32, as a panel that is filled up with zeros."""
     if columns == PANEL:

@@ -26,7 +26,7 @@ from minivae_kernels.cpu.compile.simd import (
     store_vector,
 )
 from minivae_kernels.cpu.gemm.address import FLOATS, INTEGERS
-from minivae_kernels.cpu.gemm.terms import ProductTerms
+from minivae_kernels.cpu.gemm.product_terms import ProductTerms
 
 UNROLL = 4
 WHOLE = types.int64

@@ -16,8 +16,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from minivae_kernels.cpu.compile.compiled_once import compiled_once
 from minivae_kernels.cpu.compile.decorators import entry, inner
-from minivae_kernels.cpu.compile.shared import shared
 from minivae_kernels.cpu.compile.simd import INT64
 from minivae_kernels.cpu.threads.barrier import (
     PATIENCE,
@@ -128,7 +128,7 @@ def alone(function, arguments, count):
         call_piece(function, k, np.int64(0), arguments)
 
 
-@shared(types.int64, types.UniTuple(types.int64, 2), types.int64, types.int64)
+@compiled_once(types.int64, types.UniTuple(types.int64, 2), types.int64, types.int64)
 def share_out(crew, job, count, work):
     """Do `count` pieces of a job that was laid out, with whoever is about, and return when done.
 

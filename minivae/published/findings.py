@@ -47,14 +47,14 @@ class Claim(NamedTuple):
     source: str = ""
 
 
-class Outcome(NamedTuple):
+class Findings(NamedTuple):
     """What was measured; `series` is what the picture is drawn from, in JSON's own types."""
 
     figures: tuple[Figure, ...]
     claims: tuple[Claim, ...] = ()
     series: Mapping[str, Any] = {}
 
-    def beside(self, values: Sequence[float], band: float) -> Outcome:
+    def beside(self, values: Sequence[float], band: float) -> Findings:
         """The same, its first figures beside what this program gave before: a small version's."""
         figures = [
             figure._replace(paper=value, band=band, by="before")

@@ -21,27 +21,27 @@ from minivae_kernels.cpu.compile.by_address import address_of
 from minivae_kernels.cpu.compile.decorators import addressed
 
 PREFIX = "minivae_kernels."
-_SHARED: dict[str, tuple[Any, tuple[Any, ...]]] = {}
+_COMPILED_ONCE: dict[str, tuple[Any, tuple[Any, ...]]] = {}
 
 
-def shared(*kinds: Any) -> Callable[[Callable[..., None]], Any]:
+def compiled_once(*kinds: Any) -> Callable[[Callable[..., None]], Any]:
     """Make a function of arguments of these Numba types, without a result, one that others share.
 
     What it makes is called in compiled code alone. Function names must differ.
     """
 
-    def share(function: Callable[..., None]) -> Any:
+    def make(function: Callable[..., None]) -> Any:
         symbol = PREFIX + function.__name__
-        _SHARED[symbol] = addressed(function), kinds
+        _COMPILED_ONCE[symbol] = addressed(function), kinds
         return _call_of(function, symbol, kinds)
 
-    return share
+    return make
 
 
 def provide(symbol: str) -> None:
     """Have this process know a shared function by its name; any other name is left alone."""
-    if symbol in _SHARED and binding.address_of_symbol(symbol) is None:
-        function, kinds = _SHARED[symbol]
+    if symbol in _COMPILED_ONCE and binding.address_of_symbol(symbol) is None:
+        function, kinds = _COMPILED_ONCE[symbol]
         binding.add_symbol(symbol, address_of(function, *kinds))
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numba import types
 from minivae_kernels.cpu.compile import decorators
 from minivae_kernels.cpu.compile.by_address import ARRAY
-from minivae_kernels.cpu.compile.shared import shared
-@shared(ARRAY, types.int64)
+from minivae_kernels.cpu.compile.compiled_once import compiled_once
+@compiled_once(ARRAY, types.int64)
 def add_all(a, n):
     for i in range(len(a)):
         a[i] = a[i] + np.float32(n)
