@@ -7,7 +7,7 @@ the card's clock (events around a row of replays) with the copy in between, so t
 slows down slows both. "Bytes" are those that must move: each input read once, each output
 written once. The whole step is raced elsewhere: `python -m benchmarks step --backend cupy`.
 
-STATUS: has never run on a card. The tests run it on the host, where its figures mean nothing.
+The tests run it on the host, where its figures mean nothing.
 """
 
 from __future__ import annotations

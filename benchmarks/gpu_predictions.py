@@ -206,14 +206,14 @@ def cells(row: dict[str, Any], ns: float | None) -> list[str]:
     """A rung's line, the card's own figure last but one."""
     return [f"v{row['version']}", f"{row['bytes'] / 1e6:,.1f}", str(row["launches"]),
             _each(row, "registers", "d"), _each(row, "shared", ",d"),
-            _each(row, "occupancy", ".0%"),
-            "" if ns is None else f"{ns:.3g}", row["idea"].replace("|", "\\|")]  # fmt: skip
+            _each(row, "occupancy", ".0%"), "" if ns is None else ladders.duration(ns),
+            row["idea"].replace("|", "\\|")]  # fmt: skip
 
 
 def markdown(rows: Rows, timed: dict[int, dict[str, Any]]) -> str:
     """One ladder's table; timed: version -> the newest row that a card measured."""
     titles = ["version", "MB", "launches", "registers", "shared bytes", "warps, %",
-              f"card, ns per {rows[0]['unit']}", "what it changes"]  # fmt: skip
+              f"card, per {rows[0]['unit']}", "what it changes"]  # fmt: skip
     lines = [titles, ["--:"] * 7 + ["---"]]
     for row in rows:
         mine = timed.get(row["version"])

@@ -86,7 +86,7 @@ def tried(name: str, shape: tuple[int, ...], rule: StopRule = QUICK) -> dict[str
 def tried_alone(
     name: str, shape: tuple[int, ...], limit: float = 8.0, rule: StopRule = QUICK
 ) -> dict[str, Any]:
-    """The same in a process of its own; a row says so where it cost the reference's."""
+    """One kernel raced in a process of its own; a row says so where it cost the reference's."""
     op = op_of(name)
     recipe = op_recipe(op, shape)
     with ExitStack() as stack:

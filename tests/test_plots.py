@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from statistics import NormalDist
 
@@ -12,7 +13,7 @@ import pytest
 
 from minivae import plots
 from minivae.plots.images import look_of, manifold_codes, tile
-from minivae.plots.style import LABEL_COLOURS
+from minivae.plots.style import LABEL_COLOURS, plain
 
 rng = np.random.default_rng(0)
 SHAPE = (5, 4)
@@ -180,3 +181,14 @@ def test_the_share_explained_is_one_minus_the_share_missed() -> None:
 def test_many_labels_are_a_scale_of_colours(tmp_path: Path) -> None:
     codes, years = rng.normal(size=(90, 2)), rng.integers(1900, 2000, 90)
     assert is_png(plots.latent_scatter(tmp_path / "l.png", codes, years, (0, 1), "caption"))
+
+
+@pytest.mark.parametrize("name", ["a$_{b$", "cost $ for $x_1^2", "two\nlines", "数据", "x" * 300])
+def test_a_users_words_are_drawn_as_they_stand(tmp_path: Path, name: str) -> None:
+    rows = rng.random((20, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.reconstructions(tmp_path / "r.png", rows, rows, None, name, [name, "b"])
+        labels = np.arange(20) % 2
+        plots.latent_scatter(tmp_path / "l.png", rows, labels, (0, 1), name, [name, "other"])
+    assert plain("two\n$lines$") == r"two \$lines\$"

@@ -142,7 +142,7 @@ def note_of(latent_dim: int, shown: Any, count: int) -> str:
         what = "samples of the model itself, as its data were not found"
     rest = "" if latent_dim == 2 else " All other latent dimensions rest at 0."
     return (
-        f"{count} {what}. Grey: the decoded picture lies farther from every one of these than that "
-        "one's third nearest neighbour does (k-nearest-neighbour precision, Kynkäänniemi et al. "
-        f"2019).{rest}"
+        f"{count} {what}. Shaded: the decoded picture lies farther from every one of these than "
+        "that one's third nearest neighbour does (k-nearest-neighbour precision, Kynkäänniemi et "
+        f"al. 2019).{rest}"
     )

@@ -29,6 +29,7 @@ from minivae.cli.rank_watcher import stand_by
 from minivae.messages import one_line
 from minivae.processes import own_rank, processes, work_apart
 
+NAMED = 3  # names in a message
 WAYS_OUT = {
     errno.ENOSPC: "free some space, or choose another place",
     errno.EDQUOT: "free some space, or choose another place",
@@ -257,6 +258,8 @@ def report_fault(fault: Exception) -> int:
 def describe(fault: Any) -> str:
     """The fault's message on one printable line; its class's name where it carries no message."""
     text = one_line(fault.format_message() if hasattr(fault, "format_message") else fault)
+    if text.startswith("Got unexpected extra argument"):
+        return _too_many(text)
     if not text and not isinstance(fault, MemoryError):
         return f"{type(fault).__name__} without a message; MINIVAE_DEBUG=1 shows where"
     if type(fault).__name__ == "OutOfDeviceMemory":  # names its own fix
@@ -274,6 +277,17 @@ def describe(fault: Any) -> str:
     if isinstance(fault, (ValueError, OSError, RuntimeError)) or hasattr(fault, "format_message"):
         return text
     return f"{type(fault).__name__}: {text} (MINIVAE_DEBUG=1 shows where)"
+
+
+def _too_many(text: str) -> str:
+    """Names given beyond those taken: a name with spaces, or what a shell made of *.png."""
+    names = text.partition(" (")[2].rstrip(")").split()
+    more = " and more" if len(names) > NAMED else ""
+    folder = "give the folder where they are pictures of one; " if more else ""
+    return (
+        f"takes no more names, but got {', '.join(names[:NAMED])}{more}; {folder}quote names with "
+        "spaces; --help says what the command takes"
+    )
 
 
 def exit_code(fault: Exception) -> int:

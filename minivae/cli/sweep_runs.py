@@ -51,7 +51,7 @@ class Silent(Console):
     """Says nothing: what a run would say of its data, its sweep has said."""
 
     def warn(self, text: str) -> None:
-        """Not a word."""
+        """Says nothing: a sweep's table says what became of a run."""
 
 
 def settle_points(

@@ -99,8 +99,11 @@ def _reads_as_number(text: str) -> bool:
     return True
 
 
-def text_refused(frame: Any, texts: Sequence[str], name: str) -> DataError:
-    """The error for columns that are no numbers: a mixed one by its cell, others by name."""
+def text_refused(frame: Any, texts: Sequence[str], name: str, *, own: bool) -> DataError:
+    """The error for columns that are no numbers: a mixed one by its cell, others by name.
+
+    own: whether the options of reading can be given; other data of a run have only the run's.
+    """
     column = frame[texts[0]]
     values = column.tolist()
     cells = [str(value) for value in values]
@@ -128,8 +131,13 @@ def text_refused(frame: Any, texts: Sequence[str], name: str) -> DataError:
     more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
     plural = "columns" if len(texts) > 1 else "column"
     what = "kinds" if str(column.dtype) == "category" else "text"
+    fix = (
+        f"name the labels' with --label COLUMN, spread {what} over columns of 0 and 1 with "
+        "--one-hot, or remove it"
+        if own
+        else "which the run was not trained on; remove it"
+    )
     return DataError(
         f"{name}: {plural} {listed}{more} hold{'' if len(texts) > 1 else 's'} {what} (such as "
-        f"{cells[0]!r}); name the labels' with --label COLUMN, spread {what} over columns of 0 and "
-        "1 with --one-hot, or remove it"
+        f"{cells[0]!r}){'; ' if own else ', '}{fix}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +22,7 @@ from minivae.data.shapes import load_shapes
 from minivae.data.sniff import FORMS, missing_file
 from minivae.data.tables import load_frame
 
-_PATH_ENDINGS = (
-    ".npy", ".npz", ".gz", "ubyte", ".idx", ".csv", ".tsv", ".parquet", ".mat", ".pkl", ".txt"
-)  # fmt: skip
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,8}$|ubyte$")  # of a file's name
 
 
 class CatalogueRow(NamedTuple):
@@ -158,7 +157,7 @@ def _load_path(text: str, reading: Reading) -> Dataset:
     except (OSError, ValueError):
         there = False
     if not text or not there:
-        like_a_path = text.lower().endswith(_PATH_ENDINGS) or "/" in text or os.sep in text
+        like_a_path = _ENDING.search(text) is not None or "/" in text or os.sep in text
         raise missing_file(path) if like_a_path else unknown_name(text)
     for entry in ENTRIES:  # a published file given by its path is read as what it is
         if path.name in {file.name for file in entry.files if entry.arrays}:

@@ -81,7 +81,7 @@ def _common_kind(
             grey = picture.mode in (*DEEP_GREY, "1", "L", "LA", "F")
             if not grey and not (picture.mode == "P" and _grey_palette(picture)):
                 colour = True
-    height, width = reading.resize or _only_size(folder, sizes)
+    height, width = reading.resize or _only_size(folder, sizes, reading.own)
     kind = _Kind(height, width, colour, deep and not colour)
     needed = len(files) * height * width * (3 if colour else 1) * (2 if kind.deep else 1)
     if needed > MOST_IN_MEMORY:
@@ -96,15 +96,18 @@ def _common_kind(
     return kind, (f"{folder}: {note}",)
 
 
-def _only_size(folder: Path, sizes: dict[tuple[int, int], list[Path]]) -> tuple[int, int]:
+def _only_size(
+    folder: Path, sizes: dict[tuple[int, int], list[Path]], own: bool
+) -> tuple[int, int]:
     """The (height, width) that all files have; DataError where they differ."""
     often = sorted(sizes, key=lambda size: -len(sizes[size]))
     if len(often) > 1:
         first, second = often[0], often[1]
+        fix = f"to one with --resize {_small(*first)}" if own else "all to the run's size first"
         raise DataError(
             f"{folder}: pictures of {len(sizes)} sizes ({len(sizes[first])} of "
             f"{first[0]}x{first[1]}; {sizes[second][0].name} is {second[0]}x{second[1]}); "
-            f"bring them to one with --resize {_small(*first)}"
+            f"bring them {fix}"
         )
     return often[0]
 

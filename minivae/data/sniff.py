@@ -176,6 +176,10 @@ def _stranger(first: bytes) -> str:
 def missing_file(path: Path) -> DataError:
     """The error for a path that is not there, naming a near one if there is any."""
     folder = path.absolute().parent
+    if path.name.startswith("pipe:["):  # what a shell's <( ) leads to
+        return DataError(
+            f"{path}: is a pipe, and data are read more than once; save them in a file"
+        )
     if os.path.islink(path):
         return DataError(f"{path}: is a link to {os.readlink(path)}, which is not there; mend it")
     if not os.path.isdir(folder):  # false for a name too long, where Path.is_dir raises

@@ -75,7 +75,7 @@ def load_frame(
         column = _column(frame, reading.label, name)
         labels = {"train": _label_column(frame[column])}
         frame = frame.drop(columns=column)
-    table = _numbers(frame, reading.one_hot, name)
+    table = _numbers(frame, reading, name)
     dataset = from_file_arrays(
         name,
         reading,
@@ -130,14 +130,14 @@ def _label_column(column: Any) -> NDArray[Any]:
     return np.fromiter(column.tolist(), dtype=object, count=len(column))  # lists too, one a row
 
 
-def _numbers(frame: Any, one_hot: bool, name: str) -> _Numbers:
+def _numbers(frame: Any, reading: Reading, name: str) -> _Numbers:
     frame = numbers_from_objects(frame)
     texts = text_columns(frame)
     refuse_dates(frame, texts, name)
     if frame.shape[1] == 0:
         raise DataError(f"{name}: has no column but the label's; at least one is needed")
-    if texts and not one_hot:
-        raise text_refused(frame, texts, name)
+    if texts and not reading.one_hot:
+        raise text_refused(frame, texts, name, own=reading.own)
     values: list[NDArray[np.float64]] = []
     columns: list[str] = []
     groups: list[tuple[int, int]] = []

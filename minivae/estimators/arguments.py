@@ -12,6 +12,22 @@ from minivae.settings import require_int
 from minivae.types import Array
 
 
+def in_one_line(fault: ValueError, name: str) -> str:
+    """What scikit-learn says of an array, without the array and advice on others, and the fix."""
+    first, *more = str(fault).splitlines()
+    if "contains NaN" in first:
+        return (
+            f"Input X contains NaN; {name} takes no missing values: drop those rows or fill them "
+            "in."
+        )
+    if "contains infinity" in first:
+        return f"{first} Drop those rows, or scale them."
+    if first.startswith("Complex data"):
+        return f"{first}: give numpy.hstack([X.real, X.imag])."
+    reshape = [line for line in more if line.startswith("Reshape")]
+    return f"{first.removesuffix(':')}: {reshape[-1]}" if reshape else str(fault)
+
+
 def refuse_pictures(X: Any, name: str) -> None:
     """Raise a ValueError that says how to flatten, where X is a stack of pictures (N, h, w)."""
     shape = getattr(X, "shape", None)

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from minivae.data.objects import refuse_misread
 from minivae.data.standard import Standard
 from minivae.data.tables import text_columns
-from minivae.estimators.arguments import as_plain, refuse_pictures
+from minivae.estimators.arguments import as_plain, in_one_line, refuse_pictures
 from minivae.types import Array
 
 
@@ -52,13 +52,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                     f"X has text in {', '.join(repr(name) for name in texts[:3])}: leave such "
                     "columns out, or make them 0s and 1s by load_data(X, one_hot=True)."
                 ) from None
-            # of several lines of advice on missing values only the first is about this input
-            if "contains NaN" not in str(fault):
-                raise
-            raise ValueError(
-                f"Input X contains NaN; {type(self).__name__} takes no missing values: drop those "
-                "rows or fill them in."
-            ) from None
+            raise ValueError(in_one_line(fault, type(self).__name__)) from None
         return checked
 
     def _validate_codes(self, Z: Any) -> Array:

@@ -15,11 +15,12 @@ const panels = content.models.map((model) => {
   return new Panel(root, model, data, shown, choose);
 });
 
-// The same datum is chosen in every panel; all but the one that chose put z one draw from its mean.
+// The same datum is chosen in every panel; all but the one that chose put z one draw from its mean,
+// on the side of the plane's middle, so that it lies in the plane.
 function choose(i, by = null) {
   for (const panel of panels) {
     panel.chosen = i;
-    if (i !== null && panel !== by) panel.at = panel.drawn(i, [0.8, 0.6]);
+    if (i !== null && panel !== by) panel.at = panel.drawn(i, panel.inwards(i, [0.8, 0.6]));
     panel.draw();
     panel.drawStrip();
   }

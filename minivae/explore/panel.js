@@ -33,6 +33,13 @@ class Panel {
     return plane.sd ? plane.inPlane(plane.sd, i).map((s, d) => mu[d] + s * eps[d]) : mu;
   }
 
+  // ε with the signs that lead from datum i's mean towards the plane's middle.
+  inwards(i, eps) {
+    const { low, high } = this.model;
+    const mu = this.plane.inPlane(this.plane.mu, i);
+    return eps.map((e, d) => (2 * mu[d] > low[d] + high[d] ? -e : e));
+  }
+
   draw() {
     this.ground ??= this.plane.ground(this.shown);
     this.plane.draw(this.ground, this);

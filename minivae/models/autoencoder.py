@@ -76,7 +76,7 @@ def autoencoder_layout(config: AutoencoderConfig) -> Layout:
 def autoencoder_forward(
     K: Any, p: Parameters, x: Array, config: AutoencoderConfig, weight: Array | None = None
 ) -> tuple[Array, AutoencoderCache]:
-    """mean_b ||x - d(e(x))||², a scalar, summed over features          (E9)
+    """mean_n ||x - d(e(x))||², a scalar, summed over features          (E9)
 
     x (B, D) -> loss (), cache. weight (B,) is how much each datum counts in the mean (E64).
     """

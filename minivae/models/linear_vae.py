@@ -39,7 +39,7 @@ def linear_vae_layout(data_dim: int, latent_dim: int) -> Layout:
 def linear_vae_forward(K: Any, p: Parameters, x: Array) -> tuple[Array, LinearVaeCache]:
     """The negative ELBO in nats per datum, its expectation exact        (E19)
 
-    mean_b nll(mu_b) + Σ_j σ_j² ||w_j||² / (2c) + mean_b Σ_j KL_bj.  x (B, D) -> loss (), cache.
+    mean_n nll(mu_n) + Σ_j σ_j² ||w_j||² / (2c) + mean_n Σ_j KL_nj.  x (B, D) -> loss (), cache.
     The second term is what the noise in z adds to the squared error; for a linear decoder it does
     not depend on the datum, so nothing has to be drawn.
     """

@@ -72,7 +72,7 @@ def elbo_forward(
 ) -> tuple[Array, Cache]:
     """The loss of a batch, in nats per datum; for the objective "elbo" it is the negative ELBO
 
-    mean_b [ mean_l nll_lb ] + β Σ_j max(free_bits, mean_b kl_bj)                       (E28)
+    mean_n [ mean_l nll_ln ] + β Σ_j max(free_bits, mean_n kl_nj)                       (E28)
 
     x (B, D), eps (L, B, J) from N(0, I) -> loss (), cache. The objective is the only place where
     a mean over the batch is taken; weight (B,) is how much each datum counts in it (E64). Kingma &

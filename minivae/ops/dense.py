@@ -14,7 +14,7 @@ def dense_forward(x: Array, W: Array, b: Array) -> Array:
 
 
 def dense_backward_params(dy: Array, x: Array) -> tuple[Array, Array]:
-    """dW = xᵀ dy and db = Σ_b dy                                        (E6)
+    """dW = xᵀ dy and db = Σ_n dy                                        (E6)
 
     dy (B, O), x (B, I) -> dW (I, O), db (O,).
     """

@@ -65,7 +65,7 @@ def _elbo_formula(draws: int, weight: str, kl: str) -> str:
 
 
 def elbo_objective_forward(K: Any, terms: Terms, beta: float, free_bits: float) -> Array:
-    """mean_b [ mean_l nll_lb ] + β Σ_j max(free_bits, mean_b kl_bj)      (E28, E31, E64)"""
+    """mean_n [ mean_l nll_ln ] + β Σ_j max(free_bits, mean_n kl_nj)      (E28, E31, E64)"""
     L, B = terms.nll.shape
     kl_mean = terms.weigh(terms.kl.T).T.sum(axis=0) / B  # (J,)
     kl_paid = K.free_bits_forward(kl_mean, free_bits)  # (J,)
@@ -86,7 +86,7 @@ def elbo_objective_backward(
 
 
 def iwae_objective_forward(K: Any, terms: Terms, beta: float, free_bits: float) -> Array:
-    """-mean_b log [ mean_l w_lb ], w = p(x | z) (p(z) / q(z | x))^β      (E61, E64)
+    """-mean_n log [ mean_l w_ln ], w = p(x | z) (p(z) / q(z | x))^β      (E61, E64)
 
     The bound of L draws, tighter with each; at L = 1 and β = 1 it is the ELBO with the KL sampled
     as well. β below 1 serves a warm-up. Burda et al. 2016, equation 8.
@@ -108,7 +108,7 @@ def iwae_objective_backward(
 
 
 def sampled_elbo_objective_forward(K: Any, terms: Terms, beta: float, free_bits: float) -> Array:
-    """-mean_b mean_l log w_lb: the ELBO, its KL by the draws themselves  (E65, E64)
+    """-mean_n mean_l log w_ln: the ELBO, its KL by the draws themselves  (E65, E64)
 
     Kingma and Welling 2014's estimator A. It needs no KL in closed form, and pays with variance.
     """

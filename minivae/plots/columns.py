@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from minivae.plots.style import BLUE, GREY, ORANGE, new_figure, save, styled
+from minivae.plots.style import BLUE, GREY, ORANGE, new_figure, plain, save, styled
 from minivae.types import Array
 
 MOST = 12  # columns in a figure
 ACROSS = 4
 POINTS = 500
-LONGEST = 24  # characters of a name
+LONGEST = 18  # characters of a name
 
 
 def explained(data: Array, rebuilt: Array) -> Array:
@@ -105,4 +105,4 @@ def panels(figure: Any, shown: Array) -> Iterator[tuple[int, Any]]:
 def name_panel(axes: Any, name: str, more: str) -> None:
     """The column's name, shortened where it is long, and a figure."""
     short = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
-    axes.set_title(f"{short}  {more}".strip(), fontsize=6.5, pad=3)
+    axes.set_title(f"{plain(short)}  {more}".strip(), fontsize=6.5, pad=3)

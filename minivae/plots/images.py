@@ -30,7 +30,7 @@ class Look(NamedTuple):
         return self.low if self.ink else self.high
 
     def of_shape(self, shape: tuple[int, ...]) -> Look:
-        """The same range; colours are never turned into ink."""
+        """This look for pictures of a shape: those with colours are never turned into ink."""
         return self._replace(ink=self.ink and len(shape) == 2)
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from minivae.plots.style import BLUE, GREY, LABEL_COLOURS, new_figure, save, styled
+from minivae.plots.style import BLUE, GREY, LABEL_COLOURS, new_figure, plain, save, styled
 from minivae.types import Array
 
 MARKS = "os^Dv<>phX"
 MOST_KINDS = 20
+LONGEST = 40  # letters of a label in the legend
 MAX_POINTS = 10_000  # more would only paint over each other
 
 
@@ -57,7 +58,7 @@ def labelled(
         shown = axes.scatter(*codes.T, s=size, c=labels, cmap="viridis", alpha=0.75, linewidths=0)
         axes.figure.colorbar(shown, ax=axes, label="label", shrink=0.7, pad=0.01)
         return
-    words = [str(kind) if names is None else names[kind] for kind in kinds]
+    words = [plain(str(kind) if names is None else names[kind])[:LONGEST] for kind in kinds]
     short = max(map(len, words)) <= 2
     for i, (kind, word) in enumerate(zip(kinds, words, strict=True)):
         mine = codes[labels == kind]

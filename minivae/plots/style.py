@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import textwrap
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,11 @@ def styled() -> Any:
     return matplotlib.rc_context(RC)
 
 
+def plain(text: str) -> str:
+    """A user's words on one line, as they stand: $ begins no formula."""
+    return " ".join(text.split()).replace("$", r"\$")
+
+
 def save(figure: Any, path: Path | str, caption: str, title: str = "") -> Path:
     """Lay the figure out above its caption and write it as PNG; returns the path.
 
@@ -65,7 +71,7 @@ def save(figure: Any, path: Path | str, caption: str, title: str = "") -> Path:
     """
     path = Path(path)
     width, height = figure.get_size_inches()
-    lines = textwrap.wrap(caption, max(20, int(width * 18)))
+    lines = textwrap.wrap(plain(caption), max(20, int(width * 18)))
     bottom = CAPTION_INCHES * len(lines) + 0.12
     top = 0.28 if title else 0.04
     figure.set_size_inches(width, height + bottom + top)
@@ -78,7 +84,9 @@ def save(figure: Any, path: Path | str, caption: str, title: str = "") -> Path:
     temporary = path.with_name(path.name + ".tmp")
     try:
         # no software or date in the file: the same picture is the same bytes
-        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+        with warnings.catch_warnings():  # a letter that the font lacks is drawn as a box
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
         temporary.replace(path)
     except OSError as error:
         error.filename = error.filename or str(path)  # a full disk is told without one

@@ -23,6 +23,7 @@ from minivae.proof.mutate import annotations_flag
 from minivae.proof.mutation_score import planted
 from minivae.verify.contract import backward_faults
 from minivae.verify.passes import quiet
+from minivae.verify.strategies import gradients
 
 
 class Edit(NamedTuple):
@@ -175,7 +176,7 @@ def attribute(exact_rows: list[ExactGradients]) -> tuple[str, str]:
             return case.covers[0], f"row {case.name}: the forward's value"
         watched = WatchedOps(ops)
         with suppress(Exception):  # the call that raised comes after the last that returned
-            exact.bind(watched).raw_gradient(exact.dy)
+            gradients(exact.bind(watched), exact.dy)
         call = first_wrong([c for c in watched.calls if not c.op.endswith("_forward")])
         return call.op if call else remaining(case, watched), f"row {case.name}: {found}"
     for result in meaning.checks(ops):

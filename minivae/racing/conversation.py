@@ -91,8 +91,8 @@ class Conversation:
             self.stopped = wanted
 
     def seconds_used(self) -> float:
-        """Processor time of the process so far."""
-        return seconds_of(self.process.pid)
+        """Processor time so far, of the process and of all that it has started."""
+        return sum(map(seconds_of, family(self.process.pid)))
 
     def close(self) -> None:
         """End the process, and whatever it has started in its group."""

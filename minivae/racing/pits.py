@@ -75,7 +75,7 @@ class Pits:
     def lasting_opener(
         self, name: str, problem: Recipe, contestant: Recipe, extra: dict[str, str] | None = None
     ) -> Callable[[], Stand]:
-        """The same in a process that serves many races of the same role, one after another.
+        """What opens a stand in a process that serves many races of one role, one after another.
 
         For contestants that are trusted: importing Numba costs seconds every time.
         """

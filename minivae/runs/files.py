@@ -95,7 +95,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def replace_synced(path: Path, data: bytes) -> None:
-    """The same up to the folder, which the caller has yet to sync. Raises OSError."""
+    """Replace ``path`` by ``data``, but for the folder, which the caller syncs. Raises OSError."""
     try:
         write_synced(temporary(path), data)
         os.replace(temporary(path), path)

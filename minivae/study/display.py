@@ -102,7 +102,7 @@ def state(
         checks.append((f"{near[0]:g} ± {near[1]:g}", np.abs(values - near[0]) <= near[1]))
     bound = ", ".join(text for text, _ in checks)
     holds = bool(all(good.all() for _, good in checks) and not np.isnan(values).any())
-    said = f"{values[0]:.4g}" if len(values) == 1 else spread(values)
+    said = number(values[0]) if len(values) == 1 else spread(values)
     each = f" for each of {len(values)}" if len(values) > 1 else ""
     mark = (" ✓" if holds else " ✗") if checks else ""
     print(f"{what}: {said}" + (f"  (claim: {bound}{each}{mark})" if bound else ""))
@@ -111,8 +111,13 @@ def state(
         figure = {"what": what, "value": float(values.mean()), "claim": bound, "holds": holds}
         recorder.figures.append(figure)
     if not holds:
-        worst = said if len(values) == 1 else ", ".join(f"{v:.4g}" for v in values)
+        worst = said if len(values) == 1 else ", ".join(map(number, values))
         raise ClaimFailed(f"{what} is {worst}; the chapter claims {bound or 'a number'}{each}")
+
+
+def number(value: float) -> str:
+    """Four digits; what counts something is written out: 16576, not 1.658e+04."""
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def spread(values: Iterable[float]) -> str:
@@ -129,7 +134,7 @@ def _plain(value: float, digits: int) -> str:
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> None:
     """Show a table, numbers to four digits."""
-    cells = [[c if isinstance(c, str) else f"{c:.4g}" for c in row] for row in rows]
+    cells = [[c if isinstance(c, str) else number(c) for c in row] for row in rows]
     if in_notebook():
         _html(table_html(headers, cells, caption))
         return
@@ -141,16 +146,17 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = 
 
 
 def table_html(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
-    """A table in HTML, in a frame that scrolls where the page is narrower."""
+    """A table in HTML, in a frame that scrolls where the page is narrower; its caption does not."""
     words = re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(caption))  # Markdown's code
-    said = f"<caption>{words}</caption>" if caption else ""
+    said = f"<figcaption>{words}</figcaption>" if caption else ""
     head = "".join(f"<th>{html.escape(word)}</th>" for word in headers)
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
     return (
-        f'<div class="measured-frame"><table class="measured">{said}'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<figure class="measured-figure">{said}<div class="measured-frame">'
+        f'<table class="measured"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        "</div></figure>"
     )
 
 
@@ -174,8 +180,9 @@ def picture(figure: Any, name: str, caption: str) -> None:
         data = base64.b64encode(path.read_bytes()).decode("ascii")
     text = html.escape(caption)
     _html(
-        f'<figure><img alt="{text}" style="max-width:100%" '
-        f'src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
+        f'<figure style="--inches:{figure.get_figwidth():.3g}"><div class="picture-frame">'
+        f'<img alt="{text}" style="max-width:100%" '
+        f'src="data:image/png;base64,{data}"></div><figcaption>{text}</figcaption></figure>'
     )
 
 

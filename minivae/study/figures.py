@@ -150,6 +150,7 @@ def density(nodes: Array, values: Array, contours: Mapping[str, tuple[Array, Arr
         axes.set_aspect("equal")
         axes.grid(False)
         seen = nodes[values > 1e-3 * values.max()]  # the rest of the plane is empty
+        seen = np.vstack([seen, *(mean[None] for mean, _ in contours.values())])
         middle, reach = (seen.min(0) + seen.max(0)) / 2, 0.75 * np.ptp(seen, axis=0).max()
         axes.set_xlim(middle[0] - reach, middle[0] + reach)
         axes.set_ylim(middle[1] - reach, middle[1] + reach)

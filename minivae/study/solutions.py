@@ -92,7 +92,7 @@ def dense_backward(f: Answer) -> None:
     found = f(dy, x, w)
     mistakes = {sums.format("dW"): dw / 5, "That is dWᵀ: W is (I, O).": dw.T}
     agree(found[0], dw, "dW = xᵀ dy.", mistakes=mistakes)
-    agree(found[1], db, "db = Σ_b dy.", mistakes={sums.format("db"): db / 5})
+    agree(found[1], db, "db = Σ_n dy.", mistakes={sums.format("db"): db / 5})
     agree(found[2], dx, "dx = dy Wᵀ: it goes back through W.")
 
 
@@ -182,10 +182,21 @@ def gaussian_kl(f: Answer) -> None:
     mus = r.normal(size=(2, 3))
     expected = gaussian_kl_forward(mus[0], covs[0], mus[1], covs[1])
     turned = gaussian_kl_forward(mus[1], covs[1], mus[0], covs[0])
+    log_dets = float(np.subtract(*[np.linalg.slogdet(cov)[1] for cov in covs]))  # Σ₀ over Σ₁
+    step = mus[1] - mus[0]
+    crossed = [np.trace(np.linalg.solve(covs[i], covs[1 - i])) for i in (1, 0)]
+    quadratic = [step @ np.linalg.solve(covs[i], step) for i in (1, 0)]
     mistakes = {
         "That is KL(p₁ ‖ p₀): the inverse is that of the second one.": turned,
         "The ½ is missing.": 2 * expected,
         "The dimension is not subtracted: between equals it must be 0.": expected + 1.5,
+        "The logarithm's fraction is upside down: det Σ₁ stands above.": expected + log_dets,
+        "The logarithm of the determinants is missing.": expected + 0.5 * log_dets,
+        "The term of the means is missing.": expected - 0.5 * quadratic[0],
+        "The trace is of Σ₁⁻¹ Σ₀, not of Σ₀⁻¹ Σ₁.": expected + 0.5 * (crossed[1] - crossed[0]),
+        "Between the means stands Σ₁⁻¹, not Σ₀⁻¹.": expected + 0.5 * (quadratic[1] - quadratic[0]),
+        "Σ is a covariance: its inverse stands in the formula, not itself.": 0.5
+        * (np.trace(covs[1] @ covs[0]) + step @ covs[1] @ step - 3 - log_dets),
     }
-    hint = "The inverse is that of the second one."
+    hint = "½ [tr(Σ₁⁻¹ Σ₀) + (μ₁ - μ₀)ᵀ Σ₁⁻¹ (μ₁ - μ₀) - J + log(det Σ₁ / det Σ₀)]."
     agree(f(mus[0], covs[0], mus[1], covs[1]), expected, hint, mistakes=mistakes)

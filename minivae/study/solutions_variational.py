@@ -17,7 +17,17 @@ def overlap(f: Answer) -> None:
     mu1, s1, mu2, s2 = 0.3, 0.7, 1.9, 1.4
     logs = [np.array([[2 * np.log(s)]]) for s in (s1, s2)]
     right = bhattacharyya(np.array([[mu1]]), logs[0], np.array([[mu2]]), logs[1])[0]
-    agree(f(mu1, s1, mu2, s2), right, "The mean variance is (σ₁² + σ₂²) / 2.")
+    gap, mean, both = (mu1 - mu2) ** 2, (s1**2 + s2**2) / 2, s1 * s2
+    mistakes = {
+        "s² is the mean of the two variances: their sum, halved.": (
+            np.sqrt(both / (2 * mean)) * np.exp(-gap / (16 * mean))
+        ),
+        "The root in front is missing.": both / mean * np.exp(-gap / (8 * mean)),
+        "Under the means' distance stands 8 s².": np.sqrt(both / mean) * np.exp(-gap / (2 * mean)),
+        "The factor in front of exp is missing.": np.exp(-gap / (8 * mean)),
+    }
+    hint = "√(σ₁ σ₂ / s²) exp(-(μ₁ - μ₂)² / (8 s²)) with s² = (σ₁² + σ₂²) / 2."
+    agree(f(mu1, s1, mu2, s2), right, hint, mistakes=mistakes)
 
 
 def rescale(f: Answer) -> None:
@@ -47,7 +57,16 @@ def posterior_1d(f: Answer) -> None:
 def log_marginal_1d(f: Answer) -> None:
     model = LinearGaussian(np.array([[1.7]]), np.zeros(1), 0.6)
     right = log_marginal(np.array([[0.9]]), model)[0]
-    agree(f(0.9, 1.7, 0.6), right, "x is Gaussian with variance w² + c.")
+    mistakes = {
+        "c is a variance already: it is not squared.": log_marginal(
+            np.array([[0.9]]), model._replace(c=0.36)
+        )[0],
+        "That is p(x), not its logarithm.": np.exp(right),
+        "The normaliser -½ log 2π is missing.": right + 0.5 * np.log(2 * np.pi),
+        "The noise adds c to the variance.": -0.5 * (np.log(2 * np.pi * 2.89) + 0.81 / 2.89),
+    }
+    hint = "x is Gaussian with mean 0 and variance w² + c: take the logarithm of its density."
+    agree(f(0.9, 1.7, 0.6), right, hint, mistakes=mistakes)
 
 
 def beta_of(f: Answer) -> None:
@@ -73,10 +92,17 @@ def best_variances(f: Answer) -> None:
 
 
 def elbo_from(f: Answer) -> None:
-    kl_term = gaussian_kl_forward(
-        np.array([0.4]), np.array([[0.3]]), np.array([1.1]), np.array([[0.8]])
-    )
-    agree(f(-2.5, 0.4, 0.3, 1.1, 0.8), -2.5 - kl_term, "log p minus KL(q ‖ posterior).")
+    q, post = ((np.array([m]), np.array([[v]])) for m, v in ((0.4, 0.3), (1.1, 0.8)))
+    kl_term, turned = gaussian_kl_forward(*q, *post), gaussian_kl_forward(*post, *q)
+    mistakes = {
+        "The KL is subtracted: the ELBO never exceeds log p.": -2.5 + kl_term,
+        "That is KL(posterior ‖ q): q comes first.": -2.5 - turned,
+        "That is the KL; the ELBO is log p minus it.": kl_term,
+        "The arguments are variances, not standard deviations.": -2.5
+        - gaussian_kl_forward(q[0], q[1] ** 2, post[0], post[1] ** 2),
+    }
+    hint = "log p minus KL(q ‖ posterior)."
+    agree(f(-2.5, 0.4, 0.3, 1.1, 0.8), -2.5 - kl_term, hint, mistakes=mistakes)
 
 
 def reparameterise_gradient(f: Answer) -> None:

@@ -113,7 +113,7 @@ def measure(
 
     train (N, D) stands for the data's manifold, test (M, D) with labels (M,) is encoded.
     `posterior sd` and `spread of means` are root mean squares over data and dimensions; their ratio
-    says how punctual the posteriors are. The autoencoder's are points: sd and overlap 0.
+    says how punctual the posteriors are. The autoencoder's are points: sd and overlap 0, and no KL.
     """
     mu, logvar = space.posterior(test)
     z = space.latent_samples(s.samples, 1)
@@ -124,7 +124,7 @@ def measure(
     half = halfway_test(space.decode, mu[one], mu[other], train)
     sd = 0.0 if logvar is None else float(np.sqrt(np.exp(logvar).mean()))
     overlap = 0.0 if logvar is None else float(np.median(posterior_overlap(mu, logvar)))
-    kl = 0.0 if logvar is None else float(kl_forward(mu, logvar).sum(axis=1).mean())
+    kl = {} if logvar is None else {"KL, nats": float(kl_forward(mu, logvar).sum(axis=1).mean())}
     return {
         "training error": reconstruction_error(train, space.decode(space.posterior(train)[0])),
         "test error": reconstruction_error(test, space.decode(mu)),
@@ -137,5 +137,5 @@ def measure(
         "posterior sd": sd,
         "spread of means": float(mu.std(axis=0).mean()),
         "overlap": overlap,
-        "KL, nats": kl,
+        **kl,
     }

@@ -13,7 +13,7 @@ from minivae.verify.contract import widen
 from minivae.verify.derivatives import Analytic, Slope
 from minivae.verify.oracles import Probe, Trial
 from minivae.verify.passes import EPS32, EPS64, Clock, Pass, eps_of, quiet
-from minivae.verify.report import Fault, Report, Row, fill_row, together_fault, trial_notes
+from minivae.verify.report import Fault, Report, Row
 from minivae.verify.strategies import Hands, batch_of, in_float64, input_faults, point_notes, read
 
 
@@ -122,12 +122,12 @@ def vote(
         alike = sum((other.failing is None) == (trial.failing is None) for other in order[done:])
         judge(trial, max(1e-3 * job.clock.seconds, 0.6 * job.clock.left() / alike))
     for trial in trials:
-        fill_row(trial)
+        naming.fill_row(trial)
     name_faults(trials, report)
     if trials and not report.faults and wide is not job and wide.backward is job.backward:
         for trial in trials:
             report.faults += suspects.float32_faults(job, trial, native[trial.place], dy)
-    report.notes += [note for trial in trials for note in trial_notes(trial)]
+    report.notes += [note for trial in trials for note in naming.trial_notes(trial)]
 
 
 # -- one tensor ------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def judge(trial: Trial, seconds: float) -> None:
     if trial.failing is not None and not trial.complete and not trial.wrong.any():
         trial.wrong = search(trial, trial.failing)
     if trial.complete:
-        sure = contract.strict_tolerance(trial)
+        sure = suspects.strict_tolerance(trial)
         trial.seen = float(np.median(sure)) / trial.biggest if trial.biggest and sure.size else 0.0
 
 
@@ -197,7 +197,7 @@ def search(trial: Trial, failing: Array) -> Array:
     if not trial.roomy(12 + np.log2(trial.hand.size) + len(trial.entries)):
         if not trial.reason and np.isfinite(trial.slope.value) and trial.roomy(3):
             hand, gap = float((trial.hand * failing).sum()), oracles.gap_along(trial, failing)[0]
-            large = abs(gap) > contract.faint(trial) * trial.hand.size
+            large = abs(gap) > suspects.faint(trial) * trial.hand.size
             if large and not suspects.has_kinks(trial):
                 trial.unplaced = hand, hand - gap
         seen_jointly(trial)
@@ -220,10 +220,10 @@ def compare(trial: Trial) -> Array:
     """Which of the visited entries are wrong: not those that rounding explains, that sit on a kink,
     or whose oracle is wrong."""
     oracles.fill(trial)
-    strict, clock = contract.strict_tolerance(trial), trial.probe.clock
+    strict, clock = suspects.strict_tolerance(trial), trial.probe.clock
     error = trial.error
     wrong = np.asarray(~(error <= strict))
-    small = wrong & (error <= contract.rounding_tolerance(trial))
+    small = wrong & (error <= suspects.rounding_tolerance(trial))
     if small.any():
         count = next((n for n in (12, 3) if clock.fits(forward=8, backward=8, complex=8 * n)), 0)
         picks = suspects.worst(trial, small, count)
@@ -274,7 +274,7 @@ def name_faults(trials: list[Trial], report: Report) -> None:
     sums = (joint.hand, joint.true) if joint and joint.fails else None
     if sums := next((t.unplaced for t in unplaced), sums):
         among = unplaced or [t for t in trials if t.failing is not None] or sampled
-        report.faults.append(together_fault(among, *sums))
+        report.faults.append(naming.together_fault(among, *sums))
         for trial in among:
             trial.row.verdict = "not located"
     elif report.faults or not probe.clock.fits(2, 2, 4):
@@ -284,4 +284,4 @@ def name_faults(trials: list[Trial], report: Report) -> None:
         if tied is not None:
             trial, hand, true = tied
             trial.row.verdict = "wrong"
-            report.faults.append(together_fault(trials, hand, true, trial))
+            report.faults.append(naming.together_fault(trials, hand, true, trial))

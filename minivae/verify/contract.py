@@ -1,22 +1,19 @@
 """What forward and backward must keep before numbers are compared: pairs, no randomness, no side
-effects, linearity in the upstream; and how near the truth a gradient has then to be."""
+effects, linearity in the upstream; and the same pass in float64."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minivae.types import Array, changed, copy, float_parts, is_branch, leaves, share_memory, vector
 from minivae.verify import passes
-from minivae.verify.derivatives import STEP, tol
-from minivae.verify.passes import EPS32, EPS64, Pass, apart, eps_of, one_line, unpack
+from minivae.verify.derivatives import tol
+from minivae.verify.passes import EPS32, Pass, apart, eps_of, one_line, unpack
 from minivae.verify.report import Fault, Report, first_fault, not_finite
 from minivae.verify.strategies import Faults, Hands, gradients, in_float64, match, parameters
-
-if TYPE_CHECKING:
-    from minivae.verify.oracles import Trial
 
 SAME_RUN = 64.0  # eps of the largest entry: two runs on the same numbers, in any order of summation
 MISFITS = {"error", "scalar", "count", "structure", "none", "shape"}
@@ -117,14 +114,10 @@ def backward_faults(job: Pass, dy: Array, first_run: Any = None) -> Ran:
         faults.append(Fault("mutates", "backward changes its upstream gradient dy in place", "dy"))
     if (at := changed_input(job, before, args)) is not None:
         faults.append(Fault("mutates", f"backward changes the input {at} in place"))
-    faults += [fault for fault in map(nan_fault, job.leaves, pieces) if fault]
+    for leaf, grad in zip(job.leaves, pieces, strict=True):
+        numbers = np.asarray(0.0 if grad is None else grad, np.float64)
+        faults += not_finite(f"the gradient of {leaf.name}", numbers, leaf.name)
     return copy(pieces), pieces, faults, view_notes(job, pieces, args, upstream)
-
-
-def nan_fault(leaf: passes.Leaf, grad: Any) -> Fault | None:
-    """A fault for the first entry of a gradient that is not finite."""
-    numbers = np.asarray(0.0 if grad is None else grad, np.float64)
-    return not_finite(f"the gradient of {leaf.name}", numbers, leaf.name)
 
 
 def view_notes(job: Pass, pieces: list[Any], args: Any, upstream: Any) -> list[str]:
@@ -228,34 +221,3 @@ def with_reference(job: Pass, reference: Callable[..., Any]) -> Pass:
     wide = job.widened(forward)
     wide.backward = backward
     return wide
-
-
-# -- how near the truth ----------------------------------------------------------------------------
-def strict_tolerance(trial: Trial) -> Array:
-    """How far hand and oracle may be apart, entry by entry, whatever the reason."""
-    size = np.maximum(np.abs(trial.g), np.abs(trial.true))
-    allowed = tol("entry32" if trial.eps > EPS64 else "entry") * trial.eps * size
-    known = trial.doubt <= np.abs(trial.true)  # not a jump, nor NaN
-    largest = max(trial.biggest, np.abs(trial.true[known]).max(initial=0))
-    # A sum's rounding is its terms'; and h*h, the complex step's own, shows where all is 0.
-    allowed += tol("sum") * EPS64 * largest + STEP**1.75
-    measured = (trial.doubt > 0) | bool(trial.reason)
-    extra = np.where(measured, trial.doubt + trial.difference_tolerance * largest, 0.0)
-    return np.asarray(allowed + extra)
-
-
-def rounding_tolerance(trial: Trial) -> Array:
-    """How far they may be apart if rounding explains it."""
-    noise = trial.noise()
-    typical = float(np.median(noise)) if noise.size else 0.0
-    coarse = 16 * trial.eps * trial.biggest if trial.eps > EPS64 else 0.0
-    moves = tol("noise") * np.maximum(noise.ravel()[trial.entries], typical)
-    return np.asarray(strict_tolerance(trial) + moves + coarse + faint(trial))
-
-
-def faint(trial: Trial) -> float:
-    """What may cancel in one entry: so small an error is none until somebody has looked at it."""
-    job, dy = trial.probe.job, trial.probe.dy
-    inputs = max(float(np.abs(leaf.value).max(initial=0)) for leaf in job.leaves)
-    big = max(trial.biggest, float(np.abs(dy * job.y0).max(initial=0)))
-    return tol("faint") * EPS64 * big * max(1.0, inputs)

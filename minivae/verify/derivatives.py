@@ -6,15 +6,13 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minivae.types import Array
 from minivae.verify.passes import EPS64, Pass
-
-if TYPE_CHECKING:
-    from minivae.verify.oracles import Probe
+from minivae.verify.strategies import Hands
 
 STEP = 1e-40  # the complex step: h*h underflows against everything, h itself is far above 1e-308
 RATIO = 4.0  # from one step of the differences to the next
@@ -263,13 +261,15 @@ class Joint(NamedTuple):
         return abs(self.hand - self.true) > self.doubt  # NaN, where none can be taken, says nothing
 
 
-def along_all(probe: Probe) -> Joint:
+def along_all(
+    job: Pass, dy: Array, hands: Hands, rounding: Array, signs: Callable[..., Array]
+) -> Joint:
     """The probe that is made however little time there is. At kinks the two sides differ, and so
     much may it be off."""
-    job, probe.clock.kept = probe.job, (0, 0)
-    pairs = [(x, g) for x, g in zip(job.leaves, probe.hands, strict=True) if g is not None]
-    deltas = {x.place: probe.signs(g.shape) * np.median(x.scale) for x, g in pairs}
-    coarse, line = job.y_eps > EPS64, Line(job, deltas, probe.dy, probe.rounding)
+    job.clock.kept = (0, 0)
+    pairs = [(x, g) for x, g in zip(job.leaves, hands, strict=True) if g is not None]
+    deltas = {x.place: signs(g.shape) * np.median(x.scale) for x, g in pairs}
+    coarse, line = job.y_eps > EPS64, Line(job, deltas, dy, rounding)
     step = 1e-2 if coarse else 1e-7
     sides = line.sides(step)
     parts = np.concatenate([(g * deltas[x.place]).ravel() for x, g in pairs])

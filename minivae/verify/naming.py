@@ -1,5 +1,5 @@
-"""Names what is wrong from the pattern of wrong numbers: a flipped sign, a factor, a transposition,
-a forgotten sum, …; and says it in one line, with the index, the sample and both values."""
+"""What is said of a tensor: its four votes as numbers; and what is wrong, named from the pattern of
+wrong numbers (a flipped sign, a factor, …), in one line with index, sample and both values."""
 
 from __future__ import annotations
 
@@ -10,12 +10,56 @@ from collections.abc import Iterator
 import numpy as np
 
 from minivae.types import Array, kind_of
-from minivae.verify.contract import strict_tolerance
+from minivae.verify.derivatives import taylor_rate
 from minivae.verify.oracles import Trial
 from minivae.verify.passes import EPS32
 from minivae.verify.report import Fault, where
+from minivae.verify.strategies import gradients
+from minivae.verify.suspects import strict_tolerance
 
 
+# -- four votes as numbers -------------------------------------------------------------------------
+def fill_row(trial: Trial) -> None:
+    """The four votes as numbers."""
+    leaf, probe, slope, row = trial.leaf, trial.probe, trial.slope, trial.row
+    row.oracle = "differences" if trial.reason else "complex step"
+    row.reason, row.checked, row.visible = trial.reason, len(trial.entries), trial.seen
+    row.verdict = "wrong" if trial.wrong.any() else "right"
+    error, truth = trial.error, np.abs(trial.true)
+    row.worst_entry = float(np.max(error / np.maximum(truth, 1e-300), initial=0, where=truth != 0))
+    if len(trial.entries):
+        among = trial.wrong if trial.wrong.any() else ~trial.wrong
+        i = int(np.argmax(np.where(among, error, -1.0)))
+        row.index, row.hand, row.true = trial.index(i), float(trial.g[i]), float(trial.true[i])
+        row.ulps = abs(row.hand - row.true) / float(np.spacing(max(abs(row.true), 1e-300)))
+        row.complex_step = None if trial.reason else ratio(error.max(), truth.max())
+    parts, roomy = trial.hand * trial.delta, probe.clock.fits(forward=30, backward=1, complex=1)
+    inner, scale = float(parts.sum()), max(float(np.abs(parts).sum()), abs(slope.value))
+    if trial.reliable(slope, scale) and not slope.kink:
+        row.finite_difference = ratio(abs(inner - slope.value), scale)
+        if roomy:
+            row.taylor = taylor_rate(probe.line(leaf, trial.delta), inner, probe.job.y_eps)
+    if roomy:
+        row.adjoint = adjoint(trial)
+
+
+def adjoint(trial: Trial) -> float | None:
+    """|<v, J u> - <J^T v, u>| over the larger sum of moduli, for an upstream v of its own."""
+    probe = trial.probe
+    v = probe.signs(probe.job.y0.shape) * probe.rng.uniform(0.5, 1.5, probe.job.y0.shape)
+    back = None if trial.reason else gradients(probe.job, v)[trial.place]
+    if back is None:
+        return None
+    left, right = v * probe.push({trial.leaf.place: trial.delta}), back * trial.delta
+    return ratio(abs(left.sum() - right.sum()), max(np.abs(left).sum(), np.abs(right).sum()))
+
+
+def ratio(top: float, bottom: float) -> float:
+    """top / bottom; 0 for nothing of nothing."""
+    return float(top / bottom) if bottom > 0 else (0.0 if top == 0 else math.inf)
+
+
+# -- evidence of what is wrong ---------------------------------------------------------------------
 class Evidence:
     """One wrong tensor, and what its gradient may have been mixed up with.
 
@@ -226,3 +270,41 @@ def make_fault(trial: Trial, truths: dict[str, Array], batch: int | None) -> Fau
         f"{said}"
     )
     return fault
+
+
+def together_fault(
+    trials: list[Trial], hand: float, true: float, tied: Trial | None = None
+) -> Fault:
+    """The line for gradients whose sum is wrong: at a tie, where each may be right by itself; or
+    where time did not allow to see which is wrong."""
+    names = " and ".join(", ".join(trial.leaf.name for trial in trials).rsplit(", ", 1))
+    sums = f"the gradients add up to {hand:.8g}, the slope is {true:.8g}"
+    if tied is None:
+        which = "at least one gradient" if len(trials) > 1 else "the gradient"
+        text = f"{which} of {names} is wrong: along random signs {sums}; more seconds tell where"
+        return Fault("wrong", text, "" if len(trials) > 1 else names, hand=hand, true=true)
+    index = tied.index(tied.kinks[0]) if tied.complete and tied.kinks else tied.row.index
+    text = f"the gradients of {names} are wrong together at a tie ({tied.leaf.name}{where(index)})"
+    text += f": as tied entries move as one, {sums}"
+    return Fault("ties", text, tied.leaf.name, index, None, hand, true)
+
+
+def trial_notes(trial: Trial) -> list[str]:
+    """What to know of one tensor's verdict: kinks, what was not visited, what could not be seen."""
+    name, size, kinks = trial.leaf.name, trial.hand.size, trial.kinks
+    notes: list[str] = []
+    if kinks:
+        first = [name + where(np.unravel_index(k, trial.hand.shape)) for k in kinks[:3]]
+        lie = "entry lies on a kink" if len(kinks) == 1 else "entries lie on kinks"
+        places = ", ".join(first) + ", …" * (len(kinks) > 3)
+        notes.append(f"{len(kinks):,} {lie} ({places}): each has one of its subgradients")
+    if trial.reason:
+        notes.append(f"{name}: judged by differences, because {trial.reason}")
+    seen, count = f"{trial.seen:.1g} of the largest entry", len(trial.entries)
+    if not trial.complete:
+        visited = f"{count} of {size:,} entries visited ({count / size:.1%})"
+        notes.append(f"{name}: {visited}; probes of all others see an error of {seen}")
+    elif trial.seen > 1e-3:
+        advice = "; reference= sees more" * trial.coarse
+        notes.append(f"{name}: an error below {seen} cannot be seen{advice}")
+    return notes

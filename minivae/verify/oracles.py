@@ -64,7 +64,7 @@ class Probe:
     @functools.cached_property
     def joint(self) -> derivatives.Joint:
         """One difference along random signs in all tensors together."""
-        return derivatives.along_all(self)
+        return derivatives.along_all(self.job, self.dy, self.hands, self.rounding, self.signs)
 
     def signs(self, shape: tuple[int, ...]) -> Array:
         """Random signs: a direction no error can hide from by summing to zero."""
@@ -116,9 +116,9 @@ class Probe:
                 out[:, column] = self.push({leaf.place: leaf.unit(entry)})
         return out
 
-    def line(self, leaf: Leaf, delta: Array, dy: Array | None = None) -> Line:
+    def line(self, leaf: Leaf, delta: Array) -> Line:
         """phi along a direction."""
-        return Line(self.job, {leaf.place: delta}, self.dy if dy is None else dy, self.rounding)
+        return Line(self.job, {leaf.place: delta}, self.dy, self.rounding)
 
     def slope(self, line: Line, leaf: Leaf, start: float = 0.25, rungs: int = RUNGS) -> Slope:
         """The derivative along a line by differences; few steps where a forward is slow."""
@@ -163,10 +163,6 @@ class Trial:
             "finite_difference32" if self.coarse else "finite_difference"
         )
 
-    def noise(self) -> Array:
-        """How far a nudge of the inputs moves the hand-written gradient."""
-        return self.probe.noises[self.place]
-
     @property
     def g(self) -> Array:
         """The hand-written gradient at the visited entries."""
@@ -192,10 +188,6 @@ class Trial:
         """Whether there is time for so many slopes along directions, by the oracle at hand."""
         by_differences = {"forward": 10 * slopes}
         return self.probe.clock.fits(**(by_differences if self.reason else {"complex": slopes}))
-
-    def back(self, dy: Array) -> Array | None:
-        """The hand-written gradient of this tensor for another upstream."""
-        return gradients(self.probe.job, dy)[self.place]
 
     def at(self, values: Sequence[Any]) -> Trial:
         """The same at other inputs; what forward or backward raises there."""
@@ -315,5 +307,6 @@ def gap_along(
     doubt = coarse + tol("direction") * EPS64 * max(norm, abs(true) * 1e-2, total * 1e-3)
     gap = float(parts.sum()) - true
     if not abs(gap) <= doubt:
-        doubt += tol("noise") * float(np.sqrt(((trial.noise() * delta) ** 2).sum()))
+        noise = probe.noises[trial.place] * delta
+        doubt += tol("noise") * float(np.sqrt((noise * noise).sum()))
     return gap, doubt

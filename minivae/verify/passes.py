@@ -266,11 +266,6 @@ class Pass:
         """What backward returns for this very upstream and cache."""
         return self.clock.timed("backward", self.backward, upstream, cache)
 
-    def raw_gradient(self, dy: Array, values: Sequence[Any] | None = None) -> Any:
-        """What backward returns after a forward of its own, which layers with state need."""
-        cache = self.run(self.base if values is None else values)[1]
-        return self.back(self.upstream(dy), cache)
-
 
 def lost_below(job: Pass, dy: Array, eps: float) -> float:
     """What an inner result that is zero in float32 or float16, and tiny in float64, may cost: the
@@ -282,12 +277,10 @@ def lost_below(job: Pass, dy: Array, eps: float) -> float:
 
 def unpack(result: Any) -> tuple[Any, Any]:
     """(y, cache) of a forward's result; CannotRun says what came instead."""
-    if isinstance(result, (tuple, list)):
-        if len(result) == 2:
-            return result[0], result[1]
-        what = f"{len(result)} values"
-    else:
-        what = (
-            f"{type(result).__name__} of shape {np.shape(result)}" if result is not None else "None"
-        )
+    several = isinstance(result, (tuple, list))
+    if several and len(result) == 2:
+        return result[0], result[1]
+    what = f"{len(result)} values" if several else "None"
+    if not several and result is not None:
+        what = f"{type(result).__name__} of shape {np.shape(result)}"
     raise CannotRun(f"forward returned {what} where a pair (y, cache) is due")

@@ -118,8 +118,8 @@ def input_faults(job: Pass) -> Faults:
             (kind == "complex", kind, f"{what} is complex: pass real float64 arrays"),
         )
         faults += first_fault(tests, name)
-        if kind == "float" and (bad := not_finite(what, value, name, ": move the test point")):
-            faults.append(bad)
+        if kind == "float":
+            faults += not_finite(what, value, name, ": move the test point")
     if not job.leaves and not faults:
         none = Fault("structure", "no input is a float array: there is nothing to differentiate")
         integers = (integer_fault(n, v) for n, v in job.flat if kind_of(v) == "integer")
@@ -153,7 +153,8 @@ def point_notes(job: Pass) -> list[str]:
 # -- matching the gradients with the inputs --------------------------------------------------------
 def gradients(job: Pass, dy: Array, values: Sequence[Any] | None = None) -> Hands:
     """One float64 array for each leaf, None where backward gave none that fits."""
-    return in_float64(match(job, job.raw_gradient(dy, values))[0])
+    cache = job.run(job.base if values is None else values)[1]  # layers with state need their own
+    return in_float64(match(job, job.back(job.upstream(dy), cache))[0])
 
 
 def in_float64(pieces: list[Any]) -> Hands:

@@ -1,5 +1,5 @@
-"""Errors that are none: those that rounding explains, and the subgradients of points on kinks, one
-by one and, at ties, together."""
+"""How near the truth a gradient has to be; and errors that are none: those that rounding explains,
+and the subgradients of points on kinks, one by one and, at ties, together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minivae.types import Array
-from minivae.verify.derivatives import between, tol
+from minivae.verify.derivatives import STEP, between, tol
 from minivae.verify.oracles import Probe, Trial, failing_direction, locate
 from minivae.verify.passes import EPS64, Pass, eps_of, lost_below, signed
 from minivae.verify.report import Fault, where
@@ -21,6 +21,37 @@ APART = 16  # so many units that tied entries do not meet again
 ASIDE = 1e-12  # relative: from a point on kinks to points beside it
 MOST_EXAMINED = 32  # suspects looked at one by one
 Errors = tuple[Array, Array]  # hand - true, and true
+
+
+# -- how near the truth ----------------------------------------------------------------------------
+def strict_tolerance(trial: Trial) -> Array:
+    """How far hand and oracle may be apart, entry by entry, whatever the reason."""
+    size = np.maximum(np.abs(trial.g), np.abs(trial.true))
+    allowed = tol("entry32" if trial.eps > EPS64 else "entry") * trial.eps * size
+    known = trial.doubt <= np.abs(trial.true)  # not a jump, nor NaN
+    largest = max(trial.biggest, np.abs(trial.true[known]).max(initial=0))
+    # A sum's rounding is its terms'; and h*h, the complex step's own, shows where all is 0.
+    allowed += tol("sum") * EPS64 * largest + STEP**1.75
+    measured = (trial.doubt > 0) | bool(trial.reason)
+    extra = np.where(measured, trial.doubt + trial.difference_tolerance * largest, 0.0)
+    return np.asarray(allowed + extra)
+
+
+def rounding_tolerance(trial: Trial) -> Array:
+    """How far they may be apart if rounding explains it."""
+    noise = trial.probe.noises[trial.place]
+    typical = float(np.median(noise)) if noise.size else 0.0
+    coarse = 16 * trial.eps * trial.biggest if trial.eps > EPS64 else 0.0
+    moves = tol("noise") * np.maximum(noise.ravel()[trial.entries], typical)
+    return np.asarray(strict_tolerance(trial) + moves + coarse + faint(trial))
+
+
+def faint(trial: Trial) -> float:
+    """What may cancel in one entry: so small an error is none until somebody has looked at it."""
+    job, dy = trial.probe.job, trial.probe.dy
+    inputs = max(float(np.abs(leaf.value).max(initial=0)) for leaf in job.leaves)
+    big = max(trial.biggest, float(np.abs(dy * job.y0).max(initial=0)))
+    return tol("faint") * EPS64 * big * max(1.0, inputs)
 
 
 # -- rounding --------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def test_written_with_a_cards_figures(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "| 104.9 | 1 | 32 | 0 | 100 |  | one kernel for both" in text
     measured = [{"ladder": "latent", "version": 2, "ns": {"p50": 0.0123}, "card": "A Card"}]
     gpu_predictions.run("latent", write=True, measured=measured)
-    assert "| 100 | 0.0123 | one kernel for both" in page.read_text()
+    assert "| 100 | 12.3 ps | one kernel for both" in page.read_text()
     assert "A Card." in page.read_text()
 
 

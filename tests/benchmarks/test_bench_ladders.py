@@ -94,3 +94,18 @@ def test_a_rung_is_judged_at_the_timed_size_and_costs_its_own_row(cheat: Any) ->
     }
     found = run_race(asked, makers, baseline="right", options=Options(SHORT))
     assert "failed" in found.row("wrong") and found.row("right")["n"] == 3
+
+
+@pytest.mark.parametrize(
+    ("ns", "words"),
+    [
+        (2.85e-5, "28.5 fs"),
+        (0.0053, "5.30 ps"),
+        (0.3, "300 ps"),
+        (999.7, "1.00 µs"),
+        (8.9e4, "89.0 µs"),
+    ],
+)
+def test_durations_have_a_unit_that_fits(ns: float, words: str) -> None:
+    """A card's 0.00003 ns a flop had stood as 0.000."""
+    assert ladders.duration(ns) == words

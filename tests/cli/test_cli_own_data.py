@@ -147,6 +147,25 @@ def test_other_data_need_not_be_of_the_kind_that_the_options_were_for(command: C
     assert told.code == 0 and np.load("codes.npy").shape == (8, 2), told.err
 
 
+def test_other_data_are_refused_without_options_that_the_command_lacks(command: Command) -> None:
+    pandas = pytest.importorskip("pandas")
+    numbers = pandas.DataFrame(rng.normal(size=(30, 2)), columns=["a", "b"])
+    numbers.to_csv("t.csv", index=False)
+    numbers.assign(town="x").to_csv("new.csv", index=False)
+    assert command(*QUICK, "t.csv", "--epochs", "1").code == 0
+    told = command("encode", "run", "new.csv", "-o", "z.npy")
+    assert told.code == 2 and "'town' holds text" in told.err and "--" not in told.err
+    folder = folder_of_pictures()
+    assert command(*QUICK, folder, "--epochs", "1", "--out", "pictures").code == 0
+    Image.new("RGB", (5, 5)).save(folder / "red" / "odd.png")
+    told = command("encode", "pictures", folder, "-o", "z.npy")
+    assert told.code == 2 and "to the run's size" in told.err and "--" not in told.err
+    extra = command("train", "a.csv", "b.csv")
+    assert extra.code == 2 and "got b.csv; quote names with spaces" in extra.err
+    many = command("train", *(f"photos/{i}.png" for i in range(300)))
+    assert many.code == 2 and "3.png and more; give the folder" in many.err and len(many.err) < 250
+
+
 def test_pixels_in_whole_numbers_are_told_of_their_shape(command: Command) -> None:
     np.save("pixels.npy", rng.integers(0, 256, size=(30, 24)))
     told = command(*QUICK, "pixels.npy")

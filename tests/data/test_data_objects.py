@@ -49,6 +49,8 @@ def test_lists_tensors_and_sparse_matrices_are_rows() -> None:
         ("https://example.org/x.csv", "an address is not read; download"),
         ("file:///x.csv", "an address is not read"),
         ("-", "a pipe is not read"),
+        ("/proc/7/fd/pipe:[42]", "is a pipe, and data are read more than once|no folder"),
+        ("my table.xlsx", "there is no such file"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )

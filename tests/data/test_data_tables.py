@@ -12,18 +12,15 @@ import pytest
 from minivae.data import DataError, load
 from minivae.data.load import load_as
 from minivae.data.reading import Reading
+from tests.data.made_frames import made_frame
 from tests.data.refusals import refused
 
 pandas = pytest.importorskip("pandas")
 
-rng = np.random.default_rng(2)
-FRAME = pandas.DataFrame(
-    {
-        "age": rng.normal(40, 9, 30).round(2),
-        "income": rng.normal(3e4, 9e3, 30).round(1),
-        "city": rng.choice(["Paris", "Rome"], 30),
-        "kind": rng.choice(["a", "b", "c"], 30),
-    }
+FRAME = made_frame(
+    2,
+    {"age": (40, 9, 2), "income": (3e4, 9e3, 1)},
+    {"city": ["Paris", "Rome"], "kind": ["a", "b", "c"]},
 )
 
 

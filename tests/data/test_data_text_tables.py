@@ -11,17 +11,14 @@ from minivae.data import DataError, load
 from minivae.data.load import load_as
 from minivae.data.reading import Reading
 from minivae.data.text_tables import SPACES, dialect_of
+from tests.data.made_frames import made_frame
 from tests.data.refusals import refused
 
 pandas = pytest.importorskip("pandas")
 
 rng = np.random.default_rng(4)
-FRAME = pandas.DataFrame(
-    {
-        "Größe, cm": rng.normal(170, 9, 30).round(1),
-        "Gewicht": rng.normal(70, 12, 30).round(2),
-        "Straße": rng.choice(["A-Weg", "B. Straße"], 30),
-    }
+FRAME = made_frame(
+    4, {"Größe, cm": (170, 9, 1), "Gewicht": (70, 12, 2)}, {"Straße": ["A-Weg", "B. Straße"]}
 )
 GERMAN = {"sep": ";", "decimal": ",", "index": False}
 WRITTEN = {

@@ -152,6 +152,24 @@ def test_dates_are_no_numbers(library: str) -> None:
         VAE(**SMALL).fit("x.csv")
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (X[:, 0], "got 1D array instead: Reshape your data"),
+        (np.float32(3), "got scalar array instead: Reshape your data"),
+        (X * 1j, "Complex data not supported: give numpy.hstack"),
+        (np.where(X > 1, np.inf, X), "contains infinity"),
+        (np.where(X > 1, np.nan, X), "drop those rows or fill them in"),
+        ([[1, 2], [3]], "inhomogeneous"),
+    ],
+    ids=["1-d", "0-d", "complex", "infinite", "missing", "ragged"],
+)
+def test_wrong_arrays_are_one_line(given: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
+        VAE(**SMALL).fit(given)
+    assert "\n" not in str(caught.value)
+
+
 def test_what_fit_does_not_take_is_said() -> None:
     with pytest.raises(TypeError, match="takes no epochs: its settings are parameters"):
         VAE(**SMALL).fit(X, epochs=3)

@@ -186,6 +186,19 @@ def test_a_click_chooses_and_escape_lets_go(page):
 
 
 @needs_chromium
+def test_a_chosen_datum_s_draw_leads_towards_the_middle_of_the_plane(page):
+    farther = page.run(
+        """panels.flatMap((panel) => [...Array(29).keys()].filter((i) => {
+          const { low, high } = panel.model;
+          const mu = panel.plane.inPlane(panel.plane.mu, i);
+          const z = panel.drawn(i, panel.inwards(i, [0.8, 0.6]));
+          return [0, 1].some((d) => (z[d] - mu[d]) * (low[d] + high[d] - 2 * mu[d]) < 0);
+        }))"""
+    )
+    assert farther == []
+
+
+@needs_chromium
 def test_nothing_is_wider_than_the_window_and_all_text_can_be_read(page):
     for width in (390, 820, 1300):
         for dark in (False, True):

@@ -11,7 +11,7 @@ from minivae import ops
 from minivae.proof import cases, corpus, exact_gradients, mutate
 from minivae.proof import mutation_score as scoring
 from minivae.proof.tolerances import tol
-from minivae.verify import check, contract, oracles
+from minivae.verify import check, contract, oracles, suspects
 from tests.verify.zoo_wrong import CASES as WRONG
 
 
@@ -90,7 +90,7 @@ def test_the_checker_passes_its_audit():
 
 def test_a_checker_that_compares_nothing_is_caught(monkeypatch):
     monkeypatch.setattr(
-        contract, "strict_tolerance", lambda trial: np.full(len(trial.entries), np.inf)
+        suspects, "strict_tolerance", lambda trial: np.full(len(trial.entries), np.inf)
     )
     assert "misses" in audit()
 
@@ -126,7 +126,7 @@ def test_a_checker_that_visits_one_tensor_twice_is_caught(vote):
 
 
 def test_a_checker_that_lets_nan_pass_is_caught(vote, monkeypatch):
-    monkeypatch.setattr(contract, "nan_fault", lambda leaf, grad: None)
+    monkeypatch.setattr(contract, "not_finite", lambda *_: [])
 
     def blind(real, job, wide, dy, native, hands, report, *more):
         native = [None if g is None else np.nan_to_num(g) for g in native]

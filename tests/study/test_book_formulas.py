@@ -11,7 +11,13 @@ from minivae.study import index
 
 pytest.importorskip("latex2mathml")
 pytest.importorskip("ziamath")
-from minivae.study.book.formulas import block_html, drawn, inline_html, pieces_of
+from minivae.study.book.formulas import (
+    block_html,
+    drawn,
+    inline_html,
+    pieces_of,
+    with_its_stop,
+)
 
 
 @pytest.mark.parametrize("equation", index.equations(), ids=lambda e: f"E{e.number}")
@@ -47,3 +53,19 @@ def test_a_line_s_formula_stands_on_the_line():
 def test_what_is_not_understood_stops_the_build():
     with pytest.raises(ValueError, match="does not understand"):
         inline_html(r"\nosuch x")
+
+
+def test_a_wide_formula_takes_along_the_stop_that_ends_it():
+    wide = inline_html(
+        r"\mathbb{E}_q[\log p(x\mid z)] - \mathrm{KL}(q \Vert p(z)) + \mathrm{KL}(q \Vert p)"
+    )
+    text = with_its_stop(f"<p>So {wide}, and {inline_html('x')}.</p>")
+    assert text.index("</svg>,<span") < text.index(" and ")
+    assert text.endswith("</span></span>.</p>")  # a short one stays in its line
+
+
+def test_an_index_does_not_touch_the_letter_it_stands_at():
+    def beside(letter: str) -> float:
+        return drawn(letter + "_{jj}", False).box[2] - drawn(letter, False).box[2]
+
+    assert beside("P") > 0.8 * beside("W")

@@ -95,6 +95,8 @@ def look_at(file: Path, folder: Path) -> None:
                 assert page.run(TOO_WIDE.replace("body *", "article *")) == []
                 assert page.run(FAINT_TEXT.replace("body *", "article *")) == []
                 assert page.run(CUT_FORMULAS) == []
+                assert page.run(SQUEEZED) == []
+            assert width < 1300 or page.run(CUT_CODE) == []
         assert page.run(RAW) == []
         assert page.errors == []
 
@@ -103,6 +105,17 @@ def look_at(file: Path, folder: Path) -> None:
 CUT_FORMULAS = """[...document.querySelectorAll('article .formula-inline')]
   .filter((e) => !e.closest('table') && e.getBoundingClientRect().right > innerWidth)
   .map((e) => e.dataset.latex)"""
+
+# A line of code that would have to be scrolled to be read, in a window that has room for it.
+CUT_CODE = """[...document.querySelectorAll('article .highlight pre')]
+  .filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent.slice(0, 60))"""
+
+# Pictures too small for the words in them, columns of the layout pushed aside.
+SQUEEZED = """[...document.querySelectorAll('article figure img')]
+  .filter((e) => e.getBoundingClientRect().width < 0.5 * e.naturalWidth)
+  .map((e) => e.alt.slice(0, 30))
+  .concat(innerWidth > 1200 && document.querySelector('.main').getBoundingClientRect().left < 250
+    ? ['the contents'] : [])"""
 
 # Paragraphs that show a table's pipes, or a formula's dollars, as they were typed.
 RAW = """[...document.querySelectorAll('article p, article td, article li')]

@@ -56,7 +56,16 @@ def test_every_chapter_is_a_notebook(chapter, tmp_path):
     assert "".join(first["source"]).startswith(f"# {chapter.title}")
 
 
+def test_a_long_name_in_a_table_may_be_broken_and_nowhere_else():
+    text = linked(
+        "<p>a_b</p><table><td><code>sample_weight</code> ops/x.py</td></table>a/b", frozenset()
+    )
+    assert text.startswith("<p>a_b</p>") and text.endswith("a/b")
+    assert "sample_<wbr>weight</code> ops/<wbr>x.py" in text
+
+
 def test_a_measured_table_is_escaped_and_its_caption_s_code_set_as_code():
     text = table_html(["a", "b < c"], [["1", "<2>"]], "by `minivae study full price`, x < y")
     assert "<th>b &lt; c</th>" in text and "<td>&lt;2&gt;</td>" in text
     assert "by <code>minivae study full price</code>, x &lt; y" in text
+    assert text.index("<figcaption>") < text.index('"measured-frame"')  # it does not scroll away

@@ -112,6 +112,33 @@ TYPED = [
     ("best_variances", "np.diag(np.linalg.inv(precision))", "posterior's own variances"),
     ("vae_loss", "squared_error / (2 * c) + kl", "constant (D/2) log(2πc) is missing"),
     ("reparameterise_gradient", "(dz.sum(0), np.exp(logvar / 2) * (dz * eps).sum(0))", "½ of σ"),
+    (
+        "gaussian_kl",
+        RIGHT["gaussian_kl"].replace(
+            "det(cov1) / np.linalg.det(cov0)", "det(cov0) / np.linalg.det(cov1)"
+        ),
+        "upside down",
+    ),
+    (
+        "gaussian_kl",
+        RIGHT["gaussian_kl"].replace(" + np.log(np.linalg.det(cov1) / np.linalg.det(cov0))", ""),
+        "determinants is missing",
+    ),
+    (
+        "gaussian_kl",
+        RIGHT["gaussian_kl"].replace("solve(cov1, cov0)", "solve(cov0, cov1)"),
+        "trace is of",
+    ),
+    (
+        "gaussian_kl",
+        RIGHT["gaussian_kl"].replace("solve(cov1, mu1", "solve(cov0, mu1"),
+        "Between the means",
+    ),
+    ("gaussian_kl", "0.3", "½ [tr"),
+    ("overlap", RIGHT["overlap"].replace("np.sqrt(2 *", "(2 *"), "root in front"),
+    ("overlap", RIGHT["overlap"].split(" * np.exp")[1].join(["np.exp", ""]), "factor in front"),
+    ("log_marginal_1d", RIGHT["log_marginal_1d"].replace("+ c", "+ c * c"), "not squared"),
+    ("elbo_from", RIGHT["elbo_from"].replace("log_p - ", "log_p + "), "subtracted"),
 ]
 
 

@@ -90,7 +90,7 @@ def make_rounded_step(plan: Any, theta: Any, moments: Any, data: Any) -> Any:
 
 
 def rounded_gradient_step(plan: Any, theta: Any, moments: Any, data: Any) -> Any:
-    """The same in two halves."""
+    """The step with products in bfloat16 in two halves, for batches that are cut into shards."""
     from minivae_kernels.cpu.step.gradient import GradientStep
 
     return GradientStep(plan, theta, moments, data, bf16=True)

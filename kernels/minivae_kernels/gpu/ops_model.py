@@ -49,7 +49,7 @@ class ModelOps(ActivationOps):
         return self._map_two("dense_tanh_backward", dy, y)
 
     def dense_backward_params(self, dy: Array, x: Array) -> tuple[Array, Array]:
-        """dW = xᵀ dy, db = Σ_b dy                                        (E6)"""
+        """dW = xᵀ dy, db = Σ_n dy                                        (E6)"""
         real, (dy, x) = self._floats("dense_backward_params", dy=dy, x=x)
         good = dy.ndim == 2 and x.ndim == 2 and dy.shape[0] == x.shape[0]
         self._require(good, "dense_backward_params", dy=dy, x=x)

@@ -21,7 +21,7 @@ const OPS = {
     return new Tensor([B, O], y);
   },
 
-  // dW = xᵀ dy and db = Σ_b dy                                                               E6
+  // dW = xᵀ dy and db = Σ_n dy                                                               E6
   denseBackwardParams({ shape: [B, O], data: dy }, { shape: [, I], data: x }) {
     const [dW, db] = [new Float64Array(I * O), new Float64Array(O)];
     for (let n = 0; n < B; n++) {

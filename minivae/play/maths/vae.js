@@ -50,7 +50,7 @@ function elboBackward(K, cache, p, config) {
   return g;
 }
 
-// mean_b [ mean_l nll_lb ] + β Σ_j mean_b kl_bj, the only place where a batch's mean is taken:
+// mean_n [ mean_l nll_ln ] + β Σ_j mean_n kl_nj, the only place where a batch's mean is taken:
 // minivae/parts/objectives.py   (E28)
 function objectiveForward(nll, kl, beta) {
   const [L, B] = nll.shape;

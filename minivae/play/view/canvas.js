@@ -110,7 +110,8 @@ function arrow(pen, x0, y0, x1, y1, ink, width = 3) {
 function short(v, signed = false) {
   if (!Number.isFinite(v)) return String(v);
   const size = Math.abs(v);
-  let text = size >= 1000 || (size > 0 && size < 5e-4) ? size.toExponential(0) : size.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
+  const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
+  let text = size >= 1e5 || (size > 0 && size < 5e-4) ? size.toExponential(0) : size.toFixed(digits);
   text = text.replace("e+", "e");
   return (v < 0 ? "−" : signed ? "+" : "") + text;
 }

@@ -13,7 +13,7 @@ const TOURS = [
   ["Trust the data", "#data=digits&c=0.001",
     "A small c makes every error dear: tiny posteriors, a large KL. Turn c up and see the ellipses grow."],
   ["A bug no gradient check sees", "#data=digits&bug=sigma-variance",
-    "Press “Check my gradient” below: every tensor is right. Then read the third question."],
+    "Press “Check my gradient” below: every tensor is right. Then read “Is z's spread the σ the KL pays for?” beside it."],
   ["A path that is missing", "#data=digits&bug=one-path",
     "The means fly apart although the loss counts the KL. Look at the arrows into μ, then check the gradient."],
 ];

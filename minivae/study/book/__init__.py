@@ -164,7 +164,10 @@ def write_sources(source: Path, only: Sequence[str] = (), *, run: bool = True) -
 # What the page of `minivae play` shows for a chapter: words, and the settings of its link.
 LIVING = {
     "variational-autoencoders": ("a VAE on digits, from its first update", "data=digits"),
-    "regularisation": ("a VAE without KL on a ring; then turn β up", "data=ring&model=no-kl"),
+    "regularisation": (
+        "a VAE on a ring whose KL hardly counts; then turn β up",
+        "data=ring&beta=0.01",
+    ),
     "neural-networks": ("one datum's gradients, and a bug to find", "data=digits&bug=draw-half"),
 }
 

@@ -15,6 +15,11 @@ from minivae.study.book.mathml import TAG, to_mathml
 
 SIZE = 18.0  # of the font, in SVG units; the page scales it to its own text
 WIDE = 17.0  # in em: a formula in the text that is wider may not fit into a line of a phone
+LEFT_ALONE = re.compile(
+    r'(<span class="formula-inline wide"[^>]*><svg.*?</svg>)'
+    r'(<span class="spoken">.*?</span></span>)([.,;:]+)',
+    re.DOTALL,
+)
 VIEW = re.compile(r'<svg [^>]*?viewBox="([-\d. ]+)"[^>]*>')
 
 
@@ -44,7 +49,8 @@ def drawn(latex: str, block: bool) -> Drawn:
     to_mathml(latex, block)  # refuses what it does not know, where ziamath would print it
     ziamath.config.svg2 = False  # plain paths: no names that two formulas could share
     ziafont.config.precision = 2
-    text = ziamath.Latex(latex, size=SIZE, color="currentColor", inline=not block).svg()
+    apart = latex.replace("P_{", "P_{{}")  # or the index would be tucked under P's bowl, onto it
+    text = ziamath.Latex(apart, size=SIZE, color="currentColor", inline=not block).svg()
     found = VIEW.search(text)
     if found is None:
         raise ValueError(f"ziamath drew nothing for: {latex}")
@@ -119,7 +125,18 @@ def _block(translator: Any, node: Any) -> None:
     raise SkipNode
 
 
+def with_its_stop(body: str) -> str:
+    """The page's HTML; a wide formula, a line of its own on a phone, takes along what ends it."""
+    return LEFT_ALONE.sub(r"\1\3\2", body)
+
+
+def _page(app: Any, name: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    if "body" in context:
+        context["body"] = with_its_stop(context["body"])
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Register the renderer with Sphinx under the name "outlines"."""
     app.add_html_math_renderer("outlines", (_inline, None), (_block, None))
+    app.connect("html-page-context", _page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,5 @@
-"""Every (E18) in text and code becomes a link to the equation, which shows where one points at it.
+"""Every (E18) in text and code becomes a link to the equation, which shows where one points at it;
+and a long name in a table may go on in the next line, after a _ or a /.
 
 A Sphinx extension, working on a finished page: only there is highlighted code text.
 """
@@ -17,6 +18,7 @@ PAGE = "maths.html"
 NUMBER = re.compile(r"\bE(\d{1,2})\b")
 TAGS = re.compile(r"(<[^>]*>)")
 NAME = re.compile(r"</?\s*([a-zA-Z][\w-]*)")
+BREAK = re.compile(r"(?<=\w)([_/])(?=\w)")
 QUIET = {"a", "svg", "math", "script", "style", "h1", "title", "summary"}  # nothing is linked there
 
 
@@ -27,11 +29,13 @@ def linked(body: str, known: frozenset[int], here: str = "") -> str:
     """
     place = "" if here == PAGE else PAGE
     quiet: list[str] = []
-    pieces = []
+    pieces, tables = [], 0
     for piece in TAGS.split(body):
         if piece.startswith("<"):
             follow(piece, quiet)
+            tables += piece.startswith("<table") - piece.startswith("</table")
         elif not quiet:
+            piece = BREAK.sub(r"\1<wbr>", piece) if tables else piece
             piece = NUMBER.sub(link_to(place, known), piece)
         pieces.append(piece)
     return "".join(pieces)

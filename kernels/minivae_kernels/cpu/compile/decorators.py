@@ -50,12 +50,12 @@ def inner(function: Callable[..., Any]) -> Any:
 
 
 def allocating(function: Callable[..., Any]) -> Any:
-    """The same for one that makes arrays of its own."""
+    """Compile a function that only other kernels call, and that makes arrays of its own."""
     return njit(_nrt=True, **_INNER, **OPTIONS)(function)  # False would be handed down to it
 
 
 def inline(function: Callable[..., Any]) -> Any:
-    """The same, copied into every caller: what stands in a loop must vectorise with it."""
+    """Compile a function into every caller: what stands in a loop must vectorise with it."""
     return njit(forceinline=True, **_BORROWS, **_INNER, **OPTIONS)(function)
 
 
@@ -69,7 +69,7 @@ def entry(function: Callable[..., Any]) -> Any:
 
 
 def addressed(function: Callable[..., Any]) -> Any:
-    """The same for one that only kernels call, by its address: Python must never call it."""
+    """Compile, and keep on disk, a function that kernels call by its address, and Python never."""
     return _kept(njit(**_ENTRY, no_cpython_wrapper=True, **OPTIONS)(function), function)
 
 

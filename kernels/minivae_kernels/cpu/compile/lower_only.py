@@ -80,6 +80,6 @@ class EntryCompiler(CompilerBase):
 
 
 class InnerCompiler(EntryCompiler):
-    """The same with the last step shortened."""
+    """Numba's own pipeline with the idle steps left out and the last one shortened."""
 
     lowering = LowerOnly

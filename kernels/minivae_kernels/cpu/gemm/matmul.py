@@ -58,7 +58,7 @@ def multiplier(terms):
 
 
 def narrow_multiplier(terms):
-    """The same for vectors of eight floats or four, 16 columns at a time."""
+    """The two products for vectors of eight floats or four, 16 columns at a time."""
     # AVX2 has 16 registers: 6 x 16 takes 12 for sums, 2 for B, 1 for A. Four lanes: 6 x 16 too.
     tiles, across = make_ladder(16, (6, 2, 1), terms), make_strided_ladder(16, (4,), terms)
 

@@ -39,7 +39,7 @@ else:
 
     @inner
     def by_halves(a, a_row, a_k, b, b_k, c, c_row, s, s_row, rows, depth, halves):
-        """The same for vectors of eight floats or four, 16 columns at a time."""
+        """Sixteen columns at a time, for vectors of eight floats or four."""
         for h in range(0, 16 * halves, 16):
             bh, ch, sh = ahead(b, h), ahead(c, h), ahead(s, h)
             by_tiles(a, a_row, a_k, bh, b_k, ch, c_row, sh, s_row, rows, depth)

@@ -185,7 +185,7 @@ def params_whole(args, dims, steps, data):
 
 @inner
 def params(crew, dy, x, dW, db, sizes, packed):
-    """The same; sizes: rows, inputs, outputs."""
+    """dW = xᵀ dy and db = Σ dy, shared out; sizes: rows, inputs, outputs."""
     total, inputs, outputs = sizes
     across = (outputs + PANEL - 1) // PANEL
     block = rows_of_piece(inputs, across, atomic_load(crew, TEAM))
@@ -267,7 +267,7 @@ def dense_backward_input(reference):  # type: ignore[no-untyped-def]
 @declining
 def dense_backward_params(reference):  # type: ignore[no-untyped-def]
     def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
-        """dW = xᵀ dy and db = Σ_b dy; dy (B, O), x (B, I) -> dW (I, O), db (O,)   (E6)"""
+        """dW = xᵀ dy and db = Σ_n dy; dy (B, O), x (B, I) -> dW (I, O), db (O,)   (E6)"""
         if (
             type(dy) is type(x) is ndarray and dy.dtype is x.dtype is F32
             and dy.ndim == x.ndim == 2 and 0 < len(dy) == len(x) < MANY and dy.size and x.size

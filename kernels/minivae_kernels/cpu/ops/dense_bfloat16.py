@@ -109,7 +109,7 @@ def dense_backward_input(dy: Any, W: Any) -> np.ndarray:
 
 
 def dense_backward_params(dy: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
-    """dW = xᵀ dy and db = Σ_b dy; dy (B, O), x (B, I) -> dW (I, O), db (O,)   (E6)"""
+    """dW = xᵀ dy and db = Σ_n dy; dy (B, O), x (B, I) -> dW (I, O), db (O,)   (E6)"""
     dy, x = params_arguments(dy, x)
     zeros = np.zeros(dy.shape[1], np.float32)
     return _product(np.ascontiguousarray(x.T), dy, zeros), dy.sum(axis=0, dtype=np.float32)

@@ -53,7 +53,7 @@ def loop(name: str, turn: Callable[..., None]) -> Loop:
 
 
 def value_loop(name: str, turn: Callable[..., None]) -> Loop:
-    """LikelihoodLoop.value, likewise."""
+    """LikelihoodLoop.value from what it does to element i."""
     each = inline(turn)
 
     def whole(a, x, terms, factors):  # type: ignore[no-untyped-def]

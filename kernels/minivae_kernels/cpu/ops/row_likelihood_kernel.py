@@ -53,7 +53,7 @@ def scaled_kernel(crew, loop, dnll, out, x, log_scales, nll, dout, slopes):
 
 @allocating
 def grouped_piece(k, member, loop, rows, dnll, out, x, groups, nll, dout):
-    """The same over groups of columns."""
+    """Some rows of outputs (R, D) against x (B, D), group of columns by group."""
     line = np.empty(out.shape[1], dtype=np.float32)
     for r in range(k * rows, min((k + 1) * rows, len(out))):
         upstream = dnll[r] if len(dnll) > 0 else f32(0)

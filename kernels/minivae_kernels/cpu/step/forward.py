@@ -250,7 +250,7 @@ def _add_log(total, factor):
 
 @inner
 def kl_sums(s, own, batch):
-    """Σ_b KL of every latent dimension, 64 rows at a time in float32, then in float64."""
+    """Σ_n KL of every latent dimension, 64 rows at a time in float32, then in float64."""
     c, sums = s.config, own.kl_sums
     for panel in range((c[LATENT_DIM] + PANEL - 1) // PANEL):
         for first in range(0, batch, 64):

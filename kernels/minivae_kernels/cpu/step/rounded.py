@@ -141,13 +141,13 @@ def round_blocks(s, layer, panel, i, count, scratch):
 
 @entry
 def round_weights(s, layer, panel, i, count, scratch):
-    """The same for whoever has just changed those blocks."""
+    """`round_blocks` as an entry, for whoever has just changed those blocks."""
     round_blocks(s, layer, panel, i, count, scratch)
 
 
 @entry
 def round_every_layer(shared_words, scratch):
-    """The same of all weights."""
+    """Both shadows of all weights."""
     s = shared_at(shared_words)
     for number in range(len(s.layers)):
         layer = s.layers[number]

@@ -161,7 +161,7 @@ def by_address(function, crew, pieces, firsts, s, own, batch, phase, number):
 
 @inner
 def weighted_loss(s, own, batch, precision, beta):
-    """-mean_b log mean_l w of a batch, from what was kept of each datum    (E61)"""
+    """-mean_n log mean_l w of a batch, from what was kept of each datum    (E61)"""
     value, nll, terms = datum_sums_of(s, batch)
     for j in range(len(own.kl_weight)):
         own.kl_weight[j] = f32(beta / batch)
@@ -170,7 +170,7 @@ def weighted_loss(s, own, batch, precision, beta):
 
 @inner
 def datum_sums_of(s, batch):
-    """Σ_b of the three numbers that are kept of a datum."""
+    """Σ_n of the three numbers that are kept of a datum."""
     value, nll, terms = 0.0, 0.0, 0.0
     for b in range(batch):
         at = s.config[DATUM0] + DATUM_WORDS * b

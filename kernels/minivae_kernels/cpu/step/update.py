@@ -92,5 +92,5 @@ def update_blocks(s, own, number, at, count, batch, constants):
 
 @inner
 def bias_gradient(dy, rows, out, ones, zeros):
-    """db = Σ_b dy of one panel: a product with a row of ones."""
+    """db = Σ_n dy of one panel: a product with a row of ones."""
     multiply(ones, NOUGHT, dy, BLOCK, out, zeros, NOUGHT, ONE, rows, TWO)
