@@ -95,7 +95,8 @@ def table(figures: list[Figure]) -> list[str]:
 
 def row(figure: Figure, first: str = "") -> str:
     """One figure; `first` stands before its name."""
-    ours = "–" if figure.ours is None else f"{figure.ours:.2f}"
+    places = 0 if figure.unit == "units" else 2  # units are counted
+    ours = "–" if figure.ours is None else f"{figure.ours:.{places}f}"
     ours += "" if figure.spread is None else f" ± {figure.spread:.2f}"
     ours += f" {figure.unit}" if figure.ours is not None and figure.unit not in ("", "nats") else ""
     paper = "–" if figure.paper is None else f"{figure.paper:.6g}"

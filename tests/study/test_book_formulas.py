@@ -62,3 +62,10 @@ def test_a_wide_formula_takes_along_the_stop_that_ends_it():
     text = with_its_stop(f"<p>So {wide}, and {inline_html('x')}.</p>")
     assert text.index("</svg>,<span") < text.index(" and ")
     assert text.endswith("</span></span>.</p>")  # a short one stays in its line
+
+
+def test_an_index_does_not_touch_the_letter_it_stands_at():
+    def beside(letter: str) -> float:
+        return drawn(letter + "_{jj}", False).box[2] - drawn(letter, False).box[2]
+
+    assert beside("P") > 0.8 * beside("W")

@@ -39,6 +39,11 @@ def test_its_equations_are_those_of_the_derivation(chapter):
 
 
 @each_chapter
+def test_each_section_says_what_it_is_about_before_it_shows_anything(chapter):
+    assert re.findall(r"^#+ (.+)\n\n(?:```\{code|\$\$)", chapter.text, re.MULTILINE) == []
+
+
+@each_chapter
 def test_it_shows_sources_pictures_and_checked_figures(chapter):
     code = "\n".join(cell.code for cell in chapter.cells)
     for call in ("show_source(", "picture(", "state(", "at_most="):

@@ -49,7 +49,8 @@ def drawn(latex: str, block: bool) -> Drawn:
     to_mathml(latex, block)  # refuses what it does not know, where ziamath would print it
     ziamath.config.svg2 = False  # plain paths: no names that two formulas could share
     ziafont.config.precision = 2
-    text = ziamath.Latex(latex, size=SIZE, color="currentColor", inline=not block).svg()
+    apart = latex.replace("P_{", "P_{{}")  # or the index would be tucked under P's bowl, onto it
+    text = ziamath.Latex(apart, size=SIZE, color="currentColor", inline=not block).svg()
     found = VIEW.search(text)
     if found is None:
         raise ValueError(f"ziamath drew nothing for: {latex}")
