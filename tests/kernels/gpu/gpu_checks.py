@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from gpu_cases import as_type, cases
 
+from minivae import ops
 from minivae.proof.cancellation import ulps
 from minivae.proof.kernels import DRAWS, FEW, KernelCall, attempt, judge_trials
 from minivae.proof.tolerances import tol
@@ -52,3 +53,11 @@ def check_op(K: Any, op: str, shape: str) -> None:
     for place in range(len(trials[0].exact)):
         row = judge_trials(op, place, trials, (), K)
         assert row.ok, f"{op}: output {place}: {row.problem}"
+
+
+def check_noise(K: Any, count: int) -> None:
+    """Normals and uniforms of many samples, backwards, have the processor's bits."""
+    samples = np.arange(count)[::-1]
+    for name in ("normals", "uniforms"):
+        ours = K.to_host(getattr(K, name)(2**40 + 3, 2, 9, samples, 257))
+        assert ours.tobytes() == getattr(ops, name)(2**40 + 3, 2, 9, samples, 257).tobytes(), name
