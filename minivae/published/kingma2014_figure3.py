@@ -9,7 +9,8 @@ from typing import Any
 from minivae.plots.style import BLUE, ORANGE, new_figure, save, styled
 from minivae.published.bench import Bench, Trained
 from minivae.published.findings import Claim, Figure, Findings
-from minivae.published.record import RECALLED, Experiment, Paper, Protocol, Run
+from minivae.published.record import RECALLED, Experiment, Paper, Protocol
+from minivae.published.run import Run
 
 PAPER = Paper(
     name="kingma2014-figure3",

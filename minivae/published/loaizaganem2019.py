@@ -11,7 +11,8 @@ from minivae.models.vae import layout_of
 from minivae.plots.style import new_figure, save, styled
 from minivae.published.bench import Bench, Trained
 from minivae.published.findings import Claim, Figure, Findings
-from minivae.published.record import RECALLED, Experiment, Paper, Protocol, Run
+from minivae.published.record import RECALLED, Experiment, Paper, Protocol
+from minivae.published.run import Run
 from minivae.sampling import prior_codes
 from minivae.types import Array
 

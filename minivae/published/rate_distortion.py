@@ -8,7 +8,8 @@ from pathlib import Path
 from minivae.plots.style import BLUE, GREY, ORANGE, new_figure, save, styled
 from minivae.published.bench import Bench
 from minivae.published.findings import Claim, Figure, Findings
-from minivae.published.record import RECALLED, Experiment, Paper, Protocol, Run
+from minivae.published.record import RECALLED, Experiment, Paper, Protocol
+from minivae.published.run import Run
 
 PAPER = Paper(
     name="rate-distortion",

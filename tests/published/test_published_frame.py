@@ -15,7 +15,8 @@ from minivae.cli.sweep_runs import parse
 from minivae.cli.train_options import TrainOptions
 from minivae.published import EXPERIMENTS, carry_out, results
 from minivae.published.findings import Figure, Findings, mean_and_spread
-from minivae.published.record import Experiment, Paper, Protocol, Run
+from minivae.published.record import Experiment, Paper, Protocol
+from minivae.published.run import Run
 from minivae.runs.errors import Interrupted
 from minivae.settings import ConfigError
 
