@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from minivae.runs.files import put_in_place, remove_quietly
 from minivae.settings import ConfigError
 from minivae.sweeps.grid import Point
 
@@ -48,8 +49,11 @@ def open_sweep(path: Path, spec: Mapping[str, Any]) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON whole or not at all."""
     new = beside(path)
-    new.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    new.replace(path)
+    try:
+        new.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        put_in_place(new, path)
+    finally:
+        remove_quietly(new)
 
 
 def beside(path: Path) -> Path:
