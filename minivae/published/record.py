@@ -15,9 +15,6 @@ from minivae.published.run import Run
 if TYPE_CHECKING:
     from minivae.published.bench import Bench
 
-# For experiments whose paper was not at hand when they were written.
-RECALLED = "the paper's protocol and claims are told from memory, not read again beside this code"
-
 
 @dataclass(frozen=True)
 class Protocol:

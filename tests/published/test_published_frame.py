@@ -200,8 +200,10 @@ def test_names_of_runs_are_their_own_and_their_settings_can_be(name):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_kept_command_of_a_run_is_a_train_command_of_the_same_settings(name):
-    for each in EXPERIMENTS[name].full.runs:
-        words = [str(word) for pair in each.settings.items() for word in results.option_of(*pair)]
+    for each in (*EXPERIMENTS[name].full.runs, *EXPERIMENTS[name].small.runs):
+        words = [
+            str(word) for pair in results.stated(each).items() for word in results.option_of(*pair)
+        ]
         asked = TrainOptions.of(parse(["train", each.dataset, *words])).settings
         settled = defaults_for(each.dataset) | asked
         assert each._replace(settings=settled).configs(784) == each.configs(784)
