@@ -18,7 +18,8 @@ from minivae.data.dataset import Dataset
 from minivae.data.load import load
 from minivae.models.config import ModelConfig
 from minivae.published.bench import Bench, Trained
-from minivae.published.record import Experiment, Protocol, Run
+from minivae.published.record import Experiment, Protocol
+from minivae.published.run import Run
 from minivae.runs import files
 from minivae.runs.config import TrainConfig
 from minivae.runs.directory import is_begun

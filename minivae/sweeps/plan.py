@@ -102,11 +102,10 @@ def write_json(path: Path, value: Any) -> None:
     """Write JSON whole or not at all."""
     new = beside(path)
     try:
-        files.write_synced(new, (json.dumps(value, indent=1) + "\n").encode())
-        os.replace(new, path)
-    except OSError:
+        new.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        files.put_in_place(new, path)
+    finally:
         files.remove_quietly(new)
-        raise
 
 
 def beside(path: Path) -> Path:
