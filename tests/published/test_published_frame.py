@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -17,8 +18,9 @@ from minivae.published import EXPERIMENTS, carry_out, results
 from minivae.published.findings import Claim, Figure, Findings, mean_and_spread
 from minivae.published.record import Experiment, Paper, Protocol
 from minivae.published.run import Run
-from minivae.runs.errors import Interrupted
+from minivae.runs.errors import Interrupted, RunError
 from minivae.settings import ConfigError
+from tests.reliability.faulty_disk import Died, FaultyDisk
 
 pytestmark = pytest.mark.usefixtures("swift_disk")
 SETTINGS = {"latent_dim": 2, "hidden": (8,), "epochs": 3, "batch_size": 50}
@@ -109,12 +111,45 @@ def test_a_result_of_another_protocol_is_never_replaced(tmp_path):
         results.require_replaceable(order(tmp_path / "a"))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', "nonsense", '"figures"'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"format": 1}', "nonsense", '"figures"', "[" * 50_000]
+)
 def test_a_damaged_result_is_refused_in_a_line(tmp_path, text):
     file = tmp_path / "result.json"
     file.write_text(text)
     with pytest.raises(ConfigError, match=r"result\.json"):
         results.read_result(file, toy())
+
+
+def test_a_run_is_finished_by_its_checkpoint_not_by_its_log(tmp_path):
+    """A lost last checkpoint is trained again, and a run in another's place is never measured."""
+    asked = order(tmp_path / "a")
+    whole = carry_out.carry_out(asked)
+    first, second = (tmp_path / "a" / "runs" / f"seed={s}" for s in (0, 1))
+    for file in (first / "checkpoints").glob("epoch-0003.*"):
+        file.unlink()
+    (second / "config.json").unlink()
+    again = carry_out.carry_out(asked._replace(resume=True))
+    for name, trained in whole.runs.items():
+        assert again.runs[name].theta.tobytes() == trained.theta.tobytes() and trained.complete
+    first.rename(tmp_path / "aside")
+    second.rename(first)
+    (tmp_path / "aside").rename(second)
+    with pytest.raises(RunError, match="was started with seed 1, not 0"):
+        carry_out.carry_out(asked._replace(resume=True))
+
+
+def test_a_file_of_rows_that_a_kill_cuts_off_is_made_again(tmp_path):
+    asked = order(tmp_path / "a")
+    some = asked.protocol.runs[0]._replace(rows=100)
+    disk = FaultyDisk(tmp_path)
+    with disk.below():
+        carry_out.part_of(asked, some, carry_out.load)
+    for at in range(len(disk.log)):
+        there = asked._replace(folder=tmp_path / f"{at}")
+        with FaultyDisk(there.folder, at, "torn").below(), contextlib.suppress(Died):
+            carry_out.part_of(there, some, carry_out.load)
+        assert len(carry_out.part_of(there, some, carry_out.load)[0].train) == 100
 
 
 def test_a_budget_too_small_to_say_anything(tmp_path):
