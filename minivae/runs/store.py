@@ -18,6 +18,7 @@ from minivae.runs.checkpoint import (
     manifest_path,
     read_checkpoint,
     read_manifest,
+    same,
     write_checkpoint,
 )
 from minivae.runs.errors import CheckpointError, RunError, describe_os_error
@@ -180,7 +181,7 @@ class CheckpointStore:
         if NAME.fullmatch(name) is None:  # a path that leads elsewhere, say
             raise CheckpointError(f"{which}.json names no checkpoint ({shown(name, 40)})")
         checkpoint = self.read(self.directory / name)
-        if checkpoint.manifest != manifest:
+        if not same(checkpoint.manifest, manifest):
             raise CheckpointError(
                 f"{which}.json is damaged or another run's: it is not the manifest of {name}"
             )

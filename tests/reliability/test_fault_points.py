@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from minivae.runs.directory import is_content
+from minivae.runs.directory import is_begun
 from minivae.runs.errors import RunError
 from minivae.runs.load import load_run
 from tests.reliability.faulty_disk import READING, Died, FaultyDisk, Operation
@@ -65,7 +65,7 @@ def require_no_dead_end(run: Path) -> None:
     """What a fault leaves can be resumed, or says how to start it again, which is then accepted."""
     if not run.is_dir():
         return
-    begun = any(is_content(entry) for entry in run.iterdir())
+    begun = is_begun(run)
     try:
         load_run(run)
     except RunError as error:

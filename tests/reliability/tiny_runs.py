@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minivae.backend import load_backend
-from minivae.runs.directory import is_content
+from minivae.runs.directory import is_begun
 from minivae.training.progress import NullReporter
 from tests.training.child_run import Ending, ending, run_here, small_data
 
@@ -57,8 +57,7 @@ def tiny_run(run_dir: Path, spec: dict[str, Any] = TINY, **options: Any) -> None
 
 def go_on(run_dir: Path, spec: dict[str, Any] = TINY, **options: Any) -> Ending:
     """What a person does after a fault: resume what is there, or start where nothing is."""
-    begun = run_dir.is_dir() and any(is_content(entry) for entry in run_dir.iterdir())
-    tiny_run(run_dir, spec, resume=begun, **options)
+    tiny_run(run_dir, spec, resume=is_begun(run_dir), **options)
     return ending(run_dir)
 
 
