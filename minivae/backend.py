@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minivae import ops
+from minivae.messages import shown
 from minivae.settings import nearest
 from minivae.types import Array
 
@@ -188,7 +189,7 @@ def load_backend(
     """
     if name not in BACKENDS:
         raise ValueError(
-            f"unknown backend {name!r}: choose {', '.join(BACKENDS)}{nearest(name, BACKENDS)}"
+            f"unknown backend {shown(name)}: choose {', '.join(BACKENDS)}{nearest(name, BACKENDS)}"
         )
     if tf32 and name != "cupy":
         raise ValueError(f"backend {name!r} has no TF32: leave it out, or use cupy on a card")
