@@ -13,9 +13,8 @@ from minivae.backend import Observed
 from minivae.ops.table import FUNCTIONS
 from minivae.proof import points
 from minivae.proof.tolerances import tol
-from minivae.types import Array
+from minivae.types import EPS32, EPS64, Array
 from minivae.verify.derivatives import bisect, complex_step
-from minivae.verify.passes import EPS32, EPS64
 
 
 class WatchedCall(NamedTuple):

@@ -9,10 +9,10 @@ import numpy as np
 from minivae import ops
 from minivae.proof.case import DIMS, Case
 from minivae.proof.exact_gradients import ExactGradients
-from minivae.types import Array, leaves
+from minivae.types import EPS64, Array, leaves
 from minivae.verify import passes
 from minivae.verify.contract import SAME_RUN
-from minivae.verify.passes import EPS64, Pass, quiet
+from minivae.verify.passes import Pass, quiet
 from minivae.verify.strategies import gradients
 
 Flat = list[Array | None]

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minivae.types import Array, kind_of
+from minivae.types import EPS32, Array, kind_of
 from minivae.verify.derivatives import taylor_rate
 from minivae.verify.oracles import Trial
-from minivae.verify.passes import EPS32
 from minivae.verify.report import Fault, where
 from minivae.verify.strategies import gradients
 from minivae.verify.suspects import strict_tolerance

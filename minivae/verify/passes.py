@@ -15,8 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae.types import (
+    EPS32,
+    EPS64,
     Array,
+    Shape,
     copy_leaf,
+    eps_of,
     float_parts,
     in_place_of_floats,
     kind_of,
@@ -25,12 +29,8 @@ from minivae.types import (
     vector,
 )
 
-EPS64, EPS32 = 2.0**-52, 2.0**-23
-
-
-def eps_of(value: Any) -> float:
-    """The spacing of floats at 1 in the value's precision; float64's for anything finer."""
-    return max(EPS64, float(np.finfo(np.asarray(value).dtype).eps))
+Rng = np.random.Generator
+Function = Callable[..., Any]
 
 
 def holds_float32(y: Array) -> bool:
@@ -49,9 +49,7 @@ def apart(a: Array, b: Array, limit: float) -> bool:
     return not np.abs(a - b).max() <= limit * scale < np.inf
 
 
-def signed(
-    rng: np.random.Generator, shape: tuple[int, ...], low: float = 0.5, high: float = 1.5
-) -> Array:
+def signed(rng: Rng, shape: Shape, low: float = 0.5, high: float = 1.5) -> Array:
     """Random numbers of both signs, no two moduli equal."""
     return np.asarray(rng.choice([-1.0, 1.0], shape) * rng.uniform(low, high, shape))
 
@@ -133,6 +131,11 @@ class Leaf(NamedTuple):
     value: Array
 
     @property
+    def eps(self) -> float:
+        """The spacing of floats at 1 in its precision."""
+        return eps_of(self.value)
+
+    @property
     def scale(self) -> Array:
         """A natural size of a step in each entry: the entry itself, or its tensor's median."""
         size = np.abs(self.value.astype(np.float64))
@@ -159,7 +162,7 @@ class Pass:
     wrt: Sequence[str] | None = None
     clock: Clock = field(default_factory=Clock)
     y_tree: Any = field(default=None, init=False)
-    y_shapes: list[tuple[int, ...]] = field(default_factory=list, init=False)
+    y_shapes: list[Shape] = field(default_factory=list, init=False)
     y0: Array = field(default_factory=lambda: np.zeros(0), init=False)
     y_eps: float = field(default=EPS64, init=False)
 
@@ -182,6 +185,10 @@ class Pass:
     def wanted(self, name: str, arg: int) -> bool:
         """Whether the input at this address is one to differentiate by."""
         return self.wrt is None or name in self.wrt or self.names[arg] in self.wrt
+
+    def named(self, args: Sequence[Any]) -> dict[str, Any]:
+        """Arguments by their names."""
+        return dict(zip(self.names, args, strict=True))
 
     def at(self, values: Sequence[Any], forward: Callable[..., Any] | None = None) -> Pass:
         """The same pass (or another forward) at other inputs."""
@@ -229,13 +236,13 @@ class Pass:
             values[place] = np.asarray(old.astype(np.float64) + t * delta, dtype=old.dtype)
         return values
 
-    def nudge(self, rng: np.random.Generator, eps: float) -> dict[int, Array]:
+    def nudge(self, rng: Rng, eps: float) -> dict[int, Array]:
         """Changes by which every entry of every leaf leaves the very number it was: one or two eps
         of itself."""
         sizes = {x.place: x.value.astype(np.float64) for x in self.leaves}
         return {place: eps * signed(rng, x.shape, 1, 2) * x for place, x in sizes.items()}
 
-    def output_noise(self, rng: np.random.Generator) -> Array:
+    def output_noise(self, rng: Rng) -> Array:
         """The rounding to expect in each output: its own, or what a nudge of the inputs shows on
         both sides; on one side only it is a jump."""
         noise = self.y_eps * np.abs(self.y0)
@@ -251,7 +258,7 @@ class Pass:
         return np.fmax(noise, np.where(jump, low, high))
 
     # -- backward ----------------------------------------------------------------------------
-    def draw_upstream(self, rng: np.random.Generator) -> Array:
+    def draw_upstream(self, rng: Rng) -> Array:
         """Random signs, no two moduli equal, none 1; numbers float32 can hold, or float16 where y
         is."""
         dy = signed(rng, self.y0.shape)

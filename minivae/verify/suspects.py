@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from minivae.types import Array
-from minivae.verify.derivatives import STEP, between, tol
-from minivae.verify.oracles import Probe, Trial, failing_direction, locate
-from minivae.verify.passes import EPS64, Pass, eps_of, lost_below, signed
+from minivae.types import EPS64, Array
+from minivae.verify.derivatives import STEP, Probe, between, tol
+from minivae.verify.oracles import Trial, failing_direction, locate
+from minivae.verify.passes import Pass, lost_below, signed
 from minivae.verify.report import Fault, where
 from minivae.verify.strategies import gradients
 
@@ -111,7 +111,7 @@ def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> 
     wide, exact, row, name = trial.probe.job, trial.hand, trial.row, trial.leaf.name
     if native is None or not native.size:
         return []
-    eps = max(eps_of(job.leaves[trial.place].value), job.y_eps)
+    eps = max(job.leaves[trial.place].eps, job.y_eps)
     match = max(tol("float32_match"), 64 * eps)
     # A forward that has itself lost its figures: no verdict on backward's rounding.
     sound = np.abs(job.y0 - wide.y0).max(initial=0) <= match * np.abs(wide.y0).max(initial=0)
@@ -237,8 +237,8 @@ def is_subgradient(trial: Trial, i: int, strict: float) -> bool:
 
 
 # -- ties ------------------------------------------------------------------------------------------
-def together(trials: list[Trial]) -> tuple[Trial, float, float] | None:
-    """(tensor, hand, true) where entries that are right one by one are wrong together: ties.
+def together(trials: list[Trial]) -> tuple[float, float, Trial] | None:
+    """(hand, true, tensor) where entries that are right one by one are wrong together: ties.
 
     Moves every entry of every tensor by the same amount, then by the same factor. Tied entries stay
     tied, so the outputs they make stay smooth, and the hand-written gradients must add up to the
@@ -257,7 +257,7 @@ def together(trials: list[Trial]) -> tuple[Trial, float, float] | None:
         hand, true = float(parts.sum()), float(weight @ slopes)
         moves = sum(float(np.abs(d).sum()) for d in deltas.values())
         if np.isfinite(hand - true) and not abs(hand - true) <= 10 * sure * size + rounding * moves:
-            return next((t for t in trials if t.kinks), trials[0]), hand, true
+            return hand, true, next((t for t in trials if t.kinks), trials[0])
     return None
 
 
