@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_BREAKS = re.compile(r"[ ]*[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+[ ]*")  # of lines, and tabs
+# The end of a sentence's line, with the next one's indent; a break within a word is a name's.
+_BREAK = r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]"
+_BREAKS = re.compile(rf"[ ]+{_BREAK}+[ ]*|{_BREAK}+[ ]+|(?<=[.,:;!?)]){_BREAK}+")
 MOST = 600  # characters of a message
 MOST_OF_A_VALUE = 80
 BITS = 300  # of a whole number that is still written out
@@ -38,7 +40,8 @@ def one_line(text: object, most: int = MOST) -> str:
     """A message as one printable line of at most `most` characters, cut in the middle.
 
     Its beginning says what is wrong and its end names the fix, so both stay. Spaces stay as they
-    are: they may stand in a path of a command that is told.
+    are: they may stand in a path of a command that is told. Sentences on lines of their own are
+    joined by a space; a break within a name is escaped, as any other sign that is not printable.
     """
     whole = str(text)
     if len(whole) > 8 * most:

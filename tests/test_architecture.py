@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -76,16 +78,104 @@ def test_ops_import_numpy_only(path):
     assert all(n.startswith(("minivae.ops", "minivae.types")) for n in mine)
 
 
-ORDER = ["ops", "models", "runs", "training", "cli"]
+# Each place uses those of lower levels, wherever in a file it imports them.
+LEVELS = (
+    {"types", "messages", "processes"},
+    {"settings", "ops", "verify", "machine", "params"},
+    {"parts", "backend", "adapters"},
+    {"layers", "data", "explain"},
+    {"models", "plots"},
+    {"runs", "metrics", "proof", "sampling", "trace", "sweeps"},
+    {"training", "racing", "exports"},
+    {"estimators", "published"},
+    {"explore"},
+    {"play"},
+    {"study"},
+    {"cli"},
+)
+
+
+def part_of(module: str) -> str:
+    """The folder or file right below minivae/ in which a module stands."""
+    return module.split(".")[1] if "." in module else ""
 
 
 @pytest.mark.parametrize("path", MINIVAE, ids=place)
 def test_lower_places_never_import_higher_ones(path):
-    part = path.relative_to(ROOT / "minivae").parts[0].removesuffix(".py")
-    if part not in ORDER:
+    here = part_of(module_name(path))
+    if here in ("", "__main__"):
         return
-    for above in ORDER[ORDER.index(part) + 1 :]:
-        assert not any(n.startswith(f"minivae.{above}") for n in imports(path)), above
+    below = set().union(*LEVELS[: next(i for i, level in enumerate(LEVELS) if here in level)])
+    used = {part_of(name) for name in imported_modules(path) if name.startswith("minivae.")}
+    assert used <= below | {here}, used - below
+
+
+def module_name(path: Path) -> str:
+    """The dotted name by which a source file is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[1:] if parts[0] == "kernels" else parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path) for path in MINIVAE + KERNELS + BENCHMARKS}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Our modules that a file imports anywhere: at its top, in a function, or for types alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    here = module_name(path)
+    package = here if path.stem == "__init__" else here.rpartition(".")[0]
+    return modules_in(tree, MODULES, package) - {here}
+
+
+def modules_in(tree: ast.AST, modules: set[str], package: str = "") -> set[str]:
+    """Those of `modules` that a source imports; by `from package import module` the module."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            given = "." * node.level + (node.module or "")
+            base = importlib.util.resolve_name(given, package)
+            names = {f"{base}.{alias.name}" for alias in node.names}
+            found |= (names & modules) | ({base} if names - modules else set())
+        elif isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func):
+            found |= {str(getattr(argument, "value", "")) for argument in node.args}
+    return found & modules
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import one another in a ring, the first one again at the end; [] if none do."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_nothing_imports_in_circles():
+    """Not by an import within a function either, nor by one for types alone."""
+    paths = MINIVAE + KERNELS + BENCHMARKS
+    assert circle({module_name(path): imported_modules(path) for path in paths}) == []
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "import a.low", "from a.low import f", "from a import low", "from a import X, low",
+        "from . import low", "from .low import f",
+        "def f():\n    from a.low import g", "class C:\n    def f(self):\n        import a.low",
+        "if TYPE_CHECKING:\n    from a.low import g",
+        "import importlib\nimportlib.import_module('a.low')",
+    ],
+)  # fmt: skip
+def test_a_circle_would_be_seen(back):
+    modules = {"a", "a.low", "a.middle", "a.high"}
+    sources = {"a": "", "a.low": "import a.middle", "a.middle": "from a import high"}
+    forth = {name: modules_in(ast.parse(text), modules) for name, text in sources.items()}
+    assert circle(forth) == []
+    found = circle({**forth, "a.high": modules_in(ast.parse(back), modules, "a")})
+    assert set(found) == {"a.low", "a.middle", "a.high"}
 
 
 @pytest.mark.parametrize("path", MINIVAE, ids=place)

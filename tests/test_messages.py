@@ -29,7 +29,11 @@ def test_numbers_of_many_digits_are_told_by_their_size() -> None:
 
 
 def test_what_a_terminal_would_obey_is_escaped() -> None:
-    assert one_line("a\x1b[31mb\nc\x00\u202ed\x9b") == r"a\x1b[31mb c\x00\u202ed\x9b"
+    assert one_line("a\x1b[31mb\nc\x00\u202ed\x9b") == r"a\x1b[31mb\nc\x00\u202ed\x9b"
+    assert (
+        one_line("/home/a\nb.npy: is empty.\n  Give another.")
+        == r"/home/a\nb.npy: is empty. Give another."
+    )
     assert printable("σ² ≤ 1 – ok") == "σ² ≤ 1 – ok"
     assert printable("\udcff") == r"\udcff"
 

@@ -83,6 +83,12 @@ def command(**settings: Any) -> Callable[[Callable[..., None]], Callable[..., No
     return mark
 
 
+def add_command(app: typer.Typer, function: Any) -> None:
+    """Put a command into an application, under its function's name with - for _."""
+    word = {"name": function.__name__.replace("_", "-"), **function.settings}
+    app.command(**word, cls=options.PartsCommand)(function)
+
+
 def spread(function: Callable[..., None]) -> Callable[..., None]:
     """The function as Typer reads it, each record in its signature spread over its fields.
 

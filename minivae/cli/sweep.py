@@ -50,7 +50,7 @@ def sweep(
     computed again, and values may be added.
     """
     from minivae.cli.console import Console
-    from minivae.cli.sweep_api import read_config
+    from minivae.cli.sweep_words import read_config
 
     require_own_share(only)
     console = Console(as_json=as_json, quiet=quiet)

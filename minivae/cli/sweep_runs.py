@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import typer
 
+from minivae.cli.command import add_command
 from minivae.cli.console import Console
 from minivae.cli.train_settings import TrainRequest
 from minivae.runs.errors import Interrupted, RunError
@@ -28,10 +29,11 @@ EVERY = 20.0  # seconds between two lines that say how far the runs are
 
 def train_command() -> Any:
     """`minivae train` as its command line knows it."""
-    from minivae.cli.main import build_app
+    from minivae.cli.train import train
 
-    group: Any = typer.main.get_command(build_app(["train"]))
-    return group.commands["train"]
+    app = typer.Typer(add_completion=False)
+    add_command(app, train)
+    return typer.main.get_command(app)
 
 
 def options_of_train() -> dict[str, Any]:

@@ -25,7 +25,9 @@ class TrainingOptions(NamedTuple):
     optimiser: str | None = options.OPTIMISER
     optimiser_settings: list[str] = options.SETTINGS
     momentum: float | None = typer.Option(None, help="Of sgd.")
-    initialisation: str | None = typer.Option(None, help="glorot, fan-in (PyTorch's) or normal.")
+    initialisation: str | None = typer.Option(
+        None, help="glorot, fan-in (PyTorch's), normal or normal-0.01."
+    )
     output_bias: str | None = typer.Option(None, help="zero, or mean: start at the data's mean.")
     seed: int | None = typer.Option(None, help="The same seed gives the same run.")
     patience: int | None = typer.Option(None, help="Stop after so many epochs without improvement.")

@@ -22,7 +22,7 @@ import numpy as np
 from minivae import __version__
 from minivae.cli.backends import blas_threads
 from minivae.cli.console import Console
-from minivae.cli.main import FOUND_BY_ALL, describe, exit_code
+from minivae.cli.faults import FOUND_BY_ALL, describe, exit_code
 from minivae.cli.options import UsageError
 from minivae.cli.rank_watcher import tell_run
 from minivae.cli.train_report import measure_test

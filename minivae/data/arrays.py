@@ -47,6 +47,7 @@ def from_arrays(
     valid: NDArray[Any] | None = None,
     *,
     labels: Mapping[str, Any] | None = None,
+    label_places: Mapping[str, str] | None = None,
     name: str = "X",
     split: bool = True,
     shape: tuple[int, ...] | None = None,
@@ -65,6 +66,7 @@ def from_arrays(
             a fixed permutation.
         labels: ``{"train": y, "test": …}``, of any kind; what cannot be used is noted,
             infinite ones are refused.
+        label_places: what messages call the labels of each part, ``name`` by default.
         name: what messages call the data.
         split: False keeps all rows, in their order, in ``train``.
         shape: (height, width) or (height, width, 3) of a row as a picture; where it is not given,
@@ -83,7 +85,8 @@ def from_arrays(
     pictures = shape is not None
     stored = to_storage(flat, name, columns=columns, pictures=pictures)
     rows = stored.parts
-    tags = usable_labels(labels or {}, {part: len(x) for part, x in rows.items()}, name)
+    tags = usable_labels(labels or {}, {part: len(x) for part, x in rows.items()}, name,
+                         label_places)  # fmt: skip
     guess, doubt = (None, "") if pictures or columns else guessed_shape(rows["train"], name)
     dataset = Dataset(
         name=name,

@@ -26,6 +26,7 @@ from minivae.data.stream import RowFile
 from minivae.data.streamed import from_file, is_streamed
 from minivae.data.tables import load_parquet
 from minivae.data.text_tables import load_csv
+from minivae.messages import cut
 
 READ_ALONE = (".npy", ".npz", ".csv", ".tsv", ".parquet", ".pq", ".mat")
 # Keys of a .npz or .mat, in the order tried; compared without case and with - read as _.
@@ -105,7 +106,8 @@ def _load_npy(path: Path, reading: Reading) -> Dataset:
 def _one_matrix(rows: NDArray[Any], reading: Reading, path: Path) -> Dataset:
     """A data set of one array, whose labels may be one of its columns."""
     rows, labels = _without_label(rows, reading, str(path))
-    return from_file_arrays(path, reading, rows, labels=labels)
+    places = {"train": f"{path}, column {reading.label}"}
+    return from_file_arrays(path, reading, rows, labels=labels, label_places=places)
 
 
 def _in_order(shape: tuple[int, ...]) -> bool:
@@ -168,6 +170,7 @@ def _load_archive(archive: Archive, reading: Reading) -> Dataset:
         parts.get("test"),
         parts.get("valid"),
         labels=labels,
+        label_places={part: f"{path} ({key})" for part, key in tags.items()},
         name=f"{path} ({rows['train']})",
     )
     return dataset.with_parts(name=str(path), notes=(*dataset.notes, *lost))
@@ -218,7 +221,7 @@ def _first(keys: dict[str, str], names: tuple[str, ...]) -> str | None:
 def _listed(archive: Archive) -> str:
     names = [*archive.keys, *archive.other]
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return (", ".join(names[:8]) + more) if names else "no arrays"
+    return (", ".join(cut(name, 60) for name in names[:8]) + more) if names else "no arrays"
 
 
 _LOADERS: dict[str, Callable[[Path, Reading], Dataset]] = {

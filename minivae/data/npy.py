@@ -19,10 +19,14 @@ from numpy.typing import NDArray
 from minivae.data.checks import no_real_numbers
 from minivae.data.errors import DataError
 from minivae.data.idx import DEFLATE_RATIO, file_errors
+from minivae.data.names import as_seen
 from minivae.data.reading import MOST_IN_MEMORY
+from minivae.messages import shown
 
 NPY_MAGIC = b"\x93NUMPY"
 ZIP_MAGIC = b"PK\x03\x04"
+_END_MAGIC, _END_BYTES = b"PK\x05\x06", 22  # of a zip archive's last record, a comment follows
+_ENCRYPTED = 1  # among a member's flags
 
 
 class Header(NamedTuple):
@@ -65,7 +69,8 @@ class Npz:
             try:
                 with zipfile.ZipFile(self.path) as archive:
                     members = archive.infolist()
-            except OSError:
+                    self._refuse_more_than_one(archive)
+            except (OSError, DataError):
                 raise
             except Exception as error:  # zipfile lets several kinds through
                 raise DataError(
@@ -77,6 +82,19 @@ class Npz:
         self.words: list[str] = []  # a .npy of text is among the keys
         self.other = [name for name in names if not name.endswith(".npy")]
 
+    def _refuse_more_than_one(self, archive: zipfile.ZipFile) -> None:
+        """DataError where anything stands before or after the archive: perhaps another one."""
+        first = min((member.header_offset for member in archive.infolist()), default=0)
+        with self.path.open("rb") as stream:
+            stream.seek(-_END_BYTES - len(archive.comment), os.SEEK_END)
+            ends = stream.read(len(_END_MAGIC)) == _END_MAGIC
+        if first or not ends:
+            place = "before" if first else "after"
+            raise DataError(
+                f"{self.path}: has other bytes {place} its archive, so what was meant cannot be "
+                "told; fetch or save it again"
+            )
+
     def _refuse_doubtful(self, names: list[str], written: list[str]) -> None:
         """DataError where a name could mean two members, or is read otherwise than written."""
         hidden = [name for name in written if "\0" in name]
@@ -87,11 +105,12 @@ class Npz:
             )
         seen: dict[str, str] = {}
         for name in names:
-            other = seen.get(fold(name))
+            other = None if name.endswith("/") else seen.get(as_seen(name))  # a folder is no array
             if other is not None:
-                both = f"two members named {name}" if other == name else f"{other} beside {name}"
+                one, two = (n if n.isascii() else ascii(n) for n in (other, name))
+                both = f"two members named {one}" if one == two else f"{one} beside {two}"
                 raise DataError(f"{self.path}: has {both}; keep the one that is meant")
-            seen[fold(name)] = name
+            seen[as_seen(name)] = name
 
     def read(self, key: str) -> NDArray[Any]:
         """The array under ``key``; DataError as :func:`read_npy` does, and where it is too large.
@@ -103,6 +122,8 @@ class Npz:
             try:
                 with zipfile.ZipFile(self.path) as archive:
                     info = archive.getinfo(f"{key}.npy")
+                    if info.flag_bits & _ENCRYPTED:
+                        raise DataError(f"{where}: is encrypted; save it without a password")
                     if info.file_size > (info.compress_size + 64) * DEFLATE_RATIO:
                         raise DataError(f"{where}: claims an impossible size; fetch it again")
                     if info.file_size > MOST_IN_MEMORY:
@@ -157,9 +178,13 @@ def _read_header(stream: IO[bytes], where: str, size: int) -> Header:
         ) from None
     _require_numbers(dtype, where)
     if any(n < 0 for n in shape):
-        raise DataError(f"{where}: its header has a negative size, {shape}; save it again")
+        raise DataError(f"{where}: its header has a negative size, {shown(shape)}; save it again")
     header = Header(shape, fortran, dtype, stream.tell())
     _require_size(header, size - header.offset, where)
+    if any(type(n) is not int or n >= 2**62 for n in shape):
+        raise DataError(
+            f"{where}: its header has a size that no array has, {shown(shape)}; save it again"
+        )
     return header
 
 
@@ -167,14 +192,14 @@ def _require_size(header: Header, available: int, where: str) -> None:
     """DataError unless the file holds what its header promises, no less and no more."""
     if header.size > available:
         raise DataError(
-            f"{where}: its header promises {header.size} bytes (shape {header.shape}) but the file "
-            f"can hold at most {max(available, 0)}; it is truncated or not what its name says, "
-            "fetch it again"
+            f"{where}: its header promises {shown(header.size)} bytes (shape "
+            f"{shown(header.shape)}) but the file can hold at most {max(available, 0)}; it is "
+            "truncated or not what its name says, fetch it again"
         )
     if header.size < available:
         raise DataError(
             f"{where}: holds more than the {header.size} bytes its header promises (shape "
-            f"{header.shape}); it is damaged or not what its name says, fetch it again"
+            f"{shown(header.shape)}); it is damaged or not what its name says, fetch it again"
         )
 
 

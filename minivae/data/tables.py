@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-import unicodedata
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.idx import file_errors
 from minivae.data.labels import MOST_KINDS
-from minivae.data.names import nearest_words
+from minivae.data.names import nearest_words, one_spelling
 from minivae.data.reading import MOST_IN_MEMORY, Reading
 
 PARQUET_MAGIC = b"PAR1"
@@ -35,17 +35,20 @@ class _Numbers(NamedTuple):
 def load_parquet(path: Path, reading: Reading) -> Dataset:
     """A table in a Parquet file. Raises DataError as :func:`load_csv` does."""
     pandas = pandas_for(path)
-    with file_errors(path):
+    with file_errors(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of numbers that damage made: the values are checked
         try:
             from pyarrow.parquet import ParquetFile
 
             with ParquetFile(path) as file:
                 rows, width = file.metadata.num_rows, file.metadata.num_columns
             _require_room(path, rows, width)
-            frame = pandas.read_parquet(path, engine="pyarrow")
-        except (OSError, DataError):
+            frame = pandas.read_parquet(path, engine="pyarrow", page_checksum_verification=True)
+        except DataError:
             raise
         except Exception as error:  # pyarrow raises many kinds for a bad file
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
             raise DataError(f"{path}: is no whole Parquet file ({_brief(error)})") from None
     return load_frame(frame, reading, str(path))
 
@@ -67,20 +70,23 @@ def load_frame(
     frame, left_out = without_leavings(frame, name, kept) if named else (frame, [])
     frame = frame.rename(columns=str) if named else frame.set_axis(
         [str(j) for j in range(frame.shape[1])], axis=1)  # fmt: skip
-    if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()][0]
+    spelt = frame.columns.map(one_spelling)
+    if not spelt.is_unique:
+        twice = frame.columns[spelt.duplicated()][0]
         raise DataError(f"{name}: has two columns called {twice!r}; rename one of them")
     labels, column = None, None
     if reading.label is not None and (reading.own or reading.label in frame.columns):
         column = _column(frame, reading.label, name)
         labels = {"train": _label_column(frame[column])}
         frame = frame.drop(columns=column)
-    table = _numbers(frame, reading, name)
+    with np.errstate(all="ignore"):  # damage makes odd numbers: they are looked for below
+        table = _numbers(frame, reading, name)
     dataset = from_file_arrays(
         name,
         reading,
         table.values,
         labels=labels,
+        label_places={"train": f"{name}, column {column!r}"},
         columns=table.columns if named or reading.one_hot else None,
         groups=table.groups or None,
     )
@@ -113,9 +119,9 @@ def _require_room(path: Path, rows: int, width: int) -> None:
 def _column(frame: Any, label: str, name: str) -> str:
     """The column called ``label``, or with that number; DataError naming a near one."""
     known = list(frame.columns)
-    spelt = {unicodedata.normalize("NFC", column): column for column in known}
-    if unicodedata.normalize("NFC", label) in spelt:  # ö can be one letter or two, which look alike
-        return str(spelt[unicodedata.normalize("NFC", label)])
+    spelt = {one_spelling(column): column for column in known}
+    if one_spelling(label) in spelt:
+        return str(spelt[one_spelling(label)])
     if label.lstrip("-").isdigit() and -len(known) <= int(label) < len(known):
         return str(known[int(label)])
     raise DataError(

@@ -18,6 +18,7 @@ from minivae.data.columns import UNNAMED
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.idx import file_errors
+from minivae.data.names import one_spelling
 from minivae.data.reading import MOST_IN_MEMORY, Reading
 from minivae.data.tables import load_frame, pandas_for
 
@@ -228,7 +229,7 @@ def _is_number(text: str) -> bool:
 
 def _refuse_twice(header: list[str] | None, path: Path) -> None:
     """DataError where two columns have one name: which of them is meant could not be said."""
-    counts = Counter(name for name in header or () if name)
+    counts = Counter(one_spelling(name) for name in header or () if name)
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
         raise DataError(f"{path}: its header names {twice[0]!r} twice; rename one of the columns")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -46,14 +47,18 @@ def fan_in(layout: Layout, seed: int, dtype: str = "float32") -> Array:
     return theta
 
 
-def small_normal(layout: Layout, seed: int, dtype: str = "float32") -> Array:
-    """Matrices and biases normal with variance 0.01, all else zero (Kingma & Welling 2014, 5)."""
+def normal(layout: Layout, seed: int, dtype: str = "float32", deviation: float = 0.1) -> Array:
+    """Matrices and biases normal with this standard deviation, all else zero.
+
+    Kingma & Welling 2014, section 5, draw them "from N(0, 0.01)". Read as a variance that is 0.1;
+    the first author's own code (github.com/dpkingma/anglepy, `init_w(std=1e-2)`) has 0.01.
+    """
     theta = np.zeros(layout.size, dtype=dtype)
     for k, (name, view) in enumerate(layout.views(theta).items()):
         if name.endswith((".W", ".b")):
             rows, columns = np.atleast_2d(view).shape
             drawn = normals(seed, INIT, k, np.arange(rows), columns)
-            view[...] = 0.1 * drawn.reshape(view.shape)
+            view[...] = deviation * drawn.reshape(view.shape)
     return theta
 
 
@@ -66,7 +71,8 @@ def _uniform(seed: int, k: int, rows: int, columns: int) -> Array:
 INITIALISATIONS: Mapping[str, Callable[[Layout, int, str], Array]] = {
     "glorot": glorot,
     "fan-in": fan_in,
-    "normal": small_normal,
+    "normal": normal,
+    "normal-0.01": partial(normal, deviation=0.01),
 }
 
 

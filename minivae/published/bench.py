@@ -15,7 +15,7 @@ from minivae.data.dataset import Dataset
 from minivae.metrics.likelihood import Evaluation, evaluate
 from minivae.models.config import ModelConfig
 from minivae.models.vae import layout_of
-from minivae.published.record import Run
+from minivae.published.run import Run
 from minivae.runs.config import TrainConfig
 from minivae.settings import ConfigError
 from minivae.types import Array

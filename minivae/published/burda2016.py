@@ -11,7 +11,8 @@ from minivae.metrics.latent import active_units
 from minivae.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, save, styled
 from minivae.published.bench import Bench, Trained
 from minivae.published.findings import Claim, Figure, Findings
-from minivae.published.record import Experiment, Paper, Protocol, Run
+from minivae.published.record import Experiment, Paper, Protocol
+from minivae.published.run import Run
 
 PAPER = Paper(
     name="burda2016-table1",

@@ -15,7 +15,8 @@ import numpy as np
 from minivae.data.dataset import Dataset
 from minivae.data.load import load
 from minivae.published.bench import Bench, Trained
-from minivae.published.record import Experiment, Protocol, Run
+from minivae.published.record import Experiment, Protocol
+from minivae.published.run import Run
 from minivae.runs.errors import Interrupted
 from minivae.runs.files import write_atomically
 from minivae.runs.hints import command_line

@@ -12,7 +12,8 @@ import numpy as np
 from minivae.plots.style import LABEL_COLOURS, new_figure, save, styled
 from minivae.published.bench import Bench, Trained
 from minivae.published.findings import Claim, Figure, Findings
-from minivae.published.record import Experiment, Paper, Protocol, Run
+from minivae.published.record import Experiment, Paper, Protocol
+from minivae.published.run import Run
 
 PAPER = Paper(
     name="kingma2014-figure2",

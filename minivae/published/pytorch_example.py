@@ -7,7 +7,8 @@ from pathlib import Path
 from minivae.plots.style import BLUE, GREEN, GREY, ORANGE, new_figure, save, styled
 from minivae.published.bench import Bench, Trained
 from minivae.published.findings import Claim, Figure, Findings, mean_and_spread
-from minivae.published.record import Experiment, Paper, Protocol, Run
+from minivae.published.record import Experiment, Paper, Protocol
+from minivae.published.run import Run
 
 PAPER = Paper(
     name="pytorch-example",

@@ -4,48 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from minivae.models.config import ModelConfig
 from minivae.published.findings import Findings
-from minivae.runs.config import TrainConfig
+from minivae.published.run import Run
 
 if TYPE_CHECKING:
     from minivae.published.bench import Bench
-
-MODEL_KEYS = {field.name for field in fields(ModelConfig)}
-
-# For experiments whose paper was not at hand when they were written.
-RECALLED = "the paper's protocol and claims are told from memory, not read again beside this code"
-
-
-class Run(NamedTuple):
-    """An ordinary training run: settings of the model and of training, by their own names.
-
-    rows: only the first so many training rows of the data set.
-    """
-
-    name: str
-    dataset: str
-    settings: Mapping[str, Any]
-    rows: int | None = None
-
-    def seeded(self, shift: int) -> Run:
-        """The same run with its seed moved on."""
-        seed = int(self.settings.get("seed", 0)) + shift
-        return self._replace(settings={**self.settings, "seed": seed})
-
-    def configs(self, data_dim: int, **place: Any) -> tuple[ModelConfig, TrainConfig]:
-        """The run's configurations; `place` says where it runs and where its data lie."""
-        model = {k: v for k, v in self.settings.items() if k in MODEL_KEYS}
-        train = {k: v for k, v in self.settings.items() if k not in MODEL_KEYS}
-        return (
-            ModelConfig(data_dim=data_dim, **model),
-            TrainConfig(**{"dataset": self.dataset, **train, **place}),
-        )
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from minivae.published.bench import Bench, Trained
 from minivae.published.carry_out import DATA, Order, protocol_in
 from minivae.published.findings import Claim, Figure, Findings
 from minivae.published.record import Experiment
+from minivae.published.run import Run
 from minivae.runs.files import write_atomically
 from minivae.runs.hints import command_line
 from minivae.settings import ConfigError
@@ -77,9 +78,14 @@ def train_command(trained: Trained, folder: Path) -> str:
     run = trained.run
     some = os.fspath(folder / DATA / Path(trained.config.dataset).name)
     words: list[object] = ["train", run.dataset if run.rows is None else some]
-    for key, value in run.settings.items():
+    for key, value in stated(run).items():
         words += option_of(key, value)
     return command_line(*words)
+
+
+def stated(run: Run) -> dict[str, Any]:
+    """The run's settings, and those that `minivae train` has other defaults of for some data."""
+    return {"c": 1.0, "warmup": 0.0, **run.settings}
 
 
 def option_of(key: str, value: Any) -> list[object]:

@@ -34,12 +34,65 @@ def archive(path: Path, *names: str) -> Path:
         (["X.npy", "y.npy", "x.npy"], ["X.npy beside x.npy"]),
         (["x-train.npy", "x_train.npy"], ["x-train.npy beside x_train.npy"]),
         (["x.npy", "note.txt", "note.txt"], ["two members named note.txt"]),
+        (["caf\u00e9.npy", "cafe\u0301.npy"], [r"'caf\xe9.npy' beside 'cafe\u0301.npy'"]),
+        (["x.npy", "\uff58.npy"], [r"x.npy beside '\uff58.npy'"]),
+        (["x.npy", "x\u200b.npy"], [r"x.npy beside 'x\u200b.npy'"]),
+        (["x.npy", "x"], ["x.npy beside x"]),
+        (["x.npy", "./x.npy"], ["x.npy beside ./x.npy"]),
+        (["a/x.npy", "a\\x.npy"], ["a/x.npy beside a\\x.npy"]),
     ],
 )
 def test_an_archive_in_which_a_name_means_two_things(
     tmp_path: Path, names: list[str], words: list[str]
 ) -> None:
     refused(load, archive(tmp_path / "a.npz", *names), *words)
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 0), (0, 1), (1, 1)])
+def test_two_archives_in_one_file(tmp_path: Path, before: int, after: int) -> None:
+    """zipfile reads the last one that it finds, and says nothing of the others."""
+    whole = archive(tmp_path / "a.npz", "x.npy").read_bytes()
+    other = archive(tmp_path / "b.npz", "x.npy", "y.npy").read_bytes()
+    (tmp_path / "a.npz").write_bytes(other * before + whole + b"PK and more" * after)
+    refused(load, tmp_path / "a.npz", "has other bytes " + ("before" if before else "after"))
+
+
+def test_an_archive_with_a_comment_and_folders_is_one(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.npz", "x.npy")
+    with zipfile.ZipFile(path, "a") as file:
+        file.comment = b"made by hand"
+        file.writestr("x/", b"")
+    assert load(path, split=False).train.shape == ROWS.shape
+
+
+def test_an_encrypted_member_is_named(tmp_path: Path) -> None:
+    data = bytearray(archive(tmp_path / "a.npz", "x.npy").read_bytes())
+    for magic, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(magic) + flags] |= 1
+    (tmp_path / "a.npz").write_bytes(data)
+    refused(load, tmp_path / "a.npz", "(x): is encrypted; save it without a password")
+
+
+@pytest.mark.parametrize("name", ["a\nb.npy", "\x1b[31mred.npy", "r\u202etl.npy"])
+def test_a_files_name_is_told_with_its_signs_escaped(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\x93NUMPY")
+    with pytest.raises(DataError) as caught:
+        load(tmp_path / name)
+    assert repr(name)[1:-1] in str(caught.value)
+
+
+def test_two_columns_whose_names_look_alike(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    (tmp_path / "a.csv").write_text("caf\u00e9,cafe\u0301\n1,2\n3,4\n", encoding="utf-8")
+    refused(load, tmp_path / "a.csv", "twice")
+    with pytest.raises(DataError, match="two columns called"):
+        load(pandas.read_csv(tmp_path / "a.csv"))
+
+
+def test_digits_with_underscores_are_no_number(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    (tmp_path / "a.csv").write_text("a,b\n1_000,2\n3,4\n5,6\n")
+    refused(load, tmp_path / "a.csv", "row 0 (from 0) is '1_000'")
 
 
 def test_a_member_whose_name_goes_on_after_a_nul(tmp_path: Path) -> None:

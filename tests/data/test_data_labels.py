@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,11 @@ from minivae.data.labels import usable_labels
 from tests.data.refusals import refused
 
 X = np.random.default_rng(0).random((6, 3))
+
+
+def objects(*labels: Any) -> np.ndarray:
+    """Python's own values, as a table's column has them."""
+    return np.array(labels, dtype=object)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +52,13 @@ def test_labels_that_can_be_used(labels: Any, expected: list[int], names: Any) -
         ([1e19] * 6, "do not fit int64"),
         ([-(2.0**64)] * 6, "do not fit int64"),
         (np.full(6, 2**63 + 7, dtype=np.uint64), "do not fit int64"),
+        ([2.0**53 + 2] * 6, "were rounded"),
+        (objects(1, 2, 1.5, 1, 1, 1), "row 2 (from 0) is 1.5, no whole"),
+        (objects(1, 2, 1j, 1, 1, 1), "row 2 (from 0) is 1j, no whole"),
+        (objects(1, Fraction(1, 3), 1, 1, 1, 1), "row 1 (from 0) is Fraction(1, 3), no whole"),
+        (objects(1, 1, Decimal("sNaN"), 1, 1, 1), "row 2 (from 0) is Decimal('sNaN'), no whole"),
+        (objects(1, 1, Decimal("1e30"), 1, 1, 1), "does not fit int64"),
+        (objects(1, 1, 1, 1, 1, 10**5000), "row 5 (from 0) is (a number of about 5,000 digits)"),
     ],
 )
 def test_labels_that_cannot_are_noted(labels: Any, word: str) -> None:
@@ -91,6 +105,8 @@ def as_mat(folder: Path, y: Any) -> Path:
 
 
 WAYS = {as_npz: None, as_column: "3", as_csv: "y", as_parquet: "y", as_mat: None}
+PLACES = {as_npz: "(y_test)", as_column: "column 3", as_csv: "column 'y'",
+          as_parquet: "column 'y'", as_mat: "(y)"}  # fmt: skip
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
@@ -99,8 +115,9 @@ def test_an_infinite_label_is_damage(
     save: Callable[..., Path], value: float, tmp_path: Path
 ) -> None:
     path = save(tmp_path, np.array([1, 2, value, 0, 1, 2]))
-    refused(lambda p: load(p, label=WAYS[save]), path, f"the label of row 2 (from 0) is {value}",
-            "mend or remove that row")  # fmt: skip
+    place = f"{path.name}{' ' if PLACES[save][0] == '(' else ', '}{PLACES[save]}:"
+    refused(lambda p: load(p, label=WAYS[save]), path, place, "mend or remove that row",
+            f"the label of row 2 (from 0) is {value}")  # fmt: skip
 
 
 @pytest.mark.parametrize("save", WAYS, ids=lambda save: save.__name__)
@@ -113,12 +130,14 @@ def test_a_missing_label_is_noted(save: Callable[..., Path], tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "labels",
     [[[0, 1.0]] * 5 + [[0, np.inf]], np.array([1j] * 5 + [np.inf]), ["a"] * 5 + [np.inf],
-     [None, 1, 2, 3, 4, np.float32(-np.inf)]],
+     [None, 1, 2, 3, 4, np.float32(-np.inf)], ["1"] * 5 + ["inf"], [b"1"] * 5 + [b"-Infinity"],
+     ["1", "", "2.5", "nan", "3", "1e400"], [None, "1", "2", "3", "4", "\u221e"],
+     [None, 1, 2, 3, 4, Decimal("-Infinity")]],
 )  # fmt: skip
 def test_of_every_kind_the_infinite_one_is_named(labels: Any) -> None:
-    if isinstance(labels[0], str) or labels[0] is None:
+    if labels[0] in ("a", None):
         labels = np.array(labels, dtype=object)
-    with pytest.raises(DataError, match=r"the label of row 5 \(from 0\) is -?\(?inf"):
+    with pytest.raises(DataError, match=r"the label of row 5 \(from 0\) is .*?(inf|Inf|1e400|∞)"):
         from_arrays(X, X, labels={"train": labels})
 
 
@@ -131,3 +150,17 @@ def test_a_frames_column_of_words_and_an_infinity_is_named() -> None:
     assert words.label_names == ("b", "c", "d", "inf")
     lists = load(frame.assign(y=[[1, 2]] * 3 + [[3, 4]] * 3), label="y")
     assert lists.label_names == ("[1, 2]", "[3, 4]")
+
+
+def test_words_that_differ_stay_apart() -> None:
+    found = usable_labels(
+        {"train": np.array([b"a\xff", b"a\xfe"], dtype=object)}, {"train": 2}, "x"
+    )
+    assert found.names == (r"a\xfe", r"a\xff")
+    found = usable_labels({"train": objects(True, 1)}, {"train": 2}, "x")
+    assert found.names == ("1", "True")
+
+
+def test_pythons_own_whole_numbers_are_numbers() -> None:
+    found = usable_labels({"train": objects(3, Decimal(2), 2.0)}, {"train": 3}, "x")
+    assert found.parts["train"].tolist() == [3, 2, 2] and found.names is None

@@ -36,7 +36,14 @@ def test_normal_has_variance_a_hundredth_and_leaves_the_scale_alone():
     assert p["decoder.logc"] == 0
 
 
-@pytest.mark.parametrize("rule", ["glorot", "fan-in", "normal"])
+def test_the_narrower_normal_is_a_tenth_of_the_other():
+    wide, narrow = views("normal"), views("normal-0.01")
+    for name in wide:
+        assert np.allclose(10 * narrow[name], wide[name], rtol=1e-6)
+    assert narrow["encoder.0.W"].std() == pytest.approx(0.01, rel=0.03)
+
+
+@pytest.mark.parametrize("rule", ["glorot", "fan-in", "normal", "normal-0.01"])
 def test_tensors_do_not_share_their_draws(rule):
     p = views(rule)
     assert not np.isclose(p["encoder.mu.W"] / p["encoder.logvar.W"], 1).any()

@@ -15,7 +15,8 @@ from minivae.cli.sweep_runs import parse
 from minivae.cli.train_options import TrainOptions
 from minivae.published import EXPERIMENTS, carry_out, results
 from minivae.published.findings import Figure, Findings, mean_and_spread
-from minivae.published.record import Experiment, Paper, Protocol, Run
+from minivae.published.record import Experiment, Paper, Protocol
+from minivae.published.run import Run
 from minivae.runs.errors import Interrupted
 from minivae.settings import ConfigError
 
@@ -199,8 +200,10 @@ def test_names_of_runs_are_their_own_and_their_settings_can_be(name):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_kept_command_of_a_run_is_a_train_command_of_the_same_settings(name):
-    for each in EXPERIMENTS[name].full.runs:
-        words = [str(word) for pair in each.settings.items() for word in results.option_of(*pair)]
+    for each in (*EXPERIMENTS[name].full.runs, *EXPERIMENTS[name].small.runs):
+        words = [
+            str(word) for pair in results.stated(each).items() for word in results.option_of(*pair)
+        ]
         asked = TrainOptions.of(parse(["train", each.dataset, *words])).settings
         settled = defaults_for(each.dataset) | asked
         assert each._replace(settings=settled).configs(784) == each.configs(784)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from minivae.cli.main import describe, exit_code
+from minivae.cli.faults import describe, exit_code
 from tests.training.child_run import ROOT
 
 pytest.importorskip("_testcapi", reason="this Python was built without its own tests")

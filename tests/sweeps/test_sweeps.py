@@ -144,7 +144,7 @@ def test_a_sweep_in_a_file(tmp_path):
      ('{"options": "epochs=1"}', "must be an object"), ('{"options": {"lr": {}}}', "no value")],
 )  # fmt: skip
 def test_a_file_that_cannot_be(tmp_path, text, says):
-    from minivae.cli.sweep_api import read_config
+    from minivae.cli.sweep_words import read_config
 
     (tmp_path / "s.json").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=says):

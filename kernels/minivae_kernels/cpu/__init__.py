@@ -14,12 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-# Each holds OPS: the ops it serves.
-MODULES = (
-    "activations", "dense", "dense_backward", "latent", "likelihoods", "row_likelihoods",
-    "optimisers", "random",
-)  # fmt: skip
-
 
 def load(threads: int | None = None, *, bf16: bool = False) -> dict[str, Callable[..., Any]]:
     """Every op by name, two kinds of step and output_nll.
@@ -27,7 +21,7 @@ def load(threads: int | None = None, *, bf16: bool = False) -> dict[str, Callabl
     bf16: the products' inputs are rounded to bfloat16; output_nll, which has no such kernel, is
     then left out. Raises Unavailable where Numba cannot be used, or has no AVX512-BF16 to use.
     """
-    from minivae_kernels import Unavailable
+    from minivae_kernels.support import Unavailable
 
     try:
         import numba  # noqa: F401
@@ -35,20 +29,13 @@ def load(threads: int | None = None, *, bf16: bool = False) -> dict[str, Callabl
         raise Unavailable(
             f"Numba cannot be imported ({reason}); `pip install numba` mends it"
         ) from reason
-    import importlib
+    from minivae_kernels.cpu.ops.every_op import every_op
+    from minivae_kernels.cpu.ops.output_nll import output_nll
 
-    from minivae_kernels.cpu.threads.count import set_threads
-
-    set_threads(threads)
-    found: dict[str, Callable[..., Any]] = {}
-    for module in MODULES:
-        served = importlib.import_module(f"{__name__}.ops.{module}").OPS
-        found.update((op.__name__, op) for op in served)
+    found = every_op(threads)
     if bf16:
         return {**found, **rounded_kernels()}
-    found["make_step"] = make_step
-    found["make_gradient_step"] = make_gradient_step
-    found["output_nll"] = importlib.import_module(f"{__name__}.ops.output_nll").output_nll
+    found.update(make_step=make_step, make_gradient_step=make_gradient_step, output_nll=output_nll)
     return found
 
 
@@ -68,8 +55,8 @@ def make_gradient_step(plan: Any, theta: Any, moments: Any, data: Any) -> Any:
 
 def rounded_kernels() -> dict[str, Callable[..., Any]]:
     """What is there in bfloat16. Raises Unavailable where the processor has no AVX512-BF16."""
-    from minivae_kernels import Unavailable
     from minivae_kernels.cpu.gemm.bfloat16 import available
+    from minivae_kernels.support import Unavailable
 
     if not available():
         raise Unavailable(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from minivae_kernels import Unavailable
+from minivae_kernels.support import Unavailable
 
 
 def table(device: Any) -> dict[str, Any]:

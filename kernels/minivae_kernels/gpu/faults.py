@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from minivae_kernels import Unavailable
+from minivae_kernels.support import Unavailable
 
 OLDEST_CUDA = 11020  # the first whose graphs, NVRTC and memory pools are all that is used here
 OLDEST_CARD = 70  # compute capability 7.0 (Volta)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from minivae_kernels import kernel_of, require_alike
 from minivae_kernels.gpu.descent import OPTIMISERS
 from minivae_kernels.gpu.launcher import THREADS, WARPS, Array, ceil_div
 from minivae_kernels.gpu.ops_activation import ACTIVATION_CODES
 from minivae_kernels.gpu.ops_likelihood import CLOSED, LIKELIHOODS
 from minivae_kernels.gpu.update import Update
+from minivae_kernels.support import kernel_of, require_alike
 
 
 class WeightedUpdate(Update):

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from minivae_kernels import kernel_of
 from minivae_kernels.gpu.buffers import BatchSizes, Buffers, walk_blocks
 from minivae_kernels.gpu.descent import OPTIMISERS
 from minivae_kernels.gpu.launcher import (
@@ -28,6 +27,7 @@ from minivae_kernels.gpu.launcher import (
 from minivae_kernels.gpu.ops_activation import ACTIVATION_CODES, CODES, keeps_input
 from minivae_kernels.gpu.ops_data import key_words
 from minivae_kernels.gpu.ops_likelihood import CLOSED, LIKELIHOODS
+from minivae_kernels.support import kernel_of
 
 EPS, BINARISE = 2, 3  # Philox streams
 

@@ -12,16 +12,14 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import binding
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minivae_kernels.cpu.compile.by_address import address_of
 from minivae_kernels.cpu.compile.decorators import addressed
+from minivae_kernels.cpu.compile.linked_by_name import offer, provide
 
 PREFIX = "minivae_kernels."
-_COMPILED_ONCE: dict[str, tuple[Any, tuple[Any, ...]]] = {}
 
 
 def compiled_once(*kinds: Any) -> Callable[[Callable[..., None]], Any]:
@@ -32,17 +30,10 @@ def compiled_once(*kinds: Any) -> Callable[[Callable[..., None]], Any]:
 
     def make(function: Callable[..., None]) -> Any:
         symbol = PREFIX + function.__name__
-        _COMPILED_ONCE[symbol] = addressed(function), kinds
+        offer(symbol, addressed(function), kinds)
         return _call_of(function, symbol, kinds)
 
     return make
-
-
-def provide(symbol: str) -> None:
-    """Have this process know a shared function by its name; any other name is left alone."""
-    if symbol in _COMPILED_ONCE and binding.address_of_symbol(symbol) is None:
-        function, kinds = _COMPILED_ONCE[symbol]
-        binding.add_symbol(symbol, address_of(function, *kinds))
 
 
 def _call_of(function: Callable[..., None], symbol: str, kinds: tuple[Any, ...]) -> Any:

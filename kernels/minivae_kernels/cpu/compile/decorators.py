@@ -62,8 +62,8 @@ def inline(function: Callable[..., Any]) -> Any:
 def entry(function: Callable[..., Any]) -> Any:
     """Compile a function that only Python calls; its machine code is kept on disk.
 
-    No kernel may call it but by its address (by_address.py) or by its name (shared.py): what comes
-    from the disk cannot be linked into another function.
+    No kernel may call it but by its address (by_address.py) or by its name (compiled_once.py):
+    what comes from the disk cannot be linked into another function.
     """
     return _kept(njit(**_ENTRY, **OPTIONS)(function), function)
 

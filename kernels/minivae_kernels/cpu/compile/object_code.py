@@ -22,6 +22,8 @@ from numba.core.funcdesc import PythonFunctionDescriptor
 from numba.core.runtime import rtsys
 from numba.core.typing import signature
 
+from minivae_kernels.cpu.compile.linked_by_name import provide
+
 Names = dict[str, Any]
 
 
@@ -70,8 +72,6 @@ def put_together(
     code: bytes,
 ) -> Any:  # fmt: skip
     """The CompileResult again. Raises LookupError where this process lacks what the code calls."""
-    from minivae_kernels.cpu.compile.compiled_once import provide
-
     rtsys.initialize(context)
     for name in names["needs"]:
         provide(name)

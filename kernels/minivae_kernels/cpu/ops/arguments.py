@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minivae_kernels import Unsupported
+from minivae_kernels.support import Unsupported
 
 F32 = np.dtype(np.float32)
 Op = TypeVar("Op")

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae_kernels import Unsupported
 from minivae_kernels.cpu.compile.by_address import ARRAY, call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.ops.arguments import float32_only, in_place
 from minivae_kernels.cpu.ops.loops import Loop
 from minivae_kernels.cpu.threads.count import crew_for
 from minivae_kernels.cpu.threads.crew import laid_out, pieces_of, share_out
+from minivae_kernels.support import Unsupported
 
 f32 = np.float32
 CONSTANTS = 16  # room for those of one update: a cache line

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae_kernels import Unsupported
 from minivae_kernels.cpu.compile.by_address import call
 from minivae_kernels.cpu.compile.decorators import entry, inner
 from minivae_kernels.cpu.compile.simd import PANEL
@@ -26,6 +25,7 @@ from minivae_kernels.cpu.ops.dense import pack_piece, packed_room
 from minivae_kernels.cpu.ops.likelihoods import LIKELIHOODS
 from minivae_kernels.cpu.threads.count import crew_for, team
 from minivae_kernels.cpu.threads.crew import laid_out, share_out
+from minivae_kernels.support import Unsupported
 
 f32 = np.float32
 ROWS = 192  # at a time: six panels of so many rows lie in the second-level cache

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from minivae_kernels import Unsupported
 from minivae_kernels.cpu.compile.by_address import ARRAY
 from minivae_kernels.cpu.compile.decorators import allocating, entry, inner
 from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, readable
@@ -15,6 +14,7 @@ from minivae_kernels.cpu.ops.elementwise import Loop
 from minivae_kernels.cpu.ops.philox import block, box_muller, unit
 from minivae_kernels.cpu.threads.count import crew_for
 from minivae_kernels.cpu.threads.crew import laid_out, pieces_of, rows_of_piece, share_out
+from minivae_kernels.support import Unsupported
 
 f32, u32 = np.float32, np.uint32
 WORD, PERMUTATION, BINARISE = 0xFFFFFFFF, 1, 3  # the last two: streams of the contract

@@ -60,20 +60,21 @@ def compile_meanwhile(likelihood: str) -> None:
 
 def scoring(likelihood: str) -> None:
     """The call that measuring makes last."""
-    from minivae_kernels.cpu import load
+    from minivae_kernels.cpu.ops.every_op import every_op
+    from minivae_kernels.cpu.ops.output_nll import output_nll
     from minivae_kernels.cpu.threads.count import threads
 
-    K, one, number = load(threads()), np.zeros((1, 1), np.float32), np.zeros(1, np.float32)
+    K, one, number = every_op(threads()), np.zeros((1, 1), np.float32), np.zeros(1, np.float32)
     nll = K[f"{likelihood}_nll_forward"]
     scale = (number[0],) * (len(inspect.signature(nll).parameters) - 2)
-    K["output_nll"](likelihood, one, one, number, one, *scale)
+    output_nll(likelihood, one, one, number, one, *scale)
 
 
 def measurement(activation: str, likelihood: str, dtype: str, binarise: str) -> Iterator[Any]:
     """The calls of ops that measuring a model makes."""
-    from minivae_kernels.cpu import load
+    from minivae_kernels.cpu.ops.every_op import every_op
 
-    K, one, number = load(1), np.zeros((1, 1), np.float32), np.zeros(1, np.float32)
+    K, one, number = every_op(1), np.zeros((1, 1), np.float32), np.zeros(1, np.float32)
     yield lambda: K["gather"](np.zeros((1, 1), dtype), [0], 1.0)
     if binarise != "none":
         yield lambda: K["uniforms"](0, 0, 0, [0], 1)

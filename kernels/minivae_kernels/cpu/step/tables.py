@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae_kernels import Unsupported, kernel_of, require_alike
 from minivae_kernels.cpu.compile.simd import PANEL
 from minivae_kernels.cpu.gemm.layout import Arena, PanelMatrix, aligned, panels, row_stride
 from minivae_kernels.cpu.ops.activations import ACTIVATIONS
@@ -18,6 +17,7 @@ from minivae_kernels.cpu.ops.likelihoods import LIKELIHOODS
 from minivae_kernels.cpu.ops.optimisers import OPTIMISERS
 from minivae_kernels.cpu.ops.random import BINARISE_LINE
 from minivae_kernels.cpu.ops.row_likelihoods import ROW_LIKELIHOODS, RowLikelihood
+from minivae_kernels.support import Unsupported, kernel_of, require_alike
 
 # Columns of the layer table. What a hidden layer's derivative is read off lies at KEPT0: its output
 # (then KEPT0 is Y0) or its input, a = x W + b.
