@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae.types import Array
-from minivae.verify.derivatives import complex_step
+from minivae.types.analytic import complex_step
 
 Decoder = Callable[[Array], Array]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minivae.types import EPS32, EPS64, Analytic, Array, Shape
+from minivae.types import EPS32, EPS64, Array, Shape
+from minivae.types.analytic import Analytic
 from minivae.verify import contract, naming, oracles, suspects
 from minivae.verify.contract import widen
 from minivae.verify.derivatives import Probe, Slope
@@ -111,8 +112,9 @@ def vote(
         judge(trial, max(1e-3 * job.clock.seconds, 0.6 * job.clock.left() / alike))
     for trial in trials:
         naming.fill_row(trial)
-    name_faults(trials, report)
-    if trials and not report.faults and wide is not job and wide.backward is job.backward:
+    if trials:
+        name_faults(trials, report)
+    if not report.faults and wide is not job and wide.backward is job.backward:
         for trial in trials:
             report.faults += suspects.float32_faults(job, trial, native[trial.place], dy)
     report.notes += [note for trial in trials for note in naming.trial_notes(trial)]
@@ -158,8 +160,7 @@ def judge(trial: Trial, seconds: float) -> None:
 
 def seen_jointly(trial: Trial) -> None:
     """What is seen of a tensor that there is no time for: it is held to the joint probe alone."""
-    joint = trial.probe.joint
-    trial.seen = 2 * joint.doubt / joint.unit / (trial.biggest or 1.0)
+    trial.seen = trial.probe.joint.visible / (trial.biggest or 1.0)
 
 
 def denied(trial: Trial, slope: Slope, delta: Array, value: float) -> bool:
@@ -167,7 +168,7 @@ def denied(trial: Trial, slope: Slope, delta: Array, value: float) -> bool:
     it is given up for this tensor, and the reason names the calls seen to lose imaginary parts."""
     sizes = np.array([abs(slope.value), abs(value), np.abs(trial.hand * delta).sum()])
     scale = float(sizes.max(where=np.isfinite(sizes), initial=0))
-    near = 8 * slope.error + 10 * trial.difference_tolerance * scale
+    near = 8 * slope.error + 10 * trial.difference_limit * scale
     if not trial.reliable(slope, scale) or abs(value - slope.value) <= near:
         return False
     natural = float(np.abs(trial.leaf.scale[delta != 0] / delta[delta != 0]).min())
@@ -189,15 +190,10 @@ def search(trial: Trial, failing: Array) -> Array:
                 trial.unplaced = hand, hand - gap
         seen_jointly(trial)
         return trial.wrong
-    point = trial
-    if not trial.reason and suspects.has_kinks(trial):
-        other = suspects.beside(trial, {}, np.random.default_rng(3))
-        found = oracles.failing_direction(other) if other else None
-        if other is None or found is None:
-            return trial.wrong
-        point, failing = other, found
-    entry = oracles.locate(point, failing)
-    if entry in trial.entries:
+    kinked = not trial.reason and suspects.has_kinks(trial)
+    point = suspects.beside(trial, {}, np.random.default_rng(3)) if kinked else trial
+    along = oracles.failing_direction(point) if point and kinked else failing
+    if point is None or along is None or (entry := oracles.locate(point, along)) in trial.entries:
         return trial.wrong
     trial.entries = np.union1d(trial.entries, [entry])
     return compare(trial)
@@ -246,15 +242,12 @@ def doubt_the_oracle(trial: Trial, wrong: Array) -> Array:
 # -- what comes out --------------------------------------------------------------------------------
 def name_faults(trials: list[Trial], report: Report) -> None:
     """One fault for each wrong tensor; if none is, one where tensors are wrong together."""
-    if not trials:
-        return
     wrong, probe = [trial for trial in trials if trial.wrong.any()], trials[0].probe
     if wrong:
         batch = batch_of(probe.job)
         truths = {t.leaf.name: t.true.reshape(t.leaf.value.shape) for t in trials if t.complete}
         report.faults += [naming.make_fault(trial, truths, batch) for trial in wrong]
         return
-    exact = all(t.complete and not t.reason for t in trials)
     sampled, unplaced = [t for t in trials if not t.complete], [t for t in trials if t.unplaced]
     joint = probe.joint if sampled and probe.clock.kept == (0, 0) else None
     sums = (joint.hand, joint.true) if joint and joint.fails else None
@@ -264,7 +257,8 @@ def name_faults(trials: list[Trial], report: Report) -> None:
         for trial in among:
             trial.row.verdict = "not located"
     elif not report.faults and probe.clock.fits(2, 2, 4):
-        tied = exact or sampled or any(t.kinks for t in trials)
-        if tied and (sums_and_trial := suspects.together(trials)):
-            sums_and_trial[-1].row.verdict = "wrong"
-            report.faults.append(naming.together_fault(trials, *sums_and_trial))
+        exact = not any(t.reason for t in trials)
+        here = exact or sampled or any(t.kinks for t in trials)
+        if here and (tied := suspects.together(trials)):
+            tied[-1].row.verdict = "wrong"
+            report.faults.append(naming.together_fault(trials, *tied))

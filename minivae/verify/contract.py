@@ -3,6 +3,7 @@ effects, linearity in the upstream; and the same pass in float64."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from minivae.verify.strategies import Faults, Hands, gradients, in_float64, matc
 
 SAME_RUN = 64.0  # eps of the largest entry: two runs on the same numbers, in any order of summation
 MISFITS = {"error", "scalar", "count", "structure", "none", "shape"}
+Ran = tuple[list[Any] | None, list[Any], Faults, list[str]]
 
 
 # -- forward ---------------------------------------------------------------------------------------
@@ -62,9 +64,6 @@ def output_faults(y: Any, out_shape: tuple[int, ...] | None) -> Faults:
 
 
 # -- backward --------------------------------------------------------------------------------------
-Ran = tuple[list[Any] | None, list[Any], Faults, list[str]]
-
-
 def backward_in_either_order(job: Pass, dy: Array, first_run: Any) -> Ran:
     """`backward_faults`, for a backward(cache, dy) too: told by its parameters' names, or by only
     that order running and fitting. The job's backward is then turned round."""
@@ -126,9 +125,8 @@ def view_notes(job: Pass, pieces: list[Any], args: Any, upstream: Any) -> list[s
 
 
 def repetition_faults(job: Pass, dy: Array, pieces: list[Any], saved: list[Any]) -> Faults:
-    """A second call finds the same numbers, half of dy gives half of them, each where there is time
-    for it; and neither writes over the `pieces` that the first returned, of which `saved` are
-    copies."""
+    """A second call finds the same numbers, half of dy half of them, each where there is time; and
+    neither writes over the `pieces` that the first returned, of which `saved` are copies."""
     grads = in_float64(saved)
     runs: list[Hands] = []
     try:
@@ -210,6 +208,4 @@ def with_reference(job: Pass, reference: Function) -> Pass:
         native = job.narrowed([v for _, v in leaves(args)])
         return job.backward(job.upstream(vector(dy)), job.run(native)[1])
 
-    wide = job.widened(forward)
-    wide.backward = backward
-    return wide
+    return dataclasses.replace(job.widened(), forward=forward, backward=backward)

@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae.types import EPS64, Analytic, Array, Shape, copy_leaf, replace, vector
-from minivae.verify.passes import CannotRun, Function, Leaf, Pass, Rng, one_line
+from minivae.types import EPS64, Array, Shape, copy_leaf, replace, vector
+from minivae.types.analytic import Analytic, complex_step
+from minivae.verify.passes import CannotRun, Deltas, Function, Leaf, Pass, Rng, one_line
 from minivae.verify.strategies import Hands, gradients
 
-STEP = 1e-40  # the complex step: h*h underflows against everything, h itself is far above 1e-308
 RATIO = 4.0  # from one step of the differences to the next
 RUNGS = 27  # 4**27 = 2e16: from a quarter of the input's scale down to its last bit
-HALVINGS = 6
 BRANCH = 1e-5  # real and complex runs of one branch differ by rounding, other branches by far more
 # Ways to hand over complex inputs: as arrays that stay analytic, and every tensor or only one.
 MODES = ((True, False), (True, True), (False, False), (False, True))
@@ -54,16 +53,6 @@ def tol(name: str) -> float:
     return TOLERANCES[name].value
 
 
-def complex_step(
-    function: Function, values: Sequence[Any], deltas: dict[int, Array], h: float = STEP
-) -> Any:
-    """Im f(values + i h delta) / h for the places in `deltas`: exact to rounding."""
-    moved = list(values)
-    for place, delta in deltas.items():
-        moved[place] = moved[place] + (1j * h) * delta
-    return np.imag(function(*moved)) / h
-
-
 def bisect(gap: Function, size: int) -> int:
     """The wrong one of `size` entries: halves the set, keeping the half with the larger part of
     `gap(mask)`, which adds up over entries; log2(size) + 1 calls."""
@@ -82,8 +71,7 @@ def bisect(gap: Function, size: int) -> int:
 
 # -- differences -----------------------------------------------------------------------------------
 class Slope(NamedTuple):
-    """A derivative along a line: value, how far it may be off, the one-sided slopes, and whether
-    these differ."""
+    """A derivative along a line, its own error, the one-sided slopes, and whether these differ."""
 
     value: float = np.nan
     error: float = np.inf
@@ -100,16 +88,15 @@ def between(value: Any, a: Any, b: Any, margin: Any) -> Any:
 class Line:
     """phi(t) = sum dy * (y(x + t delta) - y(x)), and the rounding noise seen in it so far."""
 
-    def __init__(self, job: Pass, deltas: dict[int, Array], dy: Array, rounding: Array) -> None:
+    def __init__(self, job: Pass, deltas: Deltas, dy: Array, rounding: Array) -> None:
         self.job, self.deltas, self.dy = job, deltas, dy
         self.rounding = np.abs(dy) * rounding
         self.noise = 0.0
 
     def __call__(self, t: float) -> float:
-        try:
+        y = np.full(1, np.nan)
+        with contextlib.suppress(Exception):  # outside the domain of the code under test
             y = self.job.output(self.job.moved(self.deltas, t))
-        except Exception:  # outside the domain of the code under test
-            return np.nan
         if y.shape != self.dy.shape or not np.isfinite(y).all():
             return np.nan
         difference = y.real - self.job.y0
@@ -172,25 +159,20 @@ def taylor_rate(line: Line, slope: float, eps: float, start: float = 0.25) -> fl
     if (rest <= 64 * noise)[len(steps) // 2 :].all():
         return math.inf
     rates = -np.diff(np.where(rest > 100 * noise, np.log2(rest), np.nan))
-    windows = np.lib.stride_tricks.sliding_window_view(rates, HALVINGS)
+    windows = np.lib.stride_tricks.sliding_window_view(rates, 6)
     spread = np.nan_to_num(np.ptp(windows, axis=1), nan=np.inf)
     best = int(spread.argmin())
     return float(windows[best].mean()) if spread[best] < 0.05 else None
 
 
-# -- whatever is asked about a pass ---------------------------------------------------------------
 class Joint(NamedTuple):
     """One difference along random signs in all tensors together, by two calls of forward: what the
-    hand-written gradients say, what it is, and how far it may be off."""
+    hand-written gradients say, what it is, whether these differ, and the error it would see."""
 
     hand: float
     true: float
-    doubt: float
-    unit: float  # the smallest step taken in any entry
-
-    @property
-    def fails(self) -> bool:
-        return abs(self.hand - self.true) > self.doubt  # NaN, where none can be taken, says nothing
+    fails: bool
+    visible: float  # of the largest step in any entry
 
 
 @dataclass
@@ -210,8 +192,7 @@ class Probe:
 
     @functools.cached_property
     def noises(self) -> list[Array]:
-        """How much each gradient moves when inputs and upstream are nudged by a few last places:
-        the middle one of three."""
+        """How much each gradient moves when inputs and upstream are nudged; the median of three."""
         job, rng, pairs = self.job, self.rng, zip(self.job.leaves, self.hands, strict=True)
         hands = [np.zeros(leaf.value.shape) if g is None else g for leaf, g in pairs]
         if not self.clock.fits(forward=3, backward=3):  # what rounding seldom exceeds
@@ -219,13 +200,11 @@ class Probe:
         changes = [np.zeros((3, *g.shape)) for g in hands]
         for k in range(3):
             dy = self.dy * (1 + 2 * self.eps * rng.uniform(-1, 1, self.dy.shape))
-            try:
+            with contextlib.suppress(Exception):  # a point where nothing may move: no estimate
                 grads = gradients(job, dy, job.moved(job.nudge(rng, self.eps)))
-            except Exception:  # a point where nothing may move: no estimate
-                break
-            for change, g, hand in zip(changes, grads, hands, strict=True):
-                if g is not None:
-                    change[k] = np.nan_to_num(np.abs(g - hand), posinf=0.0)
+                for change, g, hand in zip(changes, grads, hands, strict=True):
+                    if g is not None:
+                        change[k] = np.nan_to_num(np.abs(g - hand), posinf=0.0)
         return [np.median(three, axis=0) for three in changes]
 
     @functools.cached_property
@@ -244,7 +223,8 @@ class Probe:
         rough = sure * max(float(np.sqrt((parts * parts).sum())), abs(true))
         doubt = 2 * float(np.ptp(sides)) + 4 * line.noise / step + rough
         unit = min(float(np.abs(d).min(initial=np.inf)) for d in deltas.values())
-        return Joint(hand, true, doubt if np.isfinite(doubt) else np.inf, unit)
+        visible = 2 * doubt / unit if np.isfinite(doubt) else np.inf
+        return Joint(hand, true, abs(hand - true) > doubt, visible)  # NaN says nothing
 
     def signs(self, shape: Shape) -> Array:
         """Random signs: a direction no error can hide from by summing to zero."""
@@ -262,7 +242,7 @@ class Probe:
                 break
         return None, f"forward does not take complex numbers ({reason})"
 
-    def push(self, deltas: dict[int, Array], values: Sequence[Any] | None = None) -> Array:
+    def push(self, deltas: Deltas, values: Sequence[Any] | None = None) -> Array:
         """J delta for all outputs, by one complex step; CannotRun where it takes another branch."""
         job, y0 = self.job, self.job.y0
         analytic, every = MODES[max(self.modes.get(place, 0) for place in deltas)]
@@ -282,9 +262,8 @@ class Probe:
                 raise CannotRun("complex input takes another branch than real input")
             return y
 
-        with warnings.catch_warnings():
-            # a silently discarded imaginary part becomes an error
-            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        # a silently discarded imaginary part becomes an error
+        with warnings.catch_warnings(action="error", category=np.exceptions.ComplexWarning):
             flat = [v.astype(complex) if i in places else v for i, v in enumerate(base)]
             return np.asarray(self.clock.timed("complex", complex_step, run, flat, deltas))
 

@@ -1,5 +1,4 @@
-"""What the true gradient of one tensor is, by the best oracle there is, and how far a right one may
-be from it."""
+"""The true gradient of one tensor, entry by entry or along directions, by the best oracle."""
 
 from __future__ import annotations
 
@@ -16,6 +15,7 @@ from minivae.verify.report import Row
 from minivae.verify.strategies import gradients
 
 MOST_ENTRIES = 20_000  # visited one by one; larger tensors are probed along random directions
+Known = Array | Slope | None  # J u, or the slope along u, where it is known already
 
 
 @dataclass
@@ -44,9 +44,7 @@ class Trial:
         self.biggest = float(np.abs(self.hand).max(initial=0))
         self.coarse = self.probe.job.y_eps > EPS64  # forward computes in less than float64
         # What differences reach, of the largest entry.
-        self.difference_tolerance = tol(
-            "finite_difference32" if self.coarse else "finite_difference"
-        )
+        self.difference_limit = tol("finite_difference32" if self.coarse else "finite_difference")
 
     @property
     def g(self) -> Array:
@@ -56,8 +54,7 @@ class Trial:
     @property
     def error(self) -> Array:
         """How far these are from the truth; inf where that is not known."""
-        gap = np.abs(self.g - self.true)
-        return np.where(np.isfinite(gap), gap, np.inf)
+        return np.nan_to_num(np.abs(self.g - self.true), nan=np.inf, posinf=np.inf)
 
     @property
     def complete(self) -> bool:
@@ -145,7 +142,7 @@ def by_differences(trial: Trial, which: Array) -> None:
 
 
 # -- tensors too large to visit: probes along random directions, bisection from one that fails -----
-def fails_along(trial: Trial, delta: Array, known: Array | Slope | None = None) -> bool:
+def fails_along(trial: Trial, delta: Array, known: Known = None) -> bool:
     """Whether the gradient is wrong along a direction; notes how small an error would show."""
     gap, doubt = gap_along(trial, delta, known)
     unit = float(np.abs(delta).max()) * (trial.biggest or 1.0)
@@ -157,9 +154,7 @@ def failing_direction(trial: Trial) -> Array | None:
     """The first of two random-sign probes along which the gradient is wrong."""
     for size in (trial.leaf.scale, 1.0):
         delta = trial.probe.signs(trial.hand.shape) * size
-        if not trial.roomy(1):
-            break
-        if fails_along(trial, delta):
+        if trial.roomy(1) and fails_along(trial, delta):
             return delta
     return None
 
@@ -173,17 +168,14 @@ def locate(trial: Trial, delta: Array) -> int:
     return bisect(gap, delta.size)
 
 
-def gap_along(
-    trial: Trial, delta: Array, known: Array | Slope | None = None
-) -> tuple[float, float]:
-    """(hand.u - true.u, how large rounding and the oracle's own error may make it); `known`: J u or
-    the slope along u, where it is."""
+def gap_along(trial: Trial, delta: Array, known: Known = None) -> tuple[float, float]:
+    """(hand.u - true.u, how large rounding and the oracle's own error may make it)."""
     probe, leaf, parts = trial.probe, trial.leaf, trial.hand * delta
     norm = float(np.sqrt((parts * parts).sum()))
     coarse = tol("entry32") * trial.eps * norm if trial.eps > EPS64 else 0.0
     if trial.reason:
         slope = known if isinstance(known, Slope) else probe.slope(leaf, delta, rungs=18)
-        rough = trial.difference_tolerance * max(norm, abs(slope.value))
+        rough = trial.difference_limit * max(norm, abs(slope.value))
         found = float(parts.sum()) - slope.value, 8 * slope.error + rough + coarse
         return found if np.isfinite(slope.value) else (0.0, np.inf)
     pushed = known if isinstance(known, np.ndarray) else probe.push({leaf.place: delta})
