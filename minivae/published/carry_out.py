@@ -89,7 +89,7 @@ def carry_out(order: Order) -> Bench:
         load_named(run.dataset)  # what is missing is said before hours of training
     write_protocol(order)
     end = math.inf if order.minutes is None else time.monotonic() + 60 * order.minutes
-    bench.until = end
+    bench.until, bench.of = end, len(runs)
     for number, run in enumerate(runs):
         now = time.monotonic()
         if now >= end:

@@ -15,7 +15,7 @@ from minivae.cli.main import run
 from minivae.cli.sweep_runs import parse
 from minivae.cli.train_options import TrainOptions
 from minivae.published import EXPERIMENTS, carry_out, results
-from minivae.published.findings import Figure, Findings, mean_and_spread
+from minivae.published.findings import Claim, Figure, Findings, mean_and_spread
 from minivae.published.record import Experiment, Paper, Protocol
 from minivae.published.run import Run
 from minivae.runs.errors import Interrupted, RunError
@@ -178,6 +178,33 @@ def test_a_budget_cuts_what_is_no_run_between_or_within_its_pieces(tmp_path, mon
     assert entire["part"]["words"] == "the whole schedule"
     assert kept(order(tmp_path / "a", experiment=whole, resume=True, minutes=4 / 60)) != entire
     assert json.loads((tmp_path / "a" / "result.json").read_text()) == entire
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name == "rate-distortion" else pytest.mark.slow)
+        for name, each in EXPERIMENTS.items()
+        if each.small.runs
+    ],
+)
+def test_a_part_of_a_small_version_is_not_judged(name, tmp_path, monkeypatch):
+    clock = iter(range(10**6))  # a second passes at every look: an epoch or two of each run
+    monkeypatch.setattr(carry_out.time, "monotonic", lambda: float(next(clock)))
+    asked = order(tmp_path, experiment=EXPERIMENTS[name], small=True, minutes=4)
+    bench = carry_out.carry_out(asked)
+    outcome = asked.protocol.measure(bench)
+    assert bench.runs and not bench.complete
+    assert all(figure.reached is None for figure in outcome.figures)
+    assert all(claim.holds is None for claim in outcome.claims)
+
+
+def test_the_whole_is_judged_and_a_part_is_not():
+    judged = Findings((Figure("x", 1.0, 1.1, 0.2),), (Claim("y", True, "z"),))
+    assert judged.judged_if(True) == judged and judged.figures[0].reached
+    part = judged.judged_if(False)
+    assert part.figures[0].reached is None and part.claims[0].holds is None
+    assert part.figures[0].difference == judged.figures[0].difference
 
 
 def test_an_interrupt_names_the_command_that_goes_on(tmp_path, monkeypatch):
