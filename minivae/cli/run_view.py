@@ -163,12 +163,13 @@ def save_whole(path: Path, write: Callable[[Any], None]) -> None:
     """Write a file under another name, then give it its own; UsageError where that cannot be."""
     from minivae.cli.options import UsageError
     from minivae.runs.errors import describe_os_error
+    from minivae.runs.files import put_in_place
 
     temporary = path.with_name(path.name + ".tmp")
     try:
         with temporary.open("wb") as file:
             write(file)
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written: {describe_os_error(error)}; choose another place with --out"

@@ -115,14 +115,16 @@ def run_sweep(
     chosen = choose_engine(engine, jobs)
     free = chosen.threads is not None and "--threads" not in shared and "threads" not in axes
     threads = ["--threads", str(chosen.threads)] if free else []
-    plan.open_sweep(out, {"dataset": dataset, "options": shared, "grid": axes, "seeds": seeds})
+    plan.open_sweep(
+        out, {"dataset": dataset, "options": shared, "grid": axes, "seeds": seeds}, console.warn
+    )
     named = {point.name: point for point in points}
     ids = {name: identity_of(settings) for name, settings in settled.items()}
-    done = plan.results_of(out)
+    done = plan.results_of(out, console.warn)
     waiting = [point for point in mine if ids[point.name] not in done]
     console.say(f"{len(points)} runs, {len(mine) - len(waiting)} done, {len(waiting)} to train")
     todo = [(p.name, plan.command_of(out, p, dataset, [*shared, *threads])) for p in waiting]
-    work = functools.partial(train_one, stop_with_parent=chosen.outlived)
+    work = functools.partial(train_one, settled=settled, stop_with_parent=chosen.outlived)
     with SweepWatch(out, [name for name, _ in todo], console), said_when_stopped():
         for number, outcome in enumerate(chosen.run(work, todo), 1):
             name = outcome["name"]
@@ -207,12 +209,10 @@ def gather(
     files = results_table.write(out, "results", rows) | results_table.write(out, "means", means)
     linear = linear_optimum(dataset, shared, means) if "c" in axes else []
     files |= results_table.write(out, "linear", linear) if linear else {}
-    names = {point.name for point in points}
-    failed = {n: plan.read_json(plan.failure_of(plan.runs_of(out) / n)).get("error") for n in names}
     pictures = draw(out / "pictures", means, axes, linear) if len(means) > 1 else {}
     return {
         "out": str(out), "runs": len(points), "done": sum(one in done for one in asked),
-        "failed": {name: why for name, why in sorted(failed.items()) if why},
+        "failed": plan.failures_of(out, (point.name for point in points)),
         "results": files["results.csv"], "tables": files, "rows": rows,
         "best": means[0] if means else None, "means": means, "pictures": pictures,
     }  # fmt: skip

@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ import typer
 from minivae.cli.command import add_command
 from minivae.cli.console import Console
 from minivae.cli.train_settings import TrainRequest
+from minivae.messages import shown
+from minivae.runs.config import FREE_ON_RESUME
 from minivae.runs.errors import Interrupted, RunError
 from minivae.sweeps import plan
 from minivae.sweeps.grid import Point
@@ -85,10 +87,15 @@ def identity_of(settled: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def train_one(job: tuple[str, list[str]], stop_with_parent: bool = False) -> dict[str, Any]:
+def train_one(
+    job: tuple[str, list[str]],
+    settled: Mapping[str, Mapping[str, Any]],
+    stop_with_parent: bool = False,
+) -> dict[str, Any]:
     """Train one run of a sweep in this process: {"name", "facts"}, {"name", "error"}, or
     {"name", "stopped"} where it was saved and stopped by a signal.
 
+    settled: every run's settings by its name, against which what lies in its directory is held.
     stop_with_parent: save and stop when the process that began this one is gone.
     """
     name, argv = job
@@ -96,7 +103,7 @@ def train_one(job: tuple[str, list[str]], stop_with_parent: bool = False) -> dic
     orphaned = lambda: stop_with_parent and os.getppid() != parent  # noqa: E731
     while True:
         try:
-            return {"name": name, "facts": trained(plan.begun(argv), orphaned)}
+            return {"name": name, "facts": trained(plan.begun(argv), settled[name], orphaned)}
         except Interrupted as stopped:
             return {"name": name, "stopped": str(stopped)}
         except RunError as fault:
@@ -113,7 +120,7 @@ def failed(name: str, fault: Exception) -> dict[str, Any]:
     return {"name": name, "error": f"{type(fault).__name__}: {fault}".splitlines()[0]}
 
 
-def trained(argv: Sequence[str], stop: Any) -> dict[str, Any]:
+def trained(argv: Sequence[str], settled: Mapping[str, Any], stop: Any) -> dict[str, Any]:
     """Train, or go on with training -> the figures that a sweep keeps."""
     from minivae.cli.train_options import TrainOptions
     from minivae.cli.train_run import run_training
@@ -121,11 +128,24 @@ def trained(argv: Sequence[str], stop: Any) -> dict[str, Any]:
 
     console = Silent(as_json=True, quiet=True)
     request = settle_request(TrainOptions.of(parse(argv)), console)
+    require_settled(request, settled)
     facts, _ = run_training(request, console, stop=stop)
     facts["squared_error"] = squared_error(request, facts["measured_on"])
     keep = ("run", "epochs", "measured_on", facts["measured_on"], "active_units", "seconds",
             "squared_error", "model")  # fmt: skip
     return {key: facts[key] for key in keep}
+
+
+def require_settled(request: TrainRequest, settled: Mapping[str, Any]) -> None:
+    """RunError where the directory of a run that was begun holds another than is asked for."""
+    there = {**request.model.to_dict(), **request.config.to_dict()}
+    free = FREE_ON_RESUME - {"epochs"}
+    for key, wanted in settled.items():
+        if key not in free and there.get(key, wanted) != wanted:
+            raise RunError(
+                f"{request.path} holds another run ({key} {shown(there[key])}, not "
+                f"{shown(wanted)}): move it away, and give the same sweep again"
+            )
 
 
 def squared_error(request: TrainRequest, split: str) -> float:

@@ -7,11 +7,9 @@ that was changed on its way, or read in the wrong order, is never kept.
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +18,7 @@ from minivae.data.errors import DataError
 from minivae.data.named import content_sha256
 from minivae.data.npy import Npz
 from minivae.data.registry import DatasetEntry
+from minivae.data.whole import write_whole
 
 Arrays = dict[str, NDArray[Any]]
 _PIXELS = 784
@@ -75,16 +74,12 @@ def keep(arrays: Arrays, entry: DatasetEntry, folder: Path) -> Path:
         if key not in arrays or content_sha256(arrays[key]) != known:
             raise DataError(f"{entry.name}: the converted values are not the published ones")
     final = folder / entry.files[0].name
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".part-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            if "" in arrays:
-                np.save(stream, arrays[""], allow_pickle=False)
-            else:
-                np.savez_compressed(stream, allow_pickle=False, **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(name, final)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    write_whole(final, lambda stream: _save(stream, arrays))
     return final
+
+
+def _save(stream: IO[bytes], arrays: Arrays) -> None:
+    if "" in arrays:
+        np.save(stream, arrays[""], allow_pickle=False)
+    else:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from minivae.data.errors import DataError
 from minivae.data.reading import MOST_IN_MEMORY
+from minivae.data.whole import write_whole
 
 GZIP_MAGIC = b"\x1f\x8b"
 DEFLATE_RATIO = 1100  # deflate cannot expand a byte into more than 1032
@@ -51,7 +52,7 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
 
 
 def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
-    """Write ``array`` as idx, compressed when the name ends in ``.gz``."""
+    """Write ``array`` as idx, whole or not at all, compressed when the name ends in ``.gz``."""
     path = Path(path)
     kind = array.dtype.newbyteorder(">")
     codes = {np.dtype(name): code for code, name in TYPES.items()}
@@ -59,7 +60,8 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
         raise DataError(f"{path}: idx cannot hold dtype {array.dtype} of shape {array.shape}")
     header = struct.pack(f">BBBB{array.ndim}I", 0, 0, codes[kind], array.ndim, *array.shape)
     content = header + np.ascontiguousarray(array, dtype=kind).tobytes()
-    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+    packed = gzip.compress(content, mtime=0) if path.suffix == ".gz" else content
+    write_whole(path, lambda stream: stream.write(packed))
 
 
 def _read(stream: IO[bytes], path: Path, available: int) -> NDArray[Any]:

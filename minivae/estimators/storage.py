@@ -7,9 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from minivae.models.config import ModelConfig
-from minivae.runs.checkpoint import Checkpoint, Tensors, read_checkpoint, write_checkpoint
+from minivae.runs import files
+from minivae.runs.checkpoint import (
+    Checkpoint,
+    Tensors,
+    manifest_path,
+    read_checkpoint,
+    write_checkpoint,
+)
 from minivae.runs.config import TrainConfig
-from minivae.runs.errors import CheckpointError, RunError
+from minivae.runs.errors import CheckpointError, RunError, describe_os_error
 from minivae.runs.load import default_which, load_model, load_run
 
 
@@ -19,8 +26,33 @@ def write_estimator(path: str | Path, tensors: Tensors, facts: Mapping[str, Any]
     Raises RunError, in one line, where the place cannot be written; nothing is left half-written.
     """
     path = tensors_path(path)
+    _keep_what_is_there(path)
     write_checkpoint(path, tensors, dict(facts))
+    for copy in _pair(_before(path)):
+        files.remove_quietly(copy)
     return path
+
+
+def _keep_what_is_there(path: Path) -> None:
+    """Copy an estimator that is about to be replaced: two files cannot change at one moment."""
+    try:
+        read_checkpoint(path)
+        for old, copy in zip(_pair(path), _pair(_before(path)), strict=True):
+            files.replace_synced(copy, old.read_bytes())
+        files.sync_directory(path.parent)
+    except CheckpointError:  # there is none, or none that is whole
+        return
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {describe_os_error(error)}") from error
+
+
+def _pair(path: Path) -> tuple[Path, Path]:
+    return path, manifest_path(path)
+
+
+def _before(path: Path) -> Path:
+    """Where the estimator that is replaced lies while the new one is written."""
+    return path.with_name(f"{path.stem}.before.safetensors")
 
 
 def read_estimator(path: str | Path, name: str) -> Checkpoint:
@@ -28,7 +60,17 @@ def read_estimator(path: str | Path, name: str) -> Checkpoint:
 
     Raises CheckpointError where a file is missing, damaged, or another estimator's.
     """
-    checkpoint = read_checkpoint(tensors_path(path))
+    path = tensors_path(path)
+    try:
+        checkpoint = read_checkpoint(path)
+    except CheckpointError as fault:
+        before = _before(path)
+        if not manifest_path(before).is_file():
+            raise
+        raise CheckpointError(
+            f"{fault}: its saving was broken off; save it again, or load what was there before, "
+            f"{before}"
+        ) from None
     facts = checkpoint.manifest
     if "estimator" not in facts:
         raise CheckpointError(f"{path} was not written by {name}.save")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from minivae.exports.network import ExportError
 from minivae.runs.errors import describe_os_error
+from minivae.runs.files import put_in_place
 from minivae.runs.hints import quoted
 
 TEMPORARY = ".tmp"
@@ -31,7 +31,7 @@ def write_all(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
             written.append(folder / (name + TEMPORARY))
             written[-1].write_bytes(content)
         for path in written:
-            os.replace(path, path.with_suffix(""))
+            put_in_place(path, path.with_suffix(""))
     except OSError as error:
         for path in written:
             for leftover in (path, path.with_suffix("")):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from minivae.ops.table import FUNCTIONS
 from minivae.settings import ConfigError, UnknownPart, nearest
+from minivae.types import Array
 
 
 class Part(Protocol):
@@ -87,8 +89,23 @@ class Table(Mapping[str, P]):
 
 
 def kernel(K: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Backend K's kernel of an op; a function that is no op of ours is used as it is."""
-    record = FUNCTIONS.get(function.__name__)
+    """Backend K's kernel of an op; a function that is no op of ours keeps to its input's dtype."""
+    name = getattr(function, "__name__", "")  # an object that can be called may have none
+    record = FUNCTIONS.get(name)
     if record is None or record.function is not function:
-        return function
-    return getattr(K, function.__name__)
+        return functools.partial(_in_given_precision, function)
+    return getattr(K, name)
+
+
+def _in_given_precision(function: Callable[..., Any], first: Array, *rest: Any) -> Any:
+    """function(first, …), its floats as wide as `first`: a `np.where(a > 0, 1, 0.1)` is float64."""
+    found = function(first, *rest)
+    if isinstance(found, (tuple, list)):
+        return tuple(_as_wide(each, first) for each in found)
+    return _as_wide(found, first)
+
+
+def _as_wide(found: Any, like: Array) -> Any:
+    if not hasattr(found, "dtype") or not found.dtype.kind == like.dtype.kind == "f":
+        return found
+    return found.astype(like.dtype, copy=False)

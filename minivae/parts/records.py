@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import keyword
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
+from minivae.messages import shown
 from minivae.parts.activations import Activation
 from minivae.parts.domains import Domain
 from minivae.parts.likelihoods import Likelihood, Scale
 from minivae.parts.objectives import Objective
 from minivae.parts.optimisers import Optimiser
 from minivae.settings import ConfigError, require_int
+
+LONGEST = 60  # letters of a name
+MOST = 1000  # moments, or draws, that a check can hold
 
 Part = Activation | Likelihood | Optimiser | Objective
 
@@ -23,15 +29,15 @@ def require_record(part: Part, table: Any) -> None:
     """Raise PartError, one line, where the name or another field of a part cannot be."""
     require_name(part.name, table)
     what = f"{table.kind} {part.name!r}"
-    if not isinstance(part.words, str):
-        raise PartError(f"{what}: words must be a sentence, not {type(part.words).__name__}")
+    for field in fields(part):
+        _require_kind(f"{what}: {field.name}", str(field.type), getattr(part, field.name))
     try:
         if isinstance(part, Likelihood):
             _require_likelihood(what, part)
         elif isinstance(part, Optimiser):
             _require_optimiser(what, part)
         elif isinstance(part, Objective):
-            require_int("least_draws", part.least_draws, 1)
+            _require_count("least_draws", part.least_draws, 1)
             _require_formula(what, part.formula, 3, "", "KL")
     except PartError:
         raise
@@ -43,22 +49,64 @@ def require_name(name: object, table: Any) -> None:
     """A word that a command line can take, and that no other part of the table has."""
     word = isinstance(name, str) and name.replace("-", "_").isidentifier()
     if not word or keyword.iskeyword(str(name)) or str(name).startswith("-"):
-        raise PartError(f"{name!r} is no name for a part: use letters, digits, - and _")
+        raise PartError(f"{shown(name)} is no name for a part: use letters, digits, - and _")
+    if len(str(name)) > LONGEST:
+        raise PartError(f"{shown(name)} is too long for a name: {LONGEST} letters at most")
     taken = {other.lower(): other for other in table}.get(str(name).lower())
     if taken is not None:
         raise PartError(f"{taken!r} is the name of another {table.kind} already: choose another")
 
 
+def _require_kind(what: str, kind: str, value: Any) -> None:
+    """A field of a record is what it is declared to be: a text of one line, a function, a bool."""
+    if kind == "str" and not (isinstance(value, str) and value.isprintable()):
+        got = "more than one line" if isinstance(value, str) else type(value).__name__
+        raise PartError(f"{what} must be a sentence, not {got}")
+    if kind == "bool" and not isinstance(value, bool):
+        raise PartError(f"{what} must be True or False, not {type(value).__name__}")
+    optional = kind.endswith("None") and value is None
+    if kind.startswith("Callable") and not (callable(value) or optional):
+        raise PartError(f"{what} must be a function, not {type(value).__name__}")
+    if kind.startswith("tuple[str") and not (
+        isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+    ):
+        raise PartError(f"{what} must be a tuple of sentences")
+
+
+def _require_count(key: str, value: Any, least: int) -> None:
+    require_int(key, value, least)
+    if value > MOST:
+        raise ConfigError(f"{key} = {value}: must be at most {MOST}")
+
+
 def _require_likelihood(what: str, part: Likelihood) -> None:
     if part.scale is not None and not isinstance(part.scale, Scale):
         raise PartError(f"{what}: scale must be a parts.Scale(tensor, symbol, words), or None")
+    if part.scale is not None:
+        _require_scale(f"{what}: scale", part.scale)
     if not isinstance(part.domain, Domain):
         raise PartError(f"{what}: domain must be a parts.Domain(words, bad, fix)")
+    for field in fields(part.domain):
+        _require_kind(f"{what}: domain.{field.name}", str(field.type),
+                      getattr(part.domain, field.name))  # fmt: skip
     _require_formula(what, part.formula, 3, None if part.scale is None else 0.5)
 
 
+def _require_scale(what: str, scale: Scale) -> None:
+    _require_kind(f"{what}.symbol", "str", scale.symbol)
+    _require_kind(f"{what}.words", "str", scale.words)
+    place, _, name = str(scale.tensor).partition(".")
+    if place != "decoder" or not name.isidentifier():
+        raise PartError(
+            f'{what}.tensor must be the name of its logarithm, such as "decoder.logs", '
+            f"not {shown(scale.tensor)}"
+        )
+
+
 def _require_optimiser(what: str, part: Optimiser) -> None:
-    require_int("moments", part.moments, 0)
+    _require_count("moments", part.moments, 0)
+    if not isinstance(part.settings, Mapping):
+        raise PartError(f"{what}: settings must be names with numbers, {{'beta': 0.9}}")
     for name in part.settings:
         if not str(name).isidentifier() or name in ("lr", "t", "theta", "grad"):
             raise PartError(f"{what}: {name!r} is no name for a setting: choose another")
@@ -72,3 +120,5 @@ def _require_formula(what: str, formula: Any, *args: Any) -> None:
         raise PartError(f"{what}: formula raises {type(error).__name__}: {error}") from None
     if not isinstance(text, str):
         raise PartError(f"{what}: formula must return text, not {type(text).__name__}")
+    if not text.isprintable():
+        raise PartError(f"{what}: formula must return one line")

@@ -7,7 +7,7 @@ from typing import Any
 from minivae.parts.activations import ACTIVATIONS
 from minivae.parts.likelihoods import LIKELIHOODS
 from minivae.parts.objectives import OBJECTIVES
-from minivae.parts.register import PartTrial, activation_trial, likelihood_trial, objective_trial
+from minivae.parts.trials import PartTrial, activation_trial, likelihood_trial, objective_trial
 from minivae.proof.case import Case
 
 

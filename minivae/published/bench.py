@@ -93,8 +93,8 @@ class BudgetOver(Exception):
 class Bench:
     """All runs of an experiment that have finished an epoch, by name, and how to get more data.
 
-    until: the second of time.monotonic() at which the budget ends. pieces: of work that is no run,
-    how many were done and of how many.
+    of: how many runs the experiment is made of. until: the second of time.monotonic() at which the
+    budget ends. pieces: of work that is no run, how many were done and of how many.
     """
 
     load: Callable[[str], Dataset]
@@ -102,8 +102,14 @@ class Bench:
     seed: int = 0
     say: Callable[[str], None] = print
     runs: dict[str, Trained] = field(default_factory=dict)
+    of: int = 0
     until: float = math.inf
     pieces: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run of the experiment is."""
+        return len(self.runs) == self.of and all(run.complete for run in self.runs.values())
 
     def look(self) -> None:
         """Raise BudgetOver when the budget is over."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -14,19 +16,25 @@ import numpy as np
 
 from minivae.data.dataset import Dataset
 from minivae.data.load import load
+from minivae.models.config import ModelConfig
 from minivae.published.bench import Bench, Trained
 from minivae.published.record import Experiment, Protocol
 from minivae.published.run import Run
-from minivae.runs.errors import Interrupted
-from minivae.runs.files import write_atomically
+from minivae.runs import files
+from minivae.runs.config import TrainConfig
+from minivae.runs.directory import is_begun
+from minivae.runs.errors import Interrupted, RunError
 from minivae.runs.hints import command_line
 from minivae.runs.load import load_model, load_run
+from minivae.runs.resume import other_settings
+from minivae.runs.strict_json import JsonFault, parse, record, text
 from minivae.settings import ConfigError
 from minivae.training.loop import train
 from minivae.training.progress import NullReporter, Reporter
 
 RUNS, DATA = "runs", "data"
 PROTOCOL = f"{RUNS}/protocol.json"  # beside the runs: a kept result comes without either
+PROTOCOL_SCHEMA = record({"protocol": text}, open_=True)  # of a result too
 TEST_ROWS = 1_000  # kept where only some of the training rows are
 
 Load = Callable[[str], Dataset]
@@ -81,7 +89,7 @@ def carry_out(order: Order) -> Bench:
         load_named(run.dataset)  # what is missing is said before hours of training
     write_protocol(order)
     end = math.inf if order.minutes is None else time.monotonic() + 60 * order.minutes
-    bench.until = end
+    bench.until, bench.of = end, len(runs)
     for number, run in enumerate(runs):
         now = time.monotonic()
         if now >= end:
@@ -106,11 +114,14 @@ def claim(order: Order) -> None:
     A kept result without its runs is no obstacle.
     """
     file = order.folder / PROTOCOL
-    if not file.exists():
+    if not os.path.lexists(file):
         return
     there = protocol_in(file)
     if there is None:
-        raise ConfigError(f"{file}: is damaged; give another --out")
+        raise ConfigError(
+            f"{file}: is damaged; remove it where {order.folder} holds runs of this very protocol, "
+            "or give another --out"
+        )
     if there != order.protocol.digest(order.seed):
         raise ConfigError(
             f"{order.folder} holds runs of another protocol (other settings, seed or size); "
@@ -126,8 +137,8 @@ def claim(order: Order) -> None:
 def protocol_in(file: Path) -> str | None:
     """The protocol's sum that a result or a folder's note holds; None where it holds none."""
     try:
-        return str(json.loads(file.read_text(encoding="utf-8"))["protocol"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(parse(files.read_file(file), PROTOCOL_SCHEMA)["protocol"])
+    except (OSError, JsonFault):
         return None
 
 
@@ -141,7 +152,7 @@ def write_protocol(order: Order) -> None:
         "protocol": order.protocol.digest(order.seed),
     }
     text = json.dumps(facts, indent=1) + "\n"
-    write_atomically(order.folder / PROTOCOL, text.encode())
+    files.write_atomically(order.folder / PROTOCOL, text.encode())
 
 
 def part_of(order: Order, run: Run, load_named: Load) -> tuple[Dataset, str]:
@@ -154,7 +165,9 @@ def part_of(order: Order, run: Run, load_named: Load) -> tuple[Dataset, str]:
         file.parent.mkdir(parents=True, exist_ok=True)
         shape = (-1, *(whole.shape or ()))
         train, test = (whole.values(*some) for some in (("train", run.rows), ("test", TEST_ROWS)))
-        np.savez_compressed(file, x_train=train.reshape(shape), x_test=test.reshape(shape))
+        packed = io.BytesIO()  # a kill must not leave half a file under this name
+        np.savez_compressed(packed, x_train=train.reshape(shape), x_test=test.reshape(shape))
+        files.write_atomically(file, packed.getvalue())
     return load(str(file)), str(file.resolve())
 
 
@@ -170,8 +183,8 @@ def train_one(order: Order, run: Run, data: tuple[Dataset, str], until: float) -
         backend=order.K.name,
         threads=order.threads,
     )
-    there = (path / "config.json").exists()
-    if there and len(load_run(path).metrics) >= config.epochs:
+    there = is_begun(path)
+    if there and is_finished(path, model, config):
         return
     order.say(f"{run.name}: {'goes on' if there else 'begins'} ({config.epochs} epochs in all)")
     try:
@@ -191,10 +204,23 @@ def train_one(order: Order, run: Run, data: tuple[Dataset, str], until: float) -
         ) from None
 
 
+def is_finished(path: Path, model: ModelConfig, config: TrainConfig) -> bool:
+    """Whether the run's last checkpoint is sound, of this very run, and of its last epoch.
+
+    Where it is none of these, to go on with the run mends it, or says what is wrong.
+    """
+    try:
+        theirs, trained, _, manifest = load_model(path, "last")
+    except RunError:
+        return False
+    other = theirs != model or other_settings(trained.for_checkpoint(), config.to_dict())
+    return not other and int(manifest["progress"]["epoch"]) >= config.epochs
+
+
 def read_back(order: Order, run: Run, data: tuple[Dataset, str]) -> Trained | None:
     """A run as far as it came; None where it has not finished an epoch."""
     path = order.folder / RUNS / run.name
-    if not (path / "config.json").exists():
+    if not is_begun(path):
         return None
     info = load_run(path)
     if not info.metrics:

@@ -62,6 +62,15 @@ class Findings(NamedTuple):
         ]
         return self._replace(figures=(*figures, *self.figures[len(figures) :]))
 
+    def judged_if(self, whole: bool) -> Findings:
+        """The same, but without any verdict where what was run is not the whole."""
+        if whole:
+            return self
+        figures = tuple(figure._replace(band=None) for figure in self.figures)
+        return self._replace(
+            figures=figures, claims=tuple(c._replace(holds=None) for c in self.claims)
+        )
+
 
 def mean_and_spread(values: list[float]) -> tuple[float | None, float | None]:
     """Mean and standard deviation over seeds; None where there are too few."""

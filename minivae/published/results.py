@@ -15,8 +15,9 @@ from minivae.published.carry_out import DATA, Order, protocol_in
 from minivae.published.findings import Claim, Figure, Findings
 from minivae.published.record import Experiment
 from minivae.published.run import Run
-from minivae.runs.files import write_atomically
+from minivae.runs import files
 from minivae.runs.hints import command_line
+from minivae.runs.strict_json import JsonFault, mapping, parse
 from minivae.settings import ConfigError
 
 RESULT, PICTURE = "result.json", "picture.png"
@@ -108,7 +109,7 @@ def keep(folder: Path, experiment: Experiment, result: Mapping[str, Any]) -> lis
     folder.mkdir(parents=True, exist_ok=True)
     stem = "part-" if _goes_further(folder / RESULT, result) else ""
     text = json.dumps(result, indent=1, allow_nan=False) + "\n"
-    write_atomically(folder / f"{stem}{RESULT}", text.encode())
+    files.write_atomically(folder / f"{stem}{RESULT}", text.encode())
     experiment.draw(folder / f"{stem}{PICTURE}", findings_of(result))
     return [folder / f"{stem}{RESULT}", folder / f"{stem}{PICTURE}"]
 
@@ -130,7 +131,7 @@ def require_replaceable(order: Order) -> None:
 
 def _goes_further(file: Path, result: Mapping[str, Any]) -> bool:
     try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
+        kept = parse(files.read_file(file))
         there, here = (_reach(each["part"]) for each in (kept, result))
         return bool(kept["protocol"] == result["protocol"] and there > here)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -144,12 +145,12 @@ def _reach(part: Mapping[str, Any]) -> tuple[bool, float]:
 def read_result(file: Path, experiment: Experiment) -> dict[str, Any]:
     """A kept result of this experiment. Raises ConfigError, one line, where it is another's."""
     try:
-        result = json.loads(file.read_text(encoding="utf-8"))
+        result: dict[str, Any] = parse(files.read_file(file), mapping)
         missing = [key for key in NEEDED if key not in result]
-    except (OSError, ValueError, TypeError) as fault:
+    except (OSError, JsonFault) as fault:
         raise ConfigError(f"{file}: cannot be read as a result ({fault})") from None
     again = command_line("reproduce", experiment.name, "--out", file.parent)
-    if not isinstance(result, dict) or missing or result["format"] != FORMAT:
+    if missing or result["format"] != FORMAT:
         raise ConfigError(f"{file}: is no result of this version; make it again: {again}")
     if result["experiment"] != experiment.name:
         raise ConfigError(f"{file}: is a result of {shown(result['experiment'])}; move it there")

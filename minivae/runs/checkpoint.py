@@ -171,14 +171,14 @@ def _require_agreement(path: Path, manifest: dict[str, Any], data: bytes) -> Non
     """CheckpointError where the manifest says anything else than the tensors file does."""
     there = embedded_facts(path, data)
     here = {key: value for key, value in manifest.items() if key not in OUTSIDE}
-    if not _same(here, there):
+    if not same(here, there):
         raise CheckpointError(
             f"{manifest_path(path).name} is damaged: {first_difference(here, there)} in "
             f"{path.name}, which is whole"
         )
 
 
-def _same(here: Any, there: Any) -> bool:
+def same(here: Any, there: Any) -> bool:
     """Whether two JSON values are written alike: 1 is not 1.0, nor True."""
     return json.dumps(here, sort_keys=True) == json.dumps(there, sort_keys=True)
 
@@ -203,7 +203,7 @@ def first_difference(here: Any, there: Any, place: str = "") -> str:
             name = f"{place}.{key}" if place else key
             if key not in here or key not in there:
                 return f"{name} is {'there, but not' if key in here else 'missing, but'}"
-            if not _same(here[key], there[key]):
+            if not same(here[key], there[key]):
                 return first_difference(here[key], there[key], name)
     return f"{place or 'it'} is {shown(here, 40)}, but {shown(there, 40)}"
 

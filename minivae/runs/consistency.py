@@ -61,3 +61,14 @@ def log_fault(records: list[dict[str, Any]], manifest: dict[str, Any]) -> str | 
         if not np.isclose(loss, p["best"], rtol=1e-12, atol=0):
             return f"the best loss, of epoch {p['best_epoch']}, is {loss}, not {p['best']}"
     return None
+
+
+def rate_fault(records: list[dict[str, Any]], manifest: dict[str, Any]) -> str | None:
+    """Where a checkpoint at an epoch's end had another learning rate than the log says of it."""
+    p, train = manifest["progress"], TrainConfig.from_dict(manifest["train"])
+    factors = [1.0, *(factor for epoch, factor in train.lr_steps if epoch < p["epoch"])]
+    lines = [line for line in records if line["epoch"] == p["epoch"] and p["update"] == 0]
+    for line in lines:
+        if not np.isclose(line["lr"], train.lr * factors[-1], rtol=1e-12, atol=0):
+            return f"epoch {p['epoch']} had a rate of {line['lr']}, not {train.lr}"
+    return None

@@ -92,7 +92,7 @@ class RunDirectory:
 
     def _is_empty(self) -> bool:
         """Nothing to lose: what a process leaves that is killed before its first record."""
-        return not any(is_content(entry) for entry in self.path.iterdir())
+        return not is_begun(self.path)
 
     def _existing_parent(self) -> Path:
         parent = self.path
@@ -208,6 +208,11 @@ class RunDirectory:
             note(f"{fault}; it is kept as {self._set_aside.name} and written again")
             return None
         return config
+
+
+def is_begun(path: Path) -> bool:
+    """Whether a run directory holds anything to go on with or to lose."""
+    return path.is_dir() and any(is_content(entry) for entry in path.iterdir())
 
 
 def is_content(entry: Path) -> bool:

@@ -104,6 +104,17 @@ def replace_synced(path: Path, data: bytes) -> None:
         raise
 
 
+def put_in_place(new: Path, path: Path) -> None:
+    """Give a file that was written its name, once its contents are on the disk. Raises OSError."""
+    descriptor = os.open(new, os.O_RDWR | _SAFE)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(new, path)
+    sync_directory(path.parent)
+
+
 def append_synced(path: Path, line: bytes, end: int) -> None:
     """Append to a file of `end` bytes, and have it on the disk.
 

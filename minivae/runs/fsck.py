@@ -13,7 +13,7 @@ from minivae.messages import one_line
 from minivae.runs import files
 from minivae.runs.checkpoint import Checkpoint, digest
 from minivae.runs.config_file import CONFIG, read_config, require_unchanged, settings_in
-from minivae.runs.consistency import log_fault, state_fault
+from minivae.runs.consistency import log_fault, rate_fault, state_fault
 from minivae.runs.directory import CHECKPOINTS, METRICS, PICTURES
 from minivae.runs.errors import CheckpointError, RunError, describe_os_error
 from minivae.runs.hints import command_line
@@ -195,12 +195,20 @@ class _Inspection:
             state = "note" if line.torn else "damaged"
             words = "half a line, as a kill leaves it" if line.torn else line.fault
             self.tell(f"{METRICS} line {line.number}", state, words)
-        contradiction = None if self.newest is None else log_fault(records, self.newest[1])
-        if contradiction is not None:
-            self.tell(METRICS, "damaged", contradiction)
+        self._compare_log(records)
         old = sum("check" not in record for record in records)
         unchecked = f", {old} of an earlier version without a checksum" if old else ""
         self.tell(METRICS, "sound", f"{len(records)} whole lines{unchecked}")
+
+    def _compare_log(self, records: list[dict[str, Any]]) -> None:
+        """The figures of the epochs against every sound checkpoint; and are there any?"""
+        if len(records) > 1 and not self.store.numbered():  # the first comes before a checkpoint
+            self.tell(CHECKPOINTS, "damaged", f"those of {len(records)} epochs are missing")
+        for key, manifest in reversed(self.sound.items()):
+            fault = log_fault(records, manifest) or rate_fault(records, manifest)
+            if fault is not None:
+                self.tell(METRICS, "damaged", f"by {CHECKPOINTS}/{name_of(key)}, {fault}")
+                return
 
     def check_others(self) -> None:
         """Pictures, and whatever else lies in the directory."""
@@ -229,7 +237,8 @@ class _Inspection:
         damaged = [finding.file for finding in self.findings if finding.state == "damaged"]
         if self.newest is None:
             if not self.store.numbered() and self.config is not None:
-                self.recover.append(f"no checkpoint yet, so nothing is lost: {self.resume}")
+                lost = "no checkpoint is left" if damaged else "no checkpoint yet, nothing is lost"
+                self.recover.append(f"{lost}: {self.resume} starts from the beginning")
             else:
                 self.recover.append("no sound checkpoint is left: start a new run")
             return

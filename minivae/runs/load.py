@@ -11,7 +11,7 @@ from minivae.models.config import ModelConfig
 from minivae.runs.checkpoint import Checkpoint, read_checkpoint
 from minivae.runs.config import TrainConfig
 from minivae.runs.config_file import CONFIG, read_config, require_unchanged, settings_in
-from minivae.runs.directory import CHECKPOINTS, METRICS, is_content
+from minivae.runs.directory import CHECKPOINTS, METRICS, is_begun
 from minivae.runs.errors import CheckpointError, RunError
 from minivae.runs.hints import command_line
 from minivae.runs.metrics_log import MetricsLog
@@ -69,7 +69,7 @@ def _newest(path: Path, fault: str) -> Checkpoint:
     if checkpoint is not None:
         require_run_facts(checkpoint)
         return checkpoint
-    if not any(is_content(entry) for entry in path.iterdir()):
+    if not is_begun(path):
         raise RunError(
             f"{fault}: no run came to its first record here, so nothing is lost; start it again, "
             f"with the same options: {command_line('train', '--out', path)}"

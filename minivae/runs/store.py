@@ -18,6 +18,7 @@ from minivae.runs.checkpoint import (
     manifest_path,
     read_checkpoint,
     read_manifest,
+    same,
     write_checkpoint,
 )
 from minivae.runs.errors import CheckpointError, RunError, describe_os_error
@@ -56,10 +57,17 @@ class CheckpointStore:
         self._best = ""  # the best one's file, known to this process whatever its pointer says
 
     def numbered(self) -> list[Key]:
-        """All numbered checkpoints, sound or not, oldest first; one file of the two is enough."""
+        """All numbered checkpoints, sound or not, oldest first; one file of the two is enough.
+
+        Raises RunError where the folder cannot be read.
+        """
         if not self.directory.is_dir():
             return []
-        names = (name.rpartition(".") for name in os.listdir(self.directory))
+        try:
+            names = [name.rpartition(".") for name in os.listdir(self.directory)]
+        except OSError as error:
+            why = describe_os_error(error)
+            raise RunError(f"cannot read {self.directory}: {why}; check the disk") from error
         stems = {stem for stem, _, ending in names if ending in ("safetensors", "json")}
         found = (key_of(f"{stem}.safetensors") for stem in stems)
         return sorted(key for key in found if key is not None)
@@ -173,7 +181,7 @@ class CheckpointStore:
         if NAME.fullmatch(name) is None:  # a path that leads elsewhere, say
             raise CheckpointError(f"{which}.json names no checkpoint ({shown(name, 40)})")
         checkpoint = self.read(self.directory / name)
-        if checkpoint.manifest != manifest:
+        if not same(checkpoint.manifest, manifest):
             raise CheckpointError(
                 f"{which}.json is damaged or another run's: it is not the manifest of {name}"
             )

@@ -4,15 +4,56 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from minivae.messages import shown
+from minivae.runs import files
+from minivae.runs.checkpoint import digest, encode_json
+from minivae.runs.directory import is_begun
+from minivae.runs.schema import SHA256
+from minivae.runs.strict_json import (
+    Check,
+    JsonFault,
+    listed,
+    named,
+    number,
+    parse,
+    record,
+    text,
+    whole,
+)
 from minivae.settings import ConfigError
 from minivae.sweeps.grid import Point
 
 SPEC, RESULT, FAILURES = "sweep.json", "result.json", "failures"
+SPEC_SCHEMA = record({"dataset": text, "options": listed(text)}, open_=True)
+FAILURE_SCHEMA = record({"error": text}, open_=True)
+OF_A_RUN = record(
+    {"measured_on": text, "squared_error": number, "active_units": whole(), "epochs": whole(),
+     "seconds": number, "run": text},
+    open_=True,
+)  # fmt: skip
+MEASURED = record(dict.fromkeys(("loss", "reconstruction", "kl", "elbo"), number), open_=True)
+
+
+def facts_of_a_run(facts: Any, place: str) -> None:
+    """The figures of a finished run, among them those of the part that it was measured on."""
+    OF_A_RUN(facts, place)
+    MEASURED(facts.get(facts["measured_on"]), f"{place}.{shown(facts['measured_on'], 40)}")
+
+
+RESULT_SCHEMA = record(
+    {"identity": text, "facts": facts_of_a_run, "settled": record({"latent_dim": whole(1)},
+     open_=True), "settings": named(text), "seed": whole()},
+    {"sha256": SHA256},
+    open_=True,
+)  # fmt: skip
+
+Note = Callable[[str], None]
 
 
 def runs_of(path: Path) -> Path:
@@ -20,36 +61,51 @@ def runs_of(path: Path) -> Path:
     return path / "runs"
 
 
-def open_sweep(path: Path, spec: Mapping[str, Any]) -> None:
+def open_sweep(path: Path, spec: Mapping[str, Any], note: Note) -> None:
     """Make the sweep's directory, or go on with the one that is there.
 
-    Values, seeds and axes may be added; what all runs share may not change. Raises ConfigError,
+    Values, seeds and axes may be added; what all runs share may not change. A damaged note of it
+    is written again: each run is held against its own settings all the same. Raises ConfigError,
     one line, where the directory is another sweep's or no sweep's.
     """
     file = path / SPEC
-    if file.exists():
+    if os.path.lexists(file):
         try:
-            there = json.loads(file.read_text(encoding="utf-8"))
-            shared = there["dataset"], there["options"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise ConfigError(f"{file}: is damaged; give another --out") from None
-        if shared != (spec["dataset"], spec["options"]):
-            before = " ".join([shared[0], *shared[1]])
-            raise ConfigError(
-                f"{path} is a sweep of `minivae train {before}`: go on with the same data set and "
-                "options, or give another --out"
-            )
-    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            there = parse(files.read_file(file), SPEC_SCHEMA)
+        except (OSError, JsonFault) as fault:
+            note(f"{file} is damaged ({fault}); written again")
+        else:
+            require_same_sweep(path, there, spec)
+    elif path.exists() and (not path.is_dir() or any(map(is_foreign, path.iterdir()))):
         raise ConfigError(f"{path} is there and no sweep: give another --out")
-    runs_of(path).mkdir(parents=True, exist_ok=True)
+    path.mkdir(parents=True, exist_ok=True)
     write_json(file, spec)
+    runs_of(path).mkdir(exist_ok=True)
+
+
+def require_same_sweep(path: Path, there: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
+    """Raise ConfigError where the sweep that is there shares other settings than this one."""
+    if (there["dataset"], there["options"]) != (spec["dataset"], spec["options"]):
+        before = " ".join([there["dataset"], *there["options"]])
+        raise ConfigError(
+            f"{path} is a sweep of `minivae train {shown(before, 200)}`: go on with the same data "
+            "set and options, or give another --out"
+        )
+
+
+def is_foreign(entry: Path) -> bool:
+    """Whether an entry is more than a kill leaves of a sweep that only begins."""
+    return not entry.name.startswith(f".{SPEC}.")
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON whole or not at all."""
     new = beside(path)
-    new.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    new.replace(path)
+    try:
+        new.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        files.put_in_place(new, path)
+    finally:
+        files.remove_quietly(new)
 
 
 def beside(path: Path) -> Path:
@@ -58,23 +114,45 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """An object in a file; an empty one where it cannot be read."""
-    with contextlib.suppress(OSError, ValueError):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else {}
-    return {}
+def read_json(path: Path, schema: Check) -> dict[str, Any]:
+    """An object in a file; an empty one where there is none. Raises JsonFault or OSError."""
+    try:
+        found: dict[str, Any] = parse(files.read_file(path), schema)
+    except FileNotFoundError:
+        return {}
+    return found
 
 
-def results_of(path: Path) -> dict[str, dict[str, Any]]:
-    """What the finished runs came to, by their identity: all that decides a run's bits."""
-    found = (read_json(file) for file in sorted(runs_of(path).glob(f"*/{RESULT}")))
-    return {one["identity"]: one for one in found if {"identity", "facts"} <= set(one)}
+def results_of(path: Path, note: Note = lambda text: None) -> dict[str, dict[str, Any]]:
+    """What the finished runs came to, by their identity: all that decides a run's bits.
+
+    A damaged result counts as none, and is told: its run is measured again.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for file in sorted(runs_of(path).glob(f"*/{RESULT}")):
+        try:
+            one = read_json(file, RESULT_SCHEMA)
+            if one.get("sha256", sum_of(one)) != sum_of(one):  # older ones have none
+                raise JsonFault("its sha256 differs")
+        except (OSError, JsonFault) as fault:
+            note(f"{file} is damaged ({fault}); the run is measured again")
+            continue
+        if one:
+            found[one["identity"]] = one
+    return found
+
+
+def sum_of(result: Mapping[str, Any]) -> str:
+    """sha256 of a result but for its own sum."""
+    return digest(encode_json({key: value for key, value in result.items() if key != "sha256"}))
 
 
 def keep_result(run: Path, result: Mapping[str, Any]) -> None:
-    """Write down that a run is done; it has failed no longer."""
-    write_json(run / RESULT, result)
+    """Write down, under its own sha256, that a run is done; it has failed no longer."""
+    plain = json.loads(json.dumps(result))
+    write_json(run / RESULT, {**plain, "sha256": sum_of(plain)})
+    for leftover in run.glob(f".{RESULT}.*"):  # of a kill
+        files.remove_quietly(leftover)
     failure_of(run).unlink(missing_ok=True)
 
 
@@ -82,6 +160,16 @@ def keep_failure(run: Path, why: str) -> None:
     """Write down, apart from the results, why a run failed."""
     failure_of(run).parent.mkdir(exist_ok=True)
     write_json(failure_of(run), {"name": run.name, "error": why})
+
+
+def failures_of(path: Path, names: Iterable[str]) -> dict[str, str]:
+    """Why runs failed, by their names; what cannot be read is passed over."""
+    found: dict[str, str] = {}
+    for name in sorted(set(names)):
+        with contextlib.suppress(OSError, JsonFault):
+            failure = read_json(failure_of(runs_of(path) / name), FAILURE_SCHEMA)
+            found |= {name: failure["error"]} if failure else {}
+    return found
 
 
 def failure_of(run: Path) -> Path:
@@ -99,7 +187,7 @@ def begun(command: Sequence[str]) -> list[str]:
     """The command that goes on with the run, if its directory is there; else `command` itself."""
     words = list(command)
     run = words[words.index("--out") + 1]
-    if not (Path(run) / "config.json").exists():
+    if not is_begun(Path(run)):
         return words
     at = words.index("--threads") if "--threads" in words else len(words)
     return ["train", "--resume", run, *words[at : at + 2], "--no-pictures", "--quiet"]

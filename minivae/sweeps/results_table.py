@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from minivae.runs.files import put_in_place, remove_quietly
 from minivae.sweeps.plan import beside
 
 FIGURES = ("loss", "reconstruction", "kl", "elbo", "squared_error", "active_units", "seconds")
@@ -89,8 +90,11 @@ def write(folder: Path, name: str, rows: Sequence[Row]) -> dict[str, str]:
     for kind, make in makers.items():
         path = folder / f"{name}.{kind}"
         new = beside(path)
-        make(new, rows)
-        new.replace(path)
+        try:
+            make(new, rows)
+            put_in_place(new, path)
+        finally:
+            remove_quietly(new)
         files[path.name] = str(path)
     return files
 

@@ -146,6 +146,23 @@ def test_an_outside_optimiser_trains(registered):
     assert model.loss_curve_[-1] < model.loss_curve_[0]
 
 
+@pytest.mark.parametrize("moments", [0, 3])
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_an_optimiser_has_as_many_moments_as_it_likes(registered, backend, moments):
+    if backend == "numba":
+        pytest.importorskip("numba")
+
+    def descend(theta, grad, *given):
+        *kept, lr = given
+        theta -= lr * grad
+        for moment in kept:
+            moment += grad
+
+    registered(parts.Optimiser("mine", descend, moments))
+    model = VAE(optimiser="mine", hidden=(8,), epochs=3, lr=1e-3, backend=backend).fit(X)
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+
+
 def test_an_outside_likelihood_and_a_wrong_one(registered):
     def forward(out, x):
         return (0.5 * (out - x) ** 2).sum(axis=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -14,11 +15,12 @@ from minivae.cli.main import run
 from minivae.cli.sweep_runs import parse
 from minivae.cli.train_options import TrainOptions
 from minivae.published import EXPERIMENTS, carry_out, results
-from minivae.published.findings import Figure, Findings, mean_and_spread
+from minivae.published.findings import Claim, Figure, Findings, mean_and_spread
 from minivae.published.record import Experiment, Paper, Protocol
 from minivae.published.run import Run
-from minivae.runs.errors import Interrupted
+from minivae.runs.errors import Interrupted, RunError
 from minivae.settings import ConfigError
+from tests.reliability.faulty_disk import Died, FaultyDisk
 
 pytestmark = pytest.mark.usefixtures("swift_disk")
 SETTINGS = {"latent_dim": 2, "hidden": (8,), "epochs": 3, "batch_size": 50}
@@ -109,12 +111,45 @@ def test_a_result_of_another_protocol_is_never_replaced(tmp_path):
         results.require_replaceable(order(tmp_path / "a"))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', "nonsense", '"figures"'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"format": 1}', "nonsense", '"figures"', "[" * 50_000]
+)
 def test_a_damaged_result_is_refused_in_a_line(tmp_path, text):
     file = tmp_path / "result.json"
     file.write_text(text)
     with pytest.raises(ConfigError, match=r"result\.json"):
         results.read_result(file, toy())
+
+
+def test_a_run_is_finished_by_its_checkpoint_not_by_its_log(tmp_path):
+    """A lost last checkpoint is trained again, and a run in another's place is never measured."""
+    asked = order(tmp_path / "a")
+    whole = carry_out.carry_out(asked)
+    first, second = (tmp_path / "a" / "runs" / f"seed={s}" for s in (0, 1))
+    for file in (first / "checkpoints").glob("epoch-0003.*"):
+        file.unlink()
+    (second / "config.json").unlink()
+    again = carry_out.carry_out(asked._replace(resume=True))
+    for name, trained in whole.runs.items():
+        assert again.runs[name].theta.tobytes() == trained.theta.tobytes() and trained.complete
+    first.rename(tmp_path / "aside")
+    second.rename(first)
+    (tmp_path / "aside").rename(second)
+    with pytest.raises(RunError, match="was started with seed 1, not 0"):
+        carry_out.carry_out(asked._replace(resume=True))
+
+
+def test_a_file_of_rows_that_a_kill_cuts_off_is_made_again(tmp_path):
+    asked = order(tmp_path / "a")
+    some = asked.protocol.runs[0]._replace(rows=100)
+    disk = FaultyDisk(tmp_path)
+    with disk.below():
+        carry_out.part_of(asked, some, carry_out.load)
+    for at in range(len(disk.log)):
+        there = asked._replace(folder=tmp_path / f"{at}")
+        with FaultyDisk(there.folder, at, "torn").below(), contextlib.suppress(Died):
+            carry_out.part_of(there, some, carry_out.load)
+        assert len(carry_out.part_of(there, some, carry_out.load)[0].train) == 100
 
 
 def test_a_budget_too_small_to_say_anything(tmp_path):
@@ -143,6 +178,33 @@ def test_a_budget_cuts_what_is_no_run_between_or_within_its_pieces(tmp_path, mon
     assert entire["part"]["words"] == "the whole schedule"
     assert kept(order(tmp_path / "a", experiment=whole, resume=True, minutes=4 / 60)) != entire
     assert json.loads((tmp_path / "a" / "result.json").read_text()) == entire
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name == "rate-distortion" else pytest.mark.slow)
+        for name, each in EXPERIMENTS.items()
+        if each.small.runs
+    ],
+)
+def test_a_part_of_a_small_version_is_not_judged(name, tmp_path, monkeypatch):
+    clock = iter(range(10**6))  # a second passes at every look: an epoch or two of each run
+    monkeypatch.setattr(carry_out.time, "monotonic", lambda: float(next(clock)))
+    asked = order(tmp_path, experiment=EXPERIMENTS[name], small=True, minutes=4)
+    bench = carry_out.carry_out(asked)
+    outcome = asked.protocol.measure(bench)
+    assert bench.runs and not bench.complete
+    assert all(figure.reached is None for figure in outcome.figures)
+    assert all(claim.holds is None for claim in outcome.claims)
+
+
+def test_the_whole_is_judged_and_a_part_is_not():
+    judged = Findings((Figure("x", 1.0, 1.1, 0.2),), (Claim("y", True, "z"),))
+    assert judged.judged_if(True) == judged and judged.figures[0].reached
+    part = judged.judged_if(False)
+    assert part.figures[0].reached is None and part.claims[0].holds is None
+    assert part.figures[0].difference == judged.figures[0].difference
 
 
 def test_an_interrupt_names_the_command_that_goes_on(tmp_path, monkeypatch):

@@ -1,7 +1,11 @@
-"""Runs in forked processes in which Python's n-th allocation fails: python failing_memory.py.
+"""Runs in forked processes in which Python's n-th allocation fails.
 
-Prints a line for each: how the process ended, and whether its run then came to the same bytes. A
-process may die of it; its run may not.
+    python failing_memory.py COUNT FOLDER
+
+Every second one of COUNT takes the next n from 1 on, the others an n from the whole run (some
+40,000 allocations), most of them early, where a run is set up. Prints a line for each: how the
+process ended, and whether its run then came to the same bytes. A process may die of it; its run
+may not.
 """
 
 from __future__ import annotations
@@ -9,8 +13,8 @@ from __future__ import annotations
 import _testcapi
 import os
 import random
+import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 from minivae.runs.errors import RunError
@@ -39,15 +43,18 @@ def attempt(run: Path, at: int, length: int) -> int:
 
 
 def main() -> None:
-    count, root, chance = int(sys.argv[1]), Path(tempfile.mkdtemp()), random.Random(2)
+    count, root, chance = int(sys.argv[1]), Path(sys.argv[2]), random.Random(2)
+    os.fsync = lambda handle: None  # type: ignore[assignment]
     tiny_run(root / "whole", TINY)
     whole = ending(root / "whole")
     for number in range(count):
         run = root / f"{number}"
-        at, length = int(10 ** chance.uniform(0, 5)), chance.choice((1, 1, 5, 10**6))
+        at = number // 2 + 1 if number % 2 else int(10 ** chance.uniform(0, 4.6))
+        length = chance.choice((1, 1, 5, 10**6))
         status = attempt(run, at, length)
         same = go_on(run) == whole
         print(status, at, length, "same" if same else "LOST", flush=True)
+        shutil.rmtree(run)
 
 
 if __name__ == "__main__":

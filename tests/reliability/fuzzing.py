@@ -7,13 +7,9 @@ another number in all, MINIVAE_FUZZ_SEED draws others.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import TypeVar
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -25,7 +21,6 @@ MOST = int(os.environ.get("MINIVAE_FUZZ", "100000"))
 SEED = int(os.environ.get("MINIVAE_FUZZ_SEED", "0"))
 PARTS = 16  # of MOST / PARTS mutants each
 ROUND = 1000  # Hypothesis remembers what it drew: in rounds, the last are as fast as the first
-MEMORY = Path("/dev/shm")  # files here cost no disk
 
 
 def try_mutants(
@@ -64,16 +59,3 @@ def words(outcomes: Outcomes) -> str:
         ends = [f"{end} {n:,}" for (k, end), n in sorted(outcomes.items()) if k == kind]
         found.append(f"{kind} {', '.join(ends)}")
     return "; ".join(found)
-
-
-@contextmanager
-def memory_folder(otherwise: Path) -> Iterator[Path]:
-    """A folder in memory where the system has one, else the one that is given."""
-    if not os.access(MEMORY, os.W_OK):
-        yield otherwise
-        return
-    folder = Path(tempfile.mkdtemp(prefix="minivae-fuzz-", dir=MEMORY))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -17,8 +17,9 @@ pytest.importorskip("hypothesis")
 from hypothesis import strategies as st
 
 from minivae.data import DataError, load
-from tests.reliability.fuzzing import MOST, PARTS, Outcomes, memory_folder, try_mutants
+from tests.reliability.fuzzing import MOST, PARTS, Outcomes, try_mutants
 from tests.reliability.mutations import byte_mutants
+from tests.reliability.tiny_runs import memory_folder
 
 DATA_PARTS = (10, PARTS)  # the first ten are of a run's files
 ROWS = (np.arange(120, dtype=np.uint8).reshape(20, 6) * 2) % 251

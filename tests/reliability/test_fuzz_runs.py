@@ -18,9 +18,9 @@ from minivae.runs.fsck import check_run
 from minivae.runs.load import load_model, load_run
 from minivae.runs.metrics_log import CLOCK
 from minivae.settings import ConfigError
-from tests.reliability.fuzzing import MOST, PARTS, Outcomes, memory_folder, try_mutants
+from tests.reliability.fuzzing import MOST, PARTS, Outcomes, try_mutants
 from tests.reliability.mutations import byte_mutants, field_mutants, log_mutants
-from tests.reliability.tiny_runs import TINY, go_on, tiny_run
+from tests.reliability.tiny_runs import TINY, go_on, memory_folder, tiny_run
 from tests.training.child_run import ending
 
 TARGETS = {

@@ -19,6 +19,7 @@ from tests.reliability.faulty_disk import FaultyDisk, Operation
 from tests.reliability.tiny_runs import SMALL, TINY, go_on, tiny_run
 from tests.training.child_run import Ending, ending
 
+pytestmark = pytest.mark.usefixtures("swift_disk")  # the shim notes what is flushed
 Change = list[tuple[str, int | None]]  # names and the file each now stands for
 
 
@@ -53,7 +54,9 @@ class Disk:
         self._change([(o.path, file)])
 
     def do_write(self, o: Operation) -> None:
-        self.written[self.now[o.path]] += o.data
+        before = self.written[self.now[o.path]]
+        kept, after = before[: o.offset].ljust(o.offset, b"\0"), o.offset + len(o.data)
+        self.written[self.now[o.path]] = kept + o.data + before[after:]
 
     def do_truncate(self, o: Operation) -> None:
         self.written[self.now[o.path]] = b""

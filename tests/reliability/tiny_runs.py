@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from minivae.backend import load_backend
-from minivae.runs.directory import is_content
+from minivae.runs.directory import is_begun
 from minivae.training.progress import NullReporter
 from tests.training.child_run import Ending, ending, run_here, small_data
 
+MEMORY = Path("/dev/shm")  # files here cost no disk
 DATA = small_data(20, 5)
 K = load_backend("numpy")
 TINY: dict[str, Any] = {
@@ -51,6 +57,18 @@ def tiny_run(run_dir: Path, spec: dict[str, Any] = TINY, **options: Any) -> None
 
 def go_on(run_dir: Path, spec: dict[str, Any] = TINY, **options: Any) -> Ending:
     """What a person does after a fault: resume what is there, or start where nothing is."""
-    begun = run_dir.is_dir() and any(is_content(entry) for entry in run_dir.iterdir())
-    tiny_run(run_dir, spec, resume=begun, **options)
+    tiny_run(run_dir, spec, resume=is_begun(run_dir), **options)
     return ending(run_dir)
+
+
+@contextmanager
+def memory_folder(otherwise: Path) -> Iterator[Path]:
+    """A folder in memory where the system has one, else the one that is given."""
+    if not os.access(MEMORY, os.W_OK):
+        yield otherwise
+        return
+    folder = Path(tempfile.mkdtemp(prefix="minivae-fuzz-", dir=MEMORY))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

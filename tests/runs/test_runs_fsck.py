@@ -179,3 +179,33 @@ def test_the_command_says_it_in_lines_and_in_json(run, capsys):
     assert any("goes on after epoch 3" in words for words in facts["recover"])
     assert command(["fsck", str(run / "checkpoints" / "none")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_checkpoints_that_are_all_gone_are_missed(run):
+    shutil.rmtree(run / "checkpoints")
+    found, report = damaged(run)
+    assert found == {"checkpoints": "those of 4 epochs are missing"}
+    assert (
+        "starts from the beginning" in report.recover[0] and "nothing is" not in report.recover[0]
+    )
+
+
+def test_an_older_checkpoint_of_a_run_with_another_rate_is_found(run, tmp_path):
+    run_here({"train": {"epochs": 3, "lr": 0.01}}, tmp_path / "other")
+    for end in ("json", "safetensors"):
+        name = f"checkpoints/epoch-0003.{end}"
+        shutil.copy(tmp_path / "other" / name, run / name)
+    found, _ = damaged(run)
+    assert "by checkpoints/epoch-0003" in found["metrics.jsonl"]
+
+
+def test_a_pointer_written_otherwise_than_its_manifest_is_told(run):
+    pointer = run / "checkpoints" / "last.json"
+    text = pointer.read_text()
+    assert '"epoch": 4,' in text
+    pointer.write_text(
+        text.replace('"epoch": 4,', '"epoch": 4.0,').replace('"beta": 1.0', '"beta": 1')
+    )
+    assert "checkpoints/last.json" in damaged(run)[0]
+    pointer.write_text(text.replace('"beta": 1.0', '"beta": 1'))
+    assert "checkpoints/last.json" in damaged(run)[0]

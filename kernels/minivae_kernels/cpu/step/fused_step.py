@@ -33,6 +33,7 @@ class Step:
     def __init__(
         self, plan: Any, theta: Any, moments: Any, data: Any, *, bf16: bool = False
     ) -> None:
+        tables.kernels_of(plan)  # first: an optimiser without a kernel may have other moments
         self.layout = tuple(plan.layout)
         self.threads = int(plan.threads or threads())
         self.max_batch = int(plan.max_batch)
@@ -48,7 +49,6 @@ class Step:
                 f"theta is {theta.dtype} and moments {moments.dtype}: the compiled step computes "
                 f"in float32; train other precisions with the numpy backend"
             )
-        tables.kernels_of(plan)
         compile_beside(plan, np.asarray(data))
         self.plan = tables.build(plan)
         self.likelihood, self.objective = plan.likelihood, plan.objective
