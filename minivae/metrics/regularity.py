@@ -9,7 +9,7 @@ import numpy as np
 
 from minivae.messages import shown
 from minivae.types import Array
-from minivae.verify.derivatives import complex_step
+from minivae.types.analytic import complex_step
 
 Decoder = Callable[[Array], Array]
 

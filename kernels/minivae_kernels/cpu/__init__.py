@@ -88,3 +88,10 @@ def is_cached() -> bool:
     from minivae_kernels.cpu.compile.decorators import any_cached
 
     return any_cached("train")
+
+
+def why_not_kept() -> str | None:
+    """Why compiled kernels cannot be kept for later runs, in words; None where they can."""
+    from minivae_kernels.cpu.compile import folders
+
+    return folders.why_not_kept()
