@@ -73,7 +73,7 @@ class Backend:
         return self._fused(self.fused_step, plan, theta, moments, data)
 
     def make_gradient_step(self, plan: Any, theta: Array, moments: Array, data: Array) -> Any:
-        """The same in two halves, a gradient and the optimiser, for batches cut into shards."""
+        """The fused step in two halves, gradient and optimiser, for batches cut into shards."""
         return self._fused(self.fused_gradient, plan, theta, moments, data)
 
     @staticmethod

@@ -144,7 +144,7 @@ def own_problem(
         given = tuple(inputs)
 
         def make(rng: np.random.Generator) -> Args:
-            """The same numbers in another order, so that no answer is the last one's."""
+            """The given numbers in another order, so that no answer is the last one's."""
             return tuple(
                 a.reshape(-1)[rng.permutation(a.size)].reshape(a.shape)
                 if isinstance(a, np.ndarray) else a for a in given

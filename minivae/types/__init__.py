@@ -60,7 +60,7 @@ def pairs(tree: Any, other: Any, path: str = "") -> Iterator[tuple[str, Any, Any
 
 
 def transform(tree: Any, change: Callable[[Any], Any]) -> Any:
-    """The same tree with `change` applied to every leaf, depth first."""
+    """A tree of the same containers with `change` applied to every leaf, depth first."""
     if not is_branch(tree):
         return change(tree)
     if isinstance(tree, dict):

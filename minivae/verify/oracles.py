@@ -72,7 +72,7 @@ class Trial:
         return self.probe.clock.fits(**(by_differences if self.reason else {"complex": slopes}))
 
     def at(self, values: Sequence[Any]) -> Trial:
-        """The same at other inputs; what forward or backward raises there."""
+        """This trial at other inputs; raises what forward or backward raises there."""
         job = self.probe.job.at(values)
         job.adopt(job.run(values)[0])
         hands = gradients(job, self.probe.dy)

@@ -128,7 +128,7 @@ class Report:
 
 
 def plain(tree: Any) -> Any:
-    """The same as JSON holds it, with NaN and infinities as strings."""
+    """A tree as JSON holds it, with NaN and infinities as strings."""
     return json.loads(json.dumps(tree), parse_constant=lambda name: str(float(name)))
 
 
