@@ -96,10 +96,14 @@ def choose_rounded(name: str, threads: int | None, console: Console, asked: list
     return K
 
 
-def compiles_first(K: Any) -> bool:
-    """Whether the backend's training step has to be compiled before it can start."""
-    is_cached = getattr(inspect.getmodule(K.fused_step), "is_cached", None)
-    return is_cached is not None and not is_cached()
+def compiles_first(K: Any) -> str | None:
+    """What to say where the backend's training step has to be compiled before it can start."""
+    module: Any = inspect.getmodule(K.fused_step)
+    if not hasattr(module, "is_cached") or module.is_cached():
+        return None
+    why = module.why_not_kept()
+    when = "once; later runs start at once" if why is None else f"they cannot be kept: {why}"
+    return f"compiling the kernels for this processor ({when})"
 
 
 def blas_threads(

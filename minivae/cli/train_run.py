@@ -34,8 +34,8 @@ def run_training(
     Raises Interrupted, with the state saved, once `stop` says so or nobody reads what is printed.
     """
     began = time.monotonic()
-    if compiles_first(request.K):
-        console.say("compiling the kernels for this processor (once; later runs start at once)")
+    if (said := compiles_first(request.K)) is not None:
+        console.say(said)
     reporter = reporter_for(console)
     with blas_threads(request.K, request.model, request.config), serving(world):
         result = train(

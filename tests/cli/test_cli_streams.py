@@ -52,3 +52,15 @@ def test_output_onto_a_full_disk_saves_and_says_why(tmp_path: Path) -> None:
     assert done.stderr.startswith("stopped, as its output cannot be written (no space left on ")
     assert f"minivae train --resume {tmp_path / 'run'}" in done.stderr or "nothing" in done.stderr
     assert shell("info >/dev/full 2>/dev/full", tmp_path).returncode == 1
+
+
+def test_what_a_command_starts_has_the_streams_too(tmp_path: Path) -> None:
+    """A worker without stderr ends at once: a sweep with --jobs 2 and 2>&- lost every run."""
+    child = "import os; [os.fstat(number) for number in range(3)]"
+    code = (
+        "from minivae.cli.main import open_closed_streams as o; import subprocess as s, sys; o(); "
+        f"sys.exit(s.call([sys.executable, '-c', '{child}']))"
+    )
+    for closed in ("2>&-", "<&-", "<&- >&- 2>&-"):
+        done = subprocess.run(["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code])
+        assert done.returncode == 0, closed

@@ -47,7 +47,7 @@ def make_step(plan: Any, theta: Any, moments: Any, data: Any) -> Any:
 
 
 def make_gradient_step(plan: Any, theta: Any, moments: Any, data: Any) -> Any:
-    """The same in two halves, for batches that are cut into shards; see step/gradient.py."""
+    """The fused step in two halves, for batches that are cut into shards; see step/gradient.py."""
     from minivae_kernels.cpu.step.gradient import GradientStep
 
     return GradientStep(plan, theta, moments, data)
@@ -88,3 +88,10 @@ def is_cached() -> bool:
     from minivae_kernels.cpu.compile.decorators import any_cached
 
     return any_cached("train")
+
+
+def why_not_kept() -> str | None:
+    """Why compiled kernels cannot be kept for later runs, in words; None where they can."""
+    from minivae_kernels.cpu.compile import folders
+
+    return folders.why_not_kept()

@@ -52,21 +52,40 @@ def _candidates() -> list[Path]:
     named = os.environ.get("NUMBA_CACHE_DIR")
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     roots = [Path(named)] if named else []
-    return [*roots, Path(base).expanduser() / "minivae"]
+    with contextlib.suppress(RuntimeError):  # a user without a home
+        roots.append(Path(base).expanduser() / "minivae")
+    return roots
 
 
 def cache_dir() -> Path | None:
     """The first directory that is the user's own and can be written, or None: nothing is kept."""
+    return _look_for_one()[0]
+
+
+def why_not_kept() -> str | None:
+    """Why compiled kernels cannot be kept, and what to do about it; None where they can."""
+    found, faults = _look_for_one()
+    if found is not None:
+        return None
+    why = "; ".join(faults) or "no home folder is known"
+    return f"{why}; set NUMBA_CACHE_DIR to a folder of your own"
+
+
+def _look_for_one() -> tuple[Path | None, list[str]]:
+    faults = []
     for root in _candidates():
         path = root / f"kernels-{HASH}"
-        with contextlib.suppress(OSError):
+        try:
             new = not path.exists()
             make_own_folder(path)
             if new:
                 remove_old(root)
             if os.access(path, os.W_OK):
-                return path
-    return None
+                return path, []
+            faults.append(f"{path} cannot be written")
+        except OSError as error:
+            faults.append(f"{path}: {(error.strerror or str(error)).lower()}")
+    return None, faults
 
 
 def remove_old(root: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from minivae_kernels.cpu.compile import disk_cache, own_files
+from minivae_kernels.cpu.compile import disk_cache, folders, own_files
 
 from tests.kernels.cpu.cached import kept, served
 
@@ -91,6 +91,29 @@ def test_a_folder_that_others_can_write_to_is_neither_read_nor_written(
     assert disk_cache.cache_dir() not in (None, folder), "the next place is taken"
     assert not served()
     assert [p.read_bytes() for p in kept(folder)] == [before]
+
+
+def test_why_nothing_can_be_kept_is_said(
+    cache_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert folders.why_not_kept() is None
+    shared = tmp_path / "shared" / "minivae" / f"kernels-{folders.HASH}"
+    shared.mkdir(parents=True)
+    shared.chmod(0o777)
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "shared"))
+    why = folders.why_not_kept()
+    assert why is not None and f"{shared}: others may write to it; set NUMBA_CACHE_DIR" in why
+
+
+def test_a_user_without_a_home_compiles_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python knows no home where HOME is unset and the user's number has no entry."""
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "~nobody-of-this-name/cache")
+    assert folders.cache_dir() is None and folders.readable_dirs() == []
+    assert folders.why_not_kept() == (
+        "no home folder is known; set NUMBA_CACHE_DIR to a folder of your own"
+    )
 
 
 def test_a_cache_of_root_that_all_may_read_serves(
