@@ -27,6 +27,7 @@ from minivae.ops.record import Function
 from minivae.ops.table import FUNCTIONS
 from minivae.parts import LIKELIHOODS
 from minivae.proof import points
+from minivae.types.shapes import shape_of
 
 COLUMNS, LATENT = 784, 20
 
@@ -73,7 +74,7 @@ def results_bytes(function: Function, dims: dict[str, int]) -> int:
     """Bytes of an op's results in float32: gradients have the shapes of what they are of."""
     shapes = [function.args[name].shape for name in function.backward.gives.split()] if (
         function.backward) else list(function.op.gives.values())  # fmt: skip
-    return sum(4 * math.prod(points.shape_of(shape, dims)) for shape in shapes)
+    return sum(4 * math.prod(shape_of(shape, dims)) for shape in shapes)
 
 
 def kernels(device: Device, rows: int) -> Iterator[Kernel]:

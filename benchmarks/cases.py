@@ -69,7 +69,7 @@ class StepCase:
         return cls(**{**raw, "hidden": tuple(raw["hidden"])})
 
     def model(self) -> ModelConfig:
-        """The same architecture in the project's own words."""
+        """The architecture as the project's own configuration."""
         return ModelConfig(
             data_dim=self.data_dim,
             latent_dim=self.latent_dim,

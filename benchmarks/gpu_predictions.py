@@ -33,7 +33,7 @@ class Counted(np.ndarray):
         return counted(lambda *plain: getattr(ufunc, method)(*plain, **how), inputs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """The same of what is no ufunc: where."""
+        """One launch of what is no ufunc: np.where."""
         return counted(lambda *plain: func(*plain, **kwargs), args)
 
 

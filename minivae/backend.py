@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minivae import ops
+from minivae.messages import shown
 from minivae.settings import nearest
 from minivae.types import Array
 
@@ -72,7 +73,7 @@ class Backend:
         return self._fused(self.fused_step, plan, theta, moments, data)
 
     def make_gradient_step(self, plan: Any, theta: Array, moments: Array, data: Array) -> Any:
-        """The same in two halves, a gradient and the optimiser, for batches cut into shards."""
+        """The fused step in two halves, gradient and optimiser, for batches cut into shards."""
         return self._fused(self.fused_gradient, plan, theta, moments, data)
 
     @staticmethod
@@ -188,7 +189,7 @@ def load_backend(
     """
     if name not in BACKENDS:
         raise ValueError(
-            f"unknown backend {name!r}: choose {', '.join(BACKENDS)}{nearest(name, BACKENDS)}"
+            f"unknown backend {shown(name)}: choose {', '.join(BACKENDS)}{nearest(name, BACKENDS)}"
         )
     if tf32 and name != "cupy":
         raise ValueError(f"backend {name!r} has no TF32: leave it out, or use cupy on a card")

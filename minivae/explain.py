@@ -98,7 +98,7 @@ def kl_formula(o: ObjectiveSettings) -> str:
 
 
 def setting(o: ObjectiveSettings) -> dict[str, Any]:
-    """The same setting under each of its names; None where a name does not apply."""
+    """The setting under each of its names; None where a name does not apply."""
     c = present_c(o)
     if c is None or not o.model.squared_error:
         scale = None if o.model.scale is None else o.c if c is None else c
@@ -123,7 +123,7 @@ def present_c(o: ObjectiveSettings) -> float | None:
 
 
 def conversions(o: ObjectiveSettings) -> list[dict[str, Any]]:
-    """The same objective as others would type it: what multiplies the KL in each convention, and
+    """The objective as others would type it: what multiplies the KL in each convention, and
     in the article's the squared error (E63)."""
     d, j = o.data_dim, o.latent_dim
     name = o.model.term

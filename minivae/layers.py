@@ -75,7 +75,7 @@ def mlp_backward(
     *,
     input_gradient: bool,
 ) -> Array:
-    """The same layers, last to first; gradients go into g                (E6, E7, E8)
+    """The layers of `mlp_forward`, last to first; gradients go into g      (E6, E7, E8)
 
     Returns the gradient of the stack's input. Without `input_gradient` it stops at the first
     layer's da: the data need no gradient, and that saves one of the largest products.

@@ -56,4 +56,6 @@ def _have_met() -> bool:
 
 
 def _first(names: tuple[str, ...], default: int) -> int:
-    return next((int(os.environ[name]) for name in names if name in os.environ), default)
+    """The first of these variables that holds a number: what is none was set by no launcher."""
+    given = (os.environ.get(name, "") for name in names)
+    return next((int(text) for text in given if text.isdecimal() and len(text) < 10), default)

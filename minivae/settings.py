@@ -24,7 +24,7 @@ class UnknownPart(ConfigError):
 
 def nearest(word: str, known: Iterable[Any]) -> str:
     """A hint " (did you mean 'x'?)", or nothing where no known word is near."""
-    match = difflib.get_close_matches(word[:100], [str(k) for k in known], n=1)
+    match = difflib.get_close_matches(str(word)[:100], [str(k) for k in known], n=1)
     return f" (did you mean {match[0]!r}?)" if match else ""
 
 

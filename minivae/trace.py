@@ -24,7 +24,7 @@ from minivae.models.vae import elbo_backward, elbo_forward
 from minivae.ops.activation import sigmoid_forward, softplus_forward
 from minivae.ops.table import FUNCTIONS
 from minivae.types import Array
-from minivae.verify.derivatives import complex_step
+from minivae.types.analytic import complex_step
 
 ALL_ENTRIES = 96  # tensors up to this size are checked entry by entry, larger ones by sample
 SAMPLED = 24

@@ -24,7 +24,7 @@ def bernoulli(out: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
 
 def gaussian(out: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """The same at variance 1; out: means."""
+    """-log p(x | z) in nats at variance 1, summed over everything; out: means."""
     return 0.5 * torch.sum((out - x) ** 2) + 0.5 * math.log(2 * math.pi) * x.numel()
 
 
@@ -32,7 +32,7 @@ LIKELIHOODS = {"bernoulli": bernoulli, "gaussian": gaussian}
 
 
 class TorchVae(torch.nn.Module):
-    """The same network as a user of PyTorch writes it: Linear layers and built-in losses."""
+    """The VAE as a user of PyTorch writes it: Linear layers and built-in losses."""
 
     def __init__(self, case: StepCase, bf16: bool = False) -> None:
         super().__init__()

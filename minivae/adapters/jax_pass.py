@@ -54,7 +54,7 @@ def as_array(value: Any) -> Any:
 
 
 def plain(values: Any) -> Any:
-    """The same containers with plain NumPy arrays."""
+    """Nested containers with plain NumPy arrays in place of a device's."""
     return transform(tuple(values), lambda v: np.asarray(v) if hasattr(v, "shape") else v)
 
 

@@ -107,5 +107,7 @@ def exit_code(fault: Exception) -> int:
     code = getattr(fault, "exit_code", None)
     if isinstance(code, int):
         return code
+    if isinstance(fault, OSError) and fault.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        return 2  # a name that no file can have
     names = {cls.__name__ for cls in type(fault).__mro__}
     return 2 if names & set(USAGE_FAULTS) else 1

@@ -50,7 +50,7 @@ def binarized_amat(paths: list[Path]) -> Arrays:
 
 
 def binarized_made(paths: list[Path]) -> Arrays:
-    """The same data as released with MADE (Germain et al. 2015), float arrays in one .npz."""
+    """Binarised MNIST as released with MADE (Germain et al. 2015), float arrays in one .npz."""
     archive = Npz(paths[0])
     lacking = [k for k in ("train_data", "valid_data", "test_data") if k not in archive.keys]
     if lacking:

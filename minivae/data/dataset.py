@@ -107,7 +107,7 @@ class Dataset:
         return f"column {j}" if self.columns is None else f"column {self.columns[j]!r}"
 
     def with_parts(self, **changes: Any) -> Dataset:
-        """The same data set with some fields replaced."""
+        """This data set with some fields replaced."""
         return replace(self, **changes)
 
     def __repr__(self) -> str:

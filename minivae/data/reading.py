@@ -76,7 +76,7 @@ class Reading:
                 )
 
     def with_changes(self, **changes: Any) -> Reading:
-        """The same reading with some options replaced."""
+        """These options with some replaced."""
         return replace(self, **changes)
 
 

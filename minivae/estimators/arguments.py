@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from minivae.messages import shown
 from minivae.settings import require_int
 from minivae.types import Array
 
@@ -58,7 +59,7 @@ def check_latent_dim(latent_dim: Any, shape: tuple[int, ...], at_most: int) -> N
     whole = isinstance(latent_dim, (int, np.integer)) and not isinstance(latent_dim, bool)
     if not (whole and 1 <= latent_dim <= at_most):
         raise ValueError(
-            f"latent_dim={latent_dim!r} must be a whole number between 1 and {at_most} "
+            f"latent_dim={shown(latent_dim)} must be a whole number between 1 and {at_most} "
             f"for data with n_samples={shape[0]}, n_features={shape[1]}."
         )
 
@@ -112,11 +113,17 @@ def as_plain(value: Any) -> Any:
 
 
 def as_seed(random_state: Any) -> int:
-    """A seed from an int, a RandomState or None; ValueError for anything else."""
+    """A seed from an int, a RandomState or None; ValueError, one line, for anything else."""
     if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
         require_int("random_state", int(random_state), 0)
         return int(random_state)
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    try:
+        return int(check_random_state(random_state).randint(2**31 - 1))
+    except ValueError:
+        raise ValueError(
+            f"random_state={shown(random_state)} is no seed: give a whole number, a RandomState or "
+            "None."
+        ) from None
 
 
 def as_float32(X: Array) -> Array:

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minivae.messages import shown
 from minivae.types import Array
-from minivae.verify.derivatives import complex_step
+from minivae.types.analytic import complex_step
 
 Decoder = Callable[[Array], Array]
 
@@ -152,7 +153,7 @@ def halfway_test(
     between the decoded ends; larger: the way round.
     """
     if path not in ("linear", "spherical"):
-        raise ValueError(f"path must be 'linear' or 'spherical', not {path!r}.")
+        raise ValueError(f"path must be 'linear' or 'spherical', not {shown(path)}.")
     middle = 0.5 * (start + end) if path == "linear" else spherical(start, end, 0.5)
     first, mid, last = (np.asarray(decode(z), np.float64) for z in (start, middle, end))
     data = np.asarray(data, np.float64)

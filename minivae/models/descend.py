@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minivae.messages import shown
 from minivae.types import Array
 
 LossAndGradient = Callable[[int], tuple[float, Array]]
@@ -33,8 +34,10 @@ def descend(
     """`steps` updates of Adam (E33) on the flat vector theta (P,), in place.
 
     loss_and_gradient(t) evaluates at the current theta. Returns the losses (steps,), each before
-    its update. Raises DescentError at the first loss that is not finite, before updating.
+    its update. Raises DescentError at the first loss that is not finite, before updating, and
+    ValueError where lr is no finite number above 0.
     """
+    lr = _rate(lr)
     m, v = np.zeros_like(theta), np.zeros_like(theta)
     losses = np.empty(steps)
     for t in range(steps):
@@ -45,3 +48,13 @@ def descend(
             )
         K.adam_update(theta, gradient, m, v, lr * schedule(t, steps), beta1, beta2, 1e-8, t + 1)
     return losses
+
+
+def _rate(lr: Any) -> float:
+    try:
+        rate = float(lr)
+    except (TypeError, ValueError, OverflowError):
+        rate = np.nan
+    if not (0 < rate < np.inf):
+        raise ValueError(f"lr={shown(lr)}: must be a finite number above 0.")
+    return rate

@@ -12,7 +12,7 @@ from minivae.proof.case import Case
 from minivae.proof.cases import find
 from minivae.proof.exact_gradients import ExactGradients
 from minivae.types import Array
-from minivae.verify.derivatives import complex_step
+from minivae.types.analytic import complex_step
 from minivae.verify.passes import quiet
 
 Points = list[tuple[float, float]]

@@ -11,11 +11,11 @@ import numpy as np
 from minivae import ops
 from minivae.backend import Observed
 from minivae.ops.table import FUNCTIONS
-from minivae.proof import points
 from minivae.proof.tolerances import tol
-from minivae.types import Array
-from minivae.verify.derivatives import bisect, complex_step
-from minivae.verify.passes import EPS32, EPS64
+from minivae.types import EPS32, EPS64, Array
+from minivae.types.analytic import complex_step
+from minivae.types.shapes import shape_of
+from minivae.verify.derivatives import bisect
 
 
 class WatchedCall(NamedTuple):
@@ -58,7 +58,7 @@ def forward_of(op: str, args: tuple[Any, ...]) -> tuple[Callable[..., Any], tupl
         for letter, size in zip(record.args[name].shape.split(), np.shape(value))
     }
     inputs = {
-        name: known[name] if name in known else np.zeros(points.shape_of(arg.shape, sizes))
+        name: known[name] if name in known else np.zeros(shape_of(arg.shape, sizes))
         for name, arg in record.op.args.items()
         if name in known or all(letter in sizes for letter in arg.shape.split())
     }

@@ -16,7 +16,8 @@ from minivae.models.initialise import initialise
 from minivae.proof.first_wrong_op import WatchedOps, WrongOp, first_wrong
 from minivae.proof.tolerances import tol
 from minivae.types import Array
-from minivae.verify.derivatives import bisect, complex_step
+from minivae.types.analytic import complex_step
+from minivae.verify.derivatives import bisect
 
 Gradients = dict[str, Array]
 

@@ -9,10 +9,9 @@ import numpy as np
 from minivae import ops
 from minivae.proof.case import DIMS, Case
 from minivae.proof.exact_gradients import ExactGradients
-from minivae.types import Array, leaves
-from minivae.verify import passes
+from minivae.types import EPS64, Array, leaves
 from minivae.verify.contract import SAME_RUN
-from minivae.verify.passes import EPS64, Pass, quiet
+from minivae.verify.passes import Pass, apart, quiet
 from minivae.verify.strategies import gradients
 
 Flat = list[Array | None]
@@ -78,7 +77,7 @@ def reordered(job: Pass, dy: Array, g: Flat) -> list[str]:
     other = gradients(job, moved, [take(v, order) for v in job.base])
     found = []
     for name, a, b in zip(names(job), g, other, strict=True):
-        if a is None or b is None or passes.apart(take(a, order), b, SAME_RUN * EPS64):
+        if a is None or b is None or apart(take(a, order), b, SAME_RUN * EPS64):
             found.append(f"{name}: another order of the samples changes it")
     return found
 
@@ -98,7 +97,7 @@ def split(job: Pass, dy: Array, g: Flat) -> list[str]:
     return [
         f"{name}: it is not the sum over samples"
         for name, a, t in zip(names(job), g, total, strict=True)
-        if a is None or passes.apart(a, np.asarray(t), SAME_RUN * EPS64)
+        if a is None or apart(a, np.asarray(t), SAME_RUN * EPS64)
     ]
 
 
@@ -114,11 +113,11 @@ def repeated(exact: ExactGradients, g: Flat) -> list[str]:
     if any(job.names[leaf.arg] in data for leaf in job.leaves):
         return []  # the samples themselves are what is differentiated
     loss = job.output(values)
-    found = ["the loss changes when every sample is there twice"] * passes.apart(
+    found = ["the loss changes when every sample is there twice"] * apart(
         loss, job.y0, SAME_RUN * EPS64
     )
     for name, a, b in zip(names(job), g, gradients(job, exact.dy, values), strict=True):
-        if a is None or b is None or passes.apart(a, b, SAME_RUN * EPS64):
+        if a is None or b is None or apart(a, b, SAME_RUN * EPS64):
             found.append(f"{name}: it changes when every sample is there twice")
     return found
 

@@ -15,8 +15,7 @@ from minivae.proof.cancellation import largest_term, ulps
 from minivae.proof.kernel_points import SIZES, arguments
 from minivae.proof.product_rounding import in_sequence_too, input_rounding, rounding_bound
 from minivae.proof.tolerances import tol
-from minivae.types import Array
-from minivae.verify.passes import EPS32
+from minivae.types import EPS32, Array
 
 ELEMENTWISE = frozenset(name for name, f in FUNCTIONS.items() if f.kind == record.ELEMENTWISE)
 EXACT = frozenset(name for name, f in FUNCTIONS.items() if f.kind == record.EXACT)

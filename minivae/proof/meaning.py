@@ -182,7 +182,7 @@ def unbiasedness(K: Any) -> list[Meaning]:
 
 
 def replayed(K: Any) -> list[Meaning]:
-    """The same eps gives the same z, bit for bit, and the noise's moments are a normal's."""
+    """One eps always gives one z, bit for bit, and the noise's moments are a normal's."""
     mu, logvar = posterior()
     eps = np.asarray(K.normals(3, EPS, 7, np.arange(3), 8), dtype=np.float64)
     eps = eps.reshape(3, 4, 2).transpose(1, 0, 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,7 @@ import numpy as np
 from minivae.ops.record import Arg, Function
 from minivae.ops.table import FUNCTIONS
 from minivae.types import Array
-
-Dims = Mapping[str, int]
-
-
-def shape_of(words: str, dims: Dims) -> tuple[int, ...]:
-    """The shape "L B D" at these sizes; a number stands for itself."""
-    return tuple(int(word) if word.isdigit() else dims[word] for word in words.split())
+from minivae.types.shapes import Dims, shape_of
 
 
 def draw(arg: Arg, dims: Dims, rng: np.random.Generator, dtype: Any = np.float64) -> Any:

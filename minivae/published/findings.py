@@ -55,7 +55,7 @@ class Findings(NamedTuple):
     series: Mapping[str, Any] = {}
 
     def beside(self, values: Sequence[float], band: float) -> Findings:
-        """The same, its first figures beside what this program gave before: a small version's."""
+        """Its first figures beside what this program gave before: a small version's findings."""
         figures = [
             figure._replace(paper=value, band=band, by="before")
             for figure, value in zip(self.figures, values, strict=False)
@@ -63,7 +63,7 @@ class Findings(NamedTuple):
         return self._replace(figures=(*figures, *self.figures[len(figures) :]))
 
     def judged_if(self, whole: bool) -> Findings:
-        """The same, but without any verdict where what was run is not the whole."""
+        """The findings without any verdict, where what was run is not the whole."""
         if whole:
             return self
         figures = tuple(figure._replace(band=None) for figure in self.figures)

@@ -41,7 +41,7 @@ COUNTED = 2000  # samples that sharpness is measured on
 
 
 def runs_of(dataset: str, settings: dict[str, object]) -> tuple[Run, ...]:
-    """The same model with either likelihood."""
+    """One model with the right likelihood and with the wrong one."""
     return tuple(Run(name, dataset, {**settings, "likelihood": name}) for name in (RIGHT, WRONG))
 
 
@@ -100,7 +100,7 @@ def measure(bench: Bench) -> Findings:
 
 
 def draw(path: Path, findings: Findings) -> None:
-    """The same codes decoded by either model."""
+    """Samples of either model, side by side."""
     with styled():
         figure = new_figure(6.4, 3.6)
         for axes, name in zip(figure.subplots(1, 2), (RIGHT, WRONG), strict=True):

@@ -24,7 +24,7 @@ class Run(NamedTuple):
     rows: int | None = None
 
     def seeded(self, shift: int) -> Run:
-        """The same run with its seed moved on."""
+        """This run with its seed moved on."""
         seed = int(self.settings.get("seed", 0)) + shift
         return self._replace(settings={**self.settings, "seed": seed})
 

@@ -20,6 +20,7 @@ from minivae.ops.record import PRODUCT, Function
 from minivae.ops.table import FUNCTIONS
 from minivae.proof import points
 from minivae.types import Array
+from minivae.types.shapes import shape_of
 
 Args = tuple[Any, ...]
 ORDER = "BIODHJPLN"  # in which --shape names the letters of an op; L and N may be left out
@@ -126,7 +127,7 @@ def _largest(function: Function, sizes: Mapping[str, int]) -> int:
     """Entries of the largest array, of those that are gone through (a data set is not)."""
     arrays = [a.shape for a in function.args.values() if "N" not in a.shape.split()]
     arrays += list(function.op.gives.values()) if function.backward is None else []
-    return max(math.prod(points.shape_of(shape, sizes)) for shape in arrays)
+    return max(math.prod(shape_of(shape, sizes)) for shape in arrays)
 
 
 def own_problem(
@@ -143,7 +144,7 @@ def own_problem(
         given = tuple(inputs)
 
         def make(rng: np.random.Generator) -> Args:
-            """The same numbers in another order, so that no answer is the last one's."""
+            """The given numbers in another order, so that no answer is the last one's."""
             return tuple(
                 a.reshape(-1)[rng.permutation(a.size)].reshape(a.shape)
                 if isinstance(a, np.ndarray) else a for a in given

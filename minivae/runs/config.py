@@ -169,7 +169,7 @@ class TrainConfig:
         return {key: value for key, value in asdict(self).items() if key not in PLACE_ONLY}
 
     def with_changes(self, **changes: Any) -> Self:
-        """The same settings with some replaced, and checked again."""
+        """These settings with some replaced, and checked again."""
         return replace(self, **changes)
 
 

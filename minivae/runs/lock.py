@@ -95,7 +95,7 @@ def _lock(descriptor: int) -> None:
 
 
 def _lock_folder(descriptor: int) -> None:
-    """The same for a folder; file systems that cannot lock one are left with the file's lock."""
+    """Lock a folder for this process alone; where none can be locked, the file's lock is all."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

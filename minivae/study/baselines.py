@@ -57,7 +57,7 @@ def blends(x: Array, labels: Array, count: int = 300, seed: int = 2) -> Array:
 
 
 def midpoints(space: Space, x: Array, labels: Array, count: int = 300, seed: int = 2) -> Array:
-    """The same pairs as `blends`, but halfway between their codes, decoded (count, D)."""
+    """Pictures (count, D) decoded halfway between the codes of the pairs that `blends` takes."""
     one, other = different_pairs(labels, count, seed)
     codes = space.posterior(x)[0]
     return space.decode(0.5 * (codes[one] + codes[other]))

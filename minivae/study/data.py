@@ -32,7 +32,7 @@ class StudyData:
         return self.name == "digits"
 
     def shrunk(self, most: int = 200) -> StudyData:
-        """The same pictures, averaged two pixels by two until they are at most so many numbers:
+        """The pictures averaged two pixels by two until they are at most so many numbers:
         for what takes long on large ones."""
         shape, parts = self.shape, [self.train, self.test]
         while shape[0] * shape[1] > most:

@@ -93,7 +93,7 @@ class Job:
     def step_from(
         self, theta: Array, moments: Array, say: Callable[[str], None] = lambda line: None
     ) -> Any:
-        """The same from theta (P,) and moments (M, P)."""
+        """The backend's training step from theta (P,) and moments (M, P)."""
 
         def make(rows: Array) -> Any:
             given = self.K, self.plan, theta, moments, rows

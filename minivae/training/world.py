@@ -85,7 +85,7 @@ class World:
         return value
 
     def scatter_add(self, value: Array, room: Array) -> slice:
-        """The same sum, each rank having only a slice of it: value[slice], which is returned.
+        """The sum over the ranks, each having only a slice of it: value[slice], which is returned.
 
         The rest of `value` then means nothing; `room` is as large, and scratch.
         """

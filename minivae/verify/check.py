@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minivae.types import Array
+from minivae.types import EPS32, EPS64, Array, Shape
+from minivae.types.analytic import Analytic
 from minivae.verify import contract, naming, oracles, suspects
 from minivae.verify.contract import widen
-from minivae.verify.derivatives import Analytic, Slope
-from minivae.verify.oracles import Probe, Trial
-from minivae.verify.passes import EPS32, EPS64, Clock, Pass, eps_of, quiet
+from minivae.verify.derivatives import Probe, Slope
+from minivae.verify.oracles import Trial
+from minivae.verify.passes import Clock, Function, Pass, Rng, quiet
 from minivae.verify.report import Fault, Report, Row
 from minivae.verify.strategies import Hands, batch_of, in_float64, input_faults, point_notes, read
 
 
 def check(
-    forward: Callable[..., Any],
-    backward: Callable[..., Any],
+    forward: Function,
+    backward: Function,
     inputs: Any,
     *,
     name: str | None = None,
     names: Sequence[str] | None = None,
     wrt: Sequence[str] | None = None,
     seed: int = 0,
-    out_shape: tuple[int, ...] | None = None,
+    out_shape: Shape | None = None,
     allow_views: bool = False,
     seconds: float = 5.0,
-    reference: Callable[..., Any] | None = None,
+    reference: Function | None = None,
 ) -> Report:
     """Compare a backward pass with its forward, at one point, by four independent votes.
 
@@ -53,23 +54,17 @@ def check(
     with quiet():
         job = Pass(forward, backward, args, labels, [wrt] if isinstance(wrt, str) else wrt, clock)
         report.faults += input_faults(job)
-        if reference is not None or any(eps_of(leaf.value) > EPS64 for leaf in job.leaves):
+        if reference is not None or any(leaf.eps > EPS64 for leaf in job.leaves):
             clock.kept = (3, 1)  # forward and backward in float64 as well
         if not report.faults:
             examine(job, report, np.random.default_rng(seed), out_shape, reference)
     if allow_views:
         report.notes = [note for note in report.notes if " is a view of " not in note]
-    for row in report.rows:
-        row.op = report.name
     return report
 
 
 def examine(
-    job: Pass,
-    report: Report,
-    rng: np.random.Generator,
-    out_shape: tuple[int, ...] | None,
-    reference: Callable[..., Any] | None,
+    job: Pass, report: Report, rng: Rng, out_shape: Shape | None, reference: Function | None
 ) -> None:
     """The checks in order of what they need; stops where the next would make no sense."""
     faults, first_run = contract.forward_faults(job, out_shape)
@@ -91,22 +86,16 @@ def examine(
 
 
 def vote(
-    job: Pass,
-    wide: Pass,
-    dy: Array,
-    native: Hands,
-    hands: Hands,
-    report: Report,
-    rng: np.random.Generator,
+    job: Pass, wide: Pass, dy: Array, native: Hands, hands: Hands, report: Report, rng: Rng
 ) -> None:
     """One trial for each tensor whose gradient fits and is finite: a probe along a direction for
     each, then entries, where a probe failed first; then all together."""
-    coarse = wide.y_eps > EPS64 or any(eps_of(leaf.value) > EPS64 for leaf in job.leaves)
+    coarse = wide.y_eps > EPS64 or any(leaf.eps > EPS64 for leaf in job.leaves)
     probe = Probe(wide, dy, rng, hands, EPS32 if coarse else EPS64, wide.output_noise(rng))
     trials: list[Trial] = []
     for i, leaf in enumerate(wide.leaves):
         hand, dtype = hands[i], str(job.leaves[i].value.dtype)
-        row = Row("", leaf.name, tuple(leaf.value.shape), dtype, size=leaf.value.size)
+        row = Row(report.name, leaf.name, leaf.value.shape, dtype, size=leaf.value.size)
         report.rows.append(row)
         if hand is not None and np.isfinite(hand).all() and native[i] is not None:
             trials.append(Trial(probe, i, row))
@@ -123,8 +112,9 @@ def vote(
         judge(trial, max(1e-3 * job.clock.seconds, 0.6 * job.clock.left() / alike))
     for trial in trials:
         naming.fill_row(trial)
-    name_faults(trials, report)
-    if trials and not report.faults and wide is not job and wide.backward is job.backward:
+    if trials:
+        name_faults(trials, report)
+    if not report.faults and wide is not job and wide.backward is job.backward:
         for trial in trials:
             report.faults += suspects.float32_faults(job, trial, native[trial.place], dy)
     report.notes += [note for trial in trials for note in naming.trial_notes(trial)]
@@ -149,11 +139,11 @@ def judge(trial: Trial, seconds: float) -> None:
         return
     trial.delta = probe.signs(leaf.value.shape) * leaf.scale
     if trial.reason or clock.fits(forward=20):
-        trial.slope = probe.slope(probe.line(leaf, trial.delta), leaf)
+        trial.slope = probe.slope(leaf, trial.delta)
     if not trial.reason and np.isfinite(trial.slope.value):
         pushed = float(probe.dy @ probe.push({leaf.place: trial.delta}))
-        if np.isfinite(pushed) and denied(trial, trial.slope, trial.delta, pushed):
-            trial.reason = not_analytic()
+        if np.isfinite(pushed):
+            denied(trial, trial.slope, trial.delta, pushed)
     if trial.reason:
         fails = oracles.fails_along(trial, trial.delta, trial.slope)
         trial.failing = trial.delta if fails else None
@@ -170,25 +160,23 @@ def judge(trial: Trial, seconds: float) -> None:
 
 def seen_jointly(trial: Trial) -> None:
     """What is seen of a tensor that there is no time for: it is held to the joint probe alone."""
-    joint = trial.probe.joint
-    trial.seen = 2 * joint.doubt / joint.unit / (trial.biggest or 1.0)
-
-
-def not_analytic() -> str:
-    """Why the complex step cannot be believed, with the calls seen to lose the imaginary part."""
-    calls = ", ".join(sorted(Analytic.seen)) or "a call that loses the imaginary part"
-    return f"the complex step disagrees with differences: forward is not analytic ({calls})"
+    trial.seen = trial.probe.joint.visible / (trial.biggest or 1.0)
 
 
 def denied(trial: Trial, slope: Slope, delta: Array, value: float) -> bool:
-    """Whether differences along `delta` are sure that the slope is not this value."""
+    """Whether differences along `delta` are sure that the complex step's slope is not this value:
+    it is given up for this tensor, and the reason names the calls seen to lose imaginary parts."""
     sizes = np.array([abs(slope.value), abs(value), np.abs(trial.hand * delta).sum()])
     scale = float(sizes.max(where=np.isfinite(sizes), initial=0))
-    near = 8 * slope.error + 10 * trial.difference_tolerance * scale
+    near = 8 * slope.error + 10 * trial.difference_limit * scale
     if not trial.reliable(slope, scale) or abs(value - slope.value) <= near:
         return False
     natural = float(np.abs(trial.leaf.scale[delta != 0] / delta[delta != 0]).min())
-    return not trial.probe.line(trial.leaf, delta).may_hide(value, natural)
+    if trial.probe.line(trial.leaf, delta).may_hide(value, natural):
+        return False
+    calls = ", ".join(sorted(Analytic.seen)) or "a call that loses the imaginary part"
+    trial.reason = f"the complex step disagrees with differences: forward is not analytic ({calls})"
+    return True
 
 
 def search(trial: Trial, failing: Array) -> Array:
@@ -202,15 +190,10 @@ def search(trial: Trial, failing: Array) -> Array:
                 trial.unplaced = hand, hand - gap
         seen_jointly(trial)
         return trial.wrong
-    point = trial
-    if not trial.reason and suspects.has_kinks(trial):
-        other = suspects.beside(trial, {}, np.random.default_rng(3))
-        found = oracles.failing_direction(other) if other else None
-        if other is None or found is None:
-            return trial.wrong
-        point, failing = other, found
-    entry = oracles.locate(point, failing)
-    if entry in trial.entries:
+    kinked = not trial.reason and suspects.has_kinks(trial)
+    point = suspects.beside(trial, {}, np.random.default_rng(3)) if kinked else trial
+    along = oracles.failing_direction(point) if point and kinked else failing
+    if point is None or along is None or (entry := oracles.locate(point, along)) in trial.entries:
         return trial.wrong
     trial.entries = np.union1d(trial.entries, [entry])
     return compare(trial)
@@ -252,7 +235,6 @@ def doubt_the_oracle(trial: Trial, wrong: Array) -> Array:
         entry = int(trial.entries[i])
         slope, delta = trial.probe.entry_slope(trial.leaf, entry), trial.leaf.unit(entry)
         if not slope.kink and denied(trial, slope, delta, float(trial.true[i])):
-            trial.reason = not_analytic()
             return compare(trial)
     return wrong
 
@@ -260,15 +242,12 @@ def doubt_the_oracle(trial: Trial, wrong: Array) -> Array:
 # -- what comes out --------------------------------------------------------------------------------
 def name_faults(trials: list[Trial], report: Report) -> None:
     """One fault for each wrong tensor; if none is, one where tensors are wrong together."""
-    if not trials:
-        return
     wrong, probe = [trial for trial in trials if trial.wrong.any()], trials[0].probe
     if wrong:
         batch = batch_of(probe.job)
         truths = {t.leaf.name: t.true.reshape(t.leaf.value.shape) for t in trials if t.complete}
         report.faults += [naming.make_fault(trial, truths, batch) for trial in wrong]
         return
-    exact = all(t.complete and not t.reason for t in trials)
     sampled, unplaced = [t for t in trials if not t.complete], [t for t in trials if t.unplaced]
     joint = probe.joint if sampled and probe.clock.kept == (0, 0) else None
     sums = (joint.hand, joint.true) if joint and joint.fails else None
@@ -277,11 +256,9 @@ def name_faults(trials: list[Trial], report: Report) -> None:
         report.faults.append(naming.together_fault(among, *sums))
         for trial in among:
             trial.row.verdict = "not located"
-    elif report.faults or not probe.clock.fits(2, 2, 4):
-        return
-    elif exact or sampled or any(t.kinks for t in trials):
-        tied = suspects.together(trials)
-        if tied is not None:
-            trial, hand, true = tied
-            trial.row.verdict = "wrong"
-            report.faults.append(naming.together_fault(trials, hand, true, trial))
+    elif not report.faults and probe.clock.fits(2, 2, 4):
+        exact = not any(t.reason for t in trials)
+        here = exact or sampled or any(t.kinks for t in trials)
+        if here and (tied := suspects.together(trials)):
+            tied[-1].row.verdict = "wrong"
+            report.faults.append(naming.together_fault(trials, *tied))

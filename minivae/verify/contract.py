@@ -3,39 +3,34 @@ effects, linearity in the upstream; and the same pass in float64."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 from minivae.types import Array, changed, copy, float_parts, is_branch, leaves, share_memory, vector
-from minivae.verify import passes
 from minivae.verify.derivatives import tol
-from minivae.verify.passes import EPS32, Pass, apart, eps_of, one_line, unpack
+from minivae.verify.passes import CannotRun, Function, Pass, apart, one_line, unpack
 from minivae.verify.report import Fault, Report, first_fault, not_finite
 from minivae.verify.strategies import Faults, Hands, gradients, in_float64, match, parameters
 
 SAME_RUN = 64.0  # eps of the largest entry: two runs on the same numbers, in any order of summation
 MISFITS = {"error", "scalar", "count", "structure", "none", "shape"}
+Ran = tuple[list[Any] | None, list[Any], Faults, list[str]]
 
 
 # -- forward ---------------------------------------------------------------------------------------
-def changed_input(job: Pass, before: Any, after: Any) -> str | None:
-    """The name of the first argument, or part of one, that differs; None where none does."""
-    return changed(*(dict(zip(job.names, args, strict=True)) for args in (before, after)))
-
-
 def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> tuple[Faults, Any]:
     """Runs forward, twice where there is time: exceptions, the pair, its output's kind, mutation,
     randomness. Also (arguments, cache) of the first run."""
     args = copy(job.args)
     try:
         y, cache = unpack(job.call(args))
-    except passes.CannotRun as error:
+    except CannotRun as error:
         return [Fault("structure", str(error))], None
     except Exception as error:
         return [Fault("error", f"forward raised {one_line(error)}")], None
-    y, at = copy(y), changed_input(job, job.args, args)
+    y, at = copy(y), changed(job.named(job.args), job.named(args))
     faults = [Fault("mutates", f"forward changes its input {at} in place", at)] if at else []
     if bad := output_faults(y, out_shape):
         return faults + bad, None
@@ -69,9 +64,6 @@ def output_faults(y: Any, out_shape: tuple[int, ...] | None) -> Faults:
 
 
 # -- backward --------------------------------------------------------------------------------------
-Ran = tuple[list[Any] | None, list[Any], Faults, list[str]]
-
-
 def backward_in_either_order(job: Pass, dy: Array, first_run: Any) -> Ran:
     """`backward_faults`, for a backward(cache, dy) too: told by its parameters' names, or by only
     that order running and fitting. The job's backward is then turned round."""
@@ -81,9 +73,8 @@ def backward_in_either_order(job: Pass, dy: Array, first_run: Any) -> Ran:
     named = len(names) == 2 and any(word in names[0] for word in ("cache", "ctx", "saved"))
     named &= any(word in names[-1] for word in ("dy", "dout", "grad", "upstream"))
     ran = []
-    for backward in (turned, original) if named else (original, turned):
-        job.backward = backward
-        ran.append((backward, backward_faults(job, dy, first_run)))
+    for job.backward in (turned, original) if named else (original, turned):
+        ran.append((job.backward, backward_faults(job, dy, first_run)))
         if not any(fault.kind in MISFITS for fault in ran[-1][1][2]):
             break
         first_run = None  # it may be spoilt
@@ -112,7 +103,7 @@ def backward_faults(job: Pass, dy: Array, first_run: Any = None) -> Ran:
     pieces, faults = match(job, grads)
     if changed(job.upstream(dy), upstream) is not None:
         faults.append(Fault("mutates", "backward changes its upstream gradient dy in place", "dy"))
-    if (at := changed_input(job, before, args)) is not None:
+    if (at := changed(job.named(before), job.named(args))) is not None:
         faults.append(Fault("mutates", f"backward changes the input {at} in place"))
     for leaf, grad in zip(job.leaves, pieces, strict=True):
         numbers = np.asarray(0.0 if grad is None else grad, np.float64)
@@ -122,7 +113,7 @@ def backward_faults(job: Pass, dy: Array, first_run: Any = None) -> Ran:
 
 def view_notes(job: Pass, pieces: list[Any], args: Any, upstream: Any) -> list[str]:
     """Gradients that are views of inputs, of the upstream, or of one another."""
-    owners = [(f"input {name}", v) for name, v in leaves(dict(zip(job.names, args, strict=True)))]
+    owners = [(f"input {name}", value) for name, value in leaves(job.named(args))]
     owners += [("the upstream gradient dy", value) for _, value in leaves(upstream)]
     notes = []
     for leaf, grad in zip(job.leaves, pieces, strict=True):
@@ -134,9 +125,8 @@ def view_notes(job: Pass, pieces: list[Any], args: Any, upstream: Any) -> list[s
 
 
 def repetition_faults(job: Pass, dy: Array, pieces: list[Any], saved: list[Any]) -> Faults:
-    """A second call finds the same numbers, half of dy gives half of them, each where there is time
-    for it; and neither writes over the `pieces` that the first returned, of which `saved` are
-    copies."""
+    """A second call finds the same numbers, half of dy half of them, each where there is time; and
+    neither writes over the `pieces` that the first returned, of which `saved` are copies."""
     grads = in_float64(saved)
     runs: list[Hands] = []
     try:
@@ -149,7 +139,7 @@ def repetition_faults(job: Pass, dy: Array, pieces: list[Any], saved: list[Any])
     faults: Faults = []
     every = zip(job.leaves, grads, *runs, pieces, saved, strict=True)
     for leaf, g, again, half, piece, old in every:
-        what, near = f"the gradient of {leaf.name}", SAME_RUN * max(eps_of(leaf.value), job.y_eps)
+        what, near = f"the gradient of {leaf.name}", SAME_RUN * max(leaf.eps, job.y_eps)
         if g is None or not np.isfinite(g).all():
             continue
         lost = again is None or half is None
@@ -175,7 +165,7 @@ def repetition_faults(job: Pass, dy: Array, pieces: list[Any], saved: list[Any])
 
 # -- in float64 -----------------------------------------------------------------------------------
 def widen(
-    job: Pass, dy: Array, native: Hands, report: Report, reference: Callable[..., Any] | None
+    job: Pass, dy: Array, native: Hands, report: Report, reference: Function | None
 ) -> tuple[Pass | None, Hands]:
     """The pass in float64, where its source (or `reference`) takes float64, and its gradients
     there; None where nothing can be judged."""
@@ -195,7 +185,7 @@ def widen(
         problem = f"by up to {gap:.3g}"
     if not problem:
         return wide, hands
-    if not reference and all(eps_of(leaf.value) <= EPS32 for leaf in job.leaves):
+    if not reference and all(leaf.value.itemsize > 2 for leaf in job.leaves):
         text = f"forward does not run in float64 ({problem}): checked in its own precision"
         report.notes.append(text)
         return job, native
@@ -205,7 +195,7 @@ def widen(
     return None, native
 
 
-def with_reference(job: Pass, reference: Callable[..., Any]) -> Pass:
+def with_reference(job: Pass, reference: Function) -> Pass:
     """A pass in float64 whose forward is `reference` and whose backward is the one on trial, run in
     its own precision after its own forward."""
 
@@ -218,6 +208,4 @@ def with_reference(job: Pass, reference: Callable[..., Any]) -> Pass:
         native = job.narrowed([v for _, v in leaves(args)])
         return job.backward(job.upstream(vector(dy)), job.run(native)[1])
 
-    wide = job.widened(forward)
-    wide.backward = backward
-    return wide
+    return dataclasses.replace(job.widened(), forward=forward, backward=backward)

@@ -4,20 +4,25 @@ fourth-order differences elsewhere; and bisection, from a wrong sum to the wrong
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae.types import Array
-from minivae.verify.passes import EPS64, Pass
-from minivae.verify.strategies import Hands
+from minivae.types import EPS64, Array, Shape, copy_leaf, replace, vector
+from minivae.types.analytic import Analytic, complex_step
+from minivae.verify.passes import CannotRun, Deltas, Function, Leaf, Pass, Rng, one_line
+from minivae.verify.strategies import Hands, gradients
 
-STEP = 1e-40  # the complex step: h*h underflows against everything, h itself is far above 1e-308
 RATIO = 4.0  # from one step of the differences to the next
 RUNGS = 27  # 4**27 = 2e16: from a quarter of the input's scale down to its last bit
-HALVINGS = 6
+BRANCH = 1e-5  # real and complex runs of one branch differ by rounding, other branches by far more
+# Ways to hand over complex inputs: as arrays that stay analytic, and every tensor or only one.
+MODES = ((True, False), (True, True), (False, False), (False, True))
 
 
 class Tolerance(NamedTuple):
@@ -48,17 +53,7 @@ def tol(name: str) -> float:
     return TOLERANCES[name].value
 
 
-def complex_step(
-    function: Callable[..., Any], values: Sequence[Any], deltas: dict[int, Array], h: float = STEP
-) -> Any:
-    """Im f(values + i h delta) / h for the places in `deltas`: exact to rounding."""
-    moved = list(values)
-    for place, delta in deltas.items():
-        moved[place] = moved[place] + (1j * h) * delta
-    return np.imag(function(*moved)) / h
-
-
-def bisect(gap: Callable[[Array], float], size: int) -> int:
+def bisect(gap: Function, size: int) -> int:
     """The wrong one of `size` entries: halves the set, keeping the half with the larger part of
     `gap(mask)`, which adds up over entries; log2(size) + 1 calls."""
     low, high, whole = 0, size, gap(np.ones(size))
@@ -74,84 +69,9 @@ def bisect(gap: Callable[[Array], float], size: int) -> int:
     return low
 
 
-# -- complex arrays on which the usual real functions stay analytic --------------------------------
-# By the name of a NumPy function: its slopes by each of its arguments, at real numbers.
-SLOPES: dict[str, Callable[..., Sequence[Any]]] = {
-    "absolute": lambda x: [np.sign(x)],
-    "fabs": lambda x: [np.sign(x)],
-    "conjugate": lambda x: [1.0],
-    "logaddexp": lambda a, b: [1 / (1 + np.exp(b - a)), 1 / (1 + np.exp(a - b))],
-    "arctan2": lambda y, x: [x / (x * x + y * y), -y / (x * x + y * y)],
-    "hypot": lambda a, b: [a / np.hypot(a, b), b / np.hypot(a, b)],
-    "expit": lambda x: [0.25 / np.cosh(x / 2) ** 2],
-    "cbrt": lambda x: [1 / (3 * np.cbrt(x) ** 2)],
-    "copysign": lambda a, b: [np.sign(a) * np.copysign(1.0, b), 0.0],
-    "heaviside": lambda x, at: [0.0, 0.0],
-    **dict.fromkeys(("sign", "rint", "floor", "ceil", "trunc"), lambda x: [0.0]),
-}
-LOSSY = frozenset(
-    "sign angle abs svd eigh eigvalsh cholesky pinv lstsq qr real nanvar nanstd cov corrcoef norm "
-    "matrix_norm vector_norm vecdot slogdet imag around round".split()
-)
-
-
-def by_slopes(ufunc: np.ufunc, args: Sequence[Any]) -> Array:
-    """f(real) + i f'(real) imag: the first order is all that a step of 1e-40 shows."""
-    real, imaginary = [np.real(a) for a in args], [np.imag(a) for a in args]
-    slopes = zip(SLOPES[ufunc.__name__](*real), imaginary, strict=True)
-    return np.asarray(ufunc(*real) + 1j * sum(slope * step for slope, step in slopes))
-
-
-def norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """The Euclidean norm; NotImplementedError for another."""
-    if ord not in (None, 2, "fro") or (ord == 2 and axis is None and x.ndim != 1):
-        raise NotImplementedError
-    return np.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
-
-
-class Analytic(np.ndarray):
-    """A complex array on which np.abs, np.linalg.norm, np.var, … keep the imaginary part, and which
-    writes down what else may lose it."""
-
-    seen: set[str] = set()
-
-    def _wrap(self, result: Any) -> Any:
-        return result.view(Analytic) if type(result) is np.ndarray else result
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
-        plain = [np.asarray(a) if isinstance(a, Analytic) else a for a in args]
-        out = tuple(map(np.asarray, kwargs.pop("out", ())))
-        known = method == "__call__" and ufunc.__name__ in SLOPES and "where" not in kwargs
-        if known and any(np.iscomplexobj(a) for a in plain):
-            result = by_slopes(ufunc, plain)
-            if out:
-                out[0][...] = result
-        else:
-            result = getattr(ufunc, method)(*plain, **kwargs, **({"out": out} if out else {}))
-        return self._wrap(out[0] if out else result)
-
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        name = function.__name__
-        if name == "norm" and np.iscomplexobj(args[0]):
-            with contextlib.suppress(TypeError, NotImplementedError):
-                return self._wrap(np.asarray(norm(np.asarray(args[0]), *args[1:], **kwargs)))
-        if name in LOSSY:
-            self.seen.add(f"np.{name}")
-        return super().__array_function__(function, types, args, kwargs)
-
-    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False, **_: Any) -> Any:  # type: ignore[override]
-        gap = self - self.mean(axis=axis, keepdims=True)
-        total = (gap * gap).sum(axis=axis, keepdims=keepdims)
-        return self._wrap(np.asarray(total / (self.size / np.size(total) - ddof)))
-
-    def std(self, axis: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
-        return np.sqrt(self.var(axis, **kwargs))
-
-
 # -- differences -----------------------------------------------------------------------------------
 class Slope(NamedTuple):
-    """A derivative along a line: value, how far it may be off, the one-sided slopes, and whether
-    these differ."""
+    """A derivative along a line, its own error, the one-sided slopes, and whether these differ."""
 
     value: float = np.nan
     error: float = np.inf
@@ -168,16 +88,15 @@ def between(value: Any, a: Any, b: Any, margin: Any) -> Any:
 class Line:
     """phi(t) = sum dy * (y(x + t delta) - y(x)), and the rounding noise seen in it so far."""
 
-    def __init__(self, job: Pass, deltas: dict[int, Array], dy: Array, rounding: Array) -> None:
+    def __init__(self, job: Pass, deltas: Deltas, dy: Array, rounding: Array) -> None:
         self.job, self.deltas, self.dy = job, deltas, dy
         self.rounding = np.abs(dy) * rounding
         self.noise = 0.0
 
     def __call__(self, t: float) -> float:
-        try:
+        y = np.full(1, np.nan)
+        with contextlib.suppress(Exception):  # outside the domain of the code under test
             y = self.job.output(self.job.moved(self.deltas, t))
-        except Exception:  # outside the domain of the code under test
-            return np.nan
         if y.shape != self.dy.shape or not np.isfinite(y).all():
             return np.nan
         difference = y.real - self.job.y0
@@ -240,42 +159,134 @@ def taylor_rate(line: Line, slope: float, eps: float, start: float = 0.25) -> fl
     if (rest <= 64 * noise)[len(steps) // 2 :].all():
         return math.inf
     rates = -np.diff(np.where(rest > 100 * noise, np.log2(rest), np.nan))
-    windows = np.lib.stride_tricks.sliding_window_view(rates, HALVINGS)
+    windows = np.lib.stride_tricks.sliding_window_view(rates, 6)
     spread = np.nan_to_num(np.ptp(windows, axis=1), nan=np.inf)
     best = int(spread.argmin())
     return float(windows[best].mean()) if spread[best] < 0.05 else None
 
 
-# -- all tensors together -------------------------------------------------------------------------
 class Joint(NamedTuple):
     """One difference along random signs in all tensors together, by two calls of forward: what the
-    hand-written gradients say, what it is, and how far it may be off."""
+    hand-written gradients say, what it is, whether these differ, and the error it would see."""
 
     hand: float
     true: float
-    doubt: float
-    unit: float  # the smallest step taken in any entry
-
-    @property
-    def fails(self) -> bool:
-        return abs(self.hand - self.true) > self.doubt  # NaN, where none can be taken, says nothing
+    fails: bool
+    visible: float  # of the largest step in any entry
 
 
-def along_all(
-    job: Pass, dy: Array, hands: Hands, rounding: Array, signs: Callable[..., Array]
-) -> Joint:
-    """The probe that is made however little time there is. At kinks the two sides differ, and so
-    much may it be off."""
-    job.clock.kept = (0, 0)
-    pairs = [(x, g) for x, g in zip(job.leaves, hands, strict=True) if g is not None]
-    deltas = {x.place: signs(g.shape) * np.median(x.scale) for x, g in pairs}
-    coarse, line = job.y_eps > EPS64, Line(job, deltas, dy, rounding)
-    step = 1e-2 if coarse else 1e-7
-    sides = line.sides(step)
-    parts = np.concatenate([(g * deltas[x.place]).ravel() for x, g in pairs])
-    hand, true = float(parts.sum()), float(sides.mean())
-    sure = tol("finite_difference32") if coarse else 10 * tol("finite_difference")
-    rough = sure * max(float(np.sqrt((parts * parts).sum())), abs(true))
-    doubt = 2 * float(np.ptp(sides)) + 4 * line.noise / step + rough
-    unit = min(float(np.abs(d).min(initial=np.inf)) for d in deltas.values())
-    return Joint(hand, true, doubt if np.isfinite(doubt) else np.inf, unit)
+@dataclass
+class Probe:
+    """Everything that can be asked about the derivatives of one pass at one point and upstream."""
+
+    job: Pass
+    dy: Array
+    rng: Rng
+    hands: Hands  # the hand-written gradients,
+    eps: float  # and their precision
+    rounding: Array  # to expect in each output
+    modes: dict[int, int] = field(default_factory=dict)  # how a tensor takes complex numbers
+
+    def __post_init__(self) -> None:
+        self.clock = self.job.clock
+
+    @functools.cached_property
+    def noises(self) -> list[Array]:
+        """How much each gradient moves when inputs and upstream are nudged; the median of three."""
+        job, rng, pairs = self.job, self.rng, zip(self.job.leaves, self.hands, strict=True)
+        hands = [np.zeros(leaf.value.shape) if g is None else g for leaf, g in pairs]
+        if not self.clock.fits(forward=3, backward=3):  # what rounding seldom exceeds
+            return [np.full(g.shape, 1e-6 * np.abs(g).max(initial=0)) for g in hands]
+        changes = [np.zeros((3, *g.shape)) for g in hands]
+        for k in range(3):
+            dy = self.dy * (1 + 2 * self.eps * rng.uniform(-1, 1, self.dy.shape))
+            with contextlib.suppress(Exception):  # a point where nothing may move: no estimate
+                grads = gradients(job, dy, job.moved(job.nudge(rng, self.eps)))
+                for change, g, hand in zip(changes, grads, hands, strict=True):
+                    if g is not None:
+                        change[k] = np.nan_to_num(np.abs(g - hand), posinf=0.0)
+        return [np.median(three, axis=0) for three in changes]
+
+    @functools.cached_property
+    def joint(self) -> Joint:
+        """The probe that is made however little time there is. At kinks the two sides differ, and
+        so much may it be off."""
+        job, coarse = self.job, self.job.y_eps > EPS64
+        self.clock.kept = (0, 0)
+        pairs = [(x, g) for x, g in zip(job.leaves, self.hands, strict=True) if g is not None]
+        deltas = {x.place: self.signs(g.shape) * np.median(x.scale) for x, g in pairs}
+        line, step = Line(job, deltas, self.dy, self.rounding), 1e-2 if coarse else 1e-7
+        sides = line.sides(step)
+        parts = np.concatenate([(g * deltas[x.place]).ravel() for x, g in pairs])
+        hand, true = float(parts.sum()), float(sides.mean())
+        sure = tol("finite_difference32") if coarse else 10 * tol("finite_difference")
+        rough = sure * max(float(np.sqrt((parts * parts).sum())), abs(true))
+        doubt = 2 * float(np.ptp(sides)) + 4 * line.noise / step + rough
+        unit = min(float(np.abs(d).min(initial=np.inf)) for d in deltas.values())
+        visible = 2 * doubt / unit if np.isfinite(doubt) else np.inf
+        return Joint(hand, true, abs(hand - true) > doubt, visible)  # NaN says nothing
+
+    def signs(self, shape: Shape) -> Array:
+        """Random signs: a direction no error can hide from by summing to zero."""
+        return np.asarray(self.rng.choice([-1.0, 1.0], size=shape))
+
+    def first_push(self, leaf: Leaf, delta: Array) -> tuple[Array | None, str]:
+        """(J delta, '') by a complex step, or (None, why none can be taken in this tensor)."""
+        Analytic.seen, reason = set(), ""
+        for self.modes[leaf.place] in range(len(MODES)):
+            try:
+                return self.push({leaf.place: delta}), ""
+            except Exception as error:
+                reason = reason or (str(error) if isinstance(error, CannotRun) else one_line(error))
+            if not self.clock.fits(complex=1):
+                break
+        return None, f"forward does not take complex numbers ({reason})"
+
+    def push(self, deltas: Deltas, values: Sequence[Any] | None = None) -> Array:
+        """J delta for all outputs, by one complex step; CannotRun where it takes another branch."""
+        job, y0 = self.job, self.job.y0
+        analytic, every = MODES[max(self.modes.get(place, 0) for place in deltas)]
+        places = {leaf.place for leaf in job.leaves if every}
+        base = job.base if values is None else values
+
+        def entered(value: Any) -> Any:
+            value = copy_leaf(value)
+            return value.view(Analytic) if analytic and np.iscomplexobj(value) else value
+
+        def run(*flat: Any) -> Array:
+            y = vector(job.forward(*replace(job.args, [entered(v) for v in flat]))[0])
+            if y.shape != y0.shape:
+                raise CannotRun("the output changes its shape on complex input")
+            near = np.abs(y.real - y0).max(initial=0) <= BRANCH * np.abs(y0).max(initial=0)
+            if values is None and not near and np.isfinite(y).all():
+                raise CannotRun("complex input takes another branch than real input")
+            return y
+
+        # a silently discarded imaginary part becomes an error
+        with warnings.catch_warnings(action="error", category=np.exceptions.ComplexWarning):
+            flat = [v.astype(complex) if i in places else v for i, v in enumerate(base)]
+            return np.asarray(self.clock.timed("complex", complex_step, run, flat, deltas))
+
+    def columns(self, leaf: Leaf, entries: Array) -> Array:
+        """J's columns (outputs, entries), NaN where complex arithmetic breaks down."""
+        out = np.full((self.job.y0.size, len(entries)), np.nan)
+        for column, entry in enumerate(entries):
+            with contextlib.suppress(Exception):  # another branch here: the differences decide
+                out[:, column] = self.push({leaf.place: leaf.unit(entry)})
+        return out
+
+    def line(self, leaf: Leaf, delta: Array) -> Line:
+        """phi along a direction."""
+        return Line(self.job, {leaf.place: delta}, self.dy, self.rounding)
+
+    def slope(self, leaf: Leaf, delta: Array, rungs: int = RUNGS, start: float = 0.25) -> Slope:
+        """The derivative along a direction by differences; few steps where a forward is slow."""
+        if not self.clock.fits(forward=2 * rungs + 6):
+            start, rungs = min(start, 1e-2), 4
+        return difference(self.line(leaf, delta), start, rungs, leaf.eps)
+
+    def entry_slope(self, leaf: Leaf, entry: int) -> Slope:
+        """One entry by differences."""
+        # The step may have to be far above the entry (a 1e-8 beside a 1) or far below it.
+        start = 0.25 * max(float(leaf.scale.flat[entry]), 1.0)
+        return self.slope(leaf, leaf.unit(entry), RUNGS + 9, start)

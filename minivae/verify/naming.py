@@ -9,16 +9,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minivae.types import Array, kind_of
+from minivae.types import EPS32, Array, kind_of
 from minivae.verify.derivatives import taylor_rate
 from minivae.verify.oracles import Trial
-from minivae.verify.passes import EPS32
 from minivae.verify.report import Fault, where
 from minivae.verify.strategies import gradients
 from minivae.verify.suspects import strict_tolerance
 
+Candidates = Iterator[tuple[Fault, Array | None]]  # the fault, where the gradient is this array
 
-# -- four votes as numbers -------------------------------------------------------------------------
+
 def fill_row(trial: Trial) -> None:
     """The four votes as numbers."""
     leaf, probe, slope, row = trial.leaf, trial.probe, trial.slope, trial.row
@@ -59,7 +59,6 @@ def ratio(top: float, bottom: float) -> float:
     return float(top / bottom) if bottom > 0 else (0.0 if top == 0 else math.inf)
 
 
-# -- evidence of what is wrong ---------------------------------------------------------------------
 class Evidence:
     """One wrong tensor, and what its gradient may have been mixed up with.
 
@@ -78,7 +77,11 @@ class Evidence:
         self.most = 2 * trial.wrong.sum() > strong.sum()  # whether most entries are wrong
         self.near = 1e-6 * trial.error.max() + strict_tolerance(trial)
         self.others = {name: true for name, true in truths.items() if name != trial.leaf.name}
-        self.samples = by_sample(trial, batch)
+        self.samples: Array | None = None  # the upstream of each sample alone (batch, outputs)
+        if 2 <= self.batch <= 512 and all(shape[:1] == (batch,) for shape in job.y_shapes):
+            owner = [np.repeat(np.arange(self.batch), math.prod(s[1:])) for s in job.y_shapes]
+            mine = np.concatenate(owner) == np.arange(self.batch)[:, None]
+            self.samples = np.where(mine, self.dy, 0.0)
         self.inputs = {n: np.asarray(v, np.float64) for n, v in job.flat if kind_of(v) == "float"}
 
     def fits(self, other: Array | None) -> bool:
@@ -96,20 +99,7 @@ class Evidence:
         return (dy @ columns).reshape((*dy.shape[:-1], *self.true.shape))
 
 
-def by_sample(trial: Trial, batch: int | None) -> Array | None:
-    """The upstream of each sample alone (batch, outputs); None where there are no samples, or more
-    than 512."""
-    shapes, dy = trial.probe.job.y_shapes, trial.probe.dy
-    if batch is None or not 2 <= batch <= 512 or any(shape[:1] != (batch,) for shape in shapes):
-        return None
-    owner = [np.repeat(np.arange(batch), math.prod(shape[1:])) for shape in shapes]
-    return np.where(np.concatenate(owner) == np.arange(batch)[:, None], dy, 0.0)
-
-
 # -- what the hand-written gradient may be instead of the true one ---------------------------------
-Candidates = Iterator[tuple[Fault, Array | None]]  # the fault, where the gradient is this array
-
-
 def another_upstream(e: Evidence) -> Candidates:
     """The gradient for another upstream."""
     text = "the upstream is ignored: it is the gradient for an upstream of 1"
@@ -264,11 +254,9 @@ def make_fault(trial: Trial, truths: dict[str, Array], batch: int | None) -> Fau
         fault.sample, said = row.index[0], f", sample {row.index[0]}"
     fault.tensor, fault.index, fault.hand, fault.true = row.tensor, row.index, row.hand, row.true
     place = "worst at" if trial.complete else "worst of those compared at"
-    fault.message = (
-        f"the gradient of {row.tensor} is wrong: {fault.message}; {place} {row.tensor}"
-        f"{where(row.index)}: hand-written {row.hand:.10g}, true {row.true:.10g} by {row.oracle}"
-        f"{said}"
-    )
+    values = f"hand-written {row.hand:.10g}, true {row.true:.10g} by {row.oracle}{said}"
+    fault.message = f"the gradient of {row.tensor} is wrong: {fault.message}; {place} "
+    fault.message += f"{row.tensor}{where(row.index)}: {values}"
     return fault
 
 

@@ -1,136 +1,21 @@
-"""What the true gradient of one tensor is, by the best oracle there is, and how far a right one may
-be from it."""
+"""The true gradient of one tensor, entry by entry or along directions, by the best oracle."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import functools
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from minivae.types import Array, copy_leaf, replace, vector
-from minivae.verify import derivatives
-from minivae.verify.derivatives import RUNGS, Analytic, Line, Slope, between, complex_step, tol
-from minivae.verify.passes import EPS64, CannotRun, Leaf, Pass, eps_of, one_line
+from minivae.types import EPS64, Array
+from minivae.verify.derivatives import Probe, Slope, between, bisect, tol
 from minivae.verify.report import Row
-from minivae.verify.strategies import Hands, gradients
+from minivae.verify.strategies import gradients
 
 MOST_ENTRIES = 20_000  # visited one by one; larger tensors are probed along random directions
-BRANCH = 1e-5  # real and complex runs of one branch differ by rounding, other branches by far more
-# Ways to hand over complex inputs: as arrays that stay analytic, and every tensor or only one.
-MODES = ((True, False), (True, True), (False, False), (False, True))
-
-
-@dataclass
-class Probe:
-    """Everything that can be asked about the derivatives of one pass at one point and upstream."""
-
-    job: Pass
-    dy: Array
-    rng: np.random.Generator
-    hands: Hands  # the hand-written gradients,
-    eps: float  # and their precision
-    rounding: Array  # to expect in each output
-    modes: dict[int, int] = field(default_factory=dict)  # how a tensor takes complex numbers
-
-    def __post_init__(self) -> None:
-        self.clock = self.job.clock
-
-    @functools.cached_property
-    def noises(self) -> list[Array]:
-        """How much each gradient moves when inputs and upstream are nudged by a few last places:
-        the middle one of three."""
-        job, rng, pairs = self.job, self.rng, zip(self.job.leaves, self.hands, strict=True)
-        hands = [np.zeros(leaf.value.shape) if g is None else g for leaf, g in pairs]
-        if not self.clock.fits(forward=3, backward=3):  # what rounding seldom exceeds
-            return [np.full(g.shape, 1e-6 * np.abs(g).max(initial=0)) for g in hands]
-        changes = [np.zeros((3, *g.shape)) for g in hands]
-        for k in range(3):
-            dy = self.dy * (1 + 2 * self.eps * rng.uniform(-1, 1, self.dy.shape))
-            try:
-                grads = gradients(job, dy, job.moved(job.nudge(rng, self.eps)))
-            except Exception:  # a point where nothing may move: no estimate
-                break
-            for change, g, hand in zip(changes, grads, hands, strict=True):
-                if g is not None:
-                    change[k] = np.nan_to_num(np.abs(g - hand), posinf=0.0)
-        return [np.median(three, axis=0) for three in changes]
-
-    @functools.cached_property
-    def joint(self) -> derivatives.Joint:
-        """One difference along random signs in all tensors together."""
-        return derivatives.along_all(self.job, self.dy, self.hands, self.rounding, self.signs)
-
-    def signs(self, shape: tuple[int, ...]) -> Array:
-        """Random signs: a direction no error can hide from by summing to zero."""
-        return np.asarray(self.rng.choice([-1.0, 1.0], size=shape))
-
-    def first_push(self, leaf: Leaf, delta: Array) -> tuple[Array | None, str]:
-        """(J delta, '') by a complex step, or (None, why none can be taken in this tensor)."""
-        Analytic.seen, reason = set(), ""
-        for self.modes[leaf.place] in range(len(MODES)):
-            try:
-                return self.push({leaf.place: delta}), ""
-            except Exception as error:
-                reason = reason or (str(error) if isinstance(error, CannotRun) else one_line(error))
-            if not self.clock.fits(complex=1):
-                break
-        return None, f"forward does not take complex numbers ({reason})"
-
-    def push(self, deltas: dict[int, Array], values: Sequence[Any] | None = None) -> Array:
-        """J delta for all outputs, by one complex step; CannotRun where it takes another branch."""
-        job, y0 = self.job, self.job.y0
-        analytic, every = MODES[max(self.modes.get(place, 0) for place in deltas)]
-        places = {leaf.place for leaf in job.leaves if every}
-        base = job.base if values is None else values
-
-        def entered(value: Any) -> Any:
-            value = copy_leaf(value)
-            return value.view(Analytic) if analytic and np.iscomplexobj(value) else value
-
-        def run(*flat: Any) -> Array:
-            y = vector(job.forward(*replace(job.args, [entered(v) for v in flat]))[0])
-            if y.shape != y0.shape:
-                raise CannotRun("the output changes its shape on complex input")
-            near = np.abs(y.real - y0).max(initial=0) <= BRANCH * np.abs(y0).max(initial=0)
-            if values is None and not near and np.isfinite(y).all():
-                raise CannotRun("complex input takes another branch than real input")
-            return y
-
-        with warnings.catch_warnings():
-            # a silently discarded imaginary part becomes an error
-            warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            flat = [v.astype(complex) if i in places else v for i, v in enumerate(base)]
-            return np.asarray(self.clock.timed("complex", complex_step, run, flat, deltas))
-
-    def columns(self, leaf: Leaf, entries: Array) -> Array:
-        """J's columns (outputs, entries), NaN where complex arithmetic breaks down."""
-        out = np.full((self.job.y0.size, len(entries)), np.nan)
-        for column, entry in enumerate(entries):
-            with contextlib.suppress(Exception):  # another branch here: the differences decide
-                out[:, column] = self.push({leaf.place: leaf.unit(entry)})
-        return out
-
-    def line(self, leaf: Leaf, delta: Array) -> Line:
-        """phi along a direction."""
-        return Line(self.job, {leaf.place: delta}, self.dy, self.rounding)
-
-    def slope(self, line: Line, leaf: Leaf, start: float = 0.25, rungs: int = RUNGS) -> Slope:
-        """The derivative along a line by differences; few steps where a forward is slow."""
-        if not self.clock.fits(forward=2 * rungs + 6):
-            start, rungs = min(start, 1e-2), 4
-        return derivatives.difference(line, start, rungs, eps_of(leaf.value))
-
-    def entry_slope(self, leaf: Leaf, entry: int) -> Slope:
-        """One entry by differences."""
-        # The step may have to be far above the entry (a 1e-8 beside a 1) or far below it.
-        start = 0.25 * max(float(leaf.scale.flat[entry]), 1.0)
-        return self.slope(self.line(leaf, leaf.unit(entry)), leaf, start, RUNGS + 9)
+Known = Array | Slope | None  # J u, or the slope along u, where it is known already
 
 
 @dataclass
@@ -159,9 +44,7 @@ class Trial:
         self.biggest = float(np.abs(self.hand).max(initial=0))
         self.coarse = self.probe.job.y_eps > EPS64  # forward computes in less than float64
         # What differences reach, of the largest entry.
-        self.difference_tolerance = tol(
-            "finite_difference32" if self.coarse else "finite_difference"
-        )
+        self.difference_limit = tol("finite_difference32" if self.coarse else "finite_difference")
 
     @property
     def g(self) -> Array:
@@ -171,8 +54,7 @@ class Trial:
     @property
     def error(self) -> Array:
         """How far these are from the truth; inf where that is not known."""
-        gap = np.abs(self.g - self.true)
-        return np.where(np.isfinite(gap), gap, np.inf)
+        return np.nan_to_num(np.abs(self.g - self.true), nan=np.inf, posinf=np.inf)
 
     @property
     def complete(self) -> bool:
@@ -190,7 +72,7 @@ class Trial:
         return self.probe.clock.fits(**(by_differences if self.reason else {"complex": slopes}))
 
     def at(self, values: Sequence[Any]) -> Trial:
-        """The same at other inputs; what forward or backward raises there."""
+        """This trial at other inputs; raises what forward or backward raises there."""
         job = self.probe.job.at(values)
         job.adopt(job.run(values)[0])
         hands = gradients(job, self.probe.dy)
@@ -260,7 +142,7 @@ def by_differences(trial: Trial, which: Array) -> None:
 
 
 # -- tensors too large to visit: probes along random directions, bisection from one that fails -----
-def fails_along(trial: Trial, delta: Array, known: Array | Slope | None = None) -> bool:
+def fails_along(trial: Trial, delta: Array, known: Known = None) -> bool:
     """Whether the gradient is wrong along a direction; notes how small an error would show."""
     gap, doubt = gap_along(trial, delta, known)
     unit = float(np.abs(delta).max()) * (trial.biggest or 1.0)
@@ -272,9 +154,7 @@ def failing_direction(trial: Trial) -> Array | None:
     """The first of two random-sign probes along which the gradient is wrong."""
     for size in (trial.leaf.scale, 1.0):
         delta = trial.probe.signs(trial.hand.shape) * size
-        if not trial.roomy(1):
-            break
-        if fails_along(trial, delta):
+        if trial.roomy(1) and fails_along(trial, delta):
             return delta
     return None
 
@@ -285,21 +165,17 @@ def locate(trial: Trial, delta: Array) -> int:
     def gap(mask: Array) -> float:
         return gap_along(trial, mask.reshape(delta.shape) * delta)[0] if trial.roomy(1) else np.nan
 
-    return derivatives.bisect(gap, delta.size)
+    return bisect(gap, delta.size)
 
 
-def gap_along(
-    trial: Trial, delta: Array, known: Array | Slope | None = None
-) -> tuple[float, float]:
-    """(hand.u - true.u, how large rounding and the oracle's own error may make it); `known`: J u or
-    the slope along u, where it is."""
+def gap_along(trial: Trial, delta: Array, known: Known = None) -> tuple[float, float]:
+    """(hand.u - true.u, how large rounding and the oracle's own error may make it)."""
     probe, leaf, parts = trial.probe, trial.leaf, trial.hand * delta
     norm = float(np.sqrt((parts * parts).sum()))
     coarse = tol("entry32") * trial.eps * norm if trial.eps > EPS64 else 0.0
     if trial.reason:
-        line = probe.line(leaf, delta)
-        slope = known if isinstance(known, Slope) else probe.slope(line, leaf, rungs=18)
-        rough = trial.difference_tolerance * max(norm, abs(slope.value))
+        slope = known if isinstance(known, Slope) else probe.slope(leaf, delta, rungs=18)
+        rough = trial.difference_limit * max(norm, abs(slope.value))
         found = float(parts.sum()) - slope.value, 8 * slope.error + rough + coarse
         return found if np.isfinite(slope.value) else (0.0, np.inf)
     pushed = known if isinstance(known, np.ndarray) else probe.push({leaf.place: delta})

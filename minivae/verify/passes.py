@@ -15,9 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae.types import (
+    EPS32,
+    EPS64,
     Array,
+    Shape,
     copy_leaf,
+    eps_of,
     float_parts,
+    holds_float32,
     in_place_of_floats,
     kind_of,
     leaves,
@@ -25,20 +30,9 @@ from minivae.types import (
     vector,
 )
 
-EPS64, EPS32 = 2.0**-52, 2.0**-23
-
-
-def eps_of(value: Any) -> float:
-    """The spacing of floats at 1 in the value's precision; float64's for anything finer."""
-    return max(EPS64, float(np.finfo(np.asarray(value).dtype).eps))
-
-
-def holds_float32(y: Array) -> bool:
-    """Whether float64 outputs hold float32 numbers only: the forward computes in float32."""
-    fractions = y[y != np.round(y)]
-    short = fractions.astype(np.float32).astype(np.float64) == fractions
-    dyadic = np.ldexp(fractions, 16) == np.round(np.ldexp(fractions, 16))
-    return bool(fractions.size >= 4 and short.all() and not dyadic.all())
+Rng = np.random.Generator
+Function = Callable[..., Any]
+Deltas = dict[int, Array]  # how far to go, in the leaves at these places
 
 
 def apart(a: Array, b: Array, limit: float) -> bool:
@@ -49,9 +43,7 @@ def apart(a: Array, b: Array, limit: float) -> bool:
     return not np.abs(a - b).max() <= limit * scale < np.inf
 
 
-def signed(
-    rng: np.random.Generator, shape: tuple[int, ...], low: float = 0.5, high: float = 1.5
-) -> Array:
+def signed(rng: Rng, shape: Shape, low: float = 0.5, high: float = 1.5) -> Array:
     """Random numbers of both signs, no two moduli equal."""
     return np.asarray(rng.choice([-1.0, 1.0], shape) * rng.uniform(low, high, shape))
 
@@ -80,7 +72,7 @@ class Clock:
         """Seconds left; negative once the time is up."""
         return self.end - time.perf_counter()
 
-    def timed(self, kind: str, function: Callable[..., Any], *args: Any) -> Any:
+    def timed(self, kind: str, function: Function, *args: Any) -> Any:
         """Calls a function and notes what such a call costs: quick to fall (a first may compile),
         slow to rise (a busy machine)."""
         start = time.perf_counter()
@@ -108,8 +100,7 @@ class Clock:
 
 @functools.cache
 def one_thread() -> Callable[[], contextlib.AbstractContextManager[Any]]:
-    """What holds BLAS to one thread: many small products are many times slower on several. Nothing
-    where threadpoolctl is missing."""
+    """What holds BLAS to one thread, if threadpoolctl is there: small products are slow on many."""
     try:
         from threadpoolctl import ThreadpoolController
     except ImportError:
@@ -133,6 +124,11 @@ class Leaf(NamedTuple):
     value: Array
 
     @property
+    def eps(self) -> float:
+        """The spacing of floats at 1 in its precision."""
+        return eps_of(self.value)
+
+    @property
     def scale(self) -> Array:
         """A natural size of a step in each entry: the entry itself, or its tensor's median."""
         size = np.abs(self.value.astype(np.float64))
@@ -152,14 +148,14 @@ class Pass:
     never moved, and no gradient of them is asked for. Raises ValueError for an unknown name.
     """
 
-    forward: Callable[..., Any]
-    backward: Callable[..., Any]
+    forward: Function
+    backward: Function
     args: Sequence[Any]
     names: Sequence[str]
     wrt: Sequence[str] | None = None
     clock: Clock = field(default_factory=Clock)
     y_tree: Any = field(default=None, init=False)
-    y_shapes: list[tuple[int, ...]] = field(default_factory=list, init=False)
+    y_shapes: list[Shape] = field(default_factory=list, init=False)
     y0: Array = field(default_factory=lambda: np.zeros(0), init=False)
     y_eps: float = field(default=EPS64, init=False)
 
@@ -175,23 +171,25 @@ class Pass:
         self.leaves = [leaf for leaf in found if self.wanted(leaf.name, leaf.arg)]
         known = {x.name for x in found} | {self.names[x.arg] for x in found}
         for item in set(self.wrt or ()) - known:
-            raise ValueError(
-                f"wrt names {item!r}, which is no float input; there are {sorted(known)}"
-            )
+            what = f"wrt names {item!r}, which is no float input"
+            raise ValueError(f"{what}; there are {sorted(known)}")
 
     def wanted(self, name: str, arg: int) -> bool:
         """Whether the input at this address is one to differentiate by."""
         return self.wrt is None or name in self.wrt or self.names[arg] in self.wrt
 
-    def at(self, values: Sequence[Any], forward: Callable[..., Any] | None = None) -> Pass:
-        """The same pass (or another forward) at other inputs."""
-        args = replace(self.args, values)
-        return dataclasses.replace(self, args=args, forward=forward or self.forward)
+    def named(self, args: Sequence[Any]) -> dict[str, Any]:
+        """Arguments by their names."""
+        return dict(zip(self.names, args, strict=True))
 
-    def widened(self, forward: Callable[..., Any] | None = None) -> Pass:
-        """The same pass (or another forward) with every float input in float64."""
+    def at(self, values: Sequence[Any]) -> Pass:
+        """This pass at other inputs."""
+        return dataclasses.replace(self, args=replace(self.args, values))
+
+    def widened(self) -> Pass:
+        """This pass with every float input in float64."""
         wide = [np.asarray(v, np.float64)[()] if kind_of(v) == "float" else v for v in self.base]
-        return self.at(wide, forward)
+        return self.at(wide)
 
     def narrowed(self, values: Sequence[Any]) -> list[Any]:
         """Flat inputs in the precision of this pass's own."""
@@ -221,7 +219,7 @@ class Pass:
         """The output vector of forward at the flat inputs `values`."""
         return vector(self.run(values)[0])
 
-    def moved(self, deltas: dict[int, Array], t: float = 1.0) -> list[Any]:
+    def moved(self, deltas: Deltas, t: float = 1.0) -> list[Any]:
         """The flat inputs with t * delta added to the leaves at the places of `deltas`."""
         values = list(self.base)
         for place, delta in deltas.items():
@@ -229,34 +227,30 @@ class Pass:
             values[place] = np.asarray(old.astype(np.float64) + t * delta, dtype=old.dtype)
         return values
 
-    def nudge(self, rng: np.random.Generator, eps: float) -> dict[int, Array]:
-        """Changes by which every entry of every leaf leaves the very number it was: one or two eps
-        of itself."""
+    def nudge(self, rng: Rng, eps: float) -> Deltas:
+        """Changes of every entry of every leaf by one or two eps of itself."""
         sizes = {x.place: x.value.astype(np.float64) for x in self.leaves}
         return {place: eps * signed(rng, x.shape, 1, 2) * x for place, x in sizes.items()}
 
-    def output_noise(self, rng: np.random.Generator) -> Array:
+    def output_noise(self, rng: Rng) -> Array:
         """The rounding to expect in each output: its own, or what a nudge of the inputs shows on
         both sides; on one side only it is a jump."""
         noise = self.y_eps * np.abs(self.y0)
         if not self.clock.fits(forward=2):
             return 4 * noise
         nudge = self.nudge(rng, self.y_eps)
-        try:
+        with contextlib.suppress(Exception):  # a point where nothing may move
             up, down = (np.abs(self.output(self.moved(nudge, t)).real - self.y0) for t in (1, -1))
-        except Exception:  # a point where nothing may move
-            return noise
-        low, high = np.minimum(up, down), np.maximum(up, down)
-        jump = (low < 1e-3 * high) & (high > 1e6 * self.y_eps * np.abs(self.y0).max(initial=0))
-        return np.fmax(noise, np.where(jump, low, high))
+            low, high = np.minimum(up, down), np.maximum(up, down)
+            jump = (low < 1e-3 * high) & (high > 1e6 * self.y_eps * np.abs(self.y0).max(initial=0))
+            noise = np.fmax(noise, np.where(jump, low, high))
+        return noise
 
     # -- backward ----------------------------------------------------------------------------
-    def draw_upstream(self, rng: np.random.Generator) -> Array:
-        """Random signs, no two moduli equal, none 1; numbers float32 can hold, or float16 where y
-        is."""
-        dy = signed(rng, self.y0.shape)
-        short = dy.astype(np.float16 if self.y_eps > EPS32 else np.float32)
-        return np.asarray(short.astype(np.float64))
+    def draw_upstream(self, rng: Rng) -> Array:
+        """Numbers of both signs, no two moduli equal, that float32 can hold (or a float16 y)."""
+        short = np.float16 if self.y_eps > EPS32 else np.float32
+        return signed(rng, self.y0.shape).astype(short).astype(np.float64)
 
     def upstream(self, numbers: Array) -> Any:
         """The vector of upstream numbers in the structure, shapes and dtypes of the output."""

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+HEADER = tuple("op|tensor|complex|differ.|adjoint|slope|worst at|hand|true|ulps|verdict".split("|"))
+
 
 class GradientError(AssertionError):
     """A backward pass that does not match its forward."""
@@ -102,8 +104,7 @@ class Report:
         return max(self.rows, key=lambda row: (not row.ok, row.complex_step or 0.0), default=None)
 
     def raise_if_failed(self) -> None:
-        """Raises GradientError (an AssertionError) whose lines name tensor, index, sample and
-        values."""
+        """Raises GradientError, an AssertionError: its lines name tensor, index, sample, values."""
         if not self.ok:
             lines = "\n".join(map(str, self.faults)) or "nothing was compared"
             raise GradientError(f"{self.name}: {lines}")
@@ -127,7 +128,7 @@ class Report:
 
 
 def plain(tree: Any) -> Any:
-    """The same as JSON holds it, with NaN and infinities as strings."""
+    """A tree as JSON holds it, with NaN and infinities as strings."""
     return json.loads(json.dumps(tree), parse_constant=lambda name: str(float(name)))
 
 
@@ -148,9 +149,6 @@ def shape_hint(got: tuple[int, ...], due: tuple[int, ...]) -> str:
         "it is summed over what must stay": extra <= 0 and all(g in (d, 1) for g, d in last),
     }
     return next((f": {hint}" for hint, fits in hints.items() if fits), "")
-
-
-HEADER = tuple("op|tensor|complex|differ.|adjoint|slope|worst at|hand|true|ulps|verdict".split("|"))
 
 
 def row_cells(row: Row) -> tuple[str, ...]:

@@ -1,5 +1,4 @@
-"""Test points: drawn at random so that no mistake can hide, read, looked over; and the gradients
-that come back, matched with them."""
+"""Test points: drawn at random, read, looked over; and the gradients that come back, matched."""
 
 from __future__ import annotations
 
@@ -10,58 +9,14 @@ from typing import Any
 import numpy as np
 
 from minivae.types import ABSENT, Array, float_parts, is_branch, kind_of, leaves, pairs, vector
+from minivae.types.shapes import draw_point as draw_point
+from minivae.types.shapes import points as points
 from minivae.verify.passes import Pass, apart
 from minivae.verify.report import Fault, first_fault, not_finite, shape_hint
 
 Faults = list[Fault]
 Hands = list[Array | None]  # one gradient for each leaf, None where there is none that fits
-SIZES = (3, 4, 5, 6, 7, 8)  # none 1, and none 2, where a row less its mean is +a and -a
-
-
-def draw_point(
-    spec: dict[str, str], rng: np.random.Generator, scale: float = 1.0, dtype: Any = np.float64
-) -> dict[str, Array]:
-    """Arrays for shapes written as words of dims: draw_point({"x": "B D", "W": "D H"}, rng).
-
-    Every dim gets a size of its own (no two equal, none 1; a number is its own size), entries are
-    distinct, of both signs and away from zero. A spec that begins with "int:" draws whole numbers
-    below its last word's size: {"labels": "int: B < C"}.
-    """
-    words = set(" ".join(spec.values()).replace("int:", "").replace("<", " ").split())
-    order = sorted(word for word in words if not word.isdigit())
-    if len(order) > len(SIZES):
-        raise ValueError(f"of {len(order)} dims at most {len(SIZES)} can all differ: {order}")
-    drawn = rng.permutation(SIZES[: max(4, len(order))])
-    sizes = {word: int(word) for word in words if word.isdigit()}
-    sizes |= dict(zip(order, drawn.tolist(), strict=False))
-    point: dict[str, Array] = {}
-    for name, text in spec.items():
-        dims, _, top = text.removeprefix("int:").partition("<")
-        shape = [sizes[word] for word in dims.split()]
-        if top:
-            point[name] = rng.integers(0, sizes[top.strip()], shape)
-        else:
-            value = rng.choice([-1.0, 1.0], shape) * rng.uniform(0.05, 2.0, shape) * scale
-            point[name] = np.asarray(value, dtype=dtype)
-    return point
-
-
-def points(
-    spec: dict[str, str], dtype: Any = np.float64, scales: tuple[float, ...] = (1.0, 1e-3, 1e3)
-) -> Any:
-    """A Hypothesis strategy of valid, linted test points (dicts of arrays); see `draw_point`.
-
-        @given(points({"x": "B D", "gamma": "D", "beta": "D"}))
-        def test(point): check(forward, backward, point).raise_if_failed()
-
-    Raises ImportError where Hypothesis is not installed.
-    """
-    try:
-        from hypothesis import strategies as st
-    except ImportError as error:
-        raise ImportError("points() needs hypothesis: pip install 'minivae[verify]'") from error
-    draw = lambda s, k: draw_point(spec, np.random.default_rng(s), k, dtype)  # noqa: E731
-    return st.builds(draw, st.integers(0, 2**32 - 1), st.sampled_from(scales))
+PARAMETERS = ("w", "kernel", "param", "theta", "gamma", "beta", "bias")  # how their names begin
 
 
 # -- reading what `check` is handed ----------------------------------------------------------------
@@ -236,9 +191,6 @@ def misfit(job: Pass, number: int, name: str, part: Any, grad: Any) -> Faults:
         (not fine and not isinstance(grad, float), "dtype", dtype),
     )
     return first_fault(tests, name)
-
-
-PARAMETERS = ("w", "kernel", "param", "theta", "gamma", "beta", "bias")  # how their names begin
 
 
 def batch_of(job: Pass) -> int | None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from minivae.types import Array
-from minivae.verify.derivatives import STEP, between, tol
-from minivae.verify.oracles import Probe, Trial, failing_direction, locate
-from minivae.verify.passes import EPS64, Pass, eps_of, lost_below, signed
+from minivae.types import EPS64, Array
+from minivae.types.analytic import STEP
+from minivae.verify.derivatives import Probe, between, tol
+from minivae.verify.oracles import Trial, failing_direction, locate
+from minivae.verify.passes import Deltas, Pass, lost_below, signed
 from minivae.verify.report import Fault, where
 from minivae.verify.strategies import gradients
 
@@ -33,7 +34,7 @@ def strict_tolerance(trial: Trial) -> Array:
     # A sum's rounding is its terms'; and h*h, the complex step's own, shows where all is 0.
     allowed += tol("sum") * EPS64 * largest + STEP**1.75
     measured = (trial.doubt > 0) | bool(trial.reason)
-    extra = np.where(measured, trial.doubt + trial.difference_tolerance * largest, 0.0)
+    extra = np.where(measured, trial.doubt + trial.difference_limit * largest, 0.0)
     return np.asarray(allowed + extra)
 
 
@@ -111,7 +112,7 @@ def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> 
     wide, exact, row, name = trial.probe.job, trial.hand, trial.row, trial.leaf.name
     if native is None or not native.size:
         return []
-    eps = max(eps_of(job.leaves[trial.place].value), job.y_eps)
+    eps = max(job.leaves[trial.place].eps, job.y_eps)
     match = max(tol("float32_match"), 64 * eps)
     # A forward that has itself lost its figures: no verdict on backward's rounding.
     sound = np.abs(job.y0 - wide.y0).max(initial=0) <= match * np.abs(wide.y0).max(initial=0)
@@ -136,10 +137,8 @@ def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> 
         return []
     at = tuple(int(n) for n in np.unravel_index(int(picks[lasting][0]), exact.shape))
     row.verdict, row.index, row.hand, row.true = "wrong", at, float(native[at]), float(exact[at])
-    text = (
-        f"the gradient of {name} is wrong in {row.dtype} only: {name}{where(at)} is "
-        f"{row.hand:.8g}, the same source in float64 gives {row.true:.8g}"
-    )
+    text = f"the gradient of {name} is wrong in {row.dtype} only: {name}{where(at)} is "
+    text += f"{row.hand:.8g}, the same source in float64 gives {row.true:.8g}"
     return [Fault("float32", text, name, at, hand=row.hand, true=row.true)]
 
 
@@ -151,25 +150,21 @@ def beside(trial: Trial, ways: dict[int, float], rng: np.random.Generator) -> Tr
     for leaf in job.leaves:
         random, way = signed(rng, leaf.value.shape), ways.get(leaf.place)
         deltas[leaf.place] = ASIDE * leaf.scale * (way * np.abs(random) if way else random)
-    try:
+    with contextlib.suppress(Exception):
         other = trial.at(job.moved(deltas))
-    except Exception:
-        return None
-    return other if np.isfinite(other.hand).all() else None
+        return other if np.isfinite(other.hand).all() else None
+    return None
 
 
-def slopes_at(
-    probe: Probe, deltas: dict[int, Array], steps: Sequence[float], exact: bool = True
-) -> list[Array]:
+def slopes_at(probe: Probe, deltas: Deltas, steps: Sequence[float], exact: bool = True) -> Array:
     """The outputs' slopes along delta at points so many steps along it, by complex steps; or those
     of the secants to them. NaN where forward cannot run there."""
     job, points = probe.job, [probe.job.moved(deltas, t) for t in steps]
-    try:
+    with contextlib.suppress(Exception):
         if exact:
-            return [probe.push(deltas, values) for values in points]
-        return [(job.output(v) - job.y0) / t for v, t in zip(points, steps, strict=True)]
-    except Exception:
-        return [np.full(probe.dy.shape, np.nan)] * len(points)
+            return np.array([probe.push(deltas, values) for values in points])
+        return np.array([(job.output(v) - job.y0) / t for v, t in zip(points, steps, strict=True)])
+    return np.full((len(points), *probe.dy.shape), np.nan)
 
 
 def has_kinks(trial: Trial) -> bool:
@@ -230,15 +225,14 @@ def is_subgradient(trial: Trial, i: int, strict: float) -> bool:
     may take its own side."""
     probe, leaf, entry = trial.probe, trial.leaf, int(trial.entries[i])
     step = ASIDE * float(leaf.scale.flat[entry])
-    pushed = slopes_at(probe, {leaf.place: leaf.unit(entry)}, (step, -step))
-    up, down = (probe.dy * slopes for slopes in pushed)
+    up, down = probe.dy * slopes_at(probe, {leaf.place: leaf.unit(entry)}, (step, -step))
     low, high = float(np.minimum(up, down).sum()), float(np.maximum(up, down).sum())
     return bool(between(trial.g[i], low, high, strict + 1e-5 * (high - low)))
 
 
 # -- ties ------------------------------------------------------------------------------------------
-def together(trials: list[Trial]) -> tuple[Trial, float, float] | None:
-    """(tensor, hand, true) where entries that are right one by one are wrong together: ties.
+def together(trials: list[Trial]) -> tuple[float, float, Trial] | None:
+    """(hand, true, tensor) where entries that are right one by one are wrong together: ties.
 
     Moves every entry of every tensor by the same amount, then by the same factor. Tied entries stay
     tied, so the outputs they make stay smooth, and the hand-written gradients must add up to the
@@ -257,11 +251,11 @@ def together(trials: list[Trial]) -> tuple[Trial, float, float] | None:
         hand, true = float(parts.sum()), float(weight @ slopes)
         moves = sum(float(np.abs(d).sum()) for d in deltas.values())
         if np.isfinite(hand - true) and not abs(hand - true) <= 10 * sure * size + rounding * moves:
-            return next((t for t in trials if t.kinks), trials[0]), hand, true
+            return hand, true, next((t for t in trials if t.kinks), trials[0])
     return None
 
 
-def smooth_slopes(probe: Probe, deltas: dict[int, Array], exact: bool) -> tuple[Array, float]:
+def smooth_slopes(probe: Probe, deltas: Deltas, exact: bool) -> tuple[Array, float]:
     """(the slopes of all outputs along a direction, NaN where those on the two sides differ; how
     sure they are)."""
     job, sure, floor = probe.job, 1e-5, 1e-13

@@ -43,6 +43,15 @@ def test_too_many_dims_say_so():
         draw_point({"x": "A B C D E F G"}, np.random.default_rng(0))
 
 
+def test_whole_numbers_are_drawn_below_a_size():
+    rng = np.random.default_rng(0)
+    point = draw_point({"x": "B 9", "labels": "int: B < C", "W": "C"}, rng)
+    assert point["labels"].dtype.kind == "i" and (point["labels"] < len(point["W"])).all()
+    assert point["x"].shape == (*point["labels"].shape, 9)
+    with pytest.raises(ValueError, match="labels: whole numbers below C are written int: B < C"):
+        draw_point({"labels": "int: B < "}, rng)
+
+
 @st.composite
 def right_passes(draw):
     """(name, point, seed) over passes, sizes, scales and precisions."""

@@ -47,7 +47,7 @@ def make_step(plan: Any, theta: Any, moments: Any, data: Any) -> Any:
 
 
 def make_gradient_step(plan: Any, theta: Any, moments: Any, data: Any) -> Any:
-    """The same in two halves, for batches that are cut into shards; see step/gradient.py."""
+    """The fused step in two halves, for batches that are cut into shards; see step/gradient.py."""
     from minivae_kernels.cpu.step.gradient import GradientStep
 
     return GradientStep(plan, theta, moments, data)

@@ -1,4 +1,4 @@
-"""The same kernels and the same launches on the host: g++ behind a shim, NumPy for the products.
+"""The card's kernels and launches, run on the host: g++ behind a shim, NumPy for the products.
 
 A stand-in for the card, for tests: slow, and silent on everything that only a card has.
 """
@@ -86,7 +86,7 @@ class HostDevice:
         return raw[start : start + size].view(dtype).reshape(shape)
 
     def zeros(self, shape: Any, dtype: Any) -> np.ndarray[Any, Any]:
-        """The same, filled with zeros."""
+        """A new array of zeros between guards, as `empty` makes it."""
         out = self.empty(shape, dtype)
         out[...] = 0
         return out

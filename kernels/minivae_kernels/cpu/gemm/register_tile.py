@@ -64,7 +64,7 @@ def emit_tile(
 def emit_strided_tile(
     builder: Any, shape: tuple[int, int], terms: ProductTerms, args: Sequence[Any]
 ) -> None:
-    """The same for matrices that lie as they come: A(r, k), B(k, c), C's rows at any distances.
+    """A tile of matrices that lie as they come: A(r, k), B(k, c), C's rows at any distances.
 
     args: a, a_row, a_k, b, b_k, c, c_row, s, s_row, depth. With distances 1 and 32 and A one panel
     it multiplies by A transposed: r counts its features.
@@ -81,7 +81,7 @@ def emit_strided_tile(
 
 
 def make_live_tile(rows: int, columns: int, terms: ProductTerms, across: bool) -> Any:
-    """The same for a list of those k at which A has something: zeros add nothing to a sum.
+    """A tile over a list of those k at which A has something: zeros add nothing to a sum.
 
     across=True: A(r, k) is feature r of row k of one panel (weight gradient: A transposed).
     """

@@ -65,7 +65,7 @@ def relu_gradient(dy, x):
 
 @inline
 def relu_gradient_from_output(dy, y):
-    """The same: y > 0 where x > 0                                       (E7)"""
+    """dx = dy where y > 0, which is where x > 0, else 0                   (E7)"""
     return m.kept_where_positive(dy, y)
 
 
@@ -138,7 +138,7 @@ def leaky_relu_gradient(dy, x):
 
 @inline
 def leaky_relu_gradient_from_output(dy, y):
-    """The same: y > 0 where x > 0                                       (E47)"""
+    """dx = dy where y > 0, which is where x > 0, else dy / 100            (E47)"""
     return LEAK * dy if y <= f32(0) else dy
 
 

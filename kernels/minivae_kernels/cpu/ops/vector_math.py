@@ -71,7 +71,7 @@ def exp(x):
 
 @inline
 def exp_within(x):
-    """The same bits for |x| <= 87: nothing overflows or is subnormal, so one power is enough."""
+    """eˣ for |x| <= 87, bits as `exp`'s: nothing overflows or is subnormal, one power is enough."""
     n, p = _reduce(x)
     return (p + ONE) * _power_of_two(n)
 

@@ -24,7 +24,7 @@ def repeated(update: Callable[[], None]) -> Callable[[], None]:
 
 
 class EagerStep(GraphStep):
-    """The same launches, made from Python for every update."""
+    """The graph's launches, made from Python for every update."""
 
     def _graph(self, batch: int) -> Both:
         update = Update(self.buffers, batch)

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
+EPS64, EPS32 = 2.0**-52, 2.0**-23
 
 
 def is_branch(tree: Any) -> bool:
@@ -58,7 +60,7 @@ def pairs(tree: Any, other: Any, path: str = "") -> Iterator[tuple[str, Any, Any
 
 
 def transform(tree: Any, change: Callable[[Any], Any]) -> Any:
-    """The same tree with `change` applied to every leaf, depth first."""
+    """A tree of the same containers with `change` applied to every leaf, depth first."""
     if not is_branch(tree):
         return change(tree)
     if isinstance(tree, dict):
@@ -100,6 +102,19 @@ def kind_of(leaf: Any) -> str:
     if isinstance(leaf, (bool, int, str)) or leaf is None:
         return "constant"
     return "number" if isinstance(leaf, float) else "other"
+
+
+def eps_of(value: Any) -> float:
+    """The spacing of floats at 1 in the value's precision; float64's for anything finer."""
+    return max(EPS64, float(np.finfo(np.asarray(value).dtype).eps))
+
+
+def holds_float32(y: Array) -> bool:
+    """Whether float64 numbers are those of float32 only: something computed in float32."""
+    fractions = y[y != np.round(y)]
+    short = fractions.astype(np.float32).astype(np.float64) == fractions
+    dyadic = np.ldexp(fractions, 16) == np.round(np.ldexp(fractions, 16))
+    return bool(fractions.size >= 4 and short.all() and not dyadic.all())
 
 
 def same_bits(a: Any, b: Any) -> bool:
