@@ -167,7 +167,7 @@ def test_an_edit_that_keeps_the_length_is_seen_and_a_mere_touch_is_none(log):
     os.utime(log.path, ns=(1, 1))
     assert log.unchanged()
     log.append(record(4))
-    assert epochs(log) == [1, 2, 3, 4] and log.unchanged()
+    assert log.path.read_bytes().startswith(whole) and log.unchanged()
 
 
 def test_a_link_in_its_place_is_not_followed(log, tmp_path):
