@@ -148,6 +148,11 @@ TABLE: tuple[Op, ...] = (
         (Backward(likelihood.laplace_nll_backward, "mean logb", REDUCTION, 5),), 3,
     ),
     Op(
+        likelihood.student_t_nll_forward,
+        {"mean": Arg("L B D"), "x": Arg("B D"), "logb": Arg("", scale=0.5)}, _NLL, REDUCTION,
+        (Backward(likelihood.student_t_nll_backward, "mean logb", REDUCTION, 7),), LOG1P + 4,
+    ),
+    Op(
         likelihood.continuous_bernoulli_nll_forward, _LOGITS, _NLL, REDUCTION,
         (Backward(likelihood.continuous_bernoulli_nll_backward, "logits", REDUCTION, EXP + 20),),
         EXP + LOG1P + 40,

@@ -138,6 +138,13 @@ def _add_laplace(mean: Array, out: Array, noise: Noise, logb: Array) -> Array:
     return np.asarray((mean + away).astype(np.float32))
 
 
+def _add_student(mean: Array, out: Array, noise: Noise, logb: Array) -> Array:
+    from scipy.stats import t
+
+    away = np.exp(float(logb)) * t.ppf(noise.uniforms().astype(np.float64), 4)
+    return np.asarray((mean + away).astype(np.float32))
+
+
 def _continuous_bernoulli_mean(K: Any, logits: Array) -> Array:
     return ops.continuous_bernoulli_mean(logits)
 
@@ -217,6 +224,15 @@ LIKELIHOODS: Table[Likelihood] = Table(
                 f"-log p(x|z) = |x - f(z)| / b + {D} log(2 b), summed over {D} features"
             ),
             output="the median",
+        ),
+        Likelihood(
+            "student-t", ops.student_t_nll_forward, ops.student_t_nll_backward,
+            _mean_is_output, _add_student, scale=Scale("decoder.logb", "b", "the scale"),
+            link="identity", words="real data with gross outliers, which it lets go (4 degrees)",
+            formula=lambda D, b: (
+                f"-log p(x|z) = sum over {D} features of "
+                "5/2 log(1 + (x - f(z))^2 / 4b^2) + log(8b/3)"
+            ),
         ),
         Likelihood(
             "continuous-bernoulli", ops.continuous_bernoulli_nll_forward,

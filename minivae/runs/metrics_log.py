@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import stat
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -47,6 +49,8 @@ class MetricsLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._end = 0  # bytes, as this process left it
+        self._sum = hashlib.sha256()  # of these bytes
+        self._seen: tuple[int, ...] = ()  # the file's state when they were last compared
 
     def read(self) -> list[dict[str, Any]]:
         """All whole records, oldest first. Raises RunError where the file cannot be read."""
@@ -92,7 +96,8 @@ class MetricsLog:
         """Write the whole file again, from memory. Raises RunError when the disk refuses."""
         data = b"".join(map(encode_line, records))
         files.write_atomically(self.path, data)
-        self._end = len(data)
+        self._end, self._sum = len(data), hashlib.sha256(data)
+        self._seen = self._state()
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one line and flush it to the disk.
@@ -101,6 +106,8 @@ class MetricsLog:
         or not as this process left it.
         """
         line = encode_line(record)
+        if not self.unchanged():
+            raise LogChanged(f"{self.path} was removed or changed while the run goes on")
         try:
             files.append_synced(self.path, line, self._end)
         except (FileNotFoundError, files.ChangedFile):
@@ -108,13 +115,30 @@ class MetricsLog:
         except OSError as error:
             raise RunError(f"cannot write {self.path}: {describe_os_error(error)}") from error
         self._end += len(line)
+        self._sum.update(line)
+        self._seen = self._state()
 
     def unchanged(self) -> bool:
-        """Whether the file is there and as long as this process left it."""
+        """Whether the file is there and as this process left it; read only where it was touched."""
+        state = self._state()
+        if not state or state == self._seen:
+            return bool(state)
         try:
-            return os.lstat(self.path).st_size == self._end
+            data = files.read_file(self.path, self._end)
         except OSError:
             return False
+        if stat.S_ISLNK(state[0]) or hashlib.sha256(data).digest() != self._sum.digest():
+            return False
+        self._seen = state
+        return True
+
+    def _state(self) -> tuple[int, ...]:
+        """What changes where the file is touched; empty where it is gone."""
+        try:
+            state = os.lstat(self.path)
+        except OSError:
+            return ()
+        return state.st_mode, state.st_ino, state.st_size, state.st_mtime_ns
 
 
 class LogChanged(RunError):

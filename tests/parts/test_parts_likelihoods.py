@@ -12,15 +12,14 @@ from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.targets import check_targets
 from minivae.models.config import ConfigError, ModelConfig
-from minivae.parts import LIKELIHOODS
+from minivae.parts import LIKELIHOODS, domains
 from minivae.parts.likelihoods import Noise
 
 OUT = np.array([-2.3, -0.4, 0.0, 1e-4, 0.7, 3.1])
 EXTRA = {
-    "gaussian": (np.array(-0.6),),
-    "gaussian-diagonal": (np.full(1, 0.4),),
-    "laplace": (np.array(0.3),),
-    "negative-binomial": (np.array(0.5),),
+    name: (np.full(part.scale.shape(1), -0.5),)
+    for name, part in LIKELIHOODS.items()
+    if part.scale is not None
 }
 REAL = np.linspace(-60, 60, 240_001)
 UNIT = np.linspace(0, 1, 20_001)
@@ -35,8 +34,8 @@ def density(name: str, out: float, x: np.ndarray) -> np.ndarray:
 
 def moments(name: str, out: float) -> tuple[float, float]:
     """The integral of the density and the mean, by quadrature or by adding."""
-    points = {"gaussian": REAL, "gaussian-diagonal": REAL, "laplace": REAL,
-              "continuous-bernoulli": UNIT}.get(name, COUNTS)  # fmt: skip
+    domain = LIKELIHOODS[name].domain
+    points = REAL if domain is domains.REAL else UNIT if domain is domains.UNIT else COUNTS
     p = density(name, out, points)
     if points is COUNTS:
         return float(p.sum()), float((p * points).sum())
@@ -96,7 +95,7 @@ def test_log_gamma_and_digamma_are_right():
 
 def test_the_counts_agree_with_scipy():
     x = np.arange(12.0)
-    r, mean = np.exp(0.5), np.exp(0.7)
+    r, mean = np.exp(EXTRA["negative-binomial"][0].item()), np.exp(0.7)
     expected = stats.nbinom.pmf(x, r, r / (r + mean))
     assert np.allclose(density("negative-binomial", 0.7, x), expected, rtol=1e-12)
     assert np.allclose(density("poisson", 0.7, x), stats.poisson.pmf(x, mean), rtol=1e-12)

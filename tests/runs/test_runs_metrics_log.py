@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 
 import pytest
 
@@ -157,13 +158,25 @@ def test_a_log_that_something_else_touched_is_not_appended_to(log):
     assert log.unchanged() and epochs(log) == [1, 2, 3, 4]
 
 
+def test_an_edit_that_keeps_the_length_is_seen_and_a_mere_touch_is_none(log):
+    whole = log.path.read_bytes()
+    log.path.write_bytes(whole.replace(b"loss", b"lozz", 1))
+    assert not log.unchanged()
+    log.path.unlink()
+    log.path.write_bytes(whole)
+    os.utime(log.path, ns=(1, 1))
+    assert log.unchanged()
+    log.append(record(4))
+    assert log.path.read_bytes().startswith(whole) and log.unchanged()
+
+
 def test_a_link_in_its_place_is_not_followed(log, tmp_path):
     victim = tmp_path / "victim"
     victim.write_bytes(log.path.read_bytes())
     log.path.unlink()
     log.path.symlink_to(victim)
     before = victim.read_bytes()
-    with pytest.raises(RunError, match="symbolic link"):
+    with pytest.raises(LogChanged, match="removed or changed"):
         log.append(record(4))
     assert victim.read_bytes() == before
     log.rewrite([record(1)])

@@ -100,6 +100,12 @@ def test_e53_laplace():
                  np.array(-0.3))  # fmt: skip
 
 
+@recomputes(66, "ff28e55a")
+def test_e66_student_t():
+    a_likelihood("student_t", lambda f, x, v: stats.t(4, f, np.exp(v)).logpdf(x), X,
+                 np.array(-0.3))  # fmt: skip
+
+
 @recomputes(54, "443a7dd1")
 def test_e54_the_continuous_bernoulli_adds_up_to_one():
     share = np.linspace(0, 1, 20001)

@@ -49,6 +49,7 @@ LIKELIHOODS = {
     "bernoulli": LikelihoodPass("bernoulli_pass"),
     "gaussian": LikelihoodPass("gaussian_pass", CLOSED, 0.5, math.log(2 * math.pi)),
     "laplace": LikelihoodPass("laplace_pass", CLOSED, 1.0, math.log(2)),
+    "student-t": LikelihoodPass("student_t_pass", WITHIN),
     "continuous-bernoulli": LikelihoodPass("continuous_bernoulli_pass"),
     "poisson": LikelihoodPass("poisson_pass"),
     "negative-binomial": LikelihoodPass("negative_binomial_pass", WITHIN),
@@ -235,6 +236,16 @@ class LikelihoodOps(Launcher):
     ) -> tuple[Array, Array]:
         """dmean = dnll sign(mean - x) / b, and dlogb                     (E53)"""
         return self._backward("laplace", "laplace_nll_backward", dnll, mean, x, logb)
+
+    def student_t_nll_forward(self, mean: Array, x: Array, logb: Array) -> Array:
+        """D (log 8/3 + log b) + 5/2 Σ_d log(1 + (x_d - mean_d)² / 4b²)   (E66)"""
+        return self._forward("student-t", "student_t_nll_forward", mean, x, logb)
+
+    def student_t_nll_backward(
+        self, dnll: Array, mean: Array, x: Array, logb: Array
+    ) -> tuple[Array, Array]:
+        """dmean = dnll 5 (mean - x) / (4b² (1 + q)), and dlogb           (E66)"""
+        return self._backward("student-t", "student_t_nll_backward", dnll, mean, x, logb)
 
     def continuous_bernoulli_nll_forward(self, logits: Array, x: Array) -> Array:
         """Σ_d A(logit) - x logit with A(a) = log((exp a - 1) / a)        (E54)"""

@@ -70,6 +70,7 @@ BUGS = [
     ("likelihood_pass.cuh", "r % batch", "r / 2 % batch", "gaussian_nll_backward"),
     ("likelihood.cu", "(columns - scaled)", "(1 - scaled)", "gaussian_nll_backward"),
     ("likelihood.cu", "r < 0 ? real(-1)", "r < 0 ? real(1)", "laplace_nll_backward"),
+    ("likelihood.cu", "pull = 1 - 5 * (q", "pull = 1 - 4 * (q", "student_t_nll_backward"),
     ("likelihood.cu", "a * rising - x", "rising - x", "continuous_bernoulli_nll_backward"),
     ("counts.cuh", "k < x)", "k <= x)", "poisson_nll_forward"),
     ("counts.cuh", "to.slope - from.slope", "to.slope", "negative_binomial_nll_backward"),

@@ -1,6 +1,6 @@
 """Likelihoods that a panel's 32 outputs do not settle by themselves.
 
-Two have a scale whose gradient is a sum of its own, one for all columns or one a column; one is
+Three have a scale whose gradient is a sum of its own, for all columns or one a column; one is
 over groups of columns. The training step scores them by rows, once all outputs are there
 (step/row_scores.py). A new one is a loop, its two ops and an `add(…)`.
 """
@@ -25,7 +25,7 @@ from minivae_kernels.cpu.ops.loops import Loop
 from minivae_kernels.cpu.ops.row_likelihood_kernel import grouped, grouped_gradient, scaled
 
 f32 = np.float32
-HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+HALF_LOG_2PI, LOG_8_THIRDS = 0.5 * math.log(2 * math.pi), math.log(8 / 3)
 GROUPS = types.int64[::1]
 LANES = np.int64(16)
 stack_lanes = stack_floats(int(LANES))
@@ -92,6 +92,34 @@ add(
     gaussian_diagonal_nll_forward,
     gaussian_diagonal_nll_backward,
 )
+
+
+def _student_t(y, x, logb, terms, slopes, scale):  # type: ignore[no-untyped-def]
+    precision = f32(0.25) * m.exp(f32(-2) * logb[0])  # one for all columns
+    constant = f32(LOG_8_THIRDS) + logb[0]
+    for i in range(len(y)):
+        r = y[i] - x[i]
+        q = precision * (r * r)
+        terms[i] = constant + f32(2.5) * m.log(f32(1) + q)
+        slopes[i] = f32(1) - f32(5) * (q / (f32(1) + q))
+        y[i] = scale * (f32(5) * precision * r / (f32(1) + q))
+
+
+STUDENT_T = RowLikelihood(_scaled_loop("student_t_loop", _student_t))
+
+
+def student_t_nll_forward(mean: Any, x: Any, logb: Any) -> np.ndarray:
+    """D (log 8/3 + log b) + 5/2 Σ_d log(1 + (x_d - mean_d)² / 4b²), in nats   (E66)"""
+    return scaled("student_t_nll_forward", STUDENT_T.loop, None, mean, x, logb)[0]
+
+
+def student_t_nll_backward(dnll: Any, mean: Any, x: Any, logb: Any) -> tuple[np.ndarray, Any]:
+    """dmean = dnll 5 (mean - x) / (4b² (1 + q)), and dlogb ()            (E66)"""
+    _, dmean, slopes = scaled("student_t_nll_backward", STUDENT_T.loop, dnll, mean, x, logb)
+    return dmean, f32(slopes.sum(dtype=np.float64))
+
+
+add("student-t", STUDENT_T, student_t_nll_forward, student_t_nll_backward)
 
 
 @inline

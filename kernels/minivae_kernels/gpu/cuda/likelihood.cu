@@ -99,6 +99,21 @@ struct NegativeBinomial : Plain {
 };
 LIKELIHOOD(negative_binomial_pass, NegativeBinomial)
 
+struct StudentT : Plain {  // loss = log 8b/3 + 5/2 log(1 + q), q = r^2 / 4b^2               (E66)
+    static constexpr bool PULLS = true;
+    real constant, precision;
+    __device__ StudentT() {}
+    __device__ StudentT(real logb)
+        : constant(real(0.98082925301172623686) + logb), precision(real(0.25) * exp_of(-2 * logb)) {}
+    __device__ void operator()(real a, real x, real& loss, real& slope, real& pull) const {
+        const real r = a - x, q = precision * (r * r), share = 1 / (1 + q);
+        loss = constant + real(2.5) * log1p_of(q);
+        slope = 5 * precision * r * share;
+        pull = 1 - 5 * (q * share);
+    }
+};
+LIKELIHOOD(student_t_pass, StudentT)
+
 struct GaussianDiagonal : Plain {  // loss = (log 2 pi + log c + r^2 / c) / 2, slope r / c    (E52)
     static constexpr bool EACH = true, PULLS = true;
     real logc, precision;
