@@ -18,7 +18,7 @@ from minivae.data.shape import LOOKED_AT
 from minivae.data.standard import scale_advice
 from minivae.data.stream import FileRows
 from minivae.models.config import ModelConfig
-from minivae.parts import LIKELIHOODS
+from minivae.parts import LIKELIHOODS, OPTIMISERS
 from minivae.parts.domains import REAL
 from minivae.runs.config import TrainConfig
 from minivae.runs.hints import quoted
@@ -68,12 +68,27 @@ def settle(
         values["c"] = 1.0
     elif "c" not in settings:
         values["c"] = "learned"
+    _require_momentum(values, settings)
     model = {key: values[key] for key in MODEL_KEYS if key in values}
     train = {key: values[key] for key in TRAIN_KEYS if key in values}
     return (
         ModelConfig(data_dim=dataset.data_dim, **model),
         TrainConfig(dataset=name, **{**train, "backend": backend}),
     )
+
+
+def _require_momentum(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise UsageError where a momentum is asked of an optimiser that has none.
+
+    Its default may stand in a file of settings whatever the optimiser.
+    """
+    rule = OPTIMISERS[values.get("optimiser", TrainConfig.optimiser)]
+    asked = given.get("momentum", TrainConfig.momentum)
+    if asked != TrainConfig.momentum and "momentum" not in rule.settings:
+        able = ", ".join(name for name, part in OPTIMISERS.items() if "momentum" in part.settings)
+        raise UsageError(
+            f"--momentum is a setting of {able}; the optimiser is {rule.name}: leave one out"
+        )
 
 
 def settings_of_run(

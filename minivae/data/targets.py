@@ -42,6 +42,8 @@ def check_targets(
         return  # any finite number will do, or none can leave [0, 1]
     for part, rows in dataset.parts.items():
         where = dataset.name if part == "train" else f"{dataset.name} ({part})"
+        if part == "train" and len(dataset.parts) > 1:  # a file's rows, less those held out
+            where += ", among its training rows"
         check_domain(rows, dataset.scale, where, likelihood, groups, dataset.columns)
 
 

@@ -9,6 +9,7 @@ from copy import deepcopy
 
 from minivae.data.standard import scale_advice
 from minivae.parts import LIKELIHOODS
+from minivae.parts.domains import REAL
 from minivae.runs.state import State
 from minivae.training.job import Job
 from minivae.training.nan_origin import NanOrigin, trace_update
@@ -87,10 +88,11 @@ def advice(job: Job, fault: NanOrigin) -> str:
     """What to try next."""
     if fault.place == "the data":
         return "these rows hold values that are not numbers: clean them"
-    data = job.data
-    if data.standard is None and scale_advice(data.train, data.scale, data.columns):
+    data, likelihood = job.data, LIKELIHOODS[job.model.likelihood]
+    unscaled = data.standard is None and scale_advice(data.train, data.scale, data.columns)
+    if unscaled and likelihood.domain is REAL:  # counts cannot be standardised
         return "the columns are unscaled: --standardise (standardise=True) brings them to one scale"
     text = f"try a lower rate (--lr {min(job.schedule.lr(0) / 10, 1e-3):g})"
-    if LIKELIHOODS[job.model.likelihood].scale is not None:
+    if likelihood.scale is not None:
         text += " or a larger --c"
     return text

@@ -28,6 +28,11 @@ def test_values_outside_the_unit_interval_are_named() -> None:
             check_targets(from_arrays(high, split=False), "bernoulli", binarise)
 
 
+def test_rows_that_are_counted_without_those_held_out_are_called_training_rows() -> None:
+    with pytest.raises(DataError, match=r"x\.npy, among its training rows: row \d+, column 1"):
+        check_targets(from_arrays(np.tile([0.5, -1.0], (40, 1)), name="x.npy"), "bernoulli")
+
+
 def test_a_tables_column_is_named_and_groups_are_checked() -> None:
     x = np.eye(3)[[0, 1, 2, 0]]
     table = from_arrays(x, x, columns=("a", "b", "c"), name="t")
