@@ -191,11 +191,19 @@ def settle_resume(asked: TrainOptions, path: Path, console: Console) -> TrainReq
 
 
 def epochs_done(path: Path) -> int:
-    """How many epochs of the run in `path` are in its log."""
-    from minivae.runs.load import load_run
+    """How many epochs of the run in `path` are done, by its newest sound checkpoint.
 
-    metrics = load_run(path).metrics
-    return int(metrics[-1]["epoch"]) if metrics else 0
+    Its log may be damaged or another run's, and stops no resume.
+    """
+    from minivae.runs.directory import CHECKPOINTS
+    from minivae.runs.errors import CheckpointError
+    from minivae.runs.store import CheckpointStore
+
+    try:
+        newest = CheckpointStore(path / CHECKPOINTS).newest_sound(lambda text: None)
+    except CheckpointError:  # said where the run is resumed
+        return 0
+    return 0 if newest is None else int(newest.manifest.get("progress", {}).get("epoch", 0))
 
 
 def record_data_dir(name: str, data_dir: Path | str | None) -> str | None:

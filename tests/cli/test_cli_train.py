@@ -248,3 +248,13 @@ def test_debug_shows_the_traceback(command, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("MINIVAE_DEBUG", "1")
     done = command("train", "mnst")
     assert "Traceback" in done.err and done.err.splitlines()[-1].startswith("error: ")
+
+
+def test_the_log_of_a_longer_run_does_not_stop_a_resume(command) -> None:
+    few = [*SMALL[:4], "--quiet", "--no-pictures"]
+    for name, epochs in (("short", 1), ("long", 3)):
+        assert command("train", *few, "--epochs", epochs, "--out", name).code == 0
+    Path("short/metrics.jsonl").write_bytes(Path("long/metrics.jsonl").read_bytes())
+    done = command("train", "--resume", "short", "--epochs", 2, "--quiet", "--no-pictures")
+    assert done.code == 0, done.err
+    assert json.loads(Path("short/checkpoints/last.json").read_bytes())["progress"]["epoch"] == 2
