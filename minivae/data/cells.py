@@ -39,7 +39,7 @@ def numbers_from_objects(frame: Any) -> Any:
     for column in frame.columns:
         cells = frame[column]
         if cells.dtype == object and all(isinstance(c, (Real, Decimal)) for c in cells):
-            frame = frame.assign(**{column: cells.astype(float)})
+            frame = _with_column(frame, column, cells.astype(float))
     return frame
 
 
@@ -51,8 +51,15 @@ def numbers_from_text(frame: Any) -> Any:
         if getattr(cells.dtype, "kind", "O") != "O":
             continue
         if all(_reads_as_number(_plain(cell)) for cell in cells):
-            frame = frame.assign(**{column: [float(_plain(cell)) for cell in cells]})
+            frame = _with_column(frame, column, [float(_plain(cell)) for cell in cells])
     return frame
+
+
+def _with_column(frame: Any, column: Any, values: Any) -> Any:
+    """The frame with another column of that name, which need not be a text; itself unchanged."""
+    changed = frame.copy(deep=False)
+    changed[column] = values
+    return changed
 
 
 def _plain(cell: Any) -> str:

@@ -163,3 +163,9 @@ def test_the_advice_for_what_is_no_matrix_of_numbers_works(tmp_path: Path) -> No
         advised = eval(words, {"X": X, "numpy": np})
         np.save(tmp_path / "x.npy", advised)
         assert len(load(tmp_path / "x.npy", split=False).train) == 6
+
+
+def test_a_printed_minus_in_a_table_without_a_header(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    (tmp_path / "a.csv").write_text("1,2\n\u22123,4\n5,6\n", encoding="utf-8")
+    assert load(tmp_path / "a.csv", split=False).train[1].tolist() == [-3, 4]
