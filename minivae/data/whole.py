@@ -21,17 +21,17 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         new.replace(path)
-        _sync(path.parent)
+        sync_directory(path.parent)
     finally:
         new.unlink(missing_ok=True)
 
 
-def _sync(folder: Path) -> None:
-    """Make a new name in a folder survive a power cut (where the system can)."""
+def sync_directory(directory: Path) -> None:
+    """Make new names in ``directory`` survive a power cut (where the system can)."""
     if os.name != "posix":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    handle = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        os.fsync(handle)
     finally:
-        os.close(descriptor)
+        os.close(handle)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from minivae.data.whole import sync_directory
 from minivae.models.config import ModelConfig
 from minivae.runs import files
 from minivae.runs.checkpoint import (
@@ -39,7 +40,7 @@ def _keep_what_is_there(path: Path) -> None:
         read_checkpoint(path)
         for old, copy in zip(_pair(path), _pair(_before(path)), strict=True):
             files.replace_synced(copy, old.read_bytes())
-        files.sync_directory(path.parent)
+        sync_directory(path.parent)
     except CheckpointError:  # there is none, or none that is whole
         return
     except OSError as error:

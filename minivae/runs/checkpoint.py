@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from minivae.data.whole import sync_directory
 from minivae.messages import shown
 from minivae.runs import files
 from minivae.runs.errors import CheckpointError, RunError, describe_os_error
@@ -98,7 +99,7 @@ def write_checkpoint(path: Path, tensors: Tensors, facts: dict[str, Any]) -> dic
                 raise CheckpointError(f"{target.name} read back differs from what was written")
         for target, _ in pairs:  # tensors first: a manifest never vouches for what is not there
             os.replace(files.temporary(target), target)
-            files.sync_directory(path.parent)  # else the disk may keep the second name alone
+            sync_directory(path.parent)  # else the disk may keep the second name alone
     except OSError as error:
         raise RunError(f"cannot write {path}: {describe_os_error(error)}") from error
     finally:

@@ -16,11 +16,8 @@ from minivae.runs.strict_json import JsonFault, parse
 from minivae.settings import ConfigError, UnknownPart
 
 CONFIG = "config.json"
-# The keys that came with the file's own sha256 or before it: what has one is of no earlier version.
-HASHED_WITH = {
-    "model": {"objective", "groups"},
-    "train": {"optimiser_settings", "order", "shards"},
-}
+# Settings of training that came after the file's own sha256: what has one is of no earlier version.
+HASHED_WITH = {"bf16", "lr_steps"}
 
 
 def encode_config(config: Mapping[str, Any]) -> bytes:
@@ -70,8 +67,7 @@ def require_unchanged(path: Path | str, config: dict[str, Any]) -> None:
 
 def _is_unhashed(config: Mapping[str, Any]) -> bool:
     """Whether an earlier version wrote this, that knew no sha256 and none of the newer keys."""
-    newer = any(keys & set(config[part]) for part, keys in HASHED_WITH.items())
-    return not newer and not {"sha256", "environments"} & set(config)
+    return not HASHED_WITH & set(config["train"]) and not {"sha256", "environments"} & set(config)
 
 
 def _is_unaltered(config: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ import os
 import stat
 from pathlib import Path
 
+from minivae.data.whole import sync_directory
 from minivae.runs.errors import RunError, describe_os_error
 
 TEMPORARY = ".tmp"
@@ -137,17 +138,6 @@ class ChangedFile(OSError):
 def temporary(path: Path) -> Path:
     """The name under which a file is written before it takes its place."""
     return path.with_name(path.name + TEMPORARY)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames in ``directory`` survive a power cut (where the system can)."""
-    if os.name != "posix":
-        return
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def make_directory(path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from minivae.data.whole import sync_directory
 from minivae.messages import shown
 from minivae.runs import files
 from minivae.runs.checkpoint import (
@@ -110,7 +111,7 @@ class CheckpointStore:
             except OSError as error:
                 raise RunError(f"cannot write {target}: {describe_os_error(error)}") from error
         try:
-            files.sync_directory(self.directory)
+            sync_directory(self.directory)
         except OSError as error:
             raise RunError(f"cannot write {target}: {describe_os_error(error)}") from error
 

@@ -8,6 +8,7 @@ import pytest
 
 from minivae.runs.config_file import encode_config, read_config, require_unchanged
 from minivae.runs.errors import RunError
+from minivae.runs.fsck import check_run
 from minivae.runs.load import load_model, load_run
 from minivae.settings import ConfigError
 from tests.training.child_run import run_here
@@ -69,6 +70,16 @@ def test_one_without_its_sha256_is_no_earlier_versions(run):
     said = []
     assert load_run(run, said.append).data == before.data
     assert len(said) == 1 and "damaged or edited" in said[0]
+
+
+def test_one_that_knew_shards_and_objectives_but_no_sha256_is_whole(run):
+    config = json.loads((run / "config.json").read_text())
+    for key in ("sha256", "environments"):
+        del config[key]
+    for key in ("bf16", "lr_steps", "initialisation", "output_bias"):
+        del config["train"][key]
+    (run / "config.json").write_text(json.dumps(config))
+    assert {"order", "shards"} <= set(config["train"]) and check_run(run).sound
 
 
 def test_one_of_a_newer_version_is_told_from_a_damaged_one(run):

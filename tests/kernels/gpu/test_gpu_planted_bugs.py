@@ -21,19 +21,9 @@ from minivae.backend import Backend
 from minivae.models.config import ModelConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
+import gpu_steps
 from gpu_cases import SHAPES
 from gpu_checks import call, check_op
-from gpu_steps import (
-    ACTIVATED,
-    LIKELY,
-    MODELS,
-    WEIGHED,
-    check_step,
-    problem,
-    reference,
-    run,
-    schedule,
-)
 
 pytestmark = pytest.mark.slow
 
@@ -124,18 +114,21 @@ def notice(K: Backend, where: str) -> None:
         same = np.array_equal(call(K, "normals", (3, 2, 1, rows, 70))[0], theirs)
         assert same  # a bool: pytest would spend minutes on telling two long arrays apart
     elif where == "step":
-        for model in MODELS:
+        for model in gpu_steps.MODELS:
             for optimiser in ("adam", "sgd"):
-                check_step(K, model, optimiser)
-    elif where in {**ACTIVATED, **LIKELY, **WEIGHED}:
-        check_step(K, where, "adam")
+                gpu_steps.check_step(K, model, optimiser)
+    elif where in {**gpu_steps.ACTIVATED, **gpu_steps.LIKELY, **gpu_steps.WEIGHED}:
+        gpu_steps.check_step(K, where, "adam")
     elif where in OPTIMISERS:
-        check_step(K, "three layers, three draws", where)
+        gpu_steps.check_step(K, "three layers, three draws", where)
     elif where == "tall step":  # several rows a warp
         model = ModelConfig(data_dim=9, latent_dim=3, hidden=(5, 7), draws=2)
-        given = problem(model, max_batch=2051, optimiser="sgd")
-        makers = (K.make_step(*given), *(reference(*given, t) for t in (np.float32, np.float64)))
-        mine, single, exact = (run(step, n=1, batch=2051)[0][0] for step in makers)
+        given = gpu_steps.problem(model, max_batch=2051, optimiser="sgd")
+        makers = (
+            K.make_step(*given),
+            *(gpu_steps.reference(*given, t) for t in (np.float32, np.float64)),
+        )
+        mine, single, exact = (gpu_steps.run(step, n=1, batch=2051)[0][0] for step in makers)
         assert np.linalg.norm(mine - exact) <= 2 * np.linalg.norm(single - exact)
     elif where == "long walk":  # more numbers than a grid has threads: it walks on
         with pytest.MonkeyPatch.context() as patch:
@@ -144,9 +137,9 @@ def notice(K: Backend, where: str) -> None:
             mine = K.tanh_backward(*map(K.to_device, (dy, x)))
         np.testing.assert_allclose(mine, ops.tanh_backward(dy, x), rtol=1e-5)
     elif where == "bad loss":
-        plan, theta, moments, data = problem(MODELS["gaussian, given c"])
+        plan, theta, moments, data = gpu_steps.problem(gpu_steps.MODELS["gaussian, given c"])
         step = K.make_step(plan, theta, moments, np.full_like(data, np.inf))
-        step(*schedule(1, 9))
+        step(*gpu_steps.schedule(1, 9))
         same = np.array_equal(step.state()[0], theta)
         assert same
     else:
@@ -173,4 +166,7 @@ def test_planted_bug_is_seen(built: None, tmp_path: Path, bug: tuple[str, ...]) 
 def test_nothing_planted_nothing_seen(K: Backend) -> None:
     for where in sorted({bug[3] for bug in BUGS}):
         notice(K, where)
-    assert run(K.make_step(*problem(MODELS["linear"])))[1]["updates"] == 3
+    assert (
+        gpu_steps.run(K.make_step(*gpu_steps.problem(gpu_steps.MODELS["linear"])))[1]["updates"]
+        == 3
+    )
