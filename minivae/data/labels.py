@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from minivae.data.cells import MINUS
 from minivae.data.errors import DataError
 from minivae.messages import shown
 
@@ -96,8 +97,8 @@ def _float(label: Any) -> float | None:
     """The number that this is, or is written as, however large; None for all else."""
     if isinstance(label, complex):
         return max(abs(label.real), abs(label.imag))
-    if label in ("∞", "+∞", "-∞"):
-        return math.inf
+    if isinstance(label, str):  # as a typesetter writes it
+        label = label.replace(MINUS, "-").replace("∞", "inf")
     try:
         return float(label)
     except OverflowError:  # a whole number of many digits

@@ -214,10 +214,19 @@ def _header(rows: Cells, decimal: str, known: tuple[str, ...] | None) -> list[st
         return first
     words = [
         j for j, cell in enumerate(first)
-        if not _is_number(cell.replace(decimal, ".")) and cell.lower() not in MISSING
+        if not _is_value(cell.replace(decimal, ".")) and cell.lower() not in MISSING
     ]  # fmt: skip
     again = all(any(j < len(row) and row[j] == first[j] for row in body) for j in words)
     return None if again else first
+
+
+def _is_value(text: str) -> bool:
+    """Whether this is no name but a number, though an infinite one, which is refused later on."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_number(text: str) -> bool:

@@ -169,3 +169,9 @@ def test_a_printed_minus_in_a_table_without_a_header(tmp_path: Path) -> None:
     pytest.importorskip("pandas")
     (tmp_path / "a.csv").write_text("1,2\n\u22123,4\n5,6\n", encoding="utf-8")
     assert load(tmp_path / "a.csv", split=False).train[1].tolist() == [-3, 4]
+
+
+def test_an_infinity_in_the_first_row_is_no_name(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    (tmp_path / "a.csv").write_text("0,2,inf\n12,14,1\n24,26,2\n")
+    refused(load, tmp_path / "a.csv", "row 0", "is inf")
