@@ -8,7 +8,8 @@ from typing import Any
 
 from minivae.published import EXPERIMENTS
 from minivae.published.findings import Claim, Figure
-from minivae.published.results import PICTURE, RESULT, findings_of, read_result
+from minivae.published.kept import RESULT, findings_of, read_result
+from minivae.published.results import PICTURE
 from minivae.settings import ConfigError
 
 from . import RESULTS, ROOT

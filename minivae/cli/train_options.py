@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -23,13 +25,19 @@ from minivae.runs.config import TrainConfig
 from minivae.runs.errors import describe_os_error
 from minivae.runs.files import MOST_OF_TEXT
 from minivae.runs.strict_json import JsonFault, parse
+from minivae.settings import ConfigError
 
 MODEL_KEYS = tuple(f.name for f in fields(ModelConfig) if f.name != "data_dim")
 PLACE_KEYS = ("dataset", "data_dir", "out")
 TRAIN_KEYS = tuple(f.name for f in fields(TrainConfig) if f.name not in PLACE_KEYS)
 # The command line's words for keys whose names differ.
 ALIASES = {"latent": "latent_dim"}
-TEXT_KEYS = (*PLACE_KEYS, "backend")
+# What a file's values must be where no record of settings says it.
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    **dict.fromkeys((*PLACE_KEYS, "backend", "label"), ((str,), "text")),
+    **dict.fromkeys(("standardise", "one_hot"), ((bool,), "true or false")),
+    **dict.fromkeys(("shape", "resize"), ((str, list), "a list of lengths")),
+}
 NO_SETTINGS = (  # of the command alone
     "config",
     "data",
@@ -57,14 +65,19 @@ class TrainOptions(NamedTuple):
     backend: str | None
     pictures: bool
     reading: Reading
+    config: Path | None = None  # the file, and the settings that stand in it and in no option
+    from_file: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """From the command's arguments by name. Raises UsageError where one cannot be."""
         config = given["config"]
         asked = {} if config is None else read_config_file(config)
-        asked |= parse_options({k: v for k, v in given.items() if k not in NO_SETTINGS})
-        reading = read_options({key: asked.pop(key, None) for key in READING_KEYS})
+        options = parse_options({k: v for k, v in given.items() if k not in NO_SETTINGS})
+        from_file = tuple(key for key in asked if key not in options)
+        asked |= options
+        with file_named(config, from_file):
+            reading = read_options({key: asked.pop(key, None) for key in READING_KEYS})
         if given["resume"] is not None and reading.to_dict():
             option = next(iter(reading.to_dict())).replace("_", "-")
             raise UsageError(
@@ -86,7 +99,21 @@ class TrainOptions(NamedTuple):
             backend=places["backend"],
             pictures=given["pictures"],
             reading=reading,
+            config=config,
+            from_file=from_file,
         )
+
+
+@contextmanager
+def file_named(config: Path | None, keys: Collection[str]) -> Iterator[None]:
+    """Name --config's file where a fault begins with a setting that stands in it."""
+    try:
+        yield
+    except (ConfigError, UsageError) as fault:
+        first = re.match(r"(?:--)?([\w-]+)", str(fault))
+        if config is None or first is None or first[1].replace("-", "_") not in keys:
+            raise
+        raise type(fault)(f"--config {config}: {fault}") from None
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
@@ -118,9 +145,9 @@ def flatten(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
             flat[name] = value
         elif key not in OTHER_PARTS:
             raise UsageError(f"--config {path}: unknown key {shown(key)}{suggestion(key, known)}")
-    for name in TEXT_KEYS:
-        if not isinstance(flat.get(name), (str, type(None))):
-            raise UsageError(f"--config {path}: {name} = {shown(flat[name])}: must be text")
+    for name, (types, what) in KINDS.items():
+        if not isinstance(flat.get(name), (*types, type(None))):
+            raise UsageError(f"--config {path}: {name} = {shown(flat[name])}: must be {what}")
     if isinstance(flat.get("hidden"), str):
         flat["hidden"] = parse_sizes(flat["hidden"])
     if isinstance(flat.get("hidden"), list):

@@ -11,7 +11,7 @@ from minivae.cli.backends import ROUNDINGS, choose_backend, expect_training
 from minivae.cli.console import Console
 from minivae.cli.defaults import defaults_for, likelihood_for
 from minivae.cli.options import UsageError
-from minivae.cli.train_options import MODEL_KEYS, TRAIN_KEYS, TrainOptions
+from minivae.cli.train_options import MODEL_KEYS, TRAIN_KEYS, TrainOptions, file_named
 from minivae.data.checks import LEVELS
 from minivae.data.dataset import Dataset
 from minivae.data.shape import LOOKED_AT
@@ -108,6 +108,11 @@ def settings_of_run(
 
 def settle_request(asked: TrainOptions, console: Console) -> TrainRequest:
     """Settings, data, backend and place; every fault that can be known is raised here."""
+    with file_named(asked.config, asked.from_file):
+        return _settle_request(asked, console)
+
+
+def _settle_request(asked: TrainOptions, console: Console) -> TrainRequest:
     from minivae.data.load import load_as
 
     if asked.resume is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from minivae.runs.checkpoint import (
     write_checkpoint,
 )
 from minivae.runs.config import TrainConfig
+from minivae.runs.consistency import log_fault
+from minivae.runs.directory import METRICS
 from minivae.runs.errors import CheckpointError, RunError, describe_os_error
 from minivae.runs.load import default_which, load_model, load_run
 
@@ -97,6 +100,9 @@ class StoredRun:
         if path.is_dir():
             done = self.manifest["progress"]["epoch"]
             self.history = [r for r in load_run(path).metrics if r["epoch"] <= done]
+            fault = log_fault(self.history, self.manifest)
+            if fault is not None:
+                warnings.warn(f"{path / METRICS}: {fault}; history_ is what is left", stacklevel=4)
 
     def parameters(self, names: list[str]) -> dict[str, Any]:
         """The values of an estimator's parameters that the run's settings have by the same name."""

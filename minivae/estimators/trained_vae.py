@@ -158,6 +158,8 @@ class TrainedVAE(LatentEstimator):
         run = StoredRun(Path(path), checkpoint)
         self = cls(**run.parameters(cls._get_param_names()))
         self._take(run.model, run.theta, run.train.seed, run.history)
+        done = run.manifest["progress"]  # an epoch that was broken off is begun again
+        self._count(done["epoch"], done["t"] - done["update"])
         standard = run.manifest["data"].get("standard")
         self.standard_ = None if standard is None else Standard.from_dict(standard)
         self.standardise = standard is not None
@@ -187,11 +189,14 @@ class TrainedVAE(LatentEstimator):
         """Become a fitted model; a warm start then begins with the optimiser's moments at 0."""
         self.config_, self.theta_, self.seed_, self.records_ = config, theta, seed, records
         self.latent_dim_, self.n_features_in_ = config.latent_dim, config.data_dim
-        self.n_iter_ = self.epochs_done_ = len(records)
         self.state_ = State.fresh(config, seed, self.optimiser)
         self.state_.theta = theta.copy()
-        self.state_.progress.epoch = self.n_iter_
-        self.state_.progress.t = records[-1].get("updates", 0) if records else 0
+        self._count(len(records), records[-1].get("updates", 0) if records else 0)
+
+    def _count(self, epochs: int, updates: int) -> None:
+        """Take so many epochs and updates as done."""
+        self.n_iter_ = self.epochs_done_ = self.state_.progress.epoch = epochs
+        self.state_.progress.t = updates
 
     @property
     def c_(self) -> float | None:

@@ -9,21 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from minivae.machine import commit, describe_machine
-from minivae.messages import shown
 from minivae.published.bench import Bench, Trained
 from minivae.published.carry_out import DATA, Order, protocol_in
-from minivae.published.findings import Claim, Figure, Findings
+from minivae.published.findings import Figure, Findings
+from minivae.published.kept import FORMAT, RESULT, findings_of
 from minivae.published.record import Experiment
 from minivae.published.run import Run
 from minivae.runs import files
+from minivae.runs.checkpoint import sum_of
 from minivae.runs.hints import command_line
-from minivae.runs.strict_json import JsonFault, mapping, parse
+from minivae.runs.strict_json import parse
 from minivae.settings import ConfigError
 
-RESULT, PICTURE = "result.json", "picture.png"
-FORMAT = 1
-NEEDED = ("format", "experiment", "small", "seed", "protocol", "figures", "claims", "part",
-          "seconds", "machine", "series")  # fmt: skip
+PICTURE = "picture.png"
 
 
 def result_of(
@@ -108,7 +106,8 @@ def keep(folder: Path, experiment: Experiment, result: Mapping[str, Any]) -> lis
     """
     folder.mkdir(parents=True, exist_ok=True)
     stem = "part-" if _goes_further(folder / RESULT, result) else ""
-    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
+    plain = json.loads(json.dumps(result, allow_nan=False))
+    text = json.dumps({**plain, "sha256": sum_of(plain)}, indent=1) + "\n"
     files.write_atomically(folder / f"{stem}{RESULT}", text.encode())
     experiment.draw(folder / f"{stem}{PICTURE}", findings_of(result))
     return [folder / f"{stem}{RESULT}", folder / f"{stem}{PICTURE}"]
@@ -140,34 +139,6 @@ def _goes_further(file: Path, result: Mapping[str, Any]) -> bool:
 
 def _reach(part: Mapping[str, Any]) -> tuple[bool, float]:
     return bool(part["complete"]), sum(done for done, _ in part["epochs"].values())
-
-
-def read_result(file: Path, experiment: Experiment) -> dict[str, Any]:
-    """A kept result of this experiment. Raises ConfigError, one line, where it is another's."""
-    try:
-        result: dict[str, Any] = parse(files.read_file(file), mapping)
-        missing = [key for key in NEEDED if key not in result]
-    except (OSError, JsonFault) as fault:
-        raise ConfigError(f"{file}: cannot be read as a result ({fault})") from None
-    again = command_line("reproduce", experiment.name, "--out", file.parent)
-    if missing or result["format"] != FORMAT:
-        raise ConfigError(f"{file}: is no result of this version; make it again: {again}")
-    if result["experiment"] != experiment.name:
-        raise ConfigError(f"{file}: is a result of {shown(result['experiment'])}; move it there")
-    protocol = experiment.protocol(small=bool(result["small"]))
-    if result["protocol"] != protocol.digest(int(result["seed"])):
-        raise ConfigError(
-            f"{file}: was made by another protocol than {experiment.name} has now; "
-            f"make it again: {again}"
-        )
-    return result
-
-
-def findings_of(result: Mapping[str, Any]) -> Findings:
-    """The findings in a kept result."""
-    names = Figure._fields
-    figures = tuple(Figure(**{k: f[k] for k in names}) for f in result["figures"])
-    return Findings(figures, tuple(Claim(**c) for c in result["claims"]), result["series"])
 
 
 def as_text(result: Mapping[str, Any], differs: bool = True) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +45,11 @@ class Checkpoint(NamedTuple):
 def digest(data: bytes | memoryview) -> str:
     """sha256 of ``data`` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sum_of(facts: Mapping[str, Any]) -> str:
+    """sha256 of JSON facts but for their own sum, which stands under "sha256"."""
+    return digest(encode_json({key: value for key, value in facts.items() if key != "sha256"}))
 
 
 def tensor_digest(tensor: NDArray[Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from minivae.models.config import ModelConfig
 from minivae.runs import files
-from minivae.runs.checkpoint import digest, encode_json
+from minivae.runs.checkpoint import encode_json, sum_of
 from minivae.runs.config import TrainConfig
 from minivae.runs.errors import RunError, describe_os_error
 from minivae.runs.schema import CONFIG as CONFIG_SCHEMA
@@ -22,7 +22,7 @@ HASHED_WITH = {"bf16", "lr_steps"}
 
 def encode_config(config: Mapping[str, Any]) -> bytes:
     """The configuration as the bytes of its file, which end in the sha256 of the rest."""
-    return encode_json({**config, "sha256": digest(encode_json(dict(config)))})
+    return encode_json({**config, "sha256": sum_of(config)})
 
 
 def read_config(path: Path | str) -> dict[str, Any] | None:
@@ -72,5 +72,4 @@ def _is_unhashed(config: Mapping[str, Any]) -> bool:
 
 def _is_unaltered(config: Mapping[str, Any]) -> bool:
     """Whether the configuration has the sha256 of its other keys."""
-    rest = {key: value for key, value in config.items() if key != "sha256"}
-    return digest(encode_json(rest)) == config.get("sha256")
+    return sum_of(config) == config.get("sha256")

@@ -227,6 +227,10 @@ class _Inspection:
                     self.tell(place, "note", "damaged before, and kept by a resume")
                 elif entry.name not in names:
                     self.tell(place, "note", "no file of a run's")
+        for entry in sorted(self.path.rglob("*")):
+            if entry.is_symlink() and entry.name != LOCK:
+                words = "a link: what it points at is read, and may be changed from elsewhere"
+                self.tell(entry.relative_to(self.path).as_posix(), "note", words)
         for picture in sorted((self.path / PICTURES).glob("*.png")):
             fault = png_fault(picture)
             if fault is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from minivae.messages import shown
 from minivae.runs import files
-from minivae.runs.checkpoint import digest, encode_json
+from minivae.runs.checkpoint import sum_of
 from minivae.runs.directory import is_begun
 from minivae.runs.schema import SHA256
 from minivae.runs.strict_json import (
@@ -131,9 +131,7 @@ def results_of(path: Path, note: Note = lambda text: None) -> dict[str, dict[str
     found: dict[str, dict[str, Any]] = {}
     for file in sorted(runs_of(path).glob(f"*/{RESULT}")):
         try:
-            one = read_json(file, RESULT_SCHEMA)
-            if one.get("sha256", sum_of(one)) != sum_of(one):  # older ones have none
-                raise JsonFault("its sha256 differs")
+            one = read_result(file)
         except (OSError, JsonFault) as fault:
             note(f"{file} is damaged ({fault}); the run is measured again")
             continue
@@ -142,9 +140,12 @@ def results_of(path: Path, note: Note = lambda text: None) -> dict[str, dict[str
     return found
 
 
-def sum_of(result: Mapping[str, Any]) -> str:
-    """sha256 of a result but for its own sum."""
-    return digest(encode_json({key: value for key, value in result.items() if key != "sha256"}))
+def read_result(file: Path) -> dict[str, Any]:
+    """A finished run's result; empty where there is none. Raises JsonFault or OSError."""
+    one = read_json(file, RESULT_SCHEMA)
+    if one.get("sha256", sum_of(one)) != sum_of(one):  # older ones have none
+        raise JsonFault("its sha256 differs")
+    return one
 
 
 def keep_result(run: Path, result: Mapping[str, Any]) -> None:

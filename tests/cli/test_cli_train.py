@@ -258,3 +258,37 @@ def test_the_log_of_a_longer_run_does_not_stop_a_resume(command) -> None:
     done = command("train", "--resume", "short", "--epochs", 2, "--quiet", "--no-pictures")
     assert done.code == 0, done.err
     assert json.loads(Path("short/checkpoints/last.json").read_bytes())["progress"]["epoch"] == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"epochs": None}, "epochs = None"),
+        ({"train": {"lr": "fast"}}, "lr = 'fast'"),
+        ({"likelihood": "gaussain"}, "likelihood = 'gaussain'"),
+        ({"lr_steps": [1]}, "lr_steps = "),
+        ({"c": "x"}, "c = 'x'"),
+        ({"hidden": [0]}, "hidden = "),
+        ({"shape": "a"}, "--shape 'a'"),
+        ({"seed": [1]}, "seed = [1]"),
+        ({"optimiser": {}}, "optimiser = {}"),
+        ({"beta": []}, "beta = []"),
+        ({"threads": "two"}, "threads = 'two'"),
+        ({"tf32": 3}, "tf32 = 3"),
+        ({"standardise": 7}, "standardise = 7"),
+        ({"label": [1]}, "label = [1]"),
+    ],
+)
+def test_a_wrong_value_of_a_file_names_file_and_setting(command, values, words) -> None:
+    Path("mine.json").write_text(json.dumps(values))
+    done = command("train", "--config", "mine.json", "--epochs", "2") if "epochs" not in values \
+        else command("train", "--config", "mine.json")  # fmt: skip
+    assert done.code == 2 and len(done.err.splitlines()) == 1, done.err
+    assert "--config mine.json: " in done.err and words in done.err
+    assert not Path("runs").exists()
+
+
+def test_a_wrong_option_over_a_file_is_not_put_on_the_file(command) -> None:
+    Path("mine.json").write_text('{"epochs": 3, "lr": null}')
+    done = command("train", "--config", "mine.json", "--epochs", "0", "--lr", "0.1")
+    assert done.code == 2 and "mine.json" not in done.err and "epochs" in done.err

@@ -78,11 +78,16 @@ def test_a_run_is_loaded_as_a_vae(tmp_path: Path, monkeypatch, capsys) -> None:
     digits = minivae.load_data("digits").values("test")
     for place in ("my run", "my run/checkpoints/last.safetensors"):
         model = minivae.VAE.load(place)
-        assert model.hidden == (12,) and model.epochs_done_ in (0, 2)
+        assert model.hidden == (12,) and model.epochs_done_ == 2
         assert run_command_line(["reconstruct", "my run", "--out", "x.npy"]) == 0
         expected = np.load("x.npy")
         np.testing.assert_allclose(model.reconstruct(digits), expected, rtol=1e-4, atol=1e-5)
     assert minivae.VAE.load("my run", "best").loss_curve_
+    log = Path("my run/metrics.jsonl")
+    log.write_bytes(log.read_bytes().replace(b'"loss"', b'"lozz"', 1))
+    with pytest.warns(UserWarning, match=r"metrics\.jsonl: the figures of epoch 1 are missing"):
+        model = minivae.VAE.load("my run", "last")
+    assert model.n_iter_ == 2 and model.state_.progress.t == 94 and len(model.loss_curve_) == 1
     with pytest.raises(CheckpointError, match="which = 'bset'"):
         minivae.VAE.load("my run", "bset")
     with pytest.raises(RunError):

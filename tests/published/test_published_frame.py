@@ -16,6 +16,7 @@ from minivae.cli.sweep_runs import parse
 from minivae.cli.train_options import TrainOptions
 from minivae.published import EXPERIMENTS, carry_out, results
 from minivae.published.findings import Claim, Figure, Findings, mean_and_spread
+from minivae.published.kept import read_result
 from minivae.published.record import Experiment, Paper, Protocol
 from minivae.published.run import Run
 from minivae.runs.errors import Interrupted, RunError
@@ -56,6 +57,13 @@ def kept(asked: carry_out.Order) -> dict:
     return result
 
 
+def read_json(file: Path) -> dict:
+    """What stands in a kept result, but for its own sha256."""
+    found = json.loads(file.read_text())
+    assert len(found.pop("sha256")) == 64
+    return found
+
+
 def test_stopped_by_its_budget_and_resumed_it_ends_in_the_same_bits(tmp_path, monkeypatch):
     whole = carry_out.carry_out(order(tmp_path / "whole"))
     clock = iter(range(10**6))  # a second passes at every look
@@ -76,7 +84,7 @@ def test_a_result_says_which_part_was_run_and_where(tmp_path):
                               "epochs": {"seed=0": [3, 3], "seed=1": [3, 3]}}  # fmt: skip
     assert result["machine"]["cores"] >= 1 and result["seconds"]["training"] > 0
     assert "--latent 2 --hidden 8 --epochs 3 --batch-size 50 --seed 1" in result["runs"]["seed=1"]
-    text = results.as_text(results.read_result(tmp_path / "a" / "result.json", toy()))
+    text = results.as_text(read_result(tmp_path / "a" / "result.json", toy()))
     assert "30 (read to ± 1)" in text and "reached (band 100)" in text and "nowhere" in text
 
 
@@ -84,8 +92,8 @@ def test_what_went_further_is_not_replaced(tmp_path):
     whole = kept(order(tmp_path / "a"))
     part = {**whole, "part": {"complete": False, "epochs": {"seed=0": [1, 3]}}}
     results.keep(tmp_path / "a", toy(), part)
-    assert json.loads((tmp_path / "a" / "result.json").read_text()) == whole
-    assert json.loads((tmp_path / "a" / "part-result.json").read_text()) == part
+    assert read_json(tmp_path / "a" / "result.json") == whole
+    assert read_json(tmp_path / "a" / "part-result.json") == part
 
 
 def test_runs_of_another_protocol_are_refused(tmp_path):
@@ -96,7 +104,7 @@ def test_runs_of_another_protocol_are_refused(tmp_path):
         with pytest.raises(ConfigError, match="another protocol"):
             carry_out.carry_out(order(tmp_path / "a", resume=True, **other))
     with pytest.raises(ConfigError, match="another protocol than toy has now"):
-        results.read_result(tmp_path / "a" / "result.json", toy(lr=0.1))
+        read_result(tmp_path / "a" / "result.json", toy(lr=0.1))
 
 
 def test_a_result_of_another_protocol_is_never_replaced(tmp_path):
@@ -118,7 +126,51 @@ def test_a_damaged_result_is_refused_in_a_line(tmp_path, text):
     file = tmp_path / "result.json"
     file.write_text(text)
     with pytest.raises(ConfigError, match=r"result\.json"):
-        results.read_result(file, toy())
+        read_result(file, toy())
+
+
+def every_edit(value, edit):
+    """Copies of a JSON value, each with one value inside it edited."""
+    if isinstance(value, (dict, list)):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            for changed in (edit(value[key]), *every_edit(value[key], edit)):
+                copy = value.copy()
+                copy[key] = changed
+                yield copy
+
+
+@pytest.mark.parametrize("hashed", [True, False], ids=["as-now", "as-before"])
+def test_every_edited_field_of_a_result_is_read_or_refused_in_a_line(tmp_path, hashed):
+    """Wrong types are refused by name of the file; with a sha256, every other value is too."""
+    kept(order(tmp_path))
+    file = tmp_path / "result.json"
+    whole = json.loads(file.read_text()) if hashed else read_json(file)
+    edits = (lambda v: None, lambda v: "x", lambda v: [v], lambda v: {"x": v},
+             lambda v: v + 1 if isinstance(v, (int, float)) else "y")  # fmt: skip
+    refused = tried = 0
+    for edit in edits:
+        for changed in every_edit(whole, edit):
+            tried += changed != whole
+            file.write_text(json.dumps(changed))
+            try:
+                results.as_text(read_result(file, toy()))
+            except ConfigError as fault:
+                assert str(file) in str(fault) and "\n" not in str(fault)
+                refused += 1
+    assert tried > 200 and refused > tried / 3
+    assert not hashed or refused == tried
+
+
+def test_fsck_checks_a_folder_with_its_runs_its_result_and_its_data(tmp_path, capsys):
+    kept(order(tmp_path))
+    (tmp_path / "picture.png").unlink()  # the toy's is empty
+    assert run(["fsck", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "runs/protocol.json" in out and "2 runs; sound" in out
+    file = tmp_path / "result.json"
+    file.write_text(file.read_text().replace('"training": ', '"training": 1'))
+    assert run(["fsck", str(tmp_path), "-q"]) == 1
+    assert "damaged  result.json" in capsys.readouterr().out
 
 
 def test_a_run_is_finished_by_its_checkpoint_not_by_its_log(tmp_path):
@@ -177,7 +229,7 @@ def test_a_budget_cuts_what_is_no_run_between_or_within_its_pieces(tmp_path, mon
     entire = kept(order(tmp_path / "a", experiment=whole, resume=True))
     assert entire["part"]["words"] == "the whole schedule"
     assert kept(order(tmp_path / "a", experiment=whole, resume=True, minutes=4 / 60)) != entire
-    assert json.loads((tmp_path / "a" / "result.json").read_text()) == entire
+    assert read_json(tmp_path / "a" / "result.json") == entire
 
 
 @pytest.mark.parametrize(

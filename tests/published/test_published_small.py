@@ -8,7 +8,7 @@ import pytest
 
 from minivae.cli.main import run
 from minivae.published import EXPERIMENTS
-from minivae.published.results import findings_of, read_result
+from minivae.published.kept import findings_of, read_result
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("swift_disk")]
 

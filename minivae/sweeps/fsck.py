@@ -1,0 +1,40 @@
+"""How the files of a sweep that lie beside its runs' own are checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minivae.messages import shown
+from minivae.runs.fsck_many import Checks, FileCheck, check_picture
+from minivae.runs.strict_json import JsonFault
+from minivae.sweeps.plan import FAILURE_SCHEMA, FAILURES, RESULT, SPEC, SPEC_SCHEMA, read_json
+from minivae.sweeps.plan import read_result as result_in
+
+
+def check_spec(file: Path) -> str:
+    """What a sweep was asked for."""
+    read_json(file, SPEC_SCHEMA)
+    return "it agrees with its schema"
+
+
+def check_result(file: Path) -> str:
+    """What a run of a sweep came to: under its sha256, and beside the run that it is of."""
+    result = result_in(file)
+    run = Path(result["facts"]["run"]).name
+    if run != file.parent.name:
+        raise JsonFault(f"it is of another run, {shown(run, 80)}")
+    return "its sha256 agrees" if "sha256" in result else "of an earlier version, without a sha256"
+
+
+def check_failure(file: Path) -> str:
+    """Why a run failed."""
+    return f"the run failed: {shown(read_json(file, FAILURE_SCHEMA)['error'], 200)}"
+
+
+AGAIN = "the same sweep writes it again"
+CHECKS: Checks = {
+    SPEC: FileCheck(check_spec, AGAIN),
+    f"runs/*/{RESULT}": FileCheck(check_result, "the same sweep measures the run again"),
+    f"{FAILURES}/*.json": FileCheck(check_failure, AGAIN),
+    "pictures/*.png": FileCheck(check_picture, AGAIN),
+}
