@@ -9,6 +9,8 @@ from decimal import Decimal
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from minivae.data.errors import DataError
 
 NAMED = 3  # columns in a message
@@ -37,7 +39,7 @@ def numbers_from_objects(frame: Any) -> Any:
     """The pandas frame with its columns of numbers in Python objects (decimals, large whole
     numbers) as float64."""
     found = {}
-    for column in frame.columns[[dtype == object for dtype in frame.dtypes]]:
+    for column in frame.columns[[dtype == np.dtype(object) for dtype in frame.dtypes]]:
         cells = frame[column]
         if all(isinstance(c, (Real, Decimal)) for c in cells):
             found[column] = cells.astype(float)
