@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +57,10 @@ TRIALS: dict[str, tuple[float, float, float]] = {
 }
 JUDGED = 0.1  # share of the samples from which on a claim about the curves is judged
 FALLEN = 1.0  # nats below its own best from which on a test curve has overfitted
+# Curves are averaged over so large a part before their best is sought: one draw on the 196 test
+# pictures of Frey moves the bound by 0.8 to 1.8 nats (standard deviation) from pass to pass, and
+# the highest of 5,653 such values tells of their noise.
+AVERAGED = 1 / 50
 
 
 class Series(NamedTuple):
@@ -150,10 +155,7 @@ def claims_of(series: Series, found: dict[int, Trained]) -> list[Claim]:
     at = {J: run.curve("held_out", "elbo")[run.samples.index(seen)] for J, run in found.items()}
     useful = [J for J in at if J <= 20]
     rising = all(at[a] < at[b] for a, b in itertools.pairwise(useful))
-    fallen = {
-        J: max(run.curve("held_out", "elbo")) - run.curve("held_out", "elbo")[-1]
-        for J, run in found.items()
-    }
+    fallen = {J: below_its_best(run.curve("held_out", "elbo")) for J, run in found.items()}
     order = ", ".join(f"J = {J}: {value:.1f}" for J, value in at.items())
     below = ", ".join(f"J = {J}: {value:.2f}" for J, value in fallen.items())
     name, early = series.dataset, seen < JUDGED * series.samples
@@ -162,8 +164,16 @@ def claims_of(series: Series, found: dict[int, Trained]) -> list[Claim]:
               None if early else rising, f"at {seen:.2g} samples {order}", SOURCE),
         Claim(f"{name}: superfluous latent dimensions do not overfit",
               None if early else all(value <= FALLEN for value in fallen.values()),
-              f"nats of the test bound below its own best {below}", SOURCE),
+              f"nats by which the test bound, averaged over a fiftieth of its passes, ends below "
+              f"its own best {below}", SOURCE),
     ]  # fmt: skip
+
+
+def below_its_best(bound: Sequence[float]) -> float:
+    """Nats by which a curve's last average lies below its highest one."""
+    wide = max(1, int(AVERAGED * len(bound)))
+    means = np.convolve(bound, np.full(wide, 1 / wide), "valid")
+    return float(means.max() - means[-1])
 
 
 def draw(path: Path, findings: Findings) -> None:

@@ -12,11 +12,13 @@ from minivae.published.findings import Findings
 from minivae.published.kingma2014_figure2 import (
     DIGITS,
     DRAWN,
+    FALLEN,
     FREY,
     KINGMA2014_FIGURE2,
     MNIST,
     RATES,
     TRIALS,
+    below_its_best,
     claims_of,
     epochs_drawn,
     rates_in_words,
@@ -75,3 +77,15 @@ def test_claims_are_not_judged_by_the_beginnings_of_the_curves(samples, judged):
     assert [claim.holds for claim in claims_of(DIGITS, found)] == [judged, judged]
     curves[2][1] = -6.0  # now lower than with one dimension
     assert claims_of(DIGITS, found)[0].holds is (None if judged is None else False)
+
+
+def test_a_fall_is_told_from_noise():
+    """A curve as noisy as Frey's that rises has not fallen; one that loses four nats has."""
+    passes = np.arange(5653)
+    noise = np.random.default_rng(0).normal(0, 1.5, passes.size)
+    rising = 900 + 20 * np.log(passes + 1) + noise
+    assert max(rising) - rising[-1] > FALLEN  # by single passes it would seem to have
+    assert 0 <= below_its_best(rising) < FALLEN
+    assert below_its_best(rising - np.interp(passes, [5000, 5652], [0, 6])) > FALLEN
+    assert not below_its_best([1.0, float("nan"), 2.0]) <= FALLEN
+    assert below_its_best([1.0, 3.0, 2.5]) == 0.5
