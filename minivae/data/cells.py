@@ -9,6 +9,8 @@ from decimal import Decimal
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from minivae.data.errors import DataError
 
 NAMED = 3  # columns in a message
@@ -36,29 +38,31 @@ _FORMS = (
 def numbers_from_objects(frame: Any) -> Any:
     """The pandas frame with its columns of numbers in Python objects (decimals, large whole
     numbers) as float64."""
-    for column in frame.columns:
+    found = {}
+    for column in frame.columns[[dtype == np.dtype(object) for dtype in frame.dtypes]]:
         cells = frame[column]
-        if cells.dtype == object and all(isinstance(c, (Real, Decimal)) for c in cells):
-            frame = _with_column(frame, column, cells.astype(float))
-    return frame
+        if all(isinstance(c, (Real, Decimal)) for c in cells):
+            found[column] = cells.astype(float)
+    return _with_columns(frame, found)
 
 
 def numbers_from_text(frame: Any) -> Any:
     """A frame from a text file with columns that pandas left as text though all are numbers: those
     with more digits than 64 bits hold, or a printed minus."""
-    for column in frame.columns:
-        cells = frame[column]
-        if getattr(cells.dtype, "kind", "O") != "O":
-            continue
-        if all(_reads_as_number(_plain(cell)) for cell in cells):
-            frame = _with_column(frame, column, [float(_plain(cell)) for cell in cells])
-    return frame
+    found = {}
+    for column in frame.columns[[getattr(d, "kind", "O") == "O" for d in frame.dtypes]]:
+        cells = [_plain(cell) for cell in frame[column]]
+        if all(map(_reads_as_number, cells)):
+            found[column] = [float(cell) for cell in cells]
+    return _with_columns(frame, found)
 
 
-def _with_column(frame: Any, column: Any, values: Any) -> Any:
-    """The frame with another column of that name, which need not be a text; itself unchanged."""
-    changed = frame.copy(deep=False)
-    changed[column] = values
+def _with_columns(frame: Any, found: dict[Any, Any]) -> Any:
+    """The frame with others in the place of those columns, whose names need not be texts; itself
+    unchanged."""
+    changed = frame.copy(deep=False) if found else frame
+    for column, values in found.items():
+        changed[column] = values
     return changed
 
 

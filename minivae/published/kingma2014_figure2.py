@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,22 +23,44 @@ PAPER = Paper(
     says="higher curves with more latent dimensions, and no overfitting with superfluous ones",
 )
 SOURCE = (
-    "Kingma & Welling 2014, figure 2 (no table): MNIST's values at 10^7 samples are from memory of "
-    "the printed curves, to ± 5 nats; for Frey's none are given"
+    "Kingma & Welling 2014, section 5 and figure 2 (no table): MNIST's values at 10^7 samples are "
+    "from memory of the printed curves, to ± 5 nats; for Frey's none are given"
 )
 # J -> test lower bound at 10^7 samples, read to ± READ_TO nats.
 READ = {3: -136.0, 5: -124.0, 10: -109.0, 20: -104.0, 200: -104.0}
 READ_TO, BAND = 5.0, 3.0
+SMALL_MEANS, SMALL_BAND = (-26.4, -25.4, -25.4), 1.2  # over eight seeds, and three deviations
 SAMPLES = 10_000_000
 SETTINGS: dict[str, Any] = {
     "activation": "tanh",
     "batch_size": 100,
     "optimiser": "adagrad",
-    "lr": 0.01,
-    "initialisation": "normal",
+    "initialisation": "normal-0.01",
+}
+# The paper chose each rate from these "based on performance on the training set in the first few
+# iterations". So here: the best mean training bound over the epoch that ends by Series.trial
+# samples, seed 0. TRIALS holds the three bounds, of the curve's own command with the rate changed.
+RATES = (0.01, 0.02, 0.1)
+TRIALS: dict[str, tuple[float, float, float]] = {
+    "mnist,J=3": (-171.90, -171.15, -198.51),
+    "mnist,J=5": (-163.53, -160.48, -210.20),
+    "mnist,J=10": (-158.71, -161.43, -180.47),
+    "mnist,J=20": (-166.15, -166.13, -256.06),
+    "mnist,J=200": (-182.57, -177.53, -187148669.66),
+    "frey,J=2": (-326.29, -148.79, -460.50),
+    "frey,J=5": (-325.61, -145.37, -1945.29),
+    "frey,J=10": (-326.65, -173.67, -456.14),
+    "frey,J=20": (-326.14, -200.81, -560.91),
+    "digits,J=1": (-29.59, -28.21, -27.26),
+    "digits,J=5": (-29.85, -28.89, -27.45),
+    "digits,J=32": (-30.14, -29.48, -28.46),
 }
 JUDGED = 0.1  # share of the samples from which on a claim about the curves is judged
 FALLEN = 1.0  # nats below its own best from which on a test curve has overfitted
+# Curves are averaged over so large a part before their best is sought: one draw on the 196 test
+# pictures of Frey moves the bound by 0.8 to 1.8 nats (standard deviation) from pass to pass, and
+# the highest of 5,653 such values tells of their noise.
+AVERAGED = 1 / 50
 
 
 class Series(NamedTuple):
@@ -49,19 +72,28 @@ class Series(NamedTuple):
     likelihood: dict[str, Any]
     latent: tuple[int, ...]
     samples: int = SAMPLES
+    trial: int = 120_000  # samples that a rate is chosen by: two epochs of MNIST
 
     def runs(self, **more: Any) -> tuple[Run, ...]:
-        """A run for each number of latent dimensions."""
+        """A run for each number of latent dimensions, at the rate its trials chose."""
         epochs = math.ceil(self.samples / self.rows)
         shared = {**SETTINGS, "hidden": (self.hidden,), "epochs": epochs, **self.likelihood, **more}
-        name = self.dataset
-        return tuple(Run(f"{name},J={J}", name, {**shared, "latent_dim": J}) for J in self.latent)
+        names = {f"{self.dataset},J={J}": J for J in self.latent}
+        return tuple(
+            Run(name, self.dataset, {**shared, "latent_dim": J, "lr": rate_of(name)})
+            for name, J in names.items()
+        )
+
+
+def rate_of(curve: str) -> float:
+    """The rate with the highest training bound in the curve's trials."""
+    return max(zip(TRIALS[curve], RATES, strict=True))[1]
 
 
 MNIST = Series("mnist", 60_000, 500, {"likelihood": "bernoulli"}, (3, 5, 10, 20, 200))
 GAUSSIAN = {"likelihood": "gaussian", "c": "learned", "warmup": 0.0}
 FREY = Series("frey", 1769, 200, GAUSSIAN, (2, 5, 10, 20))
-DIGITS = Series("digits", 1500, 64, {"likelihood": "bernoulli"}, (1, 2, 32), 60_000)
+DIGITS = Series("digits", 1500, 64, {"likelihood": "bernoulli"}, (1, 5, 32), 150_000, 6_000)
 
 
 def measure(bench: Bench, series: tuple[Series, ...], read: dict[int, float]) -> Findings:
@@ -123,10 +155,7 @@ def claims_of(series: Series, found: dict[int, Trained]) -> list[Claim]:
     at = {J: run.curve("held_out", "elbo")[run.samples.index(seen)] for J, run in found.items()}
     useful = [J for J in at if J <= 20]
     rising = all(at[a] < at[b] for a, b in itertools.pairwise(useful))
-    fallen = {
-        J: max(run.curve("held_out", "elbo")) - run.curve("held_out", "elbo")[-1]
-        for J, run in found.items()
-    }
+    fallen = {J: below_its_best(run.curve("held_out", "elbo")) for J, run in found.items()}
     order = ", ".join(f"J = {J}: {value:.1f}" for J, value in at.items())
     below = ", ".join(f"J = {J}: {value:.2f}" for J, value in fallen.items())
     name, early = series.dataset, seen < JUDGED * series.samples
@@ -135,8 +164,16 @@ def claims_of(series: Series, found: dict[int, Trained]) -> list[Claim]:
               None if early else rising, f"at {seen:.2g} samples {order}", SOURCE),
         Claim(f"{name}: superfluous latent dimensions do not overfit",
               None if early else all(value <= FALLEN for value in fallen.values()),
-              f"nats of the test bound below its own best {below}", SOURCE),
+              f"nats by which the test bound, averaged over a fiftieth of its passes, ends below "
+              f"its own best {below}", SOURCE),
     ]  # fmt: skip
+
+
+def below_its_best(bound: Sequence[float]) -> float:
+    """Nats by which a curve's last average lies below its highest one."""
+    wide = max(1, int(AVERAGED * len(bound)))
+    means = np.convolve(bound, np.full(wide, 1 / wide), "valid")
+    return float(means.max() - means[-1])
 
 
 def draw(path: Path, findings: Findings) -> None:
@@ -173,13 +210,31 @@ def panel(axes: Any, curves: dict[str, Any]) -> None:
     axes.set_xlabel("training samples seen")
 
 
+def rates_in_words(series: Series) -> str:
+    """How the rates were chosen: the bounds of each curve's trials, and its rate."""
+    curves = (
+        f"J = {J} {', '.join(f'{bound:.2f}' for bound in TRIALS[name])}: {rate_of(name):g}"
+        for J in series.latent
+        for name in [f"{series.dataset},J={J}"]
+    )
+    tried = ", ".join(f"{rate:g}" for rate in RATES)
+    return (
+        f"{series.dataset}: rates by the training bound after {series.trial:,} samples at {tried} "
+        f"({'; '.join(curves)}); the paper says only: in the first few iterations"
+    )
+
+
 DIFFERS = (
     "no weight decay (the paper's prior N(0, I) over weights counts 1/N of a datum's gradient)",
     "training bounds are means over the epoch, as each batch saw its own parameters; no wake-sleep",
-    "N(0, 0.01) is taken as variance 0.01; one rate, 0.01, for all curves, where the paper chose "
-    "among 0.01, 0.02 and 0.1 by the first few iterations on the training data",
+    "the first weights and biases have standard deviation 0.01, as in the first author's code "
+    "(github.com/dpkingma/anglepy, init_w(std=1e-2)), where the paper writes N(0, 0.01)",
+    "that code also begins the weights of log-variances at 0, and sums Adagrad's squares over 100 "
+    "minibatches before it takes the first step; the paper tells of neither, and neither is done",
+)
+FREY_DIFFERS = (
     "Frey: one learned variance for all pixels and no sigmoid on the means, where the paper's "
-    "decoder gives each pixel a variance; so its heights do not compare, and none are given",
+    "decoder gives each pixel a variance; so its heights do not compare, and none are given"
 )
 
 KINGMA2014_FIGURE2 = Experiment(
@@ -188,13 +243,15 @@ KINGMA2014_FIGURE2 = Experiment(
         (*MNIST.runs(), *FREY.runs(checkpoint_every=100)),
         lambda bench: measure(bench, (MNIST, FREY), READ),
         "40 minutes",
-        DIFFERS,
+        (*DIFFERS, rates_in_words(MNIST), rates_in_words(FREY), FREY_DIFFERS),
     ),
     small=Protocol(
         DIGITS.runs(),
-        lambda bench: measure(bench, (DIGITS,), {}).beside((-26.9, -26.3, -26.7), 0.5),
+        lambda bench: (
+            measure(bench, (DIGITS,), {}).beside(SMALL_MEANS, SMALL_BAND).judged_if(bench.complete)
+        ),
         "3 seconds",
-        DIFFERS[:3],
+        (*DIFFERS, rates_in_words(DIGITS)),
     ),
     draw=draw,
 )

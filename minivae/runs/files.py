@@ -7,6 +7,7 @@ can write: a link planted in it must not lead a write elsewhere, and a pipe must
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
@@ -26,8 +27,17 @@ def read_file(path: Path, most: int = MOST_OF_TEXT, *, grows: bool = False) -> b
     """The bytes of a regular file. Raises OSError where it is none or holds more than `most`.
 
     One that `grows`, as a log does beside its writer, is read as it was when it was opened; of any
-    other file it is a fault.
+    other file it is a fault. What the disk fails to read once (EIO) is read once more.
     """
+    try:
+        return _read_once(path, most, grows)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+    return _read_once(path, most, grows)
+
+
+def _read_once(path: Path, most: int, grows: bool) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | _FOLLOW)
     try:
         size = require_regular(descriptor, path).st_size

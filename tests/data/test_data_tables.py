@@ -151,3 +151,26 @@ def test_numbers_in_objects_are_numbers_and_other_objects_are_named() -> None:
     ):
         with pytest.raises(DataError, match=words):
             load(pandas.DataFrame({"a": cells}))
+
+
+def test_columns_of_numbers_are_not_taken_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would take pandas as long as thousands of cells: a wide table would take minutes."""
+    take, taken = pandas.DataFrame.__getitem__, []
+
+    def noted(frame: Any, column: Any) -> Any:
+        taken.append(column)
+        return take(frame, column)
+
+    monkeypatch.setattr(pandas.DataFrame, "__getitem__", noted)
+    rows = np.arange(1200.0).reshape(2, 600) / 8
+    np.savetxt(tmp_path / "wide.csv", rows, delimiter=",")
+    found = load(str(tmp_path / "wide.csv"), split=False).train
+    assert np.array_equal(found, rows) and len(taken) < 20
+
+
+def test_every_column_with_a_printed_minus_is_numbers(tmp_path: Path) -> None:
+    (tmp_path / "minus.csv").write_text("a,b,c\n\u22121,2,\u22123\n4,\u22125,6\n", encoding="utf-8")
+    found = load(str(tmp_path / "minus.csv"), split=False).train
+    assert np.array_equal(found, [[-1, 2, -3], [4, -5, 6]])

@@ -133,6 +133,7 @@ def survives_reads(root: Path, spec: dict[str, Any], died: int | None, *, all_ki
         resumed(run, begun, spec, FaultyDisk(run, at, fault, reads=True))
         assert go_on(run, spec) == whole, (at, fault, disk.log[at])
         assert not list(run.rglob("*.tmp")), (at, fault)
+        assert fault != "once" or not list(run.rglob("*.damaged-*")), (at, disk.log[at])
         shutil.rmtree(run)
     return len(tried)
 

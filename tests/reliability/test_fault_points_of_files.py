@@ -118,12 +118,20 @@ def judged(writer: Writer, folder: Path, versions: list[Any], what: object) -> N
     assert writer.read(folder) == versions[1], what
 
 
-def versions_of(writer: Writer, root: Path) -> list[Any]:
+@pytest.fixture(params=WRITERS)
+def writer(request: pytest.FixtureRequest, no_parquet: None) -> Writer:
+    return WRITERS[request.param]
+
+
+@pytest.fixture
+def versions(writer: Writer, tmp_path: Path) -> list[Any]:
+    """What is read of the first and the second version where nothing fails."""
     found = []
     for version in (1, 2):
-        (root / f"version-{version}").mkdir(parents=True)
-        writer.write(root / f"version-{version}", version)
-        found.append(writer.read(root / f"version-{version}"))
+        folder = tmp_path / f"version-{version}"
+        folder.mkdir()
+        writer.write(folder, version)
+        found.append(writer.read(folder))
     assert found[0] is not None and found[0] != found[1]
     return found
 
@@ -134,13 +142,9 @@ def first_version(writer: Writer, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.usefixtures("no_parquet")
-@pytest.mark.parametrize("name", WRITERS)
 def test_every_fault_point_of_a_file(
-    name: str, tmp_path: Path, count: Callable[[str, int], None]
+    writer: Writer, versions: list[Any], tmp_path: Path, count: Callable[[str, int], None]
 ) -> None:
-    writer = WRITERS[name]
-    versions = versions_of(writer, tmp_path)
     disk = FaultyDisk(first_version(writer, tmp_path / "whole"))
     with disk.below():
         writer.write(tmp_path / "whole", 2)
@@ -164,13 +168,9 @@ def test_every_fault_point_of_a_file(
     count("fault points of single files tried, none lost", len(tried))
 
 
-@pytest.mark.usefixtures("no_parquet")
-@pytest.mark.parametrize("name", WRITERS)
 def test_a_power_cut_at_every_moment_of_a_file(
-    name: str, tmp_path: Path, count: Callable[[str, int], None]
+    writer: Writer, versions: list[Any], tmp_path: Path, count: Callable[[str, int], None]
 ) -> None:
-    writer = WRITERS[name]
-    versions = versions_of(writer, tmp_path)
     (tmp_path / "whole").mkdir()
     disk = FaultyDisk(tmp_path / "whole")
     with disk.below():
