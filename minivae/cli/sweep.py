@@ -55,8 +55,11 @@ def sweep(
     require_own_share(only)
     console = Console(as_json=as_json, quiet=quiet)
     asked = read_config(config) if config is not None else {}
+    words = list(ctx.args)
+    if dataset.startswith("--"):  # an option of every run, where no data set is named
+        dataset, words = "digits", [dataset, *words]
     grid = [*asked.get("grid", []), *(grid or [])]
-    shared = [*asked.get("options", []), *ctx.args]
+    shared = [*asked.get("options", []), *words]
     facts = run_sweep(
         asked.get("dataset", dataset) if dataset == "digits" else dataset, grid,
         asked.get("seeds", seeds) if seeds == 1 else seeds, shared, out,

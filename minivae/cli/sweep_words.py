@@ -27,8 +27,8 @@ def read_config(path: Path) -> dict[str, Any]:
         listed = isinstance(given, list)
         more = [str(word) for word in given] if listed else words_of(object_in(values, "options"))
         seeds = values.get("seeds", 1)
-        if type(seeds) is not int or not isinstance(values.get("dataset", ""), str):
-            raise TypeError("seeds must be a whole number, dataset a name")
+        if type(seeds) is not int or seeds < 1 or not isinstance(values.get("dataset", ""), str):
+            raise TypeError("seeds must be a whole number of at least 1, dataset a name")
     except OSError as fault:
         raise options.UsageError(f"--config {path}: {fault.strerror or fault}") from None
     except (JsonFault, AttributeError, TypeError) as fault:

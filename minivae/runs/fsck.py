@@ -16,6 +16,7 @@ from minivae.runs.config_file import CONFIG, read_config, require_unchanged, set
 from minivae.runs.consistency import log_fault, rate_fault, state_fault
 from minivae.runs.directory import CHECKPOINTS, METRICS, PICTURES, is_begun
 from minivae.runs.errors import CheckpointError, RunError, describe_os_error
+from minivae.runs.fsck_recovery import recovery
 from minivae.runs.hints import command_line
 from minivae.runs.lock import LOCK, running_process
 from minivae.runs.metrics_log import MetricsLog
@@ -64,13 +65,12 @@ def check_run(path: Path | str) -> RunReport:
     inspection.check_pointers()
     inspection.check_log()
     inspection.check_others()
-    inspection.sum_up()
     newest = inspection.newest
     return RunReport(
         path,
         inspection.findings,
         None if newest is None else name_of(newest[0]).removesuffix(".safetensors"),
-        inspection.recover,
+        recovery(inspection),
     )
 
 
@@ -80,7 +80,6 @@ class _Inspection:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.findings: list[Finding] = []
-        self.recover: list[str] = []
         self.store = CheckpointStore(path / CHECKPOINTS)
         self.config: dict[str, Any] | None = None  # where it is sound
         self.sound: dict[Key, dict[str, Any]] = {}  # manifests of the sound checkpoints
@@ -90,6 +89,11 @@ class _Inspection:
     def newest(self) -> tuple[Key, dict[str, Any]] | None:
         """The newest sound checkpoint's key and manifest."""
         return max(self.sound.items(), key=lambda item: item[0]) if self.sound else None
+
+    @property
+    def damaged(self) -> list[str]:
+        """The names of the files that are damaged."""
+        return [finding.file for finding in self.findings if finding.state == "damaged"]
 
     def tell(self, file: str, state: str, words: str) -> None:
         """Add a finding."""
@@ -279,35 +283,3 @@ class _Inspection:
             fault = png_fault(picture)
             if fault is not None:
                 self.tell(f"{PICTURES}/{picture.name}", "damaged", f"{fault}; draw it again")
-
-    def sum_up(self) -> None:
-        """What can be recovered, and what cannot."""
-        damaged = [finding.file for finding in self.findings if finding.state == "damaged"]
-        if not is_begun(self.path):
-            again = command_line("train", "--out", self.path)
-            self.recover.append(f"start it again, with the same options: {again}")
-            return
-        if self.newest is None:
-            if not self.store.numbered() and self.config is not None:
-                lost = "no checkpoint is left" if damaged else "no checkpoint yet, nothing is lost"
-                self.recover.append(f"{lost}: {self.resume} starts from the beginning")
-            else:
-                self.recover.append("no sound checkpoint is left: start a new run")
-            return
-        (epoch, update), manifest = self.newest
-        inside = f" and {update} updates" if update else ""
-        self.recover.append(
-            f"{self.resume} goes on after epoch {epoch}{inside}, from {manifest['file']}"
-        )
-        newer = [key for key in self.store.numbered() if key > self.newest[0]]
-        if newer:
-            self.recover.append("what came after it is trained again, to the same bits")
-        best = manifest["progress"]["best_epoch"]
-        if best is not None and (best, 0) not in self.sound:
-            self.recover.append(f"the best parameters so far, of epoch {best}, are lost")
-        if CONFIG in damaged:
-            self.recover.append(f"a resume takes the settings from {manifest['file']}")
-        if any(name.startswith(f"{CHECKPOINTS}/{p}.") for name in damaged for p in POINTERS):
-            self.recover.append("best and last are pointed at their checkpoints again by a resume")
-        if any(name.startswith(METRICS) for name in damaged):
-            self.recover.append("the parameters need no line of the log: a resume goes on without")
