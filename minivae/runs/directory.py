@@ -66,7 +66,8 @@ class RunDirectory:
         if not parent.is_dir():
             raise RunError(f"{parent} is a file; choose another --out directory")
         if not os.access(parent, os.W_OK | os.X_OK):
-            raise RunError(f"{parent} is not writable; choose another --out directory")
+            fix = "make it writable, or copy the run" if self.resume else "choose another --out"
+            raise RunError(f"{parent} is not writable; {fix}")
         more = max(2, self.checkpoints.keep + 2 - len(self.checkpoints.numbered()))
         needed = checkpoint_bytes * more + MARGIN_BYTES
         free = shutil.disk_usage(parent).free

@@ -209,3 +209,30 @@ def test_a_pointer_written_otherwise_than_its_manifest_is_told(run):
     assert "checkpoints/last.json" in damaged(run)[0]
     pointer.write_text(text.replace('"beta": 1.0', '"beta": 1'))
     assert "checkpoints/last.json" in damaged(run)[0]
+
+
+def test_a_run_that_a_kill_ended_before_its_first_record_is_no_damage(tmp_path):
+    (tmp_path / "lock").touch()
+    found, report = damaged(tmp_path)
+    assert found == {} and report.sound
+    assert report.recover == [
+        f"start it again, with the same options: minivae train --out {tmp_path}"
+    ]
+
+
+def test_a_lost_manifest_of_a_checkpoint_that_is_kept_is_damage(run):
+    (run / "checkpoints" / "epoch-0003.json").unlink()
+    found, _ = damaged(run)
+    assert "epoch-0003.json is missing" in found["checkpoints/epoch-0003.safetensors"]
+
+
+def test_a_copy_that_is_ahead_of_its_pointer_is_a_note_and_any_other_content_damage(run):
+    copy, older = (run / "checkpoints" / f"{n}.safetensors" for n in ("last", "epoch-0003"))
+    data = older.read_bytes()
+    copy.unlink()
+    copy.write_bytes(data)
+    found, report = damaged(run)
+    assert not found and any("epoch-0003.safetensors already" in f.words for f in report.findings)
+    copy.write_bytes(data[:-1])
+    found, _ = damaged(run)
+    assert list(found) == ["checkpoints/last.safetensors"]

@@ -122,10 +122,11 @@ def test_runs_that_fail_stand_apart_and_are_tried_again(tmp_path):
 def test_a_sweep_in_a_file(tmp_path):
     file, out = tmp_path / "sweep.json", tmp_path / "s"
     spec = {"dataset": "digits", "grid": {"hidden": [[8], [8, 4]], "beta": "0.5"}, "seeds": 2,
-            "options": {"epochs": 1, "backend": "numpy"}}  # fmt: skip
+            "options": {"epochs": 1}}  # fmt: skip
     file.write_text(json.dumps(spec), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "minivae", "sweep", "--config", str(file), "--out", str(out)],
+        [sys.executable, "-m", "minivae", "sweep", "--config", str(file), "--out", str(out),
+         "--backend", "numpy"],
         env=environment(), capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "4 of 4 runs done" in done.stdout
@@ -141,7 +142,8 @@ def test_a_sweep_in_a_file(tmp_path):
     [('{"grd": {}}', "did you mean 'grid'"), ("[1]", "cannot be read as a sweep"),
      ('{"grid": {"beta": null}}', "None is no value"), ('{"seeds": "2"}', "whole number"),
      ('{"grid": {"beta": []}}', "is no value"), ('{"grid": [["beta", 1]]}', "must be an object"),
-     ('{"options": "epochs=1"}', "must be an object"), ('{"options": {"lr": {}}}', "no value")],
+     ('{"options": "epochs=1"}', "must be an object"), ('{"options": {"lr": {}}}', "no value"),
+     ('{"seeds": 0}', "s.json: cannot be read .*at least 1")],
 )  # fmt: skip
 def test_a_file_that_cannot_be(tmp_path, text, says):
     from minivae.cli.sweep_words import read_config
