@@ -132,7 +132,7 @@ def advice(run: bytes | None, size: int, launcher: str) -> str:
         with open(os.path.join(run, b"checkpoints", b"last.json"), "rb") as file:
             at = json.load(file)["progress"]
         last = f"last checkpoint: epoch {int(at['epoch'])}, update {int(at['t'])}"
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         last = "its machine sees no checkpoint yet"
     whole = os.path.abspath(os.fsdecode(run))  # the command works from any directory
     words = [*launcher.split(), "-n", str(size), "minivae", "train", "--resume", whole]

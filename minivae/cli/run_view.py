@@ -5,7 +5,6 @@ Like the commands' own files it imports nothing slow at the top.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -162,18 +161,12 @@ def save_text(path: Path, text: str) -> int:
 def save_whole(path: Path, write: Callable[[Any], None]) -> None:
     """Write a file under another name, then give it its own; UsageError where that cannot be."""
     from minivae.cli.options import UsageError
+    from minivae.data.whole import write_whole
     from minivae.runs.errors import describe_os_error
-    from minivae.runs.files import put_in_place
 
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("wb") as file:
-            write(file)
-        put_in_place(temporary, path)
+        write_whole(path, write)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written: {describe_os_error(error)}; choose another place with --out"
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

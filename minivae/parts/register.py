@@ -84,6 +84,7 @@ def load_parts(path: Path | str) -> list[str]:
         for part in _registered():  # a file that fails leaves nothing behind
             if part not in before:
                 unregister(part)
+        sys.modules.pop(module.__name__, None)
         kind = "" if isinstance(error, PartError) else f"{type(error).__name__}: "
         raise PartError(f"--parts {path}: {kind}{error}") from error
     PARTS_FILES.append(str(path))

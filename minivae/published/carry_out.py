@@ -22,8 +22,9 @@ from minivae.published.record import Experiment, Protocol
 from minivae.published.run import Run
 from minivae.runs import files
 from minivae.runs.config import TrainConfig
-from minivae.runs.directory import is_begun
+from minivae.runs.directory import CHECKPOINTS, is_begun
 from minivae.runs.errors import Interrupted, RunError
+from minivae.runs.fsck import check_run
 from minivae.runs.hints import command_line
 from minivae.runs.load import load_model, load_run
 from minivae.runs.resume import other_settings
@@ -205,13 +206,15 @@ def train_one(order: Order, run: Run, data: tuple[Dataset, str], until: float) -
 
 
 def is_finished(path: Path, model: ModelConfig, config: TrainConfig) -> bool:
-    """Whether the run's last checkpoint is sound, of this very run, and of its last epoch.
+    """Whether its checkpoints are sound, the last of this very run, and of its last epoch.
 
     Where it is none of these, to go on with the run mends it, or says what is wrong.
     """
     try:
         theirs, trained, _, manifest = load_model(path, "last")
     except RunError:
+        return False
+    if any(f.state != "sound" and CHECKPOINTS in f.file for f in check_run(path).findings):
         return False
     other = theirs != model or other_settings(trained.for_checkpoint(), config.to_dict())
     return not other and int(manifest["progress"]["epoch"]) >= config.epochs

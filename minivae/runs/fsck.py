@@ -11,17 +11,21 @@ from typing import Any, NamedTuple
 
 from minivae.messages import one_line
 from minivae.runs import files
-from minivae.runs.checkpoint import Checkpoint, digest
+from minivae.runs.checkpoint import Checkpoint, digest, manifest_path
 from minivae.runs.config_file import CONFIG, read_config, require_unchanged, settings_in
 from minivae.runs.consistency import log_fault, rate_fault, state_fault
-from minivae.runs.directory import CHECKPOINTS, METRICS, PICTURES
+from minivae.runs.directory import CHECKPOINTS, METRICS, PICTURES, is_begun
 from minivae.runs.errors import CheckpointError, RunError, describe_os_error
 from minivae.runs.hints import command_line
 from minivae.runs.lock import LOCK, running_process
 from minivae.runs.metrics_log import MetricsLog
 from minivae.runs.pictures import png_fault
-from minivae.runs.store import POINTERS, CheckpointStore, Key, name_of
+from minivae.runs.store import POINTERS, CheckpointStore, Key, key_of, name_of
 from minivae.settings import ConfigError, UnknownPart
+
+NOT_BEGUN = "no run came to its first record here, so nothing is lost"
+
+NOT_YET = "not written yet, as a kill at the first checkpoint leaves it; a resume writes it"
 
 
 class Finding(NamedTuple):
@@ -109,7 +113,8 @@ class _Inspection:
         try:
             config = read_config(self.path)
             if config is None:
-                self.tell(CONFIG, "damaged", "it is missing")
+                words = "it is missing" if is_begun(self.path) else NOT_BEGUN
+                self.tell(CONFIG, "note" if words is NOT_BEGUN else "damaged", words)
                 return
             require_unchanged(self.path, config)
             settings_in(self.path, config)
@@ -134,11 +139,34 @@ class _Inspection:
             except (CheckpointError, ConfigError) as fault:
                 if key not in self.store.numbered():  # a run beside this one dropped it
                     continue
-                self.tell(name, "damaged", str(fault))
+                if self._is_half_there(key):
+                    self.tell(name, "note", "without its manifest, as a kill leaves it")
+                else:
+                    self.tell(name, "damaged", str(fault))
                 continue
             self.sound[key] = checkpoint.manifest
             p = checkpoint.manifest["progress"]
             self.tell(name, "sound", f"epoch {p['epoch']}, {p['t']} updates, all sums agree")
+
+    def _is_half_there(self, key: Key) -> bool:
+        """Whether a kill came between a checkpoint's two files: the manifest comes last, and goes
+        first; `last` names the one before, or newer ones are as many as are kept."""
+        if os.path.lexists(manifest_path(self.store.directory / name_of(key))):
+            return False
+        if self._is_first():
+            return not os.path.lexists(self.store.directory / "last.json")
+        keep = 0 if self.config is None else self.config["train"].get("keep", 0)
+        if keep and sum(other > key for other in self.store.numbered()) >= keep:
+            return True
+        try:
+            last = key_of(self.store.load("last").path.name)
+        except CheckpointError:
+            return False
+        return last is not None and last < key
+
+    def _is_first(self) -> bool:
+        """Whether there is one checkpoint: a kill may have come before its pointers."""
+        return len(self.store.numbered()) == 1
 
     def _check_state(self, checkpoint: Checkpoint) -> None:
         """CheckpointError where a whole checkpoint holds no state of this run."""
@@ -150,7 +178,9 @@ class _Inspection:
         """`last` and `best`: each the manifest of a sound checkpoint, with a copy beside it."""
         for pointer in POINTERS:
             name = f"{CHECKPOINTS}/{pointer}.json"
-            if not self.sound and not os.path.lexists(self.path / name):
+            if not os.path.lexists(self.path / name) and (not self.sound or self._is_first()):
+                if self._wanted(pointer) is not None:
+                    self.tell(name, "note", NOT_YET)
                 continue
             try:
                 checkpoint = self.store.load(pointer)
@@ -161,14 +191,28 @@ class _Inspection:
                     )
                 else:
                     self.tell(name, "sound", f"it names {checkpoint.path.name}")
-                copy = files.read_file(self.store.directory / f"{pointer}.safetensors", 2**40)
-                if digest(copy) != checkpoint.manifest["sha256"]:
-                    raise OSError("it is not what its manifest says")
+                self._check_copy(pointer, checkpoint)
             except CheckpointError as error:
                 self.tell(name, "damaged", str(error))
-            except OSError as error:
-                place = f"{CHECKPOINTS}/{pointer}.safetensors"
-                self.tell(place, "damaged", describe_os_error(error))
+
+    def _check_copy(self, pointer: str, checkpoint: Checkpoint) -> None:
+        """The copy beside a pointer: of the same checkpoint, or already of the next one."""
+        place = f"{CHECKPOINTS}/{pointer}.safetensors"
+        if self._is_first() and not os.path.lexists(self.path / place):
+            self.tell(place, "note", NOT_YET)
+            return
+        try:
+            found = digest(files.read_file(self.path / place, 2**40))
+        except OSError as error:
+            self.tell(place, "damaged", describe_os_error(error))
+            return
+        if found == checkpoint.manifest["sha256"]:
+            return
+        others = [name_of(key) for key, facts in self.sound.items() if facts["sha256"] == found]
+        if others:
+            self.tell(place, "note", f"it is {others[0]} already, as a kill leaves it")
+        else:
+            self.tell(place, "damaged", "it is not what its manifest says")
 
     def _wanted(self, pointer: str) -> Key | None:
         """The checkpoint that a pointer should name, by the newest one's own account."""
@@ -239,6 +283,10 @@ class _Inspection:
     def sum_up(self) -> None:
         """What can be recovered, and what cannot."""
         damaged = [finding.file for finding in self.findings if finding.state == "damaged"]
+        if not is_begun(self.path):
+            again = command_line("train", "--out", self.path)
+            self.recover.append(f"start it again, with the same options: {again}")
+            return
         if self.newest is None:
             if not self.store.numbered() and self.config is not None:
                 lost = "no checkpoint is left" if damaged else "no checkpoint yet, nothing is lost"

@@ -73,8 +73,9 @@ def backward_in_either_order(job: Pass, dy: Array, first_run: Any) -> Ran:
     named = len(names) == 2 and any(word in names[0] for word in ("cache", "ctx", "saved"))
     named &= any(word in names[-1] for word in ("dy", "dout", "grad", "upstream"))
     ran = []
-    for job.backward in (turned, original) if named else (original, turned):
-        ran.append((job.backward, backward_faults(job, dy, first_run)))
+    for order in (turned, original) if named else (original, turned):
+        job.backward = order
+        ran.append((order, backward_faults(job, dy, first_run)))
         if not any(fault.kind in MISFITS for fault in ran[-1][1][2]):
             break
         first_run = None  # it may be spoilt

@@ -233,7 +233,8 @@ class Probe:
     def first_push(self, leaf: Leaf, delta: Array) -> tuple[Array | None, str]:
         """(J delta, '') by a complex step, or (None, why none can be taken in this tensor)."""
         Analytic.seen, reason = set(), ""
-        for self.modes[leaf.place] in range(len(MODES)):
+        for mode in range(len(MODES)):
+            self.modes[leaf.place] = mode
             try:
                 return self.push({leaf.place: delta}), ""
             except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 
 import numpy as np
 import pytest
@@ -245,7 +246,7 @@ def test_a_file_that_fails_leaves_nothing_behind(tmp_path):
     file.write_text(good + "part / None\n")
     with pytest.raises(parts.PartError, match=r"mine\.py: TypeError"):
         parts.load_parts(file)
-    assert "my_sine" not in parts.ACTIVATIONS
+    assert "my_sine" not in parts.ACTIVATIONS and "parts_of_mine" not in sys.modules
     file.write_text(good)
     assert parts.load_parts(file) == ["activation my_sine"]
     parts.unregister(parts.ACTIVATIONS["my_sine"])

@@ -18,6 +18,7 @@ import pytest
 
 from minivae.runs.directory import is_begun
 from minivae.runs.errors import RunError
+from minivae.runs.fsck import check_run
 from minivae.runs.load import load_run
 from tests.reliability.faulty_disk import READING, Died, FaultyDisk, Operation
 from tests.reliability.tiny_runs import SMALL, TINY, go_on, memory_folder, tiny_run
@@ -82,6 +83,9 @@ def survives_all(root: Path, spec: dict[str, Any]) -> int:
         run = root / f"{number}"
         disturbed(run, spec, at, fault)
         require_no_dead_end(run)
+        if fault in ("dies", "torn") and run.is_dir() and any(run.iterdir()):
+            damaged = [f for f in check_run(run).findings if f.state == "damaged"]
+            assert not damaged, (at, fault, log[at])  # a kill is no damage
         assert go_on(run, spec) == whole, (at, fault, log[at])
         config = json.loads((run / "config.json").read_bytes())
         assert config["train"]["epochs"] == 2 and not list(run.rglob("*.tmp"))

@@ -111,7 +111,7 @@ CELLS = (
     "\u221e", "\x00", '"', "a", "1.5", "1+2j", "\u0663", "\x1b[31m", "2020-01-01", "\ufeff1",
     "9" * 25, "1,5", " 1 ", "\u22121", "x" * 5000,
 )  # fmt: skip
-HEADERS = ("a,b,y", "a,b,y", "a,b,y", "y,b,y", "a,,y", "a,b", "a,b,y,z", "", "1,2,3")
+HEADERS = ("a,b,y", "a,b,y", "a,b,y", "y,b,y", "a,,y", "a,b", "a,b,y,z", "")
 
 
 @st.composite
@@ -121,10 +121,7 @@ def tables(draw: st.DrawFn) -> tuple[str, bytes]:
     for _ in range(draw(st.integers(0, 3))):
         row, column = draw(st.integers(0, 19)), draw(st.integers(0, 2))
         rows[row][column] = draw(st.sampled_from(CELLS))
-    header = draw(
-        st.sampled_from(("a,b,y", "a,b,y", "a,b,y", "y,b,y", "a,,y", "a,b", "a,b,y,z", ""))
-    )
-    lines = [header, *map(",".join, rows)]
+    lines = [draw(st.sampled_from(HEADERS)), *map(",".join, rows)]
     return "a.csv", ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
 
 

@@ -1,9 +1,9 @@
 """The register tile: the innermost loops of every matrix product, emitted as vector FMAs.
 
 C[r, c] = S[r, c] + Σ_k A(r, k) B[k, c] for a few rows and 16 or 32 columns. B is a panel: 32
-words for each k (terms.py says what a word is). The accumulators stay in registers over all k, one
-term after another: the bits do not depend on the tile's shape or the vector's width. Matrices
-are handed over as addresses (address.py).
+words for each k (product_terms.py says what a word is). The accumulators stay in registers over all
+k, one term after another: the bits do not depend on the tile's shape or the vector's width.
+Matrices are handed over as addresses (address.py).
 """
 
 from __future__ import annotations
