@@ -21,7 +21,7 @@ def without_leavings(frame: Any, name: str, kept: Sequence[str]) -> tuple[Any, l
     That is: columns that are empty and have no name, and the numbers or names of the rows: a first
     column without a name whose cells are whole numbers or words, each of them once.
     """
-    notes = []
+    notes, left_out = [], []
     first = frame.columns[0] if len(frame.columns) else None
     unnamed = [c for c in frame.columns if c == "" or str(c).startswith(UNNAMED)]
     for column in [c for c in unnamed if c not in kept]:
@@ -34,7 +34,8 @@ def without_leavings(frame: Any, name: str, kept: Sequence[str]) -> tuple[Any, l
             )
         else:
             continue
-        frame = frame.drop(columns=column)
+        left_out.append(column)
+    frame = frame.drop(columns=left_out) if left_out else frame
     return frame, list(dict.fromkeys(notes))
 
 
@@ -56,14 +57,16 @@ def with_columns(
     have = dataset.columns
     if have is None or have == wanted:
         return dataset
+    place = {name: j for j, name in enumerate(have)}
+    asked = frozenset(wanted)
     zeros = {
         name
         for first, after in groups
         for name in wanted[first:after]
-        if name not in have and any(kind in have for kind in wanted[first:after])
+        if name not in place and any(kind in place for kind in wanted[first:after])
     }
-    lacking = [name for name in wanted if name not in have and name not in zeros]
-    unknown = [name for name in have if name not in wanted]
+    lacking = [name for name in wanted if name not in place and name not in zeros]
+    unknown = [name for name in have if name not in asked]
     if lacking or unknown:
         faults = (("lacks", lacking), ("also has", unknown))
         said = " and ".join(f"{words} {_listed(names)}" for words, names in faults if names)
@@ -71,7 +74,7 @@ def with_columns(
             f"{dataset.name} has other columns than {run} was trained on: it {said}; give it "
             f"{_listed(wanted)}"
         )
-    places = np.array([-1 if name in zeros else have.index(name) for name in wanted])
+    places = np.array([-1 if name in zeros else place[name] for name in wanted])
     parts = {"train": dataset.train, "test": dataset.test, "valid": dataset.valid}
     taken: dict[str, Any] = {
         part: None if rows is None else _taken(rows, places) for part, rows in parts.items()

@@ -109,7 +109,7 @@ def scale_advice(rows: Any, scale: float, columns: Sequence[str] | None = None) 
     moves = (some != middle).mean(axis=0)
     varying = np.flatnonzero((deviation > LARGE) | (moves > SELDOM))
     order = varying[np.argsort(-deviation[varying], kind="stable")]
-    why = "one variance cannot fit them all, and training may fail"
+    why = "one scale cannot fit them all, and training may fail"
     largest, smallest = (deviation[order[[0, -1]]]) if order.size else (0.0, 0.0)
     if not (largest > LARGE or largest > APART * smallest):
         order = np.flatnonzero(np.abs(middle) > LARGE)

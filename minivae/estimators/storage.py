@@ -55,8 +55,11 @@ def _pair(path: Path) -> tuple[Path, Path]:
 
 
 def _before(path: Path) -> Path:
-    """Where the estimator that is replaced lies while the new one is written."""
-    return path.with_name(f"{path.stem}.before.safetensors")
+    """Where the estimator that is replaced lies while the new one is written.
+
+    A hidden name: `pca.before` may be another estimator that a user keeps.
+    """
+    return path.with_name(f".{path.stem}.before.safetensors")
 
 
 def read_estimator(path: str | Path, name: str) -> Checkpoint:

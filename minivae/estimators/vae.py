@@ -205,7 +205,7 @@ class VAE(TrainedVAE):
         return self
 
     def _advise(self, X: Array, config: ModelConfig) -> None:
-        """Warn, naming columns, of data that one variance cannot fit.
+        """Warn, naming columns, of data that one scale cannot fit.
 
         Raises ValueError for a likelihood that takes no standardised data.
         """

@@ -58,7 +58,7 @@ TRIALS: dict[str, tuple[float, float, float]] = {
 JUDGED = 0.1  # share of the samples from which on a claim about the curves is judged
 FALLEN = 1.0  # nats below its own best from which on a test curve has overfitted
 # Curves are averaged over so large a part before their best is sought: one draw on the 196 test
-# pictures of Frey moves the bound by 0.8 to 1.8 nats (standard deviation) from pass to pass, and
+# pictures of Frey moves the bound by up to 1.8 nats (standard deviation) from pass to pass, and
 # the highest of 5,653 such values tells of their noise.
 AVERAGED = 1 / 50
 

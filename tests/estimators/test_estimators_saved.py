@@ -53,6 +53,13 @@ def test_what_was_saved_comes_back(name: str, settings: dict, tmp_path: Path) ->
         cls.load(tmp_path / "nothing")
 
 
+def test_saving_over_an_estimator_touches_no_other(tmp_path: Path) -> None:
+    for name in ("pca.before", "pca", "pca"):
+        minivae.PCA(latent_dim=2).fit(X).save(tmp_path / name)
+    same(minivae.PCA.load(tmp_path / "pca.before"), minivae.PCA.load(tmp_path / "pca"))
+    assert len(list(tmp_path.iterdir())) == 4
+
+
 def test_names_of_features_come_back(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=list("abcdefg"))

@@ -72,7 +72,7 @@ def saved_estimator(folder: Path) -> Any:
     except RunError as fault:
         assert "\n" not in str(fault)
         if "before.safetensors" in str(fault):
-            return PCA.load(folder / "pca.before").mean_.tobytes()
+            return PCA.load(folder / ".pca.before").mean_.tobytes()
         assert not (folder / "pca.json").exists()  # the first of all: never written to its end
         return None
 
