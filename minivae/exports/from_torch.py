@@ -73,8 +73,8 @@ def config_of(tensors: Mapping[str, Array], source: Path) -> ModelConfig:
             f"example, with the tensors {', '.join(NAMES)}"
         )
     first, mean = tensors["fc1.weight"], tensors["fc21.weight"]
-    if first.ndim != 2 or mean.ndim != 2:
-        raise ExportError(f"{source}: fc1.weight and fc21.weight must be matrices")
+    if first.ndim != 2 or mean.ndim != 2 or not (first.size and mean.size):
+        raise ExportError(f"{source}: fc1.weight and fc21.weight must be matrices, and not empty")
     return ModelConfig(
         data_dim=int(first.shape[1]), latent_dim=int(mean.shape[0]), hidden=(int(first.shape[0]),)
     )

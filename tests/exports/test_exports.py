@@ -216,3 +216,16 @@ def test_what_is_no_such_state_dict_is_named(content, words, tmp_path, monkeypat
     err = capsys.readouterr().err
     assert words in err and err.count("\n") == 1
     assert [p.name for p in Path().iterdir()] == ["state.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["fc1.weight", "fc21.weight"])
+def test_an_empty_layer_is_refused_by_the_name_of_the_file(name, tmp_path) -> None:
+    from safetensors.numpy import save_file
+
+    from minivae.exports.from_torch import import_state_dict
+    from minivae.exports.network import ExportError
+
+    tensors = {other: np.ones((2, 2), np.float32) for other in NAMES}
+    save_file({**tensors, name: np.ones((0, 2), np.float32)}, tmp_path / "empty.safetensors")
+    with pytest.raises(ExportError, match=r"empty\.safetensors: .* not empty"):
+        import_state_dict(tmp_path / "empty.safetensors", tmp_path / "m.safetensors")
