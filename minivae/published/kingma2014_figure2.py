@@ -39,22 +39,8 @@ SETTINGS: dict[str, Any] = {
 }
 # The paper chose each rate from these "based on performance on the training set in the first few
 # iterations". So here: the best mean training bound over the epoch that ends by Series.trial
-# samples, seed 0. TRIALS holds the three bounds, of the curve's own command with the rate changed.
+# samples, seed 0.
 RATES = (0.01, 0.02, 0.1)
-TRIALS: dict[str, tuple[float, float, float]] = {
-    "mnist,J=3": (-171.90, -171.15, -198.51),
-    "mnist,J=5": (-163.53, -160.48, -210.20),
-    "mnist,J=10": (-158.71, -161.43, -180.47),
-    "mnist,J=20": (-166.15, -166.13, -256.06),
-    "mnist,J=200": (-182.57, -177.53, -187148669.66),
-    "frey,J=2": (-326.29, -148.79, -460.50),
-    "frey,J=5": (-325.61, -145.37, -1945.29),
-    "frey,J=10": (-326.65, -173.67, -456.14),
-    "frey,J=20": (-326.14, -200.81, -560.91),
-    "digits,J=1": (-29.59, -28.21, -27.26),
-    "digits,J=5": (-29.85, -28.89, -27.45),
-    "digits,J=32": (-30.14, -29.48, -28.46),
-}
 JUDGED = 0.1  # share of the samples from which on a claim about the curves is judged
 FALLEN = 1.0  # nats below its own best from which on a test curve has overfitted
 # Curves are averaged over so large a part before their best is sought: one draw on the 196 test
@@ -64,36 +50,60 @@ AVERAGED = 1 / 50
 
 
 class Series(NamedTuple):
-    """One data set of the figure: rows, hidden units, likelihood, and the latent dimensions."""
+    """One data set of the figure, and its curves.
+
+    trials: by latent dimensions, the training bounds of the curve's own command at each of RATES.
+    """
 
     dataset: str
     rows: int
     hidden: int
     likelihood: dict[str, Any]
-    latent: tuple[int, ...]
+    trials: dict[int, tuple[float, float, float]]
     samples: int = SAMPLES
     trial: int = 120_000  # samples that a rate is chosen by: two epochs of MNIST
+
+    def name(self, J: int) -> str:
+        """The run with J latent dimensions."""
+        return f"{self.dataset},J={J}"
+
+    def rate(self, J: int) -> float:
+        """The rate with the highest training bound in the curve's trials."""
+        return max(zip(self.trials[J], RATES, strict=True))[1]
 
     def runs(self, **more: Any) -> tuple[Run, ...]:
         """A run for each number of latent dimensions, at the rate its trials chose."""
         epochs = math.ceil(self.samples / self.rows)
         shared = {**SETTINGS, "hidden": (self.hidden,), "epochs": epochs, **self.likelihood, **more}
-        names = {f"{self.dataset},J={J}": J for J in self.latent}
         return tuple(
-            Run(name, self.dataset, {**shared, "latent_dim": J, "lr": rate_of(name)})
-            for name, J in names.items()
+            Run(self.name(J), self.dataset, {**shared, "latent_dim": J, "lr": self.rate(J)})
+            for J in self.trials
         )
 
 
-def rate_of(curve: str) -> float:
-    """The rate with the highest training bound in the curve's trials."""
-    return max(zip(TRIALS[curve], RATES, strict=True))[1]
-
-
-MNIST = Series("mnist", 60_000, 500, {"likelihood": "bernoulli"}, (3, 5, 10, 20, 200))
+BERNOULLI = {"likelihood": "bernoulli"}
 GAUSSIAN = {"likelihood": "gaussian", "c": "learned", "warmup": 0.0}
-FREY = Series("frey", 1769, 200, GAUSSIAN, (2, 5, 10, 20))
-DIGITS = Series("digits", 1500, 64, {"likelihood": "bernoulli"}, (1, 5, 32), 150_000, 6_000)
+MNIST_TRIALS = {
+    3: (-171.90, -171.15, -198.51),
+    5: (-163.53, -160.48, -210.20),
+    10: (-158.71, -161.43, -180.47),
+    20: (-166.15, -166.13, -256.06),
+    200: (-182.57, -177.53, -187148669.66),
+}
+FREY_TRIALS = {
+    2: (-326.29, -148.79, -460.50),
+    5: (-325.61, -145.37, -1945.29),
+    10: (-326.65, -173.67, -456.14),
+    20: (-326.14, -200.81, -560.91),
+}
+DIGITS_TRIALS = {
+    1: (-29.59, -28.21, -27.26),
+    5: (-29.85, -28.89, -27.45),
+    32: (-30.14, -29.48, -28.46),
+}
+MNIST = Series("mnist", 60_000, 500, BERNOULLI, MNIST_TRIALS)
+FREY = Series("frey", 1769, 200, GAUSSIAN, FREY_TRIALS)
+DIGITS = Series("digits", 1500, 64, BERNOULLI, DIGITS_TRIALS, 150_000, 6_000)
 
 
 def measure(bench: Bench, series: tuple[Series, ...], read: dict[int, float]) -> Findings:
@@ -101,11 +111,7 @@ def measure(bench: Bench, series: tuple[Series, ...], read: dict[int, float]) ->
     figures: list[Figure] = []
     claims: list[Claim] = []
     for each in series:
-        found = {
-            J: bench.runs[f"{each.dataset},J={J}"]
-            for J in each.latent
-            if f"{each.dataset},J={J}" in bench.runs
-        }
+        found = {J: bench.runs[each.name(J)] for J in each.trials if each.name(J) in bench.runs}
         figures += [figure_of(each, J, run, read.get(J)) for J, run in found.items()]
         if len(found) > 1:
             claims += claims_of(each, found)
@@ -213,9 +219,8 @@ def panel(axes: Any, curves: dict[str, Any]) -> None:
 def rates_in_words(series: Series) -> str:
     """How the rates were chosen: the bounds of each curve's trials, and its rate."""
     curves = (
-        f"J = {J} {', '.join(f'{bound:.2f}' for bound in TRIALS[name])}: {rate_of(name):g}"
-        for J in series.latent
-        for name in [f"{series.dataset},J={J}"]
+        f"J = {J} {', '.join(f'{bound:.2f}' for bound in bounds)}: {series.rate(J):g}"
+        for J, bounds in series.trials.items()
     )
     tried = ", ".join(f"{rate:g}" for rate in RATES)
     return (

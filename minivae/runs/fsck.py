@@ -117,8 +117,10 @@ class _Inspection:
         try:
             config = read_config(self.path)
             if config is None:
-                words = "it is missing" if is_begun(self.path) else NOT_BEGUN
-                self.tell(CONFIG, "note" if words is NOT_BEGUN else "damaged", words)
+                if is_begun(self.path):
+                    self.tell(CONFIG, "damaged", "it is missing")
+                else:
+                    self.tell(CONFIG, "note", NOT_BEGUN)
                 return
             require_unchanged(self.path, config)
             settings_in(self.path, config)

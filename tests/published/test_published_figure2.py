@@ -17,7 +17,6 @@ from minivae.published.kingma2014_figure2 import (
     KINGMA2014_FIGURE2,
     MNIST,
     RATES,
-    TRIALS,
     below_its_best,
     claims_of,
     epochs_drawn,
@@ -29,9 +28,9 @@ from minivae.published.run import Run
 
 def test_every_curve_has_its_rate_from_its_trials():
     for series in (MNIST, FREY, DIGITS):
-        for run in series.runs():
-            best = max(TRIALS[run.name])
-            assert TRIALS[run.name][RATES.index(run.settings["lr"])] == best
+        for run, bounds in zip(series.runs(), series.trials.values(), strict=True):
+            best = max(bounds)
+            assert bounds[RATES.index(run.settings["lr"])] == best
             assert f"{best:.2f}" in rates_in_words(series)
     rates = {run.name: run.settings["lr"] for run in KINGMA2014_FIGURE2.full.runs}
     assert rates["mnist,J=10"] == 0.01 and rates["mnist,J=3"] == rates["frey,J=20"] == 0.02
@@ -50,11 +49,10 @@ def test_the_trials_of_the_small_version_give_the_bounds_that_are_noted(tmp_path
     experiment = Experiment(KINGMA2014_FIGURE2.paper, tried, tried, KINGMA2014_FIGURE2.draw)
     order = carry_out.Order(experiment, tmp_path, load_backend("numba"), threads=1)
     found = carry_out.carry_out(order).runs
-    for curve in (run.name for run in DIGITS.runs()):
-        bounds = [found[f"{curve},rate={rate}"].curve("train", "elbo")[-1] for rate in RATES]
-        assert all(
-            math.isclose(a, b, abs_tol=0.006) for a, b in zip(bounds, TRIALS[curve], strict=True)
-        )
+    for J, noted in DIGITS.trials.items():
+        names = [f"{DIGITS.name(J)},rate={rate}" for rate in RATES]
+        bounds = [found[name].curve("train", "elbo")[-1] for name in names]
+        assert all(math.isclose(a, b, abs_tol=0.006) for a, b in zip(bounds, noted, strict=True))
 
 
 @pytest.mark.parametrize("epochs", [0, 1, DRAWN, DRAWN + 1, 5653])
