@@ -27,7 +27,7 @@ def state_fault(checkpoint: Checkpoint, config: dict[str, Any] | None) -> str | 
     p, per_epoch = state.progress, updates_per_epoch(manifest)
     if not state.finite():
         return "its parameters are not finite"
-    if p.t != p.epoch * per_epoch + p.update or p.update >= per_epoch:
+    if p.t != p.epoch * per_epoch + p.update or p.update > per_epoch:  # equal: not evaluated yet
         return f"{p.t} updates are not epoch {p.epoch} and {p.update} of {per_epoch}"
     if config is None:
         return None

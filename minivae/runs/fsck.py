@@ -26,7 +26,7 @@ from minivae.settings import ConfigError, UnknownPart
 
 NOT_BEGUN = "no run came to its first record here, so nothing is lost"
 
-NOT_YET = "not written yet, as a kill at the first checkpoint leaves it; a resume writes it"
+NOT_YET = "not written yet, as a kill leaves it; a resume writes it"
 
 
 class Finding(NamedTuple):
@@ -161,6 +161,8 @@ class _Inspection:
             return False
         if self._is_first():
             return not os.path.lexists(self.store.directory / "last.json")
+        if key[1] and any(other > key and not other[1] for other in self.store.numbered()):
+            return True  # those within an epoch are dropped at its end
         keep = 0 if self.config is None else self.config["train"].get("keep", 0)
         if keep and sum(other > key for other in self.store.numbered()) >= keep:
             return True
@@ -184,13 +186,13 @@ class _Inspection:
         """`last` and `best`: each the manifest of a sound checkpoint, with a copy beside it."""
         for pointer in POINTERS:
             name = f"{CHECKPOINTS}/{pointer}.json"
-            if not os.path.lexists(self.path / name) and (not self.sound or self._is_first()):
-                if self._wanted(pointer) is not None:
+            wanted = self._wanted(pointer)
+            if not os.path.lexists(self.path / name) and self._may_lack(pointer, wanted):
+                if wanted is not None:
                     self.tell(name, "note", NOT_YET)
                 continue
             try:
                 checkpoint = self.store.load(pointer)
-                wanted = self._wanted(pointer)
                 if wanted is not None and checkpoint.path.name != name_of(wanted):
                     self.tell(
                         name, "note", f"it names {checkpoint.path.name}, not {name_of(wanted)}"
@@ -201,10 +203,27 @@ class _Inspection:
             except CheckpointError as error:
                 self.tell(name, "damaged", str(error))
 
+    def _may_lack(self, pointer: str, wanted: Key | None) -> bool:
+        """Whether a kill may have come before a pointer was first written: `last` at the first
+        checkpoint, `best` at the first that is best."""
+        if not self.sound or self._is_first():
+            return True
+        return pointer == "best" and (wanted is None or self._is_unfinished(wanted))
+
+    def _is_unfinished(self, key: Key) -> bool:
+        """Whether a kill came within the save of the newest checkpoint: `last` is turned last."""
+        try:
+            last = self.store.load("last").path.name
+        except CheckpointError:
+            return False
+        return key == max(self.sound) and last != name_of(key)
+
     def _check_copy(self, pointer: str, checkpoint: Checkpoint) -> None:
         """The copy beside a pointer: of the same checkpoint, or already of the next one."""
         place = f"{CHECKPOINTS}/{pointer}.safetensors"
-        if self._is_first() and not os.path.lexists(self.path / place):
+        key = key_of(checkpoint.path.name)
+        begun = self._is_first() or (key in self.sound and self._is_unfinished(key))
+        if begun and not os.path.lexists(self.path / place):
             self.tell(place, "note", NOT_YET)
             return
         try:

@@ -5,7 +5,8 @@ The options are those that the command line itself lists.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,10 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[[list[str]], int]:
+) -> Iterator[Callable[[list[str]], int]]:
     """Run a command line; what it says is lines that are printable and short -> its exit code."""
     monkeypatch.chdir(tmp_path)
+    before = dict(os.environ)
 
     def lines(argv: list[str]) -> int:
         code = run(argv)
@@ -68,7 +70,9 @@ def told(
         assert code == 0 or err.strip(), argv[0]
         return code
 
-    return lines
+    yield lines
+    os.environ.clear()  # `study --data` sets variables, for its chapters to read
+    os.environ.update(before)
 
 
 def needed(name: str, run_dir: Path) -> list[str]:

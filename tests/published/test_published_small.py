@@ -22,7 +22,8 @@ def test_the_small_version_reaches_its_bands(name, tmp_path, capsys):
     printed = json.loads(capsys.readouterr().out)
     assert printed["part"]["complete"]
     kept = read_result(out / "result.json", EXPERIMENTS[name])
-    assert kept == {key: value for key, value in printed.items() if key != "files"}
+    told = {key: value for key, value in printed.items() if key != "files"}
+    assert {key: value for key, value in kept.items() if key != "sha256"} == told
     outcome = findings_of(kept)
     judged = [figure for figure in outcome.figures if figure.reached is not None]
     assert judged and all(figure.reached for figure in judged)
