@@ -15,11 +15,14 @@ NAMED = 3  # columns in a message
 UNNAMED = "Unnamed: "  # pandas' name for column j without one, with j after it
 
 
-def without_leavings(frame: Any, name: str, kept: Sequence[str]) -> tuple[Any, list[str]]:
+def without_leavings(
+    frame: Any, name: str, kept: Sequence[str], known: bool = False
+) -> tuple[Any, list[str]]:
     """A pandas frame without what programs leave in a file, unless ``kept``; and notes of it.
 
     That is: columns that are empty and have no name, and the numbers or names of the rows: a first
-    column without a name whose cells are whole numbers or words, each of them once.
+    column without a name whose cells are whole numbers or words, each of them once; or whatever
+    they are where ``known``: a run has other columns, which are among the kept.
     """
     notes, left_out = [], []
     first = frame.columns[0] if len(frame.columns) else None
@@ -27,7 +30,7 @@ def without_leavings(frame: Any, name: str, kept: Sequence[str]) -> tuple[Any, l
     for column in [c for c in unnamed if c not in kept]:
         if frame[column].isna().all() and len(frame):
             notes.append(f"{name}: an empty column without a name is left out")
-        elif column == first and _tells_rows_apart(frame[column]):
+        elif column == first and (known or _tells_rows_apart(frame[column])):
             notes.append(
                 f"{name}: the row numbers or names in its first column are left out; give the "
                 "column a name where it is to be trained on"

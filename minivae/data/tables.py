@@ -67,7 +67,9 @@ def load_frame(
     if len(frame) == 0:
         raise DataError(f"{name}: has no rows below its header; at least one is needed")
     kept = (*(reading.columns or ()), *([] if reading.label is None else [reading.label]))
-    frame, left_out = without_leavings(frame, name, kept) if named else (frame, [])
+    left_out: list[str] = []
+    if named:
+        frame, left_out = without_leavings(frame, name, kept, known=bool(reading.columns))
     frame = frame.rename(columns=str) if named else frame.set_axis(
         [str(j) for j in range(frame.shape[1])], axis=1)  # fmt: skip
     spelt = frame.columns.map(one_spelling)
