@@ -96,7 +96,7 @@ def test_every_commit_of_a_table_is_named_once_in_order(tmp_path: Path) -> None:
     results.append("step", dated(3, rows(batch=20, commit="bbb+")), tmp_path)
     results.append("step", dated(2, rows(batch=512)), tmp_path)
     results.append("step", dated(1, rows(commit="old")), tmp_path)
-    assert "2026-02-03, commits old, aaa, bbb+; JAX 0.9" in report.body(tmp_path)
+    assert "2026-02-01 to 2026-02-03, commits old, aaa, bbb+; JAX 0.9" in report.body(tmp_path)
     results.append("step", dated(4, [*rows(), *rows(batch=20)]), tmp_path)
     assert "2026-02-04, commit aaa; JAX 0.9" in report.body(tmp_path)
 
