@@ -120,7 +120,7 @@ def _without_label(
 ) -> tuple[NDArray[Any], dict[str, NDArray[Any]] | None]:
     """The matrix without its column number ``label``, and that column."""
     label = reading.label
-    named = label is not None and not label.lstrip("-").isdigit()
+    named = label is not None and not label.removeprefix("-").isdecimal()
     if label is None or (named and not reading.own):  # a table's label, for its codes' array
         return rows, None
     width = rows.shape[1] if rows.ndim == 2 else 0

@@ -122,7 +122,7 @@ def _column(frame: Any, label: str, name: str) -> str:
     spelt = {one_spelling(column): column for column in known}
     if one_spelling(label) in spelt:
         return str(spelt[one_spelling(label)])
-    if label.lstrip("-").isdigit() and -len(known) <= int(label) < len(known):
+    if label.removeprefix("-").isdecimal() and -len(known) <= int(label) < len(known):
         return str(known[int(label)])
     raise DataError(
         f"{name}: has no column {label!r}{nearest_words(label, known)}; it has "
