@@ -94,7 +94,9 @@ def _below(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
     Links to folders are followed, but not back to a folder that the link itself lies in. Second
     come links to pictures that are not there, third folders that cannot be read.
     """
-    there, lost, closed = [], [], []
+    there: list[Path] = []
+    lost: list[Path] = []
+    closed: list[Path] = []
     within = {str(folder): {os.path.realpath(folder)}}  # the folders around each, and itself
 
     def pass_over(fault: OSError) -> None:

@@ -67,18 +67,10 @@ def load_frame(
         frame = frame.to_pandas()
     if len(frame) == 0:
         raise DataError(f"{name}: has no rows below its header; at least one is needed")
-    if getattr(frame.columns, "nlevels", 1) > 1:
-        raise DataError(
-            f"{name}: its columns have names of {frame.columns.nlevels} levels; give each one name, "
-            "frame.columns = ['_'.join(map(str, name)) for name in frame.columns]"
-        )
-    numbers = [str(j) for j in range(frame.shape[1])]
-    frame = frame.rename(columns=str) if named else frame.set_axis(numbers, axis=1)
-    refuse_twice(frame, name)
+    frame = _with_names(frame, name) if named else frame.set_axis(
+        [str(j) for j in range(frame.shape[1])], axis=1)  # fmt: skip
     kept = () if reading.label is None else (reading.label,)
-    frame, left_out = (
-        without_leavings(frame, name, kept, reading.columns) if named else (frame, [])
-    )
+    frame, left_out = without_leavings(frame, name, kept, reading.columns) if named else (frame, [])
     labels, column = None, None
     if reading.label is not None and (reading.own or reading.label in frame.columns):
         column = _column(frame, reading.label, name)
@@ -99,6 +91,18 @@ def load_frame(
         reading=Reading(label=column if named else reading.label),
         notes=(*left_out, *dataset.notes),
     )
+
+
+def _with_names(frame: Any, name: str) -> Any:
+    """The frame with its columns' names as texts; DataError where they are not one name each."""
+    levels = getattr(frame.columns, "nlevels", 1)
+    if levels > 1:
+        raise DataError(
+            f"{name}: its columns have names of {levels} levels; give each one name, "
+            "frame.columns = ['_'.join(map(str, name)) for name in frame.columns]"
+        )
+    refuse_twice(frame, name)
+    return frame.rename(columns=str)
 
 
 def pandas_for(path: Path) -> Any:
