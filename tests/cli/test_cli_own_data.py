@@ -198,9 +198,7 @@ def test_a_run_trained_on_row_numbers_reads_its_table_again(
     pandas = pytest.importorskip("pandas")
     pandas.DataFrame(rng.normal(size=(40, 3)), columns=["a", "b", "c"]).to_csv("t.csv")
     with monkeypatch.context() as earlier:  # as versions did that left no column out
-        earlier.setattr(
-            "minivae.data.tables.without_leavings", lambda frame, name, kept, known: (frame, [])
-        )
+        earlier.setattr("minivae.data.tables.without_leavings", lambda frame, *_: (frame, []))
         assert command(*QUICK, "t.csv", "--epochs", "1").code == 0
     on = command("train", "--resume", "run", "--epochs", "2", "--no-pictures", "--json")
     assert on.code == 0, on.err
@@ -210,7 +208,7 @@ def test_a_run_trained_on_row_numbers_reads_its_table_again(
     assert "Unnamed: 0" not in command("evaluate", "new").out
 
 
-@pytest.mark.parametrize("index", [[0], [3.5], ["x"], [7, 7]], ids=str)
+@pytest.mark.parametrize("index", [[0], ["x"], [7, 7]], ids=str)
 def test_rows_written_with_their_index_fit_a_run_without_it(command: Command, index) -> None:
     """A new row, or some whose numbers repeat, as pandas writes them."""
     pandas = pytest.importorskip("pandas")
