@@ -117,10 +117,12 @@ def products_table(folder: Path) -> str:
         rows = results.latest("products", ("form", "B", "I", "O"), folder)
     except results.ResultsError:
         return ""
+    heads = sorted((row["machine"] for row in rows), key=lambda head: str(head["time"]))
+    commits = ", ".join(dict.fromkeys(head["commit"] for head in heads))
     lines = [
-        "GFLOP/s of one product called from Python, with the checks of its arguments and the "
-        "waking of threads. A step crosses from Python once for many updates: the shares of the "
-        "peak above are of everything in it together.",
+        f"GFLOP/s of one product called from Python ({days(heads)}, {commits}), with the checks of "
+        "its arguments and the waking of threads. A step crosses from Python once for many "
+        "updates: the shares of the peak above are of everything in it together.",
         "",
         "| product | minivae | NumPy as installed | best BLAS setting |",
         "|---|--:|--:|--:|",
@@ -168,9 +170,14 @@ def caption(heads: list[dict[str, Any]], device: str, rounding: str = "") -> str
     versions = ", ".join(f"{label} {found[name]}" for label, name in wanted if name in found)
     return (
         "One training step (gather, noise, forward, backward, Adam), median of runs interleaved "
-        f"with the peers', on {where}, {head['time'][:10]}, {of}; {versions}."
+        f"with the peers', on {where}, {days(heads)}, {of}; {versions}."
         + ROUNDING.get(rounding, "")
     )
+
+
+def days(heads: list[dict[str, Any]]) -> str:
+    """The day of all these measurements, or the first and the last; `heads` are in order."""
+    return " to ".join(dict.fromkeys(head["time"][:10] for head in (heads[0], heads[-1])))
 
 
 def write(readme: Path, folder: Path = RESULTS) -> str:

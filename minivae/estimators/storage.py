@@ -30,24 +30,35 @@ def write_estimator(path: str | Path, tensors: Tensors, facts: Mapping[str, Any]
     Raises RunError, in one line, where the place cannot be written; nothing is left half-written.
     """
     path = tensors_path(path)
-    _keep_what_is_there(path)
-    write_checkpoint(path, tensors, dict(facts))
-    for copy in _pair(_before(path)):
-        files.remove_quietly(copy)
+    try:
+        _keep_what_is_there(path)
+        write_checkpoint(path, tensors, dict(facts))
+    finally:  # a full disk, Ctrl-C: what is there still needs no copy
+        if _is_whole(path):
+            for copy in _pair(_before(path)):
+                files.remove_quietly(copy)
     return path
 
 
 def _keep_what_is_there(path: Path) -> None:
     """Copy an estimator that is about to be replaced: two files cannot change at one moment."""
+    if not _is_whole(path):
+        return
     try:
-        read_checkpoint(path)
         for old, copy in zip(_pair(path), _pair(_before(path)), strict=True):
             files.replace_synced(copy, old.read_bytes())
         sync_directory(path.parent)
-    except CheckpointError:  # there is none, or none that is whole
-        return
     except OSError as error:
         raise RunError(f"cannot write {path}: {describe_os_error(error)}") from error
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether there is an estimator of which both files are as they were written."""
+    try:
+        read_checkpoint(path)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _pair(path: Path) -> tuple[Path, Path]:

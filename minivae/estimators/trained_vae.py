@@ -172,8 +172,10 @@ class TrainedVAE(LatentEstimator):
         return vae.layout_of(self.config_).views(self.theta_)
 
     def _facts(self) -> dict[str, Any]:
+        done = self.state_.progress  # records may be fewer: a checkpoint's file comes without
         return {"model": self.config_.to_dict(), "seed": self.seed_, "history": self.records_,
-                "grey_bytes": self.grey_bytes_}  # fmt: skip
+                "grey_bytes": self.grey_bytes_, "epochs": self.epochs_done_,
+                "updates": done.t - done.update}  # fmt: skip
 
     def _restore(self, facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
         config = ModelConfig.from_dict(facts["model"])
@@ -184,6 +186,8 @@ class TrainedVAE(LatentEstimator):
         layout = vae.layout_of(config)
         theta = layout.flatten(tensors, np.empty(layout.size, dtype=np.float32))
         self._take(config, theta, facts["seed"], records)
+        if "epochs" in facts:  # an earlier version kept no count
+            self._count(facts["epochs"], facts["updates"])
 
     def _take(self, config: ModelConfig, theta: Array, seed: int, records: Records) -> None:
         """Become a fitted model; a warm start then begins with the optimiser's moments at 0."""

@@ -96,9 +96,20 @@ def test_every_commit_of_a_table_is_named_once_in_order(tmp_path: Path) -> None:
     results.append("step", dated(3, rows(batch=20, commit="bbb+")), tmp_path)
     results.append("step", dated(2, rows(batch=512)), tmp_path)
     results.append("step", dated(1, rows(commit="old")), tmp_path)
-    assert "2026-02-03, commits old, aaa, bbb+; JAX 0.9" in report.body(tmp_path)
+    assert "2026-02-01 to 2026-02-03, commits old, aaa, bbb+; JAX 0.9" in report.body(tmp_path)
     results.append("step", dated(4, [*rows(), *rows(batch=20)]), tmp_path)
     assert "2026-02-04, commit aaa; JAX 0.9" in report.body(tmp_path)
+
+
+def test_the_products_say_their_days_and_commits(tmp_path: Path) -> None:
+    rates = {"minivae": 70.4, "numpy as installed": 168.2, "numpy Zen": 171.0}
+    made = [{"form": form, "B": 128, "I": 784, "O": 400, "best_blas": "numpy Zen", "gflops": rates,
+             "machine": {"commit": commit, "time": f"2026-02-0{day}T00:00:00+00:00"}}
+            for day, form, commit in ((2, "forward", "bbb"), (1, "weights", "aaa"))]  # fmt: skip
+    results.append("products", made, tmp_path)
+    table = report.products_table(tmp_path)
+    assert "(2026-02-01 to 2026-02-02, aaa, bbb)" in table
+    assert "| forward 128×784×400 | 70 | 168 | 171 (Zen) |" in table
 
 
 def test_a_readme_without_markers_or_no_results_is_one_clear_line(tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ def test_readers_beside_a_writer_that_keeps_one_checkpoint(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(SECONDS + 600)
 def test_readers_writers_and_kills_for_long(tmp_path: Path, tell: Callable[[str], None]) -> None:
     reads = stress(tmp_path / "run", SECONDS, kill=True)
     finish(tmp_path / "run")
