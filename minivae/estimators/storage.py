@@ -19,7 +19,7 @@ from minivae.runs.checkpoint import (
 )
 from minivae.runs.config import TrainConfig
 from minivae.runs.consistency import log_fault
-from minivae.runs.directory import METRICS
+from minivae.runs.directory import CHECKPOINTS, CONFIG, METRICS
 from minivae.runs.errors import CheckpointError, RunError, describe_os_error
 from minivae.runs.load import default_which, load_model, load_run
 
@@ -30,24 +30,35 @@ def write_estimator(path: str | Path, tensors: Tensors, facts: Mapping[str, Any]
     Raises RunError, in one line, where the place cannot be written; nothing is left half-written.
     """
     path = tensors_path(path)
-    _keep_what_is_there(path)
-    write_checkpoint(path, tensors, dict(facts))
-    for copy in _pair(_before(path)):
-        files.remove_quietly(copy)
+    try:
+        _keep_what_is_there(path)
+        write_checkpoint(path, tensors, dict(facts))
+    finally:  # a full disk, Ctrl-C: what is there still needs no copy
+        if _is_whole(path):
+            for copy in _pair(_before(path)):
+                files.remove_quietly(copy)
     return path
 
 
 def _keep_what_is_there(path: Path) -> None:
     """Copy an estimator that is about to be replaced: two files cannot change at one moment."""
+    if not _is_whole(path):
+        return
     try:
-        read_checkpoint(path)
         for old, copy in zip(_pair(path), _pair(_before(path)), strict=True):
             files.replace_synced(copy, old.read_bytes())
         sync_directory(path.parent)
-    except CheckpointError:  # there is none, or none that is whole
-        return
     except OSError as error:
         raise RunError(f"cannot write {path}: {describe_os_error(error)}") from error
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether there is an estimator of which both files are as they were written."""
+    try:
+        read_checkpoint(path)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _pair(path: Path) -> tuple[Path, Path]:
@@ -90,6 +101,8 @@ def read_estimator(path: str | Path, name: str) -> Checkpoint:
 def tensors_path(path: str | Path) -> Path:
     """The path with the ending .safetensors, whether it was given or not."""
     path = Path(path)
+    if not _has_name(path):
+        raise RunError(f"{path} is a folder: give the name of a file in it, as {path / 'model'}")
     return path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
 
 
@@ -119,11 +132,26 @@ class StoredRun:
         return {**found, "random_state": self.train.seed}
 
 
-def is_run(path: str | Path) -> bool:
-    """Whether the path is a run's directory, or a run's checkpoint, and no saved estimator."""
+def _has_name(path: Path) -> bool:
+    return path.name not in ("", "..")
+
+
+def is_run(path: str | Path, which: str | None = None) -> bool:
+    """Whether the path is a run's directory, or a run's checkpoint, and no saved estimator.
+
+    A folder `model` may stand beside the estimator that was saved as "model". Raises
+    CheckpointError where it is a run's, unless `which` of the run's checkpoints is said.
+    """
     path = Path(path)
     if path.is_dir():
-        return True
+        run = (path / CONFIG).exists() or (path / CHECKPOINTS).is_dir()
+        saved = _has_name(path) and all(file.is_file() for file in _pair(tensors_path(path)))
+        if run and saved and which is None:
+            raise CheckpointError(
+                f"{path} is a run's directory, and an estimator was saved beside it: load "
+                f"{tensors_path(path)}, or the run by checkpoint='last'"
+            )
+        return run or not saved
     try:
         return "train" in read_checkpoint(tensors_path(path)).manifest
     except RunError:

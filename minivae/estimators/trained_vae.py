@@ -151,9 +151,10 @@ class TrainedVAE(LatentEstimator):
         on rows held out for that. A run's model takes data in its own units, those of
         `load_data(name).values()`: pixels in [0, 1].
 
-        Raises CheckpointError where a file is damaged or another's, RunError for no run.
+        Raises CheckpointError where a file is damaged, another's, or one of two that the path may
+        mean, RunError for no run.
         """
-        if not is_run(path):
+        if not is_run(path, checkpoint):
             return super().load(path)
         run = StoredRun(Path(path), checkpoint)
         self = cls(**run.parameters(cls._get_param_names()))
@@ -174,8 +175,10 @@ class TrainedVAE(LatentEstimator):
         return vae.layout_of(self.config_).views(self.theta_)
 
     def _facts(self) -> dict[str, Any]:
+        done = self.state_.progress  # records may be fewer: a checkpoint's file comes without
         return {"model": self.config_.to_dict(), "seed": self.seed_, "history": self.records_,
-                "grey_bytes": self.units_.grey_bytes, "own_units": self.units_.own}  # fmt: skip
+                "grey_bytes": self.units_.grey_bytes, "own_units": self.units_.own,
+                "epochs": self.epochs_done_, "updates": done.t - done.update}  # fmt: skip
 
     def _restore(self, facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
         config = ModelConfig.from_dict(facts["model"])
@@ -186,6 +189,8 @@ class TrainedVAE(LatentEstimator):
         layout = vae.layout_of(config)
         theta = layout.flatten(tensors, np.empty(layout.size, dtype=np.float32))
         self._take(config, theta, facts["seed"], records)
+        if "epochs" in facts:  # an earlier version kept no count
+            self._count(facts["epochs"], facts["updates"])
 
     def _take(self, config: ModelConfig, theta: Array, seed: int, records: Records) -> None:
         """Become a fitted model; a warm start then begins with the optimiser's moments at 0."""

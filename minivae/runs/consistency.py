@@ -67,8 +67,9 @@ def rate_fault(records: list[dict[str, Any]], manifest: dict[str, Any]) -> str |
     """Where a checkpoint at an epoch's end had another learning rate than the log says of it."""
     p, train = manifest["progress"], TrainConfig.from_dict(manifest["train"])
     factors = [1.0, *(factor for epoch, factor in train.lr_steps if epoch < p["epoch"])]
+    rate = train.lr * factors[-1]
     lines = [line for line in records if line["epoch"] == p["epoch"] and p["update"] == 0]
     for line in lines:
-        if not np.isclose(line["lr"], train.lr * factors[-1], rtol=1e-12, atol=0):
-            return f"epoch {p['epoch']} had a rate of {line['lr']}, not {train.lr}"
+        if not np.isclose(line["lr"], rate, rtol=1e-12, atol=0):
+            return f"epoch {p['epoch']} had a rate of {line['lr']}, not {rate}"
     return None

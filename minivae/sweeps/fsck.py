@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from minivae.messages import shown
 from minivae.runs.fsck_many import Checks, FileCheck, check_picture
@@ -13,13 +14,13 @@ from minivae.sweeps.plan import read_result as result_in
 
 def check_spec(file: Path) -> str:
     """What a sweep was asked for."""
-    read_json(file, SPEC_SCHEMA)
+    there(read_json(file, SPEC_SCHEMA))
     return "it agrees with its schema"
 
 
 def check_result(file: Path) -> str:
     """What a run of a sweep came to: under its sha256, and beside the run that it is of."""
-    result = result_in(file)
+    result = there(result_in(file))
     run = Path(result["facts"]["run"]).name
     if run != file.parent.name:
         raise JsonFault(f"it is of another run, {shown(run, 80)}")
@@ -28,7 +29,14 @@ def check_result(file: Path) -> str:
 
 def check_failure(file: Path) -> str:
     """Why a run failed."""
-    return f"the run failed: {shown(read_json(file, FAILURE_SCHEMA)['error'], 200)}"
+    return f"the run failed: {shown(there(read_json(file, FAILURE_SCHEMA))['error'], 200)}"
+
+
+def there(found: dict[str, Any]) -> dict[str, Any]:
+    """What a file holds; JsonFault where there is none, as behind a link that leads nowhere."""
+    if not found:
+        raise JsonFault("it is missing")
+    return found
 
 
 AGAIN = "the same sweep writes it again"

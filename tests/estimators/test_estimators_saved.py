@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import minivae
 from minivae.cli.main import run as run_command_line
+from minivae.runs import files
 from minivae.runs.errors import CheckpointError, RunError
 
 rng = np.random.default_rng(0)
@@ -60,6 +62,26 @@ def test_saving_over_an_estimator_touches_no_other(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 4
 
 
+@pytest.mark.parametrize("at", range(4))  # two copies of the old files, then the new ones
+def test_a_save_that_fails_leaves_the_old_one_and_nothing_else(at, tmp_path, monkeypatch) -> None:
+    old = minivae.PCA(latent_dim=2).fit(X)
+    old.save(tmp_path / "pca")
+    before = {p.name for p in tmp_path.iterdir()}
+    left, write = [at], files.write_synced
+
+    def full(path: Path, data: bytes) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "no space left on device", str(path))
+        write(path, data)
+
+    with monkeypatch.context() as patch, pytest.raises(RunError, match="cannot write"):
+        patch.setattr(files, "write_synced", full)
+        minivae.PCA(latent_dim=2).fit(X + 1).save(tmp_path / "pca")
+    assert {p.name for p in tmp_path.iterdir()} == before
+    same(minivae.PCA.load(tmp_path / "pca"), old)
+
+
 def test_names_of_features_come_back(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=list("abcdefg"))
@@ -77,6 +99,15 @@ def test_a_warm_start_after_loading(tmp_path: Path) -> None:
     assert back.history_["epoch"] == [1, 2, 3, 4]
 
 
+def test_what_an_earlier_version_saved_without_counts_is_loaded(tmp_path, monkeypatch) -> None:
+    model = minivae.VAE(hidden=(9,), epochs=2).fit(X)
+    facts = model._facts()
+    old = {key: facts[key] for key in facts if key not in ("epochs", "updates")}
+    monkeypatch.setattr(model, "_facts", lambda: old)
+    back = minivae.VAE.load(model.save(tmp_path / "model"))
+    assert back.epochs_done_ == 2 and back.state_.progress.t == model.state_.progress.t
+
+
 def test_a_run_is_loaded_as_a_vae(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     command = ["train", "--backend", "numpy", "--hidden", "12", "--epochs", "2", "--quiet",
@@ -89,6 +120,11 @@ def test_a_run_is_loaded_as_a_vae(tmp_path: Path, monkeypatch, capsys) -> None:
         assert run_command_line(["reconstruct", "my run", "--out", "x.npy"]) == 0
         expected = np.load("x.npy")
         np.testing.assert_allclose(model.reconstruct(digits), expected, rtol=1e-4, atol=1e-5)
+        back = minivae.VAE.load(model.save("again"))
+        assert back.epochs_done_ == 2 and back.state_.progress == model.state_.progress
+        assert len(back.records_) == len(model.records_)  # a checkpoint's file comes without
+        on, again = (each.partial_fit(digits[:200]) for each in (model, back))
+        assert on.theta_.tobytes() == again.theta_.tobytes() and again.epochs_done_ == 3
     assert minivae.VAE.load("my run", "best").loss_curve_
     log = Path("my run/metrics.jsonl")
     log.write_bytes(log.read_bytes().replace(b'"loss"', b'"lozz"', 1))

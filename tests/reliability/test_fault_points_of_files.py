@@ -77,6 +77,18 @@ def saved_estimator(folder: Path) -> Any:
         return None
 
 
+def is_between(folder: Path) -> bool:
+    """Whether one of an estimator's two files is new and one old: the copies are all there is."""
+    from minivae import PCA
+    from minivae.runs.errors import RunError
+
+    try:
+        PCA.load(folder / "pca")
+    except RunError:
+        return True
+    return False
+
+
 def kept_set(folder: Path, version: int) -> None:
     arrays = {"": rows(version)}
     entry = SimpleNamespace(arrays={"": content_sha256(arrays[""])}, name="set",
@@ -160,7 +172,7 @@ def test_every_fault_point_of_a_file(
             except FAULTS:
                 if fault == "once":
                     left = {p.name for p in folder.iterdir()} - set(wanted)
-                    assert all("before" in leaving for leaving in left), (at, left)
+                    assert not left or is_between(folder), (at, left)
         judged(writer, folder, versions, (at, fault, disk.log[at]))
         left = {p.name for p in folder.iterdir()} - set(wanted)
         assert fault in ("dies", "torn", "for good") or not left, (at, fault, left)

@@ -199,6 +199,20 @@ def test_an_older_checkpoint_of_a_run_with_another_rate_is_found(run, tmp_path):
     assert "by checkpoints/epoch-0003" in found["metrics.jsonl"]
 
 
+def test_a_rate_is_told_beside_the_one_that_the_steps_make(run):
+    spec = {"train": {"epochs": 4, "keep": 2, "lr": 0.01, "lr_steps": ((2, 0.5),)}}
+    stepped = run.parent / "stepped"
+    run_here(spec, stepped)
+    log = stepped / "metrics.jsonl"
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    assert records[-1]["lr"] == 0.005
+    records[-1]["lr"] = 0.01
+    for record in records:
+        record.pop("check")  # as of an earlier version, whose lines have no checksum
+    log.write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert damaged(stepped)[0]["metrics.jsonl"].endswith("had a rate of 0.01, not 0.005")
+
+
 def test_a_pointer_written_otherwise_than_its_manifest_is_told(run):
     pointer = run / "checkpoints" / "last.json"
     text = pointer.read_text()

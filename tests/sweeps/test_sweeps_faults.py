@@ -11,6 +11,7 @@ import pytest
 from minivae.cli.main import run as command
 from minivae.runs.strict_json import JsonFault
 from minivae.settings import ConfigError
+from minivae.sweeps import fsck as of_a_sweep
 from minivae.sweeps import plan
 from tests.reliability.faulty_disk import Died, FaultyDisk
 from tests.reliability.mutations import places
@@ -109,6 +110,13 @@ def test_a_failure_that_cannot_be_read_is_passed_over(tmp_path):
     assert plan.failures_of(tmp_path, ["a", "b"]) == {}
     with pytest.raises(JsonFault):
         plan.read_json(plan.failure_of(run), plan.FAILURE_SCHEMA)
+
+
+def test_a_file_that_is_missing_when_it_is_checked_is_told(tmp_path):
+    """A link that leads nowhere; or what a run beside has taken away meanwhile."""
+    for check in (of_a_sweep.check_failure, of_a_sweep.check_result, of_a_sweep.check_spec):
+        with pytest.raises(JsonFault, match="it is missing"):
+            check(tmp_path / "none.json")
 
 
 def test_damaged_results_and_exchanged_runs_of_a_sweep(tmp_path, capsys):
