@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -23,13 +23,10 @@ from minivae.data.tables import text_columns
 from minivae.estimators.arguments import as_plain, in_one_line, refuse_pictures
 from minivae.types import Array
 
-Rest = ParamSpec("Rest")
-Model = TypeVar("Model", bound="LatentEstimator")
+Fit = TypeVar("Fit", bound=Callable[..., Any])
 
 
-def whole_or_unchanged(
-    fit: Callable[Concatenate[Model, Rest], Model],
-) -> Callable[Concatenate[Model, Rest], Model]:
+def whole_or_unchanged(fit: Fit) -> Fit:
     """A `fit` that fails, or that Ctrl-C ends, leaves what was fitted before as it was.
 
     Units, sizes and parameters belong together: new ones of one fit beside old ones of another
@@ -37,17 +34,17 @@ def whole_or_unchanged(
     """
 
     @wraps(fit)
-    def fit_or_restore(self: Model, /, *args: Rest.args, **more: Rest.kwargs) -> Model:
+    def fit_or_restore(self: LatentEstimator, /, *args: Any, **more: Any) -> Any:
         before = self._fitted()
         try:
             return fit(self, *args, **more)
         except BaseException:
             for name in self._fitted():
                 delattr(self, name)
-            vars(self).update(before)
+            self.__dict__.update(before)
             raise
 
-    return fit_or_restore
+    return cast(Fit, fit_or_restore)
 
 
 class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

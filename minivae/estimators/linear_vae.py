@@ -31,8 +31,9 @@ class LinearVAE(LatentEstimator):
     Its optimum is probabilistic PCA's (E13), which it reaches without having been told: the start
     is random, c starts at the mean variance of a feature. Parameters: latent_dim J < n_features
     (None: 2, or 1 where there are but two features); steps and lr of Adam, its step size falling to
-    zero along a cosine; random_state, an int, a RandomState or None; standardise: take each column's mean and deviation out first
-    (`mean_`, `c_` and `params_` are then of those units; data and log p stay in the user's).
+    zero along a cosine; random_state: int, RandomState or None; standardise: take each column's
+    mean and deviation out first (`mean_`, `c_` and `params_` are then of those units; data and
+    log p stay in the user's).
     After fit: `params_`, `mean_`, `c_`, `losses_` (steps,) in nats per datum.
     """
 

@@ -47,8 +47,8 @@ class PCA(LatentEstimator):
         count = float(len(X) if weight is None else weight.sum())
         if not count - 1 > LEAST:
             raise ValueError(
-                f"sample_weight sums to {count:g}, but weights count rows, and a variance takes more "
-                "than one: scale them, sample_weight * len(X) / sample_weight.sum()."
+                f"sample_weight sums to {count:g}, but weights count rows, and a variance takes "
+                "more than one: scale them, sample_weight * len(X) / sample_weight.sum()."
             )
         X = self._learn_units(X, weight)
         check_latent_dim(self.latent_dim, X.shape, at_most=min(X.shape))

@@ -18,8 +18,9 @@ from minivae.runs.checkpoint import (
     write_checkpoint,
 )
 from minivae.runs.config import TrainConfig
+from minivae.runs.config_file import CONFIG
 from minivae.runs.consistency import log_fault
-from minivae.runs.directory import CHECKPOINTS, CONFIG, METRICS
+from minivae.runs.directory import CHECKPOINTS, METRICS
 from minivae.runs.errors import CheckpointError, RunError, describe_os_error
 from minivae.runs.load import default_which, load_model, load_run
 

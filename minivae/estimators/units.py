@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -10,8 +9,6 @@ import numpy as np
 
 from minivae.types import Array
 
-_BYTES = re.compile(r"(sparse\[)?uint8\b")  # as pandas, its extensions, Arrow and Polars say it
-_WHOLE = re.compile(r"(sparse\[)?u?int\d")
 _ROUNDING = 1e-6  # of float32's 255 · (1 / 255)
 
 
@@ -58,12 +55,13 @@ def beyond_unit(low: float, high: float) -> bool:
 
 
 def kind_of(X: Any) -> Kind:
-    """The kind of the numbers in an array, a tensor, a list of rows or a frame (all its columns)."""
+    """The kind of the numbers in an array, a tensor, a list of rows, or all columns of a frame."""
     if hasattr(X, "columns") and hasattr(X, "dtypes"):
-        names = [str(dtype).lower() for dtype in X.dtypes]
-        if all(_BYTES.match(name) for name in names):
+        names = [str(dtype).lower() for dtype in X.dtypes]  # NumPy's, pandas', Arrow's, Polars'
+        if all(name.startswith("uint8") for name in names):
             return Kind.BYTES
-        return Kind.WHOLE if all(_WHOLE.match(name) for name in names) else Kind.OTHER
+        whole = all(name.startswith(("int", "uint")) for name in names)
+        return Kind.WHOLE if whole else Kind.OTHER
     dtype = np.asarray(X).dtype
     if dtype == np.uint8:
         return Kind.BYTES
@@ -73,9 +71,9 @@ def kind_of(X: Any) -> Kind:
 def _refuse_other_units(rows: Array, kind: Kind) -> None:
     low, high = rows.min(), rows.max()
     levels = bool((rows == np.trunc(rows)).all())
-    good = 0 <= low and high <= 255 if kind is Kind.WHOLE else not (levels and high > 1)
+    good = low >= 0 and high <= 255 if kind is Kind.WHOLE else not (levels and high > 1)
     if not good:
         raise ValueError(
             f"X holds whole numbers from {low:g} to {high:g}, but was bytes, divided by 255, when "
-            "the model was fitted: give X.astype('uint8'), or values from 0 to 1."
+            f"the model was fitted: give values from 0 to 1, as X / {max(high, 255):g}."
         )
