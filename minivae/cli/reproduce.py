@@ -58,6 +58,7 @@ def reproduce(
         folder=out or default_folder(name, small=small, seed=seed),
         K=choose_backend(backend, threads, console),
         small=small, seed=seed, minutes=budget, resume=resume, data_dir=data_dir, threads=threads,
+        backend=None if backend == "auto" else backend,
         say=console.say,
         reporter=lambda: reporter_for(console),
     )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,11 +26,11 @@ OWN = ("out", "resume", "config", "data", "pictures", "as_json", "quiet", "parts
 )
 def sweep(
     ctx: typer.Context,
-    dataset: str = typer.Argument("digits", help="A name (see minivae data) or a file."),
+    dataset: str = typer.Argument(None, help="A name (see minivae data) or a file; digits."),
     grid: list[str] = typer.Option(
         None, metavar="KEY=A,B,C", help="A setting of minivae train and its values; again for more."
     ),
-    seeds: int = typer.Option(1, help="Seeds 0, 1, … of every setting."),
+    seeds: int = typer.Option(None, help="Seeds 0, 1, … of every setting; 1."),
     jobs: int = typer.Option(1, help="Runs at once; the cores are divided among them."),
     out: Path = typer.Option(
         ..., "--out", "-o", help="The sweep's directory; the same one goes on with it."
@@ -55,14 +54,15 @@ def sweep(
     require_own_share(only)
     console = Console(as_json=as_json, quiet=quiet)
     asked = read_config(config) if config is not None else {}
-    words = list(ctx.args)
-    if dataset.startswith("--"):  # an option of every run, where no data set is named
-        dataset, words = "digits", [dataset, *words]
+    words, named = list(ctx.args), asked.get("dataset", "digits")
+    if dataset is not None and dataset.startswith("--"):  # an option of every run, and no data set
+        words = [dataset, *words]
+    elif dataset is not None:
+        named = dataset
     grid = [*asked.get("grid", []), *(grid or [])]
     shared = [*asked.get("options", []), *words]
     facts = run_sweep(
-        asked.get("dataset", dataset) if dataset == "digits" else dataset, grid,
-        asked.get("seeds", seeds) if seeds == 1 else seeds, shared, out,
+        named, grid, asked.get("seeds", 1) if seeds is None else seeds, shared, out,
         jobs=jobs, sample=random, engine=engine, only=only, console=console,
     )  # fmt: skip
     console.result(facts, as_text(facts))
@@ -103,7 +103,7 @@ def run_sweep(
     Raises ConfigError or UsageError, one line, before anything runs, and Interrupted where the
     runs were saved and stopped by a signal.
     """
-    from minivae.cli.sweep_runs import SweepWatch, identity_of, settle_points, train_one
+    from minivae.cli.sweep_runs import SweepWatch, identity_of, settle_points, work_of
     from minivae.sweeps import plan
     from minivae.sweeps.engines import choose_engine
     from minivae.sweeps.grid import parse_axes, points_of, share
@@ -116,7 +116,8 @@ def run_sweep(
     mine = share(points, only)
     settled = settle_points(dataset, shared, points, console)
     chosen = choose_engine(engine, jobs)
-    free = chosen.threads is not None and "--threads" not in shared and "threads" not in axes
+    work = work_of(chosen, settled)
+    free = chosen.threads is not None and not plan.threads_in(shared) and "threads" not in axes
     threads = ["--threads", str(chosen.threads)] if free else []
     plan.open_sweep(
         out, {"dataset": dataset, "options": shared, "grid": axes, "seeds": seeds}, console.warn
@@ -127,7 +128,6 @@ def run_sweep(
     waiting = [point for point in mine if ids[point.name] not in done]
     console.say(f"{len(points)} runs, {len(mine) - len(waiting)} done, {len(waiting)} to train")
     todo = [(p.name, plan.command_of(out, p, dataset, [*shared, *threads])) for p in waiting]
-    work = functools.partial(train_one, settled=settled, stop_with_parent=chosen.outlived)
     with SweepWatch(out, [name for name, _ in todo], console), said_when_stopped():
         for number, outcome in enumerate(chosen.run(work, todo), 1):
             name = outcome["name"]

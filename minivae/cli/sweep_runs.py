@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ import typer
 
 from minivae.cli.command import add_command
 from minivae.cli.console import Console
+from minivae.cli.options import UsageError
 from minivae.cli.train_settings import TrainRequest
 from minivae.messages import shown
+from minivae.parts.register import PARTS_FILES, parts_of_no_file, share_parts
 from minivae.runs.config import FREE_ON_RESUME
 from minivae.runs.errors import Interrupted, RunError
 from minivae.sweeps import plan
+from minivae.sweeps.engines import Engine, Work
 from minivae.sweeps.grid import Point
 
 MOST_ROWS = 10_000  # held out, of which the squared error is taken
@@ -87,15 +91,42 @@ def identity_of(settled: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def work_of(engine: Engine, settled: Mapping[str, Mapping[str, Any]]) -> Work:
+    """What the engine's processes do with each run."""
+    parts = {} if engine.threads is None else parts_of_workers(settled.values())
+    return functools.partial(
+        train_one, settled=settled, parts=parts, stop_with_parent=engine.outlived
+    )
+
+
+def parts_of_workers(settled: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The files of parts, and their text, that other processes must run to train these runs.
+
+    Raises UsageError where a run's part was registered by no file: only this process has it.
+    """
+    own = parts_of_no_file()
+    for settings in settled:
+        for kind, name in own:
+            if settings.get(kind) == name:
+                raise UsageError(
+                    f"{kind} {name!r} is registered in this process alone: put it into a file and "
+                    "give that by --parts FILE (minivae.parts.load_parts), or leave out --jobs and "
+                    "--engine"
+                )
+    return {file: ran.source for file, ran in PARTS_FILES.items()}
+
+
 def train_one(
     job: tuple[str, list[str]],
     settled: Mapping[str, Mapping[str, Any]],
+    parts: Mapping[str, str],
     stop_with_parent: bool = False,
 ) -> dict[str, Any]:
     """Train one run of a sweep in this process: {"name", "facts"}, {"name", "error"}, or
     {"name", "stopped"} where it was saved and stopped by a signal.
 
     settled: every run's settings by its name, against which what lies in its directory is held.
+    parts: files with parts of the user's own and their text, for a process that begins without.
     stop_with_parent: save and stop when the process that began this one is gone.
     """
     name, argv = job
@@ -103,6 +134,7 @@ def train_one(
     orphaned = lambda: stop_with_parent and os.getppid() != parent  # noqa: E731
     while True:
         try:
+            share_parts(parts)
             return {"name": name, "facts": trained(plan.begun(argv), settled[name], orphaned)}
         except Interrupted as stopped:
             return {"name": name, "stopped": str(stopped)}

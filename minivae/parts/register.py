@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from minivae.parts.activations import ACTIVATIONS, Activation
 from minivae.parts.checks import (
@@ -20,7 +22,16 @@ from minivae.parts.objectives import OBJECTIVES, Objective
 from minivae.parts.optimisers import OPTIMISERS, Optimiser
 from minivae.parts.records import Part, PartError, require_record
 
-PARTS_FILES: list[str] = []  # those that `load_parts` has run
+
+class PartsFile(NamedTuple):
+    """A file that was run: its text, and what that registered."""
+
+    source: str
+    parts: tuple[Part, ...]
+
+
+PARTS_FILES: dict[str, PartsFile] = {}  # those that `load_parts` has run, by their whole paths
+_SHARING = threading.Lock()  # a worker's threads may be given the same file at once
 
 
 def register(part: Part) -> Part:
@@ -67,11 +78,36 @@ def load_parts(path: Path | str) -> list[str]:
     Raises PartError in one line where it cannot be read, raises, or registers nothing.
     """
     path = Path(path)
-    before = _registered()
     try:
         source = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PartError(f"--parts {path}: cannot be read ({error})") from None
+    return [f"{_table_of(part)[0].kind} {part.name}" for part in _run(path, source)]
+
+
+def share_parts(sources: Mapping[str, str]) -> None:
+    """Run the files of parts, each by its path and text, that this process has not run yet.
+
+    Raises PartError in one line where one cannot be used, or was run with another text: a worker
+    that outlives its work would train with what the file was then.
+    """
+    with _SHARING:
+        for file, source in sources.items():
+            if file not in PARTS_FILES:
+                _run(Path(file), source)
+            elif PARTS_FILES[file].source != source:
+                raise PartError(f"--parts {file}: this worker ran it before it changed; restart it")
+
+
+def parts_of_no_file() -> list[tuple[str, str]]:
+    """Kind and name of each registered part that is in none of PARTS_FILES."""
+    known = [part for ran in PARTS_FILES.values() for part in ran.parts]
+    return [(_table_of(p)[0].kind, p.name) for p in _registered() if p not in known]
+
+
+def _run(path: Path, source: str) -> list[Part]:
+    """Run a file's text; the parts that it registers."""
+    before = _registered()
     module = ModuleType("parts_of_" + "".join(c if c.isalnum() else "_" for c in path.stem))
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # where a dataclass looks for what its fields are
@@ -87,8 +123,8 @@ def load_parts(path: Path | str) -> list[str]:
         sys.modules.pop(module.__name__, None)
         kind = "" if isinstance(error, PartError) else f"{type(error).__name__}: "
         raise PartError(f"--parts {path}: {kind}{error}") from error
-    PARTS_FILES.append(str(path))
-    return [f"{_table_of(part)[0].kind} {part.name}" for part in added]
+    PARTS_FILES[os.path.abspath(path)] = PartsFile(source, tuple(added))
+    return added
 
 
 def _registered() -> list[Part]:

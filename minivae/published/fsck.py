@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 import zlib
 from pathlib import Path
 
+from minivae.published.again import go_on
 from minivae.published.carry_out import DATA, PROTOCOL, PROTOCOL_SCHEMA
 from minivae.published.kept import RESULT, read_any_result
-from minivae.published.results import PICTURE
+from minivae.published.results import PART, PICTURE
 from minivae.runs import files
 from minivae.runs.fsck_many import Checks, FileCheck, check_picture
-from minivae.runs.strict_json import JsonFault, parse
+from minivae.runs.strict_json import JsonFault, flag, parse, record, text, whole
 
 
 def check_protocol(file: Path) -> str:
@@ -38,10 +40,27 @@ def check_data(file: Path) -> str:
     return "all checksums agree"
 
 
-AGAIN = "minivae reproduce --resume makes it again"
+WHOSE = record({"experiment": text, "small": flag, "seed": whole()}, open_=True)
+
+
+def again(folder: Path) -> str:
+    """What makes a file of the folder again: the command, as far as its files tell whose it is."""
+    for file in (PROTOCOL, RESULT, PART + RESULT):
+        with contextlib.suppress(OSError, JsonFault):
+            of = parse(files.read_file(folder / file), WHOSE)
+            command = go_on(of["experiment"], folder, small=of["small"], seed=of["seed"])
+            break
+    else:
+        command = go_on("NAME", folder)
+    return f"remove it: {command} makes it again"
+
+
+IN_PART = "remove it: what is run in part is kept here when the result beside it went further"
 CHECKS: Checks = {
     PROTOCOL: FileCheck(check_protocol, "remove it where the runs are of this very protocol"),
-    f"*{RESULT}": FileCheck(check_result, AGAIN),
-    f"*{PICTURE}": FileCheck(check_picture, AGAIN),
-    f"{DATA}/*.npz": FileCheck(check_data, f"remove it: {AGAIN}"),
+    RESULT: FileCheck(check_result, again),
+    PICTURE: FileCheck(check_picture, again),
+    PART + RESULT: FileCheck(check_result, IN_PART),
+    PART + PICTURE: FileCheck(check_picture, IN_PART),
+    f"{DATA}/*.npz": FileCheck(check_data, again),
 }

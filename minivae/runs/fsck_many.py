@@ -19,11 +19,12 @@ RUNS = "runs"
 class FileCheck(NamedTuple):
     """How a file beside the runs is checked, and what mends it.
 
-    check: of its path -> why it is sound; ValueError or OSError, one line, where it is not.
+    check: of its path -> why it is sound; ValueError or OSError, one line, where it is not. mend:
+    the words, or of the folder -> the words.
     """
 
     check: Callable[[Path], str]
-    mend: str
+    mend: str | Callable[[Path], str]
 
 
 Checks = Mapping[str, FileCheck]  # by the file's path within the folder, * for any name
@@ -76,13 +77,14 @@ def check_folder(path: Path, checks: Checks) -> FolderReport:
 
 def _check_file(path: Path, file: Path, how: FileCheck) -> Finding:
     place = file.relative_to(path).as_posix()
+    mend = how.mend if isinstance(how.mend, str) else how.mend(path)
     try:
         words = how.check(file)
     except OSError as error:
-        return Finding(place, "damaged", f"{describe_os_error(error)}; {how.mend}")
+        return Finding(place, "damaged", one_line(f"{describe_os_error(error)}; {mend}"))
     except ValueError as fault:
         words = str(fault).removeprefix(f"{file}: ")
-        return Finding(place, "damaged", one_line(f"{words}; {how.mend}"))
+        return Finding(place, "damaged", one_line(f"{words}; {mend}"))
     if file.is_symlink():
         return Finding(place, "note", f"{words}; but a link, and may be changed from elsewhere")
     return Finding(place, "sound", words)

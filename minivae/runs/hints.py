@@ -16,7 +16,7 @@ def command_line(*words: object) -> str:
     user's own are loaded, so that the command will need them: with --parts.
     """
     told = [whole(word) if isinstance(word, Path) else str(word) for word in words]
-    parts = [word for file in PARTS_FILES for word in ("--parts", whole(file))]
+    parts = [word for file in PARTS_FILES for word in ("--parts", file)]
     return shlex.join(["minivae", *told, *parts])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -68,25 +67,30 @@ def split_values(text: str) -> list[str]:
     return text.split(";") if ";" in text else text.split(",")
 
 
-def points_of(
-    axes: Axes, seeds: int, sample: int | None = None, sample_seed: int = 0
-) -> list[Point]:
+def points_of(axes: Axes, seeds: int, sample: int | None = None) -> list[Point]:
     """Every combination with every seed, seeds last; or `sample` combinations drawn at random.
 
-    A sample is drawn without repetition, the same one for the same axes and `sample_seed`.
-    Raises ConfigError where there are fewer combinations than asked for.
+    A sample is drawn without repetition, the same one for the same axes, and without making the
+    others. Raises ConfigError where there are fewer combinations than asked for.
     """
-    combinations = [
-        tuple(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())
-    ]
+    total = math.prod(map(len, axes.values()))
+    numbers: Iterable[int] = range(total)
     if sample is not None:
-        if not 1 <= sample <= len(combinations):
+        if not 1 <= sample <= total:
             raise ConfigError(
-                f"--random {sample}: the grid has {len(combinations)} combinations; "
-                f"give 1 to {len(combinations)}"
+                f"--random {sample}: the grid has {total} combinations; give 1 to {total}"
             )
-        combinations = random.Random(0).sample(combinations, sample)
-    return [Point(settings, seed) for settings in combinations for seed in range(seeds)]
+        numbers = random.Random(0).sample(range(total), sample)
+    return [Point(combination(axes, n), seed) for n in numbers for seed in range(seeds)]
+
+
+def combination(axes: Axes, number: int) -> tuple[tuple[str, str], ...]:
+    """The settings of that number, from 0 on, the last axis varying fastest."""
+    settings = []
+    for key, values in reversed(list(axes.items())):
+        number, place = divmod(number, len(values))
+        settings.append((key, values[place]))
+    return tuple(reversed(settings))
 
 
 def share(points: Sequence[Point], only: str | None) -> list[Point]:
@@ -94,6 +98,6 @@ def share(points: Sequence[Point], only: str | None) -> list[Point]:
     if only is None:
         return list(points)
     k, sign, n = only.partition("/")
-    if not (sign and k.isdigit() and n.isdigit() and 1 <= int(k) <= int(n)):
+    if not (sign and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
         raise ConfigError(f"--only {only!r}: write it K/N with 1 <= K <= N, like --only 2/8")
     return list(points[int(k) - 1 :: int(n)])

@@ -190,5 +190,13 @@ def begun(command: Sequence[str]) -> list[str]:
     run = words[words.index("--out") + 1]
     if not is_begun(Path(run)):
         return words
-    at = words.index("--threads") if "--threads" in words else len(words)
-    return ["train", "--resume", run, *words[at : at + 2], "--no-pictures", "--quiet"]
+    return ["train", "--resume", run, *threads_in(words), "--no-pictures", "--quiet"]
+
+
+def threads_in(words: Sequence[str]) -> list[str]:
+    """The words that give the threads, --threads 2 or --threads=2, the last of them; or none."""
+    for at in reversed(range(len(words))):
+        option, sign, _ = words[at].partition("=")
+        if option == "--threads":
+            return list(words[at : at + (1 if sign else 2)])
+    return []

@@ -60,3 +60,9 @@ def test_a_label_given_by_its_number_is_kept_by_its_name() -> None:
     frame = pandas.DataFrame({"a": [1.0, 2.0], "kind": [0, 1], "b": [3.0, 5.0]})
     for number in ("1", "-2"):
         assert load(frame, label=number, split=False).reading.label == "kind"
+
+
+@pytest.mark.parametrize("label", ["²", "--1", "1_0"])
+def test_a_label_that_is_nearly_a_number_is_no_column(label) -> None:
+    with pytest.raises(DataError, match=f"has no column '{label}'"):
+        load(pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}), label=label, split=False)

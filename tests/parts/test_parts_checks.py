@@ -251,4 +251,4 @@ def test_a_file_that_fails_leaves_nothing_behind(tmp_path):
     file.write_text(good)
     assert not PARTS_FILES and parts.load_parts(file) == ["activation my_sine"]
     parts.unregister(parts.ACTIVATIONS["my_sine"])
-    PARTS_FILES.remove(str(file))  # every hint of a later test would name it
+    PARTS_FILES.pop(str(file))  # every hint of a later test would name it

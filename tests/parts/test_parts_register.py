@@ -9,6 +9,7 @@ import pytest
 
 from minivae import VAE, parts
 from minivae.models.config import ModelConfig
+from minivae.parts.register import PARTS_FILES, parts_of_no_file, share_parts
 from minivae.settings import ConfigError
 
 ELBO = parts.OBJECTIVES["elbo"]
@@ -245,3 +246,22 @@ def test_a_file_of_parts_that_cannot_be_used(tmp_path, source, says):
     assert says in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(parts.PartError, match="cannot be read"):
         parts.load_parts(tmp_path / "missing.py")
+
+
+def test_a_worker_runs_a_file_once_and_never_an_older_text_of_it(tmp_path):
+    file = str(tmp_path / "mine.py")
+    source = (
+        "import numpy as np\nfrom minivae import parts\n"
+        "parts.register(parts.Activation('my_sine', np.sin, lambda dh, a: dh * np.cos(a)))\n"
+    )
+    try:
+        for _ in range(2):
+            share_parts({file: source})  # the file itself need not be there
+        assert "my_sine" in parts.ACTIVATIONS and parts_of_no_file() == []
+        with pytest.raises(parts.PartError, match=r"mine\.py: this worker ran it before"):
+            share_parts({file: source + "# changed\n"})
+        PARTS_FILES.clear()
+        assert parts_of_no_file() == [("activation", "my_sine")]
+    finally:
+        PARTS_FILES.clear()
+        parts.unregister(parts.ACTIVATIONS["my_sine"])

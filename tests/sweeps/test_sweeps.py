@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -256,3 +257,13 @@ def test_a_scheduler_that_nobody_runs_is_one_line(tmp_path):
     assert done.returncode == 2
     assert "no scheduler answers there" in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "s").exists()
+
+
+def test_a_huge_grid_is_drawn_from_without_making_it():
+    axes = {f"axis{i}": [str(v) for v in range(20)] for i in range(12)}  # 4 * 10^15
+    drawn = grid.points_of(axes, 1, 5)
+    assert len({p.name for p in drawn}) == 5
+    few = {"a": ["1", "2", "3"], "b": ["4", "5"], "c": ["6", "7"]}
+    ordered = [p.settings for p in grid.points_of(few, 1)]
+    assert ordered[:3] == [tuple(zip("abc", v, strict=True)) for v in ("146", "147", "156")]
+    assert [p.settings for p in grid.points_of(few, 1, 4)] == random.Random(0).sample(ordered, 4)
