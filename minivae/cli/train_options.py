@@ -49,7 +49,8 @@ NO_SETTINGS = (  # of the command alone
     "quiet",
 )
 READING_KEYS = ("label", "standardise", "shape", "resize", "one_hot")  # how the data are read
-# A run's config.json has these parts too; nothing is read from them.
+RECORDED = "reading"  # how the run read them whose config.json the file is
+# A run's config.json has these parts too; nothing else is read from them.
 OTHER_PARTS = ("data", "versions", "environments", "sha256")
 
 
@@ -74,6 +75,7 @@ class TrainOptions(NamedTuple):
         config = given["config"]
         asked = {} if config is None else read_config_file(config)
         options = parse_options({k: v for k, v in given.items() if k not in NO_SETTINGS})
+        asked = handed_on(asked.pop(RECORDED, {}), given) | asked
         from_file = tuple(key for key in asked if key not in options)
         asked |= options
         with file_named(config, from_file):
@@ -102,6 +104,19 @@ class TrainOptions(NamedTuple):
             config=config,
             from_file=from_file,
         )
+
+
+def handed_on(recorded: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """How a run read its data, from its own config.json, as far as it tells how to read these.
+
+    A run that is resumed knows it; of other data that have a name of their own it says little.
+    """
+    from minivae.data.registry import known_name
+
+    if given["resume"] is not None:
+        return {}
+    named = known_name(str(given["data"] or given["dataset"] or "")) is not None
+    return {key: value for key, value in recorded.items() if key == "standardise" or not named}
 
 
 @contextmanager
@@ -143,6 +158,8 @@ def flatten(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
             flat |= flatten({k: v for k, v in value.items() if k != "data_dim"}, path)
         elif name in known:
             flat[name] = value
+        elif key == "data" and isinstance(value, dict) and isinstance(value.get("reading"), dict):
+            flat[RECORDED] = flatten(value["reading"], path)
         elif key not in OTHER_PARTS:
             raise UsageError(f"--config {path}: unknown key {shown(key)}{suggestion(key, known)}")
     for name, (types, what) in KINDS.items():
