@@ -21,6 +21,7 @@ from minivae.cli.options import (
 from minivae.data.reading import Reading
 from minivae.messages import shown
 from minivae.models.config import ModelConfig
+from minivae.parts import LIKELIHOODS
 from minivae.runs.config import TrainConfig
 from minivae.runs.errors import describe_os_error
 from minivae.runs.files import MOST_OF_TEXT
@@ -145,7 +146,11 @@ def read_config_file(path: Path) -> dict[str, Any]:
         raise UsageError(f"--config {path}: no valid JSON ({fault})") from None
     if not isinstance(values, dict):
         raise UsageError(f"--config {path}: must hold an object {{...}} of settings")
-    return flatten(values, path)
+    flat = flatten(values, path)
+    name = flat.get("likelihood")
+    if name in LIKELIHOODS and LIKELIHOODS[name].scale is None and flat.get("c") == 1.0:
+        del flat["c"]  # it stands in the settings of every run, and says nothing here
+    return flat
 
 
 def flatten(values: Mapping[str, Any], path: Path) -> dict[str, Any]:

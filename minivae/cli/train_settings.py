@@ -59,7 +59,7 @@ def settle(
     if settings.get("binarise", "none") != "none" and "likelihood" not in settings:
         values["likelihood"] = LIKELIHOODS.first(lambda part: part.binary)
     if LIKELIHOODS[values["likelihood"]].scale is None:
-        if settings.get("c", 1.0) != 1.0:  # which stands in the settings of every such run
+        if "c" in settings:
             able = ", ".join(name for name, part in LIKELIHOODS.items() if part.scale)
             raise UsageError(
                 f"--c is the scale of a likelihood that has one ({able}); "
