@@ -10,7 +10,8 @@ from minivae.published.carry_out import DATA, PROTOCOL, PROTOCOL_SCHEMA
 from minivae.published.kept import RESULT, read_any_result
 from minivae.published.results import PICTURE
 from minivae.runs import files
-from minivae.runs.fsck_many import Checks, FileCheck, check_picture
+from minivae.runs.fsck import is_run
+from minivae.runs.fsck_many import Checks, FileCheck, check_picture, matching
 from minivae.runs.strict_json import JsonFault, parse
 
 
@@ -39,9 +40,22 @@ def check_data(file: Path) -> str:
 
 
 AGAIN = "minivae reproduce --resume makes it again"
-CHECKS: Checks = {
-    PROTOCOL: FileCheck(check_protocol, "remove it where the runs are of this very protocol"),
-    f"*{RESULT}": FileCheck(check_result, AGAIN),
-    f"*{PICTURE}": FileCheck(check_picture, AGAIN),
-    f"{DATA}/*.npz": FileCheck(check_data, f"remove it: {AGAIN}"),
-}
+KEPT = ("", "part-")  # a result that went less far stands beside the one that went further
+
+
+def is_published(path: Path) -> bool:
+    """Whether a folder is of `minivae reproduce`: with its runs, or a kept result without them."""
+    if matching(path, PROTOCOL) or matching(path, files.temporary(Path(PROTOCOL)).as_posix()):
+        return True
+    return not is_run(path) and any(matching(path, f"{stem}{RESULT}") for stem in KEPT)
+
+
+CHECKS = Checks(
+    {
+        PROTOCOL: FileCheck(check_protocol, "remove it where the runs are of this very protocol"),
+        **{f"{stem}{RESULT}": FileCheck(check_result, AGAIN) for stem in KEPT},
+        **{f"{stem}{PICTURE}": FileCheck(check_picture, AGAIN) for stem in KEPT},
+        f"{DATA}/*-[0-9]*.npz": FileCheck(check_data, f"remove it: {AGAIN}"),
+    },
+    is_published,
+)
