@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from minivae.cli.command import command
+from minivae.messages import as_it_stands, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,7 +58,7 @@ def _list(data_dir: Path | None, json_output: bool) -> None:
     console = Console() if sys.stdout.isatty() else Console(width=200)
     if console.width < WIDE:
         for row in rows:
-            console.print("\n".join(narrow_entry(row)), highlight=False, markup=False)
+            console.print(as_it_stands("\n".join(map(printable, narrow_entry(row)))))
     else:
         console.print(_table(rows))
     print("\nminivae data NAME downloads one, minivae train NAME trains on it, and")
@@ -91,7 +92,8 @@ def _table(rows: list[CatalogueRow]) -> Table:
     for row in rows:
         counts = [str(row.train), str(row.valid or "-"), str(row.test), str(row.features)]
         where = row.where or "not downloaded"
-        table.add_row(row.name, *counts, _size(row.bytes), row.licence, where)
+        cells = (row.name, *counts, _size(row.bytes), row.licence, printable(where))
+        table.add_row(*map(as_it_stands, cells))
     return table
 
 
@@ -126,7 +128,7 @@ def _whole(name: str, data_dir: Path | None) -> Dataset | None:
     """The data set if it is on this machine; None if it must be fetched, anew when damaged."""
     from minivae.data.errors import DataError
     from minivae.data.load import load
-    from minivae.data.locate import cache_dir
+    from minivae.data.locate import at_home, cache_dir
 
     folder = _folder(name, data_dir)
     if folder is None:
@@ -134,7 +136,7 @@ def _whole(name: str, data_dir: Path | None) -> Dataset | None:
     try:
         return load(name, data_dir)
     except DataError as error:
-        kept = cache_dir() if data_dir is None else data_dir.expanduser()
+        kept = cache_dir() if data_dir is None else at_home(data_dir)
         if not Path(folder).is_relative_to(kept):
             raise  # a copy of the user's: it is not ours to put another in its place
         print(f"{error}; fetching it anew", file=sys.stderr)
@@ -142,10 +144,10 @@ def _whole(name: str, data_dir: Path | None) -> Dataset | None:
 
 
 def _folder(name: str, data_dir: Path | None) -> str | None:
-    from minivae.data.locate import find
+    from minivae.data.locate import at_home, find
     from minivae.data.registry import BY_NAME
 
-    if BY_NAME[name].embedded or (data_dir is not None and not data_dir.expanduser().is_dir()):
+    if BY_NAME[name].embedded or (data_dir is not None and not at_home(data_dir).is_dir()):
         return None
     folder = find(BY_NAME[name], data_dir)
     return None if folder is None else str(folder)

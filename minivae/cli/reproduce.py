@@ -58,6 +58,7 @@ def reproduce(
         folder=out or default_folder(name, small=small, seed=seed),
         K=choose_backend(backend, threads, console),
         small=small, seed=seed, minutes=budget, resume=resume, data_dir=data_dir, threads=threads,
+        backend=None if backend == "auto" else backend,
         say=console.say,
         reporter=lambda: reporter_for(console),
     )  # fmt: skip
@@ -78,7 +79,7 @@ def carry_through(order: Order, console: Console) -> None:
     console.say("measuring")
     measured = time.monotonic()
     outcome = order.protocol.measure(bench)
-    seconds = time.monotonic() - measured
+    seconds = time.monotonic() - measured + bench.measured.seconds_before
     meanwhile = watch.report(time.process_time() - began)
     result = result_of(order, bench, outcome, meanwhile, seconds)
     files = [str(path) for path in keep(order.folder, order.experiment, result)]

@@ -219,24 +219,25 @@ def epochs_done(path: Path) -> int:
 
 def record_data_dir(name: str, data_dir: Path | str | None) -> str | None:
     """The folder of published data as a run records it: whole, from --data-dir or MINIVAE_DATA."""
-    from minivae.data.locate import DATA_VARIABLE
+    from minivae.data.locate import DATA_VARIABLE, at_home
     from minivae.data.registry import BY_NAME, known_name
 
     known = known_name(name)
     if known is None or BY_NAME[known].embedded:
         return None
     given = data_dir or os.environ.get(DATA_VARIABLE)
-    return str(Path(given).expanduser().resolve()) if given else None
+    return str(at_home(given).resolve()) if given else None
 
 
 def record_name(name: str) -> str:
     """The data set's name as a run records it: a file by its whole path, to be found again."""
+    from minivae.data.locate import at_home
     from minivae.data.registry import known_name
 
     known = known_name(name)
     if known is not None:
         return known
-    path = Path(name).expanduser()
+    path = at_home(name)
     return str(path.resolve()) if name and path.exists() else name
 
 

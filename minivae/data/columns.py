@@ -15,19 +15,23 @@ NAMED = 3  # columns in a message
 UNNAMED = "Unnamed: "  # pandas' name for column j without one, with j after it
 
 
-def without_leavings(frame: Any, name: str, kept: Sequence[str]) -> tuple[Any, list[str]]:
+def without_leavings(
+    frame: Any, name: str, kept: Sequence[str], known: Sequence[str] | None
+) -> tuple[Any, list[str]]:
     """A pandas frame without what programs leave in a file, unless ``kept``; and notes of it.
 
     That is: columns that are empty and have no name, and the numbers or names of the rows: a first
-    column without a name whose cells are whole numbers or words, each of them once.
+    column without a name whose cells are whole numbers or words, each of them once, or any where a
+    run's columns are ``known`` and it is none of them: of a single row nothing else can tell.
     """
     notes, left_out = [], []
     first = frame.columns[0] if len(frame.columns) else None
     unnamed = [c for c in frame.columns if c == "" or str(c).startswith(UNNAMED)]
-    for column in [c for c in unnamed if c not in kept]:
+    asked = {*kept, *(known or ()), *(name.rpartition("=")[0] for name in known or ())}
+    for column in [c for c in unnamed if c not in asked]:
         if frame[column].isna().all() and len(frame):
             notes.append(f"{name}: an empty column without a name is left out")
-        elif column == first and _tells_rows_apart(frame[column]):
+        elif column == first and _tells_rows_apart(frame[column], unknown=bool(known)):
             notes.append(
                 f"{name}: the row numbers or names in its first column are left out; give the "
                 "column a name where it is to be trained on"
@@ -39,9 +43,11 @@ def without_leavings(frame: Any, name: str, kept: Sequence[str]) -> tuple[Any, l
     return frame, list(dict.fromkeys(notes))
 
 
-def _tells_rows_apart(column: Any) -> bool:
-    kind = getattr(column.dtype, "kind", "O")  # a fraction is a measurement
-    return len(column) > 1 and kind not in "bfc" and bool(column.astype(str).is_unique)
+def _tells_rows_apart(column: Any, *, unknown: bool) -> bool:
+    """By the cells, or their kind alone where the column is ``unknown`` to a run."""
+    if getattr(column.dtype, "kind", "O") in "bfc":  # a fraction is a measurement
+        return False
+    return unknown or (len(column) > 1 and bool(column.astype(str).is_unique))
 
 
 def with_columns(

@@ -12,7 +12,7 @@ from typing import Any
 from minivae.data.convert import CONVERTERS, keep
 from minivae.data.errors import DataError
 from minivae.data.load import unknown_name
-from minivae.data.locate import cache_dir, sha256
+from minivae.data.locate import CACHE_VARIABLE, at_home, cache_dir, sha256
 from minivae.data.named import READERS
 from minivae.data.registry import BY_NAME, DatasetEntry, RemoteFile, known_name
 
@@ -46,7 +46,7 @@ def download(
     entry = BY_NAME[known]
     if entry.embedded:
         raise DataError(f"{known} is built in, there is nothing to download; minivae train {known}")
-    root = cache_dir() if data_dir is None else Path(data_dir).expanduser()
+    root = cache_dir() if data_dir is None else at_home(data_dir)
     return download_entry(entry, root / entry.folders[0], progress)
 
 
@@ -55,9 +55,12 @@ def download_entry(entry: DatasetEntry, folder: Path, progress: Progress | None 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{folder}: cannot be made ({error.strerror}); choose another") from None
+        raise _not_kept(folder, "made", error) from None
     if entry.recipes:
-        _make(entry, folder, progress)
+        try:
+            _make(entry, folder, progress)
+        except OSError as error:
+            raise _not_kept(folder, "written", error) from None
     for file in () if entry.recipes else entry.files:
         path = folder / file.name
         if not (path.is_file() and sha256(path) == file.sha256):
@@ -90,12 +93,24 @@ def fetch(
             return Path(path)
         except (ValueError, OSError) as error:  # requests' errors are OSErrors
             number = getattr(error, "errno", None)
-            if number in (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT):
-                raise DataError(f"{folder}: cannot be written ({os.strerror(number)})") from None
+            # pooch raises a PermissionError of its own, without a number
+            if number in (errno.EROFS, errno.ENOSPC, errno.EDQUOT) or isinstance(
+                error, PermissionError
+            ):
+                raise _not_kept(kept or folder, "written", error) from None
             failures.append(f"{url}: {_reason(error)}")
     raise DataError(
         f"{file.name}: no mirror gave it ({'; '.join(failures)}); try again later, or put the file "
         f"into {kept or folder} by hand and run this again"
+    )
+
+
+def _not_kept(folder: Path, what: str, error: Exception) -> DataError:
+    """What to say where the system refuses to keep a file in the folder."""
+    number = getattr(error, "errno", None) or errno.EACCES
+    return DataError(
+        f"{folder}: cannot be {what} ({os.strerror(number)}); give another folder with --data-dir "
+        f"or {CACHE_VARIABLE}"
     )
 
 

@@ -20,7 +20,7 @@ from minivae.data.names import nearest_words
 from minivae.data.npy import Npz, fold, npy_header, read_npy
 from minivae.data.picture_files import has_pictures
 from minivae.data.pictures import load_pictures
-from minivae.data.reading import Reading
+from minivae.data.reading import Reading, column_number
 from minivae.data.sniff import FORMS, other_archive, sniff
 from minivae.data.stream import RowFile
 from minivae.data.streamed import from_file, is_streamed
@@ -120,13 +120,13 @@ def _without_label(
 ) -> tuple[NDArray[Any], dict[str, NDArray[Any]] | None]:
     """The matrix without its column number ``label``, and that column."""
     label = reading.label
-    named = label is not None and not label.removeprefix("-").isdecimal()
-    if label is None or (named and not reading.own):  # a table's label, for its codes' array
+    number = None if label is None else column_number(label)
+    if label is None or (number is None and not reading.own):  # a table's, for its codes' array
         return rows, None
     width = rows.shape[1] if rows.ndim == 2 else 0
     try:
-        column = range(width)[int(label)]
-    except (ValueError, IndexError):
+        column = range(width)[width if number is None else number]
+    except IndexError:
         raise DataError(
             f"{where}: --label {label}: this array's columns have no names; give a number from 0 "
             f"to {width - 1}"
@@ -179,19 +179,19 @@ def _load_archive(archive: Archive, reading: Reading) -> Dataset:
 def _chosen(archive: Archive, reading: Reading) -> tuple[dict[str, str], dict[str, str]]:
     """The keys of the rows and of the labels, by part; DataError where none fits."""
     path, label = archive.path, reading.label
-    keys = {fold(key): key for key in archive.keys}
     able = [*archive.keys, *archive.words]
     labels = {fold(key): key for key in [*able, *archive.other]}
-    rows = {part: k for part, names in _ROW_KEYS.items() if (k := _first(keys, names))}
-    tags = {part: k for part, names in _LABEL_KEYS.items() if (k := _first(labels, names))}
     if not reading.own and label not in able:
         label = None
+    keys = {fold(key): key for key in archive.keys if key != label}
+    rows = {part: k for part, names in _ROW_KEYS.items() if (k := _first(keys, names))}
+    tags = {part: k for part, names in _LABEL_KEYS.items() if (k := _first(labels, names))}
     if label is not None and label not in able:
         raise DataError(
             f"{path}: has no array {label!r}{nearest_words(label, able)}; found {_listed(archive)}"
         )
     if "train" not in rows:
-        others = [key for key in archive.keys if key != label]
+        others = list(keys.values())
         whole = _first(keys, _WHOLE_KEYS) or (others[0] if len(others) == 1 else None)
         if whole is None:
             raise DataError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from minivae.data.arrays import from_arrays, merge, standardised
@@ -13,7 +12,7 @@ from minivae.data.dataset import Dataset
 from minivae.data.digits import load_digits
 from minivae.data.errors import DataError
 from minivae.data.files import load_file
-from minivae.data.locate import find, require
+from minivae.data.locate import at_home, find, require
 from minivae.data.named import READERS
 from minivae.data.objects import array_of, refuse_no_file
 from minivae.data.reading import Reading, shape_words
@@ -151,7 +150,7 @@ def unknown_name(text: str) -> DataError:
 
 
 def _load_path(text: str, reading: Reading) -> Dataset:
-    path = Path(text).expanduser()
+    path = at_home(text)
     try:
         there = path.exists()
     except (OSError, ValueError):

@@ -13,11 +13,21 @@ from minivae.data.registry import ENTRIES, DatasetEntry, RemoteFile
 DATA_VARIABLE, CACHE_VARIABLE = "MINIVAE_DATA", "MINIVAE_CACHE"
 
 
+def at_home(given: str | os.PathLike[str]) -> Path:
+    """The path with ~ or ~name for a home folder; as it stands where there is none: ~x.csv is a
+    file's name too, of a copy that an editor keeps."""
+    path = Path(given)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
 def cache_dir() -> Path:
     """Where downloads are kept: MINIVAE_CACHE, else the user's cache folder (XDG)."""
     own = os.environ.get(CACHE_VARIABLE)
     if own:
-        return Path(own).expanduser()
+        return at_home(own)
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     try:
         return (Path(base) if base else Path.home() / ".cache") / "minivae"
@@ -34,7 +44,7 @@ def roots(data_dir: str | os.PathLike[str] | None) -> list[Path]:
     given = os.fspath(data_dir) if data_dir is not None else os.environ.get(DATA_VARIABLE)
     if not given:
         return [cache_dir()]
-    folder = Path(given).expanduser()
+    folder = at_home(given)
     if not folder.is_dir():
         asked = "--data-dir" if data_dir is not None else DATA_VARIABLE
         raise DataError(f"{folder}: there is no such folder; {asked} must name one that exists")

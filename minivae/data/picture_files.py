@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -44,7 +45,7 @@ def picture_files(folder: Path) -> PictureFiles:
     Raises DataError where there is no picture.
     """
     roots = _roots(folder)
-    below = _below(folder)
+    below, lost, closed = _below(folder)
     every = [path for path in below if path.suffix.lower() in ENDINGS]
     parts = {part: [p for p in every if p.is_relative_to(root)] for part, root in roots.items()}
     parts = {part: files for part, files in parts.items() if files or part == "train"}
@@ -62,6 +63,10 @@ def picture_files(folder: Path) -> PictureFiles:
     taken = {file for files in parts.values() for file in files}
     outside = [path for path in every if path not in taken]
     notes = [not_read] if unread else []
+    if lost:
+        notes.append(f"{_counted(lost, folder)} left out, as links to what is not there")
+    if closed:
+        notes.append(f"{_counted(closed, folder, 'folder')} left out, as the rights to read lack")
     if outside:
         train = f"the sub-folder {roots['train'].name} is taken for the training part"
         notes.append(f"{_counted(outside, folder)} left out, as {train}")
@@ -83,13 +88,29 @@ def _roots(folder: Path) -> Mapping[str, Path]:
     return found if "train" in found else {"train": folder}
 
 
-def _below(folder: Path) -> list[Path]:
-    """All files below a folder that are not hidden, nor in a hidden folder; sorted."""
-    return sorted(
-        path for path in folder.rglob("*")
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.suffix.lower() in (*ENDINGS, *OTHERS) and path.is_file()
-    )  # fmt: skip
+def _below(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
+    """All pictures below a folder that are not hidden, nor in a hidden folder; sorted.
+
+    Links to folders are followed, but not back to a folder that the link itself lies in. Second
+    come links to pictures that are not there, third folders that cannot be read.
+    """
+    there: list[Path] = []
+    lost: list[Path] = []
+    closed: list[Path] = []
+    within = {str(folder): {os.path.realpath(folder)}}  # the folders around each, and itself
+
+    def pass_over(fault: OSError) -> None:
+        closed.append(Path(fault.filename))
+
+    for place, names, files in os.walk(folder, followlinks=True, onerror=pass_over):
+        around = within.pop(place)
+        real = {name: os.path.realpath(os.path.join(place, name)) for name in names}
+        names[:] = [n for n in names if not n.startswith(".") and real[n] not in around]
+        within |= {os.path.join(place, name): around | {real[name]} for name in names}
+        for path in (Path(place, name) for name in files if not name.startswith(".")):
+            if path.suffix.lower() in (*ENDINGS, *OTHERS):
+                (there if path.is_file() else lost).append(path)
+    return sorted(there), sorted(lost), sorted(closed)
 
 
 def _label(file: Path, root: Path) -> str | None:
@@ -98,8 +119,8 @@ def _label(file: Path, root: Path) -> str | None:
     return inner[0] if inner else None
 
 
-def _counted(files: Iterable[Path], folder: Path) -> str:
+def _counted(files: Iterable[Path], folder: Path, kind: str = "file") -> str:
     """ "1 file (a.heic) is" or "12 files (a.heic, …) are"."""
     files = list(files)
     first = files[0].relative_to(folder)
-    return f"1 file ({first}) is" if len(files) == 1 else f"{len(files)} files ({first}, …) are"
+    return f"1 {kind} ({first}) is" if len(files) == 1 else f"{len(files)} {kind}s ({first}, …) are"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from numbers import Integral
 from typing import Any, Self
 
 from minivae.data.errors import DataError
@@ -18,7 +20,8 @@ MOST_IN_MEMORY = 2 << 30
 class Reading:
     """The options of `load` that say how a user's data are read.
 
-    label: the column (of a table or matrix) or the array (of an archive) that holds the labels.
+    label: the column (of a table or matrix), by name or number, or the array (of an archive) that
+        holds the labels.
     shape: (height, width) or (height, width, 3) of a row seen as a picture.
     resize: (height, width) to which pictures of a folder are brought.
     one_hot: spread a table's text columns over columns of 0 and 1.
@@ -40,6 +43,8 @@ class Reading:
     columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        if self.label is not None:
+            object.__setattr__(self, "label", _checked_label(self.label))
         if self.shape is not None:
             object.__setattr__(self, "shape", checked_shape(self.shape))
         if self.resize is not None:
@@ -81,6 +86,21 @@ class Reading:
 
 
 AS_IT_IS = Reading()  # no option given
+
+
+def _checked_label(label: Any) -> str:
+    """A label's name; a number, which may be a frame's name of a column, in digits."""
+    if isinstance(label, str) or (isinstance(label, Integral) and not isinstance(label, bool)):
+        return str(label)
+    raise DataError(f"label {label!r}: give the name of a column or array, or a column's number")
+
+
+def column_number(label: str) -> int | None:
+    """The number that a label is in digits, below 0 from the last column on; None for a name."""
+    try:
+        return int(label) if re.fullmatch(r"-?[0-9]+", label) else None
+    except ValueError:  # of more digits than Python reads
+        return None
 
 
 def checked_size(name: str, size: tuple[int, ...]) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,29 +25,33 @@ _FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "csv": ("a table in text (.csv)", (".csv", ".tsv", ".txt", ".tab", ".dat", ".data")),
     "idx": ("idx or gzip data", (".gz", ".idx", "")),
 }
+_SIGNS = (b",", b";", b"\t", b"|")  # between a table's cells
 _PROMISED = (".npy", ".npz", ".gz", ".parquet", ".pq", ".mat", ".csv", ".tsv")
 _JSON = "JSON; read it with pandas and write it with to_csv or to_parquet"
 # What a file of another kind begins with, and what to do about it.
 _STRANGERS = (
     (b"\x80", "a pickle, which minivae never loads; save the array with numpy.save"),
-    (b"<", "a web page or XML; the download went wrong, fetch the file again"),
     (b"\x89PNG", "a single picture; give the folder that it lies in"),
     (b"\xff\xd8\xff", "a single picture (JPEG); give the folder that it lies in"),
     (b"GIF8", "a single picture (GIF); give the folder that it lies in"),
     (b"II*\0", "a single picture (TIFF); give the folder that it lies in"),
     (b"MM\0*", "a single picture (TIFF); give the folder that it lies in"),
     (b"\x89HDF", "HDF5; read it with h5py and save the array with numpy.save"),
-    (b"ARROW1", "Arrow or Feather; write it with to_parquet in pandas or Polars"),
-    (b"%PDF", "a PDF document; save the table in it as CSV"),
+    (b"ARROW1\0", "Arrow or Feather; write it with to_parquet in pandas or Polars"),
+    (b"%PDF-", "a PDF document; save the table in it as CSV"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook; save the sheet as CSV"),
     (b"\xfd7zXZ", "a file packed by xz; unpack it first"),
     (b"\x28\xb5\x2f\xfd", "a file packed by zstd; unpack it first"),
     (b"7z\xbc\xaf", "an archive of files (7z); unpack it, and give a file or folder of it"),
     (b"Rar!", "an archive of files (rar); unpack it, and give a file or folder of it"),
-    (b"SQLite", "an SQLite database; write the table as CSV"),
+    (b"SQLite format", "an SQLite database; write the table as CSV"),
     (b"{", _JSON),
     (b"[", _JSON),
 )
+# A table's header may begin with < as well: <DATE>,<OPEN> of a broker's program, <5um of sizes.
+_PAGE = "a web page or XML; the download went wrong, fetch the file again"
+_PAGES = (b"<!doctype", b"<!--", b"<?", b"<html", b"<head", b"<body", b"<title", b"<script")
+_TAG = re.compile(rb"<[A-Za-z/][^<>]*>")
 # The same by what stands farther on: (from which byte, these bytes), for what else could be words.
 _WITHIN = (
     (
@@ -119,8 +124,13 @@ def _archive(path: Path) -> str | None:
         return None  # said where it is read
 
 
-def _known_stranger(first: bytes) -> str | None:
-    """What a file of another kind is, and what to do about it; None where it is no known one."""
+def _known_stranger(first: bytes, named: bool = False) -> str | None:
+    """What a file of another kind is, and what to do about it; None where it is no known one.
+
+    named: whether it is named as a table.
+    """
+    if _is_page(first.removeprefix(b"\xef\xbb\xbf").lstrip(), named):
+        return _PAGE
     for magic, words in _STRANGERS:
         if first.startswith(magic):
             return words
@@ -130,17 +140,26 @@ def _known_stranger(first: bytes) -> str | None:
     return None
 
 
+def _is_page(text: bytes, named: bool) -> bool:
+    """Whether this is a web page or XML, and no table whose first name begins with <."""
+    if not text.startswith(b"<") or text[:16].lower().startswith(_PAGES):
+        return text.startswith(b"<")
+    cells = _TAG.sub(b"", text.splitlines()[0])
+    return not (named and any(sign in cells for sign in _SIGNS))
+
+
 def _form_of(first: bytes, suffix: str) -> str | None:
     named = suffix in _FORMS["csv"][1]
     if first.startswith(NPY_MAGIC):
         return "npy"
     if first.startswith((ZIP_MAGIC, b"PK\x05\x06")):
         return "npz"
-    if first.startswith(PARQUET_MAGIC):
+    if first.startswith(PARQUET_MAGIC) and not (named and _is_table(first, suffix)):
         return "parquet"
-    if first.startswith(b"MATLAB") or (suffix == ".mat" and first[:1] in (b"\0", b"\x0a")):
+    old = suffix == ".mat" and first[:1] in (b"\0", b"\x0a")  # of version 4, without words
+    if old or (first.startswith(b"MATLAB ") and b"MAT-file" in first[:116]):
         return "mat"
-    if _known_stranger(first) is not None and not (first[:1] == b"[" and named):
+    if _known_stranger(first, named) is not None and not (first[:1] == b"[" and named):
         return None
     if first.startswith(GZIP_MAGIC) or (first[:2] == b"\0\0" and len(first) >= 4):
         return "idx"
@@ -156,7 +175,7 @@ def _is_table(first: bytes, suffix: str) -> bool:
         return False
     named = suffix in _FORMS["csv"][1]
     lines = text.splitlines()
-    apart = any(sign in lines[0] for sign in (b",", b";", b"\t", b"|")) if lines else False
+    apart = any(sign in lines[0] for sign in _SIGNS) if lines else False
     return bool(lines) and (named or apart)
 
 

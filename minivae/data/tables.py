@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from minivae.data.errors import DataError
 from minivae.data.idx import file_errors
 from minivae.data.labels import MOST_KINDS
 from minivae.data.names import nearest_words, one_spelling
-from minivae.data.reading import MOST_IN_MEMORY, Reading
+from minivae.data.reading import MOST_IN_MEMORY, Reading, column_number
 
 PARQUET_MAGIC = b"PAR1"
 FEW_ROWS = 20  # in which a text may well stand once
@@ -66,14 +67,10 @@ def load_frame(
         frame = frame.to_pandas()
     if len(frame) == 0:
         raise DataError(f"{name}: has no rows below its header; at least one is needed")
-    kept = (*(reading.columns or ()), *([] if reading.label is None else [reading.label]))
-    frame, left_out = without_leavings(frame, name, kept) if named else (frame, [])
-    frame = frame.rename(columns=str) if named else frame.set_axis(
+    frame = _with_names(frame, name) if named else frame.set_axis(
         [str(j) for j in range(frame.shape[1])], axis=1)  # fmt: skip
-    spelt = frame.columns.map(one_spelling)
-    if not spelt.is_unique:
-        twice = frame.columns[spelt.duplicated()][0]
-        raise DataError(f"{name}: has two columns called {twice!r}; rename one of them")
+    kept = () if reading.label is None else (reading.label,)
+    frame, left_out = without_leavings(frame, name, kept, reading.columns) if named else (frame, [])
     labels, column = None, None
     if reading.label is not None and (reading.own or reading.label in frame.columns):
         column = _column(frame, reading.label, name)
@@ -94,6 +91,18 @@ def load_frame(
         reading=Reading(label=column if named else reading.label),
         notes=(*left_out, *dataset.notes),
     )
+
+
+def _with_names(frame: Any, name: str) -> Any:
+    """The frame with its columns' names as texts; DataError where they are not one name each."""
+    levels = getattr(frame.columns, "nlevels", 1)
+    if levels > 1:
+        raise DataError(
+            f"{name}: its columns have names of {levels} levels; give each one name, "
+            "frame.columns = ['_'.join(map(str, name)) for name in frame.columns]"
+        )
+    refuse_twice(frame, name)
+    return frame.rename(columns=str)
 
 
 def pandas_for(path: Path) -> Any:
@@ -122,8 +131,9 @@ def _column(frame: Any, label: str, name: str) -> str:
     spelt = {one_spelling(column): column for column in known}
     if one_spelling(label) in spelt:
         return str(spelt[one_spelling(label)])
-    if label.removeprefix("-").isdecimal() and -len(known) <= int(label) < len(known):
-        return str(known[int(label)])
+    number = column_number(label)
+    if number is not None and -len(known) <= number < len(known):
+        return str(known[number])
     raise DataError(
         f"{name}: has no column {label!r}{nearest_words(label, known)}; it has "
         f"{', '.join(known[:8])}{', …' if len(known) > 8 else ''}"
@@ -171,6 +181,17 @@ def _plain_numbers(frame: Any) -> NDArray[np.float64] | None:
         return None
     found = np.ascontiguousarray(frame.to_numpy(dtype=np.float64))
     return None if np.isnan(found).any() else found
+
+
+def refuse_twice(frame: Any, name: str) -> None:
+    """DataError naming columns of one name: which of them is meant could not be said."""
+    counts = Counter(one_spelling(str(column)) for column in frame.columns)
+    twice = [repr(column) for column, count in counts.items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{name}: has two columns called {' and two called '.join(twice[:3])}; rename one of "
+            "them"
+        )
 
 
 def text_columns(frame: Any) -> list[Any]:

@@ -60,12 +60,9 @@ def load_csv(path: Path, reading: Reading) -> Dataset:
             f"{path}: {size / 1e9:.1f} GB of text are too much to be read at once; "
             "save the numbers with numpy.save, and the .npy is read piece by piece"
         )
-    encodings = ("utf-16",) if start.startswith(UTF16) else ("utf-8-sig", WINDOWS)
-    dialect = dialect_of(
-        start.decode(encodings[0], "replace"), whole=size <= LOOKED_AT, known=reading.columns
-    )
+    whole = size <= LOOKED_AT
+    frame, dialect, encoding = _read_as_written(pandas, path, start, whole, reading.columns)
     _refuse_twice(dialect.header, path)
-    frame, encoding = _read_in_one_of(encodings, pandas, path, dialect)
     windows = f"{path}: is not in UTF-8; its letters are read as those of Windows ({WINDOWS})"
     notes = [windows] if encoding == WINDOWS else []
     named = dialect.header is not None
@@ -78,13 +75,17 @@ def load_csv(path: Path, reading: Reading) -> Dataset:
     return dataset.with_parts(notes=(*notes, *dataset.notes))
 
 
-def _read_in_one_of(
-    encodings: tuple[str, ...], pandas: Any, path: Path, dialect: Dialect
-) -> tuple[Any, str]:
-    """The frame and the encoding in which it can be read; DataError where none of them will do."""
-    for encoding in encodings:
+def _read_as_written(
+    pandas: Any, path: Path, start: bytes, whole: bool, known: tuple[str, ...] | None
+) -> tuple[Any, Dialect, str]:
+    """The frame, how it is written, and in which encoding, by which its header is judged too.
+
+    Raises DataError where no encoding will do.
+    """
+    for encoding in ("utf-16",) if start.startswith(UTF16) else ("utf-8-sig", WINDOWS):
+        dialect = dialect_of(start.decode(encoding, "replace"), whole=whole, known=known)
         try:
-            return _read(pandas, path, dialect, encoding), encoding
+            return _read(pandas, path, dialect, encoding), dialect, encoding
         except UnicodeDecodeError:
             continue
     raise DataError(f"{path}: its letters are of no encoding that is read; save it as UTF-8")
@@ -130,15 +131,16 @@ def dialect_of(text: str, *, whole: bool = True, known: tuple[str, ...] | None =
 
     known: the columns of a run that was trained on it, () where it took no line for their names.
     """
-    every = text.splitlines()
+    every = re.split(r"\r\n?|\n", text)  # the lines that pandas counts
     every = every if whole or len(every) < 2 else every[:-1]  # the last one may be cut
-    lines = [line for line in every if line.strip()]
+    places = [number for number, line in enumerate(every) if line.strip()]
+    lines = [every[number] for number in places]
     told = re.fullmatch(r"\"?sep=(.)\"?", lines[0].strip()) if lines else None
     if told:
         rows = _cells(lines[1:], told[1])
         decimal = _decimal(rows, told[1])
         header = _header(rows, decimal, known)
-        return Dialect(told[1], decimal, header, every.index(lines[0]) + 1)
+        return Dialect(told[1], decimal, header, places[0] + 1)
     lines = lines[:LOOKED_AT_LINES]
     separator, width = _separator(lines)
     comments = 0
@@ -151,7 +153,7 @@ def dialect_of(text: str, *, whole: bool = True, known: tuple[str, ...] | None =
     title = " ".join(rows[0]).strip() if above else ""
     rows, comments = rows[above:], comments + above
     decimal = _decimal(rows, separator)
-    skipped = every.index(lines[comments - 1]) + 1 if comments else 0
+    skipped = places[comments - 1] + 1 if comments else 0
     return Dialect(separator, decimal, _header(rows, decimal, known), skipped, title)
 
 

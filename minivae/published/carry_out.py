@@ -7,7 +7,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,9 @@ import numpy as np
 from minivae.data.dataset import Dataset
 from minivae.data.load import load
 from minivae.models.config import ModelConfig
+from minivae.published.again import go_on
 from minivae.published.bench import Bench, Trained
+from minivae.published.measured import MEASURED, Measured
 from minivae.published.record import Experiment, Protocol
 from minivae.published.run import Run
 from minivae.runs import files
@@ -25,7 +27,6 @@ from minivae.runs.config import TrainConfig
 from minivae.runs.directory import CHECKPOINTS, is_begun
 from minivae.runs.errors import Interrupted, RunError
 from minivae.runs.fsck import check_run
-from minivae.runs.hints import command_line
 from minivae.runs.load import load_model, load_run
 from minivae.runs.resume import other_settings
 from minivae.runs.strict_json import JsonFault, parse, record, text
@@ -52,6 +53,7 @@ class Order(NamedTuple):
     resume: bool = False
     seed: int = 0
     data_dir: Path | None = None
+    backend: str | None = None  # that was asked for by name, rather than left to this machine
     threads: int | None = None
     say: Callable[[str], None] = lambda line: None
     reporter: Callable[[], Reporter] = NullReporter
@@ -64,18 +66,17 @@ class Order(NamedTuple):
     @property
     def command(self) -> str:
         """The command that goes on with it."""
-        small = ["--small"] if self.small else []
-        seed = ["--seed", str(self.seed)] if self.seed else []
-        data = ["--data-dir", self.data_dir] if self.data_dir is not None else []
-        places = ["--out", self.folder, *data]
-        return command_line("reproduce", self.experiment.name, *small, *seed, "--resume", *places)
+        given = {"--data-dir": self.data_dir, "--backend": self.backend, "--threads": self.threads}
+        more = [word for key, value in given.items() if value is not None for word in (key, value)]
+        name = self.experiment.name
+        return go_on(name, self.folder, *more, small=self.small, seed=self.seed)
 
 
 def carry_out(order: Order) -> Bench:
     """Train what is not yet trained, as far as the budget goes; the bench to measure on.
 
     The budget is shared out evenly among the runs that are not finished; what one leaves over goes
-    to the next. Raises ConfigError or DataError, one line, before anything is written, or where
+    to the others. Raises ConfigError or DataError, one line, before anything is written, or where
     the budget ended before any run finished an epoch.
     """
     claim(order)
@@ -84,21 +85,19 @@ def carry_out(order: Order) -> Bench:
     def load_named(name: str) -> Dataset:
         return load(name, order.data_dir)
 
-    bench = Bench(load_named, order.K, order.seed, order.say)
+    bench = Bench(load_named, order.K, Measured(order.folder / MEASURED), order.seed, order.say)
     runs = [run.seeded(order.seed) for run in order.protocol.runs]
     for run in runs:
         load_named(run.dataset)  # what is missing is said before hours of training
     write_protocol(order)
+    todo = [run for run in runs if not is_done(order, run, part_of(order, run, load_named))]
     end = math.inf if order.minutes is None else time.monotonic() + 60 * order.minutes
     bench.until, bench.of = end, len(runs)
-    for number, run in enumerate(runs):
-        now = time.monotonic()
-        if now >= end:
-            break
-        until = now + (end - now) / (len(runs) - number)
-        train_one(order, run, part_of(order, run, load_named), until)
+    while todo and time.monotonic() < end:
+        todo = [run for run, until in shares(todo, end)
+                if not train_one(order, run, part_of(order, run, load_named), until)]  # fmt: skip
     for run in runs:
-        trained = read_back(order, run, part_of(order, run, load_named))
+        trained = read_back(order, run, part_of(order, run, load_named), bench.measured)
         if trained is not None:
             bench.runs[run.name] = trained
     if order.minutes is not None and runs and not bench.runs:
@@ -107,6 +106,15 @@ def carry_out(order: Order) -> Bench:
             f"kept, go on with more: {order.command} --budget {max(1.0, 4 * order.minutes):g}"
         )
     return bench
+
+
+def shares(runs: Sequence[Run], end: float) -> Iterator[tuple[Run, float]]:
+    """Each run with the second until which it may train: an even share of what is left by then."""
+    for number, run in enumerate(runs):
+        now = time.monotonic()
+        if now >= end:
+            return
+        yield run, now + (end - now) / (len(runs) - number)
 
 
 def claim(order: Order) -> None:
@@ -172,27 +180,38 @@ def part_of(order: Order, run: Run, load_named: Load) -> tuple[Dataset, str]:
     return load(str(file)), str(file.resolve())
 
 
-def train_one(order: Order, run: Run, data: tuple[Dataset, str], until: float) -> None:
-    """Train a run until it is finished or its time is over; a finished one is left alone."""
+def configs_of(
+    order: Order, run: Run, data: tuple[Dataset, str]
+) -> tuple[ModelConfig, TrainConfig]:
+    """The run's configurations, on this machine."""
     dataset, name = data
-    path = order.folder / RUNS / run.name
     data_dir = None if order.data_dir is None else str(order.data_dir.resolve())
-    model, config = run.configs(
+    return run.configs(
         dataset.data_dim,
         dataset=name,
         data_dir=data_dir,
         backend=order.K.name,
         threads=order.threads,
     )
+
+
+def is_done(order: Order, run: Run, data: tuple[Dataset, str]) -> bool:
+    """Whether the run is there, and finished."""
+    path = order.folder / RUNS / run.name
+    return is_begun(path) and is_finished(path, *configs_of(order, run, data))
+
+
+def train_one(order: Order, run: Run, data: tuple[Dataset, str], until: float) -> bool:
+    """Train a run until it is finished or its time is over; whether it is finished."""
+    path = order.folder / RUNS / run.name
+    model, config = configs_of(order, run, data)
     there = is_begun(path)
-    if there and is_finished(path, model, config):
-        return
     order.say(f"{run.name}: {'goes on' if there else 'begins'} ({config.epochs} epochs in all)")
     try:
-        train(
+        result = train(
             model,
             config,
-            dataset,
+            data[0],
             order.K,
             path,
             resume=there,
@@ -203,6 +222,7 @@ def train_one(order: Order, run: Run, data: tuple[Dataset, str], until: float) -
         raise Interrupted(
             f"stopped in {run.name}; saved. Go on with: {order.command}", stopped.exit_code, path
         ) from None
+    return result.reason != "stopped"
 
 
 def is_finished(path: Path, model: ModelConfig, config: TrainConfig) -> bool:
@@ -222,7 +242,9 @@ def is_finished(path: Path, model: ModelConfig, config: TrainConfig) -> bool:
     return not other and int(manifest["progress"]["epoch"]) >= config.epochs
 
 
-def read_back(order: Order, run: Run, data: tuple[Dataset, str]) -> Trained | None:
+def read_back(
+    order: Order, run: Run, data: tuple[Dataset, str], measured: Measured
+) -> Trained | None:
     """A run as far as it came; None where it has not finished an epoch."""
     path = order.folder / RUNS / run.name
     if not is_begun(path):
@@ -244,4 +266,5 @@ def read_back(order: Order, run: Run, data: tuple[Dataset, str]) -> Trained | No
         int(manifest["progress"]["t"]),
         epochs * per_epoch,
         info.metrics,
+        measured,
     )

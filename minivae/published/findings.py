@@ -63,10 +63,16 @@ class Findings(NamedTuple):
         return self._replace(figures=(*figures, *self.figures[len(figures) :]))
 
     def judged_if(self, whole: bool) -> Findings:
-        """The findings without any verdict, where what was run is not the whole."""
+        """The findings without any verdict, where what was run is not the whole.
+
+        What this program gave before belongs to the whole as well, and to its figures in order.
+        """
         if whole:
             return self
-        figures = tuple(figure._replace(band=None) for figure in self.figures)
+        figures = tuple(
+            figure._replace(band=None, paper=None if figure.by == "before" else figure.paper)
+            for figure in self.figures
+        )
         return self._replace(
             figures=figures, claims=tuple(c._replace(holds=None) for c in self.claims)
         )

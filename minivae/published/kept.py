@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from minivae.messages import shown
+from minivae.published.again import go_on
 from minivae.published.findings import Claim, Figure, Findings
 from minivae.published.record import Experiment
 from minivae.runs import files
 from minivae.runs.checkpoint import sum_of
-from minivae.runs.hints import command_line
 from minivae.runs.schema import SHA256
 from minivae.runs.strict_json import (
     JsonFault,
@@ -54,15 +54,19 @@ RESULT_SCHEMA = record(
 
 def read_result(file: Path, experiment: Experiment) -> dict[str, Any]:
     """A kept result of this experiment. Raises ConfigError, one line, where it is another's."""
-    result = read_any_result(file)
-    again = command_line("reproduce", experiment.name, "--out", file.parent)
+    try:
+        result = read_any_result(file)
+    except ConfigError as fault:
+        again = go_on(experiment.name, file.parent)
+        raise ConfigError(f"{fault}; remove it, and make it again: {again}") from None
     if result["experiment"] != experiment.name:
         raise ConfigError(f"{file}: is a result of {shown(result['experiment'])}; move it there")
-    protocol = experiment.protocol(small=result["small"])
-    if result["protocol"] != protocol.digest(result["seed"]):
+    small, seed = result["small"], result["seed"]
+    if result["protocol"] != experiment.protocol(small=small).digest(seed):
         raise ConfigError(
-            f"{file}: was made by another protocol than {experiment.name} has now; "
-            f"make it again: {again}"
+            f"{file}: was made by another protocol than {experiment.name} has now; move it away, "
+            "with the runs beside it, and make it again: "
+            f"{go_on(experiment.name, file.parent, small=small, seed=seed)}"
         )
     return result
 
@@ -81,10 +85,7 @@ def read_any_result(file: Path) -> dict[str, Any]:
                 if kept.get(key, getattr(figure, key)) != getattr(figure, key):
                     raise JsonFault(f"figures[{i}].{key} is not what its numbers give")
     except (OSError, JsonFault) as fault:
-        raise ConfigError(
-            f"{file}: is no result of this version ({fault}); make it again: "
-            f"{command_line('reproduce', 'NAME', '--out', file.parent)}"
-        ) from None
+        raise ConfigError(f"{file}: is no result of this version ({fault})") from None
     return result
 
 

@@ -22,6 +22,7 @@ from minivae.runs.strict_json import parse
 from minivae.settings import ConfigError
 
 PICTURE = "picture.png"
+PART = "part-"  # before the names of a result that joins one which went further
 
 
 def result_of(
@@ -61,13 +62,15 @@ def part_of_schedule(order: Order, bench: Bench) -> dict[str, Any]:
     parts: list[str] = []
     for run in order.protocol.runs:
         trained, of = bench.runs.get(run.name), int(run.settings["epochs"])
-        done = 0 if trained is None else round(trained.epochs, 3)
+        done = 0.0 if trained is None else round(trained.epochs, 3)
+        if trained is not None and not trained.complete:
+            done = min(done, of - 0.001)  # an update short of the whole rounds to it
         counts[run.name] = [done, of]
-        parts.append(f"{run.name} {done:g} of {of} epochs")
+        parts.append(f"{run.name} {done:.12g} of {of} epochs")
     for what, (had, all_of_them) in bench.pieces.items():
         counts[what] = [had, all_of_them]
         parts.append(f"{had} of {all_of_them} {what}")
-    complete = all(some >= whole for some, whole in counts.values())
+    complete = bench.complete and all(some >= whole for some, whole in bench.pieces.values())
     words = "the whole schedule" if complete else "a part: " + ", ".join(parts)
     return {"complete": complete, "words": words, "epochs": counts}
 
@@ -105,7 +108,7 @@ def keep(folder: Path, experiment: Experiment, result: Mapping[str, Any]) -> lis
     Returns what was written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    stem = "part-" if _goes_further(folder / RESULT, result) else ""
+    stem = PART if _goes_further(folder / RESULT, result) else ""
     plain = json.loads(json.dumps(result, allow_nan=False))
     text = json.dumps({**plain, "sha256": sum_of(plain)}, indent=1) + "\n"
     files.write_atomically(folder / f"{stem}{RESULT}", text.encode())
@@ -121,7 +124,10 @@ def require_replaceable(order: Order) -> None:
     file = order.folder / RESULT
     if not file.exists():
         return
-    if protocol_in(file) != order.protocol.digest(order.seed):
+    there = protocol_in(file)
+    if there is None:
+        raise ConfigError(f"{file}: is damaged; remove it, and the same command makes it again")
+    if there != order.protocol.digest(order.seed):
         raise ConfigError(
             f"{file}: is a result of another protocol (other settings, seed or size), and would be "
             "lost; give another --out"

@@ -24,11 +24,12 @@ HALF = re.compile(r"\..*[.-][0-9a-f]{16}")  # names under which several processe
 class FileCheck(NamedTuple):
     """How a file beside the runs is checked, and what mends it.
 
-    check: of its path -> why it is sound; ValueError or OSError, one line, where it is not.
+    check: of its path -> why it is sound; ValueError or OSError, one line, where it is not. mend:
+    the words, or of the folder -> the words.
     """
 
     check: Callable[[Path], str]
-    mend: str
+    mend: str | Callable[[Path], str]
 
 
 class Checks(NamedTuple):
@@ -132,7 +133,8 @@ def _check_file(path: Path, file: Path, how: FileCheck) -> Finding | None:
             return None
         words = describe_os_error(fault) if isinstance(fault, OSError) else str(fault)
         words = words.removeprefix(f"{file}: ")
-        return Finding(place, "damaged", one_line(f"{words}; {how.mend}"))
+        mend = how.mend if isinstance(how.mend, str) else how.mend(path)
+        return Finding(place, "damaged", one_line(f"{words}; {mend}"))
     if file.is_symlink():
         return Finding(place, "note", f"{words}; but a link, and may be changed from elsewhere")
     return Finding(place, "sound", words)

@@ -198,9 +198,7 @@ def test_a_run_trained_on_row_numbers_reads_its_table_again(
     pandas = pytest.importorskip("pandas")
     pandas.DataFrame(rng.normal(size=(40, 3)), columns=["a", "b", "c"]).to_csv("t.csv")
     with monkeypatch.context() as earlier:  # as versions did that left no column out
-        earlier.setattr(
-            "minivae.data.tables.without_leavings", lambda frame, name, kept: (frame, [])
-        )
+        earlier.setattr("minivae.data.tables.without_leavings", lambda frame, *_: (frame, []))
         assert command(*QUICK, "t.csv", "--epochs", "1").code == 0
     on = command("train", "--resume", "run", "--epochs", "2", "--no-pictures", "--json")
     assert on.code == 0, on.err
@@ -208,3 +206,19 @@ def test_a_run_trained_on_row_numbers_reads_its_table_again(
     assert command("encode", "run", "t.csv", "-o", "z.npy").code == 0
     assert command(*QUICK, "t.csv", "--epochs", "1", "--out", "new").code == 0
     assert "Unnamed: 0" not in command("evaluate", "new").out
+
+
+@pytest.mark.parametrize("index", [[0], ["x"], [7, 7]], ids=str)
+def test_rows_written_with_their_index_fit_a_run_without_it(command: Command, index) -> None:
+    """A new row, or some whose numbers repeat, as pandas writes them."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(rng.normal(size=(40, 3)), columns=["a", "b", "c"])
+    frame.to_csv("t.csv", index=False)
+    assert command(*QUICK, "t.csv", "--epochs", "1").code == 0
+    new = frame[: len(index)].set_axis(index)
+    new.to_csv("new.csv")
+    done = command("encode", "run", "new.csv", "-o", "new.npy")
+    assert done.code == 0, done.err
+    new.to_csv("plain.csv", index=False)
+    assert command("encode", "run", "plain.csv", "-o", "plain.npy").code == 0
+    assert (np.load("new.npy") == np.load("plain.npy")).all()

@@ -175,3 +175,13 @@ def test_an_infinity_in_the_first_row_is_no_name(tmp_path: Path) -> None:
     pytest.importorskip("pandas")
     (tmp_path / "a.csv").write_text("0,2,inf\n12,14,1\n24,26,2\n")
     refused(load, tmp_path / "a.csv", "row 0", "is inf")
+
+
+@pytest.mark.parametrize("name", ["arr_0", "x", "data", "images", "features", "train", "X_Train"])
+def test_labels_are_never_trained_on(tmp_path: Path, name: str) -> None:
+    """One-hot labels whose name is that of rows had been the data, without a word."""
+    labels = np.eye(3)[np.arange(10) % 3]
+    np.savez(tmp_path / "a.npz", **{name: labels, "arr_1": ROWS})
+    found = load(tmp_path / "a.npz", label=name, split=False)
+    np.testing.assert_array_equal(found.train, ROWS)
+    np.testing.assert_array_equal(found.train_labels, np.arange(10) % 3)

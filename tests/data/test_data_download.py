@@ -109,15 +109,32 @@ def test_a_folder_that_cannot_be_written(
     server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "taken").touch()
-    with pytest.raises(DataError, match="cannot be made"):
+    with pytest.raises(DataError, match=r"cannot be made .*; give another folder with --data-dir"):
         download("mnist", tmp_path / "taken")
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("pooch.retrieve", full)
-    with pytest.raises(DataError, match=r"cannot be written.*[Nn]o space"):
+    with pytest.raises(DataError, match=r"cannot be written.*[Nn]o space.*--data-dir or MINIVAE_C"):
         fetch(remote(server, "good", "good"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mnist", "frey"])
+def test_a_folder_that_is_read_only_is_told_with_the_fix(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """pooch finds it out of mnist, with an error without a number; of frey our scratch folder."""
+
+    def refuse(*_: Any, dir: Any = None, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", dir)
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.TemporaryDirectory", refuse)
+    with pytest.raises(DataError) as caught:
+        download(name, tmp_path)
+    fix = "cannot be written (Permission denied); give another folder with --data-dir or MINIVAE_"
+    assert f"{tmp_path / name}: {fix}" in str(caught.value)
 
 
 def test_names_that_cannot_be_downloaded(server: Any) -> None:

@@ -101,3 +101,11 @@ def test_what_an_estimator_would_misread_is_refused(
     with pytest.raises(error, match=words):
         refuse_misread(given)
     refuse_misread(ROWS)
+
+
+def test_a_frame_with_a_name_twice_is_refused_by_it() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(np.ones((3, 5)), columns=["a", "b", "a", "b", "c"])
+    with pytest.raises(DataError, match="columns called 'a' and two called 'b'; rename one"):
+        refuse_misread(frame)
+    refuse_misread(frame.iloc[:, 1:3])

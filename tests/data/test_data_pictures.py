@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,36 @@ def test_ending_out_is_said(folder: Path) -> None:
     (folder / "dogs").rename(folder / "train")
     note = " ".join(load(folder).notes)
     assert "11 files (cats/00.png, …) are left out" in note and "the training part" in note
+
+
+def test_linked_folders_are_read_and_lead_nowhere_twice(tmp_path: Path) -> None:
+    inside = tmp_path / "photos"
+    for kind in ("cat", "dog"):
+        save(inside / kind / "a.png", COLOUR[0])
+    save(tmp_path / "elsewhere" / "b.png", COLOUR[1])
+    (inside / "eel").symlink_to(tmp_path / "elsewhere")
+    (inside / "cat" / "round").symlink_to(inside)
+    (inside / "dog" / "gone.png").symlink_to(tmp_path / "gone.png")
+    found = load(inside, split=False)
+    assert found.label_names == ("cat", "dog", "eel") and len(found.train) == 3
+    np.testing.assert_array_equal(found.train[2].reshape(COLOUR[1].shape), COLOUR[1])
+    assert "1 file (dog/gone.png) is left out, as links to what is not there" in found.notes[0]
+
+
+def test_a_folder_that_cannot_be_read_is_noted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "lost+found").mkdir()
+    scandir = os.scandir
+
+    def closed(path: Any) -> Any:
+        if str(path).endswith("lost+found"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    found = load(folder, split=False)
+    assert len(found.train) == 20 and "1 folder (lost+found) is left out" in found.notes[0]
 
 
 def test_of_several_pictures_in_a_file_the_first_is_read(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minivae.cli.train_settings import record_name
 from minivae.data import DataError, from_arrays, load, write_idx
 
 GREY = np.random.default_rng(3).random((30, 5))
@@ -227,3 +228,16 @@ def test_an_array_is_a_data_set_and_other_things_are_none() -> None:
         load(pixels, label="0")
     with pytest.raises(DataError, match="a dict is no data set: give a name, a path, a NumPy"):
         load({"a": [1.0, 2.0]})
+
+
+def test_a_name_that_begins_as_a_home_folders_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """~x.csv is what some editors call a copy; there is no user of that name."""
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "~nobody-known.npy", GREY)
+    assert load("~nobody-known.npy", split=False).train.shape == (30, 5)
+    refuse("~nobody-know.npy", "did you mean ~nobody-known.npy?")
+    with pytest.raises(DataError, match="~nobody-known: there is no such folder"):
+        load("mnist", "~nobody-known")
+    assert record_name("~nobody-known.npy") == str(tmp_path / "~nobody-known.npy")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -100,8 +101,12 @@ def test_runs_of_another_protocol_are_refused(tmp_path):
     for other in ({"experiment": toy(lr=0.1)}, {"seed": 1}):
         with pytest.raises(ConfigError, match="another protocol"):
             carry_out.carry_out(order(tmp_path / "a", resume=True, **other))
-    with pytest.raises(ConfigError, match="another protocol than toy has now"):
+    again = re.escape(f"minivae reproduce toy --resume --out {tmp_path / 'a'}")
+    with pytest.raises(ConfigError, match=f"another protocol than toy has now; move it.*{again}$"):
         read_result(tmp_path / "a" / "result.json", toy(lr=0.1))
+    kept(order(tmp_path / "b", seed=3, small=True))
+    with pytest.raises(ConfigError, match="toy --small --seed 3 --resume --out"):
+        read_result(tmp_path / "b" / "result.json", toy(lr=0.1))
 
 
 def test_a_result_of_another_protocol_is_never_replaced(tmp_path):
@@ -112,7 +117,7 @@ def test_a_result_of_another_protocol_is_never_replaced(tmp_path):
         with pytest.raises(ConfigError, match=r"result\.json: is a result of another protocol"):
             results.require_replaceable(order(tmp_path / "a", **other))
     file.write_text("[")
-    with pytest.raises(ConfigError, match="another --out"):
+    with pytest.raises(ConfigError, match=r"result\.json: is damaged; remove it"):
         results.require_replaceable(order(tmp_path / "a"))
 
 
@@ -251,6 +256,7 @@ def test_a_part_of_a_small_version_is_not_judged(name, tmp_path, monkeypatch):
 def test_the_whole_is_judged_and_a_part_is_not():
     judged = Findings((Figure("x", 1.0, 1.1, 0.2),), (Claim("y", True, "z"),))
     assert judged.judged_if(True) == judged and judged.figures[0].reached
+    assert judged.beside((2.0,), 0.5).judged_if(False).figures[0].paper is None
     part = judged.judged_if(False)
     assert part.figures[0].reached is None and part.claims[0].holds is None
     assert part.figures[0].difference == judged.figures[0].difference
@@ -261,7 +267,7 @@ def test_an_interrupt_names_the_command_that_goes_on(tmp_path, monkeypatch):
         raise Interrupted("stopped", 143, tmp_path)
 
     monkeypatch.setattr(carry_out, "train", stopped)
-    again = f"minivae reproduce toy --seed 2 --resume --out {tmp_path / 'a'}"
+    again = f"minivae reproduce toy --seed 2 --resume --out {tmp_path / 'a'} --threads 1"
     with pytest.raises(Interrupted, match="seed=0") as raised:
         carry_out.carry_out(order(tmp_path / "a", seed=2))
     assert str(raised.value).endswith(again) and raised.value.exit_code == 143
