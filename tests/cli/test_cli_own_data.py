@@ -206,3 +206,22 @@ def test_a_run_trained_on_row_numbers_reads_its_table_again(
     assert command("encode", "run", "t.csv", "-o", "z.npy").code == 0
     assert command(*QUICK, "t.csv", "--epochs", "1", "--out", "new").code == 0
     assert "Unnamed: 0" not in command("evaluate", "new").out
+
+
+def test_a_column_far_from_0_keeps_its_differences(command: Command) -> None:
+    """A time in seconds since 1970, of which float32 holds each 128th alone."""
+    pytest.importorskip("pandas")
+    lines = [f"{1_700_000_000 + i},{i * 37 % 101 / 7}" for i in range(120)]
+    Path("times.csv").write_text("\n".join(["t,x", *lines]) + "\n")
+    said = command(*QUICK[:-1], "times.csv", "--out", "plain").err
+    assert "'t': so far from 0 float32 loses the differences" in said
+    told = command(*QUICK[:-1], "times.csv", "--standardise")
+    assert told.code == 0 and "float32" not in told.err
+    assert "differs from the data" not in command("evaluate", "run", "--samples", "2").err
+    Path("two.csv").write_text("\n".join(["t,x", *lines[3:5]]) + "\n")
+    for name in ("times.csv", "two.csv"):
+        assert command("encode", "run", name, "--out", f"{name}.npy").code == 0
+    every, two = np.load("times.csv.npy"), np.load("two.csv.npy")
+    np.testing.assert_array_equal(two, every[3:5])
+    assert len(np.unique(every[:, 0])) == 120
+    assert command("train", "--resume", "run", "--epochs", "3", "--quiet").code == 0
