@@ -51,6 +51,10 @@ class Standard(NamedTuple):
             mean[first:after], deviation[first:after] = 0.0, 1.0
         return cls(mean if origin is None else mean + origin, deviation, origin)
 
+    def without_origin(self) -> Standard:
+        """The same for rows out of which the origin has been taken."""
+        return self if self.origin is None else Standard(self.mean - self.origin, self.deviation)
+
     @property
     def log_volume(self) -> float:
         """Sum of log deviations, nats: what -log p gains on the way back to the user's units."""

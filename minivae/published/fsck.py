@@ -10,8 +10,11 @@ from pathlib import Path
 from minivae.published.again import go_on
 from minivae.published.carry_out import DATA, PROTOCOL, PROTOCOL_SCHEMA
 from minivae.published.kept import RESULT, read_any_result
+from minivae.published.measured import MEASURED
 from minivae.published.results import PART, PICTURE
 from minivae.runs import files
+from minivae.runs.checkpoint import read_checkpoint
+from minivae.runs.errors import CheckpointError
 from minivae.runs.fsck_many import Checks, FileCheck, check_picture
 from minivae.runs.strict_json import JsonFault, flag, parse, record, text, whole
 
@@ -40,6 +43,15 @@ def check_data(file: Path) -> str:
     return "all checksums agree"
 
 
+def check_measured(manifest: Path) -> str:
+    """A run's evaluation."""
+    try:
+        read_checkpoint(manifest.with_suffix(".safetensors"))
+    except CheckpointError as fault:
+        raise JsonFault(str(fault)) from None
+    return "an evaluation of a run; all sums agree"
+
+
 WHOSE = record({"experiment": text, "small": flag, "seed": whole()}, open_=True)
 
 
@@ -63,4 +75,5 @@ CHECKS: Checks = {
     PART + RESULT: FileCheck(check_result, IN_PART),
     PART + PICTURE: FileCheck(check_picture, IN_PART),
     f"{DATA}/*.npz": FileCheck(check_data, again),
+    f"{MEASURED}/*.json": FileCheck(check_measured, again),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -208,20 +209,57 @@ def test_a_run_trained_on_row_numbers_reads_its_table_again(
     assert "Unnamed: 0" not in command("evaluate", "new").out
 
 
-def test_a_column_far_from_0_keeps_its_differences(command: Command) -> None:
-    """A time in seconds since 1970, of which float32 holds each 128th alone."""
+@pytest.mark.parametrize("index", [[0], ["x"], [7, 7]], ids=str)
+def test_rows_written_with_their_index_fit_a_run_without_it(command: Command, index) -> None:
+    """A new row, or some whose numbers repeat, as pandas writes them."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(rng.normal(size=(40, 3)), columns=["a", "b", "c"])
+    frame.to_csv("t.csv", index=False)
+    assert command(*QUICK, "t.csv", "--epochs", "1").code == 0
+    new = frame[: len(index)].set_axis(index)
+    new.to_csv("new.csv")
+    done = command("encode", "run", "new.csv", "-o", "new.npy")
+    assert done.code == 0, done.err
+    new.to_csv("plain.csv", index=False)
+    assert command("encode", "run", "plain.csv", "-o", "plain.npy").code == 0
+    assert (np.load("new.npy") == np.load("plain.npy")).all()
+
+
+def same_bits(one: str, other: str) -> bool:
+    last = (json.loads(Path(run, "checkpoints", "last.json").read_text()) for run in (one, other))
+    a, b = ((found["tensors"], found["data"]["sha256"]) for found in last)
+    return bool(a == b)
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [("table", "--label", "kind", "--standardise"), ("table", "--one-hot", "--standardise"),
+     ("pictures", "--resize", "5x4"), ("rows", "--shape", "3,2", "--label", "-1")],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_runs_own_settings_repeat_how_it_read_its_data(command: Command, reading) -> None:
+    what, *words = reading
+    if what == "table":
+        pytest.importorskip("pandas")
+    np.save("rows.npy", rng.integers(0, 9, (40, 7)))
+    data = {"table": table, "pictures": folder_of_pictures, "rows": lambda: "rows.npy"}[what]()
+    assert command(*QUICK, data, *words, "--epochs", "1").code == 0
+    again = ("train", "--config", "run/config.json", "--no-pictures", "--json")
+    assert command(*again, "--out", "again").code == 0
+    assert same_bits("run", "again")
+    Path(data).rename("elsewhere" + Path(data).suffix)
+    moved = command(*again, "--data", "elsewhere" + Path(data).suffix, "--out", "moved")
+    assert moved.code == 0 and same_bits("run", "moved"), moved.err
+    assert command("train", "digits", *again[1:], "--out", "other").code == 0  # it has no columns
+    other = "elsewhere" + Path(data).suffix
+    on = command("train", "--resume", "run", "--data", other, *again[1:], "--epochs", "2")
+    assert on.code == 0, on.err
+
+
+def test_a_label_in_a_runs_settings_that_other_data_lack_is_named(command: Command) -> None:
     pytest.importorskip("pandas")
-    lines = [f"{1_700_000_000 + i},{i * 37 % 101 / 7}" for i in range(120)]
-    Path("times.csv").write_text("\n".join(["t,x", *lines]) + "\n")
-    said = command(*QUICK[:-1], "times.csv", "--out", "plain").err
-    assert "'t': so far from 0 float32 loses the differences" in said
-    told = command(*QUICK[:-1], "times.csv", "--standardise")
-    assert told.code == 0 and "float32" not in told.err
-    assert "differs from the data" not in command("evaluate", "run", "--samples", "2").err
-    Path("two.csv").write_text("\n".join(["t,x", *lines[3:5]]) + "\n")
-    for name in ("times.csv", "two.csv"):
-        assert command("encode", "run", name, "--out", f"{name}.npy").code == 0
-    every, two = np.load("times.csv.npy"), np.load("two.csv.npy")
-    np.testing.assert_array_equal(two, every[3:5])
-    assert len(np.unique(every[:, 0])) == 120
-    assert command("train", "--resume", "run", "--epochs", "3", "--quiet").code == 0
+    table()
+    assert command(*QUICK, "people.csv", "--label", "kind", "--epochs", "1").code == 0
+    Path("other.csv").write_text("a,b\n" + "1,2\n3,4\n" * 20)
+    done = command("train", "other.csv", "--config", "run/config.json", "--out", "new")
+    assert done.code == 2 and "has no column 'kind'" in done.err and not Path("new").exists()

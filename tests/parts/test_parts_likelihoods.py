@@ -83,16 +83,6 @@ def test_the_categorical_is_a_softmax_over_its_groups():
     assert np.allclose(drawn.mean(0), p[0], atol=0.01)
 
 
-def test_log_gamma_and_digamma_are_right():
-    from scipy.special import digamma, gammaln
-
-    y = np.concatenate([np.geomspace(1e-3, 1e6, 400), np.arange(1.0, 60.0)])
-    from minivae.ops import likelihood
-
-    assert np.allclose(likelihood.log_gamma(y), gammaln(y), rtol=1e-13, atol=1e-13)
-    assert np.allclose(likelihood.digamma(y), digamma(y), rtol=1e-12, atol=1e-12)
-
-
 def test_the_counts_agree_with_scipy():
     x = np.arange(12.0)
     r, mean = np.exp(EXTRA["negative-binomial"][0].item()), np.exp(0.7)
