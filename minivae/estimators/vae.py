@@ -25,7 +25,7 @@ class UnscaledData(UserWarning):
 
 
 class VAE(TrainedVAE):
-    """Variational autoencoder (E10 to E33) as scikit-learn's estimators behave.
+    """Variational autoencoder (E10 to E33, E47 to E66) as scikit-learn's estimators behave.
 
     The default likelihood is Gaussian with a learned variance, which suits any real data. For
     pictures in [0, 1], `likelihood="bernoulli"` is the usual choice; it refuses other data.
