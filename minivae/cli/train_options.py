@@ -148,7 +148,8 @@ def read_config_file(path: Path) -> dict[str, Any]:
         raise UsageError(f"--config {path}: must hold an object {{...}} of settings")
     flat = flatten(values, path)
     name = flat.get("likelihood")
-    if name in LIKELIHOODS and LIKELIHOODS[name].scale is None and flat.get("c") == 1.0:
+    scaled = name not in LIKELIHOODS or LIKELIHOODS[str(name)].scale is not None
+    if not scaled and flat.get("c") == 1.0:
         del flat["c"]  # it stands in the settings of every run, and says nothing here
     return flat
 
