@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -24,7 +24,8 @@ def fill_row(trial: Trial) -> None:
     leaf, probe, slope, row = trial.leaf, trial.probe, trial.slope, trial.row
     row.oracle = "differences" if trial.reason else "complex step"
     row.reason, row.checked, row.visible = trial.reason, len(trial.entries), trial.seen
-    row.verdict = "wrong" if trial.wrong.any() else "right"
+    unknown = trial.blank.any() or not (trial.complete or np.isfinite(trial.seen))
+    row.verdict = "wrong" if trial.wrong.any() else "not checked" if unknown else "right"
     error, truth = trial.error, np.abs(trial.true)
     row.worst_entry = float(np.max(error / np.maximum(truth, 1e-300), initial=0, where=truth != 0))
     if len(trial.entries):
@@ -48,9 +49,10 @@ def adjoint(trial: Trial) -> float | None:
     probe = trial.probe
     v = probe.signs(probe.job.y0.shape) * probe.rng.uniform(0.5, 1.5, probe.job.y0.shape)
     back = None if trial.reason else gradients(probe.job, v)[trial.place]
-    if back is None:
+    left = v * (np.nan if back is None else probe.pushed(trial.leaf, trial.delta))
+    if back is None or not np.isfinite(left).all():
         return None
-    left, right = v * probe.push({trial.leaf.place: trial.delta}), back * trial.delta
+    right = back * trial.delta
     return ratio(abs(left.sum() - right.sum()), max(np.abs(left).sum(), np.abs(right).sum()))
 
 
@@ -277,15 +279,28 @@ def together_fault(
     return Fault("ties", text, tied.leaf.name, index, None, hand, true)
 
 
+def unknown_fault(trial: Trial) -> Fault:
+    """The line for a tensor of which some entries could not be judged at all."""
+    name, blank, size = trial.leaf.name, trial.entries[trial.blank], trial.hand.size
+    some = f" at {len(blank)} of {size:,} entries ({first_places(trial, blank)})" * bool(len(blank))
+    text = f"nothing could be learnt of the gradient of {name}{some}: forward gives no numbers"
+    return Fault("unknown", f"{text} beside this point; move it, or leave {name} out by wrt=", name)
+
+
+def first_places(trial: Trial, flat: Sequence[int] | Array) -> str:
+    """The first three of some entries, by their flat indices, in words."""
+    few = [trial.leaf.name + where(np.unravel_index(k, trial.hand.shape)) for k in flat[:3]]
+    return ", ".join(few) + ", …" * (len(flat) > 3)
+
+
 def trial_notes(trial: Trial) -> list[str]:
     """What to know of one tensor's verdict: kinks, what was not visited, what could not be seen."""
     name, size, kinks = trial.leaf.name, trial.hand.size, trial.kinks
     notes: list[str] = []
     if kinks:
-        first = [name + where(np.unravel_index(k, trial.hand.shape)) for k in kinks[:3]]
         lie = "entry lies on a kink" if len(kinks) == 1 else "entries lie on kinks"
-        places = ", ".join(first) + ", …" * (len(kinks) > 3)
-        notes.append(f"{len(kinks):,} {lie} ({places}): each has one of its subgradients")
+        first = first_places(trial, kinks)
+        notes.append(f"{len(kinks):,} {lie} ({first}): each has one of its subgradients")
     if trial.reason:
         notes.append(f"{name}: judged by differences, because {trial.reason}")
     seen, count = f"{trial.seen:.1g} of the largest entry", len(trial.entries)
