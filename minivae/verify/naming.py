@@ -301,6 +301,10 @@ def trial_notes(trial: Trial) -> list[str]:
         lie = "entry lies on a kink" if len(kinks) == 1 else "entries lie on kinks"
         first = first_places(trial, kinks)
         notes.append(f"{len(kinks):,} {lie} ({first}): each has one of its subgradients")
+    small = trial.entries[(np.abs(trial.true) < strict_tolerance(trial)) & (trial.true != 0)]
+    if trial.row.verdict == "right" and len(small) and not trial.coarse:
+        text = f"too small beside the largest to be judged: {len(small)} of {size:,} entries"
+        notes.append(f"{name}: {text} ({first_places(trial, small)}); move the test point")
     if trial.reason:
         notes.append(f"{name}: judged by differences, because {trial.reason}")
     seen, count = f"{trial.seen:.1g} of the largest entry", len(trial.entries)

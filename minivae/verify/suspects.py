@@ -31,10 +31,12 @@ def strict_tolerance(trial: Trial) -> Array:
     """How far hand and oracle may be apart, entry by entry, whatever the reason."""
     size = np.maximum(np.abs(trial.g), np.abs(trial.true))
     allowed = tol("entry32" if trial.eps > EPS64 else "entry") * trial.eps * size
-    known = trial.doubt <= np.abs(trial.true)  # not a jump, nor NaN
-    largest = max(trial.biggest, np.abs(trial.true[known]).max(initial=0))
-    # A sum's rounding is its terms'; and h*h, the complex step's own, shows where all is 0.
-    allowed += tol("sum") * EPS64 * largest + STEP**1.75
+    known = np.abs(trial.true[trial.doubt <= np.abs(trial.true)])  # not a jump, nor NaN
+    largest = max(trial.biggest, known.max(initial=0))
+    # A sum's rounding is its terms', but one huge entry is in few of the sums; and h*h, the complex
+    # step's own, shows where all is 0.
+    typical = 1e3 * np.median(known[known > 0]) if known.any() else np.inf
+    allowed += tol("sum") * EPS64 * min(largest, typical) + STEP**1.75
     measured = (trial.doubt > 0) | bool(trial.reason)
     extra = np.where(measured, trial.doubt + trial.difference_limit * largest, 0.0)
     return np.asarray(allowed + extra)
@@ -90,7 +92,7 @@ def rounding_explains(
     relative = np.abs(gap) / np.maximum(np.abs(here[1]), 1e-300)
     whole = {leaf.place: leaf.value.astype(np.float64) for leaf in job.leaves}
     for _, there in examined(job.moved(whole, fraction - 1) for fraction in (0.3, 0.05)):
-        lasting &= ~(there < 0.1 * relative)
+        lasting &= ~(there < np.maximum(1e-3 * relative, 1e-13))
     return np.asarray(~outlier & ~lasting)
 
 

@@ -163,3 +163,38 @@ def test_a_single_entry_could_not_be_judged(factor):
 
     report = check(forward, lambda dy, x: 2 * x * dy * np.array([1, factor, 1]), [X])
     assert kinds(report) == ["unknown"] and "at 1 of 3 entries (x[1])" in str(report)
+
+
+# -- beside one huge gradient, or one huge input ---------------------------------------------------
+@pytest.mark.parametrize("least", [1e-12, 1e-20, 1e-80])
+@pytest.mark.parametrize("share", [0, 0.999, 1])
+def test_a_huge_gradient_does_not_hide_the_others(share, least):
+    """-log(x / sum x): the path through the sum is 1e-12 of the largest entry, and of all others
+    a good part."""
+
+    def backward(dy, x):
+        return dy * (share * len(x) / x.sum() - 1 / x)
+
+    forward = lambda x: (-np.log(x / x.sum()).sum(), x)  # noqa: E731
+    report = check(forward, backward, [np.array([least, 0.3, 0.7, 1.1])])
+    assert report.ok == (share == 1), report
+
+
+def test_what_is_too_small_to_be_judged_is_said():
+    x = np.array([1.3, 0.7, 1e-20, 1.1])
+    report = check(lambda x: (x * x, x), lambda dy, x: 2 * x * dy, [x])
+    assert report.ok
+    assert report.notes == [
+        "x: too small beside the largest to be judged: 1 of 4 entries (x[2]); move the test point"
+    ]
+
+
+@pytest.mark.parametrize("factor", [1, 0])
+def test_an_error_that_fades_as_x_does_is_no_rounding(factor):
+    """A term of 1e-5 of the gradient is forgotten, beside another input of 1e10."""
+    rng = np.random.default_rng(0)
+    x, t = 2 + 0.3 * rng.normal(size=5), 1e10 * (1 + 0.3 * rng.normal(size=5))
+    forward = lambda x, t: (x + 1e-5 * x * x + 1e-10 * t, x)  # noqa: E731
+    backward = lambda dy, x: (dy * (1 + factor * 2e-5 * x), 1e-10 * dy)  # noqa: E731
+    report = check(forward, backward, [x, t])
+    assert report.ok == (factor == 1), report

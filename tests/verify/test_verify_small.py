@@ -9,7 +9,7 @@ from tests.test_architecture import MINIVAE, imported, place, roots
 
 CHECKER = [p for p in MINIVAE if place(p).startswith("minivae/verify/")]
 TYPES = [p for p in MINIVAE if place(p).startswith("minivae/types/")]
-FILES, LINES = 10, 2200
+FILES, LINES = 10, 2400
 
 
 def needed(source, *own):
