@@ -32,7 +32,7 @@ def check(
     seconds: float = 5.0,
     reference: Function | None = None,
 ) -> Report:
-    """Compare a backward pass with its forward, at one point, by four independent votes.
+    """Compare a backward pass with its forward, at one point, by complex steps and differences.
 
     forward(*inputs) -> (y, cache) and backward(dy, cache) -> gradients, one per float input, in the
     order of the inputs. Inputs, outputs and gradients may be nested dicts, lists, tuples and named

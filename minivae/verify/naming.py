@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -79,11 +80,10 @@ class Evidence:
         self.most = 2 * trial.wrong.sum() > strong.sum()  # whether most entries are wrong
         self.near = 1e-6 * trial.error.max() + strict_tolerance(trial)
         self.others = {name: true for name, true in truths.items() if name != trial.leaf.name}
-        self.samples: Array | None = None  # the upstream of each sample alone (batch, outputs)
+        self.owner: Array | None = None  # the sample that each output belongs to
         if 2 <= self.batch <= 512 and all(shape[:1] == (batch,) for shape in job.y_shapes):
             owner = [np.repeat(np.arange(self.batch), math.prod(s[1:])) for s in job.y_shapes]
-            mine = np.concatenate(owner) == np.arange(self.batch)[:, None]
-            self.samples = np.where(mine, self.dy, 0.0)
+            self.owner = np.concatenate(owner)
         self.inputs = {n: np.asarray(v, np.float64) for n, v in job.flat if kind_of(v) == "float"}
 
     def fits(self, other: Array | None) -> bool:
@@ -92,13 +92,11 @@ class Evidence:
             return False
         return bool(np.all(np.abs(self.trial.g - other.flat[self.trial.entries]) <= self.near))
 
-    def true_for(self, dy: Array | None) -> Array | None:
-        """The true gradient for another upstream (outputs,), or for each of several; None where
-        the Jacobian is not known."""
+    def true_for(self, dy: Array, of: Any = slice(None)) -> Array | None:
+        """The true gradient for another upstream, of some outputs; None where the Jacobian is not
+        known."""
         columns = self.trial.columns if self.trial.complete and not self.trial.reason else None
-        if dy is None or columns is None:
-            return None
-        return (dy @ columns).reshape((*dy.shape[:-1], *self.true.shape))
+        return None if columns is None else (dy[of] @ columns[of]).reshape(self.true.shape)
 
 
 # -- what the hand-written gradient may be instead of the true one ---------------------------------
@@ -159,9 +157,9 @@ def another_place(e: Evidence) -> Candidates:
 
 def another_sum(e: Evidence) -> Candidates:
     """Only some samples' shares, or a wrong share of one."""
-    shares = e.true_for(e.samples)
-    if shares is None or e.true.size == 1:
+    if e.owner is None or e.true.size == 1 or e.true_for(e.dy) is None:
         return
+    shares = np.array([e.true_for(e.dy, e.owner == b) for b in range(e.batch)])
     for b, share in enumerate(shares):
         text = f"the sum over the batch is missing: it is sample {b}'s share alone"
         yield Fault("missing-batch-sum", text, sample=b), share
@@ -252,7 +250,7 @@ def make_fault(trial: Trial, truths: dict[str, Array], batch: int | None) -> Fau
     """One line: cause, tensor, index, sample, both values."""
     e, row = Evidence(trial, truths, batch), trial.row
     fault, said = cause(e), ""
-    if e.samples is not None and row.index and e.true.shape[0] == batch:
+    if e.owner is not None and row.index and e.true.shape[0] == batch:
         fault.sample, said = row.index[0], f", sample {row.index[0]}"
     fault.tensor, fault.index, fault.hand, fault.true = row.tensor, row.index, row.hand, row.true
     place = "worst at" if trial.complete else "worst of those compared at"

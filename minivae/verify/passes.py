@@ -179,6 +179,8 @@ class Pass:
         self.base = [value for _, value in self.flat]
         self.leaves = [leaf for leaf in found if self.wanted(leaf.name, leaf.arg)]
         known = {x.name for x in found} | {self.names[x.arg] for x in found}
+        if self.wrt is not None and not self.wrt:
+            raise ValueError(f"wrt names no input; there are {sorted(known)}")
         for item in set(self.wrt or ()) - known:
             what = f"wrt names {item!r}, which is no float input"
             raise ValueError(f"{what}; there are {sorted(known)}")

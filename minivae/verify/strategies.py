@@ -71,10 +71,12 @@ def input_faults(job: Pass) -> Faults:
         short = kind == "other" and "float" in value.dtype.name  # bfloat16, float8_e4m3fn, …
         advice = f"{what} is {value.dtype}, which is not supported: pass it as float32"
         tests = (
-            (value.size == 0, "empty", f"{what} is an empty array, shape {value.shape}"),
+            (value.size == 0 and kind != "integer", "empty",
+             f"{what} is an empty array, shape {value.shape}"),
             (short, "dtype", advice),
-            (kind == "complex", kind, f"{what} is complex: pass real float64 arrays"),
-        )
+            (kind == "complex", kind,
+             f"{what} is complex: pass real arrays, or name the others in wrt="),
+        )  # fmt: skip
         faults += first_fault(tests, name)
         if kind == "float":
             faults += not_finite(what, value, name, ": move the test point")

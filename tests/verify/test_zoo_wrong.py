@@ -127,3 +127,15 @@ def test_inputs_that_hold_themselves():
     point["self"] = point
     with pytest.raises(ValueError, match="input p holds itself"):
         check(lambda p: (p["x"], None), lambda dy, _: {"x": dy}, [point])
+
+
+def test_constants_that_need_no_gradient():
+    """An empty list of labels is none; a complex array may be meant to be learnt, and -inf too."""
+    x, double = np.arange(3.0), lambda dy, c: 2 * dy * c
+    assert check(lambda x, i: (x * x, x), double, [x, np.zeros(0, int)]).ok
+    for constant, kind in ((np.array([1j]), "complex"), (np.array([-np.inf]), "nan")):
+        pair = (lambda x, c: (x * x, x), double)
+        assert [f.kind for f in check(*pair, [x, constant]).faults] == [kind]
+        assert check(*pair, [x, constant], wrt=["x"]).ok
+    with pytest.raises(ValueError, match="wrt names no input"):
+        check(lambda x: (x * x, x), double, [x], wrt=[])
