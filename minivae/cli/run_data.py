@@ -40,13 +40,15 @@ def load_again(
 
     reading = Reading.from_dict(recorded.get("reading", {}))
     names = recorded.get("columns")
+    standard = recorded_standard(recorded)
+    origin = None if standard is None or standard.origin is None else standard.origin.tolist()
     reading = reading.with_changes(
-        standardise=False, split=split, own=data is None, columns=_known(names, reading, data)
-    )
+        standardise=False, split=split, own=data is None, columns=_known(names, reading, data),
+        origin=origin and tuple(origin),
+    )  # fmt: skip
     dataset = _find_again(path, train, reading, data, data_dir)
     if names is not None:
         dataset = with_columns(dataset, tuple(names), recorded.get("groups", ()), quoted(path))
-    standard = recorded_standard(recorded)
     if standard is None:
         return dataset
     if dataset.data_dim != len(standard.mean):

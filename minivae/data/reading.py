@@ -11,7 +11,7 @@ from typing import Any, Self
 from minivae.data.errors import DataError
 
 CHANNELS = (1, 3)  # grey, colour
-PASSING = ("split", "own", "columns")  # of one reading, not of the data
+PASSING = ("split", "own", "columns", "origin")  # of one reading, not of the data
 # Values that are read into memory whole take at most so many bytes; a larger .npy is streamed.
 MOST_IN_MEMORY = 2 << 30
 
@@ -31,6 +31,8 @@ class Reading:
         other data, which may lack the label, and to which another kind's options do not belong.
     columns: of a run that reads its table again, the names it was trained on, which decide what is
         a name and what is data; () where it knew none. None where nobody has read it yet.
+    origin: what the run took out of each of them (of an array's by number) before they became
+        float32, so that columns far from 0 keep their differences; they are standardised next.
     """
 
     label: str | None = None
@@ -41,6 +43,7 @@ class Reading:
     split: bool = True
     own: bool = True
     columns: tuple[str, ...] | None = None
+    origin: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.label is not None:

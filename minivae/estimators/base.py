@@ -127,7 +127,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return self._encode(self._inward(self._validate(X, reset=False)))
 
     def inverse_transform(self, Z: Any) -> Array:
-        """Data (N, D) decoded from the codes Z (N, J)."""
+        """Data (N, D) decoded from the codes Z (N, J); float64 where columns are standardised."""
         return self._outward(self._decode(self._validate_codes(Z)))
 
     # `encode` and `decode` are the article's words for the same two maps; they are methods, not

@@ -70,8 +70,8 @@ def kind_of(X: Any) -> Kind:
 
 def _refuse_other_units(rows: Array, kind: Kind) -> None:
     low, high = rows.min(), rows.max()
-    levels = bool((rows == np.trunc(rows)).all())
-    good = low >= 0 and high <= 255 if kind is Kind.WHOLE else not (levels and high > 1)
+    levels = high > 1 and bool((rows == np.trunc(rows)).all())
+    good = low >= 0 and high <= 255 if kind is Kind.WHOLE else not levels
     if not good:
         raise ValueError(
             f"X holds whole numbers from {low:g} to {high:g}, but was bytes, divided by 255, when "
