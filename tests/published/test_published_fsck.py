@@ -71,10 +71,9 @@ def test_no_changed_bit_of_the_kept_rows_is_a_traceback(tmp_path):
     whole, told = file.read_bytes(), 0
     assert check_data(file) == "all checksums agree"
     for place in range(len(whole)):
-        for bit in (1, 8):
-            file.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
-            try:
-                check_data(file)
-            except (JsonFault, OSError) as fault:
-                told += "encrypted" in str(fault) or "compression" in str(fault)
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            check_data(file)
+        except (JsonFault, OSError) as fault:
+            told += "encrypted" in str(fault) or "compression" in str(fault)
     assert told >= 2
