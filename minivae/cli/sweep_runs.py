@@ -24,7 +24,7 @@ from minivae.runs.config import FREE_ON_RESUME
 from minivae.runs.errors import Interrupted, RunError
 from minivae.sweeps import plan
 from minivae.sweeps.engines import Engine, Work
-from minivae.sweeps.grid import Point
+from minivae.sweeps.grid import Point, require_names_apart
 from minivae.sweeps.identity import DATA, data_of, recorded_data
 
 MOST_ROWS = 10_000  # held out, of which the squared error is taken
@@ -70,6 +70,7 @@ def settle_points(
     from minivae.cli.train_settings import record_name, settle, tell_of_data
     from minivae.data.load import load_as
 
+    require_names_apart(points)
     readings: dict[Any, list[tuple[str, TrainOptions]]] = {}  # each is loaded once, in turn
     for point in points:
         asked = TrainOptions.of(parse(["train", dataset, *shared, *point.options]))

@@ -111,6 +111,12 @@ def test_settings_told_in_two_ways_are_trained_once(rows: Path, tmp_path: Path) 
     assert len(list((tmp_path / "s" / "runs").iterdir())) == 1
 
 
+def test_runs_that_would_share_a_directory_are_refused(rows: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="two runs would be called 'data_dir=a_b,seed=0'"):
+        sweep(rows, {"data_dir": ["a/b", "a_b"]}, tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
 def as_an_earlier_version(out: Path) -> None:
     """The results without their data, under the identities that they had."""
     for file in out.glob("runs/*/result.json"):
