@@ -145,7 +145,8 @@ def continuous_bernoulli_nll_backward(dnll: Array, logits: Array, x: Array) -> A
     return dnll[..., None] * (continuous_bernoulli_mean(logits) - x)
 
 
-# A(a) = a/2 + log(sinh(a/2) / (a/2)) = a/2 + Σ_k EVEN[k] a^(2k+2) near 0: B_2k / (2k (2k)!).
+# A(a) = a/2 + log(sinh(a/2) / (a/2)) = a/2 + Σ_k EVEN[k] a^(2k+2) near 0, where EVEN[k-1]
+# is B_2k / (2k (2k)!).
 EVEN = (1 / 24, -1 / 2880, 1 / 181440, -1 / 9676800, 1 / 479001600, -691 / 15692092416000,
         1 / 1046139494400, -3617 / 170729965486080000)  # fmt: skip
 

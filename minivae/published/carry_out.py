@@ -232,9 +232,11 @@ def is_finished(path: Path, model: ModelConfig, config: TrainConfig) -> bool:
     """
     try:
         theirs, trained, _, manifest = load_model(path, "last")
+        report = check_run(path)
     except RunError:
         return False
-    if any(f.state != "sound" and CHECKPOINTS in f.file for f in check_run(path).findings):
+    amiss = [f.file for f in report.findings if f.state == "damaged"] + report.left
+    if any(file.startswith(CHECKPOINTS) for file in amiss):
         return False
     other = theirs != model or other_settings(trained.for_checkpoint(), config.to_dict())
     return not other and int(manifest["progress"]["epoch"]) >= config.epochs

@@ -15,7 +15,8 @@ from minivae.published.results import PART, PICTURE
 from minivae.runs import files
 from minivae.runs.checkpoint import read_checkpoint
 from minivae.runs.errors import CheckpointError
-from minivae.runs.fsck_many import Checks, FileCheck, check_picture
+from minivae.runs.fsck import is_run
+from minivae.runs.fsck_many import Checks, FileCheck, check_picture, matching
 from minivae.runs.strict_json import JsonFault, flag, parse, record, text, whole
 
 
@@ -68,12 +69,24 @@ def again(folder: Path) -> str:
 
 
 IN_PART = "remove it: what is run in part is kept here when the result beside it went further"
-CHECKS: Checks = {
-    PROTOCOL: FileCheck(check_protocol, "remove it where the runs are of this very protocol"),
-    RESULT: FileCheck(check_result, again),
-    PICTURE: FileCheck(check_picture, again),
-    PART + RESULT: FileCheck(check_result, IN_PART),
-    PART + PICTURE: FileCheck(check_picture, IN_PART),
-    f"{DATA}/*.npz": FileCheck(check_data, again),
-    f"{MEASURED}/*.json": FileCheck(check_measured, again),
-}
+
+
+def is_published(path: Path) -> bool:
+    """Whether a folder is of `minivae reproduce`: with its runs, or a kept result without them."""
+    if matching(path, PROTOCOL) or matching(path, files.temporary(Path(PROTOCOL)).as_posix()):
+        return True
+    return not is_run(path) and bool(matching(path, RESULT) or matching(path, PART + RESULT))
+
+
+CHECKS = Checks(
+    {
+        PROTOCOL: FileCheck(check_protocol, "remove it where the runs are of this very protocol"),
+        RESULT: FileCheck(check_result, again),
+        PICTURE: FileCheck(check_picture, again),
+        PART + RESULT: FileCheck(check_result, IN_PART),
+        PART + PICTURE: FileCheck(check_picture, IN_PART),
+        f"{DATA}/*-[0-9]*.npz": FileCheck(check_data, again),
+        f"{MEASURED}/*.json": FileCheck(check_measured, again),
+    },
+    is_published,
+)

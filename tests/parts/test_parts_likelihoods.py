@@ -127,3 +127,24 @@ def test_an_estimator_trains_with_it(name):
     assert model.loss_curve_[-1] < model.loss_curve_[0]
     assert np.isfinite(model.sample(5)).all()
     assert np.isfinite(model.log_likelihood(X[:9], samples=20)).all()
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("scale", [None, 2.0])
+def test_its_formula_counts_the_features_once(name, scale):
+    """Laplace's had D logarithms in each of D terms."""
+    assert LIKELIHOODS[name].formula(97, scale).count("97") <= 1
+
+
+def test_laplaces_formula_is_its_loss():
+    text = LIKELIHOODS["laplace"].formula(5, None)
+    sum_of, term = text.removeprefix("-log p(x|z) = ").split(" of ")
+    out, x = np.zeros((1, 1, 5)), np.linspace(-1, 2, 5)[None]
+    by_text = sum(
+        eval(term.replace("|x - f(z)|", "a").replace("log(2 b)", "log(2 * b)"),
+             {"a": abs(v), "b": 0.3, "log": np.log})
+        for v in x[0]
+    )  # fmt: skip
+    assert sum_of == "sum over 5 features"
+    loss = LIKELIHOODS["laplace"].forward(out, x, np.log(0.3))[0, 0]
+    assert loss == pytest.approx(by_text, rel=1e-12)

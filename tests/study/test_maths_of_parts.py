@@ -100,7 +100,7 @@ def test_e53_laplace():
                  np.array(-0.3))  # fmt: skip
 
 
-@recomputes(66, "ff28e55a")
+@recomputes(66, "0c900e11")
 def test_e66_student_t():
     a_likelihood("student_t", lambda f, x, v: stats.t(4, f, np.exp(v)).logpdf(x), X,
                  np.array(-0.3))  # fmt: skip
