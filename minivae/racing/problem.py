@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,8 @@ from minivae.types.shapes import shape_of
 
 Args = tuple[Any, ...]
 ORDER = "BIODHJPLN"  # in which --shape names the letters of an op; L and N may be left out
-DTYPES = {"float32": np.float32, "float64": np.float64}
-COUNTERS = {"step", "epoch", "t"}  # integers that differ from call to call in any use
+DTYPES: Mapping[str, Any] = MappingProxyType({"float32": np.float32, "float64": np.float64})
+COUNTERS = frozenset(("step", "epoch", "t"))  # integers that differ from call to call in any use
 
 
 class ProblemError(ValueError):
