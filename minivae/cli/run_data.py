@@ -56,7 +56,8 @@ def load_again(
             f"{dataset.name} has {dataset.data_dim} columns, but {path} was trained on "
             f"{len(standard.mean)}; give the same columns with --data"
         )
-    return standardised(dataset, standard)
+    as_read = dataset.reading.with_changes(standardise=True)
+    return standardised(dataset.with_parts(reading=as_read), standard)
 
 
 def _known(names: list[str] | None, reading: Reading, data: str | None) -> tuple[str, ...] | None:

@@ -164,8 +164,9 @@ def flatten(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
             flat |= flatten({k: v for k, v in value.items() if k != "data_dim"}, path)
         elif name in known:
             flat[name] = value
-        elif key == "data" and isinstance(value, dict) and isinstance(value.get("reading"), dict):
-            flat[RECORDED] = flatten(value["reading"], path)
+        elif key == "data" and isinstance(value, dict):
+            reading, standard = value.get("reading"), {"standardise": bool(value.get("standard"))}
+            flat[RECORDED] = flatten({**(reading or {}), **standard}, path)
         elif key not in OTHER_PARTS:
             raise UsageError(f"--config {path}: unknown key {shown(key)}{suggestion(key, known)}")
     for name, (types, what) in KINDS.items():
