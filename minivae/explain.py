@@ -1,7 +1,8 @@
 """Explain a configuration's objective: the exact loss, its units, and every convention for it.
 
 People write the two terms' balance as c, σ², β, C = 1/(2c), or as a "kld weight" beside a mean
-over pixels. All are one number (E20, E28, E63); this file converts between them.
+over pixels. All are one number (E20, E28, E63); this file converts between them. The logarithm of
+a mean of weights (E61) is no sum of two terms: there c and β are two numbers.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from minivae.parts import LIKELIHOODS, OBJECTIVES, Likelihood
+from minivae.parts import LIKELIHOODS, OBJECTIVES, Likelihood, Objective
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class ObjectiveSettings:
     def model(self) -> Likelihood:
         """The likelihood's record."""
         return LIKELIHOODS[self.likelihood]
+
+    @property
+    def aim(self) -> Objective:
+        """The objective's record."""
+        return OBJECTIVES[self.objective]
 
 
 def explain(objective: ObjectiveSettings) -> dict[str, Any]:
@@ -71,13 +77,13 @@ def check(o: ObjectiveSettings) -> None:
 
 
 def loss_formula(o: ObjectiveSettings) -> str:
-    """The loss in one line, with the configuration's numbers in it (E28, E30, E31)."""
+    """The loss in one line, with the configuration's numbers in it (E28, E30, E31, E61, E65)."""
     kl = "sum_j KL_j"
     if o.free_bits > 0:
         kl = f"sum_j max({o.free_bits:g}, mean over batch of KL_j)"
     beta = "beta(t)" if o.warmup > 0 else f"{o.beta:g}"
     weight = "" if beta == "1" else f"{beta} * "
-    return OBJECTIVES[o.objective].formula(o.draws, weight, batch_mean(kl, o))
+    return o.aim.formula(o.draws, weight, batch_mean(kl, o))
 
 
 def batch_mean(kl: str, o: ObjectiveSettings) -> str:
@@ -85,7 +91,7 @@ def batch_mean(kl: str, o: ObjectiveSettings) -> str:
 
 
 def reconstruction_formula(o: ObjectiveSettings) -> str:
-    """-log p(x|z) of one datum (E20 or E23)."""
+    """-log p(x|z) of one datum (E20, E23, E52 to E57, E66)."""
     return o.model.formula(o.data_dim, None if o.c == "learned" else float(o.c))
 
 
@@ -111,7 +117,7 @@ def setting(o: ObjectiveSettings) -> dict[str, Any]:
         "beta": o.beta,
         "C": 1 / (2 * c),
         # β KL beside e²/(2c) has the optimum of KL beside e²/(2cβ): the same f, g and h
-        "c_at_beta_1": c * o.beta if o.beta > 0 else None,
+        "c_at_beta_1": c * o.beta if o.aim.linear and o.beta > 0 else None,
     }
 
 
@@ -124,7 +130,9 @@ def present_c(o: ObjectiveSettings) -> float | None:
 
 def conversions(o: ObjectiveSettings) -> list[dict[str, Any]]:
     """The objective as others would type it: what multiplies the KL in each convention, and
-    in the article's the squared error (E63)."""
+    in the article's the squared error (E63); none for a loss that is no sum of the two."""
+    if not o.aim.linear:
+        return []
     d, j = o.data_dim, o.latent_dim
     name = o.model.term
     rows = [
@@ -157,20 +165,7 @@ def remarks(o: ObjectiveSettings) -> list[str]:
         notes += binary_remarks(o)
     if o.model.squared_error:
         notes += squared_error_remarks(o)
-    if o.beta == 0:
-        notes.append(
-            "beta = 0: the KL is not trained; the latent space has no reason to be regular."
-        )
-    elif o.beta < 1:
-        notes.append(
-            f"beta = {o.beta:g}: the loss is no longer a bound on -log p(x); "
-            "the reported ELBO still is, since it always takes beta = 1."
-        )
-    elif o.beta > 1:
-        notes.append(
-            f"beta = {o.beta:g}: the loss is still a bound on -log p(x), a looser one than at "
-            "beta = 1, for the KL is never negative; the reported ELBO takes beta = 1."
-        )
+    notes += beta_remarks(o)
     if o.warmup > 0:
         notes.append(
             f"warm-up: beta(t) rises in a straight line from 0 to {o.beta:g} "
@@ -183,6 +178,25 @@ def remarks(o: ObjectiveSettings) -> list[str]:
             f"(E31), so the KL term never falls below {o.beta * floor:g} nats."
         )
     return notes
+
+
+def beta_remarks(o: ObjectiveSettings) -> list[str]:
+    if o.beta == 1:
+        return []
+    if o.beta == 0:
+        return ["beta = 0: the KL is not trained; the latent space has no reason to be regular."]
+    if not o.aim.linear:
+        knobs = ", and c and beta are two knobs" if o.model.squared_error else ""
+        return [f"beta = {o.beta:g}, not 1: this is no bound on -log p(x){knobs}."]
+    if o.beta < 1:
+        return [
+            f"beta = {o.beta:g}: the loss is no longer a bound on -log p(x); "
+            "the reported ELBO still is, since it always takes beta = 1."
+        ]
+    return [
+        f"beta = {o.beta:g}: the loss is still a bound on -log p(x), a looser one than at "
+        "beta = 1, for the KL is never negative; the reported ELBO takes beta = 1."
+    ]
 
 
 def binary_remarks(o: ObjectiveSettings) -> list[str]:
@@ -203,19 +217,22 @@ def binary_remarks(o: ObjectiveSettings) -> list[str]:
 
 
 def squared_error_remarks(o: ObjectiveSettings) -> list[str]:
-    if o.c != "learned":
-        notes = ["C, c, sigma^2 and beta are one knob: only c * beta moves the optimum."]
-        if o.beta not in (0, 1):
-            notes.append(
-                f"Same f, g and h as c = {float(o.c) * o.beta:.6g} with beta = 1, whose loss is a "
-                "bound on -log p(x)."
-            )
-        return notes
-    now = "" if o.learned_c is None else f" (now {o.learned_c:.6g})"
-    return [
-        f"c is learned{now}: at the optimum it is the mean squared error per pixel, and the "
-        "likelihood, not you, weighs the two terms."
-    ]
+    if o.c == "learned":
+        now = "" if o.learned_c is None else f" (now {o.learned_c:.6g})"
+        draws = "" if o.aim.linear else ", each draw by its share of the weights"
+        return [
+            f"c is learned{now}: at the optimum it is the mean squared error per pixel{draws}, and "
+            "the likelihood, not you, weighs the two terms."
+        ]
+    if not o.aim.linear:
+        return []
+    notes = ["C, c, sigma^2 and beta are one knob: only c * beta moves the optimum."]
+    if o.beta not in (0, 1):
+        notes.append(
+            f"Same f, g and h as c = {float(o.c) * o.beta:.6g} with beta = 1, whose loss is a "
+            "bound on -log p(x)."
+        )
+    return notes
 
 
 def text(explanation: dict[str, Any]) -> str:
@@ -237,8 +254,10 @@ def text(explanation: dict[str, Any]) -> str:
         if value is not None:
             shown = value if isinstance(value, str) else f"{value:.6g}"
             lines.append(f"  {names[key]:<14}{shown}")
-    lines += ["", "the same objective, as others write it"]
-    width = max(len(r["convention"]) for r in explanation["conversions"])
-    for r in explanation["conversions"]:
+    rows = explanation["conversions"]
+    if rows:
+        lines += ["", "the same objective, as others write it"]
+    width = max((len(r["convention"]) for r in rows), default=0)
+    for r in rows:
         lines.append(f"  {r['convention']:<{width}}  {r['symbol']} = {r['value']:.6g}")
     return "\n".join([*lines, "", *explanation["remarks"]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 # The end of a sentence's line, with the next one's indent; a break within a word is a name's.
 _BREAK = r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]"
@@ -34,6 +35,13 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def as_it_stands(text: str) -> Any:
+    """Text for rich's consoles and tables, in which brackets and `:words:` are no markup."""
+    from rich.text import Text  # slow to import: only where rich draws
+
+    return Text(text)
 
 
 def one_line(text: object, most: int = MOST) -> str:

@@ -123,3 +123,45 @@ def test_beta_zero_has_no_article_form() -> None:
     e = explain(ObjectiveSettings(D, J, "gaussian", c=0.2, beta=0.0))
     assert not any("article" in r["convention"] for r in e["conversions"])
     assert e["setting"]["c_at_beta_1"] is None
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("beta", [0.5, 1.0, 4.0])
+def test_the_logarithm_of_a_mean_converts_to_nothing(likelihood: str, beta: float) -> None:
+    """iwae: c and beta do not scale against each other, and another beta makes no bound."""
+    c = 0.2 if likelihood == "gaussian" else 1.0
+    e = explain(ObjectiveSettings(D, J, likelihood, c=c, beta=beta, draws=5, objective="iwae"))
+    words = " ".join(e["remarks"])
+    assert e["conversions"] == [] and e["setting"]["c_at_beta_1"] is None
+    for false in ("one knob: only", "Same f, g and h", "still a bound", "no longer a bound"):
+        assert false not in words
+    assert ("no bound on -log p(x)" in words) == (beta != 1)
+    assert ("two knobs" in words) == (likelihood == "gaussian" and beta != 1)
+    assert "as others write it" not in text(e) and "log [mean over 5 draws of w]" in text(e)
+
+
+def test_of_the_logarithm_of_a_mean_no_c_has_the_optimum_of_another_beta() -> None:
+    """What the ELBO's `c_at_beta_1` promises, the importance-weighted bound breaks."""
+    losses = []
+    for c, beta in ((0.2, 3.0), (0.6, 1.0)):
+        config = ModelConfig(D, J, hidden=(5,), likelihood="gaussian", c=c, beta=beta,
+                             objective="iwae", draws=4)  # fmt: skip
+        rng = np.random.default_rng(8)
+        x, found = rng.random((B, D)), []
+        for seed in range(3):
+            p = layout_of(config).views(initialise(config, seed, "float64"))
+            eps = np.random.default_rng(seed).normal(size=(4, B, J))
+            found.append(float(elbo_forward(K, p, x, eps, beta, config)[0]))
+        losses.append(np.diff(found) / beta)  # equal but for a constant, were it one knob
+    assert np.abs(losses[0] - losses[1]).max() > 1e-3
+
+
+def test_the_learned_c_of_a_bound_of_many_draws() -> None:
+    e = explain(ObjectiveSettings(D, J, "gaussian", c="learned", draws=5, objective="iwae"))
+    assert "each draw by its share of the weights" in " ".join(e["remarks"])
+
+
+def test_the_elbo_by_sampling_converts() -> None:
+    given = {"data_dim": D, "likelihood": "gaussian", "c": 0.2, "beta": 3.0}
+    sampled = explain(ObjectiveSettings(**given, objective="sampled-elbo"))
+    assert sampled["conversions"] == explain(ObjectiveSettings(**given))["conversions"] != []

@@ -192,3 +192,57 @@ def test_a_users_words_are_drawn_as_they_stand(tmp_path: Path, name: str) -> Non
         labels = np.arange(20) % 2
         plots.latent_scatter(tmp_path / "l.png", rows, labels, (0, 1), name, [name, "other"])
     assert plain("two\n$lines$") == r"two \$lines\$"
+
+
+@pytest.mark.parametrize("count", [1, 5, 12, 13, 23, 24])
+def test_every_pair_is_on_the_sheet_of_reconstructions(count: int) -> None:
+    """Those of a last row that is not full, too; what is empty there is paper."""
+    from minivae.plots.images import gap_of, pairs_of_rows
+
+    data = 2.0 + np.arange(count * 20.0).reshape(count, 20)
+    sheet = pairs_of_rows(data, -data, SHAPE, paper=0.5)
+    h, w, gap = *SHAPE, gap_of(SHAPE)
+    for i, row in enumerate(data):
+        top, left = i // 12 * (2 * h + 4 * gap), i % 12 * (w + gap)
+        above = sheet[top : top + h, left : left + w]
+        below = sheet[top + h + gap : top + 2 * h + gap, left : left + w]
+        assert (above == row.reshape(SHAPE)).all() and (below == -row.reshape(SHAPE)).all()
+    assert (sheet != 0.5).sum() == 2 * data.size
+
+
+def test_a_caption_says_how_many_are_drawn(tmp_path: Path, monkeypatch) -> None:
+    from minivae.plots import columns, images, latent
+
+    said: list[tuple[str, str]] = []
+    for module in (images, latent, columns):
+        monkeypatch.setattr(
+            module, "save", lambda f, p, caption, title: said.append((caption, title))
+        )
+    rows, look = rng.random((30, 20)), look_of(PICTURES)
+    plots.samples(tmp_path / "s.png", rows, None, look, "30.")
+    plots.samples(tmp_path / "s.png", rows[:8], None, look, "8.")
+    plots.reconstructions(tmp_path / "r.png", rows, rows, None, "30.")
+    plots.interpolations(tmp_path / "i.png", [("arc", rows[:11])], None, look, "walk.")
+    assert [caption for caption, _ in said] == [
+        "30. The first 8 are drawn.", "8.", "30. The first 8 are drawn.",
+        "walk. Drawn: arc, 8 of 11 steps.",
+    ]  # fmt: skip
+    said.clear()
+    monkeypatch.setattr(latent, "MAX_POINTS", 20)
+    monkeypatch.setattr(columns, "POINTS", 20)
+    plots.latent_scatter(tmp_path / "l.png", rows[:, :2], np.arange(30), (0, 1), "30.")
+    names = [str(j) for j in range(20)]
+    plots.reconstructions(tmp_path / "r.png", rows, rows, None, "30.", names)
+    plots.interpolations(tmp_path / "i.png", [("a", rows)], None, look, "walk.", names)
+    assert [caption for caption, _ in said] == ["30. The first 20 are drawn."] * 2 + ["walk."]
+    assert said[2][1].endswith(": of 20 columns the 12 that change most")
+
+
+def test_a_walk_drawn_as_lines_ends_where_it_ends(tmp_path: Path, monkeypatch) -> None:
+    from minivae.plots import images
+
+    drawn: list[np.ndarray] = []
+    monkeypatch.setattr(images, "profiles", lambda path, rows, *more: drawn.append(rows))
+    walk = rng.random((11, 20))
+    plots.interpolations(tmp_path / "i.png", [("a", walk)], None, look_of(walk), "c")
+    assert (drawn[0][[0, -1]] == walk[[0, -1]]).all() and len(drawn[0]) == 8

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from minivae.cli.command import command
+from minivae.messages import as_it_stands, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,7 +58,7 @@ def _list(data_dir: Path | None, json_output: bool) -> None:
     console = Console() if sys.stdout.isatty() else Console(width=200)
     if console.width < WIDE:
         for row in rows:
-            console.print("\n".join(narrow_entry(row)), highlight=False, markup=False)
+            console.print(as_it_stands("\n".join(map(printable, narrow_entry(row)))))
     else:
         console.print(_table(rows))
     print("\nminivae data NAME downloads one, minivae train NAME trains on it, and")
@@ -91,7 +92,8 @@ def _table(rows: list[CatalogueRow]) -> Table:
     for row in rows:
         counts = [str(row.train), str(row.valid or "-"), str(row.test), str(row.features)]
         where = row.where or "not downloaded"
-        table.add_row(row.name, *counts, _size(row.bytes), row.licence, where)
+        cells = (row.name, *counts, _size(row.bytes), row.licence, printable(where))
+        table.add_row(*map(as_it_stands, cells))
     return table
 
 

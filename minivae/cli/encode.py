@@ -36,6 +36,8 @@ def encode(
     arrays = {"codes": mu, "variances": np.exp(logvar)}
     if rows.train_labels is not None:
         arrays["labels"] = rows.train_labels
+        if rows.label_names is not None:  # what the numbers mean
+            arrays["label_names"] = np.array(rows.label_names)
     written = save_codes(path, arrays)
     facts = {"data": rows.name, "n": len(mu), "paths": written}
     view.done(path, facts, f"{len(mu)} codes of {rows.name}, {mu.shape[1]} numbers each")
@@ -61,7 +63,7 @@ def save_codes(path: Path, arrays: dict[str, Any]) -> list[Path]:
     from minivae.cli.options import UsageError
     from minivae.cli.run_view import save_array, save_arrays
 
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         save_arrays(path, arrays)
         return [path]
     beside = path.with_name(f"{path.stem}-variances.npy")

@@ -47,6 +47,7 @@ def explore(
     shown = view.shown_if_found()
     if shown is None:
         shown, beside = own_samples(scene, rows), False
+    require_neighbours(shown)
     other = None if against is None else open_other(against, model)
     some = np.unique(np.linspace(0, len(shown.x) - 1, min(rows, len(shown.x))).astype(int))
     x = shown.x[some]
@@ -74,6 +75,17 @@ def explore(
     size = save_text(path, text)
     result = {"path": str(path), "bytes": size, "dims": list(pair), "data": len(some)}
     view.console.result(result, f"{path}  ({size / 1e6:.1f} MB): open it in a browser")
+
+
+def require_neighbours(shown: Any) -> None:
+    """UsageError where a single datum is shown, which has none to be near to."""
+    from minivae.cli.options import UsageError
+
+    if len(shown.x) < 2:
+        fix = "give more with --data" if shown.split == "train" else "--split train"
+        raise UsageError(
+            f"the {shown.split} split has {len(shown.x)} datum, and nearness needs 2: {fix}"
+        )
 
 
 def plane(dims: str | None, latent_dim: int, mu: Any) -> tuple[int, int]:
@@ -137,12 +149,15 @@ def own_samples(scene: Any, count: int) -> Any:
 
 def note_of(latent_dim: int, shown: Any, count: int) -> str:
     """What is shown, what the shading means, and what the other dimensions do."""
+    from minivae.explore import NEIGHBOURS
+
     what = f"data of the {shown.split} split"
     if shown.split == OWN_SAMPLES:
         what = "samples of the model itself, as its data were not found"
     rest = "" if latent_dim == 2 else " All other latent dimensions rest at 0."
+    these = "these" if count <= NEIGHBOURS else f"the first {NEIGHBOURS} of these"
     return (
-        f"{count} {what}. Shaded: the decoded picture lies farther from every one of these than "
+        f"{count} {what}. Shaded: the decoded picture lies farther from every one of {these} than "
         "that one's third nearest neighbour does (k-nearest-neighbour precision, Kynkäänniemi et "
         f"al. 2019).{rest}"
     )

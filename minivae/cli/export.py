@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -40,7 +42,11 @@ def export(
         raise UsageError(f"--opset belongs to --to onnx; leave it out with --to {to}")
     opened = open_run(run, checkpoint)
     p = layout_of(opened.model).views(opened.theta)
-    p = in_user_units(p, opened.model, opened.standard)
+    standard = opened.standard
+    if standard is not None and standard.origin is not None:
+        Console().warn(_subtract_first(standard.origin, opened.columns))
+        standard = standard.without_origin()
+    p = in_user_units(p, opened.model, standard)
     theta = layout_of(opened.model).flatten(p, np.empty_like(opened.theta))
     network = network_of(opened.model, theta)
     if to == "onnx":
@@ -52,3 +58,16 @@ def export(
     paths = write_all(out, files)
     facts = {"run": str(run), "checkpoint": opened.which, "to": to, "paths": paths}
     Console(as_json=as_json).result(facts, "\n".join(str(path) for path in paths))
+
+
+def _subtract_first(origin: Any, columns: Sequence[str] | None) -> str:
+    """What to do with columns far from 0 before a model that computes in float32 takes them."""
+    far = [
+        f"{origin[j]:.17g} out of " + (f"column {j}" if columns is None else repr(columns[j]))
+        for j in origin.nonzero()[0]
+    ]
+    return (
+        "so far from 0 float32, in which the exported model computes, loses the differences: take "
+        f"{', '.join(far[:3])}{f' and {len(far) - 3} more' if far[3:] else ''} before you give it "
+        "rows, and add it to what it decodes"
+    )

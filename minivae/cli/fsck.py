@@ -23,18 +23,18 @@ def fsck(
 ) -> None:
     """Check a run's files, hashes, pointers, log lines and settings; nothing is changed.
 
-    A sweep's folder, or that of `minivae reproduce`, is checked with every run in it. The exit code
-    is 0 where all is sound, 1 where something is damaged.
+    A sweep's folder, or that of `minivae reproduce`, is checked with every run in it, and a kept
+    result without any. The exit code is 0 where all is sound, 1 where something is damaged.
     """
     from minivae.cli.console import Console
     from minivae.published.fsck import CHECKS as OF_A_RESULT
     from minivae.runs.fsck import check_run
-    from minivae.runs.fsck_many import check_folder, is_folder_of_runs
+    from minivae.runs.fsck_many import check_folder
     from minivae.sweeps.fsck import CHECKS as OF_A_SWEEP
 
     console = Console(as_json=as_json, quiet=quiet)
     for checks in (OF_A_SWEEP, OF_A_RESULT):
-        if is_folder_of_runs(run, checks):
+        if checks.is_one(run):
             facts = facts_of_folder(check_folder(run, checks))
             console.result(facts, folder_text(facts, quiet))
             break

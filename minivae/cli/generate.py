@@ -50,7 +50,7 @@ def generate(
         if draw
         else scene.decode(codes)
     )
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         save_array(path, x)
     else:
         draw_samples(scene, path, codes, sampler, x, drawn=draw, data=view.data_beside())

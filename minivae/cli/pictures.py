@@ -169,7 +169,7 @@ def draw_samples(
         "mixture": "z from a Gaussian mixture fitted to the training data's codes",
     }[source]
     shown = "draws from p(x|z)" if drawn else "the decoded means E[x|z]"
-    caption = f"{scene.name}: {len(codes)} samples, {words}; {shown}. None was picked or left out."
+    caption = f"{scene.name}: {len(codes)} samples, {words}; {shown}. None was picked."
     x = scene.decode(codes) if x is None else x
     return plots.samples(path, x, scene.shape, scene.look, caption, scene.columns, data)
 

@@ -37,7 +37,7 @@ def reconstruct(
         )
     path = picture_path(out, view.default("reconstructed.png"), (".png", ".npy"))
     mu, _ = scene.encode(shown.x)
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         save_array(path, scene.decode(mu))
     else:
         draw_reconstructions(scene, shown, path, mu, chosen)

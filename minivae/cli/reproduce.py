@@ -79,7 +79,7 @@ def carry_through(order: Order, console: Console) -> None:
     console.say("measuring")
     measured = time.monotonic()
     outcome = order.protocol.measure(bench)
-    seconds = time.monotonic() - measured
+    seconds = time.monotonic() - measured + bench.measured.seconds_before
     meanwhile = watch.report(time.process_time() - began)
     result = result_of(order, bench, outcome, meanwhile, seconds)
     files = [str(path) for path in keep(order.folder, order.experiment, result)]

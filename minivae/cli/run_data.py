@@ -40,13 +40,15 @@ def load_again(
 
     reading = Reading.from_dict(recorded.get("reading", {}))
     names = recorded.get("columns")
+    standard = recorded_standard(recorded)
+    origin = None if standard is None or standard.origin is None else standard.origin.tolist()
     reading = reading.with_changes(
-        standardise=False, split=split, own=data is None, columns=_known(names, reading, data)
-    )
+        standardise=False, split=split, own=data is None, columns=_known(names, reading, data),
+        origin=origin and tuple(origin),
+    )  # fmt: skip
     dataset = _find_again(path, train, reading, data, data_dir)
     if names is not None:
         dataset = with_columns(dataset, tuple(names), recorded.get("groups", ()), quoted(path))
-    standard = recorded_standard(recorded)
     if standard is None:
         return dataset
     if dataset.data_dim != len(standard.mean):
@@ -54,7 +56,8 @@ def load_again(
             f"{dataset.name} has {dataset.data_dim} columns, but {path} was trained on "
             f"{len(standard.mean)}; give the same columns with --data"
         )
-    return standardised(dataset, standard)
+    as_read = dataset.reading.with_changes(standardise=True)
+    return standardised(dataset.with_parts(reading=as_read), standard)
 
 
 def _known(names: list[str] | None, reading: Reading, data: str | None) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ import typer
 
 from minivae.cli.command import command
 
+KEPT = Path("minivae/study/results")  # of a checkout: what the chapters' tables are made of
 HELP = {
     "all": "run every chapter, in order",
     "build": "make the whole book as HTML that needs no network",
@@ -36,12 +37,13 @@ def study(
         os.environ["MINIVAE_STUDY_DATA"] = data
     if data_dir is not None:
         os.environ["MINIVAE_DATA"] = data_dir
+    refuse_unread(what, target, out)
     if what is None:
         list_chapters()
     elif what == "build":
         build(out)
     elif what == "check":
-        check(target, answers)
+        check(target, answers, out)
     elif what == "index":
         from minivae.study.index import render
 
@@ -52,6 +54,16 @@ def study(
         write_notebooks(what, out)
     else:
         run_chapters(what, out)
+
+
+def refuse_unread(what: str | None, target: str | None, out: Path | None) -> None:
+    """UsageError where something was given that would not be looked at."""
+    from minivae.cli.options import UsageError
+
+    if out is not None and what in (None, "index"):
+        raise UsageError(f"--out {out}: this is printed, and nothing is written; leave it out")
+    if target is not None and what not in ("check", "full"):
+        raise UsageError(f"{target}: give one chapter, or all; only check and full take two words")
 
 
 def list_chapters() -> None:
@@ -71,11 +83,11 @@ def run_chapters(name: str, out: Path | None) -> None:
     from minivae.study.runner import chapter, chapters, run, summary
 
     chosen = chapters() if name == "all" else [chapter(name)]
+    folder = made_folder(out or Path("study"))
     records: list[Any] = []
     for each in chosen:
-        folder = (out or Path("study")) / each.name
         print(f"== {each.title}")
-        records.append(run(each, folder))
+        records.append(run(each, folder / each.name))
         print()
     print(summary(records))
 
@@ -91,8 +103,7 @@ def write_notebooks(name: str, out: Path | None) -> None:
         path = folder / f"{each.path.stem}.ipynb"
         if path.exists():
             raise UsageError(f"{path} is there already; move it, or give another folder by --out")
-        folder.mkdir(parents=True, exist_ok=True)
-        write_notebook(each, path)
+        write_notebook(each, made_folder(folder) / path.name)
         print(f"Wrote {path}. Open it with: jupyter lab {path}")
 
 
@@ -100,12 +111,12 @@ def build(out: Path | None) -> None:
     """Make the book and say where it is."""
     from minivae.study.book import build_book
 
-    page = build_book(out or Path("study-book"))
+    page = build_book(made_folder(out or Path("study-book")))
     print(f"The book is at {page}; open it in any browser, no network is needed.")
 
 
-def check(name: str | None, answers: Path | None) -> None:
-    """Write the template of a chapter's exercises, or mark the answers."""
+def check(name: str | None, answers: Path | None, out: Path | None) -> None:
+    """Write the template of a chapter's exercises into the folder `out`, or mark the answers."""
     from minivae.cli.options import UsageError
     from minivae.runs.hints import command_line
     from minivae.study.check import mark, write_template
@@ -115,11 +126,14 @@ def check(name: str | None, answers: Path | None) -> None:
         raise UsageError("say which chapter: minivae study check CHAPTER [ANSWERS.py]")
     each = chapter(name)
     if answers is None:
-        path = Path(f"{each.name.replace('-', '_')}_answers.py")
+        folder = Path() if out is None else made_folder(out)
+        path = folder / f"{each.name.replace('-', '_')}_answers.py"
         write_template(each.name, path)
         again = command_line("study", "check", each.name, path)
         print(f"Wrote {path}. Fill it in, then: {again}")
         return
+    if out is not None:
+        raise UsageError("--out: marking writes nothing; leave it out")
     results = mark(each.name, answers)
     for result in results:
         print(
@@ -133,10 +147,26 @@ def check(name: str | None, answers: Path | None) -> None:
 
 
 def full(name: str | None, data_dir: str | None, out: Path | None) -> None:
-    """Run the long studies (or one) and write their JSON."""
+    """Run the long studies (or one) and write their JSON; where to is settled before the work."""
     from minivae.cli.options import choose
     from minivae.study.full import STUDIES, run_study
 
     names = list(STUDIES) if name is None else [choose("study full", name, tuple(STUDIES))]
+    folder = made_folder(out or (KEPT if KEPT.is_dir() else Path("study-results")))
     for each in names:
-        print(f"Wrote {run_study(each, data_dir, folder=out)}")
+        print(f"Wrote {run_study(each, data_dir, folder)}")
+
+
+def made_folder(folder: Path) -> Path:
+    """The folder, made where it is not there; UsageError where no file can be put into it."""
+    from minivae.cli.options import UsageError, check_writable
+    from minivae.runs.errors import describe_os_error
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--out {folder}: {describe_os_error(error)}; choose another place with --out"
+        ) from None
+    check_writable(folder, "--out")
+    return folder

@@ -14,7 +14,6 @@ from minivae.cli.command import command
 
 if TYPE_CHECKING:
     from minivae.cli.console import Console
-    from minivae.sweeps.grid import Point
 
 OWN = ("out", "resume", "config", "data", "pictures", "as_json", "quiet", "parts", "seed",
        "rank_timeout")  # fmt: skip
@@ -103,10 +102,11 @@ def run_sweep(
     Raises ConfigError or UsageError, one line, before anything runs, and Interrupted where the
     runs were saved and stopped by a signal.
     """
-    from minivae.cli.sweep_runs import SweepWatch, identity_of, settle_points, work_of
+    from minivae.cli.sweep_runs import SweepWatch, settle_points, work_of
     from minivae.sweeps import plan
     from minivae.sweeps.engines import choose_engine
     from minivae.sweeps.grid import parse_axes, points_of, share
+    from minivae.sweeps.identity import identity_of
 
     options.check_least("--seeds", seeds, 1)
     options.check_least("--jobs", jobs, 1)
@@ -119,14 +119,16 @@ def run_sweep(
     work = work_of(chosen, settled)
     free = chosen.threads is not None and not plan.threads_in(shared) and "threads" not in axes
     threads = ["--threads", str(chosen.threads)] if free else []
-    plan.open_sweep(
-        out, {"dataset": dataset, "options": shared, "grid": axes, "seeds": seeds}, console.warn
-    )
+    spec = {"dataset": dataset, "options": shared, "grid": axes, "seeds": seeds}
+    plan.open_sweep(out, spec, console.warn, settled.values())
     named = {point.name: point for point in points}
     ids = {name: identity_of(settings) for name, settings in settled.items()}
-    done = plan.results_of(out, console.warn)
-    waiting = [point for point in mine if ids[point.name] not in done]
-    console.say(f"{len(points)} runs, {len(mine) - len(waiting)} done, {len(waiting)} to train")
+    done = plan.results_of(out, console.warn, settled.values())
+    once = {ids[point.name]: point for point in reversed(mine)}  # settings may be told in two ways
+    waiting = [point for point in mine
+               if ids[point.name] not in done and once[ids[point.name]] is point]  # fmt: skip
+    there = sum(ids[point.name] in done for point in mine)
+    console.say(f"{len(points)} runs, {there} done, {len(waiting)} to train")
     todo = [(p.name, plan.command_of(out, p, dataset, [*shared, *threads])) for p in waiting]
     with SweepWatch(out, [name for name, _ in todo], console), said_when_stopped():
         for number, outcome in enumerate(chosen.run(work, todo), 1):
@@ -135,7 +137,7 @@ def run_sweep(
                      "identity": ids[name], "settled": settled[name]}  # fmt: skip
             said = keep(plan.runs_of(out) / name, outcome, extra)
             console.say(f"{number}/{len(waiting)}  {name}  {said}")
-    return gather(out, points, list(axes), list(ids.values()), dataset, shared)
+    return gather(out, list(axes), settled, dataset, shared)
 
 
 @contextlib.contextmanager
@@ -192,30 +194,35 @@ def require_shared(shared: list[str], axes: Mapping[str, Any]) -> None:
 
 
 def gather(
-    out: Path, points: list[Point], axes: list[str], asked: list[str], dataset: str,
+    out: Path, axes: list[str], asked: Mapping[str, Mapping[str, Any]], dataset: str,
     shared: list[str],
 ) -> dict[str, Any]:  # fmt: skip
     """The table of all that is done in the directory, and its pictures.
 
     results.csv has a row a run, means.csv means and standard errors over seeds; both as Parquet
-    too where pyarrow is. asked: this command's runs by their identities, which threads, say, do not
-    change: such runs share a row. Over c, linear.csv has the exact optimum of linear decoders.
+    too where pyarrow is. asked: this command's runs' settled settings by their names; those that
+    differ in their threads, say, share a row. Over c, linear.csv has the exact optimum of linear
+    decoders, unless how the data are read is an axis.
     """
+    from minivae.cli.train_options import READING_KEYS
     from minivae.sweeps import plan, results_table
+    from minivae.sweeps.identity import identity_of
     from minivae.sweeps.pictures import draw
 
-    done = plan.results_of(out)
+    done = plan.results_of(out, asked=asked.values())
     axes = list(dict.fromkeys([*axes, *(key for one in done.values() for key in one["settings"])]))
     rows = [results_table.row_of(axes, one) for one in done.values()]
     rows.sort(key=lambda row: [results_table.order_of(row[key]) for key in (*axes, "seed")])
     means = results_table.over_seeds(rows, axes)
     files = results_table.write(out, "results", rows) | results_table.write(out, "means", means)
-    linear = linear_optimum(dataset, shared, means) if "c" in axes else []
+    one_reading = not {*READING_KEYS, "data_dir"} & set(axes)
+    linear = linear_optimum(dataset, shared, means) if "c" in axes and one_reading else []
     files |= results_table.write(out, "linear", linear) if linear else {}
     pictures = draw(out / "pictures", means, axes, linear) if len(means) > 1 else {}
     return {
-        "out": str(out), "runs": len(points), "done": sum(one in done for one in asked),
-        "failed": plan.failures_of(out, (point.name for point in points)),
+        "out": str(out), "runs": len(asked),
+        "done": sum(identity_of(one) in done for one in asked.values()),
+        "failed": plan.failures_of(out, asked),
         "results": files["results.csv"], "tables": files, "rows": rows,
         "best": means[0] if means else None, "means": means, "pictures": pictures,
     }  # fmt: skip

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
-import json
 import os
 import threading
 import time
@@ -26,7 +24,8 @@ from minivae.runs.config import FREE_ON_RESUME
 from minivae.runs.errors import Interrupted, RunError
 from minivae.sweeps import plan
 from minivae.sweeps.engines import Engine, Work
-from minivae.sweeps.grid import Point
+from minivae.sweeps.grid import Point, require_names_apart
+from minivae.sweeps.identity import DATA, data_of, recorded_data
 
 MOST_ROWS = 10_000  # held out, of which the squared error is taken
 PATIENCE = 30.0  # seconds that a run which another process still has is waited for
@@ -71,24 +70,22 @@ def settle_points(
     from minivae.cli.train_settings import record_name, settle, tell_of_data
     from minivae.data.load import load_as
 
-    loaded = None
-    found: dict[str, dict[str, Any]] = {}
+    require_names_apart(points)
+    readings: dict[Any, list[tuple[str, TrainOptions]]] = {}  # each is loaded once, in turn
     for point in points:
         asked = TrainOptions.of(parse(["train", dataset, *shared, *point.options]))
-        if loaded is None:
-            loaded = load_as(record_name(dataset), asked.reading, asked.data_dir)
-        model, config = settle(loaded, dataset, asked.settings, "numpy")
-        if not found:
-            tell_of_data(loaded, model, console)
-        settled = {**model.to_dict(), **config.for_checkpoint(), "epochs": config.epochs}
-        found[point.name] = settled | {"backend": asked.backend or "auto"}
-    return found
-
-
-def identity_of(settled: dict[str, Any]) -> str:
-    """A name for settings that are the same however they were given."""
-    text = json.dumps(settled, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+        readings.setdefault((asked.reading, asked.data_dir), []).append((point.name, asked))
+    found: dict[str, dict[str, Any]] = {}
+    for (reading, data_dir), runs in readings.items():
+        loaded = load_as(record_name(dataset), reading, data_dir)
+        more = {DATA: data_of(loaded)}
+        for number, (name, asked) in enumerate(runs):
+            model, config = settle(loaded, dataset, asked.settings, "numpy")
+            if number == 0:
+                tell_of_data(loaded, model, console)
+            settled = {**model.to_dict(), **config.for_checkpoint(), "epochs": config.epochs}
+            found[name] = settled | {"backend": asked.backend or "auto"} | more
+    return {point.name: found[point.name] for point in points}
 
 
 def work_of(engine: Engine, settled: Mapping[str, Mapping[str, Any]]) -> Work:
@@ -162,6 +159,7 @@ def trained(argv: Sequence[str], settled: Mapping[str, Any], stop: Any) -> dict[
     request = settle_request(TrainOptions.of(parse(argv)), console)
     require_settled(request, settled)
     facts, _ = run_training(request, console, stop=stop)
+    require_data_of(request.path, settled)
     facts["squared_error"] = squared_error(request, facts["measured_on"])
     keep = ("run", "epochs", "measured_on", facts["measured_on"], "active_units", "seconds",
             "squared_error", "model")  # fmt: skip
@@ -178,6 +176,16 @@ def require_settled(request: TrainRequest, settled: Mapping[str, Any]) -> None:
                 f"{request.path} holds another run ({key} {shown(there[key])}, not "
                 f"{shown(wanted)}): move it away, and give the same sweep again"
             )
+
+
+def require_data_of(path: Path, settled: Mapping[str, Any]) -> None:
+    """RunError where a run was trained on other data than its sweep was begun with."""
+    there = recorded_data(path)
+    if there is not None and there["sha256"] != settled[DATA]["sha256"]:
+        raise RunError(
+            f"{path} was trained on other data than the sweep was begun with: they have changed "
+            "meanwhile; give the sweep again, with another --out"
+        )
 
 
 def squared_error(request: TrainRequest, split: str) -> float:

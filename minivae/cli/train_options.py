@@ -21,6 +21,7 @@ from minivae.cli.options import (
 from minivae.data.reading import Reading
 from minivae.messages import shown
 from minivae.models.config import ModelConfig
+from minivae.parts import LIKELIHOODS
 from minivae.runs.config import TrainConfig
 from minivae.runs.errors import describe_os_error
 from minivae.runs.files import MOST_OF_TEXT
@@ -49,7 +50,8 @@ NO_SETTINGS = (  # of the command alone
     "quiet",
 )
 READING_KEYS = ("label", "standardise", "shape", "resize", "one_hot")  # how the data are read
-# A run's config.json has these parts too; nothing is read from them.
+RECORDED = "reading"  # how the run read them whose config.json the file is
+# A run's config.json has these parts too; nothing else is read from them.
 OTHER_PARTS = ("data", "versions", "environments", "sha256")
 
 
@@ -74,6 +76,7 @@ class TrainOptions(NamedTuple):
         config = given["config"]
         asked = {} if config is None else read_config_file(config)
         options = parse_options({k: v for k, v in given.items() if k not in NO_SETTINGS})
+        asked = handed_on(asked.pop(RECORDED, {}), given) | asked
         from_file = tuple(key for key in asked if key not in options)
         asked |= options
         with file_named(config, from_file):
@@ -104,6 +107,19 @@ class TrainOptions(NamedTuple):
         )
 
 
+def handed_on(recorded: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """How a run read its data, from its own config.json, as far as it tells how to read these.
+
+    A run that is resumed knows it; of other data that have a name of their own it says little.
+    """
+    from minivae.data.registry import known_name
+
+    if given["resume"] is not None:
+        return {}
+    named = known_name(str(given["data"] or given["dataset"] or "")) is not None
+    return {key: value for key, value in recorded.items() if key == "standardise" or not named}
+
+
 @contextmanager
 def file_named(config: Path | None, keys: Collection[str]) -> Iterator[None]:
     """Name --config's file where a fault begins with a setting that stands in it."""
@@ -130,7 +146,12 @@ def read_config_file(path: Path) -> dict[str, Any]:
         raise UsageError(f"--config {path}: no valid JSON ({fault})") from None
     if not isinstance(values, dict):
         raise UsageError(f"--config {path}: must hold an object {{...}} of settings")
-    return flatten(values, path)
+    flat = flatten(values, path)
+    name = flat.get("likelihood")
+    scaled = name not in LIKELIHOODS or LIKELIHOODS[str(name)].scale is not None
+    if not scaled and flat.get("c") == 1.0:
+        del flat["c"]  # it stands in the settings of every run, and says nothing here
+    return flat
 
 
 def flatten(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -143,6 +164,9 @@ def flatten(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
             flat |= flatten({k: v for k, v in value.items() if k != "data_dim"}, path)
         elif name in known:
             flat[name] = value
+        elif key == "data" and isinstance(value, dict):
+            reading, standard = value.get("reading"), {"standardise": bool(value.get("standard"))}
+            flat[RECORDED] = flatten({**(reading or {}), **standard}, path)
         elif key not in OTHER_PARTS:
             raise UsageError(f"--config {path}: unknown key {shown(key)}{suggestion(key, known)}")
     for name, (types, what) in KINDS.items():

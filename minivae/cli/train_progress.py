@@ -6,7 +6,7 @@ import contextlib
 import sys
 
 from minivae.cli.console import Console
-from minivae.messages import one_line, printable
+from minivae.messages import as_it_stands, one_line, printable
 from minivae.runs.errors import describe_os_error
 from minivae.training.progress import (
     NullReporter,
@@ -45,9 +45,7 @@ class Bar(RichReporter):
     """A progress bar, after a line that says where the run is kept."""
 
     def start(self, start: Start) -> None:
-        self.console.print(
-            f"run      {printable(str(start.run_dir))}", highlight=False, markup=False
-        )
+        self.console.print(as_it_stands(f"run      {printable(str(start.run_dir))}"))
         super().start(start)
 
 

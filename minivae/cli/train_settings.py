@@ -196,16 +196,22 @@ def settle_resume(asked: TrainOptions, path: Path, console: Console) -> TrainReq
 
 
 def epochs_done(path: Path) -> int:
-    """How many epochs of the run in `path` are done, by its newest sound checkpoint.
+    """How many epochs of the run in `path` are done, by the checkpoint that a resume goes on from.
 
     Its log may be damaged or another run's, and stops no resume.
     """
+    from minivae.runs.config_file import unaltered_config
     from minivae.runs.directory import CHECKPOINTS
-    from minivae.runs.errors import CheckpointError
+    from minivae.runs.errors import CheckpointError, RunError
+    from minivae.runs.resume import newest_of_run
     from minivae.runs.store import CheckpointStore
 
     try:
-        newest = CheckpointStore(path / CHECKPOINTS).newest_sound(lambda text: None)
+        written = unaltered_config(path)
+    except RunError:  # lost or damaged: told already
+        written = None
+    try:
+        newest = newest_of_run(CheckpointStore(path / CHECKPOINTS), written, lambda text: None)
     except CheckpointError:  # said where the run is resumed
         return 0
     return 0 if newest is None else int(newest.manifest.get("progress", {}).get("epoch", 0))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from minivae.data.checks import flat_pictures, require_matrix, to_storage
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
+from minivae.data.far import origin_of_run, settled_origin, without
 from minivae.data.labels import usable_labels
 from minivae.data.reading import Reading, shape_words
 from minivae.data.shape import fitting_shape, guessed_shape
@@ -37,6 +38,7 @@ def from_file_arrays(
         "split": reading.split,
         "shape": reading.shape,
         "standardise": reading.standardise,
+        "origin": origin_of_run(reading, more.get("columns"), train.shape[-1:]),
     }
     return from_arrays(train, test, valid, **settings | more)
 
@@ -55,6 +57,7 @@ def from_arrays(
     columns: tuple[str, ...] | None = None,
     groups: tuple[tuple[int, int], ...] | None = None,
     standardise: bool = False,
+    origin: NDArray[np.float64] | None = None,
 ) -> Dataset:
     """Check arrays and make a :class:`Dataset` of them.
 
@@ -74,6 +77,8 @@ def from_arrays(
         columns: their names, for a table.
         groups: (first column, column after the last) of columns that are one-hot together.
         standardise: take each column's mean and deviation over ``train`` out of it.
+        origin: what to take out of each column before it becomes float32, for data that are
+            standardised by others' moments next; with `standardise` it is found out here.
 
     Raises:
         DataError: wrong dimensions or dtype, no rows, NaN, infinity, parts that differ in size.
@@ -83,6 +88,8 @@ def from_arrays(
                            name)  # fmt: skip
     shape = fitting_shape(flat["train"].shape[1], shape or found, name)
     pictures = shape is not None
+    origin, far = settled_origin(flat["train"], name, columns, origin, standardise, pictures)
+    flat = {part: without(x, origin) for part, x in flat.items()}
     stored = to_storage(flat, name, columns=columns, pictures=pictures)
     rows = stored.parts
     tags = usable_labels(labels or {}, {part: len(x) for part, x in rows.items()}, name,
@@ -103,7 +110,8 @@ def from_arrays(
         fixed_binary=stored.binary,
         columns=None if pictures else columns,
         groups=groups,
-        notes=tuple(note for note in (stored.note, tags.note, doubt) if note),
+        origin=origin,
+        notes=tuple(note for note in (stored.note, tags.note, doubt, far) if note),
     )
     dataset = hold_out(dataset) if split and test is None else dataset
     return standardised(dataset) if standardise else dataset
@@ -135,18 +143,25 @@ def standardised(dataset: Dataset, standard: Standard | None = None) -> Dataset:
     if dataset.standard is not None:
         return dataset
     if standard is None:
-        standard = Standard.of(dataset.train, dataset.scale, dataset.groups)
+        standard = Standard.of(dataset.train, dataset.scale, dataset.groups, origin=dataset.origin)
+    origin = dataset.origin
     parts = {"train": dataset.train, "test": dataset.test, "valid": dataset.valid}
     changed = {
-        part: rows if rows is None else _applied(rows, dataset.scale, standard)
+        part: rows if rows is None else _applied(rows, dataset.scale, standard, origin)
         for part, rows in parts.items()
     }
-    return dataset.with_parts(**changed, scale=1.0, fixed_binary=False, standard=standard)
+    return dataset.with_parts(
+        **changed, scale=1.0, fixed_binary=False, standard=standard, origin=None
+    )
 
 
-def _applied(rows: Any, scale: float, standard: Standard) -> Any:
+def _applied(
+    rows: Any, scale: float, standard: Standard, origin: NDArray[np.float64] | None
+) -> Any:
     def change(x: NDArray[Any]) -> NDArray[np.float32]:
-        return standard.apply(x.astype(np.float64) * scale).astype(np.float32)
+        values = x.astype(np.float64) * scale
+        values = values if origin is None else values + origin
+        return standard.apply(values).astype(np.float32)
 
     if isinstance(rows, FileRows):
         return rows.converted(change)

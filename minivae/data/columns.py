@@ -85,6 +85,8 @@ def with_columns(
     taken: dict[str, Any] = {
         part: None if rows is None else _taken(rows, places) for part, rows in parts.items()
     }
+    if dataset.origin is not None:
+        taken["origin"] = np.where(places < 0, 0.0, dataset.origin[places])
     own = tuple((first, after) for first, after in groups) or None
     note = f"{dataset.name}: its columns are taken by their names"
     return dataset.with_parts(**taken, columns=wanted, groups=own, notes=(*dataset.notes, note))

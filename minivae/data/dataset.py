@@ -41,6 +41,8 @@ class Dataset:
         columns: the names of a table's columns, or None.
         groups: (first column, column after the last) of each text column spread over 0 and 1.
         standard: mean and deviation that were taken out of the columns, or None.
+        origin: what was taken out of columns far from 0 as they became float32, (D,), until they
+            are standardised; None where nothing was.
         weight: how much each row of ``train`` counts, (N,) of mean 1; None where all count alike.
         reading: the options by which the same file is read in the same way again.
         notes: what the user should know of how the data were read.
@@ -64,6 +66,7 @@ class Dataset:
     columns: tuple[str, ...] | None = None
     groups: tuple[tuple[int, int], ...] | None = None
     standard: Standard | None = None
+    origin: NDArray[np.float64] | None = None
     weight: NDArray[np.float64] | None = None
     reading: Reading = AS_IT_IS
     notes: tuple[str, ...] = ()

@@ -60,13 +60,13 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
         raise DataError(f"{path}: idx cannot hold dtype {array.dtype} of shape {array.shape}")
     header = struct.pack(f">BBBB{array.ndim}I", 0, 0, codes[kind], array.ndim, *array.shape)
     content = header + np.ascontiguousarray(array, dtype=kind).tobytes()
-    packed = gzip.compress(content, mtime=0) if path.suffix == ".gz" else content
+    packed = gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content
     write_whole(path, lambda stream: stream.write(packed))
 
 
 def _read(stream: IO[bytes], path: Path, available: int) -> NDArray[Any]:
     first = read_exactly(stream, 4, path, "its header")
-    text, packed = all(9 <= byte < 127 for byte in first), path.suffix == ".gz"
+    text, packed = all(9 <= byte < 127 for byte in first), path.suffix.lower() == ".gz"
     if packed and (text or first == b"\x93NUM"):
         kind = f"text (it begins with {first.decode()!r})" if text else "a .npy array"
         raise DataError(
@@ -144,9 +144,9 @@ def _fill(stream: IO[bytes], target: memoryview, where: object) -> None:
 
 
 def _require_name_fits(path: Path, compressed: bool) -> None:
-    if compressed and path.suffix != ".gz":
+    if compressed and path.suffix.lower() != ".gz":
         raise DataError(f"{path}: is gzip-compressed though its name does not end in .gz; add .gz")
-    if not compressed and path.suffix == ".gz":
+    if not compressed and path.suffix.lower() == ".gz":
         raise DataError(
             f"{path}: is not gzip-compressed though its name ends in .gz; "
             "fetch it again, or take .gz off the name"

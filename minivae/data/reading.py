@@ -11,7 +11,7 @@ from typing import Any, Self
 from minivae.data.errors import DataError
 
 CHANNELS = (1, 3)  # grey, colour
-PASSING = ("split", "own", "columns")  # of one reading, not of the data
+PASSING = ("split", "own", "columns", "origin")  # of one reading, not of the data
 # Values that are read into memory whole take at most so many bytes; a larger .npy is streamed.
 MOST_IN_MEMORY = 2 << 30
 
@@ -31,6 +31,8 @@ class Reading:
         other data, which may lack the label, and to which another kind's options do not belong.
     columns: of a run that reads its table again, the names it was trained on, which decide what is
         a name and what is data; () where it knew none. None where nobody has read it yet.
+    origin: what the run took out of each of them (of an array's by number) before they became
+        float32, so that columns far from 0 keep their differences; they are standardised next.
     """
 
     label: str | None = None
@@ -41,6 +43,7 @@ class Reading:
     split: bool = True
     own: bool = True
     columns: tuple[str, ...] | None = None
+    origin: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.label is not None:
@@ -103,22 +106,32 @@ def column_number(label: str) -> int | None:
         return None
 
 
-def checked_size(name: str, size: tuple[int, ...]) -> tuple[int, int]:
+def checked_size(name: str, size: Any) -> tuple[int, int]:
     """(height, width), both at least 1; DataError otherwise."""
-    if len(size) != 2 or not all(isinstance(n, int) and n >= 1 for n in size):
-        raise DataError(f"{name} {size}: give a height and a width of at least 1, such as 32x32")
-    return size[0], size[1]
+    found = _whole_numbers(size)
+    if len(found) != 2:
+        raise DataError(f"{name} {size!r}: give a height and a width of at least 1, such as 32x32")
+    return found[0], found[1]
 
 
-def checked_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+def checked_shape(shape: Any) -> tuple[int, ...]:
     """(height, width) or (height, width, 3); one channel is left out. DataError otherwise."""
-    good = len(shape) in (2, 3) and all(isinstance(n, int) and n >= 1 for n in shape)
-    if not good or (len(shape) == 3 and shape[2] not in CHANNELS):
+    found = _whole_numbers(shape)
+    if len(found) not in (2, 3) or (len(found) == 3 and found[2] not in CHANNELS):
+        told = ",".join(map(str, shape)) if isinstance(shape, (tuple, list)) else repr(shape)
         raise DataError(
-            f"shape {','.join(str(n) for n in shape)}: give height,width or height,width,channels "
+            f"shape {told}: give height,width or height,width,channels "
             "with 1 channel (grey) or 3 (colour)"
         )
-    return tuple(shape[:2]) if shape[2:] == (1,) else tuple(shape)
+    return found[:2] if found[2:] == (1,) else found
+
+
+def _whole_numbers(sizes: Any) -> tuple[int, ...]:
+    """The sizes, NumPy's numbers too; () where they are not all whole numbers from 1 on."""
+    good = isinstance(sizes, (tuple, list)) and all(
+        isinstance(n, Integral) and int(n) >= 1 for n in sizes
+    )
+    return tuple(int(n) for n in sizes) if good else ()
 
 
 def shape_words(shape: tuple[int, ...]) -> str:

@@ -1,48 +1,25 @@
-"""Tables in text (CSV, TSV and their kin): how a file is written is found out from its beginning.
-
-Excel alone writes commas, semicolons or tabs, points or commas in its numbers, and three encodings.
-"""
+"""Tables in text (CSV, TSV and their kin), read as they are written."""
 
 from __future__ import annotations
 
-import csv
-import math
 import re
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from minivae.data.cells import numbers_from_text
-from minivae.data.columns import UNNAMED
 from minivae.data.dataset import Dataset
+from minivae.data.dialect import Dialect, dialect_of
 from minivae.data.errors import DataError
 from minivae.data.idx import file_errors
 from minivae.data.names import one_spelling
 from minivae.data.reading import MOST_IN_MEMORY, Reading
 from minivae.data.tables import load_frame, pandas_for
 
-SEPARATORS = ("\t", ";", "|", ",")  # in the order preferred: a comma may stand within a number
-SPACES = r"\s+"  # as pandas writes a separator of any number of blanks
-WINDOWS = "cp1252"  # what Excel writes in Western Europe
+WINDOWS = "cp1252"  # what Excel writes in Western Europe, beside UTF-8 and UTF-16
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 LOOKED_AT = 1 << 20  # bytes
-LOOKED_AT_LINES = 200
-MISSING = ("", "?", "-", "na", "n/a", "nan", "null", "none")
-_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
-
-Cells = list[list[str]]
-
-
-class Dialect(NamedTuple):
-    """How a table is written. The header's names are None where it has none."""
-
-    separator: str
-    decimal: str
-    header: list[str] | None
-    skipped: int = 0  # lines before the table: a comment, a title, or Excel's `sep=;`
-    title: str = ""
 
 
 def load_csv(path: Path, reading: Reading) -> Dataset:
@@ -124,118 +101,6 @@ def _fault(said: str, skipped: int) -> str:
     if "No columns to parse" in said:
         return "has no table in it; give a file with rows"
     return f"is no table that can be read ({' '.join(said.split())[:160]})"
-
-
-def dialect_of(text: str, *, whole: bool = True, known: tuple[str, ...] | None = None) -> Dialect:
-    """How the table is written whose text begins so; ``whole`` where the text is all of it.
-
-    known: the columns of a run that was trained on it, () where it took no line for their names.
-    """
-    every = re.split(r"\r\n?|\n", text)  # the lines that pandas counts
-    every = every if whole or len(every) < 2 else every[:-1]  # the last one may be cut
-    places = [number for number, line in enumerate(every) if line.strip()]
-    lines = [every[number] for number in places]
-    told = re.fullmatch(r"\"?sep=(.)\"?", lines[0].strip()) if lines else None
-    if told:
-        rows = _cells(lines[1:], told[1])
-        decimal = _decimal(rows, told[1])
-        header = _header(rows, decimal, known)
-        return Dialect(told[1], decimal, header, places[0] + 1)
-    lines = lines[:LOOKED_AT_LINES]
-    separator, width = _separator(lines)
-    comments = 0
-    while lines[comments:] and lines[comments].lstrip().startswith("#") and (
-        len(_cells(lines[comments : comments + 1], separator)[0]) != width
-    ):  # fmt: skip
-        comments += 1
-    rows = _cells(lines[comments:], separator)
-    above = _title(rows, width)
-    title = " ".join(rows[0]).strip() if above else ""
-    rows, comments = rows[above:], comments + above
-    decimal = _decimal(rows, separator)
-    skipped = places[comments - 1] + 1 if comments else 0
-    return Dialect(separator, decimal, _header(rows, decimal, known), skipped, title)
-
-
-def _cells(lines: list[str], separator: str) -> Cells:
-    if separator == SPACES:
-        return [line.split() for line in lines]
-    try:
-        rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-        return [[cell.strip() for cell in row] for row in rows]
-    except csv.Error:  # a quote that never ends, say: pandas will tell
-        return [line.split(separator) for line in lines]
-
-
-def _separator(lines: list[str]) -> tuple[str, int]:
-    """The sign that cuts most lines into one number of values, above one; and that number."""
-    best, agreeing, width = ",", 0, 1
-    for sign in SEPARATORS:
-        widths = Counter(len(row) for row in _cells(lines, sign))
-        common, count = max(widths.items(), key=lambda item: item[1], default=(1, 0))
-        if common > 1 and count > agreeing:
-            best, agreeing, width = sign, count, common
-    if agreeing == 0 and len(lines) > 1:
-        rows = _cells(lines, SPACES)
-        common = len(rows[-1])
-        if common > 1 and all(_is_number(cell) for row in rows[1:] for cell in row):
-            return SPACES, common
-    return best, width
-
-
-def _title(rows: Cells, width: int) -> int:
-    """How many lines stand above a table's header with one cell in words, or none: 0 as a rule."""
-    full = [sum(bool(cell) for cell in row) for row in rows]
-    above = next((i for i, count in enumerate(full) if count > 1), 0)
-    words = [row[0] for row in rows[:above] if row and row[0]]
-    return above if width > 2 and words and not any(map(_is_number, words)) else 0
-
-
-def _decimal(rows: Cells, separator: str) -> str:
-    """The sign before the fractions: what more cells are written with."""
-    if separator == ",":
-        return "."
-    cells = [cell for row in rows for cell in row]
-    commas, points = (sum(bool(form.fullmatch(c)) for c in cells) for form in (_COMMA, _POINT))
-    return "," if commas > points else "."
-
-
-def _header(rows: Cells, decimal: str, known: tuple[str, ...] | None) -> list[str] | None:
-    """The first line's names; None where it holds values as the lines below it do.
-
-    Values are numbers, or words that all stand again in their columns below: the kind of a flower.
-    The numbers from 0 on are the names that pandas gives to columns that have none.
-    """
-    if not rows:
-        return None
-    first, body = rows[0], rows[1:]
-    if known and set(known) <= {name or f"{UNNAMED}{j}" for j, name in enumerate(first)}:
-        return first
-    counted = first[1:] if first[0] == "" else first
-    if known != () and len(counted) > 2 and counted == [str(j) for j in range(len(counted))]:
-        return first
-    words = [
-        j for j, cell in enumerate(first)
-        if not _is_value(cell.replace(decimal, ".")) and cell.lower() not in MISSING
-    ]  # fmt: skip
-    again = all(any(j < len(row) and row[j] == first[j] for row in body) for j in words)
-    return None if again else first
-
-
-def _is_value(text: str) -> bool:
-    """Whether this is no name but a number, though an infinite one, which is refused later on."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
 
 
 def _refuse_twice(header: list[str] | None, path: Path) -> None:

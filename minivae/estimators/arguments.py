@@ -108,8 +108,9 @@ def taken_weight(name: str, given: dict[str, Any]) -> Any:
 
 
 def as_plain(value: Any) -> Any:
-    """A NumPy scalar as Python's own; anything else as it is."""
-    return value.item() if isinstance(value, np.generic) else value
+    """A NumPy scalar, or array of no dimension, as Python's own; anything else as it is."""
+    plain = isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0
+    return value.item() if plain else value
 
 
 def as_seed(random_state: Any) -> int:

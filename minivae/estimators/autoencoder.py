@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from minivae.backend import load_backend
-from minivae.estimators.arguments import check_latent_dim, taken_weight, weighed_rows
-from minivae.estimators.base import LatentEstimator
+from minivae.estimators.arguments import as_seed, check_latent_dim, taken_weight, weighed_rows
+from minivae.estimators.base import LatentEstimator, whole_or_unchanged
 from minivae.layers import Parameters
 from minivae.models.autoencoder import (
     AutoencoderConfig,
@@ -33,14 +33,14 @@ class Autoencoder(LatentEstimator):
     Parameters
     ----------
     latent_dim : J, the width of the bottleneck, at most n_features.
-    hidden : sizes of the encoder's hidden layers; the decoder mirrors them.
+    hidden : sizes of the encoder's hidden layers, or one size; the decoder mirrors them.
     activation : "relu" or "tanh"; None is for hidden=(), which has none.
     steps : updates of Adam; its step size falls to zero along a cosine.
     lr : the first step size; None takes 0.02 for a linear model, 0.001 for a deep one.
     batch_size : data per update of a deep model; a linear one always sees the whole batch, through
         `moment_rows`, which have the same loss and gradient.
     backend : "numpy", "numba" or "cupy".
-    random_state : the seed of the first weights and of the data's order.
+    random_state : the seed of the first weights and of the data's order: int, RandomState or None.
     standardise : take each column's mean and deviation out first; `decoder` is then of those units.
 
     After fit: `params_` (named tensors), `mean_` (D,) subtracted from the data, `losses_` (steps,).
@@ -53,13 +53,13 @@ class Autoencoder(LatentEstimator):
     def __init__(
         self,
         latent_dim: int = 2,
-        hidden: tuple[int, ...] = (),
+        hidden: int | tuple[int, ...] = (),
         activation: str | None = "relu",
         steps: int = 2000,
         lr: float | None = None,
         batch_size: int = 128,
         backend: str = "numpy",
-        random_state: int = 0,
+        random_state: Any = 0,
         standardise: bool = False,
     ) -> None:
         self.latent_dim = latent_dim
@@ -72,6 +72,7 @@ class Autoencoder(LatentEstimator):
         self.random_state = random_state
         self.standardise = standardise
 
+    @whole_or_unchanged
     def fit(
         self,
         X: Any,
@@ -89,17 +90,18 @@ class Autoencoder(LatentEstimator):
         X, weight = weighed_rows(self._validate(X, reset=True), sample_weight)
         X = self._learn_units(X, weight)
         check_latent_dim(self.latent_dim, X.shape, at_most=X.shape[1])
-        if self.activation is None and self.hidden:
+        hidden = self._hidden_sizes()
+        if self.activation is None and hidden:
             raise ValueError("activation=None is for hidden=(); choose 'relu' or 'tanh'.")
         self.config_ = AutoencoderConfig(
-            X.shape[1], int(self.latent_dim), tuple(self.hidden), self.activation or "relu"
+            X.shape[1], int(self.latent_dim), hidden, self.activation or "relu"
         )
         self.mean_ = weighted_mean(X, weight)
         layout = autoencoder_layout(self.config_)
-        dtype = "float32" if self.hidden else "float64"
-        theta = glorot(layout, self.random_state, dtype)
+        self.seed_ = as_seed(self.random_state)
+        theta = glorot(layout, self.seed_, "float32" if hidden else "float64")
         self.latent_dim_ = self.latent_dim
-        batches = (self._minibatches if self.hidden else self._whole_batch)(X, weight)
+        batches = (self._minibatches if hidden else self._whole_batch)(X, weight)
         K = load_backend(self.backend)
         there, flat = K.to_device(theta), K.to_device(np.empty_like(theta))
         p = layout.views(there)
@@ -113,7 +115,7 @@ class Autoencoder(LatentEstimator):
             g = autoencoder_backward(K, as_scalar(1.0, x), cache, p, self.config_)
             return float(loss), layout.flatten(g, flat)
 
-        lr = self.lr if self.lr is not None else (0.001 if self.hidden else 0.02)
+        lr = self.lr if self.lr is not None else (0.001 if hidden else 0.02)
         self.losses_ = descend(K, there, loss_and_gradient, self.steps, lr)
         self.params_ = layout.views(K.to_host(there))
         return self
@@ -133,7 +135,7 @@ class Autoencoder(LatentEstimator):
             epoch, k = divmod(t, per_epoch)
             if epoch not in orders:
                 orders.clear()
-                orders[epoch] = permutation(self.random_state, epoch, len(X))
+                orders[epoch] = permutation(self.seed_, epoch, len(X))
             rows = orders[epoch][k * size : (k + 1) * size]
             w = None if weight is None else weight[rows].astype(np.float32)
             return np.asarray(X[rows], dtype=np.float32) - mean, w

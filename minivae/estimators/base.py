@@ -8,9 +8,10 @@ VAE can stand in one table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -21,6 +22,29 @@ from minivae.data.standard import Standard
 from minivae.data.tables import text_columns
 from minivae.estimators.arguments import as_plain, in_one_line, refuse_pictures
 from minivae.types import Array
+
+Fit = TypeVar("Fit", bound=Callable[..., Any])
+
+
+def whole_or_unchanged(fit: Fit) -> Fit:
+    """A `fit` that fails, or that Ctrl-C ends, leaves what was fitted before as it was.
+
+    Units, sizes and parameters belong together: new ones of one fit beside old ones of another
+    would be a model that nobody fitted.
+    """
+
+    @wraps(fit)
+    def fit_or_restore(self: LatentEstimator, /, *args: Any, **more: Any) -> Any:
+        before = self._fitted()
+        try:
+            return fit(self, *args, **more)
+        except BaseException:
+            for name in self._fitted():
+                delattr(self, name)
+            self.__dict__.update(before)
+            raise
+
+    return cast(Fit, fit_or_restore)
 
 
 class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -76,8 +100,8 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return X if self.standard_ is None else self.standard_.apply(X)
 
     def _outward(self, X: Array) -> Array:
-        """X (N, D) as the model has it in the user's units, of the same dtype."""
-        return X if self.standard_ is None else self.standard_.invert(X).astype(X.dtype)
+        """X (N, D) as the model has it in the user's units; standardised ones become float64."""
+        return X if self.standard_ is None else self.standard_.invert(X)
 
     @property
     def _log_volume(self) -> float:
@@ -103,7 +127,7 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return self._encode(self._inward(self._validate(X, reset=False)))
 
     def inverse_transform(self, Z: Any) -> Array:
-        """Data (N, D) decoded from the codes Z (N, J)."""
+        """Data (N, D) decoded from the codes Z (N, J); float64 where columns are standardised."""
         return self._outward(self._decode(self._validate_codes(Z)))
 
     # `encode` and `decode` are the article's words for the same two maps; they are methods, not
@@ -176,6 +200,15 @@ class LatentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if isinstance(given.get("hidden"), (tuple, list, np.ndarray)):
             given["hidden"] = tuple(as_plain(size) for size in given["hidden"])
         return given
+
+    def _hidden_sizes(self) -> Any:
+        """The parameter `hidden` as sizes: one size is one layer."""
+        hidden = self._given()["hidden"]
+        return (hidden,) if isinstance(hidden, int) else hidden
+
+    def _fitted(self) -> dict[str, Any]:
+        """What `fit` has set: the attributes whose names end in an underscore."""
+        return {name: value for name, value in vars(self).items() if name.endswith("_")}
 
     def _tensors(self) -> dict[str, Array]:
         """What was fitted, as arrays to be saved: attributes by their own names."""

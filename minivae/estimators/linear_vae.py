@@ -8,8 +8,13 @@ from typing import Any, Self
 import numpy as np
 
 from minivae.backend import load_backend
-from minivae.estimators.arguments import as_weights, refuse_fit_parameters, settle_latent_dim
-from minivae.estimators.base import LatentEstimator
+from minivae.estimators.arguments import (
+    as_seed,
+    as_weights,
+    refuse_fit_parameters,
+    settle_latent_dim,
+)
+from minivae.estimators.base import LatentEstimator, whole_or_unchanged
 from minivae.estimators.probabilistic_pca import sample_linear
 from minivae.layers import Parameters, linear_forward
 from minivae.models.descend import descend
@@ -26,8 +31,9 @@ class LinearVAE(LatentEstimator):
     Its optimum is probabilistic PCA's (E13), which it reaches without having been told: the start
     is random, c starts at the mean variance of a feature. Parameters: latent_dim J < n_features
     (None: 2, or 1 where there are but two features); steps and lr of Adam, its step size falling to
-    zero along a cosine; random_state; standardise: take each column's mean and deviation out first
-    (`mean_`, `c_` and `params_` are then of those units; data and log p stay in the user's).
+    zero along a cosine; random_state: int, RandomState or None; standardise: take each column's
+    mean and deviation out first (`mean_`, `c_` and `params_` are then of those units; data and
+    log p stay in the user's).
     After fit: `params_`, `mean_`, `c_`, `losses_` (steps,) in nats per datum.
     """
 
@@ -38,7 +44,7 @@ class LinearVAE(LatentEstimator):
         latent_dim: int | None = None,
         steps: int = 3000,
         lr: float = 0.03,
-        random_state: int = 0,
+        random_state: Any = 0,
         standardise: bool = False,
     ) -> None:
         self.latent_dim = latent_dim
@@ -47,6 +53,7 @@ class LinearVAE(LatentEstimator):
         self.random_state = random_state
         self.standardise = standardise
 
+    @whole_or_unchanged
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **refused: Any) -> Self:
         """Train on X (N, D) by whole-batch gradient descent; y is ignored.
 
@@ -63,7 +70,8 @@ class LinearVAE(LatentEstimator):
         if not np.any(rows):
             raise ValueError("X is constant: there is no variance to model, and c would be 0.")
         layout = linear_vae_layout(X.shape[1], self.latent_dim_)
-        theta = glorot(layout, self.random_state, "float64")
+        self.seed_ = as_seed(self.random_state)
+        theta = glorot(layout, self.seed_, "float64")
         p, flat = layout.views(theta), np.empty_like(theta)
         p["decoder.logc"][...] = np.log(np.mean(rows * rows))
 

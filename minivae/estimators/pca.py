@@ -7,9 +7,11 @@ from typing import Any, Self
 import numpy as np
 
 from minivae.estimators.arguments import as_weights, check_latent_dim
-from minivae.estimators.base import LatentEstimator
+from minivae.estimators.base import LatentEstimator, whole_or_unchanged
 from minivae.models.pca import pca_decode, pca_encode, principal_axes
 from minivae.types import Array
+
+LEAST = 1e-3  # of rows beyond the first; weights scaled to sum to 1 leave rounding errors
 
 
 class PCA(LatentEstimator):
@@ -34,13 +36,20 @@ class PCA(LatentEstimator):
         self.latent_dim = latent_dim
         self.standardise = standardise
 
+    @whole_or_unchanged
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Find the axes of X (N, D); y is ignored. A row of weight w counts as w rows.
 
-        Raises ValueError where J is too large, or the weights (N,) cannot be.
+        Raises ValueError where J is too large, or the weights (N,) cannot be, or count one row.
         """
         X = self._validate(X, reset=True, min_samples=2)
         weight = as_weights(sample_weight, X)
+        count = float(len(X) if weight is None else weight.sum())
+        if not count - 1 > LEAST:
+            raise ValueError(
+                f"sample_weight sums to {count:g}, but weights count rows, and a variance takes "
+                "more than one: scale them, sample_weight * len(X) / sample_weight.sum()."
+            )
         X = self._learn_units(X, weight)
         check_latent_dim(self.latent_dim, X.shape, at_most=min(X.shape))
         mean, axes, values = principal_axes(X, self.latent_dim, weight)
@@ -49,7 +58,6 @@ class PCA(LatentEstimator):
         self.components_ = np.ascontiguousarray(axes.T).astype(X.dtype)
         self.eigenvalues_ = values
         total = values.sum()
-        count = len(X) if weight is None else weight.sum()
         self.explained_variance_ = values[: self.latent_dim] * count / (count - 1)
         # Constant data have no variance to explain; 0/0 would be NaN.
         self.explained_variance_ratio_ = values[: self.latent_dim] / (total if total > 0 else 1.0)

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from minivae.estimators.arguments import as_plain, as_seed, as_weights, settle_latent_dim
-from minivae.estimators.base import LatentEstimator
+from minivae.estimators.base import LatentEstimator, whole_or_unchanged
 from minivae.models.linear_gaussian import LinearGaussian, log_marginal, posterior, ppca_solution
 from minivae.settings import require_int
 from minivae.types import Array
@@ -29,12 +29,13 @@ class ProbabilisticPCA(LatentEstimator):
     FITTED = ("components_", "mean_")
 
     def __init__(
-        self, latent_dim: int | None = None, random_state: int = 0, standardise: bool = False
+        self, latent_dim: int | None = None, random_state: Any = 0, standardise: bool = False
     ) -> None:
         self.latent_dim = latent_dim
         self.random_state = random_state
         self.standardise = standardise
 
+    @whole_or_unchanged
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Find the maximum of the likelihood of X (N, D); y is ignored.
 

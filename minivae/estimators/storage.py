@@ -18,8 +18,9 @@ from minivae.runs.checkpoint import (
     write_checkpoint,
 )
 from minivae.runs.config import TrainConfig
+from minivae.runs.config_file import CONFIG
 from minivae.runs.consistency import log_fault
-from minivae.runs.directory import METRICS
+from minivae.runs.directory import CHECKPOINTS, METRICS
 from minivae.runs.errors import CheckpointError, RunError, describe_os_error
 from minivae.runs.load import default_which, load_model, load_run
 
@@ -101,6 +102,8 @@ def read_estimator(path: str | Path, name: str) -> Checkpoint:
 def tensors_path(path: str | Path) -> Path:
     """The path with the ending .safetensors, whether it was given or not."""
     path = Path(path)
+    if not _has_name(path):
+        raise RunError(f"{path} is a folder: give the name of a file in it, as {path / 'model'}")
     return path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
 
 
@@ -130,11 +133,26 @@ class StoredRun:
         return {**found, "random_state": self.train.seed}
 
 
-def is_run(path: str | Path) -> bool:
-    """Whether the path is a run's directory, or a run's checkpoint, and no saved estimator."""
+def _has_name(path: Path) -> bool:
+    return path.name not in ("", "..")
+
+
+def is_run(path: str | Path, which: str | None = None) -> bool:
+    """Whether the path is a run's directory, or a run's checkpoint, and no saved estimator.
+
+    A folder `model` may stand beside the estimator that was saved as "model". Raises
+    CheckpointError where it is a run's, unless `which` of the run's checkpoints is said.
+    """
     path = Path(path)
     if path.is_dir():
-        return True
+        run = (path / CONFIG).exists() or (path / CHECKPOINTS).is_dir()
+        saved = _has_name(path) and all(file.is_file() for file in _pair(tensors_path(path)))
+        if run and saved and which is None:
+            raise CheckpointError(
+                f"{path} is a run's directory, and an estimator was saved beside it: load "
+                f"{tensors_path(path)}, or the run by checkpoint='last'"
+            )
+        return run or not saved
     try:
         return "train" in read_checkpoint(tensors_path(path)).manifest
     except RunError:

@@ -15,6 +15,7 @@ from minivae.estimators.arguments import as_float32, as_plain, as_seed
 from minivae.estimators.base import LatentEstimator
 from minivae.estimators.storage import StoredRun, is_run
 from minivae.estimators.training import table
+from minivae.estimators.units import Units, beyond_unit, kind_of
 from minivae.metrics.likelihood import Evaluation, evaluate
 from minivae.models import vae
 from minivae.models.config import ModelConfig
@@ -34,7 +35,7 @@ class TrainedVAE(LatentEstimator):
     theta_: Array
     seed_: int
     records_: Records
-    grey_bytes_: bool = False  # whether it was fitted on bytes that are no 0s and 1s alone
+    units_: Units = Units()  # what it was fitted on: bytes, or other numbers beyond 0 to 1
     backend: str
     threads: int | None
     optimiser: str
@@ -77,12 +78,11 @@ class TrainedVAE(LatentEstimator):
 
     def _validate(self, X: Any, *, reset: bool, min_samples: int = 1) -> Array:
         """As every estimator's; bytes are pictures, 0 to 255 for 0 to 1, unless all are 0 or 1."""
-        bytes_given = getattr(X, "dtype", None) == np.uint8
-        grey = bool(bytes_given and getattr(X, "size", 0) and np.asarray(X).max() > 1)
         checked = super()._validate(X, reset=reset, min_samples=min_samples)
+        kind = kind_of(X)
         if reset:
-            self.grey_bytes_ = grey
-        return checked / 255.0 if bytes_given and (grey or self.grey_bytes_) else checked
+            self.units_ = Units.of(checked, kind)
+        return self.units_.taken(checked, kind)
 
     # Encoding and decoding run the reference ops in the data's own precision, so that a row's
     # code does not depend, beyond float64 rounding, on which rows stand beside it.
@@ -151,19 +151,22 @@ class TrainedVAE(LatentEstimator):
         on rows held out for that. A run's model takes data in its own units, those of
         `load_data(name).values()`: pixels in [0, 1].
 
-        Raises CheckpointError where a file is damaged or another's, RunError for no run.
+        Raises CheckpointError where a file is damaged, another's, or one of two that the path may
+        mean, RunError for no run.
         """
-        if not is_run(path):
+        if not is_run(path, checkpoint):
             return super().load(path)
         run = StoredRun(Path(path), checkpoint)
         self = cls(**run.parameters(cls._get_param_names()))
         self._take(run.model, run.theta, run.train.seed, run.history)
         done = run.manifest["progress"]  # an epoch that was broken off is begun again
         self._count(done["epoch"], done["t"] - done["update"])
-        standard = run.manifest["data"].get("standard")
+        data = run.manifest["data"]
+        self.units_ = Units(own=beyond_unit(data.get("low", 0), data.get("high", 1)))
+        standard = data.get("standard")
         self.standard_ = None if standard is None else Standard.from_dict(standard)
         self.standardise = standard is not None
-        columns = run.manifest["data"].get("columns")
+        columns = data.get("columns")
         if columns is not None:
             self.feature_names_in_ = np.asarray(columns, dtype=object)
         return self
@@ -174,15 +177,15 @@ class TrainedVAE(LatentEstimator):
     def _facts(self) -> dict[str, Any]:
         done = self.state_.progress  # records may be fewer: a checkpoint's file comes without
         return {"model": self.config_.to_dict(), "seed": self.seed_, "history": self.records_,
-                "grey_bytes": self.grey_bytes_, "epochs": self.epochs_done_,
-                "updates": done.t - done.update}  # fmt: skip
+                "grey_bytes": self.units_.grey_bytes, "own_units": self.units_.own,
+                "epochs": self.epochs_done_, "updates": done.t - done.update}  # fmt: skip
 
     def _restore(self, facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
         config = ModelConfig.from_dict(facts["model"])
         records = facts.get("history")
         if records is None:  # an earlier version kept the curves alone
             records = curves_as_records(facts["loss_curve"], facts["validation_curve"])
-        self.grey_bytes_ = facts.get("grey_bytes", False)
+        self.units_ = Units(facts.get("grey_bytes", False), facts.get("own_units", False))
         layout = vae.layout_of(config)
         theta = layout.flatten(tensors, np.empty(layout.size, dtype=np.float32))
         self._take(config, theta, facts["seed"], records)

@@ -85,7 +85,7 @@ def fit_in_memory(
             f"({result.epochs} of {settings.epochs} epochs; epochs_done_). Fit it again with "
             "warm_start=True to go on.",
             FitStopped,
-            stacklevel=4,
+            stacklevel=5,
         )
     return result
 

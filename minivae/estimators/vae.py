@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 from minivae.data.dataset import Dataset
 from minivae.data.standard import scale_advice
 from minivae.estimators.arguments import as_float32, as_seed, taken_weight, weighed_rows
+from minivae.estimators.base import whole_or_unchanged
 from minivae.estimators.trained_vae import TrainedVAE
 from minivae.estimators.training import Callback, fit_in_memory, going_on
 from minivae.models.config import ModelConfig
@@ -24,7 +25,7 @@ class UnscaledData(UserWarning):
 
 
 class VAE(TrainedVAE):
-    """Variational autoencoder (E10 to E33) as scikit-learn's estimators behave.
+    """Variational autoencoder (E10 to E33, E47 to E66) as scikit-learn's estimators behave.
 
     The default likelihood is Gaussian with a learned variance, which suits any real data. For
     pictures in [0, 1], `likelihood="bernoulli"` is the usual choice; it refuses other data.
@@ -48,7 +49,9 @@ class VAE(TrainedVAE):
     standardise : train on columns of mean 0 and deviation 1. Data, samples and log p stay in the
         user's units: log p(x) is that of the standardised x less the sum of the log deviations.
 
-    uint8 X are pictures, scaled by 1/255 as on the command line, unless all values are 0 or 1.
+    uint8 X (an array, tensor, list or frame) are pictures, scaled by 1/255, unless all values are 0
+    or 1. A VAE that was fitted on them takes other whole numbers so too; one that was fitted on
+    other numbers beyond 0 to 1 takes bytes as they stand.
 
     Attributes
     ----------
@@ -112,6 +115,7 @@ class VAE(TrainedVAE):
         self.objective = objective
         self.standardise = standardise
 
+    @whole_or_unchanged
     def fit(
         self,
         X: Any,
@@ -148,6 +152,7 @@ class VAE(TrainedVAE):
         state = self.state_ if warm else None
         return self._train(X, weight, config, settings, valid, callback, state)
 
+    @whole_or_unchanged
     def partial_fit(
         self, X: Any, y: Any = None, *, callback: Callback | None = None, **given: Any
     ) -> Self:
@@ -220,16 +225,15 @@ class VAE(TrainedVAE):
         advice = scale_advice(X, 1.0, getattr(self, "feature_names_in_", None))
         if advice is not None:
             text = f"{advice}; standardise=True scales them and gives every result in your units"
-            warnings.warn(text, UnscaledData, stacklevel=4)
+            warnings.warn(text, UnscaledData, stacklevel=5)
 
     def _model_config(self, data_dim: int) -> ModelConfig:
         given = self._given()
-        hidden = given["hidden"]
         keys = ("latent_dim", "activation", "likelihood", "c", "beta", "free_bits", "draws",
                 "objective")  # fmt: skip
         return ModelConfig(
             data_dim=int(data_dim),
-            hidden=(hidden,) if isinstance(hidden, int) else hidden,
+            hidden=self._hidden_sizes(),
             **{key: given[key] for key in keys},
         )
 

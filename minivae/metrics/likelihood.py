@@ -47,7 +47,7 @@ class Evaluation(NamedTuple):
 
     @property
     def elbo(self) -> Array:
-        """ELBO per datum (N,): minus reconstruction, minus the closed-form KL (E19 at β = 1)."""
+        """ELBO per datum (N,): minus reconstruction, minus the closed-form KL (E28 at β = 1)."""
         return -self.reconstruction - self.kl.sum(axis=1)
 
     def in_user_units(self, log_volume: float) -> Evaluation:

@@ -16,9 +16,10 @@ from minivae.layers import (
     mlp_backward,
     mlp_forward,
 )
-from minivae.models.config import require_int
+from minivae.messages import shown
 from minivae.params import Layout, Shape
 from minivae.parts import ACTIVATIONS
+from minivae.settings import ConfigError, require_int
 from minivae.types import Array
 
 
@@ -37,6 +38,8 @@ class AutoencoderConfig:
     def __post_init__(self) -> None:
         require_int("data_dim", self.data_dim, 1)
         require_int("latent_dim", self.latent_dim, 1)
+        if not isinstance(self.hidden, (tuple, list)):
+            raise ConfigError(f"hidden = {shown(self.hidden)}: must be a list of layer sizes")
         for size in self.hidden:
             require_int("hidden", size, 1)
         ACTIVATIONS.require(self.activation)

@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A VAE's architecture and objective; the derivation is in MATHS.md, (E10) to (E31).
+    """A VAE's architecture and objective, derived in MATHS.md, (E10) to (E31) and (E47) to (E66).
 
     data_dim: D, the number of features (pixels) of a datum.
     latent_dim: J, the number of latent dimensions.

@@ -15,7 +15,7 @@ def in_user_units(p: Parameters, config: ModelConfig, standard: Standard | None)
     """
     if standard is None:
         return p
-    mean, deviation = standard
+    mean, deviation = standard.mean, standard.deviation
     changed = dict(p)
     for name in ("encoder.0",) if config.hidden else ("encoder.mu", "encoder.logvar"):
         W = p[f"{name}.W"] / deviation[:, None]

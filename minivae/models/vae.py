@@ -130,14 +130,20 @@ def elbo_backward(
 
 
 def nll_forward(K: Any, p: Parameters, out: Array, x: Array, config: ModelConfig) -> Array:
-    """-log p(x | z) in nats from the decoder's output: (L, B, D) -> (L, B)   (E20, E23)"""
+    """-log p(x | z) in nats from the decoder's output: (L, B, D) -> (L, B)
+
+    (E20, E23, E52 to E57, E66), whichever likelihood it is.
+    """
     return LIKELIHOODS[config.likelihood].nll_forward(K, out, x, beside_output(p, x, config))
 
 
 def nll_backward(
     K: Any, p: Parameters, g: Parameters, dnll: Array, out: Array, x: Array, config: ModelConfig
 ) -> Array:
-    """Its gradient in the decoder's output, and in log c where c is learned   (E21, E24)"""
+    """Its gradient in the decoder's output, and in log c where c is learned
+
+    (E21, E24, E52 to E57, E66), whichever likelihood it is.
+    """
     likelihood = LIKELIHOODS[config.likelihood]
     dout, dlogc = likelihood.nll_backward(K, dnll, out, x, beside_output(p, x, config))
     if likelihood.scale is not None and config.learns_c:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from minivae.ops.activation import sigmoid_forward, softplus_forward
+from minivae.ops.gamma import log_gamma, log_gamma_rise, log_gamma_rise_slope
 from minivae.types import Array
 
 LOG_2PI, LOG_2, LOG_8_THIRDS = math.log(2 * math.pi), math.log(2), math.log(8 / 3)
@@ -144,7 +145,8 @@ def continuous_bernoulli_nll_backward(dnll: Array, logits: Array, x: Array) -> A
     return dnll[..., None] * (continuous_bernoulli_mean(logits) - x)
 
 
-# A(a) = a/2 + log(sinh(a/2) / (a/2)) = a/2 + Σ_k EVEN[k] a^(2k+2) near 0: B_2k / (2k (2k)!).
+# A(a) = a/2 + log(sinh(a/2) / (a/2)) = a/2 + Σ_k EVEN[k] a^(2k+2) near 0, where EVEN[k-1]
+# is B_2k / (2k (2k)!).
 EVEN = (1 / 24, -1 / 2880, 1 / 181440, -1 / 9676800, 1 / 479001600, -691 / 15692092416000,
         1 / 1046139494400, -3617 / 170729965486080000)  # fmt: skip
 
@@ -190,24 +192,6 @@ def poisson_nll_backward(dnll: Array, lograte: Array, x: Array) -> Array:
     return dnll[..., None] * (np.exp(lograte) - x)
 
 
-# Stirling's series: log Γ(y) = (y - ½) log y - y + ½ log 2π + Σ_k STIRLING[k] / y^(2k+1).
-STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
-SHIFT = 10  # where seven terms give double precision
-
-
-def log_gamma(y: Array) -> Array:
-    """log Γ(y) for y > 0, any shape, by Stirling's series at y + 10 (Abramowitz & Stegun 6.1.40)"""
-    product = y
-    for k in range(1, SHIFT):
-        product = product * (y + k)
-    y = y + SHIFT
-    inverse = 1 / y
-    square, series = inverse * inverse, 0 * inverse
-    for coefficient in STIRLING[::-1]:
-        series = series * square + coefficient
-    return (y - 0.5) * np.log(y) - y + 0.5 * LOG_2PI + series * inverse - np.log(product)
-
-
 def negative_binomial_nll_forward(logmean: Array, x: Array, logr: Array) -> Array:
     """-log p(x | z) of counts with mean m and variance m + m² / r, in nats   (E56)
 
@@ -216,7 +200,7 @@ def negative_binomial_nll_forward(logmean: Array, x: Array, logr: Array) -> Arra
     logmean (L, B, D), x (B, D) counts, logr () = log r -> nll (L, B).
     """
     r, t = np.exp(logr), logmean - logr
-    counts = log_gamma(x + 1) - log_gamma(x + r) + log_gamma(r + 0 * x)  # (B, D)
+    counts = log_gamma(x + 1) - log_gamma_rise(r, x)  # (B, D)
     return (counts + (x + r) * softplus_forward(t) - x * t).sum(axis=-1)
 
 
@@ -224,27 +208,14 @@ def negative_binomial_nll_backward(
     dnll: Array, logmean: Array, x: Array, logr: Array
 ) -> tuple[Array, Array]:
     """dlogmean = dnll e with e = (x + r) s(t) - x;                      (E56)
-    dlogr = Σ dnll (r [ψ(r) - ψ(x + r) + softplus(t)] - e), ψ the derivative of log Γ
+    dlogr = Σ dnll (r [softplus(t) - (ψ(x + r) - ψ(r))] - e), ψ the derivative of log Γ
 
     dnll (L, B), logmean (L, B, D), x (B, D), logr () -> dlogmean (L, B, D), dlogr ().
     """
     r, t = np.exp(logr), logmean - logr
     e = (x + r) * sigmoid_forward(t) - x
-    inner = r * (digamma(r + 0 * x) - digamma(x + r) + softplus_forward(t)) - e
+    inner = r * (softplus_forward(t) - log_gamma_rise_slope(r, x)) - e
     return dnll[..., None] * e, (dnll * inner.sum(axis=-1)).sum()
-
-
-def digamma(y: Array) -> Array:
-    """ψ(y), the derivative of `log_gamma` term by term; y > 0, any shape"""
-    shift = 1 / y
-    for k in range(1, SHIFT):
-        shift = shift + 1 / (y + k)
-    y = y + SHIFT
-    inverse = 1 / y
-    square, series = inverse * inverse, 0 * inverse
-    for k in range(len(STIRLING), 0, -1):
-        series = series * square + (2 * k - 1) * (STIRLING[k - 1] + 0 * inverse)
-    return np.log(y) - 0.5 * inverse - series * square - shift
 
 
 def categorical_nll_forward(logits: Array, x: Array, groups: tuple[int, ...]) -> Array:

@@ -221,7 +221,7 @@ LIKELIHOODS: Table[Likelihood] = Table(
             scale=Scale("decoder.logb", "b", "the mean absolute deviation"),
             link="identity", words="real data with outliers, by absolute error",
             formula=lambda D, b: (
-                f"-log p(x|z) = |x - f(z)| / b + {D} log(2 b), summed over {D} features"
+                f"-log p(x|z) = sum over {D} features of |x - f(z)| / b + log(2 b)"
             ),
             output="the median",
         ),

@@ -43,7 +43,8 @@ class Objective:
     forward(K, terms, beta, free_bits) -> loss (); backward(K, dloss, terms, beta, free_bits) ->
     TermGradients. least_draws: the fewest draws L that make sense. free_bits: whether it knows
     a floor for the KL. weighs: whether it counts each datum by `terms.weight` (E64). by_draws:
-    held-out data are measured with all its draws, not with one.
+    held-out data are measured with all its draws, not with one. linear: the loss is a weighted sum
+    of log p(x | z) and the KL, so that β and the likelihood's scale convert into each other.
     formula(draws, weight, kl) -> the loss in letters: the number of draws, β as a prefix such as
     "0.5 * ", and the KL's term.
     """
@@ -56,6 +57,7 @@ class Objective:
     free_bits: bool = True
     weighs: bool = False
     by_draws: bool = False
+    linear: bool = True
     formula: Callable[[int, str, str], str] = lambda draws, weight, kl: "loss"
 
 
@@ -88,8 +90,8 @@ def elbo_objective_backward(
 def iwae_objective_forward(K: Any, terms: Terms, beta: float, free_bits: float) -> Array:
     """-mean_n log [ mean_l w_ln ], w = p(x | z) (p(z) / q(z | x))^β      (E61, E64)
 
-    The bound of L draws, tighter with each; at L = 1 and β = 1 it is the ELBO with the KL sampled
-    as well. β below 1 serves a warm-up. Burda et al. 2016, equation 8.
+    With β = 1 the bound of L draws, tighter with each; at L = 1 it is the ELBO with the KL sampled
+    as well. Another β, as in a warm-up, makes no bound. Burda et al. 2016, equation 8.
     """
     log_w = _log_weights(terms, beta)  # (L, B)
     top = log_w.real.max(axis=0)  # (B,) a plain number, so that no exponential overflows
@@ -173,6 +175,7 @@ OBJECTIVES: Table[Objective] = Table(
             free_bits=False,
             weighs=True,
             by_draws=True,
+            linear=False,
             formula=_iwae_formula,
         ),
         Objective(

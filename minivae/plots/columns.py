@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae.plots.style import BLUE, GREY, ORANGE, new_figure, plain, save, styled
+from minivae.plots.style import BLUE, GREY, ORANGE, new_figure, of_which, plain, save, styled
 from minivae.types import Array
 
 MOST = 12  # columns in a figure
@@ -45,7 +45,7 @@ def columns_rebuilt(
             axes.plot(x, y, ".", ms=2.5, color=BLUE, alpha=0.6)
             share = "constant" if np.isnan(r2[j]) else f"R² {r2[j]:.2f}"
             name_panel(axes, columns[j], share)
-        return save(figure, path, caption, title)
+        return save(figure, path, of_which(caption, POINTS, len(data)), title)
 
 
 def columns_sampled(
@@ -87,7 +87,10 @@ def columns_walked(
                           label=name)  # fmt: skip
             name_panel(axes, columns[j], "")
         figure.axes[0].legend(fontsize=6.5, handlelength=1.2)
-        return save(figure, path, caption, "Interpolation between two data")
+        title = "Interpolation between two data"
+        if len(columns) > MOST:
+            title += f": of {len(columns)} columns the {MOST} that change most"
+        return save(figure, path, caption, title)
 
 
 def panels(figure: Any, shown: Array) -> Iterator[tuple[int, Any]]:

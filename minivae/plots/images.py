@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae.plots.columns import columns_rebuilt, columns_sampled, columns_walked
-from minivae.plots.style import BLUE, GREY, new_figure, save, styled
+from minivae.plots.style import BLUE, GREY, new_figure, of_which, save, styled
 from minivae.types import Array
 
+MOST_PROFILES = 8  # data drawn as lines
 Shape = tuple[int, ...] | None  # (height, width) or (height, width, 3) in colour
 
 
@@ -94,18 +95,22 @@ def reconstructions(
         return columns_rebuilt(path, originals, rebuilt, names, caption)
     if shape is None:
         return profiles(path, rebuilt, caption, "Reconstructions", originals)
-    columns = min(12, len(originals))
     look = look_of(originals).of_shape(shape)
+    sheet = pairs_of_rows(originals, rebuilt, shape, look.paper)
+    return save_sheet(path, sheet, look, caption, title)
+
+
+def pairs_of_rows(originals: Array, rebuilt: Array, shape: tuple[int, ...], paper: float) -> Array:
+    """A sheet of pictures (N, D), twelve in a row, above those (N, D) that they have become."""
+    columns, gap = min(12, len(originals)), gap_of(shape)
     blocks = []
-    gap_size = gap_of(shape)
     for start in range(0, len(originals), columns):
-        part = slice(start, start + columns)
-        pair = np.concatenate([originals[part], rebuilt[part]])
-        if len(originals[part]) < columns:
-            break
-        blocks.append(tile(pair, shape, columns, look.paper, gap_size))
-        blocks.append(np.full((gap_size * 3, *blocks[0].shape[1:]), look.paper))
-    return save_sheet(path, np.concatenate(blocks[:-1]), look, caption, title)
+        rows = [pictures[start : start + columns] for pictures in (originals, rebuilt)]
+        empty = np.full((columns - len(rows[0]), originals.shape[1]), paper)  # of the last row
+        pair = np.concatenate([rows[0], empty, rows[1]])
+        blocks.append(tile(pair, shape, columns, paper, gap))
+        blocks.append(np.full((gap * 3, *blocks[0].shape[1:]), paper))
+    return np.concatenate(blocks[:-1])
 
 
 def gap_of(shape: tuple[int, ...]) -> int:
@@ -151,7 +156,10 @@ def interpolations(
     if shape is None and names is not None:
         return columns_walked(path, rows, names, caption)
     if shape is None:
-        return profiles(path, rows[0][1], caption, "Interpolation")
+        name, walk = rows[0]
+        some = np.linspace(0, len(walk) - 1, min(MOST_PROFILES, len(walk))).round().astype(int)
+        caption = f"{caption} Drawn: {name}, {len(some)} of {len(walk)} steps."
+        return profiles(path, walk[some], caption, "Interpolation")
     look, gap = look.of_shape(shape), gap_of(shape)
     steps = len(rows[0][1])
     width = 6.4
@@ -219,8 +227,9 @@ def save_sheet(path: Path | str, sheet: Array, look: Look, caption: str, title: 
 def profiles(
     path: Path | str, rows: Array, caption: str, title: str, originals: Array | None = None
 ) -> Path:
-    """Data that are no pictures, as lines over the features, at most eight of them."""
-    count = min(8, len(rows))
+    """Data that are no pictures, as lines over the features, at most `MOST_PROFILES` of them."""
+    count = min(MOST_PROFILES, len(rows))
+    caption = of_which(caption, count, len(rows))
     with styled():
         figure = new_figure(6.4, 1.1 * math.ceil(count / 2))
         grid = figure.subplots(math.ceil(count / 2), 2, squeeze=False, sharex=True, sharey=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae.plots.style import BLUE, GREY, LABEL_COLOURS, new_figure, plain, save, styled
+from minivae.plots.style import BLUE, GREY, LABEL_COLOURS, new_figure, of_which, plain, save, styled
 from minivae.types import Array
 
 MARKS = "os^Dv<>phX"
@@ -30,7 +30,9 @@ def latent_scatter(
     Names at the medians, or marks, tell the labels apart where colour does not; the circles
     hold 39 % and 86 % of the prior (1 and 2 standard deviations).
     """
-    codes, labels = codes[:MAX_POINTS], None if labels is None else labels[:MAX_POINTS]
+    count = min(MAX_POINTS, len(codes))
+    caption = of_which(caption, count, len(codes))
+    codes, labels = codes[:count], None if labels is None else labels[:count]
     with styled():
         figure = new_figure(6.4, 5.6)
         axes = figure.subplots()

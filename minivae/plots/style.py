@@ -64,6 +64,11 @@ def plain(text: str) -> str:
     return " ".join(text.split()).replace("$", r"\$")
 
 
+def of_which(caption: str, drawn: int, given: int, which: str = "The first") -> str:
+    """The caption, and which of the data that it speaks of are drawn where not all of them are."""
+    return caption if drawn >= given else f"{caption} {which} {drawn:,} are drawn."
+
+
 def save(figure: Any, path: Path | str, caption: str, title: str = "") -> Path:
     """Lay the figure out above its caption and write it as PNG; returns the path.
 

@@ -15,7 +15,9 @@ from minivae.data.dataset import Dataset
 from minivae.metrics.likelihood import Evaluation, evaluate
 from minivae.models.config import ModelConfig
 from minivae.models.vae import layout_of
+from minivae.published.measured import Measured
 from minivae.published.run import Run
+from minivae.runs.checkpoint import tensor_digest
 from minivae.runs.config import TrainConfig
 from minivae.settings import ConfigError
 from minivae.types import Array
@@ -24,7 +26,10 @@ T = TypeVar("T")
 
 
 class Trained(NamedTuple):
-    """A run as far as it came: theta (P,) after `updates` of `of`, and a record for each epoch."""
+    """A run as far as it came: theta (P,) after `updates` of `of`, and a record for each epoch.
+
+    measured: where its evaluations are kept.
+    """
 
     run: Run
     path: Path
@@ -36,6 +41,7 @@ class Trained(NamedTuple):
     updates: int
     of: int
     history: list[dict[str, Any]]
+    measured: Measured
 
     @property
     def complete(self) -> bool:
@@ -57,23 +63,28 @@ class Trained(NamedTuple):
         rows = len(self.dataset.train)
         return [int(record["epoch"]) * rows for record in self.history]
 
-    def evaluate(
-        self, samples: int, rows: int | None = None, theta: Array | None = None
-    ) -> Evaluation:
-        """Importance sampling on the first test rows, all of them by default; nats per datum."""
-        K = self.K
-        p = layout_of(self.model).views(K.to_device(self.theta if theta is None else theta))
-        dynamic = self.config.binarise == "dynamic" and not self.dataset.fixed_binary
-        return evaluate(
-            K,
-            p,
-            self.dataset.test[:rows],
-            self.model,
-            samples=samples,
-            seed=self.config.seed,
-            scale=self.dataset.scale,
-            binarise=dynamic,
-        )
+    def evaluate(self, samples: int, rows: int | None = None) -> Evaluation:
+        """Importance sampling on the first test rows, all of them by default; nats per datum.
+
+        Kept beside the runs, and taken from there while nothing changes that decides its bits.
+        """
+        data = self.dataset.test[:rows]
+        how: dict[str, Any] = {
+            "samples": samples,
+            "seed": self.config.seed,
+            "scale": self.dataset.scale,
+            "binarise": self.config.binarise == "dynamic" and not self.dataset.fixed_binary,
+        }
+        p = layout_of(self.model).views(self.K.to_device(self.theta))
+        of = {
+            "theta": tensor_digest(self.theta),
+            "model": self.model.to_dict(),
+            "rows": tensor_digest(data),
+            "backend": self.K.name,
+            **how,
+        }
+        make = lambda: evaluate(self.K, p, data, self.model, **how)  # noqa: E731
+        return self.measured.take(self.run.name, of, make)
 
     def decode(self, z: Array, likelihood: str | None = None) -> Array:
         """The mean of p(x | z) (N, D) for codes z (N, J), of another likelihood if one is named."""
@@ -99,6 +110,7 @@ class Bench:
 
     load: Callable[[str], Dataset]
     K: Any
+    measured: Measured
     seed: int = 0
     say: Callable[[str], None] = print
     runs: dict[str, Trained] = field(default_factory=dict)

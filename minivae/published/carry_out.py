@@ -19,6 +19,7 @@ from minivae.data.load import load
 from minivae.models.config import ModelConfig
 from minivae.published.again import go_on
 from minivae.published.bench import Bench, Trained
+from minivae.published.measured import MEASURED, Measured
 from minivae.published.record import Experiment, Protocol
 from minivae.published.run import Run
 from minivae.runs import files
@@ -84,7 +85,7 @@ def carry_out(order: Order) -> Bench:
     def load_named(name: str) -> Dataset:
         return load(name, order.data_dir)
 
-    bench = Bench(load_named, order.K, order.seed, order.say)
+    bench = Bench(load_named, order.K, Measured(order.folder / MEASURED), order.seed, order.say)
     runs = [run.seeded(order.seed) for run in order.protocol.runs]
     for run in runs:
         load_named(run.dataset)  # what is missing is said before hours of training
@@ -96,7 +97,7 @@ def carry_out(order: Order) -> Bench:
         todo = [run for run, until in shares(todo, end)
                 if not train_one(order, run, part_of(order, run, load_named), until)]  # fmt: skip
     for run in runs:
-        trained = read_back(order, run, part_of(order, run, load_named))
+        trained = read_back(order, run, part_of(order, run, load_named), bench.measured)
         if trained is not None:
             bench.runs[run.name] = trained
     if order.minutes is not None and runs and not bench.runs:
@@ -231,15 +232,19 @@ def is_finished(path: Path, model: ModelConfig, config: TrainConfig) -> bool:
     """
     try:
         theirs, trained, _, manifest = load_model(path, "last")
+        report = check_run(path)
     except RunError:
         return False
-    if any(f.state != "sound" and CHECKPOINTS in f.file for f in check_run(path).findings):
+    amiss = [f.file for f in report.findings if f.state == "damaged"] + report.left
+    if any(file.startswith(CHECKPOINTS) for file in amiss):
         return False
     other = theirs != model or other_settings(trained.for_checkpoint(), config.to_dict())
     return not other and int(manifest["progress"]["epoch"]) >= config.epochs
 
 
-def read_back(order: Order, run: Run, data: tuple[Dataset, str]) -> Trained | None:
+def read_back(
+    order: Order, run: Run, data: tuple[Dataset, str], measured: Measured
+) -> Trained | None:
     """A run as far as it came; None where it has not finished an epoch."""
     path = order.folder / RUNS / run.name
     if not is_begun(path):
@@ -261,4 +266,5 @@ def read_back(order: Order, run: Run, data: tuple[Dataset, str]) -> Trained | No
         int(manifest["progress"]["t"]),
         epochs * per_epoch,
         info.metrics,
+        measured,
     )

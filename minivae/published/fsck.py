@@ -10,9 +10,13 @@ from pathlib import Path
 from minivae.published.again import go_on
 from minivae.published.carry_out import DATA, PROTOCOL, PROTOCOL_SCHEMA
 from minivae.published.kept import RESULT, read_any_result
+from minivae.published.measured import MEASURED
 from minivae.published.results import PART, PICTURE
 from minivae.runs import files
-from minivae.runs.fsck_many import Checks, FileCheck, check_picture
+from minivae.runs.checkpoint import read_checkpoint
+from minivae.runs.errors import CheckpointError
+from minivae.runs.fsck import is_run
+from minivae.runs.fsck_many import Checks, FileCheck, check_picture, matching
 from minivae.runs.strict_json import JsonFault, flag, parse, record, text, whole
 
 
@@ -40,6 +44,15 @@ def check_data(file: Path) -> str:
     return "all checksums agree"
 
 
+def check_measured(manifest: Path) -> str:
+    """A run's evaluation."""
+    try:
+        read_checkpoint(manifest.with_suffix(".safetensors"))
+    except CheckpointError as fault:
+        raise JsonFault(str(fault)) from None
+    return "an evaluation of a run; all sums agree"
+
+
 WHOSE = record({"experiment": text, "small": flag, "seed": whole()}, open_=True)
 
 
@@ -56,11 +69,24 @@ def again(folder: Path) -> str:
 
 
 IN_PART = "remove it: what is run in part is kept here when the result beside it went further"
-CHECKS: Checks = {
-    PROTOCOL: FileCheck(check_protocol, "remove it where the runs are of this very protocol"),
-    RESULT: FileCheck(check_result, again),
-    PICTURE: FileCheck(check_picture, again),
-    PART + RESULT: FileCheck(check_result, IN_PART),
-    PART + PICTURE: FileCheck(check_picture, IN_PART),
-    f"{DATA}/*.npz": FileCheck(check_data, again),
-}
+
+
+def is_published(path: Path) -> bool:
+    """Whether a folder is of `minivae reproduce`: with its runs, or a kept result without them."""
+    if matching(path, PROTOCOL) or matching(path, files.temporary(Path(PROTOCOL)).as_posix()):
+        return True
+    return not is_run(path) and bool(matching(path, RESULT) or matching(path, PART + RESULT))
+
+
+CHECKS = Checks(
+    {
+        PROTOCOL: FileCheck(check_protocol, "remove it where the runs are of this very protocol"),
+        RESULT: FileCheck(check_result, again),
+        PICTURE: FileCheck(check_picture, again),
+        PART + RESULT: FileCheck(check_result, IN_PART),
+        PART + PICTURE: FileCheck(check_picture, IN_PART),
+        f"{DATA}/*-[0-9]*.npz": FileCheck(check_data, again),
+        f"{MEASURED}/*.json": FileCheck(check_measured, again),
+    },
+    is_published,
+)

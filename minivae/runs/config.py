@@ -45,7 +45,7 @@ class TrainConfig:
         where one was given: where the data are looked for again. What tells them from other data
         is their sha256, not their place.
     epochs, batch_size: passes over the training rows, and rows in an update.
-    lr, optimiser: the rate, and a name in `parts.OPTIMISERS` (E32, E33).
+    lr, optimiser: the rate, and a name in `parts.OPTIMISERS` (E32, E33, E58 to E60).
     lr_steps: [epoch, factor] pairs, epochs rising: from the end of that epoch on, the rate is
         lr x factor. None of them: the rate is lr throughout.
     initialisation: of the weights, a name in `models.initialise.INITIALISATIONS`.

@@ -65,6 +65,18 @@ def require_unchanged(path: Path | str, config: dict[str, Any]) -> None:
         )
 
 
+def unaltered_config(path: Path | str) -> dict[str, Any] | None:
+    """A run directory's config.json as it was written; None if there is none.
+
+    Raises RunError where it is unreadable or was edited, ConfigError where its settings cannot be.
+    """
+    config = read_config(path)
+    if config is not None:
+        settings_in(path, config)
+        require_unchanged(path, config)
+    return config
+
+
 def _is_unhashed(config: Mapping[str, Any]) -> bool:
     """Whether an earlier version wrote this, that knew no sha256 and none of the newer keys."""
     return not HASHED_WITH & set(config["train"]) and not {"sha256", "environments"} & set(config)

@@ -11,13 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from minivae.runs import files
-from minivae.runs.config_file import (
-    CONFIG,
-    encode_config,
-    read_config,
-    require_unchanged,
-    settings_in,
-)
+from minivae.runs.config_file import CONFIG, encode_config, read_config, unaltered_config
 from minivae.runs.errors import RunError, describe_os_error
 from minivae.runs.hints import quoted, whole
 from minivae.runs.lock import LOCK, RunLock
@@ -200,15 +194,11 @@ class RunDirectory:
         What it said is known otherwise when a run is resumed, and the checkpoints say it again.
         """
         try:
-            config = self.read_config()
-            if config is not None:
-                settings_in(self.path, config)
-                require_unchanged(self.path, config)
+            return unaltered_config(self.path)
         except RunError as fault:
             self._set_aside = files.damaged_name(self.path / CONFIG)
             note(f"{fault}; it is kept as {self._set_aside.name} and written again")
             return None
-        return config
 
 
 def is_begun(path: Path) -> bool:

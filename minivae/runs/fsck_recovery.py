@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Protocol
+import os
 
+from minivae.runs.checkpoint import manifest_path
 from minivae.runs.config_file import CONFIG
 from minivae.runs.directory import CHECKPOINTS, METRICS, is_begun
+from minivae.runs.fsck_findings import Inspection
 from minivae.runs.hints import command_line
-from minivae.runs.store import POINTERS, CheckpointStore, Key
-
-Sound = dict[Key, dict[str, Any]]
-
-
-class Inspection(Protocol):
-    """What is known of a run: its folder, its configuration, its sound checkpoints' manifests."""
-
-    path: Path
-    store: CheckpointStore
-    config: dict[str, Any] | None
-    sound: Sound
-    resume: str
-
-    @property
-    def newest(self) -> tuple[Key, dict[str, Any]] | None:
-        """The newest sound checkpoint's key and manifest."""
-
-    @property
-    def damaged(self) -> list[str]:
-        """The names of the files that are damaged."""
+from minivae.runs.store import POINTERS, name_of
 
 
 def recovery(found: Inspection) -> list[str]:
@@ -40,7 +21,7 @@ def recovery(found: Inspection) -> list[str]:
         said.append(f"start it again, with the same options: {again}")
         return said
     if found.newest is None:
-        if not found.store.numbered() and found.config is not None:
+        if not _was_completed(found) and found.config is not None:
             lost = "no checkpoint is left" if damaged else "no checkpoint yet, nothing is lost"
             said.append(f"{lost}: {found.resume} starts from the beginning")
         else:
@@ -52,9 +33,8 @@ def recovery(found: Inspection) -> list[str]:
     newer = [key for key in found.store.numbered() if key > found.newest[0]]
     if newer:
         said.append("what came after it is trained again, to the same bits")
-    best = manifest["progress"]["best_epoch"]
-    if best is not None and (best, 0) not in found.sound:
-        said.append(f"the best parameters so far, of epoch {best}, are lost")
+    if found.best is not None and found.best not in found.sound:
+        said.append(f"the best parameters so far, of epoch {found.best[0]}, are lost")
     if CONFIG in damaged:
         said.append(f"a resume takes the settings from {manifest['file']}")
     if any(name.startswith(f"{CHECKPOINTS}/{p}.") for name in damaged for p in POINTERS):
@@ -62,3 +42,9 @@ def recovery(found: Inspection) -> list[str]:
     if any(name.startswith(METRICS) for name in damaged):
         said.append("the parameters need no line of the log: a resume goes on without")
     return said
+
+
+def _was_completed(found: Inspection) -> bool:
+    """Whether a checkpoint has its manifest; without any, a resume takes the run for a new one."""
+    names = (found.store.directory / name_of(key) for key in found.store.numbered())
+    return any(os.path.lexists(manifest_path(name)) for name in names)

@@ -15,7 +15,7 @@ from minivae.runs.directory import CHECKPOINTS, METRICS, is_begun
 from minivae.runs.errors import CheckpointError, RunError
 from minivae.runs.hints import command_line
 from minivae.runs.metrics_log import MetricsLog
-from minivae.runs.resume import other_model, other_settings, require_run_facts
+from minivae.runs.resume import newest_of_run, other_model, other_settings, require_run_facts
 from minivae.runs.state import theta_from
 from minivae.runs.store import CheckpointStore, key_of
 from minivae.settings import ConfigError
@@ -63,11 +63,11 @@ def load_run(path: Path | str, note: Callable[[str], None] | None = None) -> Run
 def _newest(path: Path, fault: str) -> Checkpoint:
     """The newest sound checkpoint of a run without a configuration; RunError where it has none."""
     try:
-        checkpoint = CheckpointStore(path / CHECKPOINTS).newest_sound(lambda text: None)
+        store = CheckpointStore(path / CHECKPOINTS)
+        checkpoint = newest_of_run(store, None, lambda text: None)
     except CheckpointError as error:
         raise CheckpointError(f"{fault}; {error}") from None
     if checkpoint is not None:
-        require_run_facts(checkpoint)
         return checkpoint
     if not is_begun(path):
         raise RunError(

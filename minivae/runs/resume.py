@@ -19,6 +19,7 @@ from minivae.runs.directory import RunDirectory
 from minivae.runs.errors import CheckpointError, RunError
 from minivae.runs.schema import RUN_FACTS
 from minivae.runs.state import State
+from minivae.runs.store import CheckpointStore
 from minivae.runs.strict_json import JsonFault
 
 Note = Callable[[str], None]
@@ -75,11 +76,7 @@ def starting_state(
     if written is not None:
         require_same(directory, written, model, config, data)
 
-    def foreign(checkpoint: Checkpoint) -> str | None:
-        require_run_facts(checkpoint)
-        return None if written is None else other_run(checkpoint.manifest, written)
-
-    checkpoint = directory.checkpoints.newest_sound(note, foreign)
+    checkpoint = newest_of_run(directory.checkpoints, written, note)
     if checkpoint is None:
         epochs = len(directory.metrics.read())
         lost = f"has lost the checkpoints of {epochs} epochs" if epochs else "has no checkpoint yet"
@@ -88,6 +85,22 @@ def starting_state(
     require_same(directory, checkpoint.manifest, model, config, data)
     tell_changes(checkpoint.manifest["train"], config, note)
     return State.from_checkpoint(checkpoint, model, config.optimiser)
+
+
+def newest_of_run(
+    checkpoints: CheckpointStore, written: Mapping[str, Any] | None, note: Note
+) -> Checkpoint | None:
+    """The newest sound checkpoint, and of the run that the configuration `written` describes.
+
+    Returns None where none was ever completed; raises CheckpointError where every one is damaged
+    or another run's.
+    """
+
+    def foreign(checkpoint: Checkpoint) -> str | None:
+        require_run_facts(checkpoint)
+        return None if written is None else other_run(checkpoint.manifest, written)
+
+    return checkpoints.newest_sound(note, foreign)
 
 
 def require_run_facts(checkpoint: Checkpoint) -> None:

@@ -62,6 +62,10 @@ class CheckpointStore:
 
         Raises RunError where the folder cannot be read.
         """
+        return self._keys("safetensors", "json")
+
+    def _keys(self, *endings: str) -> list[Key]:
+        """The numbered checkpoints of which a file of one of these endings is there."""
         if not self.directory.is_dir():
             return []
         try:
@@ -69,7 +73,7 @@ class CheckpointStore:
         except OSError as error:
             why = describe_os_error(error)
             raise RunError(f"cannot read {self.directory}: {why}; check the disk") from error
-        stems = {stem for stem, _, ending in names if ending in ("safetensors", "json")}
+        stems = {stem for stem, _, ending in names if ending in endings}
         found = (key_of(f"{stem}.safetensors") for stem in stems)
         return sorted(key for key in found if key is not None)
 
@@ -153,9 +157,17 @@ class CheckpointStore:
             return ""
 
     def clean(self) -> None:
-        """Remove what a killed run left half-written. Call it with the run's lock held."""
+        """Remove what a killed run left half-written. Call it with the run's lock held.
+
+        So are tensors without a manifest, which never count; they would be kept in place of whole
+        ones where a resume is asked to keep more. What `best` names is lost, and left for people.
+        """
         for path in self.directory.glob("*" + files.TEMPORARY):
             path.unlink(missing_ok=True)
+        whole = {name_of(key) for key in self._keys("json")}
+        for name in map(name_of, self.numbered()):
+            if name not in whole and name != self._target("best"):
+                (self.directory / name).unlink(missing_ok=True)
 
     def load(self, which: str) -> Checkpoint:
         """The verified ``best`` or ``last`` checkpoint; CheckpointError if it is not sound.
@@ -213,7 +225,7 @@ class CheckpointStore:
     ) -> Checkpoint | None:
         """The newest checkpoint that verifies; each damaged one passed over is noted.
 
-        So is one that is another run's: `foreign` says by what, or None.
+        So is one that is another run's: `foreign` says by what, or None, or raises CheckpointError.
 
         Returns None when no checkpoint was ever completed; raises CheckpointError when some were
         and every one is damaged.
@@ -225,11 +237,10 @@ class CheckpointStore:
             completed += manifest_path(path).exists()
             try:
                 checkpoint = self.read(path)
+                if (other := foreign(checkpoint)) is not None:
+                    raise CheckpointError(f"{path.name} is another run's: {other}")
             except CheckpointError as error:
                 faults.append(str(error))
-                continue
-            if (other := foreign(checkpoint)) is not None:
-                faults.append(f"{path.name} is another run's: {other}")
                 continue
             for fault in faults:
                 note(f"{fault}; using {path.stem} instead")

@@ -141,8 +141,7 @@ def open_for_writing(
             environments = with_this_environment(earlier, state, config, note)
             if resume:
                 directory.claim()
-                settle_pointers(directory, state, note)
-            directory.write_config(
+            directory.write_config(  # first: it says how many checkpoints are kept from now on
                 {
                     "model": model.to_dict(),
                     "train": config.to_dict(),
@@ -151,6 +150,8 @@ def open_for_writing(
                     "environments": environments,
                 }
             )
+            if resume:
+                settle_pointers(directory, state, note)
             yield RunWriter(directory, model, config, data, state, note)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae.study.display import RESULTS
+from minivae.data.whole import write_whole
 from minivae.types import Array
 
 SEEDS = (0, 1, 2)
@@ -148,10 +148,9 @@ STUDIES: dict[str, Callable[[str | None, Say], dict[str, Any]]] = {
 }
 
 
-def run_study(
-    name: str, data_dir: str | None, say: Say = print, folder: Path | None = None
-) -> Path:
-    """Run a long study and write its figures with how they were made. Returns the JSON's path."""
+def run_study(name: str, data_dir: str | None, folder: Path, say: Say = print) -> Path:
+    """Run a long study and write its figures, with how they were made, as JSON into `folder`,
+    which must be there. Returns the file's path."""
     start = time.perf_counter()
     found = STUDIES[name](data_dir, say)
     made = {
@@ -161,9 +160,7 @@ def run_study(
         "numpy": np.__version__,
         "machine": platform.machine(),
     }
-    folder = RESULTS if folder is None else folder
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name.replace('-', '_')}.json"
-    text = json.dumps({"made": made, **found}, indent=1, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    text = json.dumps({"made": made, **found}, indent=1, ensure_ascii=False) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
     return path

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from minivae.messages import shown
-from minivae.runs.fsck_many import Checks, FileCheck, check_picture
+from minivae.runs.fsck import is_run
+from minivae.runs.fsck_many import RUNS, Checks, FileCheck, check_picture, matching
 from minivae.runs.strict_json import JsonFault
 from minivae.sweeps.plan import FAILURE_SCHEMA, FAILURES, RESULT, SPEC, SPEC_SCHEMA, read_json
 from minivae.sweeps.plan import read_result as result_in
@@ -39,10 +40,21 @@ def there(found: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def is_sweep(path: Path) -> bool:
+    """Whether a folder is a sweep's, be it one that a kill ended as it began, or without its note:
+    a result beside a run's own files is a sweep's too."""
+    if matching(path, SPEC) or matching(path, f".{SPEC}.*"):
+        return True
+    return any(is_run(file.parent) for file in matching(path, f"{RUNS}/*/{RESULT}"))
+
+
 AGAIN = "the same sweep writes it again"
-CHECKS: Checks = {
-    SPEC: FileCheck(check_spec, AGAIN),
-    f"runs/*/{RESULT}": FileCheck(check_result, "the same sweep measures the run again"),
-    f"{FAILURES}/*.json": FileCheck(check_failure, AGAIN),
-    "pictures/*.png": FileCheck(check_picture, AGAIN),
-}
+CHECKS = Checks(
+    {
+        SPEC: FileCheck(check_spec, AGAIN),
+        f"{RUNS}/*/{RESULT}": FileCheck(check_result, "the same sweep measures the run again"),
+        f"{FAILURES}/*.json": FileCheck(check_failure, AGAIN),
+        "pictures/*.png": FileCheck(check_picture, AGAIN),
+    },
+    is_sweep,
+)

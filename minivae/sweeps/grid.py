@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from minivae.messages import shown
 from minivae.settings import ConfigError, nearest
 
 Axes = Mapping[str, Sequence[str]]
@@ -91,6 +92,18 @@ def combination(axes: Axes, number: int) -> tuple[tuple[str, str], ...]:
         number, place = divmod(number, len(values))
         settings.append((key, values[place]))
     return tuple(reversed(settings))
+
+
+def require_names_apart(points: Iterable[Point]) -> None:
+    """ConfigError where two runs would be kept in one directory: a / is written _ in its name."""
+    named: dict[str, Point] = {}
+    for point in points:
+        other = named.setdefault(point.name, point)
+        if other != point:
+            raise ConfigError(
+                f"--grid: two runs would be called {shown(point.name)}, of {dict(other.settings)} "
+                f"and of {dict(point.settings)}: leave one of them out"
+            )
 
 
 def share(points: Sequence[Point], only: str | None) -> list[Point]:

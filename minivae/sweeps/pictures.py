@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from minivae.plots.style import new_figure, save, styled
+from minivae.plots.style import new_figure, of_which, save, styled
 from minivae.sweeps.results_table import order_of
 
 Row = dict[str, Any]
@@ -124,8 +124,8 @@ def best(path: Path, means: Sequence[Row], axes: Sequence[str]) -> Path:
         axis.set_yticks(places, names, fontsize=7)
         axis.set_ylim(-0.6, len(shown) - 0.4)
         axis.set_xlabel("-ELBO on held-out data, nats per datum")
-        caption = "The best settings first; bars are standard errors over seeds"
-        return save(figure, path, caption, "Best settings")
+        caption = "The best settings first; bars are standard errors over seeds."
+        return save(figure, path, of_which(caption, len(shown), len(means)), "Best settings")
 
 
 def draw(

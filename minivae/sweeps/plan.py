@@ -28,6 +28,7 @@ from minivae.runs.strict_json import (
 )
 from minivae.settings import ConfigError
 from minivae.sweeps.grid import Point
+from minivae.sweeps.identity import Settled, require_same_data, taken_over, with_its_data
 
 SPEC, RESULT, FAILURES = "sweep.json", "result.json", "failures"
 SPEC_SCHEMA = record({"dataset": text, "options": listed(text)}, open_=True)
@@ -61,12 +62,15 @@ def runs_of(path: Path) -> Path:
     return path / "runs"
 
 
-def open_sweep(path: Path, spec: Mapping[str, Any], note: Note) -> None:
+def open_sweep(
+    path: Path, spec: Mapping[str, Any], note: Note, asked: Iterable[Settled] = ()
+) -> None:
     """Make the sweep's directory, or go on with the one that is there.
 
     Values, seeds and axes may be added; what all runs share may not change. A damaged note of it
-    is written again: each run is held against its own settings all the same. Raises ConfigError,
-    one line, where the directory is another sweep's or no sweep's.
+    is written again: each run is held against its own settings all the same. asked: those settings,
+    the data among them. Raises ConfigError, one line, where the directory is no sweep's, another
+    sweep's, or one of data that have changed since.
     """
     file = path / SPEC
     if os.path.lexists(file):
@@ -78,6 +82,7 @@ def open_sweep(path: Path, spec: Mapping[str, Any], note: Note) -> None:
             require_same_sweep(path, there, spec)
     elif path.exists() and (not path.is_dir() or any(map(is_foreign, path.iterdir()))):
         raise ConfigError(f"{path} is there and no sweep: give another --out")
+    require_same_data(runs_of(path), asked)
     path.mkdir(parents=True, exist_ok=True)
     write_json(file, spec)
     runs_of(path).mkdir(exist_ok=True)
@@ -123,10 +128,13 @@ def read_json(path: Path, schema: Check) -> dict[str, Any]:
     return found
 
 
-def results_of(path: Path, note: Note = lambda text: None) -> dict[str, dict[str, Any]]:
+def results_of(
+    path: Path, note: Note = lambda text: None, asked: Iterable[Settled] = ()
+) -> dict[str, dict[str, Any]]:
     """What the finished runs came to, by their identity: all that decides a run's bits.
 
-    A damaged result counts as none, and is told: its run is measured again.
+    A damaged result counts as none, and is told: its run is measured again. asked: settings whose
+    results count though an earlier version wrote them and their runs are gone.
     """
     found: dict[str, dict[str, Any]] = {}
     for file in sorted(runs_of(path).glob(f"*/{RESULT}")):
@@ -136,8 +144,9 @@ def results_of(path: Path, note: Note = lambda text: None) -> dict[str, dict[str
             note(f"{file} is damaged ({fault}); the run is measured again")
             continue
         if one:
+            one = with_its_data(one, file.parent)
             found[one["identity"]] = one
-    return found
+    return taken_over(found, asked)
 
 
 def read_result(file: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from minivae.runs.files import put_in_place, remove_quietly
+from minivae.sweeps.identity import DATA
 from minivae.sweeps.plan import beside
 
 FIGURES = ("loss", "reconstruction", "kl", "elbo", "squared_error", "active_units", "seconds")
@@ -23,9 +24,10 @@ def row_of(axes: Sequence[str], result: Mapping[str, Any]) -> Row:
     """
     facts, settled = result["facts"], result["settled"]
     measured = facts[facts["measured_on"]]
+    known = {**settled.get(DATA, {}).get("reading", {}), **settled}
     row: Row = {}
     for key in axes:
-        default = settled.get(key, settled.get(f"{key}_dim"))
+        default = known.get(key, known.get(f"{key}_dim"))
         row[key] = result["settings"].get(key, word(default))
     row["seed"] = result["seed"]
     row |= {key: measured[key] for key in ("loss", "reconstruction", "kl", "elbo")}

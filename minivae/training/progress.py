@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, NamedTuple, Protocol, TextIO
 
-from minivae.messages import one_line, printable
+from minivae.messages import as_it_stands, one_line, printable
 
 
 class Start(NamedTuple):
@@ -135,7 +135,7 @@ class RichReporter(NullReporter):
     def start(self, start: Start) -> None:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-        self.console.print(start_line(start), highlight=False)
+        self.console.print(as_it_stands(start_line(start)))
         columns = (
             SpinnerColumn(),
             TextColumn("epoch {task.fields[place]}"),
@@ -162,16 +162,16 @@ class RichReporter(NullReporter):
         )
 
     def epoch(self, record: dict[str, Any]) -> None:
-        self.console.print(epoch_line(record), highlight=False)
+        self.console.print(as_it_stands(epoch_line(record)))
 
     def note(self, text: str) -> None:
-        self.console.print(f"note: {one_line(text)}", highlight=False, markup=False)
+        self.console.print(as_it_stands(f"note: {one_line(text)}"))
 
     def finish(self, text: str) -> None:
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
-        self.console.print(text, highlight=False, markup=False)
+        self.console.print(as_it_stands(printable(text)))
 
 
 def clock(seconds: float) -> str:

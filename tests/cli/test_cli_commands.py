@@ -172,6 +172,10 @@ def test_explain_loss(command, trained: Path) -> None:
     weights = {row["convention"]: row["value"] for row in r["conversions"]}
     assert weights["mean over pixels of cross-entropy + w * KL ('kld weight')"] == 4 / 784
     assert "C = 1/(2c)    5" in command("explain-loss", "--c", 0.1).out
+    weighed = ("explain-loss", "frey", "--objective", "iwae", "--draws", 5, "--beta", 4)
+    r = command(*weighed, "--json").json
+    assert r["conversions"] == [] and "log [mean over 5 draws of w]" in r["loss"]
+    assert "no bound on -log p(x)" in command(*weighed).out
     assert command("explain-loss", "frey", "--json").json["setting"]["c"] == "learned"
 
 

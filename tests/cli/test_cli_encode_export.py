@@ -129,3 +129,22 @@ def test_a_disk_that_fills_leaves_nothing_half_written(
     assert done.code in (1, 2) and "no space left on device" in done.err, done.err
     assert "choose another" in done.err and "place/" in done.err
     assert not list(Path("place").iterdir())
+
+
+@pytest.mark.parametrize("name", ["codes.npz", "codes.NPZ"])
+def test_an_npz_holds_the_labels_and_what_they_mean(command, trained: Path, name: str) -> None:
+    command("encode", trained, "-o", name, "--json").json  # noqa: B018 - its exit code
+    with np.load(name) as file:
+        assert set(file) == {"codes", "variances", "labels", "label_names"}
+        assert file["label_names"].tolist() == [str(digit) for digit in range(10)]
+        assert file["label_names"][file["labels"][0]] == str(file["labels"][0])
+
+
+@pytest.mark.parametrize("words", [("encode",), ("generate", "-n", "5"), ("reconstruct",)])
+def test_an_ending_in_capitals_is_the_same_ending(command, trained: Path, words) -> None:
+    r = command(words[0], trained, *words[1:], "-o", "x.NPY", "--json").json
+    assert Path(r["path"]).name == "x.NPY"
+    assert np.load("x.NPY").ndim == 2
+    if words[0] != "encode":
+        assert command(words[0], trained, *words[1:], "-o", "x.PNG").code == 0
+        assert Path("x.PNG").read_bytes().startswith(b"\x89PNG")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -206,3 +207,59 @@ def test_a_run_trained_on_row_numbers_reads_its_table_again(
     assert command("encode", "run", "t.csv", "-o", "z.npy").code == 0
     assert command(*QUICK, "t.csv", "--epochs", "1", "--out", "new").code == 0
     assert "Unnamed: 0" not in command("evaluate", "new").out
+
+
+@pytest.mark.parametrize("index", [[0], ["x"], [7, 7]], ids=str)
+def test_rows_written_with_their_index_fit_a_run_without_it(command: Command, index) -> None:
+    """A new row, or some whose numbers repeat, as pandas writes them."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(rng.normal(size=(40, 3)), columns=["a", "b", "c"])
+    frame.to_csv("t.csv", index=False)
+    assert command(*QUICK, "t.csv", "--epochs", "1").code == 0
+    new = frame[: len(index)].set_axis(index)
+    new.to_csv("new.csv")
+    done = command("encode", "run", "new.csv", "-o", "new.npy")
+    assert done.code == 0, done.err
+    new.to_csv("plain.csv", index=False)
+    assert command("encode", "run", "plain.csv", "-o", "plain.npy").code == 0
+    assert (np.load("new.npy") == np.load("plain.npy")).all()
+
+
+def same_bits(one: str, other: str) -> bool:
+    last = (json.loads(Path(run, "checkpoints", "last.json").read_text()) for run in (one, other))
+    a, b = ((found["tensors"], found["data"]["sha256"]) for found in last)
+    return bool(a == b)
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [("table", "--label", "kind", "--standardise"), ("table", "--one-hot", "--standardise"),
+     ("pictures", "--resize", "5x4"), ("rows", "--shape", "3,2", "--label", "-1")],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_runs_own_settings_repeat_how_it_read_its_data(command: Command, reading) -> None:
+    what, *words = reading
+    if what == "table":
+        pytest.importorskip("pandas")
+    np.save("rows.npy", rng.integers(0, 9, (40, 7)))
+    data = {"table": table, "pictures": folder_of_pictures, "rows": lambda: "rows.npy"}[what]()
+    assert command(*QUICK, data, *words, "--epochs", "1").code == 0
+    again = ("train", "--config", "run/config.json", "--no-pictures", "--json")
+    assert command(*again, "--out", "again").code == 0
+    assert same_bits("run", "again")
+    Path(data).rename("elsewhere" + Path(data).suffix)
+    moved = command(*again, "--data", "elsewhere" + Path(data).suffix, "--out", "moved")
+    assert moved.code == 0 and same_bits("run", "moved"), moved.err
+    assert command("train", "digits", *again[1:], "--out", "other").code == 0  # it has no columns
+    other = "elsewhere" + Path(data).suffix
+    on = command("train", "--resume", "run", "--data", other, *again[1:], "--epochs", "2")
+    assert on.code == 0, on.err
+
+
+def test_a_label_in_a_runs_settings_that_other_data_lack_is_named(command: Command) -> None:
+    pytest.importorskip("pandas")
+    table()
+    assert command(*QUICK, "people.csv", "--label", "kind", "--epochs", "1").code == 0
+    Path("other.csv").write_text("a,b\n" + "1,2\n3,4\n" * 20)
+    done = command("train", "other.csv", "--config", "run/config.json", "--out", "new")
+    assert done.code == 2 and "has no column 'kind'" in done.err and not Path("new").exists()

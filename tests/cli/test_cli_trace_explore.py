@@ -128,3 +128,26 @@ def test_explore_writes_one_closed_page(command, trained: Path, tmp_path: Path) 
     text = page.read_text(encoding="utf-8")
     assert r["bytes"] == page.stat().st_size and r["data"] == 297 and len(set(r["dims"])) == 2
     assert "default-src 'none'" in text and "http" not in text.replace("http-equiv", "")
+
+
+def test_a_single_datum_has_no_neighbours_and_the_fix_is_named(command) -> None:
+    data = np.random.default_rng(0).uniform(size=(12, 5, 4)).astype(np.float32)
+    np.savez("few.npz", train=data[1:], test=data[:1])
+    words = ("--hidden", "4", "--latent", "2", "--epochs", "1", "--backend", "numpy")
+    assert command("train", "few.npz", *words, "--no-pictures", "--out", "run").code == 0
+    done = command("explore", "run", "--no-beside", "-o", "x.html")
+    assert done.code == 2 and done.err.count("\n") == 1 and not Path("x.html").exists()
+    assert "the test split has 1 datum, and nearness needs 2: --split train" in done.err
+    done = command("explore", "run", "--no-beside", "--split", "train", "-o", "x.html")
+    assert done.code == 0, done.err
+
+
+def test_the_note_says_of_how_many_data_the_shading_tells(monkeypatch) -> None:
+    from minivae import explore
+    from minivae.cli.explore import note_of
+    from minivae.cli.pictures import DataSplit
+
+    shown = DataSplit("d", "test", np.zeros((9, 2)), None, None)
+    assert "from every one of these than" in note_of(2, shown, 9)
+    monkeypatch.setattr(explore, "NEIGHBOURS", 5)
+    assert "from every one of the first 5 of these than" in note_of(2, shown, 9)

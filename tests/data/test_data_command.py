@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,19 @@ def test_the_commands_faults(
     assert code == 2 and "no such folder" in err
     code, out, err = run(capsys, "digits")
     assert code == 0 and "built in" in out and not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("width", [40, 200])
+def test_a_folders_name_is_shown_as_it_stands(monkeypatch, capsys, width: int) -> None:
+    """Brackets and words between colons are rich's markup, and a name all the same."""
+    pytest.importorskip("rich")
+    from minivae.cli import data as command
+    from minivae.data import catalogue
+
+    names = ("/[old]", "/[/x]", "/:smile:", "/a\x1b[2J")
+    rows = [row._replace(where=name) for row, name in zip(catalogue(), names, strict=False)]
+    monkeypatch.setattr(sys.modules["minivae.data.load"], "catalogue", lambda folder: rows)
+    monkeypatch.setattr(command, "WIDE", 100 if width == 200 else 1000)
+    command._list(None, False)
+    said = capsys.readouterr().out
+    assert all(name in said for name in names[:3]) and "/a\\x1b[2J" in said and "\x1b" not in said

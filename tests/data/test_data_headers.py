@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from minivae.data import DataError, load
+from minivae.data.dialect import dialect_of
 from minivae.data.load import load_as
 from minivae.data.reading import Reading
-from minivae.data.text_tables import dialect_of
 from tests.data.refusals import refused
 
 pandas = pytest.importorskip("pandas")
@@ -23,12 +23,43 @@ def csv(folder: Path, text: str, encoding: str = "utf-8", name: str = "t.csv") -
 
 
 @pytest.mark.parametrize(
-    "above", ["#----\n# title\n#----\n", "# a\n\n# a\n", "#\n#\n\n#\n", "\n# of a page\fbreak\n"]
+    "above",
+    ["#----\n# title\n#----\n", "# a\n\n# a\n", "#\n#\n\n#\n", "\n# of a page\fbreak\n"]
+    + ["# one, two; three\n" * 9, "# long\n" * 300],
+    ids=lambda text: repr(text[:20]),
 )
 def test_comments_are_passed_over_though_lines_stand_twice(tmp_path: Path, above: str) -> None:
     assert dialect_of(above + "a,b\n" + BODY).skipped == above.count("\n")
     found = load(csv(tmp_path, above + "a,b\n" + BODY), split=False)
     assert found.columns == ("a", "b") and found.train.tolist() == [[1, 2], [3, 4], [5, 7]]
+
+
+@pytest.mark.parametrize("above", ["# a,b\n", "# of May\n# more, too\n# a,b\n"])
+@pytest.mark.parametrize("body", [BODY, "1,red\n2,red\n", "red,cat\nred,dog\nblue,cat\n"])
+def test_the_last_comment_may_name_the_columns(above: str, body: str) -> None:
+    found = dialect_of(above + body)
+    assert found.header == ["# a", "b"] and found.skipped == above.count("\n") - 1
+
+
+@pytest.mark.parametrize(
+    ("above", "records"),
+    [
+        ('"Report\nof May",,\n', 1),
+        ('"Report\n\nof May, all",,\n,,\n', 2),
+        ('\n# said "so\n\n"Report",,\n', 4),
+    ],
+)
+def test_a_title_that_goes_on_over_lines(tmp_path: Path, above: str, records: int) -> None:
+    """Its lines count as one where pandas skips them; a row had been taken for the names."""
+    text = above + "a,b,c\n1,2,3\n4,5,6\n"
+    assert dialect_of(text).skipped == records
+    found = load(csv(tmp_path, text), split=False)
+    assert found.columns == ("a", "b", "c") and len(found.train) == 2
+
+
+def test_lines_that_end_as_on_an_old_mac(tmp_path: Path) -> None:
+    found = load(csv(tmp_path, "#--\r# t\r#--\ra,b\r1,2\r3,4\r"), split=False)
+    assert found.columns == ("a", "b") and len(found.train) == 2
 
 
 @pytest.mark.parametrize(

@@ -143,3 +143,10 @@ def test_no_damage_escapes_as_another_error(
 def test_what_idx_cannot_hold(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="idx cannot hold dtype int64"):
         write_idx(tmp_path / "x", np.arange(3, dtype=np.int64))
+
+
+def test_the_ending_of_a_packed_file_may_be_in_capitals(tmp_path: Path) -> None:
+    rows = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
+    write_idx(tmp_path / "x.GZ", rows)
+    assert (tmp_path / "x.GZ").read_bytes().startswith(b"\x1f\x8b")
+    np.testing.assert_array_equal(read_idx(tmp_path / "x.GZ"), rows)

@@ -109,3 +109,12 @@ def test_a_frame_with_a_name_twice_is_refused_by_it() -> None:
     with pytest.raises(DataError, match="columns called 'a' and two called 'b'; rename one"):
         refuse_misread(frame)
     refuse_misread(frame.iloc[:, 1:3])
+
+
+def test_sizes_may_be_lists_or_numpys_numbers_and_else_are_told() -> None:
+    assert load(ROWS, shape=[1, 2]).shape == load(ROWS, shape=tuple(np.array([1, 2]))).shape  # type: ignore[arg-type]
+    for given in (4, "1,2", (1.0, 2), (True, 0), ()):
+        with pytest.raises(DataError, match=r"shape .*: give height,width"):
+            load(ROWS, shape=given)  # type: ignore[arg-type]
+        with pytest.raises(DataError, match=r"resize .*: give a height and a width"):
+            load(ROWS, resize=given)  # type: ignore[arg-type]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from minivae.data import DataError, load
+from minivae.data.dialect import SPACES, dialect_of
 from minivae.data.load import load_as
 from minivae.data.reading import Reading
-from minivae.data.text_tables import SPACES, dialect_of
 from tests.data.made_frames import made_frame
 from tests.data.refusals import refused
 

@@ -82,6 +82,24 @@ def test_a_save_that_fails_leaves_the_old_one_and_nothing_else(at, tmp_path, mon
     same(minivae.PCA.load(tmp_path / "pca"), old)
 
 
+@pytest.mark.parametrize("name", FITTED)
+def test_a_folder_of_the_same_name_is_no_run(name: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = getattr(minivae, name)(**FITTED[name]).fit(X)
+    Path("model").mkdir()
+    Path("model/notes.txt").write_text("mine")
+    model.save("model")
+    same(type(model).load("model"), model)
+    for place in (".", "..", "/"):
+        with pytest.raises(RunError, match="give the name of a file in it"):
+            model.save(place)
+        with pytest.raises(RunError):
+            type(model).load(place)
+    Path("model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match="damaged"):
+        type(model).load("model")
+
+
 def test_names_of_features_come_back(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=list("abcdefg"))
@@ -135,3 +153,10 @@ def test_a_run_is_loaded_as_a_vae(tmp_path: Path, monkeypatch, capsys) -> None:
         minivae.VAE.load("my run", "bset")
     with pytest.raises(RunError):
         minivae.VAE.load(tmp_path)
+    model.set_params(beta=0.5).save("my run")
+    with pytest.raises(CheckpointError, match=r"load my run.safetensors, or the run by checkpoint"):
+        minivae.VAE.load("my run")
+    assert minivae.VAE.load("my run.safetensors").beta == 0.5
+    assert minivae.VAE.load("my run", "last").beta == 1.0
+    Path("my run.json").unlink()
+    assert minivae.VAE.load("my run").beta == 1.0

@@ -28,7 +28,9 @@ def name_of(model):
 
 
 @pytest.mark.estimators
-@pytest.mark.parametrize("model", MODELS, ids=name_of)
+@pytest.mark.parametrize(
+    "model", [*MODELS, PCA(1, standardise=True)], ids=[*map(name_of, MODELS), "standardised"]
+)
 def test_check_estimator(model):
     """scikit-learn's own battery; no failure is expected, and none is excused."""
     results = check_estimator(model, on_skip=None)
@@ -84,6 +86,21 @@ def test_a_weight_counts_as_so_many_rows(model, standardise):
             clone(model).fit(x, sample_weight=bad)
 
 
+@pytest.mark.parametrize("total", [1, 0.3, 1 + 1e-9])
+def test_weights_that_count_one_row_leave_pca_no_variance(total):
+    x = np.random.default_rng(0).normal(size=(30, 5))
+    weights = np.random.default_rng(1).random(30)
+    weights *= total / weights.sum()
+    with pytest.raises(ValueError, match=r"sample_weight sums to .*: scale them, .*\.sum\(\)\.$"):
+        PCA().fit(x, sample_weight=weights)
+    scaled = PCA().fit(x, sample_weight=weights * len(x) / weights.sum())
+    assert (scaled.explained_variance_ > 0).all() and (scaled.explained_variance_ < 10).all()
+    for model in (ProbabilisticPCA(), LinearVAE(steps=20), Autoencoder(steps=20)):  # divide by N
+        expected = clone(model).fit(x, sample_weight=weights * 7).transform(x)
+        found = clone(model).fit(x, sample_weight=weights).transform(x)
+        assert np.abs(found - expected).max() <= 1e-9
+
+
 def test_degenerate_data_are_named():
     rng = np.random.default_rng(3)
     flat = rng.normal(size=(40, 2)) @ rng.normal(size=(2, 6))
@@ -109,6 +126,46 @@ def test_the_same_seed_gives_the_same_bits():
     other = Autoencoder(**settings, random_state=1).fit(x)
     assert np.array_equal(first.transform(x), second.transform(x))
     assert not np.array_equal(first.transform(x), other.transform(x))
+
+
+@pytest.mark.parametrize("model", MODELS[1:], ids=name_of)
+def test_a_seed_may_be_a_state_or_none(model, tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 5))
+
+    def fitted(seed):
+        return clone(model).set_params(random_state=seed).fit(x)
+
+    def state():
+        return np.random.RandomState(3)
+
+    expected = fitted(state())
+    assert np.array_equal(fitted(state()).transform(x), expected.transform(x))
+    assert np.array_equal(fitted(np.int64(1)).transform(x), fitted(1).transform(x))
+    if not isinstance(model, ProbabilisticPCA):  # it draws nothing to be fitted
+        again = fitted(int(state().randint(2**31 - 1)))
+        assert np.array_equal(again.transform(x), expected.transform(x))
+        assert not np.array_equal(fitted(None).transform(x), fitted(None).transform(x))
+    for one in (fitted(None), expected):
+        back = type(model).load(one.save(tmp_path / "model"))
+        assert np.array_equal(back.transform(x), one.transform(x))
+    for bad in ("one", -1, 0.5):
+        with pytest.raises(ValueError, match="random_state"):
+            draws = fitted(bad)
+            draws.sample(1)
+
+
+def test_one_hidden_layer_may_be_a_number(tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 5))
+    expected = Autoencoder(hidden=(7,), steps=9).fit(x)
+    for hidden in (7, np.int64(7), [7], np.array([7]), np.array(7)):
+        model = clone(Autoencoder(hidden=hidden, steps=9)).fit(x)
+        assert np.array_equal(model.transform(x), expected.transform(x))
+        back = Autoencoder.load(model.save(tmp_path / "model"))
+        assert np.array_equal(back.transform(x), expected.transform(x))
+        assert np.array_equal(back.fit(x).transform(x), expected.transform(x))
+    for bad in (0, True, 7.5, "7", [7, 0], None):
+        with pytest.raises(ValueError, match=r"^hidden = "):
+            Autoencoder(hidden=bad, steps=9).fit(x)
 
 
 def test_sampling_probabilistic_pca_gives_its_own_covariance():

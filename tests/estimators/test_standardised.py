@@ -84,6 +84,34 @@ def test_the_other_estimators_do_alike(make, tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.reconstruct(X), outer.reconstruct(X))
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **s: VAE(1, hidden=(8,), epochs=3, c=1.0, **s),
+        lambda **s: PCA(1, **s),
+        lambda **s: ProbabilisticPCA(1, **s),
+        lambda **s: LinearVAE(1, steps=50, **s),
+        lambda **s: Autoencoder(1, steps=50, **s),
+    ],
+    ids=["VAE", "PCA", "ProbabilisticPCA", "LinearVAE", "Autoencoder"],
+)
+def test_large_means_keep_their_digits_on_the_way_back(make, tmp_path: Path) -> None:
+    seconds = 1_700_000_000 + np.arange(200.0)  # float32 holds 3 of these
+    times = np.column_stack([seconds, rng.normal(size=200)])
+    model = make(standardise=True).fit(times)
+    codes = model.transform(times).astype(np.float32)
+    for used in (model, type(model).load(model.save(tmp_path / "m"))):
+        back = used.inverse_transform(codes)
+        assert back.dtype == np.float64
+        distinct = len(np.unique(used._decode(codes)[:, 0]))
+        assert len(np.unique(back[:, 0])) >= 0.9 * distinct > 100
+        if hasattr(used, "sample"):
+            drawn = used.sample(200)
+            assert drawn.dtype == np.float64 and len(np.unique(drawn[:, 0])) > 150
+    plain = make().fit(MIXED.astype(np.float32))  # without units of its own the type is kept
+    assert plain.reconstruct(MIXED.astype(np.float32)).dtype == np.float32
+
+
 def test_unscaled_data_are_warned_of_by_name() -> None:
     cancer = load_breast_cancer()
     few = {**SETTINGS, "epochs": 1}

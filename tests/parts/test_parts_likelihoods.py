@@ -83,16 +83,6 @@ def test_the_categorical_is_a_softmax_over_its_groups():
     assert np.allclose(drawn.mean(0), p[0], atol=0.01)
 
 
-def test_log_gamma_and_digamma_are_right():
-    from scipy.special import digamma, gammaln
-
-    y = np.concatenate([np.geomspace(1e-3, 1e6, 400), np.arange(1.0, 60.0)])
-    from minivae.ops import likelihood
-
-    assert np.allclose(likelihood.log_gamma(y), gammaln(y), rtol=1e-13, atol=1e-13)
-    assert np.allclose(likelihood.digamma(y), digamma(y), rtol=1e-12, atol=1e-12)
-
-
 def test_the_counts_agree_with_scipy():
     x = np.arange(12.0)
     r, mean = np.exp(EXTRA["negative-binomial"][0].item()), np.exp(0.7)
@@ -137,3 +127,24 @@ def test_an_estimator_trains_with_it(name):
     assert model.loss_curve_[-1] < model.loss_curve_[0]
     assert np.isfinite(model.sample(5)).all()
     assert np.isfinite(model.log_likelihood(X[:9], samples=20)).all()
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("scale", [None, 2.0])
+def test_its_formula_counts_the_features_once(name, scale):
+    """Laplace's had D logarithms in each of D terms."""
+    assert LIKELIHOODS[name].formula(97, scale).count("97") <= 1
+
+
+def test_laplaces_formula_is_its_loss():
+    text = LIKELIHOODS["laplace"].formula(5, None)
+    sum_of, term = text.removeprefix("-log p(x|z) = ").split(" of ")
+    out, x = np.zeros((1, 1, 5)), np.linspace(-1, 2, 5)[None]
+    by_text = sum(
+        eval(term.replace("|x - f(z)|", "a").replace("log(2 b)", "log(2 * b)"),
+             {"a": abs(v), "b": 0.3, "log": np.log})
+        for v in x[0]
+    )  # fmt: skip
+    assert sum_of == "sum over 5 features"
+    loss = LIKELIHOODS["laplace"].forward(out, x, np.log(0.3))[0, 0]
+    assert loss == pytest.approx(by_text, rel=1e-12)

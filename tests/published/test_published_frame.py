@@ -8,19 +8,16 @@ import re
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from minivae.backend import load_backend
 from minivae.cli.main import run
 from minivae.published import EXPERIMENTS, carry_out, results
 from minivae.published.findings import Claim, Figure, Findings, mean_and_spread
-from minivae.published.fsck import check_data
 from minivae.published.kept import read_result
 from minivae.published.record import Experiment, Paper, Protocol
 from minivae.published.run import Run
 from minivae.runs.errors import Interrupted, RunError
-from minivae.runs.strict_json import JsonFault
 from minivae.settings import ConfigError
 from tests.reliability.faulty_disk import Died, FaultyDisk
 
@@ -300,19 +297,3 @@ def test_what_cannot_be_is_one_line(words, says, capsys, tmp_path, monkeypatch):
     captured = capsys.readouterr()
     lines = [line for line in captured.err.splitlines() if line.startswith("error")]
     assert len(lines) == 1 and says in lines[0] and not any(tmp_path.iterdir())
-
-
-def test_no_changed_bit_of_the_kept_rows_is_a_traceback(tmp_path):
-    """One of them says that a member is encrypted, another that it is packed in another way."""
-    file = tmp_path / "x.npz"
-    np.savez_compressed(file, x_train=np.eye(4, dtype=np.float32), x_test=np.ones((2, 4)))
-    whole, told = file.read_bytes(), 0
-    assert check_data(file) == "all checksums agree"
-    for place in range(len(whole)):
-        for bit in (1, 8):
-            file.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
-            try:
-                check_data(file)
-            except (JsonFault, OSError) as fault:
-                told += "encrypted" in str(fault) or "compression" in str(fault)
-    assert told >= 2

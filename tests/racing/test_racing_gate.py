@@ -36,3 +36,15 @@ def test_a_sum_that_cancels_is_not_judged_by_luck(monkeypatch: pytest.MonkeyPatc
     assert min(shares(kernel, 1.001)) == np.inf
     monkeypatch.setattr(gate, "_usual_errors", lambda problem, args, true: [0.0] * len(true))
     assert max(shares(kernel, 1.0)) == np.inf  # as it was
+
+
+@pytest.mark.parametrize("op", ["negative_binomial_nll_forward", "poisson_nll_forward"])
+def test_the_counts_losses_are_held_to_the_reference_in_every_draw(op: str) -> None:
+    """The few values of log x! round alike wherever they stand, which a sum does not average."""
+    pytest.importorskip("numba")
+    import minivae_kernels
+
+    kernel, problem = minivae_kernels.load("numba")[op], op_problem(op, (1, 33, 17))
+    for seed in range(25):
+        args = problem.make(np.random.default_rng(seed))
+        assert gate.judge(problem, args, [kernel(*args)]) <= 1

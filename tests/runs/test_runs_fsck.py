@@ -240,13 +240,14 @@ def test_a_lost_manifest_of_a_checkpoint_that_is_kept_is_damage(run):
     assert "epoch-0003.json is missing" in found["checkpoints/epoch-0003.safetensors"]
 
 
-def test_a_copy_that_is_ahead_of_its_pointer_is_a_note_and_any_other_content_damage(run):
+def test_a_copy_that_is_behind_its_pointer_is_a_note_and_any_other_content_damage(run):
     copy, older = (run / "checkpoints" / f"{n}.safetensors" for n in ("last", "epoch-0003"))
     data = older.read_bytes()
     copy.unlink()
     copy.write_bytes(data)
     found, report = damaged(run)
-    assert not found and any("epoch-0003.safetensors already" in f.words for f in report.findings)
+    assert not found and report.left == ["checkpoints/last.safetensors"]
+    assert any("still epoch-0003.safetensors" in finding.words for finding in report.findings)
     copy.write_bytes(data[:-1])
     found, _ = damaged(run)
     assert list(found) == ["checkpoints/last.safetensors"]

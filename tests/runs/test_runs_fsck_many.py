@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from minivae.cli.main import run as command
+from minivae.runs import files
 
 pytestmark = pytest.mark.usefixtures("swift_disk")
+HEX = "0123456789abcdef"
+PUBLISHED = Path(__file__).parents[2] / "benchmarks" / "results" / "published"
+KEPT = sorted(path.parent for path in PUBLISHED.glob("*/result.json"))[:2]
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +101,118 @@ def test_each_damage_is_told_by_file(sweep, capsys, harm):
 
 
 def test_what_a_kill_leaves_is_a_note(sweep, capsys):
-    (sweep / ".sweep.json.0123").write_text("{")
     shutil.rmtree(first(sweep))
     first(sweep).mkdir()
+    (sweep / "failures").mkdir()
+    second = "runs/beta=2,seed=0"
+    halves = {f".sweep.json.{HEX}", f".means.parquet.{HEX}", f"failures/.a.json.{HEX}",
+              f"{second}/.result.json.{HEX}", "pictures/loss.png.tmp"}  # fmt: skip
+    for name in halves:
+        (sweep / name).write_text("{")
     code, facts = checked(sweep, capsys)
-    notes = {f["file"] for f in facts["files"] if f["state"] == "note"}
-    assert code == 0 and notes == {".sweep.json.0123", "runs/beta=1,seed=0"}
+    notes = [f["file"] for f in facts["files"] if f["state"] == "note"]
+    assert code == 0 and set(notes) == halves | {"runs/beta=1,seed=0"}
+    assert len(notes) == len(set(notes))
+    assert not [f for f in facts["runs"][0]["files"] if HEX in f["file"]]  # told once
+
+
+def test_a_sweep_that_a_kill_ended_as_it_began_is_one(tmp_path, capsys):
+    (tmp_path / f".sweep.json.{HEX}").write_text("{")
+    assert checked(tmp_path, capsys)[0] == 0
+    (tmp_path / f".sweep.json.{HEX}").rename(tmp_path / "sweep.json")  # no folder of runs yet
+    code, facts = checked(tmp_path, capsys)
+    assert code == 1 and damaged(facts) == ["sweep.json"] and facts["runs"] == []
+
+
+def test_a_run_that_cannot_be_read_is_damage(sweep, capsys, monkeypatch):
+    listdir = os.listdir
+
+    def broken(path="."):
+        if Path(path) == first(sweep) / "checkpoints":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", broken)
+    capsys.readouterr()
+    assert command(["fsck", str(sweep), "--json"]) == 1
+    facts = json.loads(capsys.readouterr().out)
+    assert damaged(facts) == ["runs/beta=1,seed=0"]
+    assert "input/output error" in next(
+        f["words"] for f in facts["files"] if f["state"] == "damaged"
+    )
+
+
+def test_a_result_without_its_run_is_damage_and_a_folder_of_anything_else_a_note(sweep, capsys):
+    for entry in first(sweep).iterdir():
+        if entry.name != "result.json":
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    (sweep / "runs" / "mine").mkdir()
+    (sweep / "runs" / "mine" / "letter.txt").write_text("a letter")
+    code, facts = checked(sweep, capsys)
+    said = {f["file"]: f["words"] for f in facts["files"]}
+    assert code == 1 and damaged(facts) == ["runs/beta=1,seed=0"]
+    assert said["runs/mine"] == "no run's folder"
+
+
+def test_a_link_to_nothing_is_damage(sweep, capsys):
+    (sweep / "failures").mkdir()
+    (sweep / "failures" / "x.json").symlink_to(sweep / "nowhere")
+    (first(sweep) / "result.json").unlink()
+    (first(sweep) / "result.json").symlink_to(sweep / "nowhere")
+    code, facts = checked(sweep, capsys)
+    assert code == 1
+    assert damaged(facts) == ["runs/beta=1,seed=0/result.json", "failures/x.json"]
+
+
+def test_what_a_run_beside_takes_away_meanwhile_is_no_damage(sweep, capsys, monkeypatch):
+    (sweep / "failures").mkdir()
+    failure = sweep / "failures" / "x.json"
+    failure.write_text('{"error": "why"}')
+    read = files.read_file
+
+    def taken(path, *rest, **more):
+        if path == failure:
+            failure.unlink(missing_ok=True)
+        return read(path, *rest, **more)
+
+    monkeypatch.setattr(files, "read_file", taken)
+    assert command(["fsck", str(sweep)]) == 0
+    assert "failures/x.json" not in capsys.readouterr().out and not failure.exists()
+
+
+def test_a_project_of_ones_own_is_no_folder_of_runs(sweep, capsys, tmp_path):
+    """With `runs`, `data` and `pictures` in it: what is damaged there is not ours to speak of."""
+    project = tmp_path / "project"
+    for name in ("data/mine.npz", "pictures/mine.png", "mine-result.json"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_bytes(b"mine")
+    (project / "runs").mkdir()
+    shutil.copytree(sweep, project / "runs" / "sweep")
+    shutil.copytree(first(sweep), project / "runs" / "digits-1")
+    (project / "runs" / "digits-1" / "result.json").unlink()
+    capsys.readouterr()
+    assert command(["fsck", str(project)]) == 2
+    said = capsys.readouterr().err
+    assert "it is no run directory" in said and said.count("\n") == 1
+
+
+def test_a_run_of_a_sweep_is_checked_as_a_run(sweep, capsys):
+    code, facts = checked(first(sweep), capsys)
+    assert code == 0 and facts["run"] == str(first(sweep))
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=lambda path: path.name)
+def test_a_kept_result_is_checked_without_its_runs(kept, capsys, tmp_path):
+    shutil.copytree(kept, tmp_path / "kept")
+    code, facts = checked(tmp_path / "kept", capsys)
+    assert code == 0 and {f["file"] for f in facts["files"]} == {"result.json", "picture.png"}
+    file = tmp_path / "kept" / "result.json"
+    value = json.loads(file.read_text())
+    value["seconds"]["training"] += 1
+    value.setdefault("sha256", "0" * 64)
+    file.write_text(json.dumps(value))
+    code, facts = checked(tmp_path / "kept", capsys)
+    assert code == 1 and damaged(facts) == ["result.json"]
 
 
 def test_a_link_is_noted_in_a_run_and_beside_one(sweep, capsys, tmp_path):

@@ -1,13 +1,14 @@
 """`minivae study` as it is typed."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from minivae.cli.main import build_app
 from minivae.study import full
-from minivae.study.display import recorded
+from minivae.study.display import RESULTS, recorded
 
 
 @pytest.fixture
@@ -75,3 +76,54 @@ def test_the_recorded_figures_meet_their_claims():
     for row in recorded("linear_autoencoder")["rows"]:
         assert row["angle"] <= 1e-3
         assert row["error"] <= 1.001 * row["PCA's error"]
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A long study that takes no time: which of them were computed."""
+    done = []
+    monkeypatch.setattr(full, "STUDIES", {"tiny": lambda data_dir, say: done.append(1) or {}})
+    return done
+
+
+def test_a_long_study_is_kept_beside_the_reader_and_not_in_the_package(run, tiny, tmp_path):
+    before = {p: p.stat().st_mtime_ns for p in RESULTS.iterdir()}
+    assert "study-results/tiny.json" in run("full", "tiny").output
+    assert {p: p.stat().st_mtime_ns for p in RESULTS.iterdir()} == before
+    assert json.loads((tmp_path / "study-results" / "tiny.json").read_text())["made"]
+    (tmp_path / "minivae" / "study" / "results").mkdir(parents=True)  # a checkout's
+    assert "minivae/study/results/tiny.json" in run("full", "tiny").output
+    assert run("full", "tiny", "--out", "a/b").exit_code == 0 and len(tiny) == 3
+    assert (tmp_path / "a" / "b" / "tiny.json").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("full", "tiny"), ("build",), ("takeaways",), ("all",), ("takeaways", "--notebook"),
+     ("check", "takeaways")],
+)  # fmt: skip
+def test_where_nothing_can_be_written_is_told_before_the_work(run, tiny, tmp_path, words):
+    (tmp_path / "file").write_text("mine")
+    for place in ("file", "file/below", *(["/proc/self"] if Path("/proc/self").exists() else [])):
+        done = run(*words, "--out", place)
+        assert type(done.exception).__name__ == "UsageError", (place, done.output)
+        assert "choose another place with --out" in str(done.exception)
+        assert not tiny and done.output == ""
+
+
+def test_check_writes_where_it_is_told(run, tmp_path):
+    done = run("check", "takeaways", "--out", "mine")
+    path = tmp_path / "mine" / "takeaways_answers.py"
+    assert path.exists() and "mine/takeaways_answers.py" in done.output
+    assert run("check", "takeaways", str(path)).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [(("check", "takeaways", "a.py", "--out", "x"), "leave it out"),
+     (("index", "--out", "x"), "leave it out"), (("--out", "x"), "leave it out"),
+     (("takeaways", "pca"), "one chapter, or all")],
+)  # fmt: skip
+def test_what_would_not_be_looked_at_is_refused(run, tmp_path, words, says):
+    assert says in str(run(*words).exception)
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -9,12 +11,14 @@ import shutil
 import pytest
 
 from minivae.cli.main import run as command
+from minivae.runs.fsck_many import check_folder
 from minivae.runs.strict_json import JsonFault
 from minivae.settings import ConfigError
 from minivae.sweeps import fsck as of_a_sweep
-from minivae.sweeps import plan
+from minivae.sweeps import plan, results_table
 from tests.reliability.faulty_disk import Died, FaultyDisk
 from tests.reliability.mutations import places
+from tests.reliability.tiny_runs import tiny_run
 
 SPEC = {"dataset": "digits", "options": ["--epochs", "2"], "grid": {"beta": ["1"]}, "seeds": 1}
 FACTS = {
@@ -49,8 +53,44 @@ def test_a_sweep_killed_at_any_moment_of_its_beginning_goes_on(tmp_path):
         out = tmp_path / f"{at}"
         with FaultyDisk(out, at).below(), pytest.raises(Died):
             plan.open_sweep(out, SPEC, pytest.fail)
+        if out.is_dir() and any(out.iterdir()):
+            require_quiet(out)
         plan.open_sweep(out, SPEC, pytest.fail)
         assert json.loads((out / "sweep.json").read_text()) == SPEC and (out / "runs").is_dir()
+
+
+def files_of_a_sweep(out):
+    """What a sweep writes of a run that failed and then came to its end."""
+    run = out / "runs" / "beta=1,seed=0"
+    plan.keep_failure(run, "why")
+    plan.keep_result(run, {**RESULT, "facts": {**FACTS, "run": str(run)}})
+    results_table.write(out, "runs", [{"seed": 1, "loss": 1.5}])
+
+
+def require_quiet(out):
+    """fsck takes it for a sweep, finds no damage, and tells each half-written file."""
+    assert of_a_sweep.CHECKS.is_one(out)
+    report = check_folder(out, of_a_sweep.CHECKS)
+    told = {finding.file for finding in report.findings}
+    halves = {p.relative_to(out).as_posix() for p in out.rglob(".*") if p.is_file()}
+    assert report.sound and halves <= told, report.findings
+
+
+def test_no_kill_of_a_sweep_is_damage(tmp_path):
+    whole = tmp_path / "whole"
+    plan.open_sweep(whole, SPEC, pytest.fail)
+    tiny_run(whole / "runs" / "beta=1,seed=0")
+    shutil.copytree(whole, tmp_path / "recorded")
+    disk = FaultyDisk(tmp_path / "recorded")
+    with disk.below():
+        files_of_a_sweep(tmp_path / "recorded")
+    for at, fault in itertools.product(range(len(disk.log)), ("dies", "torn")):
+        out = tmp_path / f"{at}-{fault}"
+        shutil.copytree(whole, out)
+        with FaultyDisk(out, at, fault).below(), contextlib.suppress(Died):
+            files_of_a_sweep(out)
+        require_quiet(out)
+        shutil.rmtree(out)
 
 
 @pytest.mark.parametrize("text", DAMAGE, ids=lambda text: ascii(text[:12]))

@@ -48,3 +48,12 @@ def test_ticks_come_between_chunks(monkeypatch):
 
 def test_times_read_as_a_clock():
     assert [clock(s) for s in (0, 61, 3725)] == ["0:00", "1:01", "1:02:05"]
+
+
+def test_the_bar_shows_names_as_they_stand():
+    rich = pytest.importorskip("rich.console")
+    stream = io.StringIO()
+    bar = RichReporter(rich.Console(file=stream, width=120))
+    for say in (bar.note, bar.finish):
+        say("[/x] :smile: [bold]")
+    assert stream.getvalue().splitlines() == ["note: [/x] :smile: [bold]", "[/x] :smile: [bold]"]

@@ -232,18 +232,26 @@ add(
 
 
 @inline
+def _up_to(factor, x):
+    """The factor of x!, 1 beyond x."""
+    return f32(factor) if f32(factor) <= x else f32(1)
+
+
+@inline
 def log_factorial(x):
-    """log x! of a count, by Stirling's series at x + 9, or at x + 1 where that is large."""
-    large = x > f32(15)
-    y = f32(1) if large else x + f32(1)
-    product = y * (y + f32(1)) * (y + f32(2)) * (y + f32(3))
-    product = product * ((y + f32(4)) * (y + f32(5)) * (y + f32(6)) * (y + f32(7)))
-    z = x + (f32(1) if large else f32(9))
+    """log x! of a count: of the product, which float32 holds exactly up to 12!, or by Stirling's
+    series at x + 1."""
+    product = _up_to(2, x) * _up_to(3, x) * _up_to(4, x) * _up_to(5, x) * _up_to(6, x)
+    product = product * (_up_to(7, x) * _up_to(8, x) * _up_to(9, x))
+    product = product * (_up_to(10, x) * _up_to(11, x) * _up_to(12, x))
+    z = x + f32(1)
+    large = z > f32(13)
+    log = m.log(z if large else product)
     inverse = f32(1) / z
     square = inverse * inverse
     series = m.fma(m.fma(f32(1 / 1260), square, f32(-1 / 360)), square, f32(1 / 12)) * inverse
-    whole = (z - f32(0.5)) * m.log(z) - z + (f32(0.5 * LOG_2PI) + series)
-    return whole - (f32(0) if large else m.log(product))
+    by_series = (z - f32(0.5)) * log - z + (f32(0.5 * LOG_2PI) + series)
+    return by_series if large else log
 
 
 def _poisson(i, a, x, terms, factors, scale):  # type: ignore[no-untyped-def]

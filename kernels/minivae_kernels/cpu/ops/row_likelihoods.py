@@ -123,47 +123,49 @@ add("student-t", STUDENT_T, student_t_nll_forward, student_t_nll_backward)
 
 
 @inline
-def _factor(product, slope, r, k, x):
-    """One factor r + k more of r (r + 1) … (r + x - 1), and of its derivative; where k < x."""
-    factor = r + k
-    more = m.fma(slope, factor, product)
-    return (product * factor if k < x else product), (more if k < x else slope)
+def _factor(product, slope, factor, more):
+    """One factor more of r (r + 1) … (r + x - 1), and of its derivative, where there are more."""
+    longer = slope * factor + product
+    return (product * factor if more else product), (longer if more else slope)
 
 
 @inline
 def _stirling(z):
-    """log Γ(z), but for its constant, and ψ(z), by Stirling's series; z >= 8"""
+    """What Stirling's formula leaves out of log Γ(z), and what ψ(z) lacks to log z; z >= 8"""
     inverse = f32(1) / z
-    square, log_z = inverse * inverse, m.log(z)
+    square = inverse * inverse
     series = m.fma(m.fma(f32(1 / 1260), square, f32(-1 / 360)), square, f32(1 / 12))
     falling = m.fma(m.fma(f32(5 / 1260), square, f32(-3 / 360)), square, f32(1 / 12))
-    return (z - f32(0.5)) * log_z - z + series * inverse, (
-        log_z - f32(0.5) * inverse - falling * square
-    )
+    return series * inverse, m.fma(falling, square, f32(0.5) * inverse)
 
 
 @inline
 def rise(r, x):
     """log Γ(r + x) - log Γ(r) and its derivative in r, for a whole x: a logarithm of x factors.
 
-    The difference of two large logarithms would lose its digits. Beyond eight factors, and where r
-    is so large that they might overflow, the series has them all the same.
+    Eight factors are multiplied. The series has the others, and all where r is so large that
+    eight might overflow: a difference of two large logarithms would lose its digits, so that of
+    the numbers between which it runs, since and since + n, is written as log(1 + n / since).
     """
     near = r <= f32(1e4)
     most = x if near else f32(0)
-    p, s = _factor(f32(1), f32(0), r, f32(0), most)
-    p, s = _factor(p, s, r, f32(1), most)
-    p, s = _factor(p, s, r, f32(2), most)
-    p, s = _factor(p, s, r, f32(3), most)
-    p, s = _factor(p, s, r, f32(4), most)
-    p, s = _factor(p, s, r, f32(5), most)
-    p, s = _factor(p, s, r, f32(6), most)
-    p, s = _factor(p, s, r, f32(7), most)
-    by_steps = near & (x <= f32(8))
-    start = r + f32(8) if near else r
-    to, to_slope = _stirling(start if by_steps else r + x)
-    since, since_slope = _stirling(start)
-    return m.log(p) + (to - since), s / p + (to_slope - since_slope)
+    p, s, first = 1.0, 0.0, np.float64(r)  # one r is for all data: an error here would add up
+    p, s = _factor(p, s, first + 0.0, f32(0) < most)
+    p, s = _factor(p, s, first + 1.0, f32(1) < most)
+    p, s = _factor(p, s, first + 2.0, f32(2) < most)
+    p, s = _factor(p, s, first + 3.0, f32(3) < most)
+    p, s = _factor(p, s, first + 4.0, f32(4) < most)
+    p, s = _factor(p, s, first + 5.0, f32(5) < most)
+    p, s = _factor(p, s, first + 6.0, f32(6) < most)
+    p, s = _factor(p, s, first + 7.0, f32(7) < most)
+    since = r + f32(8) if near else r
+    more = x - f32(8) if near else x
+    n = f32(0) if more < f32(0) else more
+    to, growth = since + n, m.log1p(n / since)
+    since_rest, since_lack = _stirling(since)
+    to_rest, to_lack = _stirling(to)
+    by = (since - f32(0.5)) * growth + (n * m.log(to) - n) + (to_rest - since_rest)
+    return m.log(f32(p)) + by, s / p + np.float64(growth + (since_lack - to_lack))
 
 
 def _negative_binomial(a, x, logr, terms, slopes, scale):  # type: ignore[no-untyped-def]
@@ -174,9 +176,10 @@ def _negative_binomial(a, x, logr, terms, slopes, scale):  # type: ignore[no-unt
         softplus = m.kept_where_positive(t, t) + m.log1p_unit(e)
         by, by_slope = rise(r, n)
         terms[i] = log_factorial(n) - by + (n + r) * softplus - n * t
-        slope = (n + r) * ((f32(1) if t > f32(0) else e) / (f32(1) + e)) - n
-        slopes[i] = r * (softplus - by_slope) - slope
-        a[i] = scale * slope
+        share = np.float64(e / (f32(1) + e)) * np.float64(n + r)
+        slope = np.float64(r) - share if t > f32(0) else share - np.float64(n)
+        slopes[i] = f32(np.float64(r) * (np.float64(softplus) - by_slope) - slope)
+        a[i] = scale * f32(slope)
 
 
 NEGATIVE_BINOMIAL = RowLikelihood(_scaled_loop("negative_binomial_loop", _negative_binomial))

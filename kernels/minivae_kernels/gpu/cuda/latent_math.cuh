@@ -13,7 +13,8 @@ __device__ inline bool outside_bound(real logvar) {
 // sigma = exp(logvar / 2): the standard deviation, not the variance                        (E26)
 __device__ inline real deviation(real logvar) { return exp_of(real(0.5) * logvar); }
 
-// KL of N(mu, exp(logvar)) against N(0, 1), in nats; expm1 keeps the digits near logvar = 0  (E15)
+// KL of N(mu, exp(logvar)) against N(0, 1), in nats: right to a last place of logvar; the reference's
+// series keeps the digits of the difference as well                                         (E15)
 __device__ inline real kl_of(real mu, real logvar) {
     return real(0.5) * (mu * mu + (expm1_of(logvar) - logvar));
 }

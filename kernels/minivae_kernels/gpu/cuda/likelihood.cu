@@ -93,8 +93,9 @@ struct NegativeBinomial : Plain {
         const real softplus = (t > 0 ? t : real(0)) + log1p_of(e);
         const Rise by = rise_of(r, x);
         loss = rise_of(1, x).log - by.log + (x + r) * softplus - x * t;
-        slope = (x + r) * ((t > 0 ? real(1) : e) / (1 + e)) - x;
-        pull = r * (softplus - by.slope) - slope;
+        const double share = double(e / (1 + e)) * (x + r), exact = t > 0 ? r - share : share - x;
+        slope = real(exact);
+        pull = real(r * (softplus - by.slope) - exact);
     }
 };
 LIKELIHOOD(negative_binomial_pass, NegativeBinomial)
@@ -180,8 +181,8 @@ categorical_pass(const real* out, const real* __restrict__ bias, const real* __r
 }
 
 // From each row's sum of losses: nll (rows,), and its share of the log scale's gradient; null: not
-// asked. With a scale s, nll = weight (D (constant + s) + sum / exp(s)); without, it is the sum. (E20, E21)
-// In double: rows are few, and D - sum / exp(s) loses digits where the scale fits the data.
+// asked. With a scale s, nll = weight (D (constant + s) + sum / exp(s)); without, it is the sum.
+// In double: rows are few, and D - sum / exp(s) loses digits where the scale fits the data. (E20, E21, E53)
 extern "C" __global__ void nll_rows(const real* __restrict__ row_part,
                                     const real* __restrict__ dnll,
                                     const real* __restrict__ log_scale, double weight,

@@ -51,6 +51,7 @@ CASES: list[tuple[str, Callable[..., Any], list[np.ndarray]]] = [
     ("expm1", np.expm1, [evenly(-40, 88.7), every_size(-30, 6)]),
     ("log", np.log, [every_size(-149, 128, signs=False), evenly(0.5, 2)]),
     ("log1p_unit", np.log1p, [every_size(-60, 0, signs=False), evenly(0, 1)]),
+    ("log1p", np.log1p, [every_size(-60, 100, signs=False), evenly(0, 4)]),
     ("tanh", np.tanh, [evenly(-10, 10), every_size(-60, 7)]),
     ("quotient_tanh", np.tanh, [evenly(-10, 10), every_size(-120, 7)]),
     ("sigmoid", sigmoid, [evenly(-100, 100), every_size(-30, 6)]),

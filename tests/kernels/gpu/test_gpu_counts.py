@@ -1,0 +1,13 @@
+"""The counts' kernels where the two logarithms of a gamma function are large and nearly equal."""
+
+from __future__ import annotations
+
+import pytest
+
+from minivae.backend import Backend
+from tests.kernels.count_checks import DISPERSIONS, check_counts
+
+
+@pytest.mark.parametrize("r", DISPERSIONS)
+def test_counts_of_any_size_and_dispersion(K: Backend, r: float) -> None:
+    check_counts(K, r)
