@@ -112,7 +112,9 @@ def content_of(model: Explored, x: Array) -> dict[str, Any]:
         "sd": None if model.sd is None else encoded(model.sd.astype(np.float32)),
         "likelihood": model.likelihood,
         "logc": model.logc,
-        "deviation": None if model.deviation is None else encoded(np.float32(model.deviation)),
+        "deviation": None
+        if model.deviation is None
+        else encoded(model.deviation.astype(np.float32)),
         "beta": model.beta,
         "cells": CELLS,
         "shade": encoded(off_manifold(model, near, low, high)),
