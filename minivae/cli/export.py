@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from minivae.cli import options
 from minivae.cli.command import command
+
+if TYPE_CHECKING:
+    from minivae.cli.trained_run import TrainedRun
+    from minivae.data.standard import Standard
 
 FORMS = ("onnx", "torch", "npz")
 
@@ -36,7 +40,6 @@ def export(
     from minivae.exports.torch_files import torch_files
     from minivae.models.units import in_user_units
     from minivae.models.vae import layout_of
-    from minivae.parts import LIKELIHOODS
 
     choose("--to", to, FORMS)
     if opset is not None and to != "onnx":
@@ -55,13 +58,22 @@ def export(
     else:
         files = npz_files(opened.model, theta, standard)
     paths = write_all(out, files)
-    if network.origin is not None:
-        Console().warn(_subtract_first(network.origin, opened.columns, to))
-    scale = LIKELIHOODS[opened.model.likelihood].scale
-    if "model.npz" in files and standard is not None and scale is not None:
-        Console().warn(_divide_first(scale))
+    if standard is not None:
+        for line in _told_of_units(opened, standard, to):
+            Console().warn(line)
     facts = {"run": str(run), "checkpoint": opened.which, "to": to, "paths": paths}
     Console(as_json=as_json).result(facts, "\n".join(str(path) for path in paths))
+
+
+def _told_of_units(opened: TrainedRun, standard: Standard, to: str) -> Iterator[str]:
+    """What to know of the units of what is exported of standardised data."""
+    from minivae.parts import LIKELIHOODS
+
+    if standard.origin is not None:
+        yield _subtract_first(standard.origin, opened.columns, to)
+    scale = LIKELIHOODS[opened.model.likelihood].scale
+    if to == "npz" and scale is not None:  # the other forms hold no scale
+        yield _divide_first(scale)
 
 
 def _divide_first(scale: Any) -> str:
