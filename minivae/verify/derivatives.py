@@ -104,9 +104,11 @@ class Line:
         self.noise = 0.0
 
     def __call__(self, t: float) -> float:
-        y = np.full(1, np.nan)
+        y, values = np.full(1, np.nan), self.job.moved(self.deltas, t)
+        if all(np.array_equal(values[place], self.job.base[place]) for place in self.deltas):
+            return np.nan  # too small a step to move anything
         with contextlib.suppress(Exception):  # outside the domain of the code under test
-            y = self.job.output(self.job.moved(self.deltas, t))
+            y = self.job.output(values)
         if y.shape != self.dy.shape or not np.isfinite(y).all():
             return np.nan
         difference = y.real - self.job.y0
@@ -122,14 +124,16 @@ class Line:
         return np.array([-down / h, up / h])
 
     def may_hide(self, slope: float, natural: float) -> bool:
-        """Whether this slope may hold nearer than differences reach: it shows at the smallest step
-        clear of the noise, or would make outputs as noisy as they are, beyond rounding (chaos)."""
+        """Whether this slope may hold nearer than differences reach: it shows at steps just clear
+        of the noise, or would make outputs as noisy as they are, beyond rounding (chaos)."""
         self(1e-9)
-        t = 1e6 * self.noise / abs(slope) if slope else 0.0
-        seen = self.sides(t).mean() if t > 0 else np.nan
+        for clear in (1e6, 1e4, 1e2):
+            t = clear * self.noise / abs(slope) if slope else 0.0
+            if t > 0 and abs(self.sides(t).mean() / slope - 1) <= max(1e-3, 8 / clear):
+                return True
         plain = self.job.y_eps * float(np.abs(self.dy * self.job.y0).sum())
         chaotic = 1e3 * plain < self.noise <= 1e3 * EPS64 * abs(slope * natural)
-        return bool(chaotic or abs(seen - slope) <= 1e-3 * abs(slope))
+        return bool(chaotic)
 
 
 def difference(line: Line, start: float, rungs: int, grain: float) -> Slope:
