@@ -24,9 +24,17 @@ from minivae.racing.rounds import Options, run_race
 from minivae.racing.stand import Here
 from minivae.racing.statistics import CONFIDENCE, StopRule, median_interval
 
-from . import RESULTS, awkward_kernels, cheat_kernels, machine, meddling_kernels, results
+from . import (
+    RESULTS,
+    awkward_kernels,
+    cheat_kernels,
+    forging_kernels,
+    machine,
+    meddling_kernels,
+    results,
+)
 
-FILES = (cheat_kernels, meddling_kernels, awkward_kernels)
+FILES = (cheat_kernels, meddling_kernels, forging_kernels, awkward_kernels)
 QUICK = StopRule(least=6, most=6, seconds=20.0)
 RACES, ROUNDS = 200, StopRule(least=15, most=15, seconds=20.0)
 MOST_FALSE, ENOUGH = 0.05, 40  # a rate, and races before which there is none

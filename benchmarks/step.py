@@ -51,6 +51,7 @@ class StepRace:
         self.steps = options.block_steps or case.block_steps(options.device)
         self.limits = gate.limits_of(**options.rounded)
         self.runners: dict[str, Contender] = {}
+        self.entered: list[Contender] = []  # those who are out, too
         self.rows: dict[str, dict[str, Any]] = {}
 
     def run(self) -> list[dict[str, Any]]:
@@ -63,7 +64,7 @@ class StepRace:
             self._race()
             for name in list(self.runners):
                 self._guard(name, self._gate, name, GATE_AFTER, "gate_after")
-            self.used = sum(getattr(r, "seconds_used", float)() for r in self.runners.values())
+        self.used = sum(worker.seconds_used() for worker in self.entered)
         return self._judged(names)
 
     def _guard(self, name: str, act: Callable[..., None], *args: Any) -> None:
@@ -82,6 +83,7 @@ class StepRace:
         extra = caches(self.options.cold, self.folder)
         worker = Contender(name, self.options.threads, self.options.device, extra)
         stack.callback(worker.close)
+        self.entered.append(worker)
         self.runners[name] = worker
         self._guard(name, self._start, name)
         if name in self.runners and not name.endswith("-peak"):

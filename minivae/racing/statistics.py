@@ -19,6 +19,7 @@ import numpy as np
 SAME = 0.02  # ratios within 2 % of one are called the same
 CONFIDENCE = 0.95
 LEAST_ROUNDS = 15
+HARDLY = 0.002
 
 
 class Interval(NamedTuple):
@@ -117,6 +118,30 @@ def unpaired(
         word = "same"
     bounds = [low, high] if known else [None, None]
     return {"verdict": word, "ratio": ratio, "interval": bounds}
+
+
+def kept_answers(new: Sequence[float], again: Sequence[float], margin: float = 1.0) -> float:
+    """How many times as long a call takes whose numbers are new, or 0 where that is not sure.
+
+    Sure: so many of the calls that met their numbers again take less than 1 / (1 + margin) of the
+    quickest new one that chance hardly ever puts as many of theirs first. Which call is which was
+    drawn, so this holds whatever else the machine did, and for a kernel that keeps its answers in
+    every other call only, whose slow calls hide it from any comparison of medians.
+    """
+    least, ordered = min(new), sorted(again)
+    k = first_by_chance(len(new), len(again))
+    sure = k <= len(again) and ordered[k - 1] * (1 + margin) < least
+    return least / ordered[k // 2] if sure else 0.0
+
+
+def first_by_chance(n: int, others: int, chance: float = HARDLY) -> int:
+    """The least k such that the k smallest of all are `others` with at most this probability.
+
+    C(n + others - k, n) / C(n + others, n), whatever the distribution; others + 1 if there is none.
+    """
+    whole = chance * math.comb(n + others, n)
+    fits = (k for k in range(1, others + 1) if math.comb(n + others - k, n) <= whole)
+    return next(fits, others + 1)
 
 
 @dataclass(frozen=True)
