@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae.types import EPS64, Array, Shape, copy_leaf, replace, vector
-from minivae.types.analytic import STEP, Analytic, complex_step
+from minivae.types.analytic import STEP, Analytic, complex_step, fine_step
 from minivae.verify.passes import CannotRun, Deltas, Function, Leaf, Pass, Rng, one_line
 from minivae.verify.strategies import Hands, gradients
 
@@ -51,16 +51,6 @@ TOLERANCES = {
 def tol(name: str) -> float:
     """The tolerance called `name`."""
     return TOLERANCES[name].value
-
-
-def fine_step(values: Sequence[Any], deltas: Deltas) -> float:
-    """The complex step along a direction: STEP, or less where that is not far below an entry."""
-    least = 1.0
-    for place, delta in deltas.items():
-        at = np.flatnonzero(delta)
-        sizes = np.abs(np.ravel(values[place])[at] / np.ravel(delta)[at])
-        least = min(least, sizes.min(where=sizes > 0, initial=1.0))
-    return float(STEP * np.clip(1e20 * least, 1e-150, 1.0))
 
 
 def bisect(gap: Function, size: int) -> int:
@@ -240,6 +230,12 @@ class Probe:
         visible = 2 * doubt / unit if np.isfinite(doubt) else np.inf
         return Joint(hand, true, abs(hand - true) > doubt, visible)  # NaN says nothing
 
+    @functools.cached_property
+    def least(self) -> dict[int, float]:
+        """The least modulus but 0 in each tensor."""
+        sizes = {leaf.place: np.abs(leaf.value[leaf.value != 0]) for leaf in self.job.leaves}
+        return {place: float(size.min(initial=np.inf)) for place, size in sizes.items()}
+
     def signs(self, shape: Shape) -> Array:
         """Random signs: a direction no error can hide from by summing to zero."""
         return np.asarray(self.rng.choice([-1.0, 1.0], size=shape))
@@ -281,7 +277,8 @@ class Probe:
         # a silently discarded imaginary part becomes an error
         with warnings.catch_warnings(action="error", category=np.exceptions.ComplexWarning):
             flat = [v.astype(complex) if i in places else v for i, v in enumerate(base)]
-            h = fine_step(base, deltas)
+            sizes = [self.least[p] / np.abs(d).max(initial=STEP) for p, d in deltas.items()]
+            h = STEP if values is None and min(sizes) > 1e-20 else fine_step(base, deltas)
             return np.asarray(self.clock.timed("complex", complex_step, run, flat, deltas, h))
 
     def columns(self, leaf: Leaf, entries: Array) -> Array:
