@@ -75,9 +75,12 @@ class StepRace:
         try:
             act(*args)
         except Exception as error:
-            self.options.say(f"  {name}: OUT, {error}")
-            self.rows[name] = failure(name, error)
-            self.runners.pop(name, None)
+            self._out(name, error)
+
+    def _out(self, name: str, error: Exception) -> None:
+        self.options.say(f"  {name}: OUT, {error}")
+        self.rows[name] = failure(name, error)
+        self.runners.pop(name, None)
 
     def _enter(self, name: str, stack: ExitStack) -> None:
         extra = caches(self.options.cold, self.folder)
@@ -124,6 +127,8 @@ class StepRace:
             return
         blocks = {name: self._block_of(name) for name in self.runners}
         samples, why = interleave(blocks, self.options.rule)
+        for name, words in self._idle().items():
+            self._out(name, gate.GateError(words))
         for name, times in samples.items():
             if name in self.runners:
                 self._summarise(name, times, why)
@@ -136,12 +141,16 @@ class StepRace:
                 time.sleep(0.02)  # the last contender's threads stop spinning
                 return self.runners[name].block(number)
             except Exception as error:
-                self.options.say(f"  {name}: OUT, {error}")
-                self.rows[name] = failure(name, error)
-                self.runners.pop(name)
+                self._out(name, error)
                 return float("nan")
 
         return block
+
+    def _idle(self) -> dict[str, str]:
+        """Who skipped the work of timed blocks after the first, which alone has a reference."""
+        seen = {name: runner.losses for name, runner in self.runners.items()
+                if not name.endswith("-peak")}  # fmt: skip
+        return gate.idle({name: (told[0], told[-1]) for name, told in seen.items() if told})
 
     def _summarise(self, name: str, times: list[float], why: str) -> None:
         losses = self.runners[name].losses
