@@ -3,7 +3,9 @@
 Nothing here assumes a distribution. The interval of a median is made of two order statistics,
 whose coverage is a binomial sum: for 15 samples the 4th and the 12th enclose the median with
 probability 0.965, whatever the samples' distribution (Conover, Practical Nonparametric
-Statistics, 3rd edition, section 3.2).
+Statistics, 3rd edition, section 3.2). That holds for a number of samples fixed beforehand. A race
+that stops as soon as its intervals are narrow favours narrow ones: in simulated races 95 % become
+94, and 84 where times are of two kinds, half of them each (`benchmarks selftest`).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-SAME = 0.02  # ratios within 2 % of one are called the same
+SAME = 0.02  # a ratio whose interval is within 2 % of one is called the same
 CONFIDENCE = 0.95
 LEAST_ROUNDS = 15
 HARDLY = 0.002
@@ -58,6 +60,21 @@ def median_interval(samples: Sequence[float], confidence: float = CONFIDENCE) ->
         return Interval(-math.inf, math.inf, 1.0)
     ordered = sorted(samples)
     return Interval(float(ordered[k - 1]), float(ordered[-k]), coverage)
+
+
+def coverage(drawn: np.ndarray, rule: StopRule) -> float:
+    """How often the interval at which a race stops holds a median that is 1.
+
+    drawn: (races, rule.most) samples of one contestant; the rule's time is not looked at.
+    """
+    held, running = np.zeros(len(drawn), bool), np.ones(len(drawn), bool)
+    for n in range(rule.least, rule.most + 1):
+        ordered, (k, _) = np.sort(drawn[:, :n], axis=1), ranks(n)
+        low, high = ordered[:, k - 1], ordered[:, -k]
+        narrow = (high - low) / 2 <= rule.precision * np.median(ordered, axis=1)
+        stops = running & (narrow | (n == rule.most))
+        held[stops], running[stops] = ((low <= 1) & (high >= 1))[stops], False
+    return float(held.mean())
 
 
 def spread(samples: Sequence[float]) -> float:

@@ -33,7 +33,8 @@ LIBRARIES = tuple({sysconfig.get_path(p) for p in ("stdlib", "platstdlib", "pure
 OURS = str(Path(__file__).parents[1])  # installed, it lies among the libraries
 #: what modules and classes come by without anybody's doing: a warning, a look at annotations
 GROWN = ("__warningregistry__", "__annotations__", "__annotations_cache__", "__annotate_func__")
-handler, signals = _signal.getsignal, tuple(_signal.valid_signals())
+# Of the interpreter's own list, whatever name it may be given later.
+handler, signals, collecting = _signal.getsignal, tuple(_signal.valid_signals()), gc.callbacks.copy
 
 
 def parts(modules: tuple[ModuleType, ...]) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def listeners() -> list[Any]:
 
     A library's own, in a file of its own, is the library's business.
     """
-    found = [handler(number) for number in signals] + gc.callbacks
+    found = [handler(number) for number in signals] + collecting()
     return [f for f in found if callable(f) and not (
         isinstance(f, FunctionType) and f.__code__.co_filename.startswith(LIBRARIES))]  # fmt: skip
 

@@ -13,7 +13,9 @@ from minivae.racing import buffers, lane
 from minivae.racing.contestant import plain
 from minivae.racing.gate import GateError, judge
 from minivae.racing.lane import Lane
+from minivae.racing.load import cores
 from minivae.racing.problem import op_problem
+from minivae.racing.rounds import Options, Race
 
 
 def test_the_judge_makes_the_same_moves() -> None:
@@ -102,6 +104,33 @@ def test_a_cards_answer_counts_when_it_is_back() -> None:
     assert driver.warm() > 0.002
     found = driver.block(1)
     assert found.fault == "" and found.seconds > 0.002
+
+
+def test_a_cold_calls_arguments_are_unknown_while_the_caches_are_flushed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+    move = buffers.FreshArguments.move
+    monkeypatch.setattr(lane, "flush", lambda swept: done.append("flush"))
+    monkeypatch.setattr(buffers.FreshArguments, "move",
+                        lambda self, **how: done.append("move") or move(self, **how))  # fmt: skip
+    mine = Lane(op_problem("relu_forward", (3, 5)), plain(lambda x: np.maximum(x, 0)), 1 << 12)
+    mine.estimate = 1e-3
+    mine.block(1, "cold")
+    assert done == ["flush", "move"] * lane.FEW_CALLS["cold"]
+
+
+def test_a_flush_sweeps_every_core() -> None:
+    swept = lane.scratch(1 << 12)
+    assert list(swept) == cores() and sum(a.size for a in swept.values()) >= (1 << 13) - len(swept)
+    lane.flush(swept)
+    assert all((a == 1).all() for a in swept.values())
+
+
+def test_a_block_of_new_numbers_that_is_not_whole_tells_nothing() -> None:
+    problem = op_problem("relu_forward", (3, 5))
+    with pytest.raises(GateError, match="not whole"):
+        Race(problem, {}, Options())._slower("mine", lane.Block(again=[1.0]))
 
 
 def test_a_median_is_the_median() -> None:

@@ -23,6 +23,12 @@ from minivae.racing.statistics import (
 )
 
 RNG = np.random.default_rng(11)
+BEGIN = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _the_same_numbers_whatever_ran_before() -> None:
+    RNG.bit_generator.state = BEGIN
 
 
 def noisy(centre: float, n: int = 41, spread: float = 0.01) -> list[float]:
