@@ -51,7 +51,7 @@ PARTS = typer.Option(
 BACKENDS = "auto, numpy, numba or cupy."
 PICTURE_BACKEND = typer.Option("numpy", help=BACKENDS)
 RANK_TIMEOUT = typer.Option(
-    None, help="mpiexec: seconds until a process that does not answer ends the run; 60."
+    None, help="mpiexec: seconds until a process that does not answer ends the run; 60 by default."
 )
 THREADS = typer.Option(None, help="Threads of the backend's kernels.")
 TF32 = typer.Option(False, "--tf32", help="cupy: products' inputs as TF32.")

@@ -25,11 +25,13 @@ OWN = ("out", "resume", "config", "data", "pictures", "as_json", "quiet", "parts
 )
 def sweep(
     ctx: typer.Context,
-    dataset: str = typer.Argument(None, help="A name (see minivae data) or a file; digits."),
+    dataset: str = typer.Argument(
+        None, help="A name (see minivae data) or a file; digits by default."
+    ),
     grid: list[str] = typer.Option(
         None, metavar="KEY=A,B,C", help="A setting of minivae train and its values; again for more."
     ),
-    seeds: int = typer.Option(None, help="Seeds 0, 1, … of every setting; 1."),
+    seeds: int = typer.Option(None, help="How many seeds of every setting: 0, 1, …; 1 by default."),
     jobs: int = typer.Option(1, help="Runs at once; the cores are divided among them."),
     out: Path = typer.Option(
         ..., "--out", "-o", help="The sweep's directory; the same one goes on with it."
@@ -239,13 +241,12 @@ def linear_optimum(
 
     from minivae.cli.sweep_runs import parse
     from minivae.cli.train_options import TrainOptions
-    from minivae.cli.train_settings import record_name
-    from minivae.data.load import load_as
+    from minivae.cli.train_settings import load_asked, record_name
     from minivae.metrics.rate_distortion import linear_rate_and_distortion
     from minivae.sweeps.pictures import number
 
     asked = TrainOptions.of(parse(["train", dataset, *shared]))
-    loaded = load_as(record_name(dataset), asked.reading, asked.data_dir)
+    loaded = load_asked(record_name(dataset), asked)
     levels = {(number(row["c"]), int(row["latent_dim"])) for row in means}
     if not isinstance(loaded.train, np.ndarray) or any(c is None for c, _ in levels):
         return []

@@ -25,7 +25,7 @@ from minivae.runs.errors import Interrupted, RunError
 from minivae.sweeps import plan
 from minivae.sweeps.engines import Engine, Work
 from minivae.sweeps.grid import Point, require_names_apart
-from minivae.sweeps.identity import DATA, data_of, recorded_data
+from minivae.sweeps.identity import DATA, data_of, or_arithmetic, recorded_data
 
 MOST_ROWS = 10_000  # held out, of which the squared error is taken
 PATIENCE = 30.0  # seconds that a run which another process still has is waited for
@@ -67,8 +67,7 @@ def settle_points(
     """Every run's settings, settled without training it, by the run's name: what cannot be is said
     before anything runs. Raises ConfigError, UsageError or DataError, one line."""
     from minivae.cli.train_options import TrainOptions
-    from minivae.cli.train_settings import record_name, settle, tell_of_data
-    from minivae.data.load import load_as
+    from minivae.cli.train_settings import load_asked, record_name, settle, tell_of_data
 
     require_names_apart(points)
     readings: dict[Any, list[tuple[str, TrainOptions]]] = {}  # each is loaded once, in turn
@@ -76,8 +75,8 @@ def settle_points(
         asked = TrainOptions.of(parse(["train", dataset, *shared, *point.options]))
         readings.setdefault((asked.reading, asked.data_dir), []).append((point.name, asked))
     found: dict[str, dict[str, Any]] = {}
-    for (reading, data_dir), runs in readings.items():
-        loaded = load_as(record_name(dataset), reading, data_dir)
+    for runs in readings.values():
+        loaded = load_asked(record_name(dataset), runs[0][1])
         more = {DATA: data_of(loaded)}
         for number, (name, asked) in enumerate(runs):
             model, config = settle(loaded, dataset, asked.settings, "numpy")
@@ -183,8 +182,9 @@ def require_data_of(path: Path, settled: Mapping[str, Any]) -> None:
     there = recorded_data(path)
     if there is not None and there["sha256"] != settled[DATA]["sha256"]:
         raise RunError(
-            f"{path} was trained on other data than the sweep was begun with: they have changed "
-            "meanwhile; give the sweep again, with another --out"
+            f"{path} was trained on other data than the sweep was begun with: "
+            f"they{or_arithmetic(there)} have changed meanwhile; give the sweep again, with "
+            "another --out"
         )
 
 

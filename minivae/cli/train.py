@@ -70,7 +70,7 @@ def train(
     place: DataPlace,
     running: RunOptions,
     dataset: str = typer.Argument(
-        None, help="A name (see minivae data), a file or a folder; digits."
+        None, help="A name (see minivae data), a file or a folder; digits by default."
     ),
 ) -> None:
     """Train a variational autoencoder; without options, on handwritten digits."""

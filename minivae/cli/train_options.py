@@ -76,7 +76,7 @@ class TrainOptions(NamedTuple):
         config = given["config"]
         asked = {} if config is None else read_config_file(config)
         options = parse_options({k: v for k, v in given.items() if k not in NO_SETTINGS})
-        asked = handed_on(asked.pop(RECORDED, {}), given) | asked
+        asked = handed_on(asked.pop(RECORDED, {}), given, asked.get("dataset")) | asked
         from_file = tuple(key for key in asked if key not in options)
         asked |= options
         with file_named(config, from_file):
@@ -107,17 +107,18 @@ class TrainOptions(NamedTuple):
         )
 
 
-def handed_on(recorded: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def handed_on(
+    recorded: Mapping[str, Any], given: Mapping[str, Any], own: str | None
+) -> dict[str, Any]:
     """How a run read its data, from its own config.json, as far as it tells how to read these.
 
-    A run that is resumed knows it; of other data that have a name of their own it says little.
+    A run that is resumed knows it; of other data than its `own` that have a name it says nothing.
     """
     from minivae.data.registry import known_name
 
-    if given["resume"] is not None:
-        return {}
-    named = known_name(str(given["data"] or given["dataset"] or "")) is not None
-    return {key: value for key, value in recorded.items() if key == "standardise" or not named}
+    name = known_name(str(given["data"] or given["dataset"] or ""))
+    other = name is not None and name != known_name(own or "")
+    return {} if other or given["resume"] is not None else dict(recorded)
 
 
 @contextmanager

@@ -11,9 +11,16 @@ from minivae.cli.backends import ROUNDINGS, choose_backend, expect_training
 from minivae.cli.console import Console
 from minivae.cli.defaults import defaults_for, likelihood_for
 from minivae.cli.options import UsageError
-from minivae.cli.train_options import MODEL_KEYS, TRAIN_KEYS, TrainOptions, file_named
+from minivae.cli.train_options import (
+    MODEL_KEYS,
+    READING_KEYS,
+    TRAIN_KEYS,
+    TrainOptions,
+    file_named,
+)
 from minivae.data.checks import LEVELS
 from minivae.data.dataset import Dataset
+from minivae.data.errors import DataError
 from minivae.data.shape import LOOKED_AT
 from minivae.data.standard import scale_advice
 from minivae.data.stream import FileRows
@@ -112,13 +119,28 @@ def settle_request(asked: TrainOptions, console: Console) -> TrainRequest:
         return _settle_request(asked, console)
 
 
-def _settle_request(asked: TrainOptions, console: Console) -> TrainRequest:
+def load_asked(name: str, asked: TrainOptions) -> Dataset:
+    """The data, read as was asked for. Raises DataError, which tells what --config's file says."""
     from minivae.data.load import load_as
 
+    try:
+        return load_as(name, asked.reading, asked.data_dir)
+    except DataError as fault:
+        given = asked.reading.to_dict()
+        own = [key for key in READING_KEYS if key in asked.from_file and key in given]
+        if not own:
+            raise
+        raise DataError(
+            f"{fault} (--config {asked.config} says how to read them, by {', '.join(own)}: take "
+            "out of a copy of that file what does not belong to these data)"
+        ) from None
+
+
+def _settle_request(asked: TrainOptions, console: Console) -> TrainRequest:
     if asked.resume is not None:
         return settle_resume(asked, asked.resume, console)
     name = record_name("digits" if asked.dataset is None else asked.dataset)
-    dataset = load_as(name, asked.reading, asked.data_dir)
+    dataset = load_asked(name, asked)
     # the settings are checked before a backend is loaded, which may take seconds
     first = settle(dataset, name, asked.settings, "numpy")
     expect_training(asked.backend or "auto", *first, dataset)

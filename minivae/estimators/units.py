@@ -73,7 +73,8 @@ def _refuse_other_units(rows: Array, kind: Kind) -> None:
     levels = high > 1 and bool((rows == np.trunc(rows)).all())
     good = low >= 0 and high <= 255 if kind is Kind.WHOLE else not levels
     if not good:
+        scaled = f"give values from 0 to 1, as X / {max(high, 255):g}"
         raise ValueError(
             f"X holds whole numbers from {low:g} to {high:g}, but was bytes, divided by 255, when "
-            f"the model was fitted: give values from 0 to 1, as X / {max(high, 255):g}."
+            f"the model was fitted: {'take the same bytes, 0 to 255' if low < 0 else scaled}."
         )

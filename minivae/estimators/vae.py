@@ -33,7 +33,8 @@ class VAE(TrainedVAE):
     Parameters
     ----------
     latent_dim : J, the number of latent dimensions.
-    hidden : sizes of the encoder's hidden layers, mirrored by the decoder; () is linear.
+    hidden : sizes of the encoder's hidden layers, or one size; the decoder mirrors them; () is
+        linear.
     activation, likelihood : names in `minivae.parts.ACTIVATIONS` and `LIKELIHOODS`.
     c : the likelihood's scale where it has one (the Gaussian's variance), or "learned" (E20).
     beta, warmup, free_bits, draws : weight of the KL, epochs over which it rises from 0 (E30),
@@ -66,7 +67,7 @@ class VAE(TrainedVAE):
     def __init__(
         self,
         latent_dim: int = 2,
-        hidden: tuple[int, ...] = (400,),
+        hidden: int | tuple[int, ...] = (400,),
         activation: str = "relu",
         likelihood: str = "gaussian",
         c: float | str = "learned",

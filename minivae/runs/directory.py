@@ -112,10 +112,14 @@ class RunDirectory:
             raise
         return self
 
-    def claim(self) -> None:
-        """Make the run to resume this process's own; RunError where it cannot be written."""
+    def claim(self, note: Callable[[str], None]) -> None:
+        """Make the run to resume this process's own; RunError where it cannot be written.
+
+        What a killed process left is removed; `note` is told where it is more than half a file.
+        """
         try:
             self._prepare()
+            self.checkpoints.drop_headless(note)
         except OSError as error:
             raise self._unusable(error) from error
 

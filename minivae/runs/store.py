@@ -157,17 +157,21 @@ class CheckpointStore:
             return ""
 
     def clean(self) -> None:
-        """Remove what a killed run left half-written. Call it with the run's lock held.
-
-        So are tensors without a manifest, which never count; they would be kept in place of whole
-        ones where a resume is asked to keep more. What `best` names is lost, and left for people.
-        """
+        """Remove what a killed run left half-written. Call it with the run's lock held."""
         for path in self.directory.glob("*" + files.TEMPORARY):
             path.unlink(missing_ok=True)
-        whole = {name_of(key) for key in self._keys("json")}
+
+    def drop_headless(self, note: Callable[[str], None]) -> None:
+        """Remove tensors without a manifest, which never count, and say so; with the lock held.
+
+        They would be kept in place of whole ones where a resume is asked to keep more. Those that
+        a pointer names are left for people: it is the very manifest that they lack.
+        """
+        spared = {name_of(key) for key in self._keys("json")} | set(map(self._target, POINTERS))
         for name in map(name_of, self.numbered()):
-            if name not in whole and name != self._target("best"):
+            if name not in spared:
                 (self.directory / name).unlink(missing_ok=True)
+                note(f"{name} has no manifest, as a kill leaves it: removed")
 
     def load(self, which: str) -> Checkpoint:
         """The verified ``best`` or ``last`` checkpoint; CheckpointError if it is not sound.

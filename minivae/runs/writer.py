@@ -140,7 +140,7 @@ def open_for_writing(
         with held_blas_threads(threads_to_hold(directory, config, earlier)):
             environments = with_this_environment(earlier, state, config, note)
             if resume:
-                directory.claim()
+                directory.claim(note)
             directory.write_config(  # first: it says how many checkpoints are kept from now on
                 {
                     "model": model.to_dict(),

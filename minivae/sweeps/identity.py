@@ -78,10 +78,16 @@ def require_same_data(runs: Path, asked: Iterable[Settled]) -> None:
         there = recorded_data(run)
         if there is not None and now.get(_key(there), there["sha256"]) != there["sha256"]:
             raise ConfigError(
-                f"{quoted(runs.parent)}: the data have changed since {shown(run.name)} was trained "
-                f"on them (sha256 {there['sha256'][:12]}, now {now[_key(there)][:12]}): give the "
-                "same data again, or another --out"
+                f"{quoted(runs.parent)}: the data{or_arithmetic(there)} have changed since "
+                f"{shown(run.name)} was trained on them (sha256 {there['sha256'][:12]}, now "
+                f"{now[_key(there)][:12]}): give another --out, or the same data again"
             )
+
+
+def or_arithmetic(data: Mapping[str, Any]) -> str:
+    """What else may have changed where data are standardised, of which the sha256 is then."""
+    standardised = data["reading"].get("standardise", False)
+    return ", or how this version of minivae standardises them," if standardised else ""
 
 
 def _key(data: Mapping[str, Any]) -> str:

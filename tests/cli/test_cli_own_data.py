@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -225,6 +226,10 @@ def test_rows_written_with_their_index_fit_a_run_without_it(command: Command, in
     assert (np.load("new.npy") == np.load("plain.npy")).all()
 
 
+def recorded_data(run: str) -> dict[str, Any]:
+    return dict(json.loads(Path(run, "config.json").read_text())["data"])
+
+
 def same_bits(one: str, other: str) -> bool:
     last = (json.loads(Path(run, "checkpoints", "last.json").read_text()) for run in (one, other))
     a, b = ((found["tensors"], found["data"]["sha256"]) for found in last)
@@ -250,7 +255,8 @@ def test_a_runs_own_settings_repeat_how_it_read_its_data(command: Command, readi
     Path(data).rename("elsewhere" + Path(data).suffix)
     moved = command(*again, "--data", "elsewhere" + Path(data).suffix, "--out", "moved")
     assert moved.code == 0 and same_bits("run", "moved"), moved.err
-    assert command("train", "digits", *again[1:], "--out", "other").code == 0  # it has no columns
+    digits = command("train", "digits", *again[1:], "--out", "other")  # read as they always are
+    assert digits.code == 0 and "reading" not in recorded_data("other")
     other = "elsewhere" + Path(data).suffix
     on = command("train", "--resume", "run", "--data", other, *again[1:], "--epochs", "2")
     assert on.code == 0, on.err
@@ -263,3 +269,20 @@ def test_a_label_in_a_runs_settings_that_other_data_lack_is_named(command: Comma
     Path("other.csv").write_text("a,b\n" + "1,2\n3,4\n" * 20)
     done = command("train", "other.csv", "--config", "run/config.json", "--out", "new")
     assert done.code == 2 and "has no column 'kind'" in done.err and not Path("new").exists()
+    assert "(--config run/config.json says how to read them, by label: take out" in done.err
+    np.save("rows.npy", rng.integers(0, 9, (40, 7)))
+    own = command("train", "rows.npy", "--config", "run/config.json", "--label", "kinds")
+    assert own.code == 2 and "config.json" not in own.err  # it is the user's own word
+
+
+def test_a_named_data_set_is_read_as_another_run_read_it_where_it_is_that_runs_own(
+    command: Command,
+) -> None:
+    quick = (*QUICK, "digits", "--standardise", "--epochs", "1")
+    assert command(*quick).code == 0
+    again = ("--config", "run/config.json", "--no-pictures", "--quiet")
+    for words, standardised in (((), True), (("Digits",), True), (("shapes",), False)):
+        out = "-".join(("out", *words))
+        done = command("train", *words, *again, "--out", out)
+        assert done.code == 0, done.err
+        assert ("standard" in recorded_data(out)) is standardised

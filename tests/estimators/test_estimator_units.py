@@ -86,8 +86,12 @@ def test_after_bytes_whole_numbers_are_bytes_and_others_are_from_0_to_1() -> Non
     dark = np.ones((1, 8), dtype=int)  # whichever rows stand beside it
     np.testing.assert_array_equal(model.transform(dark), model.transform(dark / 255))
     assert np.isfinite(model.transform(model.sample(9) * 1.5)).all()
-    for bad in (PIXELS * 1.0, PIXELS.astype(int) * 257, -PIXELS.astype(int)):
-        with pytest.raises(ValueError, match=r"was bytes, divided by 255, .* X / (255|65535)\.$"):
+    for bad, fix in (
+        (PIXELS * 1.0, "X / 255"), (PIXELS.astype(int) * 257, "X / 65535"),
+        (-PIXELS.astype(int), "take the same bytes, 0 to 255"),
+        (PIXELS - 128.0, "take the same bytes, 0 to 255"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=rf"was bytes, divided by 255, .* {fix}\.$"):
             model.transform(bad)
     refitted = model.fit(PIXELS * 1.0)  # a new fit begins anew
     np.testing.assert_array_equal(refitted.transform(PIXELS), refitted.transform(PIXELS * 1.0))

@@ -52,7 +52,7 @@ def test_a_killed_process_leaves_no_lock(tmp_path, holder):
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
     with RunDirectory(tmp_path / "run", resume=True) as again:
-        again.claim()
+        again.claim(pytest.fail)
         assert (again.path / "lock").read_text() == f"{os.getpid()}\n"
 
 
@@ -70,7 +70,7 @@ def test_a_run_to_resume_is_not_touched_before_it_is_claimed(tmp_path, holder):
         pass
     assert seen() == before
     with RunDirectory(tmp_path / "run", resume=True) as again:
-        again.claim()
+        again.claim(pytest.fail)
     assert not (checkpoints / "half.tmp").exists()
 
 

@@ -129,6 +129,17 @@ def test_leftovers_of_a_killed_run_are_removed(store):
     assert store.numbered() == [(1, 0)]
 
 
+def test_tensors_without_a_manifest_are_removed_aloud_but_for_those_a_pointer_names(store):
+    for epoch in (1, 2, 3):
+        save(store, (epoch, 0), best=epoch == 1)
+    for epoch in (1, 2, 3):
+        manifest_path(store.directory / name_of((epoch, 0))).unlink()
+    notes = []
+    store.drop_headless(notes.append)
+    assert store.numbered() == [(1, 0), (3, 0)]  # best and last
+    assert notes == ["epoch-0002.safetensors has no manifest, as a kill leaves it: removed"]
+
+
 def test_without_hard_links_a_copy_is_made(store, monkeypatch):
     def refuse(source, target):
         raise OSError(1, "not here")

@@ -55,6 +55,14 @@ def test_data_that_have_changed_are_another_sweeps(rows: Path, tmp_path: Path) -
     assert {path: kept[path] for path in kept} == {p: t for p, t in times(out).items() if p in kept}
 
 
+def test_another_arithmetic_of_standardised_data_is_told_of(rows: Path, tmp_path: Path) -> None:
+    sweep(rows, {"beta": [1]}, tmp_path / "s", standardise=True)
+    change(rows)
+    words = "the data, or how this version of minivae standardises them, have changed since .*: "
+    with pytest.raises(ConfigError, match=words + "give another --out, or the same data again"):
+        sweep(rows, {"beta": [1]}, tmp_path / "s", standardise=True)
+
+
 def test_data_that_change_while_it_runs_fail_the_run(rows, tmp_path: Path, monkeypatch) -> None:
     from minivae.cli import train_settings
 
