@@ -19,7 +19,7 @@ from minivae import ops
 HONEST = (
     "sigmoid_forward_prints", "sigmoid_forward_prints_in_c", "sigmoid_forward_turned_about",
     "sigmoid_forward_read_only", "sigmoid_forward_strict_about_warnings",
-    "sigmoid_forward_elsewhere", "sigmoid_forward_called",
+    "sigmoid_forward_prints_other_letters", "sigmoid_forward_elsewhere", "sigmoid_forward_called",
     "sigmoid_forward_by_content",  # never twice the same: it only wastes time
 )  # fmt: skip
 kept: dict[str, Any] = {}
@@ -32,6 +32,11 @@ def sigmoid_forward_prints(x):
 
 def sigmoid_forward_prints_in_c(x):
     ctypes.CDLL(None).puts(b'{"seconds": 1e-9}')
+    return ops.sigmoid_forward(x)
+
+
+def sigmoid_forward_prints_other_letters(x):
+    os.write(1, b"\xe9\xff \n" * 200)
     return ops.sigmoid_forward(x)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from minivae.racing.statistics import unpaired
@@ -26,21 +27,32 @@ class CompareError(ValueError):
 
 
 def measured(row: Row) -> Iterator[tuple[str, list[float], float | None]]:
-    """(what, samples in µs or ns or ms, share of a limit in the same run) of a row's times."""
+    """(what and where, samples in µs or ns or ms, share of a limit in the same run) of a row.
+
+    Two runs are of the same thing only on the same processor and as many threads.
+    """
+    head, on_card = row["machine"], row.get("device") == "gpu"
+    where = f"{head['threads']} threads, {head['gpu' if on_card else 'processor']}"
+    for what, samples, share in _times(row):
+        yield f"{what}; {where}", samples, share
+
+
+def _times(row: Row) -> Iterator[tuple[str, list[float], float | None]]:
     if "samples_ms" in row:
         label = f"{row['contender']}{rounded_word(row)}"
         label += f" beside {row['busy']}" if row.get("busy") else ""
-        yield (
-            f"step {row['arch']} B={row['batch']} {label}",
-            row["samples_ms"],
-            row.get("peak_share"),
-        )
+        what = f"step {row['arch']} B={row['batch']} {label}"
+        yield what, row["samples_ms"], row.get("peak_share")
     elif "samples_ns" in row:
         yield f"ladder {row['ladder']}_v{row['version']}", row["samples_ns"], row.get("peak_share")
-    elif "samples_us" in row and "op" in row:
-        for name, samples in row["samples_us"].items():
-            share = row["limit_us"] / _median(samples) if "limit_us" in row else None
-            yield f"op {row['op']} {row['size']} {name}", samples, share
+    elif "op" in row:
+        for name, samples in row.get("samples_us", {}).items():
+            share = row["limit_us"] / median(samples) if "limit_us" in row else None
+            yield f"op {row['op']} {row['size']} {row.get('backend', '')} {name}", samples, share
+    elif "form" in row:
+        size = "x".join(str(row[letter]) for letter in "BIO")
+        for name, samples in row.get("samples_us", {}).items():
+            yield f"product {row['form']} {size} {name}", samples, None
 
 
 def all_rows(folder: Path = RESULTS) -> list[Row]:
@@ -89,15 +101,11 @@ def run(a: str, b: str, folder: Path = RESULTS) -> list[Row]:
     out = []
     for what in common:
         (one, share_a), (two, share_b) = left[what], right[what]
-        row = {"what": what, "a": _median(one), "b": _median(two), **unpaired(two, one)}
+        row = {"what": what, "a": median(one), "b": median(two), **unpaired(two, one)}
         if share_a and share_b:
             row["share_ratio"] = share_b / share_a
         out.append(row)
     return out
-
-
-def _median(samples: list[float]) -> float:
-    return sorted(samples)[len(samples) // 2]
 
 
 def table(rows: list[Row]) -> str:

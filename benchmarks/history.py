@@ -71,7 +71,9 @@ def is_peer(name: str) -> bool:
 
 def unit_of(name: str) -> str:
     """What a median is counted in."""
-    return {"step": "ms an update", "op": "µs a call"}.get(name.split()[0], "ns a unit")
+    return {"step": "ms an update", "op": "µs a call", "product": "µs a call"}.get(
+        name.split()[0], "ns a unit"
+    )
 
 
 def draw(found: list[dict[str, Any]]) -> str:

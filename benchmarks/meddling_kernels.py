@@ -10,6 +10,7 @@ import ctypes
 import gc
 import json
 import os
+import random
 import sys
 import threading
 import time
@@ -177,6 +178,27 @@ def sigmoid_forward_has_a_helper(x):
     return ops.sigmoid_forward(x)
 
 
+def sigmoid_forward_goes_first(x):
+    def first():
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -5)
+        time.sleep(60)
+
+    if "first" not in kept:
+        kept["first"] = threading.Thread(target=first, daemon=True)
+        kept["first"].start()
+    return ops.sigmoid_forward(x)
+
+
+def sigmoid_forward_in_real_time(x):
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    return ops.sigmoid_forward(x)
+
+
+def sigmoid_forward_half_a_line(x):
+    write_to_every_channel(b"{")
+    time.sleep(3600)
+
+
 def sigmoid_forward_writes_behind(x):
     ctypes.memset(x.ctypes.data + x.nbytes, 0, 64)
     return ops.sigmoid_forward(x)
@@ -210,6 +232,12 @@ def sigmoid_forward_mends_what_changed(x):
     kept["x"].reshape(-1)[places] = x.reshape(-1)[places]
     kept["y"].reshape(-1)[places] = ops.sigmoid_forward(x.reshape(-1)[places])
     return kept["y"].copy()
+
+
+def sigmoid_forward_honest_one_in_four(x):
+    if random.random() < 0.25:
+        kept.clear()
+    return sigmoid_forward_mends_what_changed(x)
 
 
 def sigmoid_forward_finishes_later(x):

@@ -20,6 +20,7 @@ ARCH, SHARDS = "784-400-20:relu", 4
 SIZES = [64, 1024, 16384, 262144, 1048576, 2621440, 4194304]  # bytes
 PARTS = [2, 16, 128, 256, 512, 1024]  # rows of a shard
 RANKS, NETWORKS = (8, 64, 512), (10, 100)  # Gbit/s
+PATIENCE = 600  # seconds
 TARGET = 1.8  # × one process of one thread, at batch 1024
 
 
@@ -33,14 +34,23 @@ def launch(processes: int, job: dict[str, Any], **environment: str) -> dict[str,
     if processes > 1:
         command = ["mpiexec", "-n", str(processes), *command]
     path = os.pathsep.join([str(ROOT), str(ROOT / "kernels"), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, timeout=600, check=False,
-        env={**os.environ, "PYTHONPATH": path, **environment},
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE, check=False,
+            env={**os.environ, "PYTHONPATH": path, **environment}, errors="replace",
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        said = f"{processes} processes have not answered after {PATIENCE} s"
+        raise MpiError(f"{said}: try `mpiexec -n 2 hostname`") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise MpiError(f"{processes} processes ended with {done.returncode}: {last}")
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    last = (done.stdout.strip().splitlines() or [""])[-1]
+    try:
+        found: dict[str, Any] = json.loads(last)
+    except ValueError:
+        said = f"{processes} processes ended without a result, but with {last[:60]!r}"
+        raise MpiError(f"{said}: is this mpiexec that of mpi4py?") from None
     return found
 
 

@@ -80,6 +80,7 @@ def race(shape: Shape, started: dict[str, Contender]) -> dict[str, Any]:
         "form": form, "B": size[0], "I": size[1], "O": size[2], "us": us, "stop": why,
         "n": len(next(iter(samples.values()))),
         "gflops": {n: flops / p["p50"] / 1e3 for n, p in us.items()},
+        "samples_us": {n: [round(us, 4) for us in samples[n]] for n in alive},
     }  # fmt: skip
     rivals = [n for n in us if n.startswith("numpy")]
     if all(name in us for name in OURS):

@@ -51,6 +51,7 @@ class StepRace:
         self.steps = options.block_steps or case.block_steps(options.device)
         self.limits = gate.limits_of(**options.rounded)
         self.runners: dict[str, Contender] = {}
+        self.entered: list[Contender] = []  # those who are out, too
         self.rows: dict[str, dict[str, Any]] = {}
 
     def run(self) -> list[dict[str, Any]]:
@@ -63,7 +64,7 @@ class StepRace:
             self._race()
             for name in list(self.runners):
                 self._guard(name, self._gate, name, GATE_AFTER, "gate_after")
-            self.used = sum(getattr(r, "seconds_used", float)() for r in self.runners.values())
+        self.used = sum(worker.seconds_used() for worker in self.entered)
         return self._judged(names)
 
     def _guard(self, name: str, act: Callable[..., None], *args: Any) -> None:
@@ -74,14 +75,18 @@ class StepRace:
         try:
             act(*args)
         except Exception as error:
-            self.options.say(f"  {name}: OUT, {error}")
-            self.rows[name] = failure(name, error)
-            self.runners.pop(name, None)
+            self._out(name, error)
+
+    def _out(self, name: str, error: Exception) -> None:
+        self.options.say(f"  {name}: OUT, {error}")
+        self.rows[name] = failure(name, error)
+        self.runners.pop(name, None)
 
     def _enter(self, name: str, stack: ExitStack) -> None:
         extra = caches(self.options.cold, self.folder)
         worker = Contender(name, self.options.threads, self.options.device, extra)
         stack.callback(worker.close)
+        self.entered.append(worker)
         self.runners[name] = worker
         self._guard(name, self._start, name)
         if name in self.runners and not name.endswith("-peak"):
@@ -122,6 +127,8 @@ class StepRace:
             return
         blocks = {name: self._block_of(name) for name in self.runners}
         samples, why = interleave(blocks, self.options.rule)
+        for name, words in self._idle().items():
+            self._out(name, gate.GateError(words))
         for name, times in samples.items():
             if name in self.runners:
                 self._summarise(name, times, why)
@@ -134,12 +141,16 @@ class StepRace:
                 time.sleep(0.02)  # the last contender's threads stop spinning
                 return self.runners[name].block(number)
             except Exception as error:
-                self.options.say(f"  {name}: OUT, {error}")
-                self.rows[name] = failure(name, error)
-                self.runners.pop(name)
+                self._out(name, error)
                 return float("nan")
 
         return block
+
+    def _idle(self) -> dict[str, str]:
+        """Who skipped the work of timed blocks after the first, which alone has a reference."""
+        seen = {name: runner.losses for name, runner in self.runners.items()
+                if not name.endswith("-peak")}  # fmt: skip
+        return gate.idle({name: (told[0], told[-1]) for name, told in seen.items() if told})
 
     def _summarise(self, name: str, times: list[float], why: str) -> None:
         losses = self.runners[name].losses

@@ -16,6 +16,7 @@ CHEATS = (
     "nan",
     "first-only",
     "blocks-only",
+    "after-the-first",
     "no-adam",
     "broken-peer",
     "nan-peer",
@@ -61,6 +62,12 @@ class Cheat(MinivaeStep):
                 return float(self.kept)
             case "blocks-only":  # honest when watched closely, idle in the long blocks
                 return super().run(rows) if len(rows) <= 2 else 200.0
+            case "after-the-first":  # honest in one long block, and when watched closely
+                if len(rows) <= 2 or self.kept is None:
+                    loss = super().run(rows)
+                    self.kept = loss if len(rows) > 2 else self.kept
+                    return loss
+                return float(self.kept)
             case "first-only":  # one update of the many
                 return super().run(rows[:1])
         return super().run(rows)

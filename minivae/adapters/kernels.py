@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from minivae.types import Array
+from minivae.types import Array, transform
 from minivae.verify import Report, check
 
 
 def on_host(value: Any) -> Any:
-    """Arrays of a device (CuPy's) as NumPy's; containers of them too."""
-    if isinstance(value, (list, tuple)):
-        return type(value)(on_host(v) for v in value)
-    return value.get() if hasattr(value, "__cuda_array_interface__") else value
+    """Arrays of a device (CuPy's) as NumPy's; nested containers of them too."""
+    return transform(value, lambda v: v.get() if hasattr(v, "__cuda_array_interface__") else v)
 
 
 def is_float(value: Any) -> bool:
@@ -53,7 +51,7 @@ def check_kernel(
             return on_host(own_backward(move(np.asarray(dy)), cache))
 
         return check(forward, backward, list(inputs), reference=reference, **options)
-    kind = next(v.dtype for v in inputs if is_float(v))
+    kind = next((v.dtype for v in inputs if is_float(v)), np.float32)
 
     def rounded(*x: Any) -> Any:
         wide = [v.astype(np.float64) if is_float(v) else v for v in x]

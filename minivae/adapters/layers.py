@@ -21,9 +21,9 @@ def check_layer(layer: Any, *inputs: Any, seed: int = 0, **options: Any) -> Repo
     the same order), and float arrays `layer.W` whose gradient stands in `layer.dW`, `grad_W` or
     `W_grad` after backward. Every call works on a copy of the layer, so nothing of it changes;
     `seed` fixes NumPy's global generator (dropout masks). What a call leaves behind on the layer
-    (running statistics, say) is named in a note.
+    (running statistics, say) is named in a note, and so are arrays of floats that are not checked.
     """
-    names = parameters(layer, inputs, seed)
+    names, rest = parameters(layer, inputs, seed)
 
     def forward(*values: Any) -> Any:
         own = copy.deepcopy(layer)
@@ -44,6 +44,8 @@ def check_layer(layer: Any, *inputs: Any, seed: int = 0, **options: Any) -> Repo
     options.setdefault("name", type(layer).__name__)
     report = check(forward, backward, point, names=[*labels, *names], seed=seed, **options)
     report.notes += state_notes(layer, inputs, names, seed)
+    where = "stands not in params" if hasattr(layer, "params") else "has no gradient"
+    report.notes += [f"{n} holds floats and {where}: taken as a constant" for n in rest]
     return report
 
 
@@ -57,13 +59,10 @@ def run(layer: Any, inputs: tuple[Any, ...], seed: int) -> Any:
         np.random.set_state(before)  # noqa: NPY002
 
 
-def parameters(layer: Any, inputs: tuple[Any, ...], seed: int) -> list[str]:
-    """The parameters' names: keys of `params`, 'params[0]', or attributes that have a gradient."""
+def parameters(layer: Any, inputs: tuple[Any, ...], seed: int) -> tuple[list[str], list[str]]:
+    """The parameters' names: keys of `params`, 'params[0]', or attributes that have a gradient; and
+    the names of the layer's other arrays of floats that a call leaves as they are."""
     params = getattr(layer, "params", None)
-    if isinstance(params, dict) and params:
-        return [str(key) for key in params]
-    if isinstance(params, (list, tuple)) and params:
-        return [f"params[{i}]" for i in range(len(params))]
     own = copy.deepcopy(layer)
     try:
         y = run(own, inputs, seed)
@@ -72,12 +71,19 @@ def parameters(layer: Any, inputs: tuple[Any, ...], seed: int) -> list[str]:
         own.backward(dy, y[1]) if pair else own.backward(dy)
     except Exception:  # the check itself says what is wrong
         pass
-    found = []
-    for name, value in vars(layer).items():
-        number = isinstance(value, np.ndarray) and value.dtype.kind == "f"
-        if number and any(hasattr(own, form.format(name)) for form in GRADIENT_NAMES):
-            found.append(name)
-    return found
+    arrays = {k: v for k, v in vars(layer).items() if isinstance(v, np.ndarray)}
+    floats = [k for k, v in arrays.items() if v.dtype.kind == "f"]
+    held: list[Any] = list(inputs)
+    if isinstance(params, dict) and params:
+        names, held = [str(key) for key in params], [*held, *params.values()]
+    elif isinstance(params, (list, tuple)) and params:
+        names, held = [f"params[{i}]" for i in range(len(params))], [*held, *params]
+    else:
+        names = [k for k in floats if any(hasattr(own, form.format(k)) for form in GRADIENT_NAMES)]
+    gradients = {form.format(k) for k in arrays for form in GRADIENT_NAMES}
+    rest = [k for k in floats if k not in names and k not in gradients]
+    rest = [k for k in rest if same_bits(arrays[k], getattr(own, k, None))]
+    return names, [k for k in rest if not any(same_bits(arrays[k], one) for one in held)]
 
 
 def value_of(layer: Any, name: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minivae.verify import Fault, Report, check
+from minivae.verify.passes import one_line
 
 
 def load_torch() -> Any:
@@ -75,7 +76,12 @@ class TorchPass:
 def check_torch(target: Any, *tensors: Any, second_order: bool = False, **options: Any) -> Report:
     """The gradients of a torch.autograd.Function (the class), a module (its parameters too) or a
     function of tensors, at a point. With `second_order`, the gradients of those gradients: what
-    double backward gives."""
+    double backward gives.
+
+    Constants are frozen parameters and, where some tensors require a gradient, those that do not;
+    `wrt` decides otherwise. A module's buffers are copied for each call, in the precision of its
+    inputs, so nothing of it changes. Everything runs on the CPU, which a note says of others.
+    """
     torch = load_torch()
     seed = int(options.get("seed", 0))
     name = getattr(target, "__name__", type(target).__name__)
@@ -87,7 +93,7 @@ def check_torch(target: Any, *tensors: Any, second_order: bool = False, **option
         count = len(tensors)
 
         def call(*values: Any) -> Any:
-            own = dict(zip(extra, values[count:], strict=True))
+            own = dict(zip(extra, values[count:], strict=True)) | buffers_like(target, values)
             return torch.func.functional_call(target, own, tuple(values[:count]))
 
     names = options.pop("names", None) or [f"input{i}" for i in range(len(tensors))]
@@ -98,22 +104,58 @@ def check_torch(target: Any, *tensors: Any, second_order: bool = False, **option
         if getattr(t, "dtype", None) == torch.bfloat16:
             text = f"input {label} is bfloat16, which is not supported: pass it as float32"
             return Report(options["name"], faults=[Fault("dtype", text, label)])
+    learnt = learnt_names(tensors, names, extra)
+    if learnt and options.get("wrt") is None:
+        options["wrt"] = learnt
     point = [t.detach().cpu().numpy() if isinstance(t, torch.Tensor) else t for t in given]
-    if second_order:
-        call, point, names = gradients_of(torch, call, point, names)
-        options["name"] = f"{name}, second order"
     pair = TorchPass(call, seed)
-    return check(pair.forward, pair.backward, point, names=names, **options)
+    if second_order:
+        options["name"] = f"{name}, second order"
+        try:
+            call, point, names, ups = gradients_of(pair, point, names)
+        except Exception as error:
+            text = f"forward raised {one_line(error)}"
+            return Report(options["name"], faults=[Fault("error", text)])
+        pair = TorchPass(call, seed)
+        options["wrt"] = [*options["wrt"], *ups] if options.get("wrt") else None
+    report = check(pair.forward, pair.backward, point, names=names, **options)
+    places = {str(t.device) for t in given if isinstance(t, torch.Tensor)} - {"cpu"}
+    report.notes += [f"checked on the CPU: tensors are on {place}" for place in sorted(places)]
+    return report
+
+
+def learnt_names(tensors: Any, names: list[str], parameters: dict[str, Any]) -> list[str]:
+    """What to check, where some of it is a constant; none where nothing is."""
+    wanted = [getattr(t, "requires_grad", False) for t in tensors]
+    floats = [hasattr(t, "is_floating_point") and t.is_floating_point() for t in tensors]
+    chosen = wanted if any(wanted) else floats
+    learnt = [name for name, wants in zip(names, chosen, strict=False) if wants]
+    trained = [name for name, parameter in parameters.items() if parameter.requires_grad]
+    return [*learnt, *trained] if wanted != floats or len(trained) < len(parameters) else []
+
+
+def buffers_like(module: Any, values: Any) -> dict[str, Any]:
+    """Copies of a module's buffers on the CPU, those of floats in the values' precision."""
+    kind = next((v.dtype for v in values if hasattr(v, "dtype") and not is_whole(v)), None)
+    buffers = {name: buffer.detach().cpu().clone() for name, buffer in module.named_buffers()}
+    return {n: b if kind is None or is_whole(b) else b.to(kind) for n, b in buffers.items()}
+
+
+def is_whole(tensor: Any) -> bool:
+    """Whether a tensor holds anything but floats."""
+    return not (tensor.is_floating_point() or tensor.is_complex())
 
 
 def gradients_of(
-    torch: Any, call: Any, point: list[Any], names: list[str]
-) -> tuple[Any, list[Any], list[str]]:
-    """The gradients as a function of the inputs and of an upstream: what second order checks."""
-    outs = call(*(torch.from_numpy(np.array(p)) if isinstance(p, np.ndarray) else p for p in point))
-    outs = list(outs) if isinstance(outs, (tuple, list)) else [outs]
-    rng = np.random.default_rng(0)
-    ups = [rng.uniform(0.5, 1.5, tuple(o.shape)).astype(o.detach().numpy().dtype) for o in outs]
+    pair: TorchPass, point: list[Any], names: list[str]
+) -> tuple[Any, list[Any], list[str], list[str]]:
+    """The gradients as a function of the inputs and of an upstream, the point and names for it, and
+    the upstreams' names: what second order checks. Outputs without a gradient are left out."""
+    torch, call = pair.torch, pair.call
+    outs = pair.outputs([pair.tensor(p, learn=True) for p in point])
+    kept, rng = [i for i, o in enumerate(outs) if o.requires_grad], np.random.default_rng(0)
+    shapes = [(tuple(outs[i].shape), outs[i].detach().numpy().dtype) for i in kept]
+    ups = [rng.uniform(0.5, 1.5, shape).astype(dtype) for shape, dtype in shapes]
     count = len(point)
 
     def gradients(*values: Any) -> Any:
@@ -129,11 +171,11 @@ def gradients_of(
             y = call(*inputs)
             y = list(y) if isinstance(y, (tuple, list)) else [y]
             found = torch.autograd.grad(
-                y, learnt, list(given), create_graph=True, allow_unused=True
+                [y[i] for i in kept], learnt, list(given), create_graph=True, allow_unused=True
             )
         return tuple(
             torch.zeros_like(t) if g is None else g for g, t in zip(found, learnt, strict=True)
         )
 
     labels = ["dy"] if len(ups) == 1 else [f"dy{i}" for i in range(len(ups))]
-    return gradients, [*point, *ups], [*names, *labels]
+    return gradients, [*point, *ups], [*names, *labels], labels

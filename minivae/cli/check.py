@@ -28,14 +28,15 @@ def check(
 ) -> None:
     """Run FILE and check BACKWARD(dy, cache) against FORWARD(...) -> (y, cache) at a random point.
 
-    Every dim gets a size of its own, a number is its own size; "labels: int B < K" draws whole
-    numbers below K's size. Exit status 1 if a gradient is wrong.
+    Names are FORWARD's parameters, in any order; other names go by place. Every dim gets a size of
+    its own, a number is its own size; "labels: int B < K" draws whole numbers below K's size. Exit
+    status 1 if a gradient is wrong.
     """
     import numpy as np
 
     from minivae.cli.options import choose
     from minivae.verify import check as run_check
-    from minivae.verify.strategies import draw_point
+    from minivae.verify.strategies import draw_point, parameters
 
     choose("--dtype", dtype, ("float64", "float32", "float16"))
     for option, value in (("--seconds", seconds), ("--scale", scale)):
@@ -48,8 +49,10 @@ def check(
         with contextlib.redirect_stdout(sys.stderr):
             forward, backward, name = load_pair(target)
             point = draw_point(words, rng, scale, np.dtype(dtype))
+            own = {parameter.name for parameter in parameters(forward)}
+            inputs, names = (point, None) if point.keys() <= own else ([*point.values()], [*point])
             report = run_check(
-                forward, backward, list(point.values()), name=name, names=list(point), wrt=only,
+                forward, backward, inputs, name=name, names=names, wrt=only,
                 seconds=seconds, seed=seed,
             )  # fmt: skip
     except ValueError as error:

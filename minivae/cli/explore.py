@@ -154,10 +154,13 @@ def note_of(latent_dim: int, shown: Any, count: int) -> str:
     what = f"data of the {shown.split} split"
     if shown.split == OWN_SAMPLES:
         what = "samples of the model itself, as its data were not found"
-    rest = "" if latent_dim == 2 else " All other latent dimensions rest at 0."
+    rest = (
+        " All other latent dimensions rest at 0, or at the chosen datum's mean: the shading is for "
+        "0, and while a datum is chosen nothing is said to lie near the data or off them."
+    )
     these = "these" if count <= NEIGHBOURS else f"the first {NEIGHBOURS} of these"
     return (
         f"{count} {what}. Shaded: the decoded picture lies farther from every one of {these} than "
         "that one's third nearest neighbour does (k-nearest-neighbour precision, Kynkäänniemi et "
-        f"al. 2019).{rest}"
+        f"al. 2019).{rest if latent_dim > 2 else ''}"
     )

@@ -23,8 +23,8 @@ def fsck(
 ) -> None:
     """Check a run's files, hashes, pointers, log lines and settings; nothing is changed.
 
-    A sweep's folder, or that of `minivae reproduce`, is checked with every run in it. The exit code
-    is 0 where all is sound, 1 where something is damaged.
+    A sweep's folder, or that of `minivae reproduce`, is checked with every run in it, and a kept
+    result without any. The exit code is 0 where all is sound, 1 where something is damaged.
     """
     from minivae.cli.console import Console
     from minivae.published.fsck import CHECKS as OF_A_RESULT

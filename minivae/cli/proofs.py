@@ -61,17 +61,18 @@ def run_table(console: ColourConsole, names: list[str] | None) -> dict[str, Any]
     for report in reports:
         for fault in report.faults:
             console.line(f"{report.name}: {fault}", "red")
-    worst = max(rows, key=lambda r: (not r.ok, r.complex_step or 0.0))
-    console.line("")
-    console.line(f"worst of {len(rows)} tensors in {len(reports)} passes:")
-    for text in table_lines([worst]):
-        console.line(text)
+    worst = max(rows, key=lambda r: (not r.ok, r.complex_step or 0.0), default=None)
+    if worst:
+        console.line("")
+        console.line(f"worst of {len(rows)} tensors in {len(reports)} passes:")
+        for text in table_lines([worst]):
+            console.line(text)
     ok = all(r.ok for r in reports) and all(m.ok for m in identities)
     return {
         "ok": ok,
-        "worst_complex_step": max((r.complex_step or 0.0) for r in rows),
-        "worst_entry": max((r.worst_entry or 0.0) for r in rows),
-        "worst": {"op": worst.op, "tensor": worst.tensor},
+        "worst_complex_step": max(((r.complex_step or 0.0) for r in rows), default=None),
+        "worst_entry": max(((r.worst_entry or 0.0) for r in rows), default=None),
+        "worst": {"op": worst.op, "tensor": worst.tensor} if worst else None,
         "reports": [report.to_dict() for report in reports],
         "meaning": [{**m._asdict(), "ok": m.ok} for m in identities],
         "_reports": reports,

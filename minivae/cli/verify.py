@@ -27,17 +27,27 @@ def verify(
     html: Path = typer.Option(None, help="Write one self-contained page."),
 ) -> None:
     """Check every hand-written gradient; exit status 1 if one is wrong."""
-    from minivae.cli.options import check_file, check_least
+    from minivae.cli.options import UsageError, check_file, check_least
 
     check_least("--plants", plants)
     check_least("--examples", examples)
+    kernels = tf32 or bf16 or (backend is not None and backend != "numpy")
+    modes = {
+        "--tf32": tf32, "--bf16": bf16, "--backend": kernels and not (tf32 or bf16),
+        "--figures": figures, "--full-size": full_size, "--mutants": mutants,
+    }  # fmt: skip
+    given = [mode for mode, wanted in modes.items() if wanted]
+    if len(given) - (tf32 and bf16) > 1:
+        raise UsageError(f"{' and '.join(given)} are proofs of their own: give one at a time")
+    if names and (figures or full_size):
+        raise UsageError(f"{given[0]} takes no names ({' '.join(names)}): leave them out")
     if html is not None:
         check_file("--html", html)
     from minivae.cli import proofs
 
     console = proofs.ColourConsole(quiet=json_output)
     result: dict[str, Any] = {}
-    if tf32 or bf16 or (backend is not None and backend != "numpy"):
+    if kernels:
         result["kernels"] = proofs.run_kernels(
             console, backend or "auto", threads, names, tf32=tf32, bf16=bf16
         )

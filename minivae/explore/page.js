@@ -46,7 +46,7 @@ function showLegend() {
   const items = [...new Set(data.labels)].sort((a, b) => a - b).slice(0, 20).map((label) => {
     const [item, mark] = [document.createElement("li"), document.createElement("span")];
     mark.style.background = labelColour(label);
-    item.append(mark, data.names ? data.names[label] : String(label));
+    item.append(mark, nameOf(data, label));
     return item;
   });
   document.getElementById("legend").replaceChildren(...items);

@@ -26,6 +26,11 @@ class Panel {
     return z;
   }
 
+  // Whether the shading speaks of these codes: it was measured with the other dimensions at 0.
+  get judged() {
+    return this.chosen === null || this.plane.J === 2;
+  }
+
   // μ + σ ε of datum i in the plane; the code itself where there is no σ.
   drawn(i, eps) {
     const { plane } = this;
@@ -56,10 +61,13 @@ class Panel {
 
   tell(z) {
     const i = this.chosen ?? this.plane.nearest(this.at)[0];
-    const label = this.data.labels ? `, label ${this.data.labels[i]}` : "";
-    this.whose.textContent = `${this.chosen === null ? "nearest datum" : "chosen, x"}: row ${this.data.rows[i]}${label}`;
-    if (i < this.data.originals) paint(this.original, this.pixels(i), this.data);
-    const lines = [["z", pair(this.at)], ["here", `${this.plane.offManifold(this.at) ? "off" : "on"} the data manifold`]];
+    const label = this.data.labels ? `, label ${nameOf(this.data, this.data.labels[i])}` : "";
+    const lack = i < this.data.originals ? "" : " (its picture is not in the page)";
+    this.whose.textContent = `${this.chosen === null ? "nearest datum" : "chosen, x"}: row ${this.data.rows[i]}${label}${lack}`;
+    if (lack) this.original.width = this.original.height = 1; // empties it
+    else paint(this.original, this.pixels(i), this.data);
+    const lines = [["z", pair(this.at)]];
+    if (this.judged) lines.push(["here", `${this.plane.offManifold(this.at) ? "off" : "on"} the data manifold`]);
     if (this.chosen !== null) lines.push(...this.terms(i, z));
     this.readout.replaceChildren(
       ...lines.flatMap(([name, value, kind]) => {
@@ -104,7 +112,7 @@ class Panel {
     for (const z of alongPath(this.path, STRIP)) {
       const canvas = document.createElement("canvas");
       paint(canvas, this.decoder.decode(this.full(z)), this.data);
-      canvas.className = this.plane.offManifold(z) ? "off" : "on";
+      if (this.judged) canvas.className = this.plane.offManifold(z) ? "off" : "on";
       this.strip.append(canvas);
     }
   }
@@ -161,6 +169,11 @@ class Panel {
 
 function pair(values, digits = 2) {
   return `(${values.map((v) => v.toFixed(digits)).join(", ")})`;
+}
+
+// A label in words where it has any.
+function nameOf({ names }, label) {
+  return names?.[label] ?? String(label);
 }
 
 // n points at equal distances along a path of straight pieces.

@@ -21,7 +21,7 @@ function preferredTheme() {
 }
 
 function labelColour(label) {
-  return LABEL_COLOURS[theme()][label % 10];
+  return LABEL_COLOURS[theme()][((label % 10) + 10) % 10]; // -1 % 10 is -1 here
 }
 
 // A colour of the style sheet by its name, such as ink, soft, line, card or accent.

@@ -1,4 +1,4 @@
-"""Races of kernels that cannot be fooled: anybody's functions, judged by their answers, timed.
+"""Races of kernels that are hard to fool: anybody's functions, judged by their answers, timed.
 
     from minivae import race
     print(race({"mine": f, "theirs": g}, reference=h, inputs=(x, W)))
@@ -13,12 +13,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from minivae.racing.contestant import plain
+from minivae.racing.lane import STATES
 from minivae.racing.problem import own_problem
-from minivae.racing.result import Result
+from minivae.racing.result import AGAIN, Result
 from minivae.racing.rounds import Options, run_race
 from minivae.racing.stand import Here, Stand
 from minivae.racing.statistics import StopRule
 
+#: how an answer may be judged (see gate.py)
+KINDS = ("reduction", "elementwise", "exact")
 __all__ = ["Options", "Result", "StopRule", "race"]
 
 
@@ -45,6 +48,7 @@ def race(
     """
     if not functions:
         raise ValueError("race needs at least one function: race({'mine': f}, reference=…)")
+    refused(tuple(functions), kind, states)
     problem = own_problem(getattr(reference, "__name__", "race"), reference, inputs, mutates, kind)
 
     def opener(function: Callable[..., Any]) -> Callable[[], Stand]:
@@ -54,3 +58,13 @@ def race(
     rule = StopRule(least=rounds, most=max(60, rounds), seconds=seconds)
     options = Options(rule, ("hot", *(s for s in states if s != "hot")))
     return run_race(problem, makers, baseline=next(iter(functions)), options=options)
+
+
+def refused(names: tuple[str, ...], kind: str, states: tuple[str, ...]) -> None:
+    """Raises ValueError, in one line, for a word that means nothing or a name that is taken."""
+    for words, word, known in (*(("state", state, STATES) for state in states),
+                               ("kind", kind or KINDS[0], KINDS)):  # fmt: skip
+        if word not in known:
+            raise ValueError(f"unknown {words} {word!r}: choose {', '.join(known)}")
+    if names[0] + AGAIN in names:
+        raise ValueError(f"{names[0] + AGAIN!r} is the first function a second time: rename yours")

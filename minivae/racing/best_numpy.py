@@ -1,7 +1,8 @@
 """The best NumPy: every output allocated beforehand, every pass written with out=.
 
 Not every op has one. Where a name is missing, the reference op is already what NumPy does best,
-or the op is too small for the difference to matter.
+or the op is too small for the difference to matter. The call of an op that counts its steps takes
+the count: it is new in every call, and the outputs are not.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
-Maker = Callable[..., Callable[[], Any]]
 
 
 def _dense(x: Any, W: Any, b: Any, finish: Any = None) -> Callable[[], Any]:
@@ -156,10 +155,10 @@ def latent_forward(mu: Any, logvar: Any, eps: Any) -> Callable[[], Any]:
 
 def adam_update(
     theta: Any, grad: Any, m: Any, v: Any, lr: float, b1: float, b2: float, eps: float, t: int
-) -> Callable[[], Any]:
+) -> Callable[[int], Any]:
     a, b = np.empty_like(theta), np.empty_like(theta)
 
-    def call() -> Any:
+    def call(t: int) -> Any:
         np.multiply(m, b1, out=m)
         np.multiply(grad, 1 - b1, out=a)
         np.add(m, a, out=m)
@@ -193,6 +192,9 @@ def has(name: str) -> bool:
     return name in globals() and name not in ("best", "has") and not name.startswith("_")
 
 
-def best(name: str, args: tuple[Any, ...]) -> Callable[[], Any] | None:
-    """The best NumPy call for an op on these arguments, or None where there is no better one."""
+def best(name: str, args: tuple[Any, ...]) -> Callable[..., Any] | None:
+    """The best NumPy call for an op on these arguments, or None where there is no better one.
+
+    It takes the op's counter where it has one, and nothing otherwise.
+    """
     return globals()[name](*args) if has(name) else None

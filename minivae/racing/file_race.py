@@ -31,6 +31,7 @@ from minivae.racing.rounds import Options, run_race
 from minivae.racing.stand import Stand
 
 OURS = "minivae"
+STANDING = (OURS, "NumPy")
 HERE = "minivae.racing"
 
 
@@ -104,6 +105,8 @@ def functions_to_race(pits: Pits, request: Request) -> list[str]:
         raise FileFault(text if file in text else f"{file}: {text}") from None
     wanted = request.functions or (request.pair[:1] if request.pair else ())
     for name in (*wanted, *(request.pair or ())):
+        if name in STANDING:
+            raise FileFault(f"{file}: {name} is the name of one who always races: rename yours")
         if name not in found["all"]:
             known = ", ".join(found["all"]) or "none"
             raise FileFault(f"{file}: no function called {name}; functions there: {known}")

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from _thread import allocate_lock, start_new_thread
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import Thread
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from minivae.racing.buffers import FreshArguments
+from minivae.racing.buffers import FreshArguments, same
 from minivae.racing.contestant import Contestant, Thunk, as_it_is
 from minivae.racing.load import cores
 from minivae.racing.problem import Args, Problem, outputs_of
@@ -27,7 +28,8 @@ MOST_CALLS = 200
 CHAINED = 4_000_000  # numbers changed in place, over all calls of a block: the judge repeats them
 SLEEP_SECONDS = 0.01  # before a woken call
 STATES = ("hot", "woken", "cold")
-FEW_CALLS = {"woken": 3, "cold": 2, "new": 24}
+FEW_CALLS: Mapping[str, int] = MappingProxyType({"woken": 3, "cold": 2, "new": 48})
+LEAST_NEW, NEW_SECONDS = 24, 2.0  # calls of a "new" block of slow calls; about how long it may take
 POISONED, LIKELIER = 4, 3  # one call in so many, and how much likelier it is to be judged
 KINDS = (np.ndarray, np.float32, np.float64)
 
@@ -37,7 +39,9 @@ CHANGED = (
 )
 
 # Taken before any contestant's code is imported: whoever replaces them afterwards is too late.
-clock, sleep, same, urandom = time.perf_counter_ns, time.sleep, np.array_equal, os.urandom
+# Compiled, all of them: whatever NumPy or Python have written in Python calls what can be replaced.
+clock, sleep, urandom = time.perf_counter_ns, time.sleep, os.urandom
+pin = getattr(os, "sched_setaffinity", None)
 
 
 @dataclass
@@ -76,6 +80,7 @@ class Lane:
         self.held: FreshArguments | None = None  # the last round's memory is not given out again
         self.bind: Callable[[Args], Thunk] = contestant.bind
         self.estimate = 0.0
+        self.scratch: dict[int, np.ndarray] = {}  # what is swept on each core before a cold call
         self.now = clock
         hold(self)
 
@@ -105,7 +110,7 @@ class Lane:
         self.sizes = [] if self.problem.mutates else [a.nbytes for a in first]
         found = Block(calls=self._count(state), fault=fault)
         times = self._calls(buffers, state, found)
-        found.seconds = float(np.median(times))
+        found.seconds = middle(times)
         if state == "hot":
             self.estimate = max(found.seconds, 1e-7)
         if self.problem.mutates:
@@ -120,6 +125,8 @@ class Lane:
         """How many calls; of an op that works in place nobody knows which will be the last."""
         fill = max(1, min(MOST_CALLS, int(BLOCK_SECONDS / self.estimate)))
         calls = FEW_CALLS.get(state, fill)
+        if state == "new":
+            calls = max(LEAST_NEW, min(calls, int(NEW_SECONDS / self.estimate)))
         if not self.problem.mutates or state != "hot":
             return calls
         changed = sum(a.size for k, a in enumerate(self.problem.make(np.random.default_rng(0)))
@@ -133,41 +140,45 @@ class Lane:
         Whatever is needed around a call is held in variables of this frame: what a contestant puts
         in its place is not asked.
         """
-        now, draw, bind, keep = self.now, urandom, self.bind, self._keep
+        now, draw, keep, ready = self.now, urandom, self._keep, self._ready
         sizes, weight, kept = self.sizes, 0, None
-        kinds, times = KINDS, list[float]()
-        poisoned: list[float] = []
+        times, poisoned = list[float](), list[float]()
         rotated = np.random.default_rng().permutation(found.calls) % 2 == 0
         for k in range(found.calls):
-            if state == "woken":
-                sleep(SLEEP_SECONDS)
-            args = buffers.move(rotate=state == "new" and rotated[k],
-                                rewrite=state == "new" and not rotated[k])  # fmt: skip
-            if state == "cold":
-                flush(self.cache_bytes)
-            thunk = bind(args)
+            thunk, args = ready(buffers, state, rotated[k])
             filled = bool(sizes) and state in STATES[:2] and draw(1)[0] % POISONED == 0
             if filled:
                 poison(sizes)
+            place = int.from_bytes(draw(7), "little")
             begin = now()
             result = thunk()
             seconds = (now() - begin) / 1e9
+            early = entries(result, place)
             (poisoned if filled else times).append(seconds)
             if state == "new":
                 (found.new if rotated[k] else found.again).append(seconds)
             mine = LIKELIER if filled else 1
             weight += mine
             if sizes and int.from_bytes(draw(7), "little") % weight < mine:
-                copies = [a.copy() for a in (result if type(result) is tuple else (result,))
-                          if type(a) in kinds]  # fmt: skip
+                copies = [a.copy() for a in arrays_of(result)]
+                late = repr(early) != repr(entries(tuple(copies), place))
                 kept = keep(result, args, copies, found)
-                found.at = k
-        if kept and not self.contestant.reuses and not found.fault:
-            pairs = zip(found.got, kept, strict=True)
-            if not all(same(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs):
-                found.fault = CHANGED
+                found.at, found.fault = k, found.fault or (CHANGED if late else "")
+        if kept and not self.contestant.reuses and not all(map(same, found.got, kept)):
+            found.fault = found.fault or CHANGED
         found.spent = sum(times) + sum(poisoned)
         return times or poisoned
+
+    def _ready(self, buffers: FreshArguments, state: str, rotate: bool) -> tuple[Thunk, Args]:
+        """The next call and its arguments. Caches are flushed first: nobody has seen those yet."""
+        if state == "woken":
+            sleep(SLEEP_SECONDS)
+        if state == "cold":
+            self.scratch = self.scratch or scratch(self.cache_bytes)
+            flush(self.scratch)
+        new = state == "new"
+        args = buffers.move(rotate=new and rotate, rewrite=new and not rotate)
+        return self.bind(args), args
 
     def _keep(
         self, result: Any, args: Args, copies: list[np.ndarray], found: Block
@@ -195,10 +206,26 @@ def alone(act: Callable[[], Any]) -> Any:
         return pool.submit(act).result()
 
 
+def arrays_of(result: Any) -> list[np.ndarray]:
+    """What of a call's result can be judged."""
+    return [a for a in (result if type(result) is tuple else (result,)) if type(a) in KINDS]
+
+
+def entries(result: Any, place: int) -> list[Any]:
+    """One entry of every array, read before a call that is still at work can have written it."""
+    return [a.item(place % a.size) for a in arrays_of(result) if a.size]
+
+
+def middle(times: Sequence[float]) -> float:
+    """The median: sorted by compiled code, where `np.median` runs NumPy's Python."""
+    ordered, n = sorted(times), len(times)
+    return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+
+
 def poison(sizes: list[int]) -> None:
     """Leave NaN where an output is likely to be allocated, so that a part left unwritten shows."""
     for size in sizes:
-        np.full(size, 255, np.uint8)  # bits all set are NaN in every floating type
+        np.empty(size, np.uint8).fill(255)  # bits all set are NaN in every floating type
 
 
 def on_card(a: Any) -> bool:
@@ -221,28 +248,27 @@ def brought_back(bind: Callable[[Args], Thunk]) -> Callable[[Args], Thunk]:
     return with_copy
 
 
-def flush(cache_bytes: int) -> None:
-    """Overwrite more than all the caches hold, from every core that this process may use."""
+def scratch(cache_bytes: int) -> dict[int, np.ndarray]:
+    """The bytes that are swept on each core that this process may use: twice the caches."""
     mine = cores()
-    part = 2 * cache_bytes // len(mine)
-
-    def sweep(core: int) -> None:
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, {core})  # of this thread
-        scratch_of(core, part).__iadd__(1)
-
-    sweepers = [Thread(target=sweep, args=(core,)) for core in mine]
-    for sweeper in sweepers:
-        sweeper.start()
-    for sweeper in sweepers:
-        sweeper.join()
+    return {core: np.zeros(2 * cache_bytes // len(mine), np.uint8) for core in mine}
 
 
-_scratch: dict[int, np.ndarray] = {}
+def flush(swept: Mapping[int, np.ndarray]) -> None:
+    """Overwrite more than all the caches hold, from every core that this process may use."""
 
+    def sweep(core: int, lock: Any) -> None:
+        try:
+            if pin:
+                pin(0, {core})  # this thread
+            swept[core].__iadd__(1)
+        finally:
+            lock.release()
 
-def scratch_of(core: int, size: int) -> np.ndarray:
-    """The bytes that are swept on one core."""
-    if core not in _scratch or _scratch[core].size != size:
-        _scratch[core] = np.zeros(size, np.uint8)
-    return _scratch[core]
+    locks = []
+    for core in swept:
+        locks.append(lock := allocate_lock())
+        lock.acquire()
+        start_new_thread(sweep, (core, lock))
+    for lock in locks:
+        lock.acquire()

@@ -12,10 +12,13 @@ BUSY = 0.25  # cores used by others above which a race is flagged
 STOLEN = 0.02  # share of the time that a hypervisor gave to others
 
 
+_affinity = getattr(os, "sched_getaffinity", None)
+
+
 def cores() -> list[int]:
     """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
+    if _affinity:
+        return sorted(_affinity(0))
     return list(range(os.cpu_count() or 1))
 
 

@@ -67,7 +67,7 @@ class Pits:
 
         def open_stand() -> Stand:
             stand = self.apart(name, limit, extra)
-            stand.load(problem, contestant, last_cache())
+            stand.entered = problem, contestant, last_cache()
             return stand
 
         return open_stand

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,8 @@ from minivae.types.shapes import shape_of
 
 Args = tuple[Any, ...]
 ORDER = "BIODHJPLN"  # in which --shape names the letters of an op; L and N may be left out
-DTYPES = {"float32": np.float32, "float64": np.float64}
-COUNTERS = {"step", "epoch", "t"}  # integers that differ from call to call in any use
+DTYPES: Mapping[str, Any] = MappingProxyType({"float32": np.float32, "float64": np.float64})
+COUNTERS = frozenset(("step", "epoch", "t"))  # integers that differ from call to call in any use
 
 
 class ProblemError(ValueError):
@@ -111,12 +112,18 @@ def op_problem(op: str, shape: list[int] | tuple[int, ...], dtype: str = "float3
         op, make, function.function, function.kind,
         mutates=tuple(names.index(name) for name in function.in_place),
         fixed=places("covariance"),
-        counter=next((names.index(n) for n in names if n in COUNTERS), None),
+        counter=counter_of(op),
         terms=function.op.largest_terms if function.backward is None else (),
         linear=dense_forward if product and function.backward is None else function.function,
         instructions=lambda args: work,
         flops=lambda args: work * (2 if product else 1),
     )  # fmt: skip
+
+
+def counter_of(op: str) -> int | None:
+    """The position of an op's integer that differs from call to call, or None."""
+    names = list(inspect.signature(function_of(op).function).parameters)
+    return next((names.index(name) for name in names if name in COUNTERS), None)
 
 
 def _product_terms(function: Function, sizes: Mapping[str, int]) -> dict[str, int]:

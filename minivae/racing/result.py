@@ -81,7 +81,8 @@ def table(result: Result) -> str:
 
 def notes(result: Result) -> list[str]:
     """What a reader needs to judge the figures."""
-    said = [f"stopped: {result.stop}; a ratio within {result.margin:.1%} of 1 is called the same; "
+    said = [f"stopped: {result.stop}; a ratio whose interval is within {result.margin:.1%} of 1 is "
+            "called the same, one whose interval crosses that bound ambiguous; "
             "error: share of what rounding allows"]  # fmt: skip
     if result.a_a:
         said.append(f"A against A: {ratio(result.a_a)}")

@@ -24,6 +24,7 @@ from minivae.racing.stand import Stand
 from minivae.racing.statistics import (
     SAME,
     StopRule,
+    kept_answers,
     median_interval,
     percentiles,
     unpaired,
@@ -81,9 +82,10 @@ class Race:
             for name in list(self.stands):  # and once more, after the last round
                 self._guard(name, self._last, name)
         finally:
-            self.used = sum(stand.seconds_used() for stand in self.stands.values())
             for stand in self.opened:
                 stand.close()
+            # of those who are out, too: what they took was no neighbour's
+            self.used = sum(stand.seconds_used() for stand in self.opened)
         for name in self.stands:
             self._summarise(name)
         return self.rows, why
@@ -140,16 +142,17 @@ class Race:
 
     def _slower(self, name: str, found: Block) -> str:
         """How much longer a call took that could not be known, or ''; once may be the machine's."""
-        pairs = [(found.new, found.again, NEW, "where all its numbers are new")]
+        if not (found.new and found.again):
+            raise GateError("its block of new numbers is not whole")
+        if longer := kept_answers(found.new, found.again, NEW):
+            return f"{longer:.1f} times as long where all its numbers are new"
         if len(getattr(self.stands[name], "cores", ())) == 1:  # several threads fall asleep
             scale = 1e6 * self._part(name)[1]
             usual = [us / scale for us in self.samples[name]["hot"]]
-            pairs.append((found.again, usual, PAUSED, "after a pause"))
-        for these, those, margin, when in pairs:
-            told = unpaired(these, those, margin)
-            unsure = told["interval"][0] is None and told["ratio"] < 1 / (1 + margin)
+            told = unpaired(found.again, usual, PAUSED)
+            unsure = told["interval"][0] is None and told["ratio"] < 1 / (1 + PAUSED)
             if told["verdict"] == "slower" or unsure:  # too few rounds: by the medians alone
-                return f"{1 / told['ratio']:.1f} times as long {when}"
+                return f"{1 / told['ratio']:.1f} times as long after a pause"
         return ""
 
     def _block(self, name: str, number: int, state: str, sure: bool) -> Block:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from minivae.racing import channel
 from minivae.racing.contestant import Contestant, Recipe
 from minivae.racing.conversation import Conversation, StandError, said
 from minivae.racing.lane import Block, Lane
@@ -23,7 +25,13 @@ from minivae.racing.problem import Problem
 HERE = Path(__file__).resolve().parents[2]
 CLOCK_SLACK = 0.1  # seconds by which the clocks of parent and worker may disagree in a block
 MORE = 1.15  # processor time over wall time, by which a contestant may exceed its cores
-TOLD = {"elapsed", "spent", "got", "seconds", "calls", "at", "fault", "new", "again"}
+TOLD = frozenset(
+    ("elapsed", "spent", "got", "moves", "seconds", "calls", "at", "fault", "new", "again")
+)
+MEDDLED = "something else wrote into its answers"
+#: what a thread may be scheduled as; others go before everybody
+POLICIES = tuple(getattr(os, f"SCHED_{name}", -1) for name in ("OTHER", "BATCH", "IDLE"))
+RESET_ON_FORK = getattr(os, "SCHED_RESET_ON_FORK", 0)  # a flag beside the policy
 
 
 class Stand(Protocol):
@@ -90,6 +98,8 @@ class Apart(Conversation):
     ) -> None:  # fmt: skip
         self.cores, self.limit, self.folder = cores, limit, folder
         self.wall = self.taken = 0.0  # seconds of all blocks, by the wall's clock and its own
+        self.left = math.inf  # its processor time at the end of its last block
+        self.entered: tuple[Recipe, Recipe, int] | None = None  # what `warm` has still to build
         pin = f"import os; os.sched_setaffinity(0, {cores}); "
         start = pin if hasattr(os, "sched_setaffinity") else ""
         start += "from minivae.racing.worker import main; main()"
@@ -105,7 +115,10 @@ class Apart(Conversation):
         return self.ask("load", problem=asdict(problem), contestant=asdict(contestant), cache=cache)
 
     def warm(self) -> float:
-        """Seconds of a call, once it is compiled."""
+        """Seconds of a call, once it is built and compiled."""
+        if self.entered:
+            self.load(*self.entered)
+            self.entered = None
         return float(self.ask("warm")["seconds"])
 
     def block(self, number: int, state: str) -> Block:
@@ -114,22 +127,26 @@ class Apart(Conversation):
         The clocks have to agree; a system that is busy enough to come between them for so long does
         not do so three times.
         """
+        if self.seconds_used() - self.left > CLOCK_SLACK:
+            raise StandError("it works while others are timed")
         for last in (False, False, True):
             used = self.seconds_used()
             begin = time.perf_counter()
             told = self.ask("block", number=number, state=state, folder=str(self.folder))
             wall = time.perf_counter() - begin
-            self._check_share(wall, self.seconds_used() - used)
+            self.left = self.seconds_used()
+            self._check_share(wall, self.left - used)
             if not told.keys() >= TOLD:
-                raise StandError("something else wrote into its answers")
+                raise StandError(MEDDLED)
             elapsed = float(told.pop("elapsed"))
             if elapsed >= 0.5 * wall - CLOCK_SLACK and told["spent"] <= wall + 1e-3:
                 break
             if last:
                 raise StandError(f"its clock says {elapsed:.3g} s where {wall:.3g} s went by")
-        got = [np.load(self.folder / f"got-{k}.npy") for k in range(told.pop("got"))]
-        moves = np.load(self.folder / "moves.npy")
-        return Block(got=got, moves=moves, **told)
+        told["got"] = [channel.load(self.folder / f"got-{k}", saved)
+                       for k, saved in enumerate(told["got"])]  # fmt: skip
+        told["moves"] = channel.load(self.folder / "moves", told["moves"])
+        return Block(**told)
 
     def call(self, recipe: Recipe) -> dict[str, Any]:
         """What a function answers over there."""
@@ -142,17 +159,19 @@ class Apart(Conversation):
         if self.taken > allowed:
             raise StandError(f"it used {self.taken / self.wall:.1f} cores where it was given "
                              f"{len(self.cores)}: see --threads")  # fmt: skip
-        if not hasattr(os, "sched_getaffinity"):
-            return
         for process in family(self.process.pid):
             for task in Path(f"/proc/{process}/task").glob("*"):
                 with contextlib.suppress(OSError):
-                    if not os.sched_getaffinity(int(task.name)) <= set(self.cores):
-                        raise StandError("it runs on cores that it was not given: see --threads")
-        with contextlib.suppress(OSError):
-            its, ours = (os.getpriority(os.PRIO_PROCESS, pid) for pid in (self.process.pid, 0))
-            if its < ours:
-                raise StandError("it raises its own priority")
+                    self._check_thread(int(task.name))
+
+    def _check_thread(self, thread: int) -> None:
+        """StandError where a thread is not where it was put, or goes before others."""
+        if not os.sched_getaffinity(thread) <= set(self.cores):
+            raise StandError("it runs on cores that it was not given: see --threads")
+        its, ours = (os.getpriority(os.PRIO_PROCESS, pid) for pid in (thread, 0))
+        policy = os.sched_getscheduler(thread) & ~RESET_ON_FORK
+        if its < ours or policy not in (*POLICIES, os.sched_getscheduler(0) & ~RESET_ON_FORK):
+            raise StandError("it raises its own priority")
 
 
 def environment(threads: int, extra: dict[str, str]) -> dict[str, str]:

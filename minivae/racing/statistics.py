@@ -3,7 +3,9 @@
 Nothing here assumes a distribution. The interval of a median is made of two order statistics,
 whose coverage is a binomial sum: for 15 samples the 4th and the 12th enclose the median with
 probability 0.965, whatever the samples' distribution (Conover, Practical Nonparametric
-Statistics, 3rd edition, section 3.2).
+Statistics, 3rd edition, section 3.2). That holds for a number of samples fixed beforehand. A race
+that stops as soon as its intervals are narrow favours narrow ones: in simulated races 95 % become
+94, and 84 where times are of two kinds, half of them each (`benchmarks selftest`).
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-SAME = 0.02  # ratios within 2 % of one are called the same
+SAME = 0.02  # a ratio whose interval is within 2 % of one is called the same
 CONFIDENCE = 0.95
 LEAST_ROUNDS = 15
+HARDLY = 0.002
 
 
 class Interval(NamedTuple):
@@ -57,6 +60,21 @@ def median_interval(samples: Sequence[float], confidence: float = CONFIDENCE) ->
         return Interval(-math.inf, math.inf, 1.0)
     ordered = sorted(samples)
     return Interval(float(ordered[k - 1]), float(ordered[-k]), coverage)
+
+
+def coverage(drawn: np.ndarray, rule: StopRule) -> float:
+    """How often the interval at which a race stops holds a median that is 1.
+
+    drawn: (races, rule.most) samples of one contestant; the rule's time is not looked at.
+    """
+    held, running = np.zeros(len(drawn), bool), np.ones(len(drawn), bool)
+    for n in range(rule.least, rule.most + 1):
+        ordered, (k, _) = np.sort(drawn[:, :n], axis=1), ranks(n)
+        low, high = ordered[:, k - 1], ordered[:, -k]
+        narrow = (high - low) / 2 <= rule.precision * np.median(ordered, axis=1)
+        stops = running & (narrow | (n == rule.most))
+        held[stops], running[stops] = ((low <= 1) & (high >= 1))[stops], False
+    return float(held.mean())
 
 
 def spread(samples: Sequence[float]) -> float:
@@ -117,6 +135,30 @@ def unpaired(
         word = "same"
     bounds = [low, high] if known else [None, None]
     return {"verdict": word, "ratio": ratio, "interval": bounds}
+
+
+def kept_answers(new: Sequence[float], again: Sequence[float], margin: float = 1.0) -> float:
+    """How many times as long a call takes whose numbers are new, or 0 where that is not sure.
+
+    Sure: so many of the calls that met their numbers again take less than 1 / (1 + margin) of the
+    quickest new one that chance hardly ever puts as many of theirs first. Which call is which was
+    drawn, so this holds whatever else the machine did, and for a kernel that keeps its answers in
+    every other call only, whose slow calls hide it from any comparison of medians.
+    """
+    least, ordered = min(new), sorted(again)
+    k = first_by_chance(len(new), len(again))
+    sure = k <= len(again) and ordered[k - 1] * (1 + margin) < least
+    return least / ordered[k // 2] if sure else 0.0
+
+
+def first_by_chance(n: int, others: int, chance: float = HARDLY) -> int:
+    """The least k such that the k smallest of all are `others` with at most this probability.
+
+    C(n + others - k, n) / C(n + others, n), whatever the distribution; others + 1 if there is none.
+    """
+    whole = chance * math.comb(n + others, n)
+    fits = (k for k in range(1, others + 1) if math.comb(n + others - k, n) <= whole)
+    return next(fits, others + 1)
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,20 @@
 
 A kernel and its clock share a process, so a kernel might put a clock of its own in the race's
 place, or look up in its caller's variables what will be judged. Both are noticed here. What is
-out of reach is a kernel that writes into the interpreter's memory by address.
+out of reach is compiled code that asks the interpreter, or writes into its memory by address.
 """
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # compiled, and `signal` is not
 import builtins
+import gc
 import json
 import os
 import sys
 import sysconfig
 import time
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -22,9 +25,16 @@ FRAMES = ("tb_frame", "gi_frame", "cr_frame", "ag_frame")
 INSIDES = ("__code__", "__defaults__", "__kwdefaults__")
 #: what only a debugger needs
 NEVER = ("gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys._current_frames",
-         "sys._current_exceptions", "sys.settrace", "sys.setprofile",
+         "sys._current_exceptions", "sys.settrace", "sys.setprofile", "sys.addaudithook",
          "sys.monitoring.register_callback")  # fmt: skip
+HANDS_OUT = ("traceback.py", "inspect.py")  # libraries that give frames to anybody
+FOUND = ("PyEval_Get", "PyFrame_", "PyThreadState_GetFrame")  # functions of C that give frames
 LIBRARIES = tuple({sysconfig.get_path(p) for p in ("stdlib", "platstdlib", "purelib", "platlib")})
+OURS = str(Path(__file__).parents[1])  # installed, it lies among the libraries
+#: what modules and classes come by without anybody's doing: a warning, a look at annotations
+GROWN = ("__warningregistry__", "__annotations__", "__annotations_cache__", "__annotate_func__")
+# Of the interpreter's own list, whatever name it may be given later.
+handler, signals, collecting = _signal.getsignal, tuple(_signal.valid_signals()), gc.callbacks.copy
 
 
 def parts(modules: tuple[ModuleType, ...]) -> dict[str, Any]:
@@ -38,6 +48,21 @@ def parts(modules: tuple[ModuleType, ...]) -> dict[str, Any]:
             if ours and isinstance(value, type) and value.__module__.startswith("minivae.racing"):
                 found |= {f"{module.__name__}.{name}.{key}": v for key, v in vars(value).items()}
     return found
+
+
+def ours(name: str) -> bool:
+    """Whether a part is of the race itself, where nothing may be added either."""
+    return name.startswith("minivae.racing") and not name.endswith(GROWN)
+
+
+def listeners() -> list[Any]:
+    """What the interpreter calls by itself, in whatever frame: at signals, at collections.
+
+    A library's own, in a file of its own, is the library's business.
+    """
+    found = [handler(number) for number in signals] + collecting()
+    return [f for f in found if callable(f) and not (
+        isinstance(f, FunctionType) and f.__code__.co_filename.startswith(LIBRARIES))]  # fmt: skip
 
 
 def hold(thing: Any) -> None:
@@ -69,20 +94,32 @@ class Watch:
 
     def __init__(self, *modules: ModuleType) -> None:
         self.modules = (*modules, builtins, json, time, np, np.random)
-        self.before, self.parts = parts(self.modules), parts
+        self.before, self.parts, self.ours = parts(self.modules), parts, ours
+        self.listening, self.listeners = listeners(), listeners
         hold(self)
 
     def changed(self) -> str:
-        """The first part that is another object than it was, in words, or ''."""
-        before = self.before
-        for name, value in self.parts(self.modules).items():
-            if before.get(name, value) is not value:
+        """The first part that is another object than it was, or is new in the race, in words.
+
+        A new name counts, for it hides a builtin one; '' where nothing was changed.
+        """
+        before, now = self.before, self.parts(self.modules)
+        for name, value in now.items():
+            if name not in before:
+                if self.ours(name):
+                    return f"it adds {name}"
+            elif before[name] is not value:
                 return f"it replaces {name}"
+        for name in before:
+            if name not in now and self.ours(name):
+                return f"it removes {name}"
+        if self.listeners() != self.listening:
+            return "it has the interpreter call it between calls: a signal, a collection"
         return ""
 
 
 EVENTS = frozenset((*NEVER, "sys._getframe", "object.__getattr__", "object.__setattr__",
-                    "os.kill", "os.killpg"))  # fmt: skip
+                    "os.kill", "os.killpg", "ctypes.dlsym"))  # fmt: skip
 
 
 def forbidden(event: str, args: tuple[Any, ...], strict: bool) -> str:
@@ -91,7 +128,11 @@ def forbidden(event: str, args: tuple[Any, ...], strict: bool) -> str:
         return f"it looks into the race: {event}"
     if event == "sys._getframe" and strict:
         file = args[0].f_code.co_filename if args and hasattr(args[0], "f_code") else ""
-        return "" if file.startswith(LIBRARIES) else "it looks into its caller: sys._getframe"
+        free = file.startswith(LIBRARIES) and not file.startswith(OURS)
+        handed = file.endswith(HANDS_OUT)
+        return "" if free and not handed else "it looks into its caller: sys._getframe"
+    if event == "ctypes.dlsym" and str(args[1]).startswith(FOUND):
+        return f"it looks into its caller: {args[1]}"
     if event == "object.__getattr__" and strict and args[1] in FRAMES:
         return f"it looks into its caller: {args[1]}"
     if event == "object.__setattr__" and args[1] in INSIDES and _ours(args[0]):

@@ -32,6 +32,17 @@ def agree(
     raise AssertionError(f"off by up to {error:.3g}. {hint}")
 
 
+def values_of(found: Any, count: int) -> list[Any]:
+    """The values of an answer that is to return so many. AssertionError where it does not."""
+    try:
+        values = list(found)
+    except TypeError:  # a single number
+        raise AssertionError(f"it should return {count} values, not one.") from None
+    if len(values) != count:
+        raise AssertionError(f"it should return {count} values, not {len(values)}.")
+    return values
+
+
 def near(found: Any, expected: Any, tolerance: float) -> bool:
     """Whether two arrays have one shape and the same values, as far as the larger ones tell."""
     if found.shape != expected.shape:

@@ -47,7 +47,7 @@ def mark(chapter: str, answers: Path) -> list[Mark]:
         exec(compile(answers.read_text(encoding="utf-8"), str(answers), "exec"), names)
     except OSError as error:
         raise StudyError(f"{answers}: {error.strerror}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit() at the end of a script is common
         raise StudyError(f"{answers} does not run: {type(error).__name__}: {error}") from error
     return [_mark_one(exercise, names) for exercise in EXERCISES[chapter]]
 
@@ -62,6 +62,6 @@ def _mark_one(exercise: Any, names: dict[str, Any]) -> Mark:
         return Mark(exercise.name, False, str(error))
     except NotImplementedError:
         return Mark(exercise.name, False, "not answered yet")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Mark(exercise.name, False, f"it stopped: {type(error).__name__}: {error}")
     return Mark(exercise.name, True, "")

@@ -15,7 +15,7 @@ from minivae.models.pca import principal_axes
 from minivae.ops.dense import dense_backward_input, dense_backward_params
 from minivae.ops.gaussian import gaussian_kl_forward
 from minivae.ops.latent import kl_forward, reparameterise_forward
-from minivae.study.agree import agree, near
+from minivae.study.agree import agree, near, values_of
 
 Answer = Callable[..., Any]
 
@@ -69,7 +69,8 @@ def smallest_latent_dim(f: Answer) -> None:
 def whiten(f: Answer) -> None:
     x = rng().normal(size=(50, 4)) * [4, 3, 2, 1]
     mean, axes, values = principal_axes(x, 3)
-    white = np.asarray(f((x - mean) @ axes, values[:3]))
+    codes = (x - mean) @ axes
+    white = np.asarray(f(codes, values[:3]))
     mistakes = {
         "You divide by the eigenvalues; they are variances: divide by their roots.": (
             np.diag(1 / values[:3])
@@ -80,7 +81,11 @@ def whiten(f: Answer) -> None:
         "You multiply where you should divide.": np.diag(values[:3] ** 2),
     }
     hint = "Each code's variance must be one: divide by the eigenvalues' roots."
+    if white.shape != codes.shape:
+        raise AssertionError(f"the shape is {white.shape}, expected {codes.shape}. {hint}")
     agree(white.T @ white / 50, np.eye(3), hint, mistakes=mistakes)
+    rescaled = codes @ np.linalg.lstsq(codes, white, rcond=None)[0]
+    agree(white, rescaled, "Each is a code of its datum, rescaled.")
 
 
 def dense_backward(f: Answer) -> None:
@@ -89,7 +94,7 @@ def dense_backward(f: Answer) -> None:
     dw, db = dense_backward_params(dy, x)
     sums = "{} sums over the batch: the mean is taken in the loss, once."
     dx = dense_backward_input(dy, w)
-    found = f(dy, x, w)
+    found = values_of(f(dy, x, w), 3)
     mistakes = {sums.format("dW"): dw / 5, "That is dWᵀ: W is (I, O).": dw.T}
     agree(found[0], dw, "dW = xᵀ dy.", mistakes=mistakes)
     agree(found[1], db, "db = Σ_n dy.", mistakes={sums.format("db"): db / 5})
@@ -99,10 +104,10 @@ def dense_backward(f: Answer) -> None:
 def another_basis(f: Answer) -> None:
     r = rng()
     encoder, decoder, a = r.normal(size=(6, 3)), r.normal(size=(3, 6)), r.normal(size=(3, 3))
-    new = f(encoder, decoder, a)
+    new = [np.asarray(t) for t in values_of(f(encoder, decoder, a), 2)]
     agree(new[0] @ new[1], encoder @ decoder, "The product of the two must stay the same.")
     either = (encoder @ a, encoder @ np.linalg.inv(a))  # A's inverse makes another basis as well
-    if near(np.asarray(new[0]), either[1], 1e-10):
+    if near(new[0], either[1], 1e-10):
         return
     mistakes = {"That is the basis it was: change it by A.": encoder}
     hint = (
@@ -119,7 +124,7 @@ def count_parameters(f: Answer) -> None:
 
 def memorise(f: Answer) -> None:
     x = rng().normal(size=(9, 7))
-    encode, decode = f(x)
+    encode, decode = values_of(f(x), 2)
     z = np.asarray(encode(x))
     if z.shape != (9, 1):
         raise AssertionError(f"codes have shape {z.shape}, expected (9, 1): one number per datum.")
@@ -128,13 +133,12 @@ def memorise(f: Answer) -> None:
 
 def fit_gaussian(f: Answer) -> None:
     codes = rng().normal(size=(30, 3)) @ rng().normal(size=(3, 3))
-    mean, covariance = f(codes)
+    mean, covariance = values_of(f(codes), 2)
     agree(mean, codes.mean(axis=0), "The mean is over the data.")
     centred = codes - codes.mean(axis=0)
-    either = np.min(
-        [np.abs(np.asarray(covariance) - centred.T @ centred / n).max() for n in (29, 30)]
-    )
-    agree(either, 0.0, "The covariance is (J, J), divided by N or N - 1.")
+    by_n, unbiased = (centred.T @ centred / n for n in (30, 29))
+    if not near(np.asarray(covariance), by_n, 1e-10):
+        agree(covariance, unbiased, "The covariance is (J, J), divided by N or N - 1.")
 
 
 def kl(f: Answer) -> None:

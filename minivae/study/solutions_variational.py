@@ -9,7 +9,7 @@ from minivae.models.linear_gaussian import LinearGaussian, log_marginal, posteri
 from minivae.ops.gaussian import gaussian_kl_forward
 from minivae.ops.latent import reparameterise_backward
 from minivae.ops.likelihood import gaussian_nll_forward
-from minivae.study.agree import agree
+from minivae.study.agree import agree, values_of
 from minivae.study.solutions import Answer, rng
 
 
@@ -32,7 +32,7 @@ def overlap(f: Answer) -> None:
 
 def rescale(f: Answer) -> None:
     mu, logvar = rng().normal(size=(5, 2)), rng().normal(size=(5, 2))
-    new_mu, new_logvar = f(mu, logvar, 3.5)
+    new_mu, new_logvar = values_of(f(mu, logvar, 3.5), 2)
     agree(new_mu, 3.5 * mu, "Means are multiplied.")
     mistakes = {
         "logvar is a logarithm: where σ² is multiplied, something is added to it.": 3.5**2 * logvar,
@@ -49,7 +49,7 @@ def rescale(f: Answer) -> None:
 def posterior_1d(f: Answer) -> None:
     model = LinearGaussian(np.array([[1.7]]), np.zeros(1), 0.6)
     mean, variance = posterior(np.array([[0.9]]), model)
-    found = f(0.9, 1.7, 0.6)
+    found = values_of(f(0.9, 1.7, 0.6), 2)
     agree(found[0], mean[0, 0], "x w / c, times the variance.")
     agree(found[1], variance[0, 0], "Precisions add: 1 from the prior, w²/c from the datum.")
 
@@ -109,7 +109,7 @@ def reparameterise_gradient(f: Answer) -> None:
     r = rng()
     dz, eps, logvar = r.normal(size=(5, 4, 3)), r.normal(size=(5, 4, 3)), r.normal(size=(4, 3))
     dmu, dlogvar = reparameterise_backward(dz, logvar, eps)
-    found = f(dz, logvar, eps)
+    found = values_of(f(dz, logvar, eps), 2)
     sums = {"Sum over the draws: their mean is taken in the loss.": dmu / 5}
     agree(found[0], dmu, "Sum dz over the draws.", mistakes=sums)
     mistakes = {
@@ -148,8 +148,14 @@ def vae_loss(f: Answer) -> None:
 
 
 def cheapest(f: Answer) -> None:
-    tables = {2: {"PCA": 3.4, "VAE": 2.1}, 8: {"PCA": 1.5, "VAE": 0.9}, 16: {"PCA": 0.7}}
-    for tolerance, right in ((2.5, ("VAE", 2)), (1.6, ("VAE", 8)), (0.8, ("PCA", 16))):
+    tables = {
+        16: {"PCA": 0.7},
+        2: {"PCA": 3.4, "VAE": 2.1},
+        8: {"PCA": 1.5, "VAE": 0.9},
+        4: {"AE": 1.8, "PCA": 2.0, "VAE": 1.9},
+    }
+    asked = {2.5: ("VAE", 2), 3.4: ("VAE", 2), 2.1: ("VAE", 2), 2.0: ("AE", 4), 1.6: ("VAE", 8)}
+    for tolerance, right in {**asked, 0.8: ("PCA", 16), 0.7: ("PCA", 16)}.items():
         found = tuple(f(tables, tolerance))
         if found != right:
             raise AssertionError(f"for a tolerance of {tolerance} it is {right}, not {found}.")

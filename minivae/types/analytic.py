@@ -40,7 +40,7 @@ SLOPES: dict[str, Callable[..., Sequence[Any]]] = {
 }
 LOSSY = frozenset(
     "sign angle abs svd eigh eigvalsh cholesky pinv lstsq qr real nanvar nanstd cov corrcoef norm "
-    "matrix_norm vector_norm vecdot slogdet imag around round".split()
+    "matrix_norm vector_norm vecdot vdot slogdet imag around round".split()
 )
 
 

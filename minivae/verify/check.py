@@ -32,7 +32,7 @@ def check(
     seconds: float = 5.0,
     reference: Function | None = None,
 ) -> Report:
-    """Compare a backward pass with its forward, at one point, by four independent votes.
+    """Compare a backward pass with its forward, at one point, by complex steps and differences.
 
     forward(*inputs) -> (y, cache) and backward(dy, cache) -> gradients, one per float input, in the
     order of the inputs. Inputs, outputs and gradients may be nested dicts, lists, tuples and named
@@ -45,10 +45,13 @@ def check(
     that does not fit, by the measured cost of a call, but forward, backward and one probe are
     always run; what is left unvisited is reported, and never called wrong. `reference` is the same
     forward in float64, for one that computes in float32 only.
-    Never raises for what it is handed: everything wrong is in the report.
-    Raises TypeError or ValueError for a wrong use of `names` and `wrt` only.
+    Everything wrong with the pass is in the report, and what it raises is a line there. Raises
+    TypeError or ValueError for a wrong use of `names`, `wrt`, `seconds` (not above 0) or `seed`,
+    and for inputs nested without end; what is no Exception (SystemExit, say) is let through.
     """
-    clock = Clock(seconds)
+    if not seconds > 0:
+        raise ValueError(f"seconds is {seconds}: give a number above 0")
+    clock, rng = Clock(seconds), np.random.default_rng(seed)
     forward, args, labels = read(forward, inputs, names)
     report = Report(str(name or getattr(forward, "__name__", "pass")))
     with quiet():
@@ -57,7 +60,7 @@ def check(
         if reference is not None or any(leaf.eps > EPS64 for leaf in job.leaves):
             clock.kept = (3, 1)  # forward and backward in float64 as well
         if not report.faults:
-            examine(job, report, np.random.default_rng(seed), out_shape, reference)
+            examine(job, report, rng, out_shape, reference)
     if allow_views:
         report.notes = [note for note in report.notes if " is a view of " not in note]
     return report
@@ -140,10 +143,8 @@ def judge(trial: Trial, seconds: float) -> None:
     trial.delta = probe.signs(leaf.value.shape) * leaf.scale
     if trial.reason or clock.fits(forward=20):
         trial.slope = probe.slope(leaf, trial.delta)
-    if not trial.reason and np.isfinite(trial.slope.value):
-        pushed = float(probe.dy @ probe.push({leaf.place: trial.delta}))
-        if np.isfinite(pushed):
-            denied(trial, trial.slope, trial.delta, pushed)
+    if not trial.reason:
+        hear_differences(trial)
     if trial.reason:
         fails = oracles.fails_along(trial, trial.delta, trial.slope)
         trial.failing = trial.delta if fails else None
@@ -158,6 +159,25 @@ def judge(trial: Trial, seconds: float) -> None:
         trial.seen = float(np.median(sure)) / trial.biggest if trial.biggest and sure.size else 0.0
 
 
+def hear_differences(trial: Trial) -> None:
+    """Lets differences along the trial's direction deny the complex step; where they are not sure,
+    as on a kink, those at a point somewhat aside of this one."""
+    leaf, clock, rng = trial.leaf, trial.probe.clock, np.random.default_rng(6)
+    if not clock.fits(complex=1):
+        return
+    pushed = float(trial.probe.dy @ trial.probe.pushed(leaf, trial.delta))
+    if denied(trial, trial.slope, trial.delta, pushed):
+        return
+    sure = trial.reliable(trial.slope, abs(pushed)) and not trial.slope.kink
+    for way in () if sure else ({}, {leaf.place: 1.0}, {leaf.place: -1.0}):
+        roomy = clock.fits(forward=20, backward=1, complex=1)
+        if other := suspects.beside(trial, way, rng, suspects.AWAY) if roomy else None:
+            pushed = float(other.probe.dy @ other.probe.pushed(leaf, trial.delta))
+            denied(other, other.probe.slope(leaf, trial.delta), trial.delta, pushed)
+            trial.reason = other.reason
+            return
+
+
 def seen_jointly(trial: Trial) -> None:
     """What is seen of a tensor that there is no time for: it is held to the joint probe alone."""
     trial.seen = trial.probe.joint.visible / (trial.biggest or 1.0)
@@ -169,7 +189,7 @@ def denied(trial: Trial, slope: Slope, delta: Array, value: float) -> bool:
     sizes = np.array([abs(slope.value), abs(value), np.abs(trial.hand * delta).sum()])
     scale = float(sizes.max(where=np.isfinite(sizes), initial=0))
     near = 8 * slope.error + 10 * trial.difference_limit * scale
-    if not trial.reliable(slope, scale) or abs(value - slope.value) <= near:
+    if not trial.reliable(slope, scale) or not abs(value - slope.value) > near:
         return False
     natural = float(np.abs(trial.leaf.scale[delta != 0] / delta[delta != 0]).min())
     if trial.probe.line(trial.leaf, delta).may_hide(value, natural):
@@ -183,7 +203,8 @@ def search(trial: Trial, failing: Array) -> Array:
     """Follows a probe that failed to its entry, and compares that one too; where the point lies on
     kinks, only if a probe beside them fails as well."""
     if not trial.roomy(12 + np.log2(trial.hand.size) + len(trial.entries)):
-        if not trial.reason and np.isfinite(trial.slope.value) and trial.roomy(3):
+        roomy = trial.probe.clock.fits(forward=2, complex=3)
+        if not trial.reason and np.isfinite(trial.slope.value) and roomy:
             hand, gap = float((trial.hand * failing).sum()), oracles.gap_along(trial, failing)[0]
             large = abs(gap) > suspects.faint(trial) * trial.hand.size
             if large and not suspects.has_kinks(trial):
@@ -205,7 +226,7 @@ def compare(trial: Trial) -> Array:
     oracles.fill(trial)
     strict, clock = suspects.strict_tolerance(trial), trial.probe.clock
     error = trial.error
-    wrong = np.asarray(~(error <= strict))
+    wrong = np.asarray(~(error <= strict) & ~trial.blank)
     small = wrong & (error <= suspects.rounding_tolerance(trial))
     if small.any():
         count = next((n for n in (12, 3) if clock.fits(forward=8, backward=8, complex=8 * n)), 0)
@@ -242,6 +263,7 @@ def doubt_the_oracle(trial: Trial, wrong: Array) -> Array:
 # -- what comes out --------------------------------------------------------------------------------
 def name_faults(trials: list[Trial], report: Report) -> None:
     """One fault for each wrong tensor; if none is, one where tensors are wrong together."""
+    report.faults += [naming.unknown_fault(t) for t in trials if t.row.verdict == "not checked"]
     wrong, probe = [trial for trial in trials if trial.wrong.any()], trials[0].probe
     if wrong:
         batch = batch_of(probe.job)

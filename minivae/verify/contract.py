@@ -3,16 +3,35 @@ effects, linearity in the upstream; and the same pass in float64."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any
 
 import numpy as np
 
-from minivae.types import Array, changed, copy, float_parts, is_branch, leaves, share_memory, vector
+from minivae.types import (
+    Array,
+    changed,
+    copy,
+    float_parts,
+    is_branch,
+    kind_of,
+    leaves,
+    share_memory,
+    vector,
+)
 from minivae.verify.derivatives import tol
 from minivae.verify.passes import CannotRun, Function, Pass, apart, one_line, unpack
 from minivae.verify.report import Fault, Report, first_fault, not_finite
-from minivae.verify.strategies import Faults, Hands, gradients, in_float64, match, parameters
+from minivae.verify.strategies import (
+    Faults,
+    Hands,
+    gradients,
+    in_float64,
+    match,
+    parameters,
+    readings,
+)
 
 SAME_RUN = 64.0  # eps of the largest entry: two runs on the same numbers, in any order of summation
 MISFITS = {"error", "scalar", "count", "structure", "none", "shape"}
@@ -41,8 +60,11 @@ def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> tuple[Faults
         return [*faults, Fault("nan", text, "y")], None
     first, seconds = job.clock.cost["forward"], job.clock.seconds  # the first may have compiled
     roomy = job.clock.fits(forward=2, backward=1) or 0.5 <= first <= seconds / 2
-    if roomy and apart(job.y0, job.output(job.base), SAME_RUN * job.y_eps):
-        faults.append(Fault("random", "forward is random: two calls differ; pass the noise in"))
+    try:
+        if roomy and apart(job.y0, job.output(job.base), SAME_RUN * job.y_eps):
+            faults.append(Fault("random", "forward is random: two calls differ; pass the noise in"))
+    except Exception as error:
+        faults.append(Fault("error", f"forward raised {one_line(error)} when called again"))
     return faults, (args, cache)
 
 
@@ -109,7 +131,8 @@ def backward_faults(job: Pass, dy: Array, first_run: Any = None) -> Ran:
     for leaf, grad in zip(job.leaves, pieces, strict=True):
         numbers = np.asarray(0.0 if grad is None else grad, np.float64)
         faults += not_finite(f"the gradient of {leaf.name}", numbers, leaf.name)
-    return copy(pieces), pieces, faults, view_notes(job, pieces, args, upstream)
+    notes = view_notes(job, pieces, args, upstream) + number_notes(job, grads)
+    return copy(pieces), pieces, faults, notes
 
 
 def view_notes(job: Pass, pieces: list[Any], args: Any, upstream: Any) -> list[str]:
@@ -125,13 +148,21 @@ def view_notes(job: Pass, pieces: list[Any], args: Any, upstream: Any) -> list[s
     return notes
 
 
+def number_notes(job: Pass, grads: Any) -> list[str]:
+    """Gradients of Python floats, which are constants here."""
+    given = next(readings(job, grads), {})
+    floats = [n for n, v in zip(job.names, job.args, strict=True) if kind_of(v) == "number"]
+    text = "{0} is a Python float, taken as a constant: pass np.float64({0}) to check its gradient"
+    return [text.format(n) for n in floats if given.get(n) is not None]
+
+
 def repetition_faults(job: Pass, dy: Array, pieces: list[Any], saved: list[Any]) -> Faults:
-    """A second call finds the same numbers, half of dy half of them, each where there is time; and
+    """A second call finds the same numbers, -dy / 2 minus half of them, where there is time; and
     neither writes over the `pieces` that the first returned, of which `saved` are copies."""
     grads = in_float64(saved)
     runs: list[Hands] = []
     try:
-        for factor in (1.0, 0.5):
+        for factor in (1.0, -0.5):
             roomy = job.clock.fits(forward=1, backward=1)
             due = [None if g is None else factor * g for g in grads]
             runs.append(gradients(job, factor * dy) if roomy else due)
@@ -155,13 +186,28 @@ def repetition_faults(job: Pass, dy: Array, pieces: list[Any], saved: list[Any])
             (changed(old, piece) is not None, "view",
              f"{what} changes when backward is called again: return a copy"),
             (np.any(g) and not apart(half, g, near), "upstream-ignored",
-             f"{what} ignores the upstream: it is the same for dy and dy / 2"),
-            (normal and apart(2 * half, g, near), "not-linear",
-             f"{what} is not linear in the upstream: dy / 2 does not halve it; is a term without "
-             "dy added, or is it clipped?"),
+             f"{what} ignores the upstream: it is the same for dy and -dy / 2"),
+            (normal and apart(-2 * half, g, near), "not-linear",
+             f"{what} is not linear in the upstream: -dy / 2 does not give -1/2 of it; is a term "
+             "without dy added, is dy's sign lost, or is it clipped?"),
         )  # fmt: skip
         faults += first_fault(tests, leaf.name)
-    return faults
+    return faults + overwritten_faults(job)
+
+
+def overwritten_faults(job: Pass) -> Faults:
+    """An output or cache that a forward at other inputs, run where there is time, writes over."""
+    if not job.clock.fits(forward=2):
+        return []
+    kept = job.run(job.base)
+    before = copy(kept)
+    with contextlib.suppress(Exception):  # a point where nothing may move
+        job.run(job.moved({leaf.place: 1e-3 * leaf.scale for leaf in job.leaves}))
+    for what, old, new in zip(("y", "the cache"), before, kept, strict=True):
+        if (at := changed({what: old}, {what: new})) is not None:
+            text = f"a second call of forward writes over what the first returned ({at}): return"
+            return [Fault("view", f"{text} arrays of its own")]
+    return []
 
 
 # -- in float64 -----------------------------------------------------------------------------------

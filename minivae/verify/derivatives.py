@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae.types import EPS64, Array, Shape, copy_leaf, replace, vector
-from minivae.types.analytic import Analytic, complex_step
+from minivae.types.analytic import STEP, Analytic, complex_step
 from minivae.verify.passes import CannotRun, Deltas, Function, Leaf, Pass, Rng, one_line
 from minivae.verify.strategies import Hands, gradients
 
@@ -51,6 +51,16 @@ TOLERANCES = {
 def tol(name: str) -> float:
     """The tolerance called `name`."""
     return TOLERANCES[name].value
+
+
+def fine_step(values: Sequence[Any], deltas: Deltas) -> float:
+    """The complex step along a direction: STEP, or less where that is not far below an entry."""
+    least = 1.0
+    for place, delta in deltas.items():
+        at = np.flatnonzero(delta)
+        sizes = np.abs(np.ravel(values[place])[at] / np.ravel(delta)[at])
+        least = min(least, sizes.min(where=sizes > 0, initial=1.0))
+    return float(STEP * np.clip(1e20 * least, 1e-150, 1.0))
 
 
 def bisect(gap: Function, size: int) -> int:
@@ -243,9 +253,10 @@ class Probe:
                 break
         return None, f"forward does not take complex numbers ({reason})"
 
-    def push(self, deltas: Deltas, values: Sequence[Any] | None = None) -> Array:
-        """J delta for all outputs, by one complex step; CannotRun where it takes another branch."""
-        job, y0 = self.job, self.job.y0
+    def push(self, deltas: Deltas, values: Sequence[Any] | None = None, y0: Any = None) -> Array:
+        """J delta for all outputs, by one complex step, at the point or at other `values`, whose
+        outputs are y0; CannotRun where it takes another branch than these."""
+        job, y0 = self.job, self.job.y0 if y0 is None else y0
         analytic, every = MODES[max(self.modes.get(place, 0) for place in deltas)]
         places = {leaf.place for leaf in job.leaves if every}
         base = job.base if values is None else values
@@ -259,22 +270,28 @@ class Probe:
             if y.shape != y0.shape:
                 raise CannotRun("the output changes its shape on complex input")
             near = np.abs(y.real - y0).max(initial=0) <= BRANCH * np.abs(y0).max(initial=0)
-            if values is None and not near and np.isfinite(y).all():
+            if not near and np.isfinite(y).all():
                 raise CannotRun("complex input takes another branch than real input")
             return y
 
         # a silently discarded imaginary part becomes an error
         with warnings.catch_warnings(action="error", category=np.exceptions.ComplexWarning):
             flat = [v.astype(complex) if i in places else v for i, v in enumerate(base)]
-            return np.asarray(self.clock.timed("complex", complex_step, run, flat, deltas))
+            h = fine_step(base, deltas)
+            return np.asarray(self.clock.timed("complex", complex_step, run, flat, deltas, h))
 
     def columns(self, leaf: Leaf, entries: Array) -> Array:
         """J's columns (outputs, entries), NaN where complex arithmetic breaks down."""
-        out = np.full((self.job.y0.size, len(entries)), np.nan)
+        out = np.empty((self.job.y0.size, len(entries)))
         for column, entry in enumerate(entries):
-            with contextlib.suppress(Exception):  # another branch here: the differences decide
-                out[:, column] = self.push({leaf.place: leaf.unit(entry)})
+            out[:, column] = self.pushed(leaf, leaf.unit(entry))
         return out
+
+    def pushed(self, leaf: Leaf, delta: Array) -> Array:
+        """J delta, NaN where no complex step can be taken: another branch, say."""
+        with contextlib.suppress(Exception):
+            return self.push({leaf.place: delta})
+        return np.full(self.job.y0.size, np.nan)
 
     def line(self, leaf: Leaf, delta: Array) -> Line:
         """phi along a direction."""

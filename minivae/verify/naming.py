@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,8 @@ def fill_row(trial: Trial) -> None:
     leaf, probe, slope, row = trial.leaf, trial.probe, trial.slope, trial.row
     row.oracle = "differences" if trial.reason else "complex step"
     row.reason, row.checked, row.visible = trial.reason, len(trial.entries), trial.seen
-    row.verdict = "wrong" if trial.wrong.any() else "right"
+    unknown = trial.blank.any() or not (trial.complete or np.isfinite(trial.seen))
+    row.verdict = "wrong" if trial.wrong.any() else "not checked" if unknown else "right"
     error, truth = trial.error, np.abs(trial.true)
     row.worst_entry = float(np.max(error / np.maximum(truth, 1e-300), initial=0, where=truth != 0))
     if len(trial.entries):
@@ -48,9 +50,10 @@ def adjoint(trial: Trial) -> float | None:
     probe = trial.probe
     v = probe.signs(probe.job.y0.shape) * probe.rng.uniform(0.5, 1.5, probe.job.y0.shape)
     back = None if trial.reason else gradients(probe.job, v)[trial.place]
-    if back is None:
+    left = v * (np.nan if back is None else probe.pushed(trial.leaf, trial.delta))
+    if back is None or not np.isfinite(left).all():
         return None
-    left, right = v * probe.push({trial.leaf.place: trial.delta}), back * trial.delta
+    right = back * trial.delta
     return ratio(abs(left.sum() - right.sum()), max(np.abs(left).sum(), np.abs(right).sum()))
 
 
@@ -77,11 +80,10 @@ class Evidence:
         self.most = 2 * trial.wrong.sum() > strong.sum()  # whether most entries are wrong
         self.near = 1e-6 * trial.error.max() + strict_tolerance(trial)
         self.others = {name: true for name, true in truths.items() if name != trial.leaf.name}
-        self.samples: Array | None = None  # the upstream of each sample alone (batch, outputs)
+        self.owner: Array | None = None  # the sample that each output belongs to
         if 2 <= self.batch <= 512 and all(shape[:1] == (batch,) for shape in job.y_shapes):
             owner = [np.repeat(np.arange(self.batch), math.prod(s[1:])) for s in job.y_shapes]
-            mine = np.concatenate(owner) == np.arange(self.batch)[:, None]
-            self.samples = np.where(mine, self.dy, 0.0)
+            self.owner = np.concatenate(owner)
         self.inputs = {n: np.asarray(v, np.float64) for n, v in job.flat if kind_of(v) == "float"}
 
     def fits(self, other: Array | None) -> bool:
@@ -90,13 +92,11 @@ class Evidence:
             return False
         return bool(np.all(np.abs(self.trial.g - other.flat[self.trial.entries]) <= self.near))
 
-    def true_for(self, dy: Array | None) -> Array | None:
-        """The true gradient for another upstream (outputs,), or for each of several; None where
-        the Jacobian is not known."""
+    def true_for(self, dy: Array, of: Any = slice(None)) -> Array | None:
+        """The true gradient for another upstream, of some outputs; None where the Jacobian is not
+        known."""
         columns = self.trial.columns if self.trial.complete and not self.trial.reason else None
-        if dy is None or columns is None:
-            return None
-        return (dy @ columns).reshape((*dy.shape[:-1], *self.true.shape))
+        return None if columns is None else (dy[of] @ columns[of]).reshape(self.true.shape)
 
 
 # -- what the hand-written gradient may be instead of the true one ---------------------------------
@@ -157,9 +157,9 @@ def another_place(e: Evidence) -> Candidates:
 
 def another_sum(e: Evidence) -> Candidates:
     """Only some samples' shares, or a wrong share of one."""
-    shares = e.true_for(e.samples)
-    if shares is None or e.true.size == 1:
+    if e.owner is None or e.true.size == 1 or e.true_for(e.dy) is None:
         return
+    shares = np.array([e.true_for(e.dy, e.owner == b) for b in range(e.batch)])
     for b, share in enumerate(shares):
         text = f"the sum over the batch is missing: it is sample {b}'s share alone"
         yield Fault("missing-batch-sum", text, sample=b), share
@@ -250,7 +250,7 @@ def make_fault(trial: Trial, truths: dict[str, Array], batch: int | None) -> Fau
     """One line: cause, tensor, index, sample, both values."""
     e, row = Evidence(trial, truths, batch), trial.row
     fault, said = cause(e), ""
-    if e.samples is not None and row.index and e.true.shape[0] == batch:
+    if e.owner is not None and row.index and e.true.shape[0] == batch:
         fault.sample, said = row.index[0], f", sample {row.index[0]}"
     fault.tensor, fault.index, fault.hand, fault.true = row.tensor, row.index, row.hand, row.true
     place = "worst at" if trial.complete else "worst of those compared at"
@@ -277,15 +277,32 @@ def together_fault(
     return Fault("ties", text, tied.leaf.name, index, None, hand, true)
 
 
+def unknown_fault(trial: Trial) -> Fault:
+    """The line for a tensor of which some entries could not be judged at all."""
+    name, blank, size = trial.leaf.name, trial.entries[trial.blank], trial.hand.size
+    some = f" at {len(blank)} of {size:,} entries ({first_places(trial, blank)})" * bool(len(blank))
+    text = f"nothing could be learnt of the gradient of {name}{some}: forward gives no numbers"
+    return Fault("unknown", f"{text} beside this point; move it, or leave {name} out by wrt=", name)
+
+
+def first_places(trial: Trial, flat: Sequence[int] | Array) -> str:
+    """The first three of some entries, by their flat indices, in words."""
+    few = [trial.leaf.name + where(np.unravel_index(k, trial.hand.shape)) for k in flat[:3]]
+    return ", ".join(few) + ", …" * (len(flat) > 3)
+
+
 def trial_notes(trial: Trial) -> list[str]:
     """What to know of one tensor's verdict: kinks, what was not visited, what could not be seen."""
     name, size, kinks = trial.leaf.name, trial.hand.size, trial.kinks
     notes: list[str] = []
     if kinks:
-        first = [name + where(np.unravel_index(k, trial.hand.shape)) for k in kinks[:3]]
         lie = "entry lies on a kink" if len(kinks) == 1 else "entries lie on kinks"
-        places = ", ".join(first) + ", …" * (len(kinks) > 3)
-        notes.append(f"{len(kinks):,} {lie} ({places}): each has one of its subgradients")
+        first = first_places(trial, kinks)
+        notes.append(f"{len(kinks):,} {lie} ({first}): each has one of its subgradients")
+    small = trial.entries[(np.abs(trial.true) < strict_tolerance(trial)) & (trial.true != 0)]
+    if trial.row.verdict == "right" and len(small) and not trial.coarse:
+        text = f"too small beside the largest to be judged: {len(small)} of {size:,} entries"
+        notes.append(f"{name}: {text} ({first_places(trial, small)}); move the test point")
     if trial.reason:
         notes.append(f"{name}: judged by differences, because {trial.reason}")
     seen, count = f"{trial.seen:.1g} of the largest entry", len(trial.entries)

@@ -57,6 +57,15 @@ class Trial:
         return np.nan_to_num(np.abs(self.g - self.true), nan=np.inf, posinf=np.inf)
 
     @property
+    def blank(self) -> Array:
+        """Of which visited entries nothing is known: forward gives no numbers beside the point, or
+        an error as large as the gradient, and as would double the outputs, would not be seen."""
+        known = np.abs(self.true[np.isfinite(self.true)]).max(initial=self.biggest)
+        power = np.abs(self.probe.dy * self.probe.job.y0).max() / self.leaf.scale.ravel()
+        seen = self.doubt <= np.maximum(known, power[self.entries])
+        return np.asarray(~(np.isfinite(self.true) & seen))
+
+    @property
     def complete(self) -> bool:
         """Whether every entry is visited."""
         return len(self.entries) == self.leaf.value.size
@@ -90,7 +99,7 @@ def choose_entries(trial: Trial, seconds: float) -> None:
     size, clock = trial.leaf.value.size, trial.probe.clock
     each = clock.price(forward=16) if trial.reason else clock.price(complex=1)
     left = clock.left() - 4 * each  # a few probes come before the entries
-    afford = max(0, int(min(seconds, left) / max(each, 1e-7)))
+    afford = int(np.clip(min(seconds, left) / max(each, 1e-7), 0, 1e9))
     if size <= min(afford, MOST_ENTRIES):
         trial.entries = np.arange(size)
         return
@@ -147,7 +156,7 @@ def fails_along(trial: Trial, delta: Array, known: Known = None) -> bool:
     gap, doubt = gap_along(trial, delta, known)
     unit = float(np.abs(delta).max()) * (trial.biggest or 1.0)
     trial.seen = float(np.fmax(trial.seen, 2 * doubt / unit))
-    return not abs(gap) <= doubt
+    return not abs(gap) <= doubt  # also where it is NaN: the entries tell
 
 
 def failing_direction(trial: Trial) -> Array | None:
@@ -169,7 +178,8 @@ def locate(trial: Trial, delta: Array) -> int:
 
 
 def gap_along(trial: Trial, delta: Array, known: Known = None) -> tuple[float, float]:
-    """(hand.u - true.u, how large rounding and the oracle's own error may make it)."""
+    """(hand.u - true.u, how large rounding and the oracle's own error may make it); (NaN, inf), a
+    failure, where the complex step cannot be taken."""
     probe, leaf, parts = trial.probe, trial.leaf, trial.hand * delta
     norm = float(np.sqrt((parts * parts).sum()))
     coarse = tol("entry32") * trial.eps * norm if trial.eps > EPS64 else 0.0
@@ -178,10 +188,12 @@ def gap_along(trial: Trial, delta: Array, known: Known = None) -> tuple[float, f
         rough = trial.difference_limit * max(norm, abs(slope.value))
         found = float(parts.sum()) - slope.value, 8 * slope.error + rough + coarse
         return found if np.isfinite(slope.value) else (0.0, np.inf)
-    pushed = known if isinstance(known, np.ndarray) else probe.push({leaf.place: delta})
+    pushed = known if isinstance(known, np.ndarray) else probe.pushed(leaf, delta)
     true, total = float(probe.dy @ pushed), float(np.abs(probe.dy * pushed).sum())
     doubt = coarse + tol("direction") * EPS64 * max(norm, abs(true) * 1e-2, total * 1e-3)
     gap = float(parts.sum()) - true
+    if not np.isfinite(gap):
+        return np.nan, np.inf
     if not abs(gap) <= doubt:
         noise = probe.noises[trial.place] * delta
         doubt += tol("noise") * float(np.sqrt((noise * noise).sum()))

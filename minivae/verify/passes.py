@@ -140,12 +140,21 @@ class Leaf(NamedTuple):
         return (np.arange(self.value.size) == entry).reshape(self.value.shape).astype(np.float64)
 
 
+def all_leaves(arg: Any, name: str) -> list[tuple[str, Any]]:
+    """Every (address, leaf) of an input. Raises ValueError where it holds itself."""
+    try:
+        return list(leaves(arg, name))
+    except RecursionError:
+        raise ValueError(f"input {name} holds itself, or is nested without end") from None
+
+
 @dataclass(eq=False)
 class Pass:
     """forward(*inputs) -> (y, cache) and backward(dy, cache) -> grads, ready to be probed.
 
     `wrt` names the inputs to differentiate by (arguments or addresses); all others are constants:
-    never moved, and no gradient of them is asked for. Raises ValueError for an unknown name.
+    never moved, and no gradient of them is asked for. Raises ValueError for an unknown name, and
+    for inputs that hold themselves.
     """
 
     forward: Function
@@ -163,13 +172,15 @@ class Pass:
         self.args, found = tuple(self.args), []
         self.flat: list[tuple[str, Any]] = []
         for number, (name, arg) in enumerate(zip(self.names, self.args, strict=True)):
-            for path, value in leaves(arg, name):
+            for path, value in all_leaves(arg, name):
                 if kind_of(value) == "float":
                     found.append(Leaf(len(self.flat), path, number, np.asarray(value)))
                 self.flat.append((path, value))
         self.base = [value for _, value in self.flat]
         self.leaves = [leaf for leaf in found if self.wanted(leaf.name, leaf.arg)]
         known = {x.name for x in found} | {self.names[x.arg] for x in found}
+        if self.wrt is not None and not self.wrt:
+            raise ValueError(f"wrt names no input; there are {sorted(known)}")
         for item in set(self.wrt or ()) - known:
             what = f"wrt names {item!r}, which is no float input"
             raise ValueError(f"{what}; there are {sorted(known)}")
@@ -248,8 +259,8 @@ class Pass:
 
     # -- backward ----------------------------------------------------------------------------
     def draw_upstream(self, rng: Rng) -> Array:
-        """Numbers of both signs, no two moduli equal, that float32 can hold (or a float16 y)."""
-        short = np.float16 if self.y_eps > EPS32 else np.float32
+        """Numbers of both signs, no two moduli equal, that y's precision can hold."""
+        short = {EPS64: np.float64, EPS32: np.float32}.get(self.y_eps, np.float16)
         return signed(rng, self.y0.shape).astype(short).astype(np.float64)
 
     def upstream(self, numbers: Array) -> Any:

@@ -52,7 +52,7 @@ def not_finite(what: str, numbers: Any, tensor: str, advice: str = "") -> list[F
 
 @dataclass
 class Row:
-    """The four votes on one tensor; None where a vote could not be taken (the reason says why)."""
+    """Two votes and two figures on one tensor; None where there is none (the reason says why)."""
 
     op: str
     tensor: str

@@ -34,7 +34,7 @@ def read(
     """(a forward of positional arguments, the arguments, their names).
 
     A dict of inputs whose keys are forward's parameters is passed by name, in their order. Raises
-    ValueError for `names` of another length than the inputs.
+    ValueError for `names` of another length than the inputs, or with one twice.
     """
     found, args = parameters(forward), (inputs,)
     own = [p.name for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -54,11 +54,14 @@ def read(
         names = [own[i] if i < len(own) else f"input{i}" for i in range(len(args))]
     if len(names) != len(args):
         raise ValueError(f"names has {len(names)} entries for {len(args)} inputs")
+    if len(set(names)) < len(names):
+        raise ValueError(f"names has a name twice: {', '.join(names)}")
     return forward, args, list(names)
 
 
 def input_faults(job: Pass) -> Faults:
-    """Inputs to learn from that are empty, complex or not finite; or none that is float."""
+    """Inputs to learn from that are empty, complex, not finite or twice there; or none that is
+    float."""
     faults: Faults = []
     learnt = {leaf.name for leaf in job.leaves}
     for name, value in job.flat:
@@ -68,13 +71,19 @@ def input_faults(job: Pass) -> Faults:
         short = kind == "other" and "float" in value.dtype.name  # bfloat16, float8_e4m3fn, …
         advice = f"{what} is {value.dtype}, which is not supported: pass it as float32"
         tests = (
-            (value.size == 0, "empty", f"{what} is an empty array, shape {value.shape}"),
+            (value.size == 0 and kind != "integer", "empty",
+             f"{what} is an empty array, shape {value.shape}"),
             (short, "dtype", advice),
-            (kind == "complex", kind, f"{what} is complex: pass real float64 arrays"),
-        )
+            (kind == "complex", kind,
+             f"{what} is complex: pass real arrays, or name the others in wrt="),
+        )  # fmt: skip
         faults += first_fault(tests, name)
         if kind == "float":
             faults += not_finite(what, value, name, ": move the test point")
+    addresses = [name for name, _ in job.flat]
+    if twice := sorted(name for name in learnt if addresses.count(name) > 1):
+        text = f"two inputs stand at the same address, {twice[0]}: rename one"
+        faults.append(Fault("structure", text, twice[0]))
     if not job.leaves and not faults:
         none = Fault("structure", "no input is a float array: there is nothing to differentiate")
         integers = (integer_fault(n, v) for n, v in job.flat if kind_of(v) == "integer")

@@ -19,7 +19,9 @@ from minivae.verify.strategies import gradients
 
 NUDGES = 6  # points some units in the last place away
 APART = 16  # so many units that tied entries do not meet again
-ASIDE = 1e-12  # relative: from a point on kinks to points beside it
+ASIDE = 1e-12  # relative: from a point on kinks to points beside it,
+NEARER = 1e-20  # and from an entry of 0, where that far is outside forward's domain
+AWAY = 1e-2  # to points where differences have room
 MOST_EXAMINED = 32  # suspects looked at one by one
 Errors = tuple[Array, Array]  # hand - true, and true
 
@@ -29,10 +31,12 @@ def strict_tolerance(trial: Trial) -> Array:
     """How far hand and oracle may be apart, entry by entry, whatever the reason."""
     size = np.maximum(np.abs(trial.g), np.abs(trial.true))
     allowed = tol("entry32" if trial.eps > EPS64 else "entry") * trial.eps * size
-    known = trial.doubt <= np.abs(trial.true)  # not a jump, nor NaN
-    largest = max(trial.biggest, np.abs(trial.true[known]).max(initial=0))
-    # A sum's rounding is its terms'; and h*h, the complex step's own, shows where all is 0.
-    allowed += tol("sum") * EPS64 * largest + STEP**1.75
+    known = np.abs(trial.true[trial.doubt <= np.abs(trial.true)])  # not a jump, nor NaN
+    largest = max(trial.biggest, known.max(initial=0))
+    # A sum's rounding is its terms', but one huge entry is in few of the sums; and h*h, the complex
+    # step's own, shows where all is 0.
+    typical = 1e3 * np.median(known[known > 0]) if known.any() else np.inf
+    allowed += tol("sum") * EPS64 * min(largest, typical) + STEP**1.75
     measured = (trial.doubt > 0) | bool(trial.reason)
     extra = np.where(measured, trial.doubt + trial.difference_limit * largest, 0.0)
     return np.asarray(allowed + extra)
@@ -88,7 +92,7 @@ def rounding_explains(
     relative = np.abs(gap) / np.maximum(np.abs(here[1]), 1e-300)
     whole = {leaf.place: leaf.value.astype(np.float64) for leaf in job.leaves}
     for _, there in examined(job.moved(whole, fraction - 1) for fraction in (0.3, 0.05)):
-        lasting &= ~(there < 0.1 * relative)
+        lasting &= ~(there < np.maximum(1e-3 * relative, 1e-13))
     return np.asarray(~outlier & ~lasting)
 
 
@@ -143,27 +147,34 @@ def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> 
 
 
 # -- kinks -----------------------------------------------------------------------------------------
-def beside(trial: Trial, ways: dict[int, float], rng: np.random.Generator) -> Trial | None:
+def beside(
+    trial: Trial, ways: dict[int, float], rng: np.random.Generator, far: float = ASIDE
+) -> Trial | None:
     """The trial at a point off the kinks of this one: every entry of every tensor a little aside,
     those of the tensors at the places of `ways` all to one side and so much further."""
     job, deltas = trial.probe.job, {}
     for leaf in job.leaves:
         random, way = signed(rng, leaf.value.shape), ways.get(leaf.place)
-        deltas[leaf.place] = ASIDE * leaf.scale * (way * np.abs(random) if way else random)
+        deltas[leaf.place] = far * leaf.scale * (way * np.abs(random) if way else random)
     with contextlib.suppress(Exception):
         other = trial.at(job.moved(deltas))
-        return other if np.isfinite(other.hand).all() else None
+        if np.isfinite(other.hand).all() and np.isfinite(other.probe.job.y0).all():
+            return other
     return None
 
 
 def slopes_at(probe: Probe, deltas: Deltas, steps: Sequence[float], exact: bool = True) -> Array:
     """The outputs' slopes along delta at points so many steps along it, by complex steps; or those
-    of the secants to them. NaN where forward cannot run there."""
+    of the secants to them. NaN where forward, on real numbers, gives none."""
     job, points = probe.job, [probe.job.moved(deltas, t) for t in steps]
     with contextlib.suppress(Exception):
-        if exact:
-            return np.array([probe.push(deltas, values) for values in points])
-        return np.array([(job.output(v) - job.y0) / t for v, t in zip(points, steps, strict=True)])
+        outputs = np.array([job.output(v) for v in points])
+        if exact and np.isfinite(outputs).all():
+            return np.array(
+                [probe.push(deltas, v, y) for v, y in zip(points, outputs, strict=True)]
+            )
+        if not exact:
+            return (outputs - job.y0) / np.reshape(steps, (-1, 1))
     return np.full((len(points), *probe.dy.shape), np.nan)
 
 
@@ -202,7 +213,7 @@ def on_kinks(trial: Trial, wrong: Array, strict: Array) -> Array:
         order = order[~spanned[order]]
     verdict = np.zeros(len(wrong), dtype=bool)
     for i in order:
-        if not clock.fits(complex=2):
+        if not clock.fits(forward=2, complex=2):
             break
         verdict[i] = not is_subgradient(trial, int(i), strict[i])
     cleared = np.flatnonzero(wrong & ~verdict)
@@ -215,7 +226,7 @@ def on_seams(trial: Trial, wrong: Array, strict: Array) -> Array:
     """Clears tiny errors where two branches meet almost smoothly and backward took the other."""
     tiny = np.flatnonzero(wrong & (trial.error <= 1e-5 * trial.biggest))
     for i in tiny if len(tiny) <= MOST_EXAMINED else ():
-        if trial.probe.clock.fits(complex=2):
+        if trial.probe.clock.fits(forward=2, complex=2):
             wrong[i] = not is_subgradient(trial, int(i), strict[i])
     return wrong
 
@@ -224,10 +235,13 @@ def is_subgradient(trial: Trial, i: int, strict: float) -> bool:
     """Whether the i-th visited entry has a slope between those on its two sides, where each output
     may take its own side."""
     probe, leaf, entry = trial.probe, trial.leaf, int(trial.entries[i])
-    step = ASIDE * float(leaf.scale.flat[entry])
-    up, down = probe.dy * slopes_at(probe, {leaf.place: leaf.unit(entry)}, (step, -step))
-    low, high = float(np.minimum(up, down).sum()), float(np.maximum(up, down).sum())
-    return bool(between(trial.g[i], low, high, strict + 1e-5 * (high - low)))
+    for step in (ASIDE, NEARER)[: 1 + (leaf.value.flat[entry] == 0)]:
+        step *= float(leaf.scale.flat[entry])
+        up, down = probe.dy * slopes_at(probe, {leaf.place: leaf.unit(entry)}, (step, -step))
+        low, high = float(np.minimum(up, down).sum()), float(np.maximum(up, down).sum())
+        if np.isfinite(high - low):
+            return bool(between(trial.g[i], low, high, strict + 1e-5 * (high - low)))
+    return False
 
 
 # -- ties ------------------------------------------------------------------------------------------

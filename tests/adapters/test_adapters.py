@@ -1,6 +1,7 @@
 """The adapters that need NumPy only: layers of classes, kernels, second derivatives, assertions."""
 
 import ctypes
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -134,3 +135,58 @@ def test_assertions_name_what_is_wrong():
     assert assert_gradients(lambda x: (x * x, x), lambda dy, x: 2 * x * dy, [X]).ok
     with pytest.raises(GradientError, match="sign is flipped"):
         assert_gradients(lambda x: (x * x, x), lambda dy, x: -2 * x * dy, [X])
+
+
+def test_a_gradient_that_backward_forgets_is_a_note():
+    note = "b holds floats and has no gradient: taken as a constant"
+
+    class Forgets(Attributes):
+        def backward(self, dy):
+            self.dW = self.x.T @ dy
+            return dy @ self.W.T
+
+    report = check_layer(Forgets(), X)
+    assert report.ok and report.notes == [note], report
+    assert check_layer(Attributes(), X).notes == []
+    used = Attributes()
+    used.backward(used.forward(X))  # what earlier calls left is neither parameter nor constant
+    assert check_layer(used, X).notes == []
+
+
+def test_an_array_beside_params_is_a_note():
+    layer = Dicts()
+    layer.gain = np.full(5, 1.7)
+    report = check_layer(layer, X)
+    assert report.ok and report.notes == [
+        "gain holds floats and stands not in params: taken as a constant"
+    ]
+
+
+class OnDevice:
+    """An array as CuPy's looks from outside."""
+
+    __cuda_array_interface__ = True
+
+    def __init__(self, array):
+        self.array = array
+
+    def get(self):
+        return self.array
+
+
+def test_kernels_may_return_any_container_of_device_arrays():
+    Pair = namedtuple("Pair", "x W")
+    point = X.astype(np.float32), RNG.normal(size=(3, 5)).astype(np.float32)
+    maths = lambda x, W: x @ W  # noqa: E731
+
+    def kernel(form):
+        return lambda dy, x, W: form(OnDevice(dy @ W.T), OnDevice(x.T @ dy))
+
+    for form in (Pair, lambda x, W: {"x": x, "W": W}, lambda x, W: [x, W], lambda *both: both):
+        report = check_kernel(kernel(form), *point, reference=maths, names=["x", "W"])
+        assert report.ok, report
+
+
+def test_a_kernel_without_floats_is_told_so():
+    report = check_kernel(lambda dy, i: dy, np.arange(3), reference=lambda i: i * 1.0)
+    assert "integer array" in str(report)

@@ -18,6 +18,7 @@ from minivae.racing.statistics import StopRule
 
 CASE = parse_arch("31-13-11-5:tanh", 7)
 STEPS = 12
+BEYOND = ("honest", "crash", "after-the-first")  # what one block and two gates cannot tell
 
 
 def prepared(option: str) -> Cheat:
@@ -47,7 +48,7 @@ def test_an_honest_step_passes_every_gate() -> None:
     assert errors["loss"] < 1e-6
 
 
-@pytest.mark.parametrize("option", [c for c in CHEATS if c not in ("honest", "crash")])
+@pytest.mark.parametrize("option", [c for c in CHEATS if c not in BEYOND])
 def test_every_cheat_is_thrown_out(option: str) -> None:
     with pytest.raises(gate.GateError):
         judge(prepared(option))
@@ -60,8 +61,13 @@ def test_the_whole_race_labels_a_cheat_and_a_crash_and_times_the_honest(tmp_path
         peers=(),
         rule=StopRule(least=3, most=3, seconds=60),
         say=lambda text: None,
-        block_steps=STEPS,
-        extra_contenders=("cheat:stale", "cheat:broken-peer", "cheat:crash"),
+        block_steps=250,  # so that the loss falls beyond what noise does
+        extra_contenders=(
+            "cheat:stale",
+            "cheat:broken-peer",
+            "cheat:crash",
+            "cheat:after-the-first",
+        ),
     )
     data = tmp_path / "data.npy"
     np.save(data, gate.shared_data(CASE.data_dim))
@@ -73,7 +79,20 @@ def test_the_whole_race_labels_a_cheat_and_a_crash_and_times_the_honest(tmp_path
     assert "GateError" in rows["cheat:stale"]["failed"]
     assert "gradient of" in rows["cheat:broken-peer"]["failed"]
     assert "this contender crashes" in rows["cheat:crash"]["failed"]
+    assert "does not train in the timed blocks" in rows["cheat:after-the-first"]["failed"]
     assert "FAILED" in step_text.table(list(rows.values()))
+
+
+def test_who_does_not_train_in_the_timed_blocks_is_out() -> None:
+    honest = {"ours": (500.0, 300.0), "peer": (480.0, 310.0)}
+    assert gate.idle(honest) == {} == gate.idle({})
+    (out,) = gate.idle({**honest, "idle": (500.0, 499.0), "half": (500.0, 390.0)})
+    assert out == "idle"
+    assert list(gate.idle({**honest, "idle": (500.0, np.nan)})) == ["idle"]
+    early = {"ours": (500.0, 470.0), "peer": (470.0, 465.0)}  # noise may do as much
+    assert gate.idle(early) == {}
+    below_nought = {"ours": (-10.0, -90.0), "idle": (-10.0, -11.0)}
+    assert list(gate.idle(below_nought)) == ["idle"]
 
 
 def test_nan_fails_even_in_one_entry() -> None:

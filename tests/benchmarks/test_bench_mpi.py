@@ -47,3 +47,22 @@ def test_without_an_mpiexec_it_is_one_line(monkeypatch):
     monkeypatch.setattr(mpi.shutil, "which", lambda name: None)
     with pytest.raises(mpi.MpiError, match="pip install"):
         mpi.run([128], 1.0, store=False)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import time; time.sleep(60)", "1 processes have not answered after 1 s"),
+        ("", "1 processes ended without a result, but with ''"),
+        ("print('no json')", "1 processes ended without a result, but with 'no json'"),
+        ("raise SystemExit('gone')", "1 processes ended with 1: gone"),
+    ],
+)
+def test_a_child_that_does_not_answer_is_one_line(monkeypatch, code, words):
+    real = mpi.subprocess.run
+    monkeypatch.setattr(mpi, "PATIENCE", 1 if "sleep" in code else 60)
+    child = [mpi.sys.executable, "-S", "-c", code]
+    monkeypatch.setattr(mpi.subprocess, "run", lambda command, **how: real(child, **how))
+    with pytest.raises(mpi.MpiError, match=words) as raised:
+        mpi.launch(1, {})
+    assert "\n" not in str(raised.value)

@@ -13,6 +13,8 @@ from benchmarks import ops
 from minivae import ops as reference
 from minivae.ops.table import FUNCTIONS
 from minivae.racing import best_numpy
+from minivae.racing.buffers import FreshArguments
+from minivae.racing.contestant import numpy_best
 from minivae.racing.gate import GateError, check
 from minivae.racing.pits import Pits
 from minivae.racing.problem import op_problem
@@ -36,12 +38,21 @@ def test_a_multiply_add_counts_as_two_and_an_addition_as_one() -> None:
 
 @pytest.mark.parametrize("name", [n for n in FUNCTIONS if best_numpy.has(n)])
 def test_the_best_numpy_computes_the_op(name: str) -> None:
-    def call(*args: Any) -> Any:
-        made = best_numpy.best(name, args)
-        assert made is not None
-        return made()
+    check(op_problem(name, ops.shape_of(name, 13)), lambda *args: numpy_best(name).bind(args)(), 3)
 
-    check(op_problem(name, ops.shape_of(name, 13)), call, 3)
+
+@pytest.mark.parametrize("name", [n for n in FUNCTIONS if best_numpy.has(n)])
+def test_the_best_numpy_is_bound_once_a_block(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it works in is allocated before it is timed, a count that goes on or not."""
+    made: list[Any] = []
+    real = best_numpy.best
+    monkeypatch.setattr(best_numpy, "best", lambda *given: made.append(given) or real(*given))
+    bind, problem = numpy_best(name).bind, op_problem(name, ops.shape_of(name, 13))
+    for number in (1, 2):
+        fresh = FreshArguments(problem, number)
+        for _ in range(3):
+            bind(fresh.move())()
+        assert len(made) == number
 
 
 def test_no_name_stands_for_a_best_numpy_of_no_op() -> None:

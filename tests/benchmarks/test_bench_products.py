@@ -42,6 +42,7 @@ def test_a_race_of_real_workers(monkeypatch: pytest.MonkeyPatch) -> None:
         started = {"numpy as installed": worker, "minivae": broken}
         row = products.race(("weights", [7, 37, 13]), started)
         assert set(row["us"]) == {"numpy as installed"} and row["n"] == 3
+        assert len(row["samples_us"]["numpy as installed"]) == 3  # what `compare` reads
         rate = 2 * 7 * 37 * 13 / row["us"]["numpy as installed"]["p50"] / 1e3
         assert row["gflops"]["numpy as installed"] == pytest.approx(rate)
         assert "7x37x13" in products.line(row)

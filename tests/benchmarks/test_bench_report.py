@@ -85,6 +85,22 @@ def test_a_regression_shows_until_ours_passes_again(tmp_path: Path) -> None:
     assert "| 128 | 1.5 ms | 3 ms |" in report.body(tmp_path)
 
 
+def test_a_calm_race_stands_before_a_later_busy_one(tmp_path: Path) -> None:
+    results.append("step", dated(1, rows(2.0, load={"busy": ""})), tmp_path)
+    results.append("step", dated(2, rows(4.0, load={"busy": "others used 0.5 cores"})), tmp_path)
+    assert "| 128 | 2 ms | 3 ms |" in report.body(tmp_path)
+    results.append("step", dated(3, rows(1.5)), tmp_path)
+    assert "| 128 | 1.5 ms | 3 ms |" in report.body(tmp_path)
+
+
+def test_a_race_in_which_ours_differs_from_ours_says_so(tmp_path: Path) -> None:
+    for day, twice, words in ((1, 1.95, "not to be believed (A against A 1.95 ×)"),
+                              (2, 0.5, "not to be believed (A against A 0.50 ×)"),
+                              (3, 1.02, "1.50 ×, faster")):  # fmt: skip
+        results.append("step", dated(day, rows(2.0, a_a={"ratio": twice})), tmp_path)
+        assert f"| {words} |" in report.body(tmp_path)
+
+
 def test_a_first_race_that_failed_gives_way_to_one_without_peers(tmp_path: Path) -> None:
     results.append("step", dated(1, failing()), tmp_path)
     assert "| 128 | failed |" in report.body(tmp_path)
@@ -121,10 +137,14 @@ def test_a_readme_without_markers_or_no_results_is_one_clear_line(tmp_path: Path
         report.body(tmp_path)
 
 
+WHERE = "; 2 threads, A processor"
+
+
 def test_compare_two_commits_and_two_files(tmp_path: Path) -> None:
     results.append("step", [*rows(2.0), *rows(1.0, commit="bbb")], tmp_path)
     what = "step 784-400-20:relu B=128 "
-    found = {r["what"].removeprefix(what): r for r in compare.run("aaa", "bbb", tmp_path)}
+    found = {r["what"].removeprefix(what).removesuffix(WHERE): r
+             for r in compare.run("aaa", "bbb", tmp_path)}  # fmt: skip
     assert found["minivae-numba"]["verdict"] == "faster" and found["minivae-numba"]["ratio"] == 2
     assert found["jax"]["verdict"] == "same"
     assert found["minivae-numba"]["share_ratio"] == pytest.approx(2)
@@ -152,6 +172,25 @@ def test_runs_a_little_apart_are_not_called_faster(tmp_path: Path) -> None:
     assert "too few rounds" in compare.table([only])
 
 
+@pytest.mark.parametrize("other", [{"threads": 1}, {"processor": "Another"}])
+def test_another_machine_or_number_of_threads_is_another_thing(
+    tmp_path: Path, other: dict[str, Any]
+) -> None:
+    one, two = row("jax", 2.0), row("jax", 3.0, commit="bbb")
+    two["machine"] |= other
+    results.append("step", [one, two], tmp_path)
+    with pytest.raises(compare.CompareError, match="nothing in common"):
+        compare.run("aaa", "bbb", tmp_path)
+
+
+def test_the_median_of_an_even_number_is_between_the_two(tmp_path: Path) -> None:
+    made = [row("jax", 2.5, commit=commit) | {"samples_ms": [1.0, 2.0, 3.0, 9.0]}
+            for commit in ("aaa", "bbb")]  # fmt: skip
+    results.append("step", made, tmp_path)
+    (only,) = compare.run("aaa", "bbb", tmp_path)
+    assert only["a"] == only["b"] == 2.5
+
+
 def test_a_commit_is_exact_or_the_only_one_that_begins_so(tmp_path: Path) -> None:
     for commit in ("abc1", "abc1+", "abc2", "bcd"):
         results.append("step", rows(2.0, commit=commit), tmp_path)
@@ -163,18 +202,25 @@ def test_a_commit_is_exact_or_the_only_one_that_begins_so(tmp_path: Path) -> Non
 
 def other_kinds(folder: Path) -> None:
     head = row("jax", 1.0)["machine"]
-    op = {"machine": head, "op": "relu_forward", "size": "cache", "roof_share": 0.5,
+    op = {"machine": head, "op": "relu_forward", "size": "cache", "backend": "numba",
           "samples_us": {"kernel": [3.0] * 15, "best NumPy": [6.0] * 15}}  # fmt: skip
     rung = {"machine": head, "ladder": "exp", "version": 2, "samples_ns": [0.5] * 15}
     results.append("ops", [op, {"machine": head, "op": "x", "failed": "wrong"}], folder)
     results.append("ladder", [rung], folder)
+    product = {"machine": head, "form": "forward", "B": 128, "I": 784, "O": 400}
+    timed = {"samples_us": {"minivae": [3.0] * 15, "numpy Zen": [4.0] * 15}}
+    old = {**product, "I": 200}  # a row from before its samples were kept
+    results.append("products", [{**product, **timed}, old], folder)
 
 
-def test_ops_and_ladders_are_compared_as_well(tmp_path: Path) -> None:
+def test_ops_ladders_and_products_are_compared_as_well(tmp_path: Path) -> None:
     results.append("step", rows(2.0), tmp_path)
     other_kinds(tmp_path)
-    found = {r["what"]: r["verdict"] for r in compare.run("aaa", "aaa", tmp_path)}
-    wanted = {"ladder exp_v2", "op relu_forward cache kernel", "op relu_forward cache best NumPy"}
+    found = {r["what"].removesuffix(WHERE): r["verdict"]
+             for r in compare.run("aaa", "aaa", tmp_path)}  # fmt: skip
+    wanted = {"ladder exp_v2", "op relu_forward cache numba kernel",
+              "op relu_forward cache numba best NumPy", "product forward 128x784x400 minivae",
+              "product forward 128x784x400 numpy Zen"}  # fmt: skip
     assert wanted < set(found) and set(found.values()) == {"same"}
 
 

@@ -55,6 +55,19 @@ def check(tmp_path, capsys):
     return call
 
 
+def test_shapes_in_another_order_than_forwards(check):
+    """A name is a parameter of forward wherever it stands; another name goes by its place."""
+    shapes = "W: D K, x: B D"
+    code, out, _ = check("forward,backward", shapes)
+    assert code == 0 and out.splitlines()[-1] == "all right"
+    code, out, _ = check("forward,half", shapes)
+    assert code == 1 and "the gradient of W is wrong" in out and "gradient of x" not in out
+    code, out, _ = check("forward,half", shapes, "--wrt", "x")
+    assert code == 0, out
+    code, out, _ = check("forward,half", "a: B D, b: D K")
+    assert code == 1 and "the gradient of b is wrong" in out
+
+
 def test_a_right_pass_and_a_wrong_one(check):
     code, out, _ = check("forward,backward", "x: B D, W: D K")
     assert code == 0 and out.splitlines()[-1] == "all right"

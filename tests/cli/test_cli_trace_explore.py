@@ -149,5 +149,7 @@ def test_the_note_says_of_how_many_data_the_shading_tells(monkeypatch) -> None:
 
     shown = DataSplit("d", "test", np.zeros((9, 2)), None, None)
     assert "from every one of these than" in note_of(2, shown, 9)
+    assert "the shading is for 0" in note_of(3, shown, 9)
+    assert "rest at 0" not in note_of(2, shown, 9)
     monkeypatch.setattr(explore, "NEIGHBOURS", 5)
     assert "from every one of the first 5 of these than" in note_of(2, shown, 9)

@@ -15,62 +15,16 @@ import numpy as np
 import pytest
 
 from minivae import explore
-from minivae.backend import load_backend
 from minivae.explore import closed
 from minivae.models.config import ModelConfig
-from minivae.models.initialise import initialise
-from minivae.models.vae import decode_mean, elbo_forward, encode, layout_of
-from minivae.parts import LIKELIHOODS
-from tests.chromium import FAINT_TEXT, TOO_WIDE, needs_chromium, open_page
+from tests.chromium import FAINT_TEXT, TOO_WIDE, needs_chromium
+from tests.explore.conftest import DATA, explored, opened
 
-
-def explored(config: ModelConfig, x, dims=(0, 1)) -> explore.Explored:
-    K, layout = load_backend("numpy"), layout_of(config)
-    theta = initialise(config, 3) + np.float32(0.01) * np.arange(layout.size, dtype=np.float32) % 1
-    p = layout.views(theta - theta.mean())
-    mu, logvar = encode(K, p, x, config)
-    return explore.Explored(
-        title="variational autoencoder <3",
-        about="untrained",
-        decode=lambda z: decode_mean(K, p, z, config),
-        parameters=p,
-        depth=len(config.hidden),
-        activation=config.activation,
-        link=LIKELIHOODS[config.likelihood].link,
-        mu=mu,
-        sd=np.exp(logvar / 2),
-        dims=dims,
-        likelihood=config.likelihood,
-        beta=0.7,
-        groups=config.groups,
-    )
-
-
-DATA = np.random.default_rng(0).uniform(size=(29, 35)).astype(np.float32)
-CONFIGS = [
-    (ModelConfig(35, 2, (17, 11)), (0, 1)),
-    (ModelConfig(35, 3, (13,), "tanh", "gaussian"), (2, 0)),
-]
 OTHER_PARTS = [
     ModelConfig(35, 2, (13,), "gelu", "continuous-bernoulli"),
     ModelConfig(35, 2, (9,), "softplus", "poisson"),
     ModelConfig(35, 2, (9,), "elu", "categorical", groups=(15, 20)),
 ]
-
-
-@pytest.fixture(scope="module")
-def text() -> str:
-    x = DATA
-    models = [explored(config, x, dims) for config, dims in CONFIGS]
-    labels = np.arange(29) % 4
-    rows = np.arange(29) * 3
-    return explore.page("two models", models, x, (7, 5), rows=rows, labels=labels, note="</script>")
-
-
-def opened(tmp_path, text: str, **more):
-    file = tmp_path / "page.html"
-    file.write_text(text, encoding="utf-8")
-    return open_page(file, tmp_path / "profile", **more)
 
 
 def test_nothing_points_outside(text):
@@ -94,14 +48,6 @@ def test_wrong_shape_is_refused():
     x = np.zeros((5, 35), np.float32)
     with pytest.raises(ValueError, match="6x6 do not fit 35"):
         explore.page("t", [], x, (6, 6), rows=np.arange(5))
-
-
-@pytest.fixture(scope="module")
-def page(text, tmp_path_factory):
-    """The page in one browser for all tests that leave it as it is."""
-    with opened(tmp_path_factory.mktemp("explore"), text, fragment="#check") as page:
-        yield page
-        assert page.errors == []
 
 
 @needs_chromium
@@ -134,68 +80,6 @@ def test_a_wrong_decoder_is_seen(text, tmp_path):
     with opened(tmp_path, broken, fragment="#check") as page:
         worst = json.loads(page.run("document.body.dataset.worst"))
     assert not all(w <= 2e-6 for w in worst)
-
-
-@needs_chromium
-@pytest.mark.parametrize("which", [0, 1], ids=["bernoulli", "gaussian"])
-def test_the_terms_of_a_chosen_datum_are_numpys(page, which):
-    """z where the pointer is, the other dimensions at the datum's mean: ε, KL and the loss."""
-    config, dims = CONFIGS[which]
-    x = DATA.astype(np.float64)
-    model = explored(config, DATA, dims)
-    i, at = 5, [0.4, -0.2]
-    z = model.mu[i].astype(np.float64)
-    z[list(dims)] = at
-    eps = (z - model.mu[i]) / model.sd[i]
-    K = load_backend("numpy")
-    p = {name: t.astype(np.float64) for name, t in model.parameters.items()}
-    loss, cache = elbo_forward(K, p, x[i : i + 1], eps[None, None], 0.7, config)
-    kl, nll, noise = page.run(
-        f"""(() => {{
-        choose({i});
-        const panel = panels[{which}];
-        panel.at = {at};
-        panel.draw();
-        const said = Object.fromEntries(panel.terms({i}, panel.full(panel.at)));
-        return [said.KL, said["−log p(x | z)"], said["ε = (z − μ)/σ"]];
-        }})()"""
-    )
-    assert abs(float(kl.split()[0]) - cache.kl.sum()) <= 1e-3
-    assert abs(float(nll.split()[0]) - cache.nll.sum()) <= 1e-3
-    assert abs(loss - float(nll.split()[0]) - 0.7 * float(kl.split()[0])) <= 2e-3
-    assert noise == f"({', '.join(f'{eps[d]:.2f}' for d in dims)})"
-
-
-@needs_chromium
-def test_a_click_chooses_and_escape_lets_go(page):
-    page.run("scrollTo(0, 0)")
-    page.run("panels[0].choose(null)")
-    box = "document.querySelector('.plane').getBoundingClientRect()"
-    x, y = page.run(
-        f"(() => {{ const b = {box}; const [x, y] = panels[0].plane.toCanvas("
-        "panels[0].plane.inPlane(panels[0].plane.mu, 3)); "
-        "return [b.left + x * b.width / 920, b.top + y * b.height / 920]; })()"
-    )
-    page.touch(x, y)
-    chosen = page.run("panels.map((panel) => panel.chosen)")
-    assert chosen[0] == chosen[1] is not None
-    page.run("document.querySelector('.plane').focus()")
-    page.key("Escape")
-    assert page.run("panels.map((panel) => panel.chosen)") == [None, None]
-    assert page.errors == []
-
-
-@needs_chromium
-def test_a_chosen_datum_s_draw_leads_towards_the_middle_of_the_plane(page):
-    farther = page.run(
-        """panels.flatMap((panel) => [...Array(29).keys()].filter((i) => {
-          const { low, high } = panel.model;
-          const mu = panel.plane.inPlane(panel.plane.mu, i);
-          const z = panel.drawn(i, panel.inwards(i, [0.8, 0.6]));
-          return [0, 1].some((d) => (z[d] - mu[d]) * (low[d] + high[d] - 2 * mu[d]) < 0);
-        }))"""
-    )
-    assert farther == []
 
 
 @needs_chromium

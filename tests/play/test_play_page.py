@@ -8,30 +8,8 @@ import pytest
 
 from minivae import play
 from minivae.study import index
-from tests.chromium import FAINT_TEXT, TOO_WIDE, needs_chromium, open_page
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory):
-    file = tmp_path_factory.mktemp("play") / "page.html"
-    file.write_text(play.page(), encoding="utf-8")
-    return file
-
-
-@pytest.fixture(scope="module")
-def browser(file):
-    with open_page(file, file.parent / "profile") as page:
-        yield page
-
-
-@pytest.fixture
-def opened(browser):
-    """The page as if just opened. One browser serves all: starting one takes a second."""
-    browser.look(1300)
-    browser.run("app.toggle(false); setTheme(app, 'light'); app.follow('#data=digits')")
-    browser.run("scrollTo(0, 0); document.activeElement.blur()")
-    yield browser
-    assert browser.errors == []
+from tests.chromium import FAINT_TEXT, TOO_WIDE, needs_chromium
+from tests.play.conftest import UNTIL_TRAINED
 
 
 def wrong_ones(page, bug: str) -> list[str]:
@@ -71,11 +49,6 @@ def test_it_trains_at_a_hundred_updates_a_second(opened, data):
     assert t >= 100 and not running and last < first
     assert milliseconds <= 10  # by itself; what a frame draws beside it is the browser's affair
 
-
-UNTIL_TRAINED = """new Promise((done) => {
-const look = () => (app.training.t >= 100 ? done(1) : setTimeout(look, 50));
-look();
-})"""
 
 # The kindest of two hundred: other work on the machine can only add to an update, and one alone is
 # short enough to pass between two turns of the others.
@@ -145,17 +118,6 @@ BACK_ARROWS = "document.querySelectorAll('#flow .back').length"
 
 
 @needs_chromium
-def test_the_speed_is_told_only_while_it_trains(opened):
-    opened.run("app.toggle(true)")
-    opened.run(UNTIL_TRAINED)
-    status = "document.getElementById('status').textContent"
-    # in one expression: an update in between would write down its own speed
-    assert "200 a second" in opened.run(f"app.speed = 200, app.status(), {status}")
-    opened.run("app.toggle(false)")
-    assert "a second" not in opened.run(status)
-
-
-@needs_chromium
 def test_the_arrow_keys_shift_a_picture_and_move_a_point(opened):
     opened.run("document.getElementById('pad').focus()")
     before = opened.run("[...app.x.data]")
@@ -207,10 +169,17 @@ def test_a_link_holds_every_setting(opened):
         "#data=no&beta=x",
         "#units=-3&c=NaN&model=%%",
         "#likelihood=bernoulli&data=ring",
+        "#data=constructor&model=toString&bug=valueOf&likelihood=__proto__&activation=hasOwnProperty",
+        "#beta=&units=&speed=%20&lr=1e999&model=",
     ):
         start = page.run(f"fromLink({json.dumps(bad)})")
         assert start["data"] in ("digits", "ring") and start["beta"] == 1
         assert start["units"] in (32, 64) and start["likelihood"] == "gaussian"
+        assert start["model"] == "vae" and start["bug"] == ""
+        assert start == page.run(f"startOf({json.dumps(start['data'])})")
+        page.run(f"app.follow({json.dumps(bad)})")
+    assert page.run("fromLink('#speed=Infinity').speed === Infinity")
+    assert page.run("[fromLink('#beta=0').beta, fromLink('#seed=0').seed]") == [0.01, 0]
 
 
 @needs_chromium

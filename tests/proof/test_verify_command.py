@@ -46,6 +46,33 @@ def test_a_wrong_op_exits_with_1_and_is_named_last(verify):
     assert ops.kl_backward.__module__ == "minivae.ops.latent"
 
 
+def test_an_op_whose_forward_raises_is_a_wrong_one(verify, monkeypatch):
+    def broken(*args, **kwargs):
+        raise ValueError("no numbers")
+
+    monkeypatch.setattr(ops, "dense_forward", broken)
+    code, out, err = verify("dense")
+    assert code == 1 and "forward raised ValueError: no numbers" in out and "max()" not in err
+    code, out, _ = verify("dense", "--json")
+    assert code == 1 and json.loads(out)["passes"]["worst"] is None
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--full-size", "--mutants"), "--full-size and --mutants are proofs of their own"),
+        (("--figures", "--mutants"), "--figures and --mutants are proofs"),
+        (("--full-size", "--backend", "numba"), "--backend and --full-size are proofs"),
+        (("--tf32", "--figures"), "--tf32 and --figures are proofs"),
+        (("kl", "--full-size"), "--full-size takes no names (kl)"),
+        (("kl", "--figures"), "--figures takes no names (kl)"),
+    ],
+)
+def test_options_that_do_not_go_together(verify, args, words):
+    code, out, err = verify(*args)
+    assert code == 2 and words in err and err.count("\n") == 1 and out == ""
+
+
 def test_an_unknown_name(verify):
     code, _, err = verify("densse")
     assert code == 2 and "densse" in err and err.count("\n") == 1

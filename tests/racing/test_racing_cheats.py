@@ -15,7 +15,8 @@ CHEATS = [name for name in HERE if not selftest.is_honest(name)]
 APART = [name for name in selftest.kernels() if selftest.is_alone(name)]
 ENDING = [name for name in APART if not selftest.is_honest(name)]
 #: of those in the other files, what one process can take without harm
-TAME = ("only_when_poisoned", "only_after_a_pause", "mends_what_changed", "finishes_later",
+TAME = ("only_when_poisoned", "only_after_a_pause", "mends_what_changed",
+        "honest_one_in_four", "finishes_later",
         "two_buffers", "writes_behind", "raises_anything", "talks_at_length", "in_parts",
         "other_bytes", "list", "all_memory")  # fmt: skip
 
@@ -53,7 +54,7 @@ def test_a_right_kernel_is_timed(name: str, size: int) -> None:
 def test_what_meddles_or_ends_the_interpreter_costs_its_own_row(name: str) -> None:
     if len(cores()) < 2 and name.endswith(("spreads", "has_a_helper")):
         pytest.skip("needs a second core to spread to")
-    limit = 20.0 if "hangs" not in name else 6.0
+    limit = 6.0 if name.endswith(("hangs", "half_a_line")) else 20.0
     row = selftest.tried_alone(name, full_size(name), limit, SHORT)
     assert bool(row.get("failed")) == (name in ENDING) and "harm" not in row, row
     assert "\n" not in row.get("failed", "")
@@ -75,6 +76,7 @@ def test_the_selftest_itself_bites() -> None:
     assert selftest.wrong(rows) == []
 
 
-def test_intervals_hold_what_they_say() -> None:
-    for shape, share in selftest.coverage(trials=1500).items():
-        assert 0.945 <= share <= 0.99, shape
+@pytest.mark.parametrize(("fixed", "least"), [(True, 0.945), (False, selftest.LEAST_STOPPED)])
+def test_intervals_hold_what_they_say(fixed: bool, least: float) -> None:
+    for shape, share in selftest.covered(trials=1500, fixed=fixed).items():
+        assert least <= share <= 0.99, shape

@@ -88,6 +88,7 @@ SMALL = ["FILE", "--op", "softplus_forward", "--shape", "3x5"]
         (["none.py", "--op", "softplus_forward", "--shape", "3x5"], "no such file"),
         (["FILE", "--op", "tanh_forward", "--shape", "3x5"], "no function called tanh_forward"),
         ([*SMALL, "--function", "f"], "called f;"),
+        ([*SMALL, "--function", "minivae"], "minivae is the name of one who always races: rename"),
         (["BROKEN", "--op", "softplus_forward", "--shape", "3x5"], "does not import: SyntaxError"),
     ],
 )  # fmt: skip
@@ -224,6 +225,14 @@ def test_from_python() -> None:
     assert "A against A" in str(found) and "breaks: OUT" in str(found)
     with pytest.raises(ValueError, match="at least one function"):
         race({}, reference=softplus, inputs=(x,))
+    wrong: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "unknown state 'warm': choose hot, woken, cold": ({}, {"states": ("warm",)}),
+        "unknown kind 'elementwize': choose reduction": ({}, {"kind": "elementwize"}),
+        "'mine again' is the first function a second": ({"mine again": softplus}, {}),
+    }
+    for words, (more, given) in wrong.items():
+        with pytest.raises(ValueError, match=words):
+            race({"mine": softplus, **more}, reference=softplus, inputs=(x,), **given)
 
 
 def test_from_python_in_place_and_in_float64() -> None:

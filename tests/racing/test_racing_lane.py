@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
-import types
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from minivae import race
-from minivae.racing import buffers, lane, watch
+from minivae.racing import buffers, lane
 from minivae.racing.contestant import plain
-from minivae.racing.conversation import Conversation, StandError, said
 from minivae.racing.gate import GateError, judge
 from minivae.racing.lane import Lane
-from minivae.racing.load import family
+from minivae.racing.load import cores
 from minivae.racing.problem import op_problem
-from minivae.racing.stand import Apart
+from minivae.racing.rounds import Options, Race
 
 
 def test_the_judge_makes_the_same_moves() -> None:
-    problem = op_problem("dense_relu_forward", (5, 7, 3))
+    problem = op_problem("dense_relu_forward", (5, 7, 23))
     fresh = buffers.FreshArguments(problem, 4)
     for rotate in (False, True, False):
         args = fresh.move(rotate=rotate)
@@ -111,124 +106,63 @@ def test_a_cards_answer_counts_when_it_is_back() -> None:
     assert found.fault == "" and found.seconds > 0.002
 
 
-def module() -> types.ModuleType:
-    made = types.ModuleType("minivae.racing.tried")
-    exec("LIMIT = 3\ndef f(): return 1\nclass A:\n    def g(self): return 2\n", made.__dict__)
-    made.A.__module__ = made.__name__
-    return made
+def test_a_cold_calls_arguments_are_unknown_while_the_caches_are_flushed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+    move = buffers.FreshArguments.move
+    monkeypatch.setattr(lane, "flush", lambda swept: done.append("flush"))
+    monkeypatch.setattr(buffers.FreshArguments, "move",
+                        lambda self, **how: done.append("move") or move(self, **how))  # fmt: skip
+    mine = Lane(op_problem("relu_forward", (3, 5)), plain(lambda x: np.maximum(x, 0)), 1 << 12)
+    mine.estimate = 1e-3
+    mine.block(1, "cold")
+    assert done == ["flush", "move"] * lane.FEW_CALLS["cold"]
 
 
-@pytest.mark.parametrize(
-    ("change", "name"),
-    [
-        ("LIMIT = 4", "LIMIT"),
-        ("f = lambda: 1", "f"),
-        ("A.g = lambda self: 1", "A.g"),
-    ],
-)
-def test_whatever_of_the_race_is_replaced_is_named(change: str, name: str) -> None:
-    mine = module()
-    seen = watch.Watch(mine)
-    assert seen.changed() == ""
-    exec(change, mine.__dict__)
-    assert seen.changed() == f"it replaces minivae.racing.tried.{name}"
+def test_a_flush_sweeps_every_core() -> None:
+    swept = lane.scratch(1 << 12)
+    assert list(swept) == cores() and sum(a.size for a in swept.values()) >= (1 << 13) - len(swept)
+    lane.flush(swept)
+    assert all((a == 1).all() for a in swept.values())
 
 
-def test_a_clock_that_is_replaced_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = watch.Watch(lane)
-    monkeypatch.setattr(time, "perf_counter", lambda: 0.0)
-    assert seen.changed() == "it replaces time.perf_counter"
+def test_a_block_of_new_numbers_that_is_not_whole_tells_nothing() -> None:
+    problem = op_problem("relu_forward", (3, 5))
+    with pytest.raises(GateError, match="not whole"):
+        Race(problem, {}, Options())._slower("mine", lane.Block(again=[1.0]))
 
 
-def test_what_is_forbidden_says_what_it_is() -> None:
-    frame, strict = sys._getframe(0), True
-    assert "sys._getframe" in watch.forbidden("sys._getframe", (frame,), strict)
-    assert watch.forbidden("sys._getframe", (frame,), False) == ""
-    assert "tb_frame" in watch.forbidden("object.__getattr__", (None, "tb_frame"), strict)
-    assert "gc.get_objects" in watch.forbidden("gc.get_objects", (), False)
-    rewritten = watch.forbidden("object.__setattr__", (lane.flush, "__code__", None), False)
-    assert rewritten == "it rewrites flush"
-    assert watch.forbidden("object.__setattr__", (module, "__code__", None), strict) == ""
-    assert watch.forbidden("open", ("file",), strict) == ""
+def test_a_median_is_the_median() -> None:
+    for times in ([3.0], [5.0, 1.0], [3.0, 1.0, 2.0], [4.0, 1.0, 3.0, 2.0]):
+        assert lane.middle(times) == np.median(times)
 
 
-def test_a_contestant_is_built_where_no_caller_stands_above() -> None:
-    def names() -> list[str]:
-        frame, found = sys._getframe(0), []
-        while frame:
-            found.append(frame.f_code.co_name)
-            frame = frame.f_back  # type: ignore[assignment]
-        return found
+def test_what_is_still_being_written_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where it is there by the time that it is copied."""
+    given: list[np.ndarray] = []
 
-    assert "names" in lane.alone(names)
-    assert "test_a_contestant_is_built_where_no_caller_stands_above" not in lane.alone(names)
+    def returns_early(x: Any) -> Any:
+        given[:] = x, np.full_like(x, -1)
+        return given[1]
 
+    mine, real, asked = Lane(op_problem("relu_forward", (9, 11)), plain(returns_early)), [], []
+    real.append(lane.arrays_of)
 
-class Forger(Conversation):
-    """Answers before it is asked, without the word that only the asker knows."""
+    def arrays_of(result: Any) -> Any:
+        asked.append(1)
+        if len(asked) == 2:  # to copy them
+            np.maximum(given[0], 0, out=given[1])
+        return real[0](result)
 
-    def __init__(self, token: str) -> None:
-        answer = {"seconds": 1e-9, **({"token": token} if token else {})}
-        code = f"input(); print({json.dumps(json.dumps(answer))}, flush=True); input()"
-        super().__init__("forger", [sys.executable, "-S", "-c", code], {})
-
-    def patience(self, do: str) -> float:
-        """Long enough to start an interpreter on a busy machine."""
-        return 60.0
-
-
-@pytest.mark.parametrize("token", ["", "0123456789abcdef"])
-def test_an_answer_without_the_askers_word_is_none(token: str) -> None:
-    forger = Forger(token)
-    try:
-        with pytest.raises(StandError, match="something else wrote into its answers"):
-            forger.ask("block")
-        assert family(forger.process.pid) == [forger.process.pid]
-    finally:
-        forger.close()
-
-
-def test_more_cores_than_given_are_noticed(tmp_path: Path) -> None:
-    stand = object.__new__(Apart)
-    stand.cores, stand.wall, stand.taken = [0], 0.0, 0.0
-    stand.process = types.SimpleNamespace(pid=-1)  # type: ignore[assignment]
-    stand._check_share(1.0, 1.1)
-    with pytest.raises(StandError, match=r"it used 1\.\d cores where it was given 1: see --thr"):
-        stand._check_share(1.0, 1.9)
-
-
-@pytest.mark.parametrize("wrong", [2, 3])
-def test_a_clock_that_disagrees_three_times_is_out(tmp_path: Path, wrong: int) -> None:
-    """A machine may come between the clocks for once."""
-    stand = object.__new__(Apart)
-    stand.cores, stand.wall, stand.taken, stand.folder = [0], 0.0, 0.0, tmp_path
-    stand.process = types.SimpleNamespace(pid=-1)  # type: ignore[assignment]
-    np.save(tmp_path / "moves.npy", np.zeros((1, 0, 0)))
-    asked: list[str] = []
-
-    def ask(do: str, **message: Any) -> dict[str, Any]:
-        asked.append(do)
-        spent = 9.0 if len(asked) <= wrong else 0.0
-        return {"elapsed": 10.0, "spent": spent, "got": 0, "seconds": 1.0, "calls": 1, "at": 0,
-                "fault": "", "new": [], "again": []}  # fmt: skip
-
-    stand.ask = ask  # type: ignore[method-assign]
-    if wrong == 2:
-        assert stand.block(1, "hot").seconds == 1.0 and len(asked) == 3
-    else:
-        with pytest.raises(StandError, match="its clock says 10 s where"):
-            stand.block(1, "hot")
+    monkeypatch.setattr(lane, "arrays_of", arrays_of)
+    mine.estimate = 1.0  # one call a block
+    assert mine.block(3).fault == lane.CHANGED
 
 
 class Silent(Exception):
     def __str__(self) -> str:
         raise RuntimeError
-
-
-def test_an_error_is_said_in_one_line_of_bounded_length() -> None:
-    assert said(ValueError("a\nb")) == "ValueError: a b" and said(KeyError()).endswith("no message")
-    assert said(Silent()) == "Silent: its message cannot be read"
-    assert len(said(ValueError("x" * 10**6))) == 300
 
 
 def test_whatever_a_function_raises_costs_its_own_row_here_too() -> None:

@@ -7,9 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from minivae.racing.load import family, seconds_of
+from minivae.racing.problem import own_problem
+from minivae.racing.rounds import Options, Race
+from minivae.racing.stand import Here
 
 BURN = "import time; end = time.process_time() + {}\nwhile time.process_time() < end: pass\n"
 
@@ -38,3 +42,27 @@ def test_a_compiler_is_counted_with_whoever_called_it(then: str) -> None:
         found = sum(map(seconds_of, family(process.pid)))
         process.communicate("")
     assert found >= 0.38
+
+
+class Failing(Here):
+    """Out of the race with its first call, on which it spent 7 s."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def warm(self) -> float:
+        raise ValueError("it has failed")
+
+    def seconds_used(self) -> float:
+        """Known when it has been ended, as of a process."""
+        return 7.0 if self.closed else 0.0
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_what_they_took_who_are_out_is_no_neighbours() -> None:
+    problem = own_problem("root", abs, (np.ones(3, np.float32),))
+    race = Race(problem, {"failing": Failing}, Options())
+    rows, _ = race.run()
+    assert "failed" in rows["failing"] and race.used == 7.0

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from minivae.racing.statistics import (
+    HARDLY,
     StopRule,
+    first_by_chance,
     interleave,
     judged,
+    kept_answers,
     median_interval,
     percentiles,
     ranks,
@@ -20,6 +23,12 @@ from minivae.racing.statistics import (
 )
 
 RNG = np.random.default_rng(11)
+BEGIN = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _the_same_numbers_whatever_ran_before() -> None:
+    RNG.bit_generator.state = BEGIN
 
 
 def noisy(centre: float, n: int = 41, spread: float = 0.01) -> list[float]:
@@ -113,3 +122,33 @@ def test_one_that_left_does_not_keep_the_others_racing() -> None:
     samples, why = interleave(blocks, StopRule(least=7, most=9))
     assert len(samples["there"]) == 7 and "known to" in why
     assert interleave({"gone": lambda number: float("nan")}, StopRule())[1] == "nobody is left"
+
+
+def test_how_many_are_first_by_chance() -> None:
+    """Counted among all ways to draw 6 of 12, and simulated."""
+    assert [first_by_chance(6, 6, 0.5 * p) for p in (0.5, 0.05, 1e-3)] == [2, 5, 7]
+    k = first_by_chance(24, 24)
+    drawn = [np.sort(RNG.permutation(48)[:24])[k - 1] == k - 1 for _ in range(20_000)]
+    assert np.mean(drawn) <= 2 * HARDLY
+
+
+@pytest.mark.parametrize("full", [0.0, 0.25, 0.4])
+def test_who_keeps_answers_is_told_however_often_it_does_the_work(full: float) -> None:
+    told = []
+    for _ in range(200):
+        again = np.where(RNG.random(24) < full, 1.0, 0.1) * (1 + 0.1 * RNG.random(24))
+        told.append(kept_answers(1 + 0.1 * RNG.random(24), list(again)) > 2)
+    assert np.mean(told) >= 0.98
+
+
+@pytest.mark.parametrize("slowed", [0.0, 0.3, 0.9, 0.97])
+def test_a_busy_machine_does_not_make_anybody_one_who_keeps_answers(slowed: float) -> None:
+    def busy() -> np.ndarray:
+        return np.where(RNG.random(24) < slowed, RNG.uniform(2, 50, 24), 1.0)
+
+    told = [kept_answers(list(busy()), list(busy())) for _ in range(4000)]
+    assert np.mean(np.array(told) > 0) <= HARDLY
+
+
+def test_few_calls_put_nobody_out() -> None:
+    assert kept_answers([1.0] * 4, [0.01] * 4) == 0

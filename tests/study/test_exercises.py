@@ -60,6 +60,14 @@ def answer(exercise, body):
     return f"import numpy as np\n\n\ndef {exercise.signature}:\n    return {body}\n"
 
 
+def marked(tmp_path, name, body):
+    """The mark of one exercise answered so."""
+    chapter, exercise = next((c, e) for c, e in CASES if e.name == name)
+    path = tmp_path / "answers.py"
+    path.write_text(answer(exercise, body), encoding="utf-8")
+    return next(r for r in mark(chapter, path) if r.name == name)
+
+
 @pytest.mark.parametrize(("chapter", "exercise"), CASES, ids=lambda v: getattr(v, "name", v))
 def test_the_right_answer_is_accepted(chapter, exercise, tmp_path):
     path = tmp_path / "answers.py"
@@ -144,15 +152,57 @@ TYPED = [
 
 @pytest.mark.parametrize(("name", "body", "words"), TYPED, ids=[f"{n}: {w}" for n, _, w in TYPED])
 def test_the_hint_fits_what_was_typed(tmp_path, name, body, words):
-    chapter, exercise = next((c, e) for c, e in CASES if e.name == name)
-    path = tmp_path / "answers.py"
-    path.write_text(answer(exercise, body), encoding="utf-8")
-    result = next(r for r in mark(chapter, path) if r.name == name)
+    result = marked(tmp_path, name, body)
     assert not result.right and words in result.hint
 
 
 def test_a_basis_changed_by_the_inverse_is_right_too(tmp_path):
-    chapter, exercise = next((c, e) for c, e in CASES if e.name == "another_basis")
+    assert marked(tmp_path, "another_basis", "(W_e @ np.linalg.inv(A), A @ W_d)").right
+
+
+def test_a_covariance_divided_by_n_is_right_too(tmp_path):
+    assert marked(tmp_path, "fit_gaussian", "(codes.mean(0), np.cov(codes.T, bias=True))").right
+
+
+def test_a_file_that_ends_itself_is_no_pass(tmp_path):
+    """sys.exit is no Exception: it had ended the marking with status 0 and not one mark."""
     path = tmp_path / "answers.py"
-    path.write_text(answer(exercise, "(W_e @ np.linalg.inv(A), A @ W_d)"), encoding="utf-8")
-    assert next(r for r in mark(chapter, path) if r.name == "another_basis").right
+    path.write_text("import sys\nsys.exit()\n", encoding="utf-8")
+    with pytest.raises(StudyError, match="does not run: SystemExit"):
+        mark("takeaways", path)
+    result = marked(tmp_path, "beta_of", "exit()")
+    assert not result.right and "SystemExit" in result.hint
+
+
+FIRST_FOUND = (
+    "next(((m, j) for j, t in tables.items()"
+    " for m, e in sorted(t.items(), key=lambda p: p[1]) if e {} tolerance), ('', 0))"
+)
+# Nearly right: what only the shapes, the order of the keys or a tie tell from the right answer.
+NEARLY = [
+    ("fit_gaussian", "(codes.mean(0), np.cov(codes.T)[None])"),
+    ("fit_gaussian", "(codes.mean(0), np.cov(codes.T), 0)"),
+    ("whiten", "np.sqrt(50) * np.eye(3)"),
+    ("whiten", "np.sqrt(50) * np.eye(50, 3)"),
+    ("dense_backward", "(x.T @ dy, dy.sum(0), dy @ W.T, 0)"),
+    ("posterior_1d", "(x * w / (c + w * w), c / (c + w * w), 0)"),
+    ("another_basis", "((W_e @ A)[None], np.linalg.inv(A) @ W_d)"),
+    ("cheapest", FIRST_FOUND.format("<=")),
+    ("cheapest", RIGHT["cheapest"].replace("<=", "<")),
+    (
+        "cheapest",
+        "min(((m, j) for j, t in tables.items() for m, e in t.items() if e <= tolerance),"
+        " key=lambda p: p[1])",
+    ),
+    (
+        "cheapest",
+        "min(((m, j) for j, t in tables.items() for m, e in t.items() if e <= tolerance),"
+        " key=lambda p: (p[1], p[0]))",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "body"), NEARLY, ids=lambda v: v[:40])
+def test_what_is_nearly_right_is_refused(tmp_path, name, body):
+    result = marked(tmp_path, name, body)
+    assert not result.right and result.hint and "it stopped" not in result.hint

@@ -1,4 +1,4 @@
-"""The checker stands on NumPy and `minivae.types` alone, in ten files and 2,200 lines."""
+"""The checker stands on NumPy and `minivae.types` alone, in ten files and 2,350 lines."""
 
 import ast
 import sys
@@ -9,7 +9,9 @@ from tests.test_architecture import MINIVAE, imported, place, roots
 
 CHECKER = [p for p in MINIVAE if place(p).startswith("minivae/verify/")]
 TYPES = [p for p in MINIVAE if place(p).startswith("minivae/types/")]
-FILES, LINES = 10, 2200
+# 2,200 lines, and 150 for what was judged wrongly at the border of forward's domain, on kinks,
+# beside one huge gradient, and where nothing can be learnt: right verdicts come before few lines.
+FILES, LINES = 10, 2350
 
 
 def needed(source, *own):
@@ -53,7 +55,7 @@ def test_a_new_dependency_would_be_seen(source):
 
 @pytest.mark.skipif(not CHECKER, reason="the source tree is not beside the tests")
 def test_the_checker_stays_small():
-    """Ten files, one of them the procedure, and 2,200 lines in all."""
+    """Ten files, one of them the procedure, and no more lines than that."""
     sources = [path.read_text(encoding="utf-8") for path in CHECKER]
     files, lines = beyond(sources)
     assert files <= 0, f"{files} files too many"

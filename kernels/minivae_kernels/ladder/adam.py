@@ -44,7 +44,9 @@ SCRATCH: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 @LADDER.version()
 def adam_v2(theta, grad, m, v, lr, beta1, beta2, eps, t):
     """the same passes into two buffers that are kept: nothing is allocated"""
-    a, b = SCRATCH.setdefault(len(theta), (np.empty_like(theta), np.empty_like(theta)))
+    if len(theta) not in SCRATCH:
+        SCRATCH[len(theta)] = np.empty_like(theta), np.empty_like(theta)
+    a, b = SCRATCH[len(theta)]
     np.multiply(m, beta1, out=m)
     m += np.multiply(grad, 1 - beta1, out=a)
     np.multiply(v, beta2, out=v)

@@ -32,7 +32,7 @@ class App {
   // ---- what the controls do
   start() {
     this.training = trainingFrom(this.settings);
-    [this.frame, this.credit, this.speed, this.stopped, this.last] = [0, 0, 0, "", undefined];
+    [this.frame, this.credit, this.speed, this.stopped, this.last, this.done] = [0, 0, 0, "", undefined, null];
     this.plane.start();
     this.space.start();
     for (const curve of Object.values(this.curves)) curve.start();
@@ -84,6 +84,8 @@ class App {
   toggle(on = !this.running) {
     if (on === this.running) return;
     this.running = on;
+    // a screen reader is not told of every frame, but of where the training stands when it pauses
+    document.getElementById("status").setAttribute("aria-live", on ? "off" : "polite");
     document.getElementById("train").textContent = on ? "Pause" : "Train";
     if (on) requestAnimationFrame((now) => this.tick(now));
     else this.status(); // the speed is no longer true
@@ -131,6 +133,7 @@ class App {
       this.stopped = "The loss is no longer a finite number. Start again, with a smaller learning rate perhaps.";
       return false;
     }
+    this.done = { ...done, beta: this.training.beta, noisy: this.noisy }; // they may be moved before the next
     for (const [name, curve] of Object.entries(this.curves)) if (curve.used()) curve.add(done[name]);
     return true;
   }
@@ -193,11 +196,12 @@ class App {
   }
 
   status() {
-    const { loss, nll, kl } = this.curves;
     const parts = [`update ${this.training.t.toLocaleString("en")}`];
     if (this.running && this.speed >= 1) parts.push(`${Math.round(this.speed)} a second`);
-    if (loss.mean !== null)
-      parts.push(`loss ${short(loss.mean)} = reconstruction ${short(nll.mean)}${kl.mean !== null && this.noisy ? ` + ${this.training.beta} × KL ${short(kl.mean)}` : ""}`);
+    if (this.done) {
+      const { loss, nll, kl, beta, noisy } = this.done; // as the last update had them
+      parts.push(`loss ${short(loss)} = reconstruction ${short(nll)}${noisy ? ` + ${beta} × KL ${short(kl)}` : ""}`);
+    }
     document.getElementById("status").textContent = this.stopped || parts.join(" · ");
   }
 

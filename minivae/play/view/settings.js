@@ -32,6 +32,12 @@ function nearest(values, wanted) {
   return values.reduce((a, b) => (Math.abs(Math.log(b / wanted)) < Math.abs(Math.log(a / wanted)) ? b : a));
 }
 
+// What a link says of a slider with these values: the nearest of them; null where it is no number.
+function valueFrom(text, values) {
+  const wanted = text.trim() === "" ? NaN : Number(text); // Number("") is 0
+  return values.includes(wanted) || (wanted >= 0 && wanted < Infinity) ? nearest(values, wanted) : null;
+}
+
 // What a data set starts with, where nothing else is asked for.
 function startOf(data) {
   const settings = { data, model: "vae", likelihood: "gaussian", bug: "", ...CONTENT.data[data].start };
@@ -45,14 +51,15 @@ function startOf(data) {
 // The settings of a link's fragment; what it says wrongly is left at its start.
 function fromLink(fragment) {
   const asked = new URLSearchParams(fragment.replace(/^#/, ""));
-  const settings = startOf(asked.get("data") in CONTENT.data ? asked.get("data") : "digits");
+  // Object.hasOwn, for "constructor" and the like are in every object
+  const settings = startOf(Object.hasOwn(CONTENT.data, asked.get("data")) ? asked.get("data") : "digits");
   for (const [key, { choices, values }] of Object.entries(SETTINGS)) {
     const value = asked.get(key);
     if (value === null) continue;
-    if (choices && value in choices) settings[key] = value;
-    if (values && Number(value) >= 0) settings[key] = nearest(values, Number(value));
+    if (choices && Object.hasOwn(choices, value)) settings[key] = value;
+    if (values) settings[key] = valueFrom(value, values) ?? settings[key];
   }
-  if (asked.get("bug") in BUGS) settings.bug = asked.get("bug");
+  if (Object.hasOwn(BUGS, asked.get("bug"))) settings.bug = asked.get("bug");
   if (!CONTENT.data[settings.data].shape) settings.likelihood = "gaussian";
   return settings;
 }

@@ -1,0 +1,71 @@
+"""What only a second call shows: buffers used again, and how backward takes its upstream."""
+
+import numpy as np
+import pytest
+
+from minivae.verify import check
+
+X = np.array([0.3, -0.5, 1.1])
+
+
+def hinge(buffer):
+    """max(x, 0.1)²; with a buffer, its cache is the same array in every call."""
+
+    def forward(x):
+        h = np.maximum(x, 0.1, out=None if np.iscomplexobj(x) else buffer)
+        return h * h, (x, h)
+
+    return forward
+
+
+def hinge_backward(dy, cache):
+    x, h = cache
+    return 2 * h * dy * (x > 0.1)
+
+
+def test_a_cache_that_the_next_forward_writes_over():
+    assert check(hinge(None), hinge_backward, [X]).ok
+    report = check(hinge(np.zeros(3)), hinge_backward, [X])
+    assert [f.kind for f in report.faults] == ["view"]
+    assert "writes over what the first returned (the cache[1])" in str(report)
+
+
+def test_an_output_that_the_next_forward_writes_over():
+    buffer = np.zeros(3)
+
+    def forward(x):
+        return np.multiply(x, x, out=None if np.iscomplexobj(x) else buffer), x
+
+    report = check(forward, lambda dy, x: 2 * x * dy, [X])
+    assert [f.kind for f in report.faults] == ["view"] and "returned (y)" in str(report)
+
+
+def test_an_input_in_the_cache_is_no_buffer():
+    assert check(lambda x: (x * x, (x, x)), lambda dy, c: 2 * c[0] * dy, [X]).ok
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_sign_of_the_upstream_is_kept(seed):
+    report = check(lambda x: ((x**2).sum(), x), lambda dy, x: 2 * x * abs(dy), [X], seed=seed)
+    assert report.faults[0].kind == "not-linear" and "dy's sign lost" in str(report)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_upstream_rounded_to_float32(seed):
+    rounded = lambda dy, x: 2 * x * dy.astype(np.float32)  # noqa: E731
+    report = check(lambda x: (x**2, x), rounded, [X], seed=seed)
+    assert [f.kind for f in report.faults] == ["precision"]
+    assert check(lambda x: (x**2, x), rounded, [X.astype(np.float32)], seed=seed).ok
+
+
+def test_a_gradient_of_a_python_float_is_a_note():
+    forward = lambda x, s: (s * x, (x, s))  # noqa: E731
+    note = "s is a Python float, taken as a constant: pass np.float64(s) to check its gradient"
+    for backward, notes in (
+        (lambda dy, c: (c[1] * dy, 999.0), [note]),
+        (lambda dy, c: {"x": c[1] * dy, "s": 999.0}, [note]),
+        (lambda dy, c: (c[1] * dy, None), []),
+        (lambda dy, c: c[1] * dy, []),
+    ):
+        report = check(forward, backward, [X, 2.0])
+        assert report.ok and report.notes == notes
