@@ -24,6 +24,16 @@ def complex_step(
     return np.imag(function(*moved)) / h
 
 
+def fine_step(values: Sequence[Any], deltas: dict[int, Array]) -> float:
+    """The complex step along a direction: STEP, or less where that is not far below an entry."""
+    least = 1.0
+    for place, delta in deltas.items():
+        at = np.flatnonzero(delta)
+        sizes = np.abs(np.ravel(values[place])[at] / np.ravel(delta)[at])
+        least = min(least, sizes.min(where=sizes > 0, initial=1.0))
+    return float(STEP * np.clip(1e20 * least, 1e-150, 1.0))
+
+
 # By the name of a NumPy function: its slopes by each of its arguments, at real numbers.
 SLOPES: dict[str, Callable[..., Sequence[Any]]] = {
     "absolute": lambda x: [np.sign(x)],

@@ -13,7 +13,7 @@ from minivae.verify import contract, naming, oracles, suspects
 from minivae.verify.contract import widen
 from minivae.verify.derivatives import Probe, Slope
 from minivae.verify.oracles import Trial
-from minivae.verify.passes import Clock, Function, Pass, Rng, quiet
+from minivae.verify.passes import Clock, Function, Pass, Rng, one_line, quiet
 from minivae.verify.report import Fault, Report, Row
 from minivae.verify.strategies import Hands, batch_of, in_float64, input_faults, point_notes, read
 
@@ -53,14 +53,22 @@ def check(
         raise ValueError(f"seconds is {seconds}: give a number above 0")
     clock, rng = Clock(seconds), np.random.default_rng(seed)
     forward, args, labels = read(forward, inputs, names)
+    wrt = [wrt] if isinstance(wrt, str) else wrt
     report = Report(str(name or getattr(forward, "__name__", "pass")))
     with quiet():
-        job = Pass(forward, backward, args, labels, [wrt] if isinstance(wrt, str) else wrt, clock)
+        try:
+            job = Pass(forward, backward, args, labels, wrt, clock)
+        except RecursionError:
+            raise ValueError("the inputs hold themselves, or are nested without end") from None
         report.faults += input_faults(job)
         if reference is not None or any(leaf.eps > EPS64 for leaf in job.leaves):
             clock.kept = (3, 1)  # forward and backward in float64 as well
         if not report.faults:
-            examine(job, report, rng, out_shape, reference)
+            try:
+                examine(job, report, rng, out_shape, reference)
+            except Exception as error:
+                text = f"forward or backward raised {one_line(error)} when called again"
+                report.faults.append(Fault("error", text))
     if allow_views:
         report.notes = [note for note in report.notes if " is a view of " not in note]
     return report
@@ -82,7 +90,9 @@ def examine(
         return
     native = in_float64(pieces)
     report.faults += contract.repetition_faults(job, dy, live, pieces)
-    report.notes += point_notes(job)
+    faults, notes = contract.second_forward(job, dy, native)
+    report.faults += faults
+    report.notes += notes + point_notes(job)
     wide, hands = widen(job, dy, native, report, reference)
     if wide is not None:
         vote(job, wide, dy, native, hands, report, rng)
@@ -154,6 +164,8 @@ def judge(trial: Trial, seconds: float) -> None:
     trial.wrong = compare(trial)
     if trial.failing is not None and not trial.complete and not trial.wrong.any():
         trial.wrong = search(trial, trial.failing)
+    if np.isinf(trial.seen):
+        seen_jointly(trial)
     if trial.complete:
         sure = suspects.strict_tolerance(trial)
         trial.seen = float(np.median(sure)) / trial.biggest if trial.biggest and sure.size else 0.0

@@ -15,8 +15,8 @@ from minivae.types import (
     copy,
     float_parts,
     is_branch,
-    kind_of,
     leaves,
+    pairs,
     share_memory,
     vector,
 )
@@ -60,11 +60,8 @@ def forward_faults(job: Pass, out_shape: tuple[int, ...] | None) -> tuple[Faults
         return [*faults, Fault("nan", text, "y")], None
     first, seconds = job.clock.cost["forward"], job.clock.seconds  # the first may have compiled
     roomy = job.clock.fits(forward=2, backward=1) or 0.5 <= first <= seconds / 2
-    try:
-        if roomy and apart(job.y0, job.output(job.base), SAME_RUN * job.y_eps):
-            faults.append(Fault("random", "forward is random: two calls differ; pass the noise in"))
-    except Exception as error:
-        faults.append(Fault("error", f"forward raised {one_line(error)} when called again"))
+    if roomy and apart(job.y0, job.output(job.base), SAME_RUN * job.y_eps):
+        faults.append(Fault("random", "forward is random: two calls differ; pass the noise in"))
     return faults, (args, cache)
 
 
@@ -149,11 +146,15 @@ def view_notes(job: Pass, pieces: list[Any], args: Any, upstream: Any) -> list[s
 
 
 def number_notes(job: Pass, grads: Any) -> list[str]:
-    """Gradients of Python floats, which are constants here."""
-    given = next(readings(job, grads), {})
-    floats = [n for n, v in zip(job.names, job.args, strict=True) if kind_of(v) == "number"]
-    text = "{0} is a Python float, taken as a constant: pass np.float64({0}) to check its gradient"
-    return [text.format(n) for n in floats if given.get(n) is not None]
+    """Gradients of Python numbers, which are constants here."""
+    notes = {}
+    args = dict(zip(job.names, job.args, strict=True))
+    for name, given in (item for reading in readings(job, grads) for item in reading.items()):
+        for at, part, grad in pairs(args.get(name), given, name):
+            if type(part) in (int, float) and isinstance(grad, (float, np.ndarray, np.generic)):
+                text = f"{at} is a Python {type(part).__name__}, taken as a constant: pass"
+                notes[at] = f"{text} np.float64({at}) to check its gradient"
+    return list(notes.values())
 
 
 def repetition_faults(job: Pass, dy: Array, pieces: list[Any], saved: list[Any]) -> Faults:
@@ -192,22 +193,31 @@ def repetition_faults(job: Pass, dy: Array, pieces: list[Any], saved: list[Any])
              "without dy added, is dy's sign lost, or is it clipped?"),
         )  # fmt: skip
         faults += first_fault(tests, leaf.name)
-    return faults + overwritten_faults(job)
+    return faults
 
 
-def overwritten_faults(job: Pass) -> Faults:
-    """An output or cache that a forward at other inputs, run where there is time, writes over."""
-    if not job.clock.fits(forward=2):
-        return []
+def second_forward(job: Pass, dy: Array, hands: Hands) -> tuple[Faults, list[str]]:
+    """What a forward at other inputs, run where there is time, spoils of an earlier one: output, or
+    cache and so the gradients, `hands` at first, are faults; state beside the cache is a note."""
+    if not job.clock.fits(forward=2, backward=1):
+        return [], []
     kept = job.run(job.base)
     before = copy(kept)
     with contextlib.suppress(Exception):  # a point where nothing may move
         job.run(job.moved({leaf.place: 1e-3 * leaf.scale for leaf in job.leaves}))
-    for what, old, new in zip(("y", "the cache"), before, kept, strict=True):
-        if (at := changed({what: old}, {what: new})) is not None:
+        each = zip(("output", "cache"), before, kept, strict=True)
+        y, cache = (changed({what: old}, {what: new}) for what, old, new in each)
+        found = in_float64(match(job, job.back(job.upstream(dy), kept[1]))[0])
+        near = SAME_RUN * max(job.y_eps, *(leaf.eps for leaf in job.leaves))
+        both = zip(hands, found, strict=True)
+        spoilt = any(g is not None and (new is None or apart(g, new, near)) for g, new in both)
+        if at := y or (cache if spoilt else None):
             text = f"a second call of forward writes over what the first returned ({at}): return"
-            return [Fault("view", f"{text} arrays of its own")]
-    return []
+            return [Fault("view", f"{text} arrays of its own")], []
+        if spoilt:
+            text = "backward takes what forward keeps elsewhere than in its cache"
+            return [], [f"{text}: it can only follow the latest forward"]
+    return [], []
 
 
 # -- in float64 -----------------------------------------------------------------------------------

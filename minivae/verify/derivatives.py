@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae.types import EPS64, Array, Shape, copy_leaf, replace, vector
-from minivae.types.analytic import STEP, Analytic, complex_step
+from minivae.types.analytic import STEP, Analytic, complex_step, fine_step
 from minivae.verify.passes import CannotRun, Deltas, Function, Leaf, Pass, Rng, one_line
 from minivae.verify.strategies import Hands, gradients
 
@@ -51,16 +51,6 @@ TOLERANCES = {
 def tol(name: str) -> float:
     """The tolerance called `name`."""
     return TOLERANCES[name].value
-
-
-def fine_step(values: Sequence[Any], deltas: Deltas) -> float:
-    """The complex step along a direction: STEP, or less where that is not far below an entry."""
-    least = 1.0
-    for place, delta in deltas.items():
-        at = np.flatnonzero(delta)
-        sizes = np.abs(np.ravel(values[place])[at] / np.ravel(delta)[at])
-        least = min(least, sizes.min(where=sizes > 0, initial=1.0))
-    return float(STEP * np.clip(1e20 * least, 1e-150, 1.0))
 
 
 def bisect(gap: Function, size: int) -> int:
@@ -104,9 +94,11 @@ class Line:
         self.noise = 0.0
 
     def __call__(self, t: float) -> float:
-        y = np.full(1, np.nan)
+        y, values = np.full(1, np.nan), self.job.moved(self.deltas, t)
+        if all(np.array_equal(values[place], self.job.base[place]) for place in self.deltas):
+            return np.nan  # too small a step to move anything
         with contextlib.suppress(Exception):  # outside the domain of the code under test
-            y = self.job.output(self.job.moved(self.deltas, t))
+            y = self.job.output(values)
         if y.shape != self.dy.shape or not np.isfinite(y).all():
             return np.nan
         difference = y.real - self.job.y0
@@ -122,14 +114,16 @@ class Line:
         return np.array([-down / h, up / h])
 
     def may_hide(self, slope: float, natural: float) -> bool:
-        """Whether this slope may hold nearer than differences reach: it shows at the smallest step
-        clear of the noise, or would make outputs as noisy as they are, beyond rounding (chaos)."""
+        """Whether this slope may hold nearer than differences reach: it shows at steps just clear
+        of the noise, or would make outputs as noisy as they are, beyond rounding (chaos)."""
         self(1e-9)
-        t = 1e6 * self.noise / abs(slope) if slope else 0.0
-        seen = self.sides(t).mean() if t > 0 else np.nan
+        for clear in (1e6, 1e4, 1e2):
+            t = clear * self.noise / abs(slope) if slope else 0.0
+            if t > 0 and abs(self.sides(t).mean() / slope - 1) <= max(1e-3, 8 / clear):
+                return True
         plain = self.job.y_eps * float(np.abs(self.dy * self.job.y0).sum())
         chaotic = 1e3 * plain < self.noise <= 1e3 * EPS64 * abs(slope * natural)
-        return bool(chaotic or abs(seen - slope) <= 1e-3 * abs(slope))
+        return bool(chaotic)
 
 
 def difference(line: Line, start: float, rungs: int, grain: float) -> Slope:
@@ -236,6 +230,12 @@ class Probe:
         visible = 2 * doubt / unit if np.isfinite(doubt) else np.inf
         return Joint(hand, true, abs(hand - true) > doubt, visible)  # NaN says nothing
 
+    @functools.cached_property
+    def least(self) -> dict[int, float]:
+        """The least modulus but 0 in each tensor."""
+        sizes = {leaf.place: np.abs(leaf.value[leaf.value != 0]) for leaf in self.job.leaves}
+        return {place: float(size.min(initial=np.inf)) for place, size in sizes.items()}
+
     def signs(self, shape: Shape) -> Array:
         """Random signs: a direction no error can hide from by summing to zero."""
         return np.asarray(self.rng.choice([-1.0, 1.0], size=shape))
@@ -277,7 +277,8 @@ class Probe:
         # a silently discarded imaginary part becomes an error
         with warnings.catch_warnings(action="error", category=np.exceptions.ComplexWarning):
             flat = [v.astype(complex) if i in places else v for i, v in enumerate(base)]
-            h = fine_step(base, deltas)
+            sizes = [self.least[p] / np.abs(d).max(initial=STEP) for p, d in deltas.items()]
+            h = STEP if values is None and min(sizes) > 1e-20 else fine_step(base, deltas)
             return np.asarray(self.clock.timed("complex", complex_step, run, flat, deltas, h))
 
     def columns(self, leaf: Leaf, entries: Array) -> Array:

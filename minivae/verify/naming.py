@@ -25,7 +25,7 @@ def fill_row(trial: Trial) -> None:
     leaf, probe, slope, row = trial.leaf, trial.probe, trial.slope, trial.row
     row.oracle = "differences" if trial.reason else "complex step"
     row.reason, row.checked, row.visible = trial.reason, len(trial.entries), trial.seen
-    unknown = trial.blank.any() or not (trial.complete or np.isfinite(trial.seen))
+    unknown = trial.blank.any() or not (len(trial.entries) or np.isfinite(trial.seen))
     row.verdict = "wrong" if trial.wrong.any() else "not checked" if unknown else "right"
     error, truth = trial.error, np.abs(trial.true)
     row.worst_entry = float(np.max(error / np.maximum(truth, 1e-300), initial=0, where=truth != 0))

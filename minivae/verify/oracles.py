@@ -58,12 +58,8 @@ class Trial:
 
     @property
     def blank(self) -> Array:
-        """Of which visited entries nothing is known: forward gives no numbers beside the point, or
-        an error as large as the gradient, and as would double the outputs, would not be seen."""
-        known = np.abs(self.true[np.isfinite(self.true)]).max(initial=self.biggest)
-        power = np.abs(self.probe.dy * self.probe.job.y0).max() / self.leaf.scale.ravel()
-        seen = self.doubt <= np.maximum(known, power[self.entries])
-        return np.asarray(~(np.isfinite(self.true) & seen))
+        """Of which visited entries nothing is known: forward gives no numbers beside the point."""
+        return ~np.isfinite(self.true)
 
     @property
     def complete(self) -> bool:

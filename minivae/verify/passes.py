@@ -140,21 +140,12 @@ class Leaf(NamedTuple):
         return (np.arange(self.value.size) == entry).reshape(self.value.shape).astype(np.float64)
 
 
-def all_leaves(arg: Any, name: str) -> list[tuple[str, Any]]:
-    """Every (address, leaf) of an input. Raises ValueError where it holds itself."""
-    try:
-        return list(leaves(arg, name))
-    except RecursionError:
-        raise ValueError(f"input {name} holds itself, or is nested without end") from None
-
-
 @dataclass(eq=False)
 class Pass:
     """forward(*inputs) -> (y, cache) and backward(dy, cache) -> grads, ready to be probed.
 
     `wrt` names the inputs to differentiate by (arguments or addresses); all others are constants:
-    never moved, and no gradient of them is asked for. Raises ValueError for an unknown name, and
-    for inputs that hold themselves.
+    never moved, and no gradient of them is asked for. Raises ValueError for an unknown name.
     """
 
     forward: Function
@@ -172,7 +163,7 @@ class Pass:
         self.args, found = tuple(self.args), []
         self.flat: list[tuple[str, Any]] = []
         for number, (name, arg) in enumerate(zip(self.names, self.args, strict=True)):
-            for path, value in all_leaves(arg, name):
+            for path, value in leaves(arg, name):
                 if kind_of(value) == "float":
                     found.append(Leaf(len(self.flat), path, number, np.asarray(value)))
                 self.flat.append((path, value))

@@ -209,7 +209,8 @@ def on_kinks(trial: Trial, wrong: Array, strict: Array) -> Array:
         grads.append(other.g)
     else:
         margin = strict + 1e-5 * np.abs(grads).max(axis=0)
-        spanned = between(trial.g, np.min(grads, axis=0), np.max(grads, axis=0), margin)
+        low, high = np.min(grads, axis=0), np.max(grads, axis=0)
+        spanned = between(trial.g, low, high, margin) & between(trial.true, low, high, margin)
         order = order[~spanned[order]]
     verdict = np.zeros(len(wrong), dtype=bool)
     for i in order:
@@ -233,14 +234,15 @@ def on_seams(trial: Trial, wrong: Array, strict: Array) -> Array:
 
 def is_subgradient(trial: Trial, i: int, strict: float) -> bool:
     """Whether the i-th visited entry has a slope between those on its two sides, where each output
-    may take its own side."""
+    may take its own side. The true one must be so as well, or there is more here than a kink."""
     probe, leaf, entry = trial.probe, trial.leaf, int(trial.entries[i])
     for step in (ASIDE, NEARER)[: 1 + (leaf.value.flat[entry] == 0)]:
         step *= float(leaf.scale.flat[entry])
         up, down = probe.dy * slopes_at(probe, {leaf.place: leaf.unit(entry)}, (step, -step))
         low, high = float(np.minimum(up, down).sum()), float(np.maximum(up, down).sum())
         if np.isfinite(high - low):
-            return bool(between(trial.g[i], low, high, strict + 1e-5 * (high - low)))
+            both = np.array([trial.g[i], trial.true[i]])
+            return bool(between(both, low, high, strict + 1e-5 * (high - low)).all())
     return False
 
 

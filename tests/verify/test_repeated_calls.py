@@ -27,7 +27,7 @@ def test_a_cache_that_the_next_forward_writes_over():
     assert check(hinge(None), hinge_backward, [X]).ok
     report = check(hinge(np.zeros(3)), hinge_backward, [X])
     assert [f.kind for f in report.faults] == ["view"]
-    assert "writes over what the first returned (the cache[1])" in str(report)
+    assert "writes over what the first returned (cache[1])" in str(report)
 
 
 def test_an_output_that_the_next_forward_writes_over():
@@ -37,7 +37,38 @@ def test_an_output_that_the_next_forward_writes_over():
         return np.multiply(x, x, out=None if np.iscomplexobj(x) else buffer), x
 
     report = check(forward, lambda dy, x: 2 * x * dy, [X])
-    assert [f.kind for f in report.faults] == ["view"] and "returned (y)" in str(report)
+    assert [f.kind for f in report.faults] == ["view"] and "returned (output)" in str(report)
+
+
+def test_a_cache_that_changes_without_effect_is_no_fault():
+    state = {"calls": np.zeros(1)}
+
+    def forward(x):
+        state["calls"] = state["calls"] + 1
+        return x * x, (x, state)
+
+    report = check(forward, lambda dy, c: 2 * c[0] * dy, [X])
+    assert report.ok and report.notes == []
+
+
+class Keeps:
+    """A layer that keeps what backward needs on itself."""
+
+    def forward(self, x):
+        self.x = x
+        return x * x, None
+
+    def backward(self, dy, _):
+        return 2 * self.x * dy
+
+
+def test_state_beside_the_cache_is_a_note():
+    layer = Keeps()
+    report = check(layer.forward, layer.backward, [X])
+    assert report.ok and report.notes == [
+        "backward takes what forward keeps elsewhere than in its cache: it can only follow the"
+        " latest forward"
+    ]
 
 
 def test_an_input_in_the_cache_is_no_buffer():
@@ -69,3 +100,11 @@ def test_a_gradient_of_a_python_float_is_a_note():
     ):
         report = check(forward, backward, [X, 2.0])
         assert report.ok and report.notes == notes
+
+
+def test_a_gradient_of_a_python_number_inside_a_dict():
+    p = {"W": X, "scale": 2}
+    forward = lambda p: (p["W"] * p["scale"], p)  # noqa: E731
+    backward = lambda dy, p: {"W": dy * p["scale"], "scale": 999.0}  # noqa: E731
+    report = check(forward, backward, [p])
+    assert report.ok and "p.scale is a Python int, taken as a constant" in report.notes[0]

@@ -97,7 +97,24 @@ def test_a_name_or_an_address_stands_once():
     assert "two inputs stand at the same address, p.a.b" in str(report)
 
 
-def test_what_a_second_call_raises_is_in_the_report():
+@pytest.mark.parametrize("which", range(1, 60, 3))
+def test_what_a_later_call_raises_is_in_the_report(which):
+    calls = []
+
+    def forward(x):
+        calls.append(1)
+        if len(calls) > which:
+            raise KeyError("used up")
+        return np.tanh(x), x
+
+    def backward(dy, x):
+        calls.append(1)
+        return 3 * dy / np.cosh(x) ** 2
+
+    assert not check(forward, backward, [np.arange(3.0)]).ok
+
+
+def test_what_a_second_forward_raises_is_in_the_report():
     calls = []
 
     def forward(x):
@@ -107,7 +124,7 @@ def test_what_a_second_call_raises_is_in_the_report():
         return x * x, x
 
     report = check(forward, lambda dy, x: 2 * x * dy, [np.arange(3.0)])
-    assert str(report.faults[0]) == "forward raised KeyError: 'used up' when called again"
+    assert "raised KeyError: 'used up' when called again" in str(report)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
@@ -125,7 +142,7 @@ def test_time_without_end(factor):
 def test_inputs_that_hold_themselves():
     point = {"x": np.ones(2)}
     point["self"] = point
-    with pytest.raises(ValueError, match="input p holds itself"):
+    with pytest.raises(ValueError, match="inputs hold themselves"):
         check(lambda p: (p["x"], None), lambda dy, _: {"x": dy}, [point])
 
 
