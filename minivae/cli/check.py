@@ -7,12 +7,15 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from minivae.cli import options
 from minivae.cli.command import command
+
+if TYPE_CHECKING:
+    from minivae.verify.report import Report
 
 
 @command(short_help="Check a backward pass of your own.")
@@ -59,15 +62,20 @@ def check(
         raise typer.BadParameter(str(error)) from None
     except SystemExit:
         raise typer.BadParameter(f"{target} ended Python while it was checked") from None
-    if as_json:
-        typer.echo(json.dumps(report.to_dict(), indent=2))
-    else:
-        typer.echo(str(report))
-        if report.rows:
-            text, colour = ("all right", "green") if report.ok else ("WRONG: see above", "red")
-            typer.secho(text, fg=colour)
+    say(report, as_json)
     if not report.ok:
         raise typer.Exit(1)
+
+
+def say(report: Report, as_json: bool) -> None:
+    """Print what was found, for people or as JSON."""
+    if as_json:
+        typer.echo(json.dumps(report.to_dict(), indent=2))
+        return
+    typer.echo(str(report))
+    if report.rows:
+        text, colour = ("all right", "green") if report.ok else ("WRONG: see above", "red")
+        typer.secho(text, fg=colour)
 
 
 def load_pair(target: str) -> tuple[Any, Any, str]:

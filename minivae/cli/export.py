@@ -23,7 +23,7 @@ def export(
     run: Path = options.RUN,
     to: str = typer.Option(..., "--to", help="onnx, torch or npz."),
     out: Path = typer.Option(..., "--out", "-o", help="The folder for the files."),
-    opset: int = typer.Option(None, help="onnx: the version of its operators; 17."),
+    opset: int = typer.Option(None, help="onnx: the version of its operators; 17 by default."),
     checkpoint: str = options.CHECKPOINT,
     as_json: bool = options.JSON,
 ) -> None:

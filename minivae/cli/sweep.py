@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +123,6 @@ def run_sweep(
     threads = ["--threads", str(chosen.threads)] if free else []
     spec = {"dataset": dataset, "options": shared, "grid": axes, "seeds": seeds}
     plan.open_sweep(out, spec, console.warn, settled.values())
-    named = {point.name: point for point in points}
     ids = {name: identity_of(settings) for name, settings in settled.items()}
     done = plan.results_of(out, console.warn, settled.values())
     once = {ids[point.name]: point for point in reversed(mine)}  # settings may be told in two ways
@@ -132,14 +131,29 @@ def run_sweep(
     there = sum(ids[point.name] in done for point in mine)
     console.say(f"{len(points)} runs, {there} done, {len(waiting)} to train")
     todo = [(p.name, plan.command_of(out, p, dataset, [*shared, *threads])) for p in waiting]
-    with SweepWatch(out, [name for name, _ in todo], console), said_when_stopped():
-        for number, outcome in enumerate(chosen.run(work, todo), 1):
-            name = outcome["name"]
-            extra = {"settings": dict(named[name].settings), "seed": named[name].seed,
-                     "identity": ids[name], "settled": settled[name]}  # fmt: skip
-            said = keep(plan.runs_of(out) / name, outcome, extra)
-            console.say(f"{number}/{len(waiting)}  {name}  {said}")
+    told = {
+        p.name: {"settings": dict(p.settings), "seed": p.seed, "identity": ids[p.name],
+                 "settled": settled[p.name]}
+        for p in waiting
+    }  # fmt: skip
+    with SweepWatch(out, list(told), console), said_when_stopped():
+        keep_all(out, chosen.run(work, todo), told, console)
     return gather(out, list(axes), settled, dataset, shared)
+
+
+def keep_all(
+    out: Path,
+    outcomes: Iterable[dict[str, Any]],
+    told: Mapping[str, dict[str, Any]],
+    console: Console,
+) -> None:
+    """Write down and say what each run came to, as it ends. told: what its result says of it."""
+    from minivae.sweeps import plan
+
+    for number, outcome in enumerate(outcomes, 1):
+        name = outcome["name"]
+        said = keep(plan.runs_of(out) / name, outcome, told[name])
+        console.say(f"{number}/{len(told)}  {name}  {said}")
 
 
 @contextlib.contextmanager

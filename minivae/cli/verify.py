@@ -10,6 +10,8 @@ import typer
 from minivae.cli import options
 from minivae.cli.command import command
 
+NO_NAMES = ("--figures", "--full-size")
+
 
 @command(short_help="Check every hand-written gradient.")
 def verify(
@@ -27,7 +29,7 @@ def verify(
     html: Path = typer.Option(None, help="Write one self-contained page."),
 ) -> None:
     """Check every hand-written gradient; exit status 1 if one is wrong."""
-    from minivae.cli.options import UsageError, check_file, check_least
+    from minivae.cli.options import check_file, check_least
 
     check_least("--plants", plants)
     check_least("--examples", examples)
@@ -36,11 +38,7 @@ def verify(
         "--tf32": tf32, "--bf16": bf16, "--backend": kernels and not (tf32 or bf16),
         "--figures": figures, "--full-size": full_size, "--mutants": mutants,
     }  # fmt: skip
-    given = [mode for mode, wanted in modes.items() if wanted]
-    if len(given) - (tf32 and bf16) > 1:
-        raise UsageError(f"{' and '.join(given)} are proofs of their own: give one at a time")
-    if names and (figures or full_size):
-        raise UsageError(f"{given[0]} takes no names ({' '.join(names)}): leave them out")
+    require_one([mode for mode, wanted in modes.items() if wanted], names)
     if html is not None:
         check_file("--html", html)
     from minivae.cli import proofs
@@ -64,13 +62,29 @@ def verify(
         console.line(f"page written to {html}")
     ok = all(part["ok"] for part in result.values())
     if json_output:
-        import json
-
-        from minivae.verify.report import plain
-
-        parts = {name: proofs.public(part) for name, part in result.items()}
-        typer.echo(json.dumps(plain({"ok": ok, **parts}), indent=2))
+        typer.echo(as_json(ok, result))
     else:
         console.line("all right" if ok else "WRONG: see above", "green" if ok else "red")
     if not ok:
         raise typer.Exit(1)
+
+
+def require_one(modes: list[str], names: list[str] | None) -> None:
+    """Raise UsageError where two proofs were asked for at once, or names for one without."""
+    from minivae.cli.options import UsageError
+
+    if len(modes) > 1 and modes != ["--tf32", "--bf16"]:
+        raise UsageError(f"{' and '.join(modes)} are proofs of their own: give one at a time")
+    if names and modes and modes[0] in NO_NAMES:
+        raise UsageError(f"{modes[0]} takes no names ({' '.join(names)}): leave them out")
+
+
+def as_json(ok: bool, result: dict[str, Any]) -> str:
+    """What was found, without what only the page shows."""
+    import json
+
+    from minivae.cli import proofs
+    from minivae.verify.report import plain
+
+    parts = {name: proofs.public(part) for name, part in result.items()}
+    return json.dumps(plain({"ok": ok, **parts}), indent=2)

@@ -89,13 +89,8 @@ class Autoencoder(LatentEstimator):
         sample_weight = taken_weight(type(self).__name__, given)
         X, weight = weighed_rows(self._validate(X, reset=True), sample_weight)
         X = self._learn_units(X, weight)
-        check_latent_dim(self.latent_dim, X.shape, at_most=X.shape[1])
-        hidden = self._hidden_sizes()
-        if self.activation is None and hidden:
-            raise ValueError("activation=None is for hidden=(); choose 'relu' or 'tanh'.")
-        self.config_ = AutoencoderConfig(
-            X.shape[1], int(self.latent_dim), hidden, self.activation or "relu"
-        )
+        self.config_ = self._model_config(X.shape)
+        hidden = self.config_.hidden
         self.mean_ = weighted_mean(X, weight)
         layout = autoencoder_layout(self.config_)
         self.seed_ = as_seed(self.random_state)
@@ -119,6 +114,14 @@ class Autoencoder(LatentEstimator):
         self.losses_ = descend(K, there, loss_and_gradient, self.steps, lr)
         self.params_ = layout.views(K.to_host(there))
         return self
+
+    def _model_config(self, shape: tuple[int, ...]) -> AutoencoderConfig:
+        """The model for rows of this shape (N, D); ValueError where the settings cannot be."""
+        check_latent_dim(self.latent_dim, shape, at_most=shape[1])
+        hidden = self._hidden_sizes()
+        if self.activation is None and hidden:
+            raise ValueError("activation=None is for hidden=(); choose 'relu' or 'tanh'.")
+        return AutoencoderConfig(shape[1], int(self.latent_dim), hidden, self.activation or "relu")
 
     def _whole_batch(self, X: Array, weight: Array | None) -> Any:
         rows = moment_rows(X, self.mean_, weight)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+
+from minivae.cli.main import build_app
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("numpy", "numba", "cupy", "matplotlib", "sklearn", "safetensors", "rich")
@@ -25,6 +30,14 @@ def minivae(*args: str, cwd: Path, **more: object) -> subprocess.CompletedProces
         [sys.executable, "-m", "minivae", *args],
         cwd=cwd, env=environment(), capture_output=True, text=True, timeout=120, **more,
     )  # fmt: skip
+
+
+def test_a_default_is_called_one() -> None:
+    """ "digits." at the end of an option's help is a riddle; "digits by default." is none."""
+    commands: Any = typer.main.get_command(build_app())
+    for name, found in commands.commands.items():
+        for param in found.params:
+            assert not re.search(r"; \S+\.$", getattr(param, "help", None) or ""), (name, param)
 
 
 def test_help_is_quick_and_loads_nothing_heavy(tmp_path: Path) -> None:
