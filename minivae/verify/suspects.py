@@ -274,8 +274,8 @@ def together(trials: list[Trial]) -> tuple[float, float, Trial] | None:
 def smooth_slopes(probe: Probe, deltas: Deltas, exact: bool) -> tuple[Array, float]:
     """(the slopes of all outputs along a direction, NaN where those on the two sides differ; how
     sure they are)."""
-    job, sure, floor = probe.job, 1e-5, 1e-13
-    step = ASIDE if exact else 1e-6 if job.y_eps == EPS64 else 1e-2
+    sure, floor = 1e-5, 1e-13
+    step = ASIDE if exact else 1e-2 if probe.job.coarse else 1e-6
     step /= max(float(np.abs(d).max(initial=0)) for d in deltas.values()) or 1.0
     up, down = slopes_at(probe, deltas, (step, -step), exact)
     here = slopes_at(probe, deltas, (0.0,))[0] if exact else up
