@@ -62,3 +62,29 @@ def test_float32_inputs_and_float64_outputs_at_a_kink():
     for seed in range(4):
         report = check(forward, backward, [x, y], seed=seed)
         assert report.ok, report
+
+
+MISTAKES = {
+    "": lambda d, x, W: (d @ W.T, x.T @ d),
+    "sign": lambda d, x, W: (-d @ W.T, x.T @ d),
+    "transposed": lambda d, x, W: (d @ W.T, (d.T @ x).reshape(W.shape)),
+    "at padding": lambda d, x, W: (d @ W.T + 5 * (x == 0), x.T @ d),
+    "one row": lambda d, x, W: ((d @ W.T) * (np.arange(len(x)) != 2)[:, None], x.T @ d),
+}
+
+
+@DTYPES
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_rows_of_padding_before_a_relu(mistake, seed, dtype):
+    """All units of a row of zeros are at their corner at once, and each may take its own side."""
+    rng = np.random.default_rng(seed)
+    x, W = (rng.normal(size=shape).astype(dtype) for shape in ((5, 4), (4, 6)))
+    x[[1, 3]] = 0
+
+    def backward(dy, cache):
+        x, W = cache
+        return MISTAKES[mistake](dy * (x @ W > 0), x, W)
+
+    report = check(alone(lambda x, W: np.maximum(x @ W, 0), dtype), backward, [x, W], seed=seed)
+    assert report.ok == (mistake == ""), report
