@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from minivae.settings import nearest
 from minivae.types import Array
 
 BACKENDS = ("numpy", "numba", "cupy")
+REFERENCE = BACKENDS[0]  # which has no kernels
 # What a backend may do to the inputs of its products; each is an argument of load_backend.
 ROUNDED = ("tf32", "bf16")
 # What a backend may bring besides ops.
@@ -175,6 +177,15 @@ def expect_training(activation: str, likelihood: str, dtype: str, binarise: str)
     minivae_kernels.expect_training(activation, likelihood, dtype, binarise)
 
 
+def most_threads(name: str) -> float:
+    """How many threads a backend's kernels can be run by; the reference leaves them to its BLAS."""
+    if name == REFERENCE:
+        return math.inf
+    import minivae_kernels
+
+    return minivae_kernels.MOST_THREADS
+
+
 def load_backend(
     name: str, threads: int | None = None, *, tf32: bool = False, bf16: bool = False
 ) -> Backend:
@@ -195,7 +206,7 @@ def load_backend(
         raise ValueError(f"backend {name!r} has no TF32: leave it out, or use cupy on a card")
     if bf16 and name != "numba":
         raise ValueError(f"backend {name!r} has no bfloat16: leave it out, or use numba")
-    if name == "numpy":
+    if name == REFERENCE:
         return Backend(name, {})
     import minivae_kernels
 

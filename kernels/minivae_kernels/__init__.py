@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from minivae_kernels.support import Unavailable, Unsupported
+from minivae_kernels.support import MOST_THREADS, Unavailable, Unsupported
 
-__all__ = ["NAMES", "Unavailable", "Unsupported", "expect_training", "load"]
+__all__ = ["MOST_THREADS", "NAMES", "Unavailable", "Unsupported", "expect_training", "load"]
 
 NAMES = ("numba", "cupy")
 

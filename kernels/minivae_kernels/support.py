@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+MOST_THREADS = 1024  # beyond, a number is a slip, and their stacks and scratch fill the memory
+
 
 class Unavailable(RuntimeError):
     """These kernels cannot run here; the message says why and how to mend it."""

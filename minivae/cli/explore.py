@@ -37,7 +37,6 @@ def explore(
     from minivae.cli.options import UsageError, check_least, picture_path
     from minivae.cli.run_view import RunView, no_pictures, save_text
     from minivae.explore.panels import vae_panel
-    from minivae.models.units import in_user_units
 
     check_least("--rows", rows, 10)
     view = RunView(opened, place, "numpy", split)
@@ -54,11 +53,9 @@ def explore(
     pair = plane(dims, model.latent_dim, scene.encode(x)[0])
     path = picture_path(out, opened.run / "explorer.html", (".html", ".htm"))
     name = "Variational autoencoder"
-    models = [
-        vae_panel(scene.K, in_user_units(scene.p, model, scene.standard), model, x, pair, name)
-    ]
+    models = [vae_panel(scene.K, scene.p, model, scene.standard, x, pair, name)]
     if other is not None:
-        models.append(vae_panel(scene.K, other[1], other[0], x, pair, f"{against.name}, beside"))
+        models.append(vae_panel(scene.K, *other, x, pair, f"{against.name}, beside"))
     elif beside:
         models.append(train_autoencoder(view, x, pair))
     text = explorer.page(
@@ -107,11 +104,13 @@ def plane(dims: str | None, latent_dim: int, mu: Any) -> tuple[int, int]:
     return a, b
 
 
-def open_other(run: Path, model: Any) -> tuple[Any, Any]:
-    """Another run's model and its tensors by name. Raises UsageError where its sizes differ."""
+def open_other(run: Path, model: Any) -> tuple[Any, Any, Any]:
+    """Another run's tensors by name, its model and what standardised its data, or None.
+
+    Raises UsageError where its sizes differ.
+    """
     from minivae.cli.options import UsageError
     from minivae.cli.trained_run import open_run
-    from minivae.models.units import in_user_units
     from minivae.models.vae import layout_of
 
     other = open_run(run)
@@ -121,8 +120,7 @@ def open_other(run: Path, model: Any) -> tuple[Any, Any]:
             f"--against {run}: its data and latent dimensions are {sizes[1]}, this run's "
             f"{sizes[0]}; give a run of the same data with the same --latent"
         )
-    p = layout_of(other.model).views(other.theta)
-    return other.model, in_user_units(p, other.model, other.standard)
+    return layout_of(other.model).views(other.theta), other.model, other.standard
 
 
 def train_autoencoder(view: Any, x: Any, pair: tuple[int, int]) -> Any:

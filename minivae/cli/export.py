@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from minivae.cli import options
 from minivae.cli.command import command
+
+if TYPE_CHECKING:
+    from minivae.cli.trained_run import TrainedRun
+    from minivae.data.standard import Standard
 
 FORMS = ("onnx", "torch", "npz")
 
@@ -43,31 +47,53 @@ def export(
     opened = open_run(run, checkpoint)
     p = layout_of(opened.model).views(opened.theta)
     standard = opened.standard
-    if standard is not None and standard.origin is not None:
-        Console().warn(_subtract_first(standard.origin, opened.columns))
-        standard = standard.without_origin()
-    p = in_user_units(p, opened.model, standard)
+    near = None if standard is None else standard.without_origin()
+    p = in_user_units(p, opened.model, near)
     theta = layout_of(opened.model).flatten(p, np.empty_like(opened.theta))
-    network = network_of(opened.model, theta)
+    network = network_of(opened.model, theta, None if standard is None else standard.origin)
     if to == "onnx":
         files = onnx_files(network, OPSET if opset is None else opset)
     elif to == "torch":
         files = torch_files(network)
     else:
-        files = npz_files(opened.model, theta)
+        files = npz_files(opened.model, theta, standard)
     paths = write_all(out, files)
+    if standard is not None:
+        for line in _told_of_units(opened, standard, to):
+            Console().warn(line)
     facts = {"run": str(run), "checkpoint": opened.which, "to": to, "paths": paths}
     Console(as_json=as_json).result(facts, "\n".join(str(path) for path in paths))
 
 
-def _subtract_first(origin: Any, columns: Sequence[str] | None) -> str:
+def _told_of_units(opened: TrainedRun, standard: Standard, to: str) -> Iterator[str]:
+    """What to know of the units of what is exported of standardised data."""
+    from minivae.parts import LIKELIHOODS
+
+    if standard.origin is not None:
+        yield _subtract_first(standard.origin, opened.columns, to)
+    scale = LIKELIHOODS[opened.model.likelihood].scale
+    if to == "npz" and scale is not None:  # the other forms hold no scale
+        yield _divide_first(scale)
+
+
+def _divide_first(scale: Any) -> str:
+    """What the scale of a model of standardised data belongs to."""
+    return (
+        f"the weights are in the data's own units, {scale.symbol} ({scale.words}) is that of the "
+        "standardised columns: divide x - decoded by `deviation`, which is in the file, and add "
+        "the sum of log deviation to -log p"
+    )
+
+
+def _subtract_first(origin: Any, columns: Sequence[str] | None, to: str) -> str:
     """What to do with columns far from 0 before a model that computes in float32 takes them."""
     far = [
         f"{origin[j]:.17g} out of " + (f"column {j}" if columns is None else repr(columns[j]))
         for j in origin.nonzero()[0]
     ]
+    where = "the file" if to == "npz" else "the files' metadata"
     return (
         "so far from 0 float32, in which the exported model computes, loses the differences: take "
         f"{', '.join(far[:3])}{f' and {len(far) - 3} more' if far[3:] else ''} before you give it "
-        "rows, and add it to what it decodes"
+        f"rows, and add it to what it decodes: `origin` in {where} holds it for every column"
     )

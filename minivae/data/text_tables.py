@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from minivae.data.dataset import Dataset
 from minivae.data.dialect import Dialect, dialect_of
 from minivae.data.errors import DataError
 from minivae.data.idx import file_errors
-from minivae.data.names import one_spelling
+from minivae.data.names import refuse_twice
 from minivae.data.reading import MOST_IN_MEMORY, Reading
 from minivae.data.tables import load_frame, pandas_for
 
@@ -39,7 +38,7 @@ def load_csv(path: Path, reading: Reading) -> Dataset:
         )
     whole = size <= LOOKED_AT
     frame, dialect, encoding = _read_as_written(pandas, path, start, whole, reading.columns)
-    _refuse_twice(dialect.header, path)
+    refuse_twice(filter(None, dialect.header or ()), path)
     windows = f"{path}: is not in UTF-8; its letters are read as those of Windows ({WINDOWS})"
     notes = [windows] if encoding == WINDOWS else []
     named = dialect.header is not None
@@ -101,11 +100,3 @@ def _fault(said: str, skipped: int) -> str:
     if "No columns to parse" in said:
         return "has no table in it; give a file with rows"
     return f"is no table that can be read ({' '.join(said.split())[:160]})"
-
-
-def _refuse_twice(header: list[str] | None, path: Path) -> None:
-    """DataError where two columns have one name: which of them is meant could not be said."""
-    counts = Counter(one_spelling(name) for name in header or () if name)
-    twice = [name for name, count in counts.items() if count > 1]
-    if twice:
-        raise DataError(f"{path}: its header names {twice[0]!r} twice; rename one of the columns")

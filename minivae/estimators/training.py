@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 from minivae.data.dataset import Dataset
@@ -110,8 +111,19 @@ def going_on(state: State, updates_per_epoch: int) -> State:
     progress = state.progress
     if progress.update >= updates_per_epoch:
         progress.update, progress.sums = 0, Sums()
-    progress.waited = 0
     return state
+
+
+def where_the_model_stands(result: TrainResult) -> State:
+    """What to train further from: the parameters and moments of the best epoch.
+
+    The counters are those of the last update, so that no noise is drawn twice; an epoch that was
+    broken off after the best one is given up.
+    """
+    if result.best_moments is None:  # not one epoch was completed
+        return result.state
+    progress = replace(result.state.progress, update=0, sums=Sums())
+    return State(result.best_theta.copy(), result.best_moments, progress)
 
 
 def flat(record: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,12 @@ from minivae.data.standard import scale_advice
 from minivae.estimators.arguments import as_float32, as_seed, taken_weight, weighed_rows
 from minivae.estimators.base import whole_or_unchanged
 from minivae.estimators.trained_vae import TrainedVAE
-from minivae.estimators.training import Callback, fit_in_memory, going_on
+from minivae.estimators.training import (
+    Callback,
+    fit_in_memory,
+    going_on,
+    where_the_model_stands,
+)
 from minivae.models.config import ModelConfig
 from minivae.parts import LIKELIHOODS
 from minivae.parts.domains import REAL
@@ -44,7 +49,8 @@ class VAE(TrainedVAE):
     backend, threads : what computes the training step and the likelihoods.
     patience, validation : stop after so many epochs without a better ELBO on that share of X.
     verbose : print a line per epoch; in a notebook, a bar.
-    warm_start : a further `fit` goes on from where the last one ended, for `epochs` more.
+    warm_start : a further `fit` goes on from where the last one ended (with `patience`, from its
+        best epoch), for `epochs` more.
     objective : what is minimised, a name in `minivae.parts.OBJECTIVES`.
     standardise : train on columns of mean 0 and deviation 1. Data, samples and log p stay in the
         user's units: log p(x) is that of the standardised x less the sum of the log deviations.
@@ -204,8 +210,10 @@ class VAE(TrainedVAE):
         )  # fmt: skip
         before = [] if state is None else self.records_
         self.config_, self.seed_, self.latent_dim_ = config, settings.seed, config.latent_dim
-        self.theta_ = result.theta if settings.patience is None else result.best_theta
-        self.state_, self.records_ = result.state, before + result.history
+        self.theta_, self.state_ = result.theta, result.state
+        if settings.patience is not None:
+            self.theta_, self.state_ = result.best_theta, where_the_model_stands(result)
+        self.records_ = before + result.history
         self.n_iter_ = self.epochs_done_ = result.epochs
         return self
 

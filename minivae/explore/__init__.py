@@ -32,7 +32,8 @@ class Explored(NamedTuple):
     the groups' sizes where the link is a softmax over each. mu (N, J), sd (N, J) or None for an
     autoencoder. dims: the two latent dimensions of the plane; the others rest. likelihood, logc,
     beta: what the loss of a datum is made of; the page computes it for "gaussian" and "bernoulli",
-    and shows none for others.
+    and shows none for others. deviation (D,): of each column, where logc is that of standardised
+    columns and all else in the user's units; None where there is one kind of unit.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Explored(NamedTuple):
     dims: tuple[int, int]
     likelihood: str = ""
     logc: float = 0.0
+    deviation: Array | None = None
     beta: float = 1.0
     groups: tuple[int, ...] = ()
 
@@ -110,6 +112,9 @@ def content_of(model: Explored, x: Array) -> dict[str, Any]:
         "sd": None if model.sd is None else encoded(model.sd.astype(np.float32)),
         "likelihood": model.likelihood,
         "logc": model.logc,
+        "deviation": None
+        if model.deviation is None
+        else encoded(model.deviation.astype(np.float32)),
         "beta": model.beta,
         "cells": CELLS,
         "shade": encoded(off_manifold(model, near, low, high)),

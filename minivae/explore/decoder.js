@@ -67,10 +67,13 @@ function softmax(out, groups) {
 }
 
 // -log p(x | z) in nats from the decoder's output; null where the page does not know p   (E20, E23)
-function nllOf({ likelihood, logc }, out, x) {
+// deviation: of columns that were standardised, whose variances are c s². log p(x) = log p(x/s) - Σ log s.
+function nllOf({ likelihood, logc }, deviation, out, x) {
   if (likelihood === "gaussian") {
-    const square = squaredError(out, x);
-    return 0.5 * (x.length * (Math.log(2 * Math.PI) + logc) + Math.exp(-logc) * square);
+    const s = deviation ?? x.map(() => 1);
+    const square = x.reduce((sum, v, d) => sum + ((out[d] - v) / s[d]) ** 2, 0);
+    const volume = s.reduce((sum, v) => sum + Math.log(v), 0);
+    return 0.5 * (x.length * (Math.log(2 * Math.PI) + logc) + Math.exp(-logc) * square) + volume;
   }
   if (likelihood !== "bernoulli") return null;
   return out.reduce((sum, a, i) => sum + Math.max(a, 0) + Math.log1p(Math.exp(-Math.abs(a))) - x[i] * a, 0);

@@ -9,6 +9,7 @@ class Panel {
   constructor(root, model, data, shown, choose) {
     Object.assign(this, { model, data, shown, choose });
     this.decoder = new Decoder(model.decoder);
+    this.deviation = model.deviation && floats(model.deviation);
     this.plane = new Plane(root.querySelector(".plane"), model, data);
     const part = (name) => root.querySelector(`.${name}`);
     [this.picture, this.original, this.strip, this.readout] = ["decoded", "original", "strip", "readout"].map(part);
@@ -97,7 +98,7 @@ class Panel {
     lines.push(["μ", pair(mu)], ["σ", pair(sd, 3)], ["ε = (z − μ)/σ", pair(mu.map((m, d) => (this.at[d] - m) / sd[d]))]);
     const whole = (values) => Array.from(values.subarray(i * plane.J, (i + 1) * plane.J));
     const kl = klOf(whole(plane.mu), whole(plane.sd));
-    const nll = known ? nllOf(model, out, this.pixels(i)) : null;
+    const nll = known ? nllOf(model, this.deviation, out, this.pixels(i)) : null;
     lines.push(["‖x − f(z)‖²", square], ["KL", `${kl.toFixed(3)} nats`, "kl"]);
     if (nll === null) return lines;
     lines.push(["−log p(x | z)", `${nll.toFixed(3)} nats`, "rec"]);

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from minivae.data.standard import Standard
 from minivae.explore import Explored
 from minivae.layers import Parameters
 from minivae.models.config import ModelConfig
+from minivae.models.units import in_user_units
 from minivae.models.vae import beside_output
 from minivae.parts import LIKELIHOODS
 from minivae.sampling import decode_all, encode_all
@@ -22,10 +24,20 @@ WORK = 3e10  # multiply-adds that the autoencoder may take: a few seconds
 
 
 def vae_panel(
-    K: Any, p: Parameters, config: ModelConfig, x: Array, dims: tuple[int, int], title: str
+    K: Any,
+    p: Parameters,
+    config: ModelConfig,
+    standard: Standard | None,
+    x: Array,
+    dims: tuple[int, int],
+    title: str,
 ) -> Explored:
-    """A trained VAE with its posteriors of the data x (N, D)."""
+    """A trained VAE with its posteriors of the data x (N, D), in the user's units.
+
+    standard: by which the data were standardised that it was trained on, or None.
+    """
     likelihood = LIKELIHOODS[config.likelihood]
+    p = in_user_units(p, config, standard)
     mu, logvar = encode_all(K, p, x, config)
     extra = beside_output(p, x[:1], config)
     plain = likelihood.scale is not None and not likelihood.scale.each
@@ -43,6 +55,7 @@ def vae_panel(
         dims=dims,
         likelihood=config.likelihood,
         logc=float(extra[0]) if plain else 0.0,
+        deviation=None if standard is None else standard.deviation,
         groups=config.groups,
         beta=config.beta,
     )

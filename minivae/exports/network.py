@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,8 @@ class Network(NamedTuple):
     """The encoder's and the decoder's hidden layers, the encoder's two heads and the output layer.
 
     activation: after every hidden layer. link: from the decoder's output to E[x | z], over the
-    `groups` of columns where it has any.
+    `groups` of columns where it has any. origin (D,): what is to be taken out of columns far from 0
+    before the encoder gets them, and added to what the decoder gives; or None.
     """
 
     config: ModelConfig
@@ -36,9 +38,15 @@ class Network(NamedTuple):
     out: Dense
     activation: str
     link: str
+    origin: Array | None = None
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What a file says beside its numbers: the origin as JSON, where there is one."""
+        return {} if self.origin is None else {"origin": json.dumps(self.origin.tolist())}
 
 
-def network_of(config: ModelConfig, theta: Array) -> Network:
+def network_of(config: ModelConfig, theta: Array, origin: Array | None = None) -> Network:
     """The layers of a trained model, theta (P,)."""
     p = layout_of(config).views(np.asarray(theta, dtype=np.float32))
 
@@ -55,6 +63,7 @@ def network_of(config: ModelConfig, theta: Array) -> Network:
         dense("decoder.out"),
         ACTIVATIONS[config.activation].name,
         LIKELIHOODS[config.likelihood].link,
+        origin,
     )
 
 

@@ -1,7 +1,8 @@
 """ONNX: the encoder and the decoder as two graphs of standard operators.
 
 encoder.onnx takes x (N, D) and gives mu and logvar (N, J); decoder.onnx takes z (N, J) and gives
-mean (N, D), which is E[x | z]. All in float32; N is free.
+mean (N, D), which is E[x | z]. All in float32; N is free. Where columns lie far from 0, both files'
+metadata hold `origin` as JSON: what to take out of x, and to add to mean.
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def encoder(network: Network, opset: int) -> bytes:
     low, high = graph.constant(-LOGVAR_BOUND), graph.constant(LOGVAR_BOUND)
     graph.rename(graph.add("Clip", graph.dense(h, network.logvar), low, high), "logvar")
     D, J = network.config.data_dim, network.config.latent_dim
-    return finished(graph, ("x", D), [("mu", J), ("logvar", J)], opset)
+    return finished(graph, ("x", D), [("mu", J), ("logvar", J)], opset, network.metadata)
 
 
 def decoder(network: Network, opset: int) -> bytes:
@@ -169,7 +170,7 @@ def decoder(network: Network, opset: int) -> bytes:
     h = hidden(graph, "z", network.decoder, ACTIVATIONS[network.activation])
     graph.rename(LINKS[network.link](graph, graph.dense(h, network.out)), "mean")
     D, J = network.config.data_dim, network.config.latent_dim
-    return finished(graph, ("z", J), [("mean", D)], opset)
+    return finished(graph, ("z", J), [("mean", D)], opset, network.metadata)
 
 
 def hidden(graph: Graph, x: str, layers: tuple[Dense, ...], activation: Builder) -> str:
@@ -180,7 +181,11 @@ def hidden(graph: Graph, x: str, layers: tuple[Dense, ...], activation: Builder)
 
 
 def finished(
-    graph: Graph, given: tuple[str, int], returned: list[tuple[str, int]], opset: int
+    graph: Graph,
+    given: tuple[str, int],
+    returned: list[tuple[str, int]],
+    opset: int,
+    metadata: dict[str, str],
 ) -> bytes:
     """The graph as a model's bytes."""
     import onnx
@@ -197,5 +202,6 @@ def finished(
         ir_version=IR_VERSION,
         opset_imports=[onnx.helper.make_opsetid("", opset)],
     )
+    onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())

@@ -1,4 +1,8 @@
-"""PyTorch: a state_dict in safetensors, and the module that loads it, as a script to read."""
+"""PyTorch: a state_dict in safetensors, and the module that loads it, as a script to read.
+
+Where columns lie far from 0 the file's metadata hold `origin` as JSON: what to take out of x, and
+to add to what is decoded.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +74,7 @@ def torch_files(network: Network) -> dict[str, bytes]:
     import safetensors.numpy
 
     require_exportable(network, "torch", ACTIVATIONS, LINKS)
-    state = safetensors.numpy.save(state_dict(network))
+    state = safetensors.numpy.save(state_dict(network), network.metadata or None)
     return {"model.safetensors": state, "load_model.py": script(network).encode()}
 
 

@@ -165,11 +165,16 @@ def other_model(written: Mapping[str, Any], model: ModelConfig) -> str | None:
 
 
 def other_settings(written: Mapping[str, Any], here: Mapping[str, Any]) -> str | None:
-    """The first setting of training that may not differ within a run and does."""
+    """The first setting of training that may not differ within a run and does.
+
+    A setting that an earlier version did not have is at its default, which does what that did.
+    """
+    older = TrainConfig().to_dict()
+    written, here = {**older, **written}, {**older, **here}
     for key, value in here.items():
-        may_differ = key not in written or key in FREE_ON_RESUME | NOTED_ON_RESUME
-        if not may_differ and written[key] != value:
-            return f"{key} {shown(written[key])}, not {shown(value)}"
+        may_differ = key in FREE_ON_RESUME | NOTED_ON_RESUME
+        if not may_differ and written.get(key) != value:
+            return f"{key} {shown(written.get(key))}, not {shown(value)}"
     return None
 
 

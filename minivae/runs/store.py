@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ from minivae.runs.errors import CheckpointError, RunError, describe_os_error
 NAME = re.compile(r"epoch-(\d{4,})(?:-update-(\d{6,}))?\.safetensors")
 POINTERS = ("best", "last")
 INSIDE = 2  # checkpoints kept within an epoch
+# What the system says of a file that is gone for good. Anything else may pass: EACCES, EMFILE, …
+FILE_IS_LOST = {errno.ENOENT, errno.EIO, errno.ELOOP, errno.ENXIO}
 READ_AGAIN = 100  # times that a pointer may move on while what it named is read
 
 Key = tuple[int, int]  # (complete epochs, updates done in the next one)
@@ -42,6 +45,12 @@ def key_of(name: str) -> Key | None:
     """The key in a checkpoint's file name, or None if it is no checkpoint's name."""
     match = NAME.fullmatch(name)
     return (int(match[1]), int(match[2] or 0)) if match else None
+
+
+def may_be_sound(error: CheckpointError) -> bool:
+    """Whether the system refused to read a file that may be whole: no right to it, no memory, …"""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno not in {None, *FILE_IS_LOST}
 
 
 class CheckpointStore:
@@ -226,24 +235,30 @@ class CheckpointStore:
         """The newest checkpoint that verifies; each damaged one passed over is noted.
 
         So is one that is another run's: `foreign` says by what, or None, or raises CheckpointError.
+        A run that goes on from the older one removes them (`_prune`), so one that may be sound and
+        cannot be read for now is not passed over.
 
         Returns None when no checkpoint was ever completed; raises CheckpointError when some were
-        and every one is damaged.
+        and every one is damaged, or where the system refuses to read one.
         """
         faults: list[str] = []
         completed = 0
         for key in reversed(self.numbered()):
             path = self.directory / name_of(key)
-            completed += manifest_path(path).exists()
+            completed += os.path.exists(manifest_path(path))
             try:
                 checkpoint = self.read(path)
                 if (other := foreign(checkpoint)) is not None:
                     raise CheckpointError(f"{path.name} is another run's: {other}")
             except CheckpointError as error:
+                if may_be_sound(error):
+                    raise CheckpointError(
+                        f"{error}; it may be sound: mend that and try again, or move it away"
+                    ) from error
                 faults.append(str(error))
                 continue
             for fault in faults:
-                note(f"{fault}; using {path.stem} instead")
+                note(f"{fault}; using {path.stem} instead, and the run removes it")
             return checkpoint
         if completed:
             raise CheckpointError(

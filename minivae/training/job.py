@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from minivae.backend import ROUNDED
+from minivae.backend import ROUNDED, most_threads
 from minivae.data.dataset import Dataset
 from minivae.data.targets import binarise_fixed, check_targets
 from minivae.data.window import local_order
@@ -134,6 +134,7 @@ def make_job(
                 f"{key} = {asked!r}: the backend given is {K!r}; load_backend and the "
                 "configuration must agree"
             )
+    check_threads(config, K)
     data = binarise_fixed(dataset, config.seed) if config.binarise == "fixed" else dataset
     config, note = settle_validation(data, config)
     split = split_rows(data, config)
@@ -157,6 +158,12 @@ def make_job(
         schedule = Schedule(lr, schedule.beta, schedule.warmup_updates)
     chunk = chunk_size(plan, K.name)
     return Job(model, config, data, K, split, schedule, plan, chunk, note, world)
+
+
+def check_threads(config: TrainConfig, K: Any) -> None:
+    """Raise ConfigError for more threads than the backend's kernels can be run by."""
+    if config.threads is not None and config.threads > (most := most_threads(K.name)):
+        raise ConfigError(f"threads = {config.threads}: must be at most {most:g}")
 
 
 def weighed(data: Dataset, split: Split, model: ModelConfig, config: TrainConfig) -> Dataset:

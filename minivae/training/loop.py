@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minivae.data.dataset import Dataset
-from minivae.models.config import ModelConfig
+from minivae.models.config import ConfigError, ModelConfig
 from minivae.runs.config import TrainConfig
 from minivae.runs.errors import Interrupted
 from minivae.runs.start import first_state
@@ -45,6 +45,7 @@ def train(
     the newest sound checkpoint there. stop: asked between chunks of updates; True saves and
     returns. lr: the rate as a function of the update's number t, in place of config.lr. state: a
     result's, to go on from in memory; it stays as it is, and config.epochs counts its epochs too.
+    The best epoch is then sought among those to come: a state does not hold an earlier one's theta.
     world: the processes that share out each batch's shards; the others serve (training/serve.py).
 
     Raises ConfigError or DataError (nothing is written), RunError or CheckpointError (the
@@ -52,11 +53,13 @@ def train(
     is kept) and, with a run directory, Interrupted after Ctrl-C or SIGTERM (the state is saved).
     """
     reporter = reporter or NullReporter()
+    if run_dir is not None:
+        check_recorded(lr, state)
     job = make_job(model, config, dataset, K, lr, world)
     if job.note:
         reporter.note(job.note)
     if run_dir is None:
-        state = deepcopy(state) or first_state(model, config, dataset)
+        state = first_state(model, config, dataset) if state is None else without_best(state)
         return Trainer(job, state, None, reporter, stop or (lambda: False)).run()
     asked = stop or (lambda: False)
     with (
@@ -71,3 +74,24 @@ def train(
             message = f"stopped by {signals.name} {result.message}"
             raise Interrupted(message, signals.exit_code, writer.path)
         return result
+
+
+def check_recorded(lr: Rate | None, state: State | None) -> None:
+    """Raise ConfigError for what a run directory does not record, and a resume would not have."""
+    if state is not None:
+        raise ConfigError(
+            "state: goes on in memory; with run_dir use resume=True, or leave run_dir out"
+        )
+    if lr is not None:
+        raise ConfigError(
+            "lr: a function is not recorded in a run directory, and a resume would go on without "
+            "it; give the configuration lr and lr_steps, or leave run_dir out"
+        )
+
+
+def without_best(state: State) -> State:
+    """A copy that knows of no best epoch: its parameters are not in the state."""
+    state = deepcopy(state)
+    state.progress.best = state.progress.best_epoch = None
+    state.progress.waited = 0
+    return state

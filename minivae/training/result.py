@@ -16,6 +16,7 @@ from minivae.types import Array
 class TrainResult:
     """What training made: theta (P,) after the last update and at the best epoch, and the record.
 
+    best_moments: the optimiser's (M, P) at the best epoch; None where that was in an earlier call.
     state: where training stands, for `train(..., state=...)` to go on from. history: the lines of
     metrics.jsonl. monitor: the part that `best` is judged by ("valid",
     "test" or "train"). reason: "finished", "patience" or "stopped"; message says it in words.
@@ -25,6 +26,7 @@ class TrainResult:
     config: TrainConfig
     theta: Array
     best_theta: Array
+    best_moments: Array | None
     epochs: int
     updates: int
     best_epoch: int | None

@@ -22,8 +22,10 @@ from minivae.training.nan_replay import investigate
 from minivae.training.progress import Reporter, Start, Tick
 from minivae.training.result import TrainResult
 from minivae.training.sharded import MEASURE, ask
+from minivae.types import Array
 
 TICK_SECONDS = 0.2
+LOSSES = ("loss", "reconstruction", "kl")  # -log of a mean over draws is finite where one is not
 
 
 class Stopped(Exception):
@@ -46,6 +48,7 @@ class Trainer:
         self.history = writer.history if writer else []
         self.last_good = deepcopy(state)  # what a replay starts from
         self.best_theta = writer.best_theta() if writer else None
+        self.best_moments: Array | None = None  # of an epoch of this call
         self.step = job.step(state, reporter.note)
         self.last_tick = self.last_save = self.began = time.monotonic()
         self.samples = 0  # in this process, since `began`
@@ -117,8 +120,8 @@ class Trainer:
         self._pull()
         with np.errstate(over="ignore", invalid="ignore"):  # the check below says it better
             held_out = self._measure()
-        if held_out and not math.isfinite(held_out["loss"]):
-            raise Diverged(self._bad_measure(), self.writer.path if self.writer else None)
+        self._require_finite("training", self.state.progress.sums.figures())
+        self._require_finite(job.split.name, held_out)
         self._close_epoch(held_out, seconds)
 
     def _measure(self) -> dict[str, Any] | None:
@@ -162,11 +165,14 @@ class Trainer:
         job, p = self.job, self.state.progress
         figures = in_user_units(p.sums.figures(), job.data.log_volume)
         watched = held_out or figures
-        improved = p.best is None or watched["loss"] < p.best
+        # A training loss has each update's own β (a held-out one the full β), so it compares with
+        # no earlier epoch's of the warm-up.
+        comparable = held_out is not None or p.epoch - 1 >= job.config.warmup
+        improved = p.best is None or not comparable or watched["loss"] < p.best
         p.epoch, p.update, p.sums = p.epoch + 1, 0, Sums()
         if improved:
             p.best, p.best_epoch, p.waited = watched["loss"], p.epoch, 0
-            self.best_theta = self.state.theta.copy()
+            self.best_theta, self.best_moments = self.state.theta.copy(), self.state.moments.copy()
         elif p.epoch > job.config.warmup:  # patience begins once β has its full weight
             p.waited += 1
         record = {
@@ -232,12 +238,18 @@ class Trainer:
                 kept = f"the last good state is kept in {self.writer.path}"
         raise Diverged(f"{text}; {kept}", self.writer.path if self.writer else None)
 
-    def _bad_measure(self) -> str:
-        """The parameters are finite, yet the held-out rows are not explained by finite numbers."""
-        name, epoch = self.job.split.name, self.state.progress.epoch + 1
-        return (
-            f"the {name} loss is not finite after epoch {epoch}, though the training loss is; "
-            f"look for extreme values in the {name} rows, or try a lower rate"
+    def _require_finite(self, name: str, figures: dict[str, Any] | None) -> None:
+        """The parameters are finite: are rows explained by finite numbers? Else Diverged."""
+        bad = [key for key in LOSSES if figures and not math.isfinite(figures[key])]
+        if not bad:
+            return
+        if self.writer and self.last_good.progress.t > 0:
+            self.writer.save(self.last_good, best=False)
+        raise Diverged(
+            f"the {name} {bad[0]} is not finite after epoch {self.state.progress.epoch + 1}, "
+            f"though the parameters are; look for extreme values in the {name} rows, or try a "
+            "lower rate",
+            self.writer.path if self.writer else None,
         )
 
     def _result(self, reason: str, message: str) -> TrainResult:
@@ -247,6 +259,7 @@ class Trainer:
             config=job.config,
             theta=self.state.theta,
             best_theta=self.state.theta if self.best_theta is None else self.best_theta,
+            best_moments=self.best_moments,
             epochs=p.epoch,
             updates=p.t,
             best_epoch=p.best_epoch,

@@ -30,9 +30,11 @@ def test_a_column_far_from_0_keeps_its_differences(command: Command) -> None:
     assert len(np.unique(every[:, 0])) == 120
     told = command("export", "run", "--to", "npz", "--out", "given")
     assert told.code == 0 and "out of 't' before you give it rows" in told.err
+    assert "divide x - decoded by `deviation`" in told.err
     taken = float(told.err.partition("take ")[2].split()[0])
     near = np.loadtxt("two.csv", delimiter=",", skiprows=1) - [taken, 0]
     p = np.load("given/model.npz")
+    assert p["origin"].tolist() == [taken, 0] and p["deviation"].shape == (2,)
     h = np.maximum(near.astype(np.float32) @ p["encoder.0.W"] + p["encoder.0.b"], 0)
     assert np.abs(h @ p["encoder.mu.W"] + p["encoder.mu.b"] - two).max() <= 1e-4
     assert command("train", "--resume", "run", "--epochs", "3", "--quiet").code == 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
 import math
 import re
 import time
@@ -17,6 +19,7 @@ from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
 from minivae.models.vae import layout_of
 from minivae.trace import walk
+from tests.cli.conftest import SMALL
 
 
 def test_trace_prints_every_equation_and_both_values(command, trained: Path) -> None:
@@ -128,6 +131,24 @@ def test_explore_writes_one_closed_page(command, trained: Path, tmp_path: Path) 
     text = page.read_text(encoding="utf-8")
     assert r["bytes"] == page.stat().st_size and r["data"] == 297 and len(set(r["dims"])) == 2
     assert "default-src 'none'" in text and "http" not in text.replace("http-equiv", "")
+
+
+def test_a_standardised_run_and_a_plain_one_keep_their_own_units(command) -> None:
+    """Each panel carries the deviations that its own run's c belongs to."""
+    x = np.random.default_rng(0).normal(size=(60, 4, 3)) * [1, 20, 300] + 7
+    np.savez("wide.npz", train=x.astype(np.float32), test=x[:20].astype(np.float32))
+    words = ("wide.npz", *SMALL, "--latent", "2", "--likelihood", "gaussian", "--quiet")
+    assert command("train", *words, "--standardise", "--out", "scaled").code == 0
+    assert command("train", *words, "--out", "plain").code == 0
+    for run, other in (("scaled", "plain"), ("plain", "scaled")):
+        done = command("explore", run, "--against", other, "-o", "page.html")
+        assert done.code == 0, done.err
+        content = re.search(r'id="content">(.*?)</script>', Path("page.html").read_text("utf-8"))
+        found = [model["deviation"] for model in json.loads(content[1])["models"]]
+        found = found if run == "scaled" else found[::-1]
+        assert found[1] is None
+        deviation = np.frombuffer(base64.b64decode(found[0]), np.float32)
+        np.testing.assert_allclose(deviation, x.reshape(60, 12).std(axis=0), rtol=1e-5)
 
 
 def test_a_single_datum_has_no_neighbours_and_the_fix_is_named(command) -> None:

@@ -102,6 +102,35 @@ def test_validation_data_are_measured_and_not_trained_on() -> None:
         VAE(**SMALL, epochs=1).fit(X, validation_data=NEW[:, :3])
 
 
+def stopped_by_patience() -> VAE:
+    """A model whose best epoch is not its last."""
+    model = VAE(**SMALL, epochs=60, lr=0.05, patience=2, validation=0.3).fit(X)
+    assert int(np.argmin(model.validation_curve_)) == model.n_iter_ - 3
+    return model
+
+
+def test_after_patience_the_best_epochs_model_is_trained_further() -> None:
+    model = stopped_by_patience()
+    best, done = model.theta_.copy(), model.n_iter_
+    np.testing.assert_array_equal(model.state_.theta, best)
+    model.set_params(lr=1e-300).partial_fit(X)  # so it stays where it begins
+    np.testing.assert_array_equal(model.theta_, best)
+    assert model.n_iter_ == done + 1 and len(model.loss_curve_) == done + 1
+
+
+def test_a_warm_start_keeps_the_best_of_its_own_epochs() -> None:
+    model = stopped_by_patience()
+    best, done = model.theta_.copy(), model.n_iter_
+    seen = {}
+    keep = lambda epoch, row: seen.update({epoch: row["valid_loss"]})  # noqa: E731
+    model.set_params(warm_start=True, epochs=9).fit(X, callback=keep)
+    chosen = min(seen, key=seen.__getitem__)
+    assert done < chosen < model.n_iter_  # neither the last one nor one of the first fit
+    again = stopped_by_patience().set_params(warm_start=True, epochs=chosen - done).fit(X)
+    np.testing.assert_array_equal(model.theta_, again.theta_)
+    assert not np.array_equal(model.theta_, best)
+
+
 def test_patience_begins_after_the_warm_up() -> None:
     settings = {**SMALL, "lr": 0.05, "patience": 1, "validation": 0.3}
     eager = VAE(**settings, epochs=40).fit(X)

@@ -9,8 +9,10 @@ import pytest
 
 from minivae import explore
 from minivae.backend import load_backend
+from minivae.data.standard import Standard
+from minivae.explore.panels import vae_panel
 from minivae.models.config import ModelConfig
-from minivae.models.vae import elbo_forward
+from minivae.models.vae import elbo_forward, encode
 from tests.chromium import needs_chromium
 from tests.explore.conftest import CONFIGS, DATA, explored, opened
 
@@ -75,6 +77,36 @@ def test_a_chosen_datum_s_draw_leads_towards_the_middle_of_the_plane(page):
         }))"""
     )
     assert farther == []
+
+
+@needs_chromium
+def test_the_loss_of_standardised_data_is_in_the_users_units(tmp_path):
+    """The page holds c of standardised columns and all else unstandardised: NumPy does not."""
+    config, dims = ModelConfig(35, 2, (9,), likelihood="gaussian", c=0.3), (0, 1)
+    x = (DATA * np.linspace(0.01, 200, 35) + 5).astype(np.float32)
+    standard = Standard.of(x)
+    K, p = load_backend("numpy"), explored(config, DATA).parameters
+    model = vae_panel(K, p, config, standard, x, dims, "standardised")
+    text = explore.page("t", [model], x, (7, 5), rows=np.arange(29))
+    i, at = 5, np.array([0.4, -0.2])
+    exact = {name: t.astype(np.float64) for name, t in p.items()}
+    y = standard.apply(x[i : i + 1].astype(np.float64))
+    mu, logvar = encode(K, exact, y, config)
+    eps = (at - mu[0]) / np.exp(logvar[0] / 2)
+    loss, cache = elbo_forward(K, exact, y, eps[None, None], config.beta, config)
+    with opened(tmp_path, text) as page:
+        said = page.run(
+            f"""(() => {{
+            choose({i});
+            panels[0].at = {at.tolist()};
+            return Object.fromEntries(panels[0].terms({i}, panels[0].full(panels[0].at)));
+            }})()"""
+        )
+        assert page.errors == []
+    nll = cache.nll.sum() + standard.log_volume
+    assert abs(nll - cache.nll.sum()) > 10
+    assert abs(float(said["−log p(x | z)"].split()[0]) - nll) <= 2e-3
+    assert abs(float(said["loss"].split()[-1]) - loss - standard.log_volume) <= 2e-3
 
 
 def told(page, i, which=0) -> dict[str, object]:

@@ -13,6 +13,7 @@ import safetensors.numpy
 from minivae import VAE
 from minivae.backend import load_backend
 from minivae.cli.main import run as run_command_line
+from minivae.data.standard import Standard
 from minivae.exports import onnx_files, torch_files
 from minivae.exports.files import write_all
 from minivae.exports.from_torch import NAMES
@@ -21,6 +22,7 @@ from minivae.exports.npz_files import npz_files
 from minivae.models import vae
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
+from minivae.models.units import in_user_units
 from minivae.parts import ACTIVATIONS, LIKELIHOODS
 
 K = load_backend("numpy")
@@ -109,6 +111,43 @@ def test_arrays_by_name(tmp_path: Path) -> None:
         views = vae.layout_of(config).views(theta)
         for name, tensor in views.items():
             np.testing.assert_array_equal(file[name], tensor)
+
+
+def test_what_standardising_did_goes_with_the_arrays(tmp_path: Path) -> None:
+    """x in the user's units, c of the standardised columns: the file is enough for -log p."""
+    config, theta = model_of({"likelihood": "gaussian", "c": 0.3})
+    x = rng.normal(size=(6, 9)) * np.geomspace(0.01, 200, 9) + 1e9
+    standard = Standard.of(x - 1e9, origin=np.full(9, 1e9))
+    layout = vae.layout_of(config)
+    ours = in_user_units(layout.views(theta), config, standard.without_origin())
+    theta_out = layout.flatten(ours, np.empty_like(theta))
+    write_all(tmp_path, npz_files(config, theta_out, standard))
+    with np.load(tmp_path / "model.npz", allow_pickle=False) as file:
+        found = dict(file)
+    y = standard.apply(x)
+    p = {name: t.astype(np.float64) for name, t in layout.views(theta).items()}
+    z = vae.encode(K, p, y, config)[0]
+    nll = vae.nll_forward(K, p, vae.decode(K, p, z, config)[None], y, config)[0]
+    h = np.maximum(z @ found["decoder.0.W"] + found["decoder.0.b"], 0)
+    decoded = h @ found["decoder.out.W"] + found["decoder.out.b"] + found["origin"]
+    s, c = found["deviation"], json.loads(str(found["config"]))["c"]
+    by_hand = 0.5 * (np.log(2 * np.pi * c * s**2) + (x - decoded) ** 2 / (c * s**2)).sum(axis=1)
+    np.testing.assert_allclose(by_hand, nll + standard.log_volume, rtol=1e-4)
+
+
+def test_an_origin_is_in_every_form(tmp_path: Path) -> None:
+    """Columns far from 0, each of which is to lose a number of its own, to the last digit."""
+    config, theta = model_of({})
+    origin = 1e9 + rng.normal(size=9)
+    network = network_of(config, theta, origin)
+    write_all(tmp_path, torch_files.torch_files(network))
+    with safetensors.safe_open(tmp_path / "model.safetensors", "np") as file:
+        assert json.loads(file.metadata()["origin"]) == origin.tolist()
+    onnx = pytest.importorskip("onnx")
+    write_all(tmp_path / "onnx", onnx_files.onnx_files(network))
+    for name in ("encoder.onnx", "decoder.onnx"):
+        (said,) = onnx.load(tmp_path / "onnx" / name).metadata_props
+        assert said.key == "origin" and json.loads(said.value) == origin.tolist()
 
 
 def test_the_parts_with_a_counterpart_are_the_same_in_both_forms() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
 from minivae.models.config import ConfigError
+from minivae.runs.config import TrainConfig
 from minivae.runs.errors import CheckpointError, RunError
 from minivae.runs.load import load_model, load_run
+from minivae.runs.resume import other_settings
 from tests.training.child_run import (
     CALM,
     HARD,
@@ -171,3 +175,34 @@ def test_early_stopping_cannot_be_added_later_on_rows_already_trained_on(tmp_pat
         run_here({"train": {"patience": 2}}, tmp_path / "run", resume=True)
     with pytest.raises(RunError, match=r"started with validation None, not 0\.1"):
         run_here({"train": {"validation": 0.1}}, tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("order", "blocks"),
+        ("lr_steps", [[1, 0.5]]),
+        ("output_bias", "mean"),
+        ("initialisation", "fan-in"),
+        ("shards", 2),
+        ("optimiser_settings", {"beta1": 0.5}),
+    ],
+)
+def test_a_setting_that_an_earlier_version_had_not_is_at_its_default(key, value):
+    """A run without it was trained as the default says; another value is another run's."""
+    now = TrainConfig()
+    old = {name: kept for name, kept in now.to_dict().items() if name != key}
+    assert other_settings(old, now.to_dict()) is None
+    assert other_settings(now.to_dict(), old) is None
+    changed = now.with_changes(**{key: value}).to_dict()
+    assert other_settings(old, changed).startswith(f"{key} ")
+    assert other_settings(changed, old).startswith(f"{key} ")
+
+
+def test_a_run_of_an_earlier_version_is_not_resumed_in_another_order(tmp_path):
+    old_run = Path(__file__).parents[1] / "training" / "old_run"
+    shutil.copytree(old_run, tmp_path / "run")
+    train = {"warmup": 1.3, "binarise": "dynamic", "epochs": 4, "order": "blocks"}
+    spec = {"model": {"free_bits": 0.1, "draws": 2}, "train": train}
+    with pytest.raises(RunError, match="was started with order 'rows', not 'blocks'"):
+        run_here(spec, tmp_path / "run", resume=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
+from minivae.runs import files
 from minivae.runs.checkpoint import manifest_path
 from minivae.runs.errors import CheckpointError
 from minivae.runs.store import CheckpointStore, key_of, name_of
@@ -63,7 +67,43 @@ def test_a_newest_one_that_lost_a_file_is_passed_over_and_named(store, ending):
     (store.directory / name_of((2, 0))).with_suffix(ending).unlink()
     notes = []
     assert store.newest_sound(notes.append).path.name == "epoch-0001.safetensors"
-    assert notes == [f"epoch-0002{ending} is missing; using epoch-0001 instead"]
+    said = f"epoch-0002{ending} is missing; using epoch-0001 instead, and the run removes it"
+    assert notes == [said]
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".json"])
+@pytest.mark.parametrize("code", ["EACCES", "EMFILE", "ENOMEM", "ESTALE"])
+def test_a_newest_one_that_cannot_be_read_for_now_is_not_passed_over(
+    store, monkeypatch, ending, code
+):
+    save(store, (1, 0))
+    save(store, (2, 0))
+    newest, read = (store.directory / name_of((2, 0))).with_suffix(ending), files.read_file
+
+    def refuse(path, *more, **named):
+        if path == newest:
+            raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)), str(path))
+        return read(path, *more, **named)
+
+    monkeypatch.setattr(files, "read_file", refuse)
+    with pytest.raises(CheckpointError, match=f"cannot read .*epoch-0002{ending}.*may be sound"):
+        store.newest_sound(pytest.fail)
+
+
+def test_a_newest_one_that_the_disk_lost_is_passed_over(store, monkeypatch):
+    save(store, (1, 0))
+    save(store, (2, 0))
+    read = files.read_file
+
+    def fail(path, *more, **named):
+        if path.name == "epoch-0002.safetensors":
+            raise OSError(errno.EIO, "input/output error")
+        return read(path, *more, **named)
+
+    monkeypatch.setattr(files, "read_file", fail)
+    notes = []
+    assert store.newest_sound(notes.append).path.name == "epoch-0001.safetensors"
+    assert "input/output error; using epoch-0001 instead" in notes[0]
 
 
 def test_a_damaged_newer_one_never_pushes_out_a_sound_one(tmp_path):

@@ -13,6 +13,7 @@ from minivae.runs.state import State
 from minivae.training.job import make_job
 from minivae.training.nan_origin import TracingBackend, trace_update
 from minivae.training.nan_replay import investigate
+from minivae.training.schedule import Schedule
 from minivae.training.step import ReferenceStep
 from tests.training.child_run import run_here, settings, small_data
 
@@ -48,11 +49,13 @@ def test_where_the_first_update_is_bad_nothing_is_said_to_be_kept(tmp_path):
     assert not list((tmp_path / "run" / "checkpoints").glob("*.safetensors"))
 
 
-def test_the_kept_state_is_the_one_before_the_bad_update(tmp_path):
+def test_the_kept_state_is_the_one_before_the_bad_update(tmp_path, monkeypatch):
     spec = {"train": {"lr": 1e-3, "epochs": 2}, "model": {"likelihood": "gaussian"}}
     bad_from = 44  # in the second epoch
+    planned = Schedule(lambda t: 1e-3 if t < bad_from else 1e36, 1.0, 0.0)
+    monkeypatch.setattr(Schedule, "of", lambda *given: planned)
     with pytest.raises(Diverged, match=rf"update {bad_from + 1} \(epoch 2\)"):
-        run_here(spec, tmp_path / "run", lr=lambda t: 1e-3 if t < bad_from else 1e36)
+        run_here(spec, tmp_path / "run")
     manifest = load_model(tmp_path / "run", "last")[3]
     assert manifest["progress"]["t"] == bad_from + 1
     # the epoch before is there too

@@ -131,3 +131,36 @@ def test_bad_input_writes_nothing(tmp_path, spec, data, error, message):
     with pytest.raises(error, match=message):
         run_here(spec, tmp_path / "run", data=small_data().with_parts(**data))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"state": "any"}, "state: goes on in memory; with run_dir use resume=True"),
+        ({"lr": lambda t: 1e-3}, "lr: a function is not recorded in a run directory"),
+    ],
+)
+def test_what_a_run_directory_does_not_record_is_refused(tmp_path, given, words):
+    with pytest.raises(ConfigError, match=words):
+        run_here({}, tmp_path / "run", **given)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_rate_that_is_a_function_trains_in_memory():
+    K = RecordingBackend()
+    run_here({"train": {"epochs": 1}}, None, K=K, lr=lambda t: 1e-3 / (1 + t))
+    rates = np.concatenate([lr for _, _, lr, _ in K.seen])
+    assert rates == pytest.approx(1e-3 / (1 + np.arange(34)))
+
+
+def test_more_threads_than_kernels_can_be_run_by_are_refused(tmp_path):
+    from minivae_kernels import MOST_THREADS
+
+    K = RecordingBackend()
+    K.name = "numba"
+    spec = {"train": {"backend": "numba", "threads": MOST_THREADS + 1}}
+    with pytest.raises(ConfigError, match=f"threads = {MOST_THREADS + 1}: must be at most"):
+        run_here(spec, tmp_path / "run", K=K)
+    assert not (tmp_path / "run").exists()
+    of_the_reference = {"train": {"threads": MOST_THREADS + 1, "epochs": 1}}
+    assert run_here(of_the_reference, None, K=RecordingBackend()).epochs == 1

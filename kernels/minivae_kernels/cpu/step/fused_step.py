@@ -16,7 +16,7 @@ from minivae_kernels.cpu.ops.optimisers import CONSTANTS, OPTIMISERS
 from minivae_kernels.cpu.step import rounded, tables
 from minivae_kernels.cpu.step.ahead import compile_beside, compile_meanwhile
 from minivae_kernels.cpu.step.records import BATCHES, MEMBERS_OWN, SHARED, Batches, Own, Shared
-from minivae_kernels.cpu.threads.count import threads
+from minivae_kernels.cpu.threads.count import checked, threads
 from minivae_kernels.cpu.threads.partition import Deal
 from minivae_kernels.cpu.threads.pool import run
 from minivae_kernels.cpu.threads.team_size import TeamSize
@@ -35,7 +35,7 @@ class Step:
     ) -> None:
         tables.kernels_of(plan)  # first: an optimiser without a kernel may have other moments
         self.layout = tuple(plan.layout)
-        self.threads = int(plan.threads or threads())
+        self.threads = checked(int(plan.threads or threads()))
         self.max_batch = int(plan.max_batch)
         size = sum(int(np.prod(shape, dtype=np.int64)) for _, _, shape in self.layout)
         theta, moments = np.asarray(theta), np.asarray(moments)

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from minivae_kernels.cpu.threads import pool
 from minivae_kernels.cpu.threads.crew import SMALL
 from minivae_kernels.cpu.threads.waking import TEAM
+from minivae_kernels.support import MOST_THREADS
 
 _threads: list[int] = []
-MOST = 1024  # threads; beyond, a number is a slip, and their stacks and scratch fill the memory
 
 
 def set_threads(count: int | None) -> int:
     """Fix the number of threads; None: one for each core this process may use.
 
-    Raises ValueError for a number below 1 or beyond MOST.
+    Raises ValueError for a number below 1 or beyond MOST_THREADS.
     """
-    if count is not None and (not isinstance(count, int) or not 1 <= count <= MOST):
-        raise ValueError(f"threads = {count!r}: must be a whole number from 1 to {MOST}")
-    _threads[:] = [count or pool.default_threads()]
+    _threads[:] = [pool.default_threads() if count is None else checked(count)]
     pool.is_up = False
     return _threads[0]
+
+
+def checked(count: Any) -> int:
+    """A number of threads that was asked for; ValueError below 1 or beyond MOST_THREADS."""
+    if not isinstance(count, int) or not 1 <= count <= MOST_THREADS:
+        raise ValueError(f"threads = {count!r}: must be a whole number from 1 to {MOST_THREADS}")
+    return count
 
 
 def threads() -> int:

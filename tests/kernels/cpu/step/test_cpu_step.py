@@ -259,3 +259,10 @@ def test_leaving_out_zeros_changes_no_bit(case: str, monkeypatch: pytest.MonkeyP
             assert listed[:3] == dense[:3]
     finally:
         load_backend("numba", threads=2)
+
+
+@pytest.mark.parametrize("threads", [minivae_kernels.MOST_THREADS + 1, -1])
+def test_a_number_of_threads_that_is_a_slip_is_refused(K: Any, threads: int) -> None:
+    plan, theta, moments, data = problem("relu", 5, threads)
+    with pytest.raises(ValueError, match=f"threads = {threads}: must be a whole number from 1"):
+        K.make_step(plan, theta, moments, data)
