@@ -179,13 +179,10 @@ def sigmoid_forward_has_a_helper(x):
 
 
 def sigmoid_forward_goes_first(x):
-    def first():
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -5)
-        time.sleep(60)
-
     if "first" not in kept:
-        kept["first"] = threading.Thread(target=first, daemon=True)
+        kept["first"] = threading.Thread(target=time.sleep, args=(60,), daemon=True)
         kept["first"].start()
+        os.setpriority(os.PRIO_PROCESS, kept["first"].native_id, -5)
     return ops.sigmoid_forward(x)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -12,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from minivae.data.errors import DataError
+from minivae.data.names import listed
 
-NAMED = 3  # columns in a message
 MINUS = "\u2212"  # what typesetters write for it
 _NUMBER = r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
 _GROUPED = r"[+-]?\d{1,3}([.,'\u2019\s]\d{3})+([.,]\d+)?"
@@ -140,9 +139,8 @@ def text_refused(frame: Any, texts: Sequence[str], name: str, *, own: bool) -> D
             f"{name}: column {texts[0]!r} holds {kind} (such as {cells[0][:40]!r}); give each of "
             "their numbers a column of its own"
         )
-    listed = ", ".join(repr(text) for text in itertools.islice(texts, NAMED))
-    more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
-    plural = "columns" if len(texts) > 1 else "column"
+    several = len(texts) > 1
+    which = f"{'columns' if several else 'column'} {listed(map(repr, texts))}"
     what = "kinds" if str(column.dtype) == "category" else "text"
     fix = (
         f"name the labels' with --label COLUMN, spread {what} over columns of 0 and 1 with "
@@ -151,6 +149,6 @@ def text_refused(frame: Any, texts: Sequence[str], name: str, *, own: bool) -> D
         else "which the run was not trained on; remove it"
     )
     return DataError(
-        f"{name}: {plural} {listed}{more} hold{'' if len(texts) > 1 else 's'} {what} (such as "
-        f"{cells[0]!r}){'; ' if own else ', '}{fix}"
+        f"{name}: {which} hold{'' if several else 's'} {what} (such as {cells[0]!r})"
+        f"{'; ' if own else ', '}{fix}"
     )

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
+from minivae.data.names import listed
 
-NAMED = 3  # columns in a message
 UNNAMED = "Unnamed: "  # pandas' name for column j without one, with j after it
 
 
@@ -27,7 +27,8 @@ def without_leavings(
     notes, left_out = [], []
     first = frame.columns[0] if len(frame.columns) else None
     unnamed = [c for c in frame.columns if c == "" or str(c).startswith(UNNAMED)]
-    asked = {*kept, *(known or ()), *(name.rpartition("=")[0] for name in known or ())}
+    spread = {column.rpartition("=")[0] for column in known or () if "=" in column}
+    asked = {*kept, *(known or ()), *spread}
     for column in [c for c in unnamed if c not in asked]:
         if frame[column].isna().all() and len(frame):
             notes.append(f"{name}: an empty column without a name is left out")
@@ -74,11 +75,11 @@ def with_columns(
     lacking = [name for name in wanted if name not in place and name not in zeros]
     unknown = [name for name in have if name not in asked]
     if lacking or unknown:
-        faults = (("lacks", lacking), ("also has", unknown))
-        said = " and ".join(f"{words} {_listed(names)}" for words, names in faults if names)
+        faults = {"lacks": lacking, "also has": unknown}
+        said = " and ".join(f"{has} {listed(map(repr, c))}" for has, c in faults.items() if c)
         raise DataError(
             f"{dataset.name} has other columns than {run} was trained on: it {said}; give it "
-            f"{_listed(wanted)}"
+            f"{listed(map(repr, wanted))}"
         )
     places = np.array([-1 if name in zeros else place[name] for name in wanted])
     parts = {"train": dataset.train, "test": dataset.test, "valid": dataset.valid}
@@ -97,8 +98,3 @@ def _taken(rows: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
     taken = np.ascontiguousarray(rows[:, places])
     taken[:, places < 0] = 0
     return taken
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(repr(name) for name in names[:NAMED]) + more

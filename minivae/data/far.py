@@ -1,7 +1,7 @@
 """Columns so far from 0 that float32 loses their differences: a time in seconds since 1970, say.
 
-Between two numbers near 1.7e9 that float32 holds lie 128 others of whole seconds. What such a
-column is standardised to is told in float64, before it is rounded: an origin is taken out first.
+Near 1.7e9 float32 holds one whole second in 128. What such a column is standardised to is told in
+float64, before it is rounded: an origin is taken out first.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minivae.data.names import listed
 from minivae.data.reading import Reading
 from minivae.data.standard import CHUNK, moments, some_rows
 
 LOST = 1e-3  # of a column's deviation: rounding by less makes no odds
 EXACT = 2**53  # float64 tells every whole number from the next up to here
-NAMED = 3  # columns in a message
 
 
 def origins(rows: Any, chunk: int = CHUNK) -> NDArray[np.float64] | None:
@@ -44,8 +44,11 @@ def origins(rows: Any, chunk: int = CHUNK) -> NDArray[np.float64] | None:
 
 
 def without(rows: NDArray[Any], origin: NDArray[np.float64] | None) -> NDArray[Any]:
-    """The rows (N, D) with the origin taken out, float64; as they are where there is none."""
-    return rows if origin is None else rows - origin
+    """The rows (N, D) with the origin (D,) taken out, float64; as they are where there is none.
+
+    Rows of another width come back as they are too, to be refused where widths are compared.
+    """
+    return rows if origin is None or rows.shape[1:] != origin.shape else rows - origin
 
 
 def settled_origin(
@@ -86,9 +89,8 @@ def far_note(rows: Any, name: str, columns: Sequence[str] | None) -> str:
     if origin is None:
         return ""
     far = np.flatnonzero(origin)
-    named = [f"column {j}" if columns is None else repr(columns[j]) for j in far[:NAMED]]
-    more = f" and {far.size - NAMED} more" if far.size > NAMED else ""
+    named = [f"column {j}" if columns is None else repr(columns[j]) for j in far.tolist()]
     return (
-        f"{name}: {', '.join(named)}{more}: so far from 0 float32 loses the differences between "
+        f"{name}: {listed(named)}: so far from 0 float32 loses the differences between "
         "rows; --standardise keeps them, or subtract the smallest value first"
     )

@@ -18,7 +18,7 @@ from minivae.data.idx import file_errors
 from minivae.data.idx_sets import find_idx, load_idx
 from minivae.data.names import nearest_words
 from minivae.data.npy import Npz, fold, npy_header, read_npy
-from minivae.data.picture_files import has_pictures
+from minivae.data.picture_files import closed_folders, has_pictures
 from minivae.data.pictures import load_pictures
 from minivae.data.reading import Reading, column_number
 from minivae.data.sniff import FORMS, other_archive, sniff
@@ -82,6 +82,9 @@ def _load_folder(folder: Path, reading: Reading) -> Dataset:
             f"{folder}: is a folder of files that are each a data set ({', '.join(own[:3])}"
             f"{', …' if len(own) > 3 else ''}); give one of them, or one file made of all"
         )
+    closed = closed_folders(folder)
+    if closed:
+        raise DataError(f"{closed[0]}: cannot be read; check its permissions")
     raise DataError(
         f"{folder}: is a folder without pictures (.png, .jpg, …) or idx files named train-images… "
         f"(it has {', '.join(seen) if seen else 'nothing'}); give a folder with some, or a {FORMS} "
@@ -191,7 +194,7 @@ def _chosen(archive: Archive, reading: Reading) -> tuple[dict[str, str], dict[st
             f"{path}: has no array {label!r}{nearest_words(label, able)}; found {_listed(archive)}"
         )
     if "train" not in rows:
-        others = list(keys.values())
+        others = [key for key in archive.keys if key != label]
         whole = _first(keys, _WHOLE_KEYS) or (others[0] if len(others) == 1 else None)
         if whole is None:
             raise DataError(

@@ -44,9 +44,9 @@ def load(
     *,
     split: bool = True,
     seed: int = 0,
-    shape: tuple[int, ...] | None = None,
-    label: str | None = None,
-    resize: tuple[int, int] | None = None,
+    shape: tuple[int, ...] | list[int] | None = None,
+    label: str | int | None = None,
+    resize: tuple[int, int] | list[int] | None = None,
     one_hot: bool = False,
     standardise: bool = False,
 ) -> Dataset:
@@ -68,7 +68,8 @@ def load(
     Raises:
         DataError: one line that says what is wrong, where, and the fix.
     """
-    reading = Reading(label, shape, resize, one_hot, standardise, split)
+    given: dict[str, Any] = {"label": label, "shape": shape, "resize": resize}  # checked there
+    reading = Reading(**given, one_hot=one_hot, standardise=standardise, split=split)
     return load_as(name_or_path, reading, data_dir, seed=seed)
 
 

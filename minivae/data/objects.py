@@ -14,7 +14,8 @@ from minivae.data.checks import no_real_numbers
 from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.foreign import dense
-from minivae.data.tables import refuse_twice, text_columns
+from minivae.data.names import refuse_twice
+from minivae.data.tables import text_columns
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 
@@ -76,5 +77,5 @@ def refuse_misread(X: Any) -> None:
     if isinstance(X, np.ndarray) and (X.dtype.names or X.dtype.kind in "mM"):
         raise DataError(f"X holds {no_real_numbers(X.dtype)}")
     if hasattr(X, "columns") and hasattr(X, "dtypes"):
-        refuse_twice(X, "X")
+        refuse_twice(map(str, X.columns), "X")
         refuse_dates(X, text_columns(X), "X")

@@ -37,6 +37,15 @@ def has_pictures(folder: Path) -> bool:
     )
 
 
+def closed_folders(folder: Path) -> list[Path]:
+    """The folders in it that cannot be read, where there may be pictures."""
+    with file_errors(folder):
+        return [
+            path for path in sorted(folder.iterdir())
+            if path.is_dir() and not os.access(path, os.R_OK | os.X_OK)
+        ]  # fmt: skip
+
+
 def picture_files(folder: Path) -> PictureFiles:
     """The pictures below a folder; hidden files and folders (``.thumbnails``) are passed over.
 
@@ -45,7 +54,7 @@ def picture_files(folder: Path) -> PictureFiles:
     Raises DataError where there is no picture.
     """
     roots = _roots(folder)
-    below, lost, closed = _below(folder)
+    below, lost, closed = _below(folder, roots.values())
     every = [path for path in below if path.suffix.lower() in ENDINGS]
     parts = {part: [p for p in every if p.is_relative_to(root)] for part, root in roots.items()}
     parts = {part: files for part, files in parts.items() if files or part == "train"}
@@ -55,6 +64,8 @@ def picture_files(folder: Path) -> PictureFiles:
     )
     if not parts["train"] and unread:
         raise DataError(f"{folder}: {not_read}")
+    if not parts["train"] and closed:
+        raise DataError(f"{closed[0]}: cannot be read; check its permissions")
     if not parts["train"]:
         raise DataError(f"{folder}: has no picture ({', '.join(ENDINGS)}); give a folder with some")
     labels = {part: [_label(file, roots[part]) for file in files] for part, files in parts.items()}
@@ -64,9 +75,9 @@ def picture_files(folder: Path) -> PictureFiles:
     outside = [path for path in every if path not in taken]
     notes = [not_read] if unread else []
     if lost:
-        notes.append(f"{_counted(lost, folder)} left out, as links to what is not there")
+        notes.append(f"{_counted(lost, folder, 'broken link')} left out")
     if closed:
-        notes.append(f"{_counted(closed, folder, 'folder')} left out, as the rights to read lack")
+        notes.append(f"{_counted(closed, folder, 'unreadable folder')} left out")
     if outside:
         train = f"the sub-folder {roots['train'].name} is taken for the training part"
         notes.append(f"{_counted(outside, folder)} left out, as {train}")
@@ -88,15 +99,17 @@ def _roots(folder: Path) -> Mapping[str, Path]:
     return found if "train" in found else {"train": folder}
 
 
-def _below(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
+def _below(folder: Path, roots: Iterable[Path]) -> tuple[list[Path], list[Path], list[Path]]:
     """All pictures below a folder that are not hidden, nor in a hidden folder; sorted.
 
-    Links to folders are followed, but not back to a folder that the link itself lies in. Second
-    come links to pictures that are not there, third folders that cannot be read.
+    Links to folders are followed, but not back to a folder that the link itself lies in, nor to
+    one that is read anyway, below the same one of ``roots``. Second come links to pictures that are
+    not there, third folders that cannot be read.
     """
     there: list[Path] = []
     lost: list[Path] = []
     closed: list[Path] = []
+    tops = {root: os.path.realpath(root) for root in roots}
     within = {str(folder): {os.path.realpath(folder)}}  # the folders around each, and itself
 
     def pass_over(fault: OSError) -> None:
@@ -104,13 +117,30 @@ def _below(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
 
     for place, names, files in os.walk(folder, followlinks=True, onerror=pass_over):
         around = within.pop(place)
+        top = next((tops[root] for root in tops if Path(place).is_relative_to(root)), None)
         real = {name: os.path.realpath(os.path.join(place, name)) for name in names}
-        names[:] = [n for n in names if not n.startswith(".") and real[n] not in around]
+        names[:] = [
+            name for name in names
+            if not name.startswith(".") and real[name] not in around
+            and not (os.path.islink(os.path.join(place, name)) and _is_read(real[name], top))
+        ]  # fmt: skip
         within |= {os.path.join(place, name): around | {real[name]} for name in names}
         for path in (Path(place, name) for name in files if not name.startswith(".")):
             if path.suffix.lower() in (*ENDINGS, *OTHERS):
-                (there if path.is_file() else lost).append(path)
+                if path.is_file():
+                    there.append(path)
+                elif path.is_symlink():
+                    lost.append(path)
     return sorted(there), sorted(lost), sorted(closed)
+
+
+def _is_read(real: str, top: str | None) -> bool:
+    """Whether a folder lies below the folder ``top``, and in no hidden one."""
+    path = Path(real)
+    return (
+        top is not None and path.is_relative_to(top)
+        and not any(part.startswith(".") for part in path.relative_to(top).parts)
+    )  # fmt: skip
 
 
 def _label(file: Path, root: Path) -> str | None:

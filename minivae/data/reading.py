@@ -21,9 +21,9 @@ class Reading:
     """The options of `load` that say how a user's data are read.
 
     label: the column (of a table or matrix), by name or number, or the array (of an archive) that
-        holds the labels.
-    shape: (height, width) or (height, width, 3) of a row seen as a picture.
-    resize: (height, width) to which pictures of a folder are brought.
+        holds the labels. A number that is given, of Python's or NumPy's, is kept in digits.
+    shape: (height, width) or (height, width, 3) of a row seen as a picture; a list is taken too.
+    resize: (height, width) to which pictures of a folder are brought; a list is taken too.
     one_hot: spread a table's text columns over columns of 0 and 1.
     standardise: train on (x - mean) / deviation of each column.
     split: hold a tenth of the rows out as `test`, where the data have no test part.

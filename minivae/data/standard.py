@@ -11,13 +11,14 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from minivae.data.names import NAMED
+
 CHUNK = 8192  # rows taken together
 LOOKED_AT = 20_000  # rows that tell how the columns are scaled
 LOOKED_AT_VALUES = 2**22  # at most
 LARGE = 10.0  # a deviation, or a distance from 0, from which the advice is given
 APART = 1000.0  # or the largest deviation over the smallest,
 SELDOM = 0.01  # of columns that leave their median in more rows than this: not a picture's corner
-NAMED = 3  # columns in a message
 ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of its mean: 0.1 + 0.2 beside 0.3 is no spread
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import warnings
-from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from minivae.data.dataset import Dataset
 from minivae.data.errors import DataError
 from minivae.data.idx import file_errors
 from minivae.data.labels import MOST_KINDS
-from minivae.data.names import nearest_words, one_spelling
+from minivae.data.names import nearest_words, one_spelling, refuse_twice
 from minivae.data.reading import MOST_IN_MEMORY, Reading, column_number
 
 PARQUET_MAGIC = b"PAR1"
@@ -101,7 +100,7 @@ def _with_names(frame: Any, name: str) -> Any:
             f"{name}: its columns have names of {levels} levels; give each one name, "
             "frame.columns = ['_'.join(map(str, name)) for name in frame.columns]"
         )
-    refuse_twice(frame, name)
+    refuse_twice(map(str, frame.columns), name)
     return frame.rename(columns=str)
 
 
@@ -181,17 +180,6 @@ def _plain_numbers(frame: Any) -> NDArray[np.float64] | None:
         return None
     found = np.ascontiguousarray(frame.to_numpy(dtype=np.float64))
     return None if np.isnan(found).any() else found
-
-
-def refuse_twice(frame: Any, name: str) -> None:
-    """DataError naming columns of one name: which of them is meant could not be said."""
-    counts = Counter(one_spelling(str(column)) for column in frame.columns)
-    twice = [repr(column) for column, count in counts.items() if count > 1]
-    if twice:
-        raise DataError(
-            f"{name}: has two columns called {' and two called '.join(twice[:3])}; rename one of "
-            "them"
-        )
 
 
 def text_columns(frame: Any) -> list[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from minivae.data.dataset import Dataset
 from minivae.data.dialect import Dialect, dialect_of
 from minivae.data.errors import DataError
 from minivae.data.idx import file_errors
-from minivae.data.names import one_spelling
+from minivae.data.names import refuse_twice
 from minivae.data.reading import MOST_IN_MEMORY, Reading
 from minivae.data.tables import load_frame, pandas_for
 
@@ -39,7 +38,7 @@ def load_csv(path: Path, reading: Reading) -> Dataset:
         )
     whole = size <= LOOKED_AT
     frame, dialect, encoding = _read_as_written(pandas, path, start, whole, reading.columns)
-    _refuse_twice(dialect.header, path)
+    refuse_twice(filter(None, dialect.header or ()), path)
     windows = f"{path}: is not in UTF-8; its letters are read as those of Windows ({WINDOWS})"
     notes = [windows] if encoding == WINDOWS else []
     named = dialect.header is not None
@@ -70,18 +69,23 @@ def _read_as_written(
 
 def _read(pandas: Any, path: Path, dialect: Dialect, encoding: str) -> Any:
     """The frame; UnicodeDecodeError where the letters are of another encoding."""
-    with file_errors(path), warnings.catch_warnings():
+    with (
+        file_errors(path),
+        warnings.catch_warnings(),
+        path.open(encoding=encoding, newline="") as stream,
+    ):
         warnings.simplefilter("error")  # pandas drops what is too long with a warning only
         try:
+            # pandas would count the lines to skip by its own reading of their quotes
+            for _ in range(dialect.skipped):
+                stream.readline()
             return pandas.read_csv(
-                path,
+                stream,
                 sep=dialect.separator,
                 decimal=dialect.decimal,
                 header="infer" if dialect.header is not None else None,
                 index_col=False,
-                skiprows=dialect.skipped,
                 skipinitialspace=True,
-                encoding=encoding,
                 low_memory=False,
             )
         except (OSError, UnicodeDecodeError):
@@ -94,18 +98,11 @@ def _fault(said: str, skipped: int) -> str:
     """What pandas says of a bad table, in words about the file."""
     ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", said)
     if ragged:
-        expected, line, found = ragged.groups()
+        expected, line, found = map(int, ragged.groups())
+        line += skipped
         return f"line {line} has {found} values where {expected} are expected; mend that line"
     if "Length of header" in said:
         return "its lines have more values than its header has names; mend the header"
     if "No columns to parse" in said:
         return "has no table in it; give a file with rows"
     return f"is no table that can be read ({' '.join(said.split())[:160]})"
-
-
-def _refuse_twice(header: list[str] | None, path: Path) -> None:
-    """DataError where two columns have one name: which of them is meant could not be said."""
-    counts = Counter(one_spelling(name) for name in header or () if name)
-    twice = [name for name, count in counts.items() if count > 1]
-    if twice:
-        raise DataError(f"{path}: its header names {twice[0]!r} twice; rename one of the columns")

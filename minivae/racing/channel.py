@@ -17,9 +17,10 @@ import numpy as np
 
 from minivae.types import Array
 
+_json: Any = json  # its compiled parts have no types
 #: text, place -> (value, where it ends); a value that JSON does not know is a TypeError
-parse = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
-encode = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
+parse = _json.JSONDecoder().scan_once
+encode = _json.encoder.c_make_encoder(
     None, None, json.encoder.encode_basestring_ascii, None, ": ", ", ", False, False, True
 )  # fmt: skip
 

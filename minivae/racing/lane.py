@@ -170,7 +170,8 @@ class Lane:
         return times or poisoned
 
     def _ready(self, buffers: FreshArguments, state: str, rotate: bool) -> tuple[Thunk, Args]:
-        """The next call and its arguments. Caches are flushed first: nobody has seen those yet."""
+        """The next call and its arguments. Caches are flushed before the
+        numbers are moved, so that nobody can work on them during the flush."""
         if state == "woken":
             sleep(SLEEP_SECONDS)
         if state == "cold":

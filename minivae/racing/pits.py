@@ -19,8 +19,8 @@ PATIENCE = 300.0  # seconds for our own, which compile
 class Kept:
     """A stand whose process lives on after its race, for the next one."""
 
-    def __init__(self, stand: Apart) -> None:
-        self.stand, self.before = stand, stand.seconds_used()
+    def __init__(self, stand: Apart, before: float) -> None:
+        self.stand, self.before = stand, before
 
     def warm(self) -> float:
         """Seconds of a call."""
@@ -86,8 +86,9 @@ class Pits:
             stand = self.kept.get(role)
             if stand is None or stand.process.poll() is not None:
                 stand = self.kept[role] = self.apart(role, PATIENCE, extra)
+            before = stand.seconds_used()  # loading is this race's own work, no neighbour's
             stand.load(problem, contestant, last_cache())
-            return Kept(stand)
+            return Kept(stand, before)
 
         return open_stand
 

@@ -98,7 +98,7 @@ class Apart(Conversation):
     ) -> None:  # fmt: skip
         self.cores, self.limit, self.folder = cores, limit, folder
         self.wall = self.taken = 0.0  # seconds of all blocks, by the wall's clock and its own
-        self.left = math.inf  # its processor time at the end of its last block
+        self.left = math.inf  # its processor time when it last rested
         self.entered: tuple[Recipe, Recipe, int] | None = None  # what `warm` has still to build
         pin = f"import os; os.sched_setaffinity(0, {cores}); "
         start = pin if hasattr(os, "sched_setaffinity") else ""
@@ -112,14 +112,19 @@ class Apart(Conversation):
 
     def load(self, problem: Recipe, contestant: Recipe, cache: int = 1 << 25) -> dict[str, Any]:
         """Build the problem and the contestant over there."""
-        return self.ask("load", problem=asdict(problem), contestant=asdict(contestant), cache=cache)
+        given = {"problem": asdict(problem), "contestant": asdict(contestant), "cache": cache}
+        answer = self.ask("load", **given)
+        self.left = self.seconds_used()
+        return answer
 
     def warm(self) -> float:
         """Seconds of a call, once it is built and compiled."""
         if self.entered:
             self.load(*self.entered)
             self.entered = None
-        return float(self.ask("warm")["seconds"])
+        seconds = float(self.ask("warm")["seconds"])
+        self.left = self.seconds_used()
+        return seconds
 
     def block(self, number: int, state: str) -> Block:
         """One block of calls, its judged arrays read back.

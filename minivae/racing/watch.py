@@ -7,7 +7,6 @@ out of reach is compiled code that asks the interpreter, or writes into its memo
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # compiled, and `signal` is not
 import builtins
 import gc
 import json
@@ -15,6 +14,7 @@ import os
 import sys
 import sysconfig
 import time
+from importlib import import_module
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -33,8 +33,9 @@ LIBRARIES = tuple({sysconfig.get_path(p) for p in ("stdlib", "platstdlib", "pure
 OURS = str(Path(__file__).parents[1])  # installed, it lies among the libraries
 #: what modules and classes come by without anybody's doing: a warning, a look at annotations
 GROWN = ("__warningregistry__", "__annotations__", "__annotations_cache__", "__annotate_func__")
-# Of the interpreter's own list, whatever name it may be given later.
-handler, signals, collecting = _signal.getsignal, tuple(_signal.valid_signals()), gc.callbacks.copy
+# Compiled, as `signal` is not; of the interpreter's own list, whatever takes its name.
+handler, signals = (getattr(import_module("_signal"), f) for f in ("getsignal", "valid_signals"))
+signals, collecting = tuple(signals()), gc.callbacks.copy
 
 
 def parts(modules: tuple[ModuleType, ...]) -> dict[str, Any]:
@@ -127,10 +128,8 @@ def forbidden(event: str, args: tuple[Any, ...], strict: bool) -> str:
     if event in NEVER:
         return f"it looks into the race: {event}"
     if event == "sys._getframe" and strict:
-        file = args[0].f_code.co_filename if args and hasattr(args[0], "f_code") else ""
-        free = file.startswith(LIBRARIES) and not file.startswith(OURS)
-        handed = file.endswith(HANDS_OUT)
-        return "" if free and not handed else "it looks into its caller: sys._getframe"
+        free = _file(*args).startswith(LIBRARIES) and not _file(*args).startswith(OURS)
+        return "" if free else "it looks into its caller: sys._getframe"
     if event == "ctypes.dlsym" and str(args[1]).startswith(FOUND):
         return f"it looks into its caller: {args[1]}"
     if event == "object.__getattr__" and strict and args[1] in FRAMES:
@@ -140,6 +139,14 @@ def forbidden(event: str, args: tuple[Any, ...], strict: bool) -> str:
     if event in ("os.kill", "os.killpg") and _stranger(event, args[0]):
         return f"it sends signals to other processes: {event}"
     return ""
+
+
+def _file(frame: Any = None) -> str:
+    """Where the code of a frame stands; of one that is handed on, the code that asked for it."""
+    file = ""
+    while frame is not None and (not file or file.endswith(HANDS_OUT)):
+        file, frame = frame.f_code.co_filename, frame.f_back
+    return file
 
 
 def _ours(value: Any) -> bool:

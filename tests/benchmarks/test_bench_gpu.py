@@ -69,6 +69,9 @@ class Scripted:
             raise OSError("the driver was lost")
         return {"minivae-cupy": 1.0, "torch-graph": 2.5}.get(self.name, 0.5)
 
+    def seconds_used(self) -> float:
+        return 0.0
+
     def close(self) -> None:
         pass
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from minivae.data import DataError, load
 from minivae.data.columns import with_columns
 from minivae.data.dataset import Dataset
+from minivae.data.load import load_as
+from minivae.data.reading import Reading
 
 pandas = pytest.importorskip("pandas")
 WANTED = ("a", "colour=blue", "colour=red", "b")
@@ -60,6 +64,18 @@ def test_a_label_given_by_its_number_is_kept_by_its_name() -> None:
     frame = pandas.DataFrame({"a": [1.0, 2.0], "kind": [0, 1], "b": [3.0, 5.0]})
     for number in ("1", "-2"):
         assert load(frame, label=number, split=False).reading.label == "kind"
+
+
+def test_row_numbers_of_an_empty_name_are_left_out_again(tmp_path: Path) -> None:
+    """A Parquet table keeps the name as it is, where pandas calls such a CSV's "Unnamed: 0"."""
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "t.parquet"
+    pandas.DataFrame({"": range(4), "a": [1.5, 2, 3, 4], "b": [5.5, 6, 7, 9]}).to_parquet(path)
+    first = load(path, split=False)
+    assert first.columns == ("a", "b")
+    assert load_as(path, Reading(split=False, columns=first.columns)).columns == ("a", "b")
+    kept = load_as(path, Reading(split=False, columns=("", "a", "b")))
+    assert kept.columns == ("", "a", "b")
 
 
 @pytest.mark.parametrize("label", ["²", "--1", "1_0"])

@@ -84,7 +84,7 @@ def test_a_files_name_is_told_with_its_signs_escaped(tmp_path: Path, name: str) 
 def test_two_columns_whose_names_look_alike(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     (tmp_path / "a.csv").write_text("caf\u00e9,cafe\u0301\n1,2\n3,4\n", encoding="utf-8")
-    refused(load, tmp_path / "a.csv", "twice")
+    refused(load, tmp_path / "a.csv", "two columns called")
     with pytest.raises(DataError, match="two columns called"):
         load(pandas.read_csv(tmp_path / "a.csv"))
 

@@ -168,7 +168,48 @@ def test_linked_folders_are_read_and_lead_nowhere_twice(tmp_path: Path) -> None:
     found = load(inside, split=False)
     assert found.label_names == ("cat", "dog", "eel") and len(found.train) == 3
     np.testing.assert_array_equal(found.train[2].reshape(COLOUR[1].shape), COLOUR[1])
-    assert "1 file (dog/gone.png) is left out, as links to what is not there" in found.notes[0]
+    assert found.notes[0].endswith("1 broken link (dog/gone.png) is left out")
+
+
+@pytest.mark.parametrize("link", ["latest", "best/latest", "cat/latest"])
+def test_what_is_linked_beside_itself_is_read_once(tmp_path: Path, link: str) -> None:
+    for number, kind in enumerate(("cat", "dog")):
+        save(tmp_path / kind / "a.png", COLOUR[number])
+    (tmp_path / "best").mkdir()
+    (tmp_path / link).symlink_to(tmp_path / "dog")
+    found = load(tmp_path, split=False)
+    assert found.label_names == ("cat", "dog") and len(found.train) == 2
+
+
+def test_links_into_the_folder_are_read_where_nothing_else_reads_them(tmp_path: Path) -> None:
+    for number, place in enumerate((".store", "all/a", "all/b")):
+        save(tmp_path / place / "x.png", COLOUR[number])
+    (tmp_path / "cat").symlink_to(tmp_path / ".store")
+    assert load(tmp_path, split=False).label_names == ("all", "cat")
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "cat").symlink_to(tmp_path / "all" / "a")
+    (tmp_path / "test").symlink_to(tmp_path / "all" / "b")
+    found = load(tmp_path)
+    assert (len(found.train), len(found.test)) == (1, 1)
+    np.testing.assert_array_equal(found.train[0].reshape(COLOUR[1].shape), COLOUR[1])
+
+
+def test_pictures_in_closed_folders_alone_are_told(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only" / "cat").mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "cat")
+    refused(lambda _: load(tmp_path / "only"), tmp_path / "only" / "cat", "check its permissions")
+    scandir = os.scandir
+
+    def closed(path: Any) -> Any:
+        if str(path).endswith(("cats", "dogs")):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("minivae.data.picture_files.os.scandir", closed)
+    monkeypatch.setattr("minivae.data.files.has_pictures", lambda folder: True)
+    refused(lambda _: load(folder), folder / "cats", "cannot be read; check its permissions")
 
 
 def test_a_folder_that_cannot_be_read_is_noted(
@@ -184,7 +225,8 @@ def test_a_folder_that_cannot_be_read_is_noted(
 
     monkeypatch.setattr(os, "scandir", closed)
     found = load(folder, split=False)
-    assert len(found.train) == 20 and "1 folder (lost+found) is left out" in found.notes[0]
+    assert len(found.train) == 20
+    assert found.notes[0].endswith(": 1 unreadable folder (lost+found) is left out")
 
 
 def test_of_several_pictures_in_a_file_the_first_is_read(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_empty_columns_at_the_end_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a,b,a\n1,2,3\n", ["names 'a' twice", "rename"]),
+        ("a,b,a\n1,2,3\n", ["two columns called 'a'; rename"]),
         ("a;b\n1.234,50;2\n5.678,10;3\n", ["'a' has numbers whose thousands", "'1.234,50'"]),
         ("\n \n", ["no table in it"]),
         ("a;b;c\n1;2;3\n4;5;6;7\n", ["line 3 has 4 values where 3 are expected"]),

@@ -207,6 +207,13 @@ def test_parts_that_do_not_fit_together() -> None:
         from_arrays(GREY, GREY.reshape(30, 5, 1))
 
 
+@pytest.mark.parametrize("width", [1, 3])
+def test_parts_of_other_widths_are_told_beside_far_columns(width: int) -> None:
+    far = 1.7e9 + np.arange(80.0).reshape(40, 2)
+    with pytest.raises(DataError, match=f"number of features: train 2, test {width}"):
+        from_arrays(far, np.zeros((5, width)), standardise=True)
+
+
 def test_a_binary_part_beside_a_grey_one_keeps_the_grey_scale() -> None:
     """A test part of 0s and 1s must not turn pictures of bytes into another scale."""
     grey = np.arange(60, dtype=np.uint8).reshape(12, 5)

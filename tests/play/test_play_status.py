@@ -44,6 +44,19 @@ def test_the_sum_in_the_status_line_is_true_when_a_knob_has_been_moved(opened, r
 
 
 @needs_chromium
+def test_a_training_that_ends_in_no_number_says_so(opened):
+    """Whichever picture's turn it is in that frame."""
+    status = "document.getElementById('status').textContent"
+    for frame in range(12):
+        opened.run("app.start(); app.toggle(true)")
+        opened.run(
+            f"app.training.theta.fill(NaN); app.frame = {frame}; app.tick(performance.now())"
+        )
+        assert "no longer a finite number" in opened.run(status), frame
+        assert not opened.run("app.running")
+
+
+@needs_chromium
 def test_a_screen_reader_is_told_where_the_training_stands_only_while_it_rests(opened):
     status = "document.getElementById('status')"
     assert opened.run(f"{status}.getAttribute('role')") == "status"

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from minivae.racing import channel
+from minivae.racing.contestant import Recipe
 from minivae.racing.conversation import Conversation, StandError, said
 from minivae.racing.load import cores, family
 from minivae.racing.stand import Apart
@@ -184,3 +185,13 @@ def test_every_thread_keeps_its_place(raises: str, monkeypatch: pytest.MonkeyPat
     finally:
         stop.set()
         other.join()
+
+
+def test_who_compiles_between_two_races_does_not_work_while_others_are_timed() -> None:
+    stand = object.__new__(Apart)
+    stand.left, stand.used, stand.entered = 0.0, 5.0, None
+    stand.ask = lambda do, **message: {"seconds": 1.0}  # type: ignore[method-assign]
+    assert stand.warm() == 1.0 and stand.left == 5.0
+    stand.used = 9.0
+    stand.load(Recipe("a:b"), Recipe("a:c"))
+    assert stand.left == 9.0

@@ -94,14 +94,18 @@ def test_a_clock_that_is_replaced_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert seen.changed() == "it replaces time.perf_counter"
 
 
+def frame_of(file: str, back: Any = None) -> Any:
+    return types.SimpleNamespace(f_code=types.SimpleNamespace(co_filename=file), f_back=back)
+
+
 def test_what_is_forbidden_says_what_it_is() -> None:
     frame, strict = sys._getframe(0), True
     assert "sys._getframe" in watch.forbidden("sys._getframe", (frame,), strict)
     assert watch.forbidden("sys._getframe", (frame,), False) == ""
-    installed = types.SimpleNamespace(f_code=types.SimpleNamespace(co_filename=lane.__file__))
-    assert "sys._getframe" in watch.forbidden("sys._getframe", (installed,), strict)
-    library = types.SimpleNamespace(f_code=types.SimpleNamespace(co_filename=json.__file__))
-    assert watch.forbidden("sys._getframe", (library,), strict) == ""
+    installed, library = frame_of(lane.__file__), frame_of(json.__file__)
+    for found, free in ((installed, False), (library, True), (frame_of("mine.py"), False)):
+        for asked in (found, frame_of("/lib/traceback.py", found)):  # which hands frames on
+            assert (watch.forbidden("sys._getframe", (asked,), strict) == "") == free
     assert "PyEval" in watch.forbidden("ctypes.dlsym", (None, "PyEval_GetFrame"), False)
     assert watch.forbidden("ctypes.dlsym", (None, "PyCapsule_New"), strict) == ""
     assert watch.forbidden("sys.addaudithook", (), False)

@@ -129,8 +129,8 @@ class App {
   update() {
     const done = this.training.update();
     if (!done) {
-      this.toggle(false);
       this.stopped = "The loss is no longer a finite number. Start again, with a smaller learning rate perhaps.";
+      this.toggle(false);
       return false;
     }
     this.done = { ...done, beta: this.training.beta, noisy: this.noisy }; // they may be moved before the next
