@@ -67,8 +67,7 @@ def from_arrays(
             levels of pictures stored as other numbers are scaled too; all else becomes float32.
         test, valid: further parts of D features. Without ``test``, one row in ten is held out by
             a fixed permutation.
-        labels: ``{"train": y, "test": …}``, of any kind; what cannot be used is noted,
-            infinite ones are refused.
+        labels: ``{"train": y, …}`` of any kind; unusable ones are noted, infinite ones refused.
         label_places: what messages call the labels of each part, ``name`` by default.
         name: what messages call the data.
         split: False keeps all rows, in their order, in ``train``.
@@ -84,29 +83,23 @@ def from_arrays(
         DataError: wrong dimensions or dtype, no rows, NaN, infinity, parts that differ in size.
     """
     given = {"train": train, "valid": valid, "test": test}
-    flat, found = _rows_of({p: np.asarray(rows) for p, rows in given.items() if rows is not None},
-                           name)  # fmt: skip
+    flat, found = _rows_of(given, name)
     shape = fitting_shape(flat["train"].shape[1], shape or found, name)
     pictures = shape is not None
     origin, far = settled_origin(flat["train"], name, columns, origin, standardise, pictures)
     flat = {part: without(x, origin) for part, x in flat.items()}
     stored = to_storage(flat, name, columns=columns, pictures=pictures)
-    rows = stored.parts
-    tags = usable_labels(labels or {}, {part: len(x) for part, x in rows.items()}, name,
-                         label_places)  # fmt: skip
+    sizes = {part: len(x) for part, x in stored.parts.items()}
+    tags = usable_labels(labels or {}, sizes, name, label_places)
+    rows: dict[str, Any] = {"test": stored.parts["train"][:0], **stored.parts}
     guess, doubt = (None, "") if pictures or columns else guessed_shape(rows["train"], name)
     dataset = Dataset(
         name=name,
-        train=rows["train"],
-        test=rows.get("test", rows["train"][:0]),
-        valid=rows.get("valid"),
-        train_labels=tags.parts.get("train"),
-        test_labels=tags.parts.get("test"),
-        valid_labels=tags.parts.get("valid"),
+        source=source,
+        **rows | {f"{part}_labels": y for part, y in tags.parts.items()},
         label_names=tags.names,
         shape=shape or guess,
         scale=stored.scale,
-        source=source,
         fixed_binary=stored.binary,
         columns=None if pictures else columns,
         groups=groups,
@@ -118,14 +111,16 @@ def from_arrays(
 
 
 def _rows_of(
-    parts: Mapping[str, NDArray[Any]], name: str
+    parts: Mapping[str, Any], name: str
 ) -> tuple[dict[str, NDArray[Any]], tuple[int, ...] | None]:
-    """Each part as a matrix, and the shape of a picture where they are pictures."""
+    """Each part that is given as a matrix, and a picture's shape where they are pictures."""
     flat: dict[str, NDArray[Any]] = {}
     shapes = {}
-    for part, array in parts.items():
+    for part, rows in parts.items():
+        if rows is None:
+            continue
         where = name if part == "train" else f"{name} ({part})"
-        array, shapes[part] = flat_pictures(array)
+        array, shapes[part] = flat_pictures(np.asarray(rows))
         flat[part] = require_matrix(array, where)
     if len(set(shapes.values())) > 1:
         listed = ", ".join(

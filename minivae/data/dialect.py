@@ -9,7 +9,7 @@ import csv
 import math
 import re
 from collections import Counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minivae.data.columns import UNNAMED
 
@@ -38,25 +38,27 @@ def dialect_of(text: str, *, whole: bool = True, known: tuple[str, ...] | None =
 
     known: the columns of a run that was trained on it, () where it took no line for their names.
     """
-    every = re.split(r"\r\n?|\n", text)  # the lines that pandas counts
+    every = re.split(r"\r\n?|\n", text)
     every = every if whole or len(every) < 2 else every[:-1]  # the last one may be cut
-    lines = [line for line in every if line.strip()]
+    numbers = [number for number, line in enumerate(every) if line.strip()]
+    lines = [every[number] for number in numbers]
     told = re.fullmatch(r"\"?sep=(.)\"?", lines[0].strip()) if lines else None
     if told:
         rows = _cells(lines[1:], told[1])
         decimal = _decimal(rows, told[1])
         header = _header(rows, decimal, known)
-        return Dialect(told[1], decimal, header, _skipped(every, told[1], 1))
+        return Dialect(told[1], decimal, header, numbers[0] + 1)
     above = next((i for i, line in enumerate(lines) if not _is_comment(line)), 0)
     lines = lines[: above + LOOKED_AT_LINES]
     separator, width = _separator(lines)
-    comments = _comments(lines, separator, width)
-    rows = _cells(lines[comments:], separator)
-    above = _title(rows, width)
-    title = " ".join(rows[0]).strip() if above else ""
-    rows, comments = rows[above:], comments + above
+    above = _comments(lines, separator, width, known)
+    rows = _cells(lines[above:], separator)
+    titles = _title(rows, width)
+    title = " ".join(rows[0]).strip() if titles else ""
+    above += _lines_of(lines[above:], separator, titles)
+    rows = rows[titles:]
     decimal = _decimal(rows, separator)
-    skipped = _skipped(every, separator, comments) if comments else 0
+    skipped = numbers[above - 1] + 1 if above else 0
     return Dialect(separator, decimal, _header(rows, decimal, known), skipped, title)
 
 
@@ -64,35 +66,66 @@ def _is_comment(line: str) -> bool:
     return line.lstrip().startswith("#")
 
 
-def _comments(lines: list[str], separator: str, width: int) -> int:
-    """How many comments stand above a table's first line, which may be the last of them: NumPy
-    writes the names so. It is not where a line of names, of the same width, follows it."""
+def _comments(lines: list[str], separator: str, width: int, known: tuple[str, ...] | None) -> int:
+    """How many lines of comments stand above a table's first, which may be the last of them: NumPy
+    writes the names so. It is where its width fits and no line of names follows it."""
     above = next((i for i, line in enumerate(lines) if not _is_comment(line)), 0)
     if above == 0:  # none, or nothing else
-        return next((i for i, row in enumerate(_cells(lines, separator))
-                     if not (row and _is_comment(row[0])) or len(row) == width), 0)  # fmt: skip
-    last, *rows = _cells(lines[above - 1 :], separator)
-    words = rows and len(rows[0]) == width and not any(map(_is_value, rows[0]))
-    named = words and _header(rows, ".", None) is not None
-    return above if named or len(last) != width else above - 1
+        rows = _cells(lines, separator)
+        comments = next((i for i, row in enumerate(rows)
+                         if not (row and _is_comment(row[0])) or len(row) == width), 0)  # fmt: skip
+        return _lines_of(lines, separator, comments)
+    last = lines[above - 1]
+    names, rows = _cells([last], separator)[0], _cells(lines[above:], separator)
+    if len(names) != width or last.count('"') % 2:  # prose
+        return above
+    return above if _has_names(rows, width, known, last, names) else above - 1
+
+
+def _has_names(
+    rows: Cells, width: int, known: tuple[str, ...] | None, comment: str, cells: list[str]
+) -> bool:
+    """Whether a table's first line holds its names, and not the ``cells`` of the comment above.
+
+    Over numbers they tell themselves from values. Over words alone, of which none need stand twice,
+    the comment has them unless it is prose, with blanks between its words.
+    """
+    if known and set(known) <= set(cells):
+        return False
+    first, body = rows[0], rows[1:]
+    values = any(_is_value(cell) or cell.lower() in MISSING[1:] for cell in first)
+    if len(first) != width or values or _header(rows, ".", known) is None:
+        return False
+    measured = any(_is_value(cell) for row in body for cell in row)
+    return measured or (" " in comment.lstrip("# ").rstrip() and "\t" not in comment)
 
 
 def _cells(lines: list[str], separator: str) -> Cells:
     if separator == SPACES:
         return [line.split() for line in lines]
     try:
-        whole = (f"{line}\n" for line in lines)  # a quoted cell may go on over several
-        rows = csv.reader(whole, delimiter=separator, skipinitialspace=True)
-        return [[cell.strip() for cell in row] for row in rows]
-    except csv.Error:  # a quote that never ends, say: pandas will tell
+        return [[cell.strip() for cell in row] for row in _reader(lines, separator)]
+    except csv.Error:  # a cell that is too long, as of a quote that never ends: pandas will tell
         return [line.split(separator) for line in lines]
 
 
-def _skipped(every: list[str], separator: str, count: int) -> int:
-    """How many lines end with the ``count``-th that is not blank, as pandas counts: those over
-    which a quoted cell goes on are one."""
-    full = [any(row) or len(row) > 1 for row in _cells(every, separator)]
-    return [number for number, there in enumerate(full) if there][count - 1] + 1
+def _lines_of(lines: list[str], separator: str, rows: int) -> int:
+    """Over how many of the lines the first ``rows`` of `_cells` go."""
+    if separator == SPACES:
+        return rows
+    reader = _reader(lines, separator)
+    try:
+        for _ in range(rows):
+            next(reader)
+    except csv.Error:
+        return rows
+    return reader.line_num
+
+
+def _reader(lines: list[str], separator: str) -> Any:
+    """Of the csv module; a quoted cell may go on over several lines."""
+    whole = (f"{line}\n" for line in lines)
+    return csv.reader(whole, delimiter=separator, skipinitialspace=True)
 
 
 def _separator(lines: list[str]) -> tuple[str, int]:

@@ -69,18 +69,23 @@ def _read_as_written(
 
 def _read(pandas: Any, path: Path, dialect: Dialect, encoding: str) -> Any:
     """The frame; UnicodeDecodeError where the letters are of another encoding."""
-    with file_errors(path), warnings.catch_warnings():
+    with (
+        file_errors(path),
+        warnings.catch_warnings(),
+        path.open(encoding=encoding, newline="") as stream,
+    ):
         warnings.simplefilter("error")  # pandas drops what is too long with a warning only
         try:
+            # pandas would count the lines to skip by its own reading of their quotes
+            for _ in range(dialect.skipped):
+                stream.readline()
             return pandas.read_csv(
-                path,
+                stream,
                 sep=dialect.separator,
                 decimal=dialect.decimal,
                 header="infer" if dialect.header is not None else None,
                 index_col=False,
-                skiprows=dialect.skipped,
                 skipinitialspace=True,
-                encoding=encoding,
                 low_memory=False,
             )
         except (OSError, UnicodeDecodeError):
@@ -93,7 +98,8 @@ def _fault(said: str, skipped: int) -> str:
     """What pandas says of a bad table, in words about the file."""
     ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", said)
     if ragged:
-        expected, line, found = ragged.groups()
+        expected, line, found = map(int, ragged.groups())
+        line += skipped
         return f"line {line} has {found} values where {expected} are expected; mend that line"
     if "Length of header" in said:
         return "its lines have more values than its header has names; mend the header"

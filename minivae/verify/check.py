@@ -252,6 +252,8 @@ def compare(trial: Trial) -> Array:
     if wrong.any() and not trial.reason:
         kinks = suspects.on_kinks if suspects.has_kinks(trial) else suspects.on_seams
         wrong = kinks(trial, wrong, strict)
+    elif (corner := wrong & np.isin(trial.entries, trial.corners)).any():
+        wrong = (wrong & ~corner) | suspects.on_kinks(trial, corner, strict)
     return wrong
 
 

@@ -215,7 +215,7 @@ class Probe:
     def joint(self) -> Joint:
         """The probe that is made however little time there is. At kinks the two sides differ, and
         so much may it be off."""
-        job, coarse = self.job, self.job.y_eps > EPS64
+        job, coarse = self.job, self.job.coarse
         self.clock.kept = (0, 0)
         pairs = [(x, g) for x, g in zip(job.leaves, self.hands, strict=True) if g is not None]
         deltas = {x.place: self.signs(g.shape) * np.median(x.scale) for x, g in pairs}

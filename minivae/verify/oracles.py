@@ -36,7 +36,8 @@ class Trial:
     unplaced: tuple[float, float] | None = None  # hand.u, true.u where no time is left to see where
     reason: str = ""  # why no complex step was taken
     seen: float = np.nan  # an error of one entry that the probes would have seen; NaN before any
-    kinks: list[int] = field(default_factory=list)  # flat indices of entries found on kinks
+    kinks: list[int] = field(default_factory=list)  # flat indices of entries found on kinks, and
+    corners: list[int] = field(default_factory=list)  # of those on kinks with another slope
 
     def __post_init__(self) -> None:
         self.leaf, self.eps = self.probe.job.leaves[self.place], self.probe.eps
@@ -141,6 +142,8 @@ def by_differences(trial: Trial, which: Array) -> None:
         if slope.kink and between(trial.g[i], slope.left, slope.right, margin):
             trial.true[i], trial.doubt[i] = trial.g[i], margin  # any value between is right
             trial.kinks.append(int(trial.entries[i]))
+        elif slope.kink:
+            trial.corners.append(int(trial.entries[i]))
     if not keep.all():
         trial.entries, trial.columns = trial.entries[keep], None
         trial.true, trial.doubt = trial.true[keep], trial.doubt[keep]

@@ -176,6 +176,11 @@ class Pass:
             what = f"wrt names {item!r}, which is no float input"
             raise ValueError(f"{what}; there are {sorted(known)}")
 
+    @property
+    def coarse(self) -> bool:
+        """Whether differences see less than float64: its inputs or outputs are shorter."""
+        return max(self.y_eps, *(leaf.eps for leaf in self.leaves)) > EPS64
+
     def wanted(self, name: str, arg: int) -> bool:
         """Whether the input at this address is one to differentiate by."""
         return self.wrt is None or name in self.wrt or self.names[arg] in self.wrt

@@ -147,6 +147,11 @@ def float32_faults(job: Pass, trial: Trial, native: Array | None, dy: Array) -> 
 
 
 # -- kinks -----------------------------------------------------------------------------------------
+def sideways(probe: Probe, by_differences: Any) -> float:
+    """How far from a point on kinks its sides are looked at, relative to the entries."""
+    return ASIDE if not by_differences else 1e-2 if probe.job.coarse else 1e-6
+
+
 def beside(
     trial: Trial, ways: dict[int, float], rng: np.random.Generator, far: float = ASIDE
 ) -> Trial | None:
@@ -194,12 +199,13 @@ def on_kinks(trial: Trial, wrong: Array, strict: Array) -> Array:
     one, largest errors first. What nobody looked at is not called wrong.
     """
     clock, rng = trial.probe.clock, np.random.default_rng(4)
+    far = sideways(trial.probe, trial.reason)
     order = np.flatnonzero(wrong)
     order = order[np.argsort(-trial.error[order], kind="stable")]
     grads: list[Array] = []
     for ways in ({}, {}, *({x.place: w} for x in trial.probe.job.leaves for w in (8.0, -8.0))):
-        roomy = clock.fits(forward=4, backward=1, complex=2)
-        other = beside(trial, ways, rng) if roomy else None
+        roomy = trial.roomy(2) and clock.fits(forward=4, backward=1)
+        other = beside(trial, ways, rng, far) if roomy else None
         if other is None:
             break
         if (failing := failing_direction(other)) is not None:
@@ -208,7 +214,7 @@ def on_kinks(trial: Trial, wrong: Array, strict: Array) -> Array:
             break
         grads.append(other.g)
     else:
-        margin = strict + 1e-5 * np.abs(grads).max(axis=0)
+        margin = strict + max(1e-5, 2 * far) * np.abs(grads).max(axis=0)
         low, high = np.min(grads, axis=0), np.max(grads, axis=0)
         spanned = between(trial.g, low, high, margin) & between(trial.true, low, high, margin)
         order = order[~spanned[order]]
@@ -236,13 +242,15 @@ def is_subgradient(trial: Trial, i: int, strict: float) -> bool:
     """Whether the i-th visited entry has a slope between those on its two sides, where each output
     may take its own side. The true one must be so as well, or there is more here than a kink."""
     probe, leaf, entry = trial.probe, trial.leaf, int(trial.entries[i])
-    for step in (ASIDE, NEARER)[: 1 + (leaf.value.flat[entry] == 0)]:
+    far, exact, unit = sideways(probe, trial.reason), not trial.reason, leaf.unit(entry)
+    for step in (far, NEARER)[: 1 + (exact and leaf.value.flat[entry] == 0)]:
         step *= float(leaf.scale.flat[entry])
-        up, down = probe.dy * slopes_at(probe, {leaf.place: leaf.unit(entry)}, (step, -step))
+        up, down = probe.dy * slopes_at(probe, {leaf.place: unit}, (step, -step), exact)
         low, high = float(np.minimum(up, down).sum()), float(np.maximum(up, down).sum())
         if np.isfinite(high - low):
             both = np.array([trial.g[i], trial.true[i]])
-            return bool(between(both, low, high, strict + 1e-5 * (high - low)).all())
+            margin = strict + max(1e-5, 2 * far) * (high - low)
+            return bool(between(both, low, high, margin).all())
     return False
 
 
@@ -274,8 +282,8 @@ def together(trials: list[Trial]) -> tuple[float, float, Trial] | None:
 def smooth_slopes(probe: Probe, deltas: Deltas, exact: bool) -> tuple[Array, float]:
     """(the slopes of all outputs along a direction, NaN where those on the two sides differ; how
     sure they are)."""
-    job, sure, floor = probe.job, 1e-5, 1e-13
-    step = ASIDE if exact else 1e-6 if job.y_eps == EPS64 else 1e-2
+    sure, floor = 1e-5, 1e-13
+    step = sideways(probe, not exact)
     step /= max(float(np.abs(d).max(initial=0)) for d in deltas.values()) or 1.0
     up, down = slopes_at(probe, deltas, (step, -step), exact)
     here = slopes_at(probe, deltas, (0.0,))[0] if exact else up

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,19 +43,52 @@ def test_the_last_comment_may_name_the_columns(above: str, body: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("above", "records"),
+    "above",
     [
-        ('"Report\nof May",,\n', 1),
-        ('"Report\n\nof May, all",,\n,,\n', 2),
-        ('\n# said "so\n\n"Report",,\n', 4),
+        '"Report\nof May",,\n',
+        '"Report\n\nof May, all",,\n,,\n',
+        '\n# said "so\n\n"Report",,\n',
+        '# made by, "Foo\n# second\n',
+        '# 5" by 7"\n\n# and, 3", all\n',
+        '# the 3" pipe, and\n',
+        '# "Report\n"of May",,\n',
+        "",
     ],
 )
-def test_a_title_that_goes_on_over_lines(tmp_path: Path, above: str, records: int) -> None:
-    """Its lines count as one where pandas skips them; a row had been taken for the names."""
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_quotes_above_a_table(tmp_path: Path, above: str, end: str, encoding: str) -> None:
+    """However they open and close, in titles over several lines and in comments."""
     text = above + "a,b,c\n1,2,3\n4,5,6\n"
-    assert dialect_of(text).skipped == records
-    found = load(csv(tmp_path, text), split=False)
+    assert dialect_of(text).skipped == above.count("\n")
+    found = load(csv(tmp_path, text.replace("\n", end), encoding), split=False)
     assert found.columns == ("a", "b", "c") and len(found.train) == 2
+    line = text.count("\n") + 1
+    refused(load, csv(tmp_path, text + "7,8,9,10\n"), f"line {line} has 4 values where 3 are")
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("#id,kind\nA1,cat\nB2,dog\nC3,cat\n", ["#id", "kind"]),
+        ("## of May\n#id,kind\nA1,cat\nB2,dog\n", ["#id", "kind"]),
+        ("#the id\tkind\nA1\tcat\nB2\tdog\n", ["#the id", "kind"]),
+        ("#id,x\nA1,NA\nB2,3\n", ["#id", "x"]),
+        ("# Iris, 2024\nid,kind\nA1,cat\nB2,dog\n", ["id", "kind"]),
+        ("# Iris,2024\nid,x\nA1,1\nB2,3\n", ["id", "x"]),
+    ],
+)
+def test_names_in_a_comment_above_a_table_of_words(text: str, header: list[str]) -> None:
+    found = dialect_of(text)
+    assert found.header == header
+    above = "# more, of it\n"
+    assert dialect_of(above + text).header == header
+
+
+def test_a_run_knows_that_a_comment_had_its_names() -> None:
+    text = "# the id, kind\nA1,cat\nB2,dog\n"
+    assert dialect_of(text).header == ["A1", "cat"]
+    assert dialect_of(text, known=("# the id", "kind")).header == ["# the id", "kind"]
 
 
 def test_lines_that_end_as_on_an_old_mac(tmp_path: Path) -> None:
@@ -132,9 +166,10 @@ def test_a_label_may_be_a_number() -> None:
     for label in (1, "1", -2):
         found = load(frame, label=label, split=False)
         assert found.columns == ("0", "2") and found.reading.label == "1"
-    for label in (True, 1.0, ("a",)):
+    wrong: Any
+    for wrong in (True, 1.0, ("a",)):
         with pytest.raises(DataError, match="give the name of a column or array, or a column's"):
-            load(frame, label=label)  # type: ignore[arg-type]
+            load(frame, label=wrong)
     with pytest.raises(DataError, match="--label does not belong to an array"):
         load(frame.to_numpy(), label=0)
 

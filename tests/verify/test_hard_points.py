@@ -224,47 +224,6 @@ def test_steepness_beside_a_kink_is_no_kink(name, factor):
     assert report.ok == (factor == 1), report
 
 
-# -- right passes by differences alone: nothing is unknown, nothing is wrong -----------------------
-def alone(f, dtype):
-    """A forward that takes one precision only, and no complex numbers."""
-
-    def forward(*arrays):
-        if any(a.dtype != dtype for a in arrays):
-            raise TypeError("another dtype")
-        return f(*arrays), arrays
-
-    return forward
-
-
-def square_backward(dy, cache):
-    return 2 * cache[0] * dy
-
-
-BY_DIFFERENCES = {
-    "at a minimum": (lambda x: (x * x).sum(), square_backward, lambda x: 0 * x),
-    "rounded": (lambda x: x * x + np.round(x), square_backward, lambda x: x),
-    "floor at integers": (
-        lambda x: x * x + np.floor(x),
-        square_backward,
-        lambda x: np.round(3 * x),
-    ),
-    "sign at 0": (lambda x: x * x + np.sign(x), square_backward, lambda x: np.round(x)),
-    "abs at 0": (np.abs, lambda dy, c: dy * np.sign(c[0]), lambda x: np.round(x)),
-    "constant": (lambda x: 0 * x, lambda dy, c: 0 * dy, lambda x: x),
-    "log near 0": (np.log, lambda dy, c: dy / c[0], lambda x: np.exp(5 * x)),
-    "saturated": (np.tanh, lambda dy, c: dy * (1 - np.tanh(c[0]) ** 2), lambda x: 30 * x),
-}
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", BY_DIFFERENCES)
-def test_differences_alone_raise_no_alarm(name, dtype):
-    f, backward, place = BY_DIFFERENCES[name]
-    x = place(np.random.default_rng(0).normal(size=(5, 4))).astype(dtype)
-    report = check(alone(f, dtype), backward, [x])
-    assert report.ok, report
-
-
 def test_complex_arithmetic_that_breaks_down_in_one_entry_of_many():
     x, c = np.random.default_rng(0).uniform(0.5, 2, 21_000), np.ones(21_000)
     c[7] = np.inf

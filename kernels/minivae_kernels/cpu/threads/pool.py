@@ -11,7 +11,6 @@ cores, BLAS held to one thread), once for a block of updates.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import queue
 import sys
@@ -39,39 +38,76 @@ def default_threads() -> int:
         return max(1, os.cpu_count() or 1)
 
 
+class _Slip:
+    """Work for one member, its own or the caller's again: whoever lays hands on it first has it.
+
+    An interrupt may end what the caller does between any two steps: each of them can be done again,
+    and nothing that one call leaves unread is taken for another's.
+    """
+
+    __slots__ = ("ended", "error", "is_done", "owner", "work")
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.work: tuple[Callable[..., Any], tuple[Any, ...]] | None = (function, args)
+        self.owner: dict[str, str] = {}
+        self.error: BaseException | None = None
+        self.is_done, self.ended = False, threading.Lock()
+        self.ended.acquire()
+
+    def _is_for(self, who: str) -> bool:
+        return self.owner.setdefault("owner", who) == who  # indivisible
+
+    def take_back(self) -> bool:
+        """Whether no member has begun it: then none will, and nothing waits for it."""
+        mine = self._is_for("caller")
+        if mine:
+            self.work = None  # its arrays are the caller's to free
+        return mine
+
+    def do(self) -> None:
+        """What a member does with it: nothing where it was taken back."""
+        if not self._is_for("member") or self.work is None:
+            return
+        function, args = self.work
+        try:
+            function(*args)
+        except BaseException as error:
+            self.error = error
+        self.work = None
+        del function, args
+        self.is_done = True
+        self.ended.release()
+
+    def wait(self) -> None:
+        """Until the member that has begun it is done."""
+        while not self.is_done:
+            self.ended.acquire()
+
+
 class _Member:
-    """A thread that runs what it is handed, one thing at a time."""
+    """A thread that does what is on the slips it is handed, one at a time."""
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.work: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.work: queue.SimpleQueue[_Slip] = queue.SimpleQueue()
         self.posted = np.zeros(16, dtype=np.int64)
-        self.done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         name = f"minivae-kernels-{number}"
         self.thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self.thread.start()
 
-    def post(self, function: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:
-        """Hand it a function and its arguments -> the slip that it takes when it begins."""
-        slip = [(function, args)]
+    def post(self, slip: _Slip) -> None:
+        """Hand it a slip, and wake it."""
         self.work.put(slip)
         self.posted[0] += 1
         rouse(CREW_AT)
-        return slip
 
     def _serve(self) -> None:
-        for done in itertools.count():
-            attend(CREW_AT, self.number, self.posted, done)
-            slip = self.work.get()
-            with contextlib.suppress(IndexError):  # taken back: the others did it all
-                function, args = slip.pop()
-                error: BaseException | None = None
-                try:
-                    function(*args)
-                except BaseException as e:
-                    error = e
-                self.done.put(error)
-                del function, args, error
+        seen = 0
+        while True:
+            attend(CREW_AT, self.number, self.posted, seen)
+            seen = int(self.posted[0])
+            while not self.work.empty():  # one more than was counted, after an interrupt
+                self.work.get().do()
 
 
 _members: list[_Member] = []
@@ -143,29 +179,31 @@ def _sync_for_one() -> np.ndarray:
 
 def _together(function: Callable[..., Any], threads: int, args: tuple[Any, ...]) -> None:
     sync, team = new_sync(threads), _members[: threads - 1]
-    slips: list[list[Any]] = []
+    slips = [_Slip(function, (number, threads, sync, *args)) for number in range(1, threads)]
     finished = False
     try:
-        for number, member in enumerate(team, start=1):
-            slips.append(member.post(function, (number, threads, sync, *args)))
+        for member, slip in zip(team, slips, strict=True):
+            member.post(slip)
         function(0, threads, sync, *args)
         finished = True
     finally:
-        if not finished:  # an interrupt before all had begun: let the others go
+        try:
+            if not finished:  # an interrupt before all had begun: let the others go
+                sync[ABORT] = 1
+            _end(slips)
+        except BaseException:  # another interrupt: all the same
             sync[ABORT] = 1
-        begun = [member for member, slip in zip(team, slips, strict=False) if not _took(slip)]
-        errors = [e for e in (member.done.get() for member in begun) if e is not None]
-    if errors:
-        raise errors[0]
+            _end(slips)
+            raise
+    for slip in slips:
+        if slip.error is not None:
+            raise slip.error
 
 
-def _took(slip: list[Any]) -> bool:
-    """Whether the work could be taken back: its member has not begun, and nothing waits for it."""
-    try:
-        slip.pop()
-    except IndexError:
-        return False
-    return True
+def _end(slips: list[_Slip]) -> None:
+    """Take back what no member has begun, and wait for the rest."""
+    for slip in [slip for slip in slips if not slip.take_back()]:
+        slip.wait()
 
 
 _controllers: dict[int, Any] = {}

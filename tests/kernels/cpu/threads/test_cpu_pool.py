@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import sys
 import threading
 import time
 from typing import Any
@@ -54,13 +56,14 @@ def test_a_member_that_has_not_begun_is_not_waited_for() -> None:
     busy = threading.Event()
     pool.run(lambda member, team, sync: None, 2)
     (first, *_) = pool._members
-    first.post(lambda: busy.wait(60), ())  # another program has its core
+    held_up = pool._Slip(lambda: busy.wait(60), ())  # another program has its core
+    first.post(held_up)
     seen: list[int] = []
     begun = time.monotonic()
     pool.run(lambda member, team, sync: seen.append(member), 2)
     assert time.monotonic() - begun < 30
     busy.set()
-    first.done.get(timeout=60)
+    held_up.wait()
     time.sleep(0.05)
     assert seen == [0]
 
@@ -78,6 +81,51 @@ def test_an_interrupt_before_the_start_lets_all_go(K: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
         pool.run(start, 3)
     assert K.relu_forward(np.full((700, 700), 3, np.float32)).sum() == 3 * 700 * 700
+
+
+def run_interrupted(number: int, begun: list[int], ended: list[int]) -> bool:
+    """A call with Ctrl-C after its so many-th step in pool.py -> whether it had so many."""
+    steps = itertools.count()
+
+    def work(member: int, team: int, sync: Any) -> None:
+        begun.append(member)
+        time.sleep(0.002 * member)
+        ended.append(member)
+
+    def press(frame: Any, event: str, arg: Any) -> None:
+        here = frame.f_code.co_filename == pool.__file__ and event in ("call", "return", "c_return")
+        if here and next(steps) == number:
+            raise KeyboardInterrupt
+
+    sys.setprofile(press)
+    try:
+        pool.run(work, 3)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.setprofile(None)
+    return False
+
+
+def test_an_interrupt_at_any_step_lets_no_call_return_before_its_members() -> None:
+    pool.run(lambda member, team, sync: None, 3)
+    for number in itertools.count():
+        begun: list[int] = []
+        ended: list[int] = []
+        if not run_interrupted(number, begun, ended):
+            break
+        assert sorted(begun) == sorted(ended), number
+        for _ in range(3):  # a result left unread would be found by these
+            meet, done = threading.Barrier(3, timeout=60), []
+
+            def together(member: int, team: int, sync: Any, meet: Any, done: Any) -> None:
+                meet.wait()
+                time.sleep(0.002 * (member > 0))
+                done.append(member)
+
+            pool.run(together, 3, meet, done)
+            assert sorted(done) == [0, 1, 2], number
+    assert number > 20
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
