@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minivae.types import kind_of
 from minivae.verify import Fault, Report, check
 from minivae.verify.passes import one_line
 
@@ -117,7 +118,8 @@ def check_torch(target: Any, *tensors: Any, second_order: bool = False, **option
             text = f"forward raised {one_line(error)}"
             return Report(options["name"], faults=[Fault("error", text)])
         pair = TorchPass(call, seed)
-        options["wrt"] = [*options["wrt"], *ups] if options.get("wrt") else None
+        wrt = options.get("wrt")
+        options["wrt"] = [*([wrt] if isinstance(wrt, str) else wrt), *ups] if wrt else None
     report = check(pair.forward, pair.backward, point, names=names, **options)
     places = {str(t.device) for t in given if isinstance(t, torch.Tensor)} - {"cpu"}
     report.notes += [f"checked on the CPU: tensors are on {place}" for place in sorted(places)]
@@ -127,7 +129,10 @@ def check_torch(target: Any, *tensors: Any, second_order: bool = False, **option
 def learnt_names(tensors: Any, names: list[str], parameters: dict[str, Any]) -> list[str]:
     """What to check, where some of it is a constant; none where nothing is."""
     wanted = [getattr(t, "requires_grad", False) for t in tensors]
-    floats = [hasattr(t, "is_floating_point") and t.is_floating_point() for t in tensors]
+    floats = [
+        kind_of(t) == "float" or (isinstance(t, load_torch().Tensor) and t.is_floating_point())
+        for t in tensors
+    ]
     chosen = wanted if any(wanted) else floats
     learnt = [name for name, wants in zip(names, chosen, strict=False) if wants]
     trained = [name for name, parameter in parameters.items() if parameter.requires_grad]
@@ -138,7 +143,12 @@ def buffers_like(module: Any, values: Any) -> dict[str, Any]:
     """Copies of a module's buffers on the CPU, those of floats in the values' precision."""
     kind = next((v.dtype for v in values if hasattr(v, "dtype") and not is_whole(v)), None)
     buffers = {name: buffer.detach().cpu().clone() for name, buffer in module.named_buffers()}
-    return {n: b if kind is None or is_whole(b) else b.to(kind) for n, b in buffers.items()}
+    def like(b: Any) -> Any:
+        if kind is None or is_whole(b):
+            return b
+        return b.to(load_torch().promote_types(kind, b.dtype) if b.is_complex() else kind)
+
+    return {name: like(buffer) for name, buffer in buffers.items()}
 
 
 def is_whole(tensor: Any) -> bool:

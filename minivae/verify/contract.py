@@ -152,8 +152,9 @@ def number_notes(job: Pass, grads: Any) -> list[str]:
     for name, given in (item for reading in readings(job, grads) for item in reading.items()):
         for at, part, grad in pairs(args.get(name), given, name):
             if type(part) in (int, float) and isinstance(grad, (float, np.ndarray, np.generic)):
-                text = f"{at} is a Python {type(part).__name__}, taken as a constant: pass"
-                notes[at] = f"{text} np.float64({at}) to check its gradient"
+                text = f"{at} is a Python {type(part).__name__}, taken as a constant:"
+                learnt = "if it is a number to learn, " if type(part) is int else ""
+                notes[at] = f"{text} {learnt}pass np.float64({at}) to check its gradient"
     return list(notes.values())
 
 
@@ -202,8 +203,8 @@ def second_forward(job: Pass, dy: Array, hands: Hands) -> tuple[Faults, list[str
     if not job.clock.fits(forward=2, backward=1):
         return [], []
     kept = job.run(job.base)
-    before = copy(kept)
-    with contextlib.suppress(Exception):  # a point where nothing may move
+    with contextlib.suppress(Exception):  # a cache that holds itself, a point where nothing moves
+        before = copy(kept)
         job.run(job.moved({leaf.place: 1e-3 * leaf.scale for leaf in job.leaves}))
         each = zip(("output", "cache"), before, kept, strict=True)
         y, cache = (changed({what: old}, {what: new}) for what, old, new in each)

@@ -117,10 +117,13 @@ class Line:
         """Whether this slope may hold nearer than differences reach: it shows at steps just clear
         of the noise, or would make outputs as noisy as they are, beyond rounding (chaos)."""
         self(1e-9)
+        offs = []
         for clear in (1e6, 1e4, 1e2):
             t = clear * self.noise / abs(slope) if slope else 0.0
-            if t > 0 and abs(self.sides(t).mean() / slope - 1) <= max(1e-3, 8 / clear):
-                return True
+            offs.append(abs(self.sides(t).mean() / slope - 1) if t > 0 else np.nan)
+        lost = offs[0] / 4 < offs[1] <= 0.15  # the same at every step: a part is missing, not steep
+        if offs[0] <= 1e-3 or offs[1] <= 1e-3 or (offs[2] <= 0.08 and not lost):
+            return True
         plain = self.job.y_eps * float(np.abs(self.dy * self.job.y0).sum())
         chaotic = 1e3 * plain < self.noise <= 1e3 * EPS64 * abs(slope * natural)
         return bool(chaotic)

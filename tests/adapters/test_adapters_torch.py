@@ -113,3 +113,38 @@ def test_double_backward_of_a_module_with_dropout_is_seeded():
     state = torch.get_rng_state()
     assert check_torch(model.double(), X, second_order=True).ok
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_wrt_may_be_one_word_for_second_order():
+    assert check_torch(function(1), X, second_order=True, wrt="input0").ok
+
+
+def test_complex_buffers_keep_their_imaginary_part():
+    class Turn(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            angles = torch.polar(torch.ones(4, 3), torch.linspace(0.3, 2.0, 12).reshape(4, 3))
+            self.register_buffer("turn", angles)
+
+        def forward(self, x):
+            return (x * self.turn).imag + (x * self.turn).real
+
+    for x in (X, X.float()):
+        report = check_torch(Turn(), x)
+        assert report.ok, report
+
+
+def test_an_array_beside_a_tensor_is_checked_too():
+    class Times(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, w):
+            ctx.save_for_backward(x, w)
+            return x * w
+
+        @staticmethod
+        def backward(ctx, dy):
+            x, w = ctx.saved_tensors
+            return 2 * w * dy, x * dy
+
+    report = check_torch(Times, X.numpy(), X + 2)
+    assert [fault.tensor for fault in report.faults] == ["input0"], report

@@ -201,6 +201,14 @@ def test_an_error_that_fades_as_x_does_is_no_rounding(factor):
 
 
 # -- steep, but no kink ----------------------------------------------------------------------------
+@pytest.mark.parametrize("share", [0.3, 0.1, 0.05, 0.02, 0.01])
+def test_a_small_part_that_the_complex_step_loses(share):
+    """The loss of an imaginary part is the same at every step, however small; steepness is not."""
+    forward = lambda x: (x * x + share * np.asarray(x).real, x)  # noqa: E731
+    assert check(forward, lambda dy, x: (2 * x + share) * dy, [X]).ok
+    assert not check(forward, lambda dy, x: 2 * x * dy, [X]).ok
+
+
 STEEP = {
     "log|x|": (lambda x: np.log(np.abs(x)), lambda x: 1 / x),
     "sqrt|x|": (lambda x: np.sqrt(np.abs(x)), lambda x: 0.5 * np.sign(x) / np.sqrt(np.abs(x))),

@@ -108,3 +108,19 @@ def test_a_gradient_of_a_python_number_inside_a_dict():
     backward = lambda dy, p: {"W": dy * p["scale"], "scale": 999.0}  # noqa: E731
     report = check(forward, backward, [p])
     assert report.ok and "p.scale is a Python int, taken as a constant" in report.notes[0]
+
+
+def test_a_cache_that_holds_itself():
+    def forward(x):
+        node = {"x": x}
+        node["self"] = node
+        return x * x, node
+
+    report = check(forward, lambda dy, node: 2 * node["x"] * dy, [X])
+    assert report.ok and not report.notes, report
+    assert not check(forward, lambda dy, node: 3 * node["x"] * dy, [X]).ok
+
+
+def test_an_int_may_be_no_number_to_learn():
+    report = check(lambda x, n: (np.roll(x, n), n), lambda dy, n: (np.roll(dy, -n), 0.0), [X, 1])
+    assert report.ok and "if it is a number to learn, pass np.float64(" in report.notes[0]
