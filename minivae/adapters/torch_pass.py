@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from minivae.types import kind_of
+from minivae.types.foreign import one_line
 from minivae.verify import Fault, Report, check
-from minivae.verify.passes import one_line
 
 
 def load_torch() -> Any:
@@ -143,6 +143,7 @@ def buffers_like(module: Any, values: Any) -> dict[str, Any]:
     """Copies of a module's buffers on the CPU, those of floats in the values' precision."""
     kind = next((v.dtype for v in values if hasattr(v, "dtype") and not is_whole(v)), None)
     buffers = {name: buffer.detach().cpu().clone() for name, buffer in module.named_buffers()}
+
     def like(b: Any) -> Any:
         if kind is None or is_whole(b):
             return b

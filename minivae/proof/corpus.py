@@ -21,8 +21,8 @@ from minivae.proof.exact_gradients import ExactGradients
 from minivae.proof.first_wrong_op import WatchedOps, first_wrong
 from minivae.proof.mutate import annotations_flag
 from minivae.proof.mutation_score import planted
+from minivae.types.foreign import quiet
 from minivae.verify.contract import backward_faults
-from minivae.verify.passes import quiet
 from minivae.verify.strategies import gradients
 
 

@@ -13,7 +13,7 @@ from minivae.proof.cases import find
 from minivae.proof.exact_gradients import ExactGradients
 from minivae.types import Array
 from minivae.types.analytic import complex_step
-from minivae.verify.passes import quiet
+from minivae.types.foreign import quiet
 
 Points = list[tuple[float, float]]
 

@@ -10,9 +10,10 @@ import numpy as np
 from minivae import ops
 from minivae.proof.case import Case
 from minivae.types import EPS64, Array, same_bits, vector
+from minivae.types.foreign import quiet
 from minivae.verify.derivatives import Probe, tol
 from minivae.verify.oracles import Trial, by_complex_step
-from minivae.verify.passes import Pass, quiet, unpack
+from minivae.verify.passes import Pass, unpack
 from minivae.verify.report import Row
 from minivae.verify.strategies import gradients, match
 from minivae.verify.suspects import strict_tolerance

@@ -13,7 +13,7 @@ from minivae.backend import Observed
 from minivae.proof.case import Case
 from minivae.proof.tolerances import tol
 from minivae.types import Array, kind_of, leaves, replace, transform
-from minivae.verify.passes import quiet
+from minivae.types.foreign import quiet
 
 DIGITS = 80
 

@@ -14,8 +14,8 @@ from minivae.ops.table import FUNCTIONS
 from minivae.proof.tolerances import tol
 from minivae.types import EPS32, EPS64, Array
 from minivae.types.analytic import complex_step
+from minivae.types.differences import bisect
 from minivae.types.shapes import shape_of
-from minivae.verify.derivatives import bisect
 
 
 class WatchedCall(NamedTuple):

@@ -17,7 +17,7 @@ from minivae.proof.first_wrong_op import WatchedOps, WrongOp, first_wrong
 from minivae.proof.tolerances import tol
 from minivae.types import Array
 from minivae.types.analytic import complex_step
-from minivae.verify.derivatives import bisect
+from minivae.types.differences import bisect
 
 Gradients = dict[str, Array]
 

@@ -10,8 +10,9 @@ from minivae import ops
 from minivae.proof.case import DIMS, Case
 from minivae.proof.exact_gradients import ExactGradients
 from minivae.types import EPS64, Array, leaves
+from minivae.types.foreign import quiet
 from minivae.verify.contract import SAME_RUN
-from minivae.verify.passes import Pass, apart, quiet
+from minivae.verify.passes import Pass, apart
 from minivae.verify.strategies import gradients
 
 Flat = list[Array | None]

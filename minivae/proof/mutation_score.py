@@ -18,7 +18,7 @@ from minivae.proof.cases import find
 from minivae.proof.exact_gradients import ExactGradients
 from minivae.proof.mutate import Mutant, build, mutants
 from minivae.proof.op_cases import op_cases
-from minivae.verify.passes import quiet
+from minivae.types.foreign import quiet
 
 # Rows that execute each pass outside ops/; several where one variant does not reach every line.
 ROWS = {

@@ -9,11 +9,13 @@ import numpy as np
 
 from minivae.types import EPS32, EPS64, Array, Shape
 from minivae.types.analytic import Analytic
+from minivae.types.differences import Slope
+from minivae.types.foreign import Clock, one_line, quiet
 from minivae.verify import contract, naming, oracles, suspects
 from minivae.verify.contract import widen
-from minivae.verify.derivatives import Probe, Slope
+from minivae.verify.derivatives import Probe
 from minivae.verify.oracles import Trial
-from minivae.verify.passes import Clock, Function, Pass, Rng, one_line, quiet
+from minivae.verify.passes import Function, Pass, Rng
 from minivae.verify.report import Fault, Report, Row
 from minivae.verify.strategies import Hands, batch_of, in_float64, input_faults, point_notes, read
 

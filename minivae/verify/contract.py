@@ -20,8 +20,9 @@ from minivae.types import (
     share_memory,
     vector,
 )
+from minivae.types.foreign import CannotRun, one_line
 from minivae.verify.derivatives import tol
-from minivae.verify.passes import CannotRun, Function, Pass, apart, one_line, unpack
+from minivae.verify.passes import Function, Pass, apart, unpack
 from minivae.verify.report import Fault, Report, first_fault, not_finite
 from minivae.verify.strategies import (
     Faults,

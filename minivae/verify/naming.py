@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minivae.types import EPS32, Array, kind_of
-from minivae.verify.derivatives import taylor_rate
+from minivae.types.differences import taylor_rate
 from minivae.verify.oracles import Trial
 from minivae.verify.report import Fault, where
 from minivae.verify.strategies import gradients

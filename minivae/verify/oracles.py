@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from minivae.types import EPS64, Array
-from minivae.verify.derivatives import Probe, Slope, between, bisect, tol
+from minivae.types.differences import Slope, between, bisect
+from minivae.verify.derivatives import Probe, tol
 from minivae.verify.report import Row
 from minivae.verify.strategies import gradients
 

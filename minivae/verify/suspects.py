@@ -11,7 +11,8 @@ import numpy as np
 
 from minivae.types import EPS64, Array
 from minivae.types.analytic import STEP
-from minivae.verify.derivatives import Probe, between, tol
+from minivae.types.differences import between
+from minivae.verify.derivatives import Probe, tol
 from minivae.verify.oracles import Trial, failing_direction, locate
 from minivae.verify.passes import Deltas, Pass, lost_below, signed
 from minivae.verify.report import Fault, where

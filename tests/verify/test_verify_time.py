@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from minivae.verify import check, passes
+from minivae.types import foreign
+from minivae.verify import check
 from tests.verify.zoo_sequences import lstm_all_states
 from tests.verify.zoo_tools import n
 
@@ -18,7 +19,7 @@ class SlowPass:
 
     def __init__(self, monkeypatch, mistake="", takes_complex=True):
         self.now, self.mistake, self.takes_complex = 0.0, mistake, takes_complex
-        monkeypatch.setattr(passes, "time", SimpleNamespace(perf_counter=lambda: self.now))
+        monkeypatch.setattr(foreign, "time", SimpleNamespace(perf_counter=lambda: self.now))
 
     def forward(self, x, W, b):
         complex_run = any(map(np.iscomplexobj, (x, W, b)))
@@ -67,7 +68,7 @@ def test_what_rounds_to_zero_is_not_wrong_for_want_of_time(monkeypatch, tenths):
     """1 - tanh² is exactly 0 where the slope is 1e-18: an error that nobody had time to look at."""
     now, x = [0.0], np.random.default_rng(3).uniform(19, 190, (5, 3)) * n(5, 3)
     x = np.sign(x) * np.maximum(np.abs(x), 20.5)
-    monkeypatch.setattr(passes, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(foreign, "time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def forward(x):
         now[0] += COMPLEX if np.iscomplexobj(x) else FORWARD
