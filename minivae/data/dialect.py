@@ -5,6 +5,7 @@ Excel alone writes commas, semicolons or tabs, and points or commas in its numbe
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
 import re
@@ -190,11 +191,10 @@ def _header(rows: Cells, decimal: str, known: tuple[str, ...] | None) -> list[st
 
 def _is_value(text: str) -> bool:
     """Whether this is no name but a number, though an infinite one, which is refused later on."""
-    try:
+    with contextlib.suppress(ValueError):
         float(text)
-    except ValueError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _is_number(text: str) -> bool:

@@ -11,14 +11,6 @@ from minivae.runs.hints import command_line
 from minivae.runs.store import CheckpointStore, Key
 
 
-class Finding(NamedTuple):
-    """One file, its state ("sound", "note" or "damaged"), and what there is to say of it."""
-
-    file: str
-    state: str
-    words: str
-
-
 class Inspection:
     """A run that is looked through: its folder, and all that was found in it."""
 
@@ -55,3 +47,11 @@ class Inspection:
         """Add a note on what a kill left and a resume puts right."""
         self.tell(file, "note", words)
         self.left.append(file)
+
+
+class Finding(NamedTuple):
+    """One file, its state ("sound", "note" or "damaged"), and what there is to say of it."""
+
+    file: str
+    state: str
+    words: str
