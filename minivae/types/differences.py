@@ -30,7 +30,7 @@ def between(value: Any, a: Any, b: Any, margin: Any) -> Any:
     return (np.minimum(a, b) - margin <= value) & (value <= np.maximum(a, b) + margin)
 
 
-class Function(Protocol):
+class Moving(Protocol):
     """What differences are taken of: its point `base`, whose outputs are y0 (n,), of precision
     y_eps; other points, moved t times `deltas` (by place in base) away; and the outputs there."""
 
@@ -48,7 +48,7 @@ class Function(Protocol):
 class Line:
     """phi(t) = sum dy * (y(x + t delta) - y(x)), and the rounding noise seen in it so far."""
 
-    def __init__(self, job: Function, deltas: dict[int, Array], dy: Array, rounding: Array) -> None:
+    def __init__(self, job: Moving, deltas: dict[int, Array], dy: Array, rounding: Array) -> None:
         self.job, self.deltas, self.dy = job, deltas, dy
         self.rounding = np.abs(dy) * rounding
         self.noise = 0.0

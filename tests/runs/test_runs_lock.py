@@ -24,7 +24,7 @@ def victim(tmp_path):
 
 def enter(run, resume=False):
     with RunDirectory(run, resume=resume) as directory:
-        directory.claim()
+        directory.claim(print)
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path, victim):

@@ -244,3 +244,14 @@ def test_complex_arithmetic_that_breaks_down_in_one_entry_of_many():
 
     assert check(forward, backward(1.0), [x]).ok
     assert not check(forward, backward(1.1), [x]).ok
+
+
+def test_rounding_that_only_this_point_has():
+    """The complex step of e^a / (1 + e^a) far out is rounding, the same at all points around but
+    not at this one; the gradient by hand is right."""
+    a = np.array([[2.5, 0.8, 1.9, -4.4], [26.08000090, 20.85026739, 27.32926941, -46.5]])
+    a = np.concatenate([a, -np.linspace(9, 30, 28).reshape(7, 4)])
+    forward = lambda a: (np.exp(a) / (1 + np.exp(a)), a)  # noqa: E731
+    for factor in (1, 1.5):
+        backward = lambda dy, a, k=factor: k * dy * np.exp(a) / (1 + np.exp(a)) ** 2  # noqa: E731
+        assert check(forward, backward, [a]).ok == (factor == 1)
