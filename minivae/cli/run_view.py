@@ -146,9 +146,9 @@ def save_array(path: Path, x: Any) -> None:
 
 def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
     """Write named arrays as .npz, whole or not at all."""
-    import numpy as np
+    from minivae.data.whole import save_named
 
-    save_whole(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
+    save_whole(path, lambda file: save_named(file, arrays))
 
 
 def save_text(path: Path, text: str) -> int:

@@ -18,7 +18,7 @@ from minivae.data.errors import DataError
 from minivae.data.named import content_sha256
 from minivae.data.npy import Npz
 from minivae.data.registry import DatasetEntry
-from minivae.data.whole import write_whole
+from minivae.data.whole import save_named, write_whole
 
 Arrays = dict[str, NDArray[Any]]
 _PIXELS = 784
@@ -82,4 +82,4 @@ def _save(stream: IO[bytes], arrays: Arrays) -> None:
     if "" in arrays:
         np.save(stream, arrays[""], allow_pickle=False)
     else:
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
+        save_named(stream, arrays, compressed=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
@@ -35,3 +37,14 @@ def sync_directory(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def save_named(stream: IO[bytes], arrays: Mapping[str, Any], *, compressed: bool = False) -> None:
+    """Write named arrays as .npz; ValueError for one of Python objects, which would be pickled.
+
+    To older versions of NumPy, its own switch against that is one more array of the file.
+    """
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.hasobject:
+            raise ValueError(f"{name} holds Python objects: give it numbers or text")
+    (np.savez_compressed if compressed else np.savez)(stream, **arrays)

@@ -8,6 +8,7 @@ import json
 import numpy as np
 
 from minivae.data.standard import Standard
+from minivae.data.whole import save_named
 from minivae.models.config import ModelConfig
 from minivae.models.vae import layout_of
 from minivae.types import Array
@@ -28,5 +29,5 @@ def npz_files(
             views["origin"] = standard.origin
     buffer = io.BytesIO()
     text = np.array(json.dumps(config.to_dict()))
-    np.savez(buffer, allow_pickle=False, config=text, **views)
+    save_named(buffer, {"config": text, **views})
     return {"model.npz": buffer.getvalue()}
