@@ -143,7 +143,7 @@ def text_refused(frame: Any, texts: Sequence[str], name: str, *, own: bool) -> D
     which = f"{'columns' if several else 'column'} {listed(map(repr, texts))}"
     what = "kinds" if str(column.dtype) == "category" else "text"
     fix = (
-        f"name the labels' with --label COLUMN, spread {what} over columns of 0 and 1 with "
+        f"name the labels' column with --label COLUMN, spread {what} over columns of 0 and 1 with "
         "--one-hot, or remove it"
         if own
         else "which the run was not trained on; remove it"
