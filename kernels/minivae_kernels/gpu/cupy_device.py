@@ -103,10 +103,11 @@ class CupyDevice(CardMemory):
 
     def _new_blas(self) -> cublas.Cublas:
         workspace = self.empty(cublas.WORKSPACE, np.uint8)
-        self.workspaces.append(workspace)
-        return cublas.Cublas(
+        blas = cublas.Cublas(
             self.library, self.pointer(workspace), cublas.WORKSPACE, tf32=self.tf32
         )
+        self.workspaces.append(workspace)  # only now: what has failed to start keeps nothing
+        return blas
 
     def _blas(self) -> cublas.Cublas:
         """cuBLAS on the current stream, its one workspace waited for where that is another one."""
@@ -123,9 +124,10 @@ class CupyDevice(CardMemory):
 
     def _open_side(self) -> None:
         """The second branch's stream and cuBLAS, which multiplies once so that it is all loaded."""
-        side, blas = self.xp.cuda.Stream(non_blocking=True), self._new_blas()
+        side = self.xp.cuda.Stream(non_blocking=True)
         one = self.zeros((32, 32), np.float32)
         out = self.empty(one.shape, one.dtype)
+        blas = self._new_blas()  # last: its workspace stays
         self.synchronise()
         blas.use_stream(side.ptr)
         with side:
@@ -166,7 +168,8 @@ class CupyDevice(CardMemory):
         """
         stream = self.xp.cuda.get_current_stream()
         if self.side is None:
-            self._open_side()
+            with self._said("the second cuBLAS was started"):
+                self._open_side()
         self.kept = kept = list[Any]()
         with self._said("the step was recorded"):
             stream.begin_capture()
@@ -181,6 +184,8 @@ class CupyDevice(CardMemory):
             graph = stream.end_capture()
 
         def replay(held: list[Any] = kept) -> None:
+            if self.blas is not None:
+                self._blas()  # the graph multiplies in its workspace: after whoever used it last
             graph.launch(stream)
 
         return replay

@@ -105,6 +105,21 @@ def test_ops_beside_a_step_that_is_still_running(C: Backend) -> None:
     assert step.bad_step == -1
 
 
+def test_a_replay_after_a_product_on_another_stream(C: Backend, cupy: FakeCupy) -> None:
+    """The graph has been recorded before, so nothing but its replay can wait for the workspace."""
+    a = C.to_device(np.ones((4, 5), np.float32))
+    step = C.make_step(*problem(MODELS["relu bernoulli"]))
+    step(*schedule(2, 9))
+    cupy.default.synchronize()
+    with stream(cupy) as other:
+        y = C.dense_backward_input(a, a)
+    step(*schedule(2, 9))
+    assert step.bad_step == -1
+    other.synchronize()
+    assert (y.get() == 5).all()
+    del y
+
+
 def test_data_that_are_on_the_card_already(C: Backend) -> None:
     """The step reads the caller's own array, which the default stream has just made."""
     plan, theta, moments, data = problem(MODELS["gaussian, learned c"])
