@@ -8,6 +8,7 @@ streams.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,10 +18,35 @@ from minivae_kernels.gpu import cublas, faults, nvrtc, sources
 from minivae_kernels.gpu.cupy_memory import CardMemory
 from minivae_kernels.gpu.launcher import Arguments, Grid
 
+# One for each card, thread and precision: a backend is loaded for every fit of an estimator, and
+# neither cuBLAS's handles nor their workspaces would be given back.
+_DEVICES: dict[tuple[int, int, bool], CupyDevice] = {}
+
+
+def examined() -> Any:
+    """The module cupy, with a card that can be used current. Raises Unavailable."""
+    cupy = faults.import_cupy()
+    try:
+        built_for = int(cupy.cuda.driver.get_build_version())
+    except Exception:
+        built_for = 0  # CuPy cannot say
+    faults.examine(cupy.cuda.runtime, built_for)
+    return cupy
+
+
+def shared_device(*, tf32: bool = False) -> CupyDevice:
+    """This thread's device on the current card, made at the first call. Raises Unavailable."""
+    card = int(examined().cuda.runtime.getDevice())
+    key = card, threading.get_ident(), tf32
+    if key not in _DEVICES:
+        _DEVICES[key] = CupyDevice(tf32=tf32)
+    return _DEVICES[key]
+
 
 class CupyDevice(CardMemory):
     """The seam that the launchers are written against, played by a card.
 
+    It belongs to the card that was current when it was made, and to the thread that made it.
     tf32: let cuBLAS round the products' inputs to 10 bits of mantissa (faster, less exact).
     Raises Unavailable where no card can be used.
     """
@@ -29,8 +55,7 @@ class CupyDevice(CardMemory):
     flushes = True  # CuPy compiles with -ftz=true, and nothing can take that back
 
     def __init__(self, *, tf32: bool = False) -> None:
-        cupy = faults.import_cupy()
-        faults.examine(cupy.cuda.runtime, self._built_for(cupy))
+        cupy = examined()
         super().__init__(cupy)
         self.tf32 = tf32
         self.modules: dict[tuple[str, str], Any] = {}
@@ -45,14 +70,6 @@ class CupyDevice(CardMemory):
         faults.required(
             lambda: self._function("noise", "float"), "compiling the kernels with NVRTC"
         )
-
-    @staticmethod
-    def _built_for(cupy: Any) -> int:
-        """The CUDA version CuPy was built for, as 12090 (0 where CuPy cannot say)."""
-        try:
-            return int(cupy.cuda.driver.get_build_version())
-        except Exception:
-            return 0
 
     def _function(self, kernel: str, real: str) -> Any:
         key = (kernel, real)

@@ -129,6 +129,21 @@ def test_data_that_are_on_the_card_already(C: Backend) -> None:
     assert state[0].tobytes() == host[0].tobytes()
 
 
+@pytest.mark.parametrize("view", ["off the grid", "with gaps"])
+def test_data_that_are_a_view_on_the_card(C: Backend, view: str) -> None:
+    """Read by fours, an address off the 16-byte grid would end the program on a card."""
+    plan, theta, moments, data = problem(MODELS["gaussian, learned c"])
+    if view == "off the grid":
+        there = C.to_device(np.append(data.flat[0], data))[1:].reshape(data.shape)
+        assert there.data.ptr % 16
+    else:
+        there = C.to_device(np.repeat(data, 2, axis=1))[:, ::2]
+    step = C.make_step(plan, theta, moments, there)
+    assert step.buffers.data.data.ptr % 16 == 0 and step.buffers.data.flags.c_contiguous
+    mine, theirs = (run(s)[0][0] for s in (step, C.make_step(plan, theta, moments, data)))
+    assert mine.tobytes() == theirs.tobytes()
+
+
 def test_parameters_that_are_on_the_card_already(C: Backend) -> None:
     """The step works on a copy: the caller's own stay as they are."""
     plan, theta, moments, data = problem(MODELS["linear"])
