@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from benchmarks import gate
+from benchmarks import gate, step
 from benchmarks.cases import make_rows, make_theta, parse_arch
-from minivae.backend import BackendUnavailable
-from tests.kernels.cpu.rounded import rounding_reference
+from minivae.backend import Backend, BackendUnavailable
+from minivae.proof.product_rounding import rounding_reference
 
 pytest.importorskip("numba")
 
@@ -23,7 +26,11 @@ def judged(K: object, limits: gate.Limits) -> None:
     ours = MinivaeStep("numpy")
     ours.K = K
     ours.prepare(case, gate.shared_data(96), make_theta(case))
-    gate.check_updates(case, ours.check(make_rows(case, 1, 2)), limits)
+    ours.run(make_rows(case, 0, 40))
+    gate.check_updates(case, ours.check(make_rows(case, 1, 1)), limits)
+    given = gate.peer_inputs(case, 3)
+    found = ours.gradient_of(given["theta"], make_rows(case, 3, 1))
+    gate.check_gradient(case, given, *found, limits)
 
 
 def test_the_gate_lets_bfloat16_pass_and_nothing_coarser() -> None:
@@ -33,6 +40,36 @@ def test_the_gate_lets_bfloat16_pass_and_nothing_coarser() -> None:
     with pytest.raises(gate.GateError):
         judged(rounding_reference(bits=2), gate.BF16)
     assert gate.limits_of(bf16=True) == gate.BF16 and gate.limits_of() == gate.FLOAT32
+
+
+def without_kl(K: Backend) -> None:
+    K.kl_backward = lambda dkl, mu, logvar: (np.zeros_like(mu), np.zeros_like(mu))
+
+
+def with_a_row_left_out(K: Backend) -> None:
+    right = K.dense_backward_params
+
+    def wrong(dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        dW, db = right(dy, x)
+        dW[0] = 0
+        return dW, db
+
+    K.dense_backward_params = wrong
+
+
+@pytest.mark.parametrize("plant", [without_kl, with_a_row_left_out])
+def test_a_wrong_gradient_is_no_rounding(plant: Callable[[Backend], None]) -> None:
+    K = rounding_reference()
+    plant(K)
+    with pytest.raises(gate.GateError):
+        judged(K, gate.BF16)
+
+
+def test_ours_in_float32_is_judged_as_float32(tmp_path: Path) -> None:
+    options = step.StepOptions(bf16=True)
+    race = step.StepRace(parse_arch(ARCH, 64), options, tmp_path, tmp_path)
+    assert race.limits("minivae-numba:float32") == gate.FLOAT32
+    assert race.limits("minivae-numba") == race.limits("torch-eager") == gate.BF16
 
 
 def test_ours_rounds_and_ours_in_float32_does_not() -> None:
