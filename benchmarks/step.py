@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae.racing.load import LoadWatch
+from minivae.racing.load import LoadWatch, seconds_of
 from minivae.racing.statistics import SAME, interleave, percentiles, verdict
 
 from . import gate, machine, results
@@ -240,9 +240,10 @@ def _beside(
     if count:
         options.say(f"beside {count} busy processes")
     watch, began = LoadWatch(), time.process_time()
-    with busy(count):
+    with busy(count) as beside:
         race = StepRace(case, options, data, folder)
         rows = race.run()
-    load = watch.report(race.used + time.process_time() - began + watch.seconds() * count)
+        spun = sum(map(seconds_of, beside))  # they share the cores, so less than a core each
+    load = watch.report(race.used + time.process_time() - began + spun)
     common = {"backend": options.backend, "device": options.device, "busy": count, "load": load}
     return [{**common, **row} for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from benchmarks import gate, step
 from benchmarks.cases import make_rows, make_theta, parse_arch
 from minivae.backend import Backend, BackendUnavailable
-from minivae.proof.product_rounding import rounding_reference
+from minivae.proof.product_rounding import rounded, rounding_reference
 
 pytest.importorskip("numba")
 
@@ -86,19 +87,36 @@ def test_ours_rounds_and_ours_in_float32_does_not() -> None:
     judged(plain.K, gate.FLOAT32)
 
 
-def test_pytorch_rounds_by_autocast() -> None:
-    pytest.importorskip("torch")
-    from benchmarks.contenders.torch_step import TorchStep
-
+@pytest.mark.parametrize(
+    ("package", "file", "name", "word"),
+    [("torch", "torch_step", "TorchStep", "autocast"), ("jax", "jax_step", "JaxStep", "bfloat16")],
+)
+def test_a_peer_rounds_too(package: str, file: str, name: str, word: str) -> None:
+    pytest.importorskip(package)
+    made = getattr(importlib.import_module(f"benchmarks.contenders.{file}"), name)
     case = parse_arch(ARCH, 64)
     given = gate.peer_inputs(case, 3)
     found = {}
     for bf16 in (False, True):
-        peer = TorchStep(threads=1, bf16=bf16)
+        peer = made(threads=1, bf16=bf16)
         peer.prepare(case, gate.shared_data(96), make_theta(case))
         found[bf16] = peer.loss_and_grad(**given)
         gate.check_gradient(case, given, *found[bf16], gate.limits_of(bf16=bf16))
-        assert ("autocast" in peer.versions()["precision"]) is bf16
+        assert (word in peer.versions()["precision"]) is bf16
     assert not np.array_equal(found[True][1], found[False][1])
     with pytest.raises(gate.GateError):
         gate.check_gradient(case, given, *found[True], gate.FLOAT32)
+
+
+def test_jax_multiplies_rounded_numbers_in_either_form() -> None:
+    """Forward and both gradients; sums are float32's."""
+    jax = pytest.importorskip("jax")
+    from benchmarks.contenders.jax_step import rounded_product
+
+    rng = np.random.default_rng(0)
+    x, W, dy = (rng.standard_normal(s).astype(np.float32) for s in ((9, 7), (7, 5), (9, 5)))
+    x16, W16, dy16 = (rounded(a).astype(np.float64) for a in (x, W, dy))
+    for turned in (False, True):
+        y, back = jax.vjp(rounded_product(turned), x, W)
+        for got, want in zip((y, *back(dy)), (x16 @ W16, dy16 @ W16.T, x16.T @ dy16), strict=True):
+            np.testing.assert_allclose(np.asarray(got), want, rtol=0, atol=1e-5)
