@@ -113,8 +113,8 @@ def run(batches: list[int], threads: int | None, store: bool) -> list[dict[str, 
                 row = race((shape[0], list(shape[1])), started)
                 rows.append({"machine": head, **row})
                 print(line(rows[-1]), file=sys.stderr, flush=True)
-    if store:
-        results.append("products", rows)
+                if store:  # at once: what ends a later race does not take it along
+                    results.append("products", rows[-1:])
     return rows
 
 

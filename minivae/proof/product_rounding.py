@@ -109,5 +109,5 @@ def _rounding(name: str, bits: int) -> Callable[..., Any]:
     def forward(x: Array, W: Array, b: Array) -> Any:
         return reference(kept(x), kept(W), b)
 
-    backward = {f.__name__: f for f in (dense_backward_params, dense_backward_input)}
-    return backward.get(name, forward)
+    backward: tuple[Callable[..., Any], ...] = (dense_backward_params, dense_backward_input)
+    return {f.__name__: f for f in backward}.get(name, forward)
