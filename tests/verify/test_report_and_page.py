@@ -62,7 +62,7 @@ def test_worst_of_nothing_is_no_success():
 
 def test_the_ladder_reaches_its_figures():
     figures = ladder([case.run() for case in op_cases()])
-    assert len(figures) == 4 and all(f.ok for f in figures)
+    assert len(figures) == 5 and all(f.ok for f in figures)
 
 
 def test_float32_adjoint():
