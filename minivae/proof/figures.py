@@ -152,7 +152,12 @@ def full_size(plants: int) -> list[MeasuredFigure]:
         MeasuredFigure(
             "full size, worst probe over the norm", worst(r.error for r in rows), tol("probe")
         ),
-        MeasuredFigure(f"full size, one probe of each of {len(rows)} tensors", spent, tol("full_size_seconds"), "s"),
+        MeasuredFigure(
+            f"full size, one probe of each of {len(rows)} tensors",
+            spent,
+            tol("full_size_seconds"),
+            "s",
+        ),
         MeasuredFigure(f"planted errors located, of {plants}", hits, plants, at_least=True),
         MeasuredFigure(
             "locating one, slowest", worst(f.seconds for _, f in found), tol("locate_seconds"), "s"
