@@ -179,7 +179,7 @@ def vae_cases() -> list[Case]:
 def likelihood_case(part: Likelihood) -> Case:
     """A whole model without hidden layers, the likelihood's scale learned where it has one."""
     return vae_case(
-        f"likelihood {part.name}",
+        f"linear {part.name}",
         hidden=(),
         likelihood=part.name,
         c="learned" if part.scale else 1.0,

@@ -26,11 +26,11 @@ def test_the_sizes_of_each_model_tell_axes_apart(case):
 
 def test_every_likelihood_and_objective_has_a_whole_model():
     names = {case.name for case in model_cases()}
-    assert names >= {f"vae likelihood {part.name}" for part in LIKELIHOODS.built_in()}
+    assert names >= {f"vae linear {part.name}" for part in LIKELIHOODS.built_in()}
     assert names >= {f"vae objective {part.name}" for part in OBJECTIVES.built_in()}
     scaled = {part.name for part in LIKELIHOODS.built_in() if part.scale}
     for case in vae_cases():
-        part = case.name.removeprefix("vae likelihood ")
+        part = case.name.removeprefix("vae linear ")
         if part in scaled:
             assert LIKELIHOODS[part].scale.tensor in case.inputs["p"]
 
