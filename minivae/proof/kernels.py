@@ -60,10 +60,16 @@ def by_kernel(K: Any, op: str, args: tuple[Any, ...]) -> tuple[list[Array], bool
     return found, changed
 
 
-def poison(K: Any) -> None:
-    """Leave NaN in the device's freshly freed memory: an output that nobody wrote shows."""
+def poison(K: Any, outputs: list[Array]) -> None:
+    """Leave NaN in memory that is freed at once: an output that nobody wrote shows.
+
+    On the host in blocks of several sizes; on a device in blocks as the outputs will need.
+    """
     for size in (64, 1024, 16384, 262144):
-        K.to_device(np.full(size, np.nan, dtype=np.float32))
+        np.full(size, np.nan, dtype=np.float32)
+    for output in outputs:
+        if output.dtype.kind == "f":
+            K.to_device(np.full_like(output, np.nan))
 
 
 class KernelCall(NamedTuple):
@@ -81,7 +87,7 @@ def attempt(op: str, K: Any, args: tuple[Any, ...]) -> KernelCall:
     kept = tuple(copied(a) for a in args)
     exact = on_host(op, widened(args))
     rough = on_host(op, tuple(copied(a) for a in args))
-    poison(K)
+    poison(K, rough)
     mine, changed = by_kernel(K, op, args)
     return KernelCall(kept, exact, rough, mine, changed)
 

@@ -133,10 +133,14 @@ def test_a_page_is_green_only_where_all_of_it_is_right(verify, tmp_path, board, 
     assert all(word in text for word in words)
 
 
-def test_planted_bugs_in_a_pass_that_is_wrong_already(verify):
+def test_planted_bugs_in_a_pass_that_is_wrong_already(verify, tmp_path, monkeypatch):
+    page = tmp_path / "page.html"
+    monkeypatch.setattr(cases, "find", lambda names: cases.op_cases()[:2])
+    monkeypatch.setattr(meaning, "checks", list)
     bug = next(b for b in corpus.BUGS if b.name == "sign of the mean's pull")
     with mutation_score.planted("ops.kl_backward", corpus.edited(bug.edits[0])):
-        code, out, _ = verify("kl", "--mutants")
+        code, out, _ = verify("kl", "--mutants", "--html", page)
+    assert "<p class=bad>2 of 2 passes are right; no bugs were planted" in page.read_text("utf-8")
     assert code == 1 and "kl is wrong before any bug is planted (mu): mend that first" in out
 
 
