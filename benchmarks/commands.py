@@ -238,7 +238,7 @@ def alarm(args: argparse.Namespace) -> Rows:
     """This tree's kernels against another commit's, in one run."""
     from . import alarm as module
 
-    with user_errors(module.AlarmError, ValueError), unavailable():
+    with user_errors(module.AlarmError), unavailable():
         rule = replace(module.RULE, seconds=args.seconds)
         rows = module.run(args.against, args.threads, tuple(args.ops), rule=rule, say=progress)
     show(args, module.table(rows))
