@@ -91,13 +91,9 @@ def phases(args: argparse.Namespace, cases: list[StepCase]) -> Rows:
 
 def ops(args: argparse.Namespace) -> Rows:
     """Every kernel, or the named ones."""
-    from minivae.ops.table import FUNCTIONS
-
     from . import ops as module
 
-    for name in args.names:
-        if name not in FUNCTIONS:
-            raise UserError(f"unknown op {name!r}; known: {', '.join(FUNCTIONS)}")
+    require_ops(args.names)
     backend_or_exit(args.backend)
     if args.backend == "cupy":  # these clocks and roofs are a processor's
         raise UserError(
@@ -108,6 +104,15 @@ def ops(args: argparse.Namespace) -> Rows:
         rows = module.run(args.names, args.backend, args.size, args.threads, not args.no_store)
     show(args, machine.headed(rows, module.table(rows)))
     return rows
+
+
+def require_ops(names: list[str]) -> None:
+    """Raise UserError for a name that is no op's."""
+    from minivae.ops.table import FUNCTIONS
+
+    for name in names:
+        if name not in FUNCTIONS:
+            raise UserError(f"unknown op {name!r}; known: {', '.join(FUNCTIONS)}")
 
 
 def bandwidth(args: argparse.Namespace) -> Rows:
@@ -238,6 +243,7 @@ def alarm(args: argparse.Namespace) -> Rows:
     """This tree's kernels against another commit's, in one run."""
     from . import alarm as module
 
+    require_ops(args.ops)
     with user_errors(module.AlarmError), unavailable():
         rule = replace(module.RULE, seconds=args.seconds)
         rows = module.run(args.against, args.threads, tuple(args.ops), rule=rule, say=progress)
