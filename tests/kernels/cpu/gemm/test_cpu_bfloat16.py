@@ -21,9 +21,9 @@ from minivae_kernels.cpu.gemm.layout import aligned
 
 from minivae.backend import Backend, BackendUnavailable, load_backend
 from minivae.proof.kernels import check_kernels
-from minivae.proof.product_rounding import PRODUCTS
+from minivae.proof.product_rounding import PRODUCTS, rounded, rounding_reference
 from tests.kernels.cpu.children import PATHS
-from tests.kernels.cpu.rounded import load_bf16, rounded, rounding_reference
+from tests.kernels.cpu.rounded import load_bf16
 
 
 @pytest.fixture(scope="module")
