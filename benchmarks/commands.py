@@ -253,7 +253,7 @@ def alarm(args: argparse.Namespace) -> Rows:
 
     known_ops(args.ops)
     positive("--seconds", args.seconds)
-    with user_errors(module.AlarmError, ValueError), unavailable():
+    with user_errors(module.AlarmError), unavailable():
         rule = replace(module.RULE, seconds=args.seconds)
         rows = module.run(args.against, args.threads, tuple(args.ops), rule=rule, say=progress)
     show(args, module.table(rows))

@@ -49,11 +49,10 @@ class StepWorker:
             "first_run_s": seconds,
             "loss": loss,
             "form": form,
-            "exact_noise": self.exact_noise,
+            "exact_noise": self._exact_noise(),
         }
 
-    @property
-    def exact_noise(self) -> bool:
+    def _exact_noise(self) -> bool:
         """Whether the reference can replay the contender's own noise."""
         return bool(getattr(self.contender, "exact_noise", False))
 
@@ -83,7 +82,7 @@ class StepWorker:
     def gradient(self, number: int, inputs: str, path: str) -> dict[str, Any]:
         """Loss and gradient at given parameters: of given inputs and noise, or our own of them."""
         given = np.load(inputs)
-        if self.exact_noise:
+        if self._exact_noise():
             rows = make_rows(self.case, number, steps=1)
             loss, grad = self.contender.gradient_of(given["theta"], rows)
         else:
