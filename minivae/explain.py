@@ -150,7 +150,8 @@ def conversions(o: ObjectiveSettings) -> list[dict[str, Any]]:
             row("mean squared error + w * mean over latent dims of KL", weight * j / d),
         ]
         if o.beta > 0:
-            rows.append(row("C * squared error + KL, the article's form", 1 / weight, "C"))
+            article = "C * squared error + KL, the article's form: C = 1/(2c beta)"
+            rows.append(row(article, 1 / weight, "C"))
     return rows
 
 
@@ -172,10 +173,11 @@ def remarks(o: ObjectiveSettings) -> list[str]:
             f"over the first {o.warmup:g} epochs (E30)."
         )
     if o.free_bits > 0:
-        floor = o.free_bits * o.latent_dim
+        floor = o.beta * o.free_bits * o.latent_dim
+        when = " once the warm-up is over" if o.warmup > 0 else ""
         notes.append(
             f"free bits: each latent dimension is charged at least {o.free_bits:g} nats "
-            f"(E31), so the KL term never falls below {o.beta * floor:g} nats."
+            f"(E31), so the KL term never falls below {floor:g} nats{when}."
         )
     return notes
 

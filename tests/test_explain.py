@@ -98,6 +98,9 @@ def test_words_for_grey_targets_warmup_free_bits_beta_and_learned_c() -> None:
     words = " ".join(much["remarks"])
     for part in ("now 0.03", "over the first 5 epochs", "0.25 nats", "never falls below 2 nats"):
         assert part in words
+    assert "2 nats once the warm-up is over." in words
+    sudden = explain(ObjectiveSettings(D, J, free_bits=0.25))
+    assert "never falls below 1 nats." in " ".join(sudden["remarks"])
     assert "beta(t)" in much["loss"] and "max(0.25" in much["loss"] and "3 draws" in much["loss"]
     assert "0.03" in text(much)
 

@@ -17,6 +17,7 @@ ASKED = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 LOOKS = 0.5  # seconds between a rank's looks whether its watcher is still there
+READ = 2.0  # seconds that a launcher has to read a last line before it is told to end
 _run: bytes | None = None  # in a rank: its run, as its watcher was told it
 _to_watcher: int | None = None
 
@@ -101,7 +102,30 @@ def report(rank: int, process: int, what: str, then: str) -> None:
     who = f"rank {rank} (process {process} on {os.uname().nodename})"
     line = f"error: {who} {what}: the job ends; {then}\n"
     os.write(2, line.encode(errors="backslashreplace"))
+    until_read()
     end_job()
+
+
+def until_read() -> None:
+    """Wait until what was written on stderr has been read, where that is a pipe: at most `READ`.
+
+    MPICH's launcher ends at an abort, and of stderr has what its proxy has passed on by then; where
+    both have come to the proxy, it answers the abort first.
+    """
+    import stat
+    import time
+
+    try:
+        from fcntl import ioctl
+        from termios import FIONREAD
+
+        end = time.monotonic() + READ
+        while stat.S_ISFIFO(os.fstat(2).st_mode) and time.monotonic() < end:
+            if not any(ioctl(2, FIONREAD, bytes(4))):  # bytes that wait there, as a C int
+                return
+            time.sleep(0.001)
+    except (ImportError, OSError):  # no such system, or nobody at the other end
+        return
 
 
 def end_job() -> None:

@@ -13,7 +13,7 @@ from minivae.cli.command import command
 
 if TYPE_CHECKING:
     from minivae.cli.console import Console
-    from minivae.published.carry_out import Order
+    from minivae.published.order import Order
 
 KEPT = Path("benchmarks/results/published")
 
@@ -50,7 +50,8 @@ def reproduce(
     from minivae.cli.backends import choose_backend
     from minivae.cli.train_progress import reporter_for
     from minivae.published import experiment
-    from minivae.published.carry_out import Order
+    from minivae.published.order import Order
+    from minivae.runs.errors import Interrupted
 
     chosen = experiment(name)
     order = Order(
@@ -62,7 +63,14 @@ def reproduce(
         say=console.say,
         reporter=lambda: reporter_for(console),
     )  # fmt: skip
-    carry_through(order, console)
+    try:
+        carry_through(order, console)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "stopped by Ctrl-C; what was trained and measured so far is kept. Go on with: "
+            f"{order.command}",
+            130,
+        ) from None
 
 
 def carry_through(order: Order, console: Console) -> None:
@@ -70,7 +78,14 @@ def carry_through(order: Order, console: Console) -> None:
     import time
 
     from minivae.published.carry_out import carry_out
-    from minivae.published.results import as_text, keep, require_replaceable, result_of
+    from minivae.published.results import (
+        as_text,
+        keep,
+        kept_line,
+        measure,
+        require_replaceable,
+        result_of,
+    )
     from minivae.racing.load import LoadWatch
 
     require_replaceable(order)
@@ -78,15 +93,17 @@ def carry_through(order: Order, console: Console) -> None:
     bench = carry_out(order)
     console.say("measuring")
     measured = time.monotonic()
-    outcome = order.protocol.measure(bench)
+    outcome = measure(order, bench)
     seconds = time.monotonic() - measured + bench.measured.seconds_before
     meanwhile = watch.report(time.process_time() - began)
     result = result_of(order, bench, outcome, meanwhile, seconds)
-    files = [str(path) for path in keep(order.folder, order.experiment, result)]
-    text = "\n".join([as_text(result), *(f"kept      {file}" for file in files)])
+    files = keep(order.folder, order.experiment, result)
+    text = "\n".join([as_text(result), *map(kept_line, files)])
+    facts = {**result, "files": [str(path) for path in files]}
     if not result["part"]["complete"]:
         text += f"\n\nnext\n  {order.command}"
-    console.result({**result, "files": files}, text)
+        facts["next"] = order.command
+    console.result(facts, text)
 
 
 def default_folder(name: str, *, small: bool, seed: int) -> Path:
@@ -110,10 +127,12 @@ def list_text(facts: list[dict[str, Any]]) -> str:
     """The experiments as lines."""
     lines = ["published results; times are for two quiet cores", ""]
     for e in facts:
+        runs = f" ({e['runs']} runs)" if e["runs"] else ""
         lines += [
             e["name"],
             f"  {e['what']}",
             f"  paper  {e['paper']}: {e['says']}",
-            f"  cost   {e['cost']} ({e['runs']} runs); --small {e['small']}",
+            f"  cost   {e['cost']}{runs}; --small {e['small']}",
         ]
-    return "\n".join([*lines, "", "minivae reproduce NAME [--budget MINUTES] [--resume] [--small]"])
+    words = "minivae reproduce NAME [--budget MINUTES] [--resume] [--small] [--seed N]"
+    return "\n".join([*lines, "", words])

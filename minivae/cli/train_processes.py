@@ -24,7 +24,7 @@ from minivae.cli.backends import blas_threads
 from minivae.cli.console import Console
 from minivae.cli.faults import FOUND_BY_ALL, describe, exit_code
 from minivae.cli.options import UsageError
-from minivae.cli.rank_watcher import tell_run
+from minivae.cli.rank_watcher import tell_run, until_read
 from minivae.cli.train_report import measure_test
 from minivae.cli.train_settings import TrainRequest
 from minivae.data.errors import DataError
@@ -76,6 +76,7 @@ def end(world: World | None, fault: BaseException) -> NoReturn:
         time.sleep(LAST_WORD)
     text = describe(fault) if isinstance(fault, Exception) else type(fault).__name__
     print(f"error: rank {rank}: {text}", file=sys.stderr, flush=True)
+    until_read()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would say it again in its own words
     code = exit_code(fault) if isinstance(fault, Exception) else 1
     if world is not None:

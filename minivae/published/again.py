@@ -1,7 +1,8 @@
-"""The command that makes a result, or goes on with it: told wherever one is damaged or in part."""
+"""The commands that make a result, or go on with it: told wherever one is damaged or in part."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from minivae.runs.hints import command_line
@@ -12,5 +13,14 @@ def go_on(name: str, folder: Path, *more: object, small: bool = False, seed: int
 
     It makes anew what is missing there.
     """
-    own = [*(["--small"] if small else []), *(["--seed", seed] if seed else [])]
+    own = _own(small, seed)
     return command_line("reproduce", name, *own, "--resume", "--out", folder, *more)
+
+
+def anew(name: str, *, small: bool = False, seed: int = 0) -> str:
+    """`minivae reproduce NAME`, which makes the same result on any machine, in its own folder."""
+    return shlex.join(["minivae", "reproduce", name, *map(str, _own(small, seed))])
+
+
+def _own(small: bool, seed: int) -> list[object]:
+    return [*(["--small"] if small else []), *(["--seed", seed] if seed else [])]

@@ -19,7 +19,6 @@ from minivae.published.measured import Measured
 from minivae.published.run import Run
 from minivae.runs.checkpoint import tensor_digest
 from minivae.runs.config import TrainConfig
-from minivae.settings import ConfigError
 from minivae.types import Array
 
 T = TypeVar("T")
@@ -84,7 +83,7 @@ class Trained(NamedTuple):
             **how,
         }
         make = lambda: evaluate(self.K, p, data, self.model, **how)  # noqa: E731
-        return self.measured.take(self.run.name, of, make)
+        return self.measured.take(Evaluation, self.run.name, of, make)
 
     def decode(self, z: Array, likelihood: str | None = None) -> Array:
         """The mean of p(x | z) (N, D) for codes z (N, J), of another likelihood if one is named."""
@@ -97,7 +96,7 @@ class Trained(NamedTuple):
 
 
 class BudgetOver(Exception):
-    """The budget ended within a piece of work that is no run; the piece is dropped."""
+    """The budget ended within a piece of work that is no run, which the message names."""
 
 
 @dataclass
@@ -123,6 +122,11 @@ class Bench:
         """Whether every run of the experiment is."""
         return len(self.runs) == self.of and all(run.complete for run in self.runs.values())
 
+    @property
+    def computed_by(self) -> str:
+        """Whose kernels trained the runs, whoever measures them; NumPy where there are none."""
+        return ", ".join(sorted({run.config.backend for run in self.runs.values()} or {"numpy"}))
+
     def look(self) -> None:
         """Raise BudgetOver when the budget is over."""
         if time.monotonic() >= self.until:
@@ -131,17 +135,15 @@ class Bench:
     def within_budget(self, what: str, jobs: Sequence[Callable[[], T]]) -> list[T]:
         """What the jobs give, in their order, as far as the budget goes.
 
-        Raises ConfigError where it does not go as far as one of them.
+        Each is to `look` at it; one that was done before need not, and counts. Raises BudgetOver
+        where it does not go as far as one of them.
         """
         found: list[T] = []
         try:
             for job in jobs:
-                self.look()
                 found.append(job())
         except BudgetOver:
             if not found:
-                raise ConfigError(
-                    f"--budget: too short for one of {len(jobs)} {what}; give more, or leave it out"
-                ) from None
+                raise BudgetOver(f"one of {len(jobs)} {what}") from None
         self.pieces[what] = [len(found), len(jobs)]
         return found

@@ -10,17 +10,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from minivae.data.dataset import Dataset
 from minivae.data.load import load
 from minivae.models.config import ModelConfig
-from minivae.published.again import go_on
 from minivae.published.bench import Bench, Trained
 from minivae.published.measured import MEASURED, Measured
-from minivae.published.record import Experiment, Protocol
+from minivae.published.order import Order
 from minivae.published.run import Run
 from minivae.runs import files
 from minivae.runs.config import TrainConfig
@@ -32,7 +30,6 @@ from minivae.runs.resume import other_settings
 from minivae.runs.strict_json import JsonFault, parse, record, text
 from minivae.settings import ConfigError
 from minivae.training.loop import train
-from minivae.training.progress import NullReporter, Reporter
 
 RUNS, DATA = "runs", "data"
 PROTOCOL = f"{RUNS}/protocol.json"  # beside the runs: a kept result comes without either
@@ -40,36 +37,6 @@ PROTOCOL_SCHEMA = record({"protocol": text}, open_=True)  # of a result too
 TEST_ROWS = 1_000  # kept where only some of the training rows are
 
 Load = Callable[[str], Dataset]
-
-
-class Order(NamedTuple):
-    """What was asked for: which experiment, how much of it, where, by whom."""
-
-    experiment: Experiment
-    folder: Path
-    K: Any
-    small: bool = False
-    minutes: float | None = None
-    resume: bool = False
-    seed: int = 0
-    data_dir: Path | None = None
-    backend: str | None = None  # that was asked for by name, rather than left to this machine
-    threads: int | None = None
-    say: Callable[[str], None] = lambda line: None
-    reporter: Callable[[], Reporter] = NullReporter
-
-    @property
-    def protocol(self) -> Protocol:
-        """The full or the small protocol."""
-        return self.experiment.protocol(small=self.small)
-
-    @property
-    def command(self) -> str:
-        """The command that goes on with it."""
-        given = {"--data-dir": self.data_dir, "--backend": self.backend, "--threads": self.threads}
-        more = [word for key, value in given.items() if value is not None for word in (key, value)]
-        name = self.experiment.name
-        return go_on(name, self.folder, *more, small=self.small, seed=self.seed)
 
 
 def carry_out(order: Order) -> Bench:
@@ -86,9 +53,8 @@ def carry_out(order: Order) -> Bench:
         return load(name, order.data_dir)
 
     bench = Bench(load_named, order.K, Measured(order.folder / MEASURED), order.seed, order.say)
+    require_possible(order, load_named)
     runs = [run.seeded(order.seed) for run in order.protocol.runs]
-    for run in runs:
-        load_named(run.dataset)  # what is missing is said before hours of training
     write_protocol(order)
     todo = [run for run in runs if not is_done(order, run, part_of(order, run, load_named))]
     end = math.inf if order.minutes is None else time.monotonic() + 60 * order.minutes
@@ -101,11 +67,27 @@ def carry_out(order: Order) -> Bench:
         if trained is not None:
             bench.runs[run.name] = trained
     if order.minutes is not None and runs and not bench.runs:
-        raise ConfigError(
-            f"--budget {order.minutes:g}: too short for one epoch of any run; what was done is "
-            f"kept, go on with more: {order.command} --budget {max(1.0, 4 * order.minutes):g}"
-        )
+        raise order.too_short("one epoch of any run")
     return bench
+
+
+def require_possible(order: Order, load_named: Load) -> None:
+    """Raise ConfigError or DataError, one line, for what would fail only after hours otherwise.
+
+    Data that are missing, a seed past the generator's, settings that cannot be on this machine.
+    """
+    protocol, beyond = order.protocol, 2**64
+    last = protocol.seeds(order.seed)[-1]
+    if not last < beyond:
+        raise ConfigError(
+            f"--seed {order.seed}: the last of its runs would have seed {last}, which is not below "
+            f"2**64; give at most {beyond - 1 - last + order.seed}"
+        )
+    for name in protocol.datasets:
+        load_named(name)
+    for run in protocol.runs:
+        data_dim = load_named(run.dataset).data_dim
+        run.seeded(order.seed).configs(data_dim, backend=order.K.name, threads=order.threads)
 
 
 def shares(runs: Sequence[Run], end: float) -> Iterator[tuple[Run, float]]:

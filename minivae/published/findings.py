@@ -54,6 +54,11 @@ class Findings(NamedTuple):
     claims: tuple[Claim, ...] = ()
     series: Mapping[str, Any] = {}
 
+    @property
+    def tell(self) -> bool:
+        """Whether there is a number or a claim among them."""
+        return bool(self.claims) or any(figure.ours is not None for figure in self.figures)
+
     def beside(self, values: Sequence[float], band: float) -> Findings:
         """Its first figures beside what this program gave before: a small version's findings."""
         figures = [

@@ -45,12 +45,12 @@ def check_data(file: Path) -> str:
 
 
 def check_measured(manifest: Path) -> str:
-    """A run's evaluation."""
+    """What was measured of a run, or by a piece of work that is none."""
     try:
         read_checkpoint(manifest.with_suffix(".safetensors"))
     except CheckpointError as fault:
         raise JsonFault(str(fault)) from None
-    return "an evaluation of a run; all sums agree"
+    return "a measure; all sums agree"
 
 
 WHOSE = record({"experiment": text, "small": flag, "seed": whole()}, open_=True)

@@ -38,14 +38,15 @@ FIGURE = record(
 CLAIM = record({"what": text, "holds": optional(flag), "found": text, "source": text})
 MACHINE = record(
     {"processor": text, "cores": whole(1), "backend": text,
-     "meanwhile": record({}, {"busy": optional(text)}, open_=True)},
+     "meanwhile": record({}, {"busy": optional(text), "note": optional(text)}, open_=True)},
     open_=True,
 )  # fmt: skip
 RESULT_SCHEMA = record(
     {"format": whole(), "experiment": text, "paper": text, "small": flag, "seed": whole(),
      "protocol": text, "figures": listed(FIGURE), "claims": listed(CLAIM), "differs": listed(text),
      "part": record({"complete": flag, "words": text, "epochs": named(listed(number))}),
-     "seconds": record({"training": number, "measuring": number}, open_=True),
+     "seconds": record({"training": number, "measuring": number}, {"this call": number},
+                       open_=True),
      "machine": MACHINE, "series": mapping},
     {"sha256": SHA256},  # results of earlier versions have none
     open_=True,

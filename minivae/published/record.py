@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,13 +18,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Protocol:
-    """The runs, in the order in which they are trained, and what is measured once they are."""
+    """The runs, in the order in which they are trained, and what is measured once they are.
+
+    cost: on two quiet cores, in words. differs: from the paper's protocol. Of work that is no run
+    the setting, each value by its name, the datasets, and how many seeds it starts from.
+    """
 
     runs: tuple[Run, ...]
     measure: Callable[[Bench], Findings]
-    cost: str  # on two quiet cores, in words
-    differs: tuple[str, ...] = ()  # from the paper's protocol
-    setting: tuple[Any, ...] = ()  # what is tried where that is no run
+    cost: str
+    differs: tuple[str, ...] = ()
+    setting: Mapping[str, Any] = field(default_factory=dict)
+    datasets: tuple[str, ...] = ()
+    starts: int = 1
+
+    def seeds(self, shift: int) -> list[int]:
+        """All seeds that are used where `shift` is added to each, the least first."""
+        own = {int(run.settings.get("seed", 0)) for run in self.runs} or range(self.starts)
+        return sorted(shift + seed for seed in own)
 
     def digest(self, seed: int) -> str:
         """What tells this protocol from another: a sha256 of all its settings."""
@@ -32,7 +43,8 @@ class Protocol:
             [r.name, r.dataset, r.rows, dict(r.seeded(seed).settings)] for r in self.runs
         ]
         if self.setting:
-            parts += [*self.setting, seed]
+            values = self.setting.values()
+            parts += [list(v.values()) if isinstance(v, Mapping) else v for v in values] + [seed]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from minivae.machine import commit, describe_machine
-from minivae.published.bench import Bench, Trained
-from minivae.published.carry_out import DATA, Order, protocol_in
+from minivae.published.bench import Bench, BudgetOver, Trained
+from minivae.published.carry_out import DATA, protocol_in
 from minivae.published.findings import Figure, Findings
 from minivae.published.kept import FORMAT, RESULT, findings_of
+from minivae.published.order import Order
 from minivae.published.record import Experiment
 from minivae.published.run import Run
 from minivae.runs import files
@@ -23,6 +23,17 @@ from minivae.settings import ConfigError
 
 PICTURE = "picture.png"
 PART = "part-"  # before the names of a result that joins one which went further
+
+
+def measure(order: Order, bench: Bench) -> Findings:
+    """What the protocol measures. ConfigError, one line, where a budget left nothing to tell."""
+    try:
+        findings = order.protocol.measure(bench)
+    except BudgetOver as over:
+        raise order.too_short(str(over)) from None
+    if order.minutes is not None and not findings.tell:
+        raise order.too_short("a figure")
+    return findings
 
 
 def result_of(
@@ -48,10 +59,11 @@ def result_of(
         "part": part_of_schedule(order, bench),
         "seconds": {"training": round(training, 1), "measuring": round(measuring, 1),
                     "this call": load["seconds"]},
-        "machine": {**describe_machine(), "backend": bench.K.name, "meanwhile": dict(load)},
+        "machine": {**describe_machine(), "backend": bench.computed_by, "meanwhile": dict(load)},
         "commit": commit(),
-        "command": order.command,
-        "runs": {name: train_command(run, order.folder) for name, run in bench.runs.items()},
+        "command": order.anew,
+        "runs": {name: train_command(run) for name, run in bench.runs.items()},
+        "setting": dict(protocol.setting),
         "series": dict(findings.series),
     }  # fmt: skip
 
@@ -75,10 +87,13 @@ def part_of_schedule(order: Order, bench: Bench) -> dict[str, Any]:
     return {"complete": complete, "words": words, "epochs": counts}
 
 
-def train_command(trained: Trained, folder: Path) -> str:
-    """The `minivae train` that makes the same run."""
+def train_command(trained: Trained) -> str:
+    """The `minivae train` that makes the same run.
+
+    A file of rows, which the experiment itself makes, is named as from the result's folder.
+    """
     run = trained.run
-    some = os.fspath(folder / DATA / Path(trained.config.dataset).name)
+    some = f"{DATA}/{Path(trained.config.dataset).name}"
     words: list[object] = ["train", run.dataset if run.rows is None else some]
     for key, value in stated(run).items():
         words += option_of(key, value)
@@ -109,11 +124,22 @@ def keep(folder: Path, experiment: Experiment, result: Mapping[str, Any]) -> lis
     """
     folder.mkdir(parents=True, exist_ok=True)
     stem = PART if _goes_further(folder / RESULT, result) else ""
-    plain = json.loads(json.dumps(result, allow_nan=False))
-    text = json.dumps({**plain, "sha256": sum_of(plain)}, indent=1) + "\n"
-    files.write_atomically(folder / f"{stem}{RESULT}", text.encode())
+    write_result(folder / f"{stem}{RESULT}", result)
     experiment.draw(folder / f"{stem}{PICTURE}", findings_of(result))
     return [folder / f"{stem}{RESULT}", folder / f"{stem}{PICTURE}"]
+
+
+def write_result(file: Path, result: Mapping[str, Any]) -> None:
+    """Write a result under its own sha256."""
+    plain = json.loads(json.dumps(result, allow_nan=False))
+    text = json.dumps({**plain, "sha256": sum_of(plain)}, indent=1) + "\n"
+    files.write_atomically(file, text.encode())
+
+
+def kept_line(file: Path) -> str:
+    """What is said of a file that was written, with the reason where it has another name."""
+    why = " (beside the kept result, which went further)" if file.name.startswith(PART) else ""
+    return f"kept      {file}{why}"
 
 
 def require_replaceable(order: Order) -> None:
@@ -139,12 +165,13 @@ def _goes_further(file: Path, result: Mapping[str, Any]) -> bool:
         kept = parse(files.read_file(file))
         there, here = (_reach(each["part"]) for each in (kept, result))
         return bool(kept["protocol"] == result["protocol"] and there > here)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
         return False
 
 
 def _reach(part: Mapping[str, Any]) -> tuple[bool, float]:
-    return bool(part["complete"]), sum(done for done, _ in part["epochs"].values())
+    """Whether it is the whole, and the sum of the shares done: epochs of unlike runs do not add."""
+    return bool(part["complete"]), sum(done / of for done, of in part["epochs"].values())
 
 
 def as_text(result: Mapping[str, Any], differs: bool = True) -> str:
@@ -163,19 +190,28 @@ def as_text(result: Mapping[str, Any], differs: bool = True) -> str:
     lines += ["", *(f"source    {source}" for source in dict.fromkeys(sources) if source)]
     if differs:
         lines += [f"differs   {text}" for text in result["differs"]]
-    machine, seconds = result["machine"], result["seconds"]
-    busy = machine["meanwhile"].get("busy") or "nothing else ran"
-    lines.append(
-        f"machine   {machine['processor']}, {machine['cores']} cores, {machine['backend']}; "
-        f"training {seconds['training']:.0f} s in all, measuring {seconds['measuring']:.0f} s "
-        f"({busy})"
-    )
+    machine = result["machine"]
+    lines += [
+        f"machine   {machine['processor']}, {machine['cores']} cores, {machine['backend']}",
+        f"time      {time_in_words(result)}",
+    ]
     return "\n".join(lines)
+
+
+def time_in_words(result: Mapping[str, Any]) -> str:
+    """Seconds of all calls together, and what else ran in the last, the only one that says so."""
+    seconds, meanwhile = result["seconds"], result["machine"]["meanwhile"]
+    length = f", of {seconds['this call']:.0f} s" if "this call" in seconds else ""
+    busy = meanwhile.get("busy") or meanwhile.get("note") or "nothing else ran"
+    return (
+        f"training {seconds['training']:.0f} s and measuring {seconds['measuring']:.0f} s in all "
+        f"calls; in the last{length}, {busy}"
+    )
 
 
 def figure_line(figure: Figure) -> str:
     """One figure: ours, the paper's, how far, and whether that is within the band."""
-    ours = "not run" if figure.ours is None else f"{figure.ours:.2f}"
+    ours = "not known yet" if figure.ours is None else f"{figure.ours:.2f}"
     ours += f" ± {figure.spread:.2f}" if figure.spread is not None else ""
     if figure.paper is None:
         return f"{figure.what:<44} {ours:>16} {figure.unit}"

@@ -86,6 +86,8 @@ def whiten(f: Answer) -> None:
     agree(white.T @ white / 50, np.eye(3), hint, mistakes=mistakes)
     rescaled = codes @ np.linalg.lstsq(codes, white, rcond=None)[0]
     agree(white, rescaled, "Each is a code of its datum, rescaled.")
+    alone = "Each code is rescaled by itself: a rotation mixes them."  # an axis may be turned round
+    agree(np.abs(white), np.abs(codes / np.sqrt(values[:3])), alone)
 
 
 def dense_backward(f: Answer) -> None:
@@ -129,6 +131,9 @@ def memorise(f: Answer) -> None:
     if z.shape != (9, 1):
         raise AssertionError(f"codes have shape {z.shape}, expected (9, 1): one number per datum.")
     agree(decode(z), x, "Give datum n the code n, and let the decoder look it up.")
+    order = rng().permutation(9)
+    hint = "The decoder must read the code: codes in another order give the pictures in that order."
+    agree(decode(z[order]), x[order], hint)
 
 
 def fit_gaussian(f: Answer) -> None:

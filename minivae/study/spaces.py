@@ -1,4 +1,8 @@
-"""Autoencoder, VAE without its KL term, VAE: trained alike, and measured alike."""
+"""Autoencoder, VAE without its KL term, VAE: of the same layers, on the same data, measured alike.
+
+The two VAEs are trained alike but for the KL. The autoencoder's step size falls to 0 along a
+cosine, its data are centred, and it leaves out the last, short batch of a pass.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ KINDS = ("autoencoder", "VAE without KL", "VAE")
 
 @dataclass(frozen=True)
 class Settings:
-    """One architecture and one amount of training for all three."""
+    """One architecture for all three, and about as many updates."""
 
     latent_dim: int = 2
     hidden: tuple[int, ...] = (128, 64)
@@ -112,8 +116,9 @@ def measure(
     """Every regularity figure of one space (E2, E39, E40, E41, E46).
 
     train (N, D) stands for the data's manifold, test (M, D) with labels (M,) is encoded.
-    `posterior sd` and `spread of means` are root mean squares over data and dimensions; their ratio
-    says how punctual the posteriors are. The autoencoder's are points: sd and overlap 0, and no KL.
+    `posterior sd` is a root mean square over data and dimensions, `spread of means` the dimensions'
+    mean standard deviation over the data; their ratio says how punctual the posteriors
+    are. The autoencoder's are points: sd and overlap 0, and no KL.
     """
     mu, logvar = space.posterior(test)
     z = space.latent_samples(s.samples, 1)

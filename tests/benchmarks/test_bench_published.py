@@ -10,8 +10,9 @@ import pytest
 from benchmarks import published
 from benchmarks.__main__ import main
 from minivae.published import EXPERIMENTS
+from minivae.published.again import anew
 from minivae.published.findings import Figure
-from minivae.published.results import PICTURE
+from minivae.published.results import PICTURE, write_result
 from minivae.settings import ConfigError
 
 
@@ -44,6 +45,21 @@ def test_a_kept_result_says_of_its_differences_what_its_experiment_says():
         assert result["differs"] == list(EXPERIMENTS[name].full.differs)
 
 
+def test_a_kept_result_names_no_place_of_the_machine_it_was_made_on():
+    for name, result in published.kept_results().items():
+        assert result["command"] == anew(name, small=result["small"], seed=result["seed"])
+        words = [word for line in result["runs"].values() for word in line.split()]
+        assert not any(word.startswith(("/", "~", "benchmarks/")) for word in words)
+        assert result["command"] in published.how(result)
+
+
+def test_what_is_no_run_keeps_its_setting():
+    for name, result in published.kept_results().items():
+        setting = EXPERIMENTS[name].full.setting
+        assert result["setting"] == json.loads(json.dumps(dict(setting)))
+        assert bool(setting) != bool(EXPERIMENTS[name].full.runs)
+
+
 def test_at_a_glance_every_judged_figure_and_claim_is_counted():
     result = {"figures": [], "claims": [], "series": {}, "part": {"complete": False}}
     figure = {**dict.fromkeys(Figure._fields), "what": "x", "ours": 1.0, "paper": 1.5}
@@ -61,7 +77,8 @@ def test_another_protocols_result_is_one_line(tmp_path, monkeypatch, capsys):
     shutil.copytree(published.KEPT / name, tmp_path / name, ignore=shutil.ignore_patterns("runs"))
     file = tmp_path / name / "result.json"
     result = json.loads(file.read_text())
-    file.write_text(json.dumps({**result, "protocol": "0" * 64}))
+    del result["sha256"]
+    write_result(file, {**result, "protocol": "0" * 64})
     with pytest.raises(ConfigError, match="another protocol"):
         published.page(tmp_path)
     monkeypatch.setattr(published, "write", lambda: published.page(tmp_path))
@@ -79,4 +96,4 @@ def test_the_page_names_the_seeds():
     for name, seeds in (("pytorch-example", "Seeds 0 to 4"), ("rate-distortion", "Seed 0")):
         assert published.seeds_of({"experiment": name, "small": False, "seed": 0}) == seeds
     asked = {"experiment": "lucas2019-linear", "small": False, "seed": 5}
-    assert published.seeds_of(asked) == "Seed 5"
+    assert published.seeds_of(asked) == "Seeds 5 to 7"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -80,6 +81,47 @@ def test_a_rank_whose_watcher_is_killed_ends_in_one_line():
 
 def test_a_watcher_that_was_stopped_ends_with_its_rank():
     assert rank("os.kill(os.getppid(), signal.SIGSTOP); time.sleep(0.3)").returncode == 0
+
+
+def test_the_launcher_is_told_to_end_once_it_has_read_the_line():
+    """MPICH's, of which the abort would lose a line that still waits in its pipe."""
+    said, line = os.pipe()
+    heard, abort = os.pipe()
+    with watcher_of_a_killed_rank(line, abort) as watcher:
+        os.close(line)
+        os.close(abort)
+        assert select.select([said], [], [], 30)[0]
+        assert select.select([heard], [], [], 0.3)[0] == []
+        assert b"error: rank 2 (process" in os.read(said, 65536)
+        assert select.select([heard], [], [], 10)[0]
+        assert os.read(heard, 65536) == b"cmd=abort exitcode=1 message=abort\n"
+        assert watcher.wait(30) == 1
+    os.close(said)
+    os.close(heard)
+
+
+def test_a_launcher_that_never_reads_is_told_to_end_all_the_same():
+    said, line = os.pipe()
+    heard, abort = os.pipe()
+    with watcher_of_a_killed_rank(line, abort) as watcher:
+        assert watcher.wait(30) == 1
+    assert os.read(heard, 65536).startswith(b"cmd=abort ")
+    for end in (said, line, heard, abort):
+        os.close(end)
+
+
+def watcher_of_a_killed_rank(line: int, abort: int) -> subprocess.Popen[bytes]:
+    """As MPICH's launcher starts rank 2 of 4: `line` is its stderr, `abort` hears its PMI."""
+    mpich = {"HYDI_CONTROL_FD": "0", "PMI_FD": str(abort), "PMI_RANK": "2", "PMI_SIZE": "4"}
+    path = os.pathsep.join([str(ROOT), str(ROOT / "kernels")])
+    code = (
+        "import os, signal; from minivae.cli.rank_watcher import stand_by; stand_by()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path, **mpich}, stderr=line, pass_fds=[abort],
+    )  # fmt: skip
 
 
 def test_one_process_has_no_watcher(monkeypatch):

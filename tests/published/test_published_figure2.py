@@ -22,6 +22,7 @@ from minivae.published.kingma2014_figure2 import (
     epochs_drawn,
     rates_in_words,
 )
+from minivae.published.order import Order
 from minivae.published.record import Experiment, Protocol
 from minivae.published.run import Run
 
@@ -47,7 +48,7 @@ def test_the_trials_of_the_small_version_give_the_bounds_that_are_noted(tmp_path
     )
     tried = Protocol(runs, lambda bench: Findings(()), "a second")
     experiment = Experiment(KINGMA2014_FIGURE2.paper, tried, tried, KINGMA2014_FIGURE2.draw)
-    order = carry_out.Order(experiment, tmp_path, load_backend("numba"), threads=1)
+    order = Order(experiment, tmp_path, load_backend("numba"), threads=1)
     found = carry_out.carry_out(order).runs
     for J, noted in DIGITS.trials.items():
         names = [f"{DIGITS.name(J)},rate={rate}" for rate in RATES]

@@ -15,6 +15,7 @@ from minivae.cli.main import run
 from minivae.published import EXPERIMENTS, carry_out, results
 from minivae.published.findings import Claim, Figure, Findings, mean_and_spread
 from minivae.published.kept import read_result
+from minivae.published.order import Order
 from minivae.published.record import Experiment, Paper, Protocol
 from minivae.published.run import Run
 from minivae.runs.errors import Interrupted, RunError
@@ -42,14 +43,14 @@ def experiment_of(protocol: Protocol) -> Experiment:
     return Experiment(Paper("toy", "Nobody", "a toy", "30"), protocol, protocol, draw)
 
 
-def order(folder: Path, **changes) -> carry_out.Order:
+def order(folder: Path, **changes) -> Order:
     given = {"experiment": toy(), "folder": folder, "K": load_backend("numpy"), "threads": 1}
-    return carry_out.Order(**{**given, **changes})
+    return Order(**{**given, **changes})
 
 
-def kept(asked: carry_out.Order) -> dict:
+def kept(asked: Order) -> dict:
     bench = carry_out.carry_out(asked)
-    outcome = asked.protocol.measure(bench)
+    outcome = results.measure(asked, bench)
     result = results.result_of(asked, bench, outcome, {"seconds": 1.0, "busy": ""}, 0.5)
     results.keep(asked.folder, asked.experiment, result)
     return result
@@ -89,9 +90,29 @@ def test_a_result_says_which_part_was_run_and_where(tmp_path):
 def test_what_went_further_is_not_replaced(tmp_path):
     whole = kept(order(tmp_path / "a"))
     part = {**whole, "part": {"complete": False, "epochs": {"seed=0": [1, 3]}}}
-    results.keep(tmp_path / "a", toy(), part)
+    files = results.keep(tmp_path / "a", toy(), part)
     assert read_json(tmp_path / "a" / "result.json") == whole
     assert read_json(tmp_path / "a" / "part-result.json") == part
+    reason = "(beside the kept result, which went further)"
+    assert all(results.kept_line(file).endswith(reason) for file in files)
+    assert reason not in results.kept_line(tmp_path / "a" / "result.json")
+
+
+def test_how_far_a_part_went_is_told_by_shares_of_unlike_runs(tmp_path):
+    """5,653 epochs of one run are no more than 167 of another, where either is the whole run."""
+    parts = {
+        "less": {"a": [4000, 5653], "b": [0, 167]},
+        "more": {"a": [2000, 5653], "b": [167, 167]},
+    }
+    made = kept(order(tmp_path / "made"))
+    for had, new in (("less", "more"), ("more", "less")):
+        for of in (had, new):
+            part = {"complete": False, "epochs": parts[of]}
+            files = results.keep(tmp_path / had, toy(), {**made, "part": part})
+        assert (files[0].name == "result.json") == (new == "more")
+    nothing = {**made, "part": {"complete": False, "epochs": {"a": [0, 0]}}}
+    results.write_result(tmp_path / "less" / "result.json", nothing)
+    assert results.keep(tmp_path / "less", toy(), made)[0].name == "result.json"
 
 
 def test_runs_of_another_protocol_are_refused(tmp_path):
@@ -210,11 +231,17 @@ def test_a_budget_too_small_to_say_anything(tmp_path):
     with pytest.raises(ConfigError, match="too short for one epoch"):
         carry_out.carry_out(order(tmp_path / "a", minutes=1e-9))
     assert kept(order(tmp_path / "a", resume=True))["part"]["complete"]
+    silent = experiment_of(Protocol(toy().full.runs, lambda bench: Findings(()), "a second"))
+    asked = order(tmp_path / "a", experiment=silent, resume=True, minutes=2)
+    short = "--budget 2: too short for a figure; .* --threads 1 --budget 8$"
+    with pytest.raises(ConfigError, match=short):
+        kept(asked)
+    assert kept(asked._replace(minutes=None))["figures"] == []
 
 
 def pieces(bench) -> Findings:
-    """Three pieces of work that are no runs, each of which looks at the budget once."""
-    found = bench.within_budget("pieces", [lambda: bench.look() or 1.0] * 3)
+    """Three pieces of work that are no runs, each of which looks at the budget twice."""
+    found = bench.within_budget("pieces", [lambda: bench.look() or bench.look() or 1.0] * 3)
     return Findings((Figure("sum", sum(found)),))
 
 
@@ -226,7 +253,10 @@ def test_a_budget_cuts_what_is_no_run_between_or_within_its_pieces(tmp_path, mon
     assert result["part"] == {"complete": False, "words": "a part: 1 of 3 pieces",
                               "epochs": {"pieces": [1, 3]}}  # fmt: skip
     assert result["figures"][0]["ours"] == 1.0
-    with pytest.raises(ConfigError, match="too short for one of 3 pieces"):
+    short = (
+        r"--budget 0\.0166667: too short for one of 3 pieces.*go on with more: minivae reproduce"
+    )
+    with pytest.raises(ConfigError, match=short):
         kept(order(tmp_path / "b", experiment=whole, minutes=1 / 60))
     entire = kept(order(tmp_path / "a", experiment=whole, resume=True))
     assert entire["part"]["words"] == "the whole schedule"
@@ -280,6 +310,9 @@ def test_only_the_first_rows_train(tmp_path):
     assert len(bench.runs["some"].dataset.train) == 100 and bench.runs["some"].of == 6
     shutil.rmtree(tmp_path / "a" / "data")
     again = carry_out.carry_out(order(tmp_path / "a", experiment=some, resume=True))
+    told = results.train_command(again.runs["some"]).split()
+    assert told[:3] == ["minivae", "train", "data/digits-100.npz"]
+    assert (tmp_path / "a" / told[2]).is_file()
     assert again.runs["some"].theta.tobytes() == bench.runs["some"].theta.tobytes()
 
 
@@ -289,7 +322,10 @@ def test_only_the_first_rows_train(tmp_path):
      (["pytorch-example", "--budget", "0"], "--budget 0: give minutes"),
      (["pytorch-example", "--budget", "nan"], "--budget nan: give minutes"),
      (["pytorch-example", "--seed", "-1"], "--seed"),
-     (["pytorch-example", "--data-dir", "nowhere", "--out", "x"], "nowhere")],
+     (["pytorch-example", "--data-dir", "nowhere", "--out", "x"], "nowhere"),
+     (["lucas2019-linear", "--data-dir", "nowhere", "--out", "x"], "nowhere"),
+     (["lucas2019-linear", "--small", "--seed", f"{2**64 - 1}"], f"give at most {2**64 - 2}"),
+     (["pytorch-example", "--small", "--seed", f"{2**64 - 1}"], f"give at most {2**64 - 2}")],
 )  # fmt: skip
 def test_what_cannot_be_is_one_line(words, says, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -10,10 +10,10 @@ import pytest
 from minivae.cli.main import run as command
 from minivae.metrics.likelihood import Evaluation
 from minivae.published import bench as bench_module
-from minivae.published import carry_out
+from minivae.published import carry_out, lucas2019
 from minivae.published.measured import Measured
 from minivae.runs.checkpoint import write_checkpoint
-from tests.published.test_published_frame import order
+from tests.published.test_published_frame import experiment_of, kept, order
 from tests.reliability.faulty_disk import Died, FaultyDisk
 
 pytestmark = pytest.mark.usefixtures("swift_disk")
@@ -69,25 +69,56 @@ SPOILT = {
 def test_a_damaged_or_foreign_one_is_made_again(how, tmp_path):
     measured = Measured(tmp_path / "measured")
     wrong = MADE._replace(log_p=MADE.log_p + 1)
-    measured.take("a", OF, lambda: wrong)
+    measured.take(Evaluation, "a", OF, lambda: wrong)
     SPOILT[how](measured.folder / "a.safetensors")
-    assert same(measured.take("a", OF, lambda: MADE), MADE)
-    assert same(measured.take("a", OF, lambda: pytest.fail("made again")), MADE)
+    assert same(measured.take(Evaluation, "a", OF, lambda: MADE), MADE)
+    assert same(measured.take(Evaluation, "a", OF, lambda: pytest.fail("made again")), MADE)
 
 
 def test_a_kill_at_any_moment_leaves_none_or_the_whole(tmp_path):
     measured = Measured(tmp_path / "whole")
-    measured.take("a", {}, lambda: MADE)
+    measured.take(Evaluation, "a", {}, lambda: MADE)
     disk = FaultyDisk(tmp_path)
     with disk.below():
-        measured.take("a", OF, lambda: MADE)
+        measured.take(Evaluation, "a", OF, lambda: MADE)
     assert len(disk.log) > 4
     for at in range(len(disk.log)):
         measured = Measured(tmp_path / f"{at}")
-        measured.take("a", {}, lambda: MADE._replace(mu=-MADE.mu))
+        measured.take(Evaluation, "a", {}, lambda: MADE._replace(mu=-MADE.mu))
         with FaultyDisk(measured.folder, at).below(), pytest.raises(Died):
-            measured.take("a", OF, lambda: MADE)
-        assert same(measured.take("a", OF, lambda: MADE), MADE)
+            measured.take(Evaluation, "a", OF, lambda: MADE)
+        assert same(measured.take(Evaluation, "a", OF, lambda: MADE), MADE)
+
+
+TINY = lucas2019.Setting("digits", 60, 2, 40, 1, (2, 0))
+
+
+def test_an_ascent_that_is_done_is_not_made_again(tmp_path, monkeypatch):
+    """Stopped in its third of four, a resumed one makes two, and finds what it would in one go."""
+    tiny = experiment_of(lucas2019.protocol(TINY, "a second", ()))
+    asked = order(tmp_path / "a", experiment=tiny)
+    whole = kept(asked._replace(folder=tmp_path / "whole"))
+    made, ascend = [], lucas2019.ascend
+
+    def stopped(*given):
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(given)
+        return ascend(*given)
+
+    monkeypatch.setattr(lucas2019, "ascend", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        kept(asked)
+    monkeypatch.setattr(lucas2019, "ascend", lambda *given: made.append(given) or ascend(*given))
+    resumed = kept(asked._replace(resume=True))
+    assert len(made) == 4 and resumed["part"]["complete"]
+    for key in ("figures", "claims", "series"):
+        assert resumed[key] == whole[key]
+    assert whole["setting"] == TINY.stated
+    again = kept(asked._replace(resume=True, minutes=1e-9))  # what is done needs no budget
+    assert len(made) == 4 and again["figures"] == whole["figures"]
+    kept(asked._replace(folder=tmp_path / "b", seed=1))
+    assert len(made) == 8
 
 
 def test_fsck_tells_a_damaged_one_and_where_it_cannot_be_kept_it_is_measured(tmp_path, capsys):

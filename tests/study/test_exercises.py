@@ -160,6 +160,10 @@ def test_a_basis_changed_by_the_inverse_is_right_too(tmp_path):
     assert marked(tmp_path, "another_basis", "(W_e @ np.linalg.inv(A), A @ W_d)").right
 
 
+def test_an_axis_turned_round_is_right_too(tmp_path):
+    assert marked(tmp_path, "whiten", "z * [1, -1, 1] / np.sqrt(eigenvalues)").right
+
+
 def test_a_covariance_divided_by_n_is_right_too(tmp_path):
     assert marked(tmp_path, "fit_gaussian", "(codes.mean(0), np.cov(codes.T, bias=True))").right
 
@@ -184,6 +188,9 @@ NEARLY = [
     ("fit_gaussian", "(codes.mean(0), np.cov(codes.T), 0)"),
     ("whiten", "np.sqrt(50) * np.eye(3)"),
     ("whiten", "np.sqrt(50) * np.eye(50, 3)"),
+    ("whiten", "(z / np.sqrt(eigenvalues)) @ np.linalg.qr(np.vander([1.0, 2.0, 4.0]))[0]"),
+    ("whiten", "(z / np.sqrt(eigenvalues))[:, ::-1]"),
+    ("memorise", "(lambda d: np.arange(len(d))[:, None], lambda z: x)"),
     ("dense_backward", "(x.T @ dy, dy.sum(0), dy @ W.T, 0)"),
     ("posterior_1d", "(x * w / (c + w * w), c / (c + w * w), 0)"),
     ("another_basis", "((W_e @ A)[None], np.linalg.inv(A) @ W_d)"),

@@ -1,4 +1,4 @@
-"""The three latent spaces are trained, sampled and measured alike."""
+"""The three latent spaces are sampled and measured alike."""
 
 from dataclasses import replace
 

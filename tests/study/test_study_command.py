@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -76,6 +77,20 @@ def test_the_recorded_figures_meet_their_claims():
     for row in recorded("linear_autoencoder")["rows"]:
         assert row["angle"] <= 1e-3
         assert row["error"] <= 1.001 * row["PCA's error"]
+    for row in recorded("baselines")["rows"]:  # what is not decoded between two ends has no ratio
+        assert ("halfway ratio" in row) == (row["what"] == "pixel blends")
+
+
+def test_what_stands_under_exactly_is_computed_from_the_data(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(200, 5)) * [5, 3, 1, 1, 0.5]
+    monkeypatch.setattr(full, "LINEAR", (("any", 2),))
+    monkeypatch.setattr(full, "pixels", lambda *given, **named: (None, x))
+    (row,) = full.linear_vae(None, print)["rows"]
+    values = np.linalg.eigvalsh(np.cov(x.T, bias=True))
+    c = values[:3].mean()
+    log_p = -0.5 * (5 * np.log(2 * np.pi) + np.log(values[3:]).sum() + 3 * np.log(c) + 5)
+    assert abs(row["exact c"] - c) <= 1e-9
+    assert abs(row["exact log p"] - log_p) <= 1e-9 and abs(row["log p"] - log_p) <= 0.05
 
 
 @pytest.fixture

@@ -75,8 +75,9 @@ const BUGS = {
     name: "The activation's derivative is forgotten",
     caught: ["gradient"],
     words:
-      "Backward passes through the hidden layers as if they were linear. The heads and the output " +
-      "layer, which lie above them, still have the right gradient; what lies below has not.",
+      "Backward passes through the hidden layers as if they were linear. Only the output layer, which " +
+      "lies above them all, still has the right gradient; even the heads get theirs through the " +
+      "decoder's hidden layers.",
     plant: (K) => ({ ...K, reluBackward: (dy) => dy, tanhBackward: (dy) => dy }),
   },
   square: {

@@ -25,7 +25,7 @@ class Checking {
     const { bug } = this.app.settings;
     this.select.value = bug;
     const words = document.getElementById("bug-words");
-    words.textContent = bug ? `${BUGS[bug].words} Seen by: ${this.seenBy(bug)}.` : "No bug is planted: every check should pass.";
+    words.textContent = bug ? `${BUGS[bug].words} Seen, in a VAE, by: ${this.seenBy(bug)}.` : "No bug is planted: every check should pass.";
     const banner = document.getElementById("planted");
     banner.hidden = !bug;
     banner.textContent = bug ? `A bug is planted: ${BUGS[bug].name}.` : "";

@@ -55,11 +55,12 @@ FRONT = """# From PCA to the variational autoencoder
 
 This book follows one question: how does one get from "describe data by fewer numbers" to a
 network that makes new data? Every claim on the way is run, measured and pictured, on real
-handwritten digits. You need linear algebra and some Python.
+handwritten digits. You need linear algebra, derivatives, a little probability and some Python.
 
 Each chapter gives the idea, the equations, *the very function that computes them*, an experiment,
 and exercises that `minivae study check` marks. A figure that is stated was measured when this page
-was made; where a chapter claims a bound, missing it would have stopped the build.
+was made, or recorded by the command beside it; where a chapter claims a bound, missing it would
+have stopped the build.
 
 Beside the chapters stands <a href="play.html">a VAE that trains in your browser</a>, to play with.
 
