@@ -9,6 +9,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+#: commands to which a number of threads means something, and those whose rows are kept
+THREADED = ("step", "ops", "products", "ladder", "roofline", "alarm", "smoke")
+KEPT = ("step", "ops", "selftest", "products", "ladder", "roofline", "mpi")
+
 
 def _numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
@@ -41,7 +45,7 @@ def _step_options(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--tf32", action="store_true", help="cupy: everyone's products in TF32")
     p.add_argument(
-        "--bf16", action="store_true", help="numba: everyone's products in bfloat16, PyTorch's too"
+        "--bf16", action="store_true", help="numba: everyone's products in bfloat16, the peers' too"
     )
     p.add_argument("--seconds", type=float, default=30.0, help="time limit of one case's rounds")
     p.add_argument("--block-steps", type=int, default=None, metavar="N",
@@ -55,12 +59,17 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print JSON lines instead of a table")
-    common.add_argument("--threads", type=int, default=None, help="threads (default: the cores)")
-    common.add_argument("--no-store", action="store_true", help="leave benchmarks/results alone")
+    threads = argparse.ArgumentParser(add_help=False)
+    threads.add_argument("--threads", type=int, default=None, help="threads (default: the cores)")
+    kept = argparse.ArgumentParser(add_help=False)
+    kept.add_argument("--no-store", action="store_true", help="leave benchmarks/results alone")
     sub = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        return sub.add_parser(name, help=text, description=text, parents=[common])
+        parents = [common]
+        parents += [threads] if name in THREADED else []
+        parents += [kept] if name in KEPT else []
+        return sub.add_parser(name, help=text, description=text, parents=parents)
 
     _step_options(command("step", "the whole training step against JAX and PyTorch"))
     p = command("ops", "every kernel against naive NumPy, the best NumPy and the limit")
@@ -141,13 +150,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run(given)
     args = parser().parse_args(given)
+    from minivae.racing.file_race import cores_for
     from minivae.racing.problem import ProblemError
 
-    from .user_errors import UserError
+    from .user_errors import UserError, at_least_one
 
     try:
-        if args.threads is not None and args.threads < 1:
-            raise UserError(f"--threads is {args.threads}; it must be at least 1")
+        threads = getattr(args, "threads", None)
+        if threads is not None:
+            at_least_one("--threads", [threads])
+            cores_for(threads)
         rows: list[dict[str, Any]] = function_of(args.command)(args)
     except (UserError, ProblemError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -91,7 +91,7 @@ def kernels(device: Device, rows: int) -> Iterator[Kernel]:
         floats(rows * 8, LATENT),
         floats(1, rows * 8, LATENT),
     )
-    dkl = floats(rows * 8, LATENT)
+    dkl, dz = floats(rows * 8, LATENT), floats(1, rows * 8, LATENT)
     theta, grad, m, v = floats(a.size), floats(a.size), floats(a.size), abs(floats(a.size))
     stored = device.to_device(rng.integers(0, 256, size=(rows, COLUMNS), dtype=np.uint8))
     order = device.to_device(rng.permutation(rows))
@@ -113,7 +113,7 @@ def kernels(device: Device, rows: int) -> Iterator[Kernel]:
         Kernel("tanh_forward", 2 * n, lambda: K["tanh_forward"](a)),
         Kernel("softplus_forward", 2 * n, lambda: K["softplus_forward"](a)),
         Kernel("latent_forward", 5 * j, lambda: K["latent_forward"](mu, logvar, eps)),
-        Kernel("latent_backward", 7 * j, lambda: K["latent_backward"](eps, dkl, mu, logvar, eps)),
+        Kernel("latent_backward", 7 * j, lambda: K["latent_backward"](dz, dkl, mu, logvar, eps)),
         Kernel("gather_binarise", n + n // 4, batch),
         Kernel("normals", n, lambda: K["normals"](5, 2, 1, order, COLUMNS)),
         Kernel("adam_update", 7 * n, adam),

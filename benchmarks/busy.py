@@ -13,12 +13,12 @@ SPIN = "import os\nwhile os.getppid() == {parent}:\n    for _ in range(10**6): p
 
 
 @contextlib.contextmanager
-def busy(count: int) -> Iterator[None]:
-    """`count` processes that keep a core each busy, for as long as the block runs."""
+def busy(count: int) -> Iterator[list[int]]:
+    """`count` processes that keep a core each busy, for as long as the block runs; their ids."""
     command = [sys.executable, "-S", "-c", SPIN.format(parent=os.getpid())]
     processes = [subprocess.Popen(command) for _ in range(count)]
     try:
-        yield
+        yield [process.pid for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -133,7 +133,8 @@ def run_stage(stage: Stage, seconds: float, out: Path) -> dict[str, Any]:
     if stage.data not in ("", "digits") and not has_pixels(stage.data):
         return {**found, "skipped": f"{stage.data} is not at hand: set MINIVAE_DATA"}
     if seconds < LEAST:
-        return {**found, "skipped": "no time was left"}
+        words = f"its share of the time was {seconds:.1f} s: less than {LEAST:.0f} s is not begun"
+        return {**found, "skipped": words}
     places = (str(ROOT), str(ROOT / "kernels"), os.environ.get("PYTHONPATH", ""))
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in places if p), "MPLBACKEND": "Agg",
            "PYTHONUNBUFFERED": "1", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # fmt: skip

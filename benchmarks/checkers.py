@@ -226,11 +226,17 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
 MARKS = ("<!-- checkers -->", "<!-- end of checkers -->")
 
 
-def write(page: Path, lines: list[str]) -> None:
-    """Puts the table between the page's two marks. Raises ValueError where they are missing."""
+def marked(page: Path) -> str:
+    """The page's text; raises ValueError where it lacks the two marks, OSError without a page."""
     text = page.read_text(encoding="utf-8")
     if not all(mark in text for mark in MARKS):
         raise ValueError(f"{page} has no {MARKS[0]} … {MARKS[1]}")
+    return text
+
+
+def write(page: Path, lines: list[str]) -> None:
+    """Puts the table between the page's two marks; raises as `marked` does."""
+    text = marked(page)
     before, _, rest = text.partition(MARKS[0])
     after = rest.partition(MARKS[1])[2]
     table_text = "\n".join(lines)

@@ -10,7 +10,16 @@ from typing import Any
 
 from . import machine
 from .cases import CaseError, StepCase, has_pixels, parse_arch
-from .user_errors import UserError, backend_or_exit, unavailable, user_errors
+from .step_options import FEWEST, peers_named, refuse_what_does_not_fit
+from .user_errors import (
+    UserError,
+    at_least_one,
+    backend_or_exit,
+    positive,
+    unavailable,
+    user_errors,
+    writable,
+)
 
 Rows = list[dict[str, Any]]
 ARCHS = ("784-400-20:relu", "784-200-200-50:tanh")
@@ -41,35 +50,21 @@ def step(args: argparse.Namespace) -> Rows:
     from . import step as module
     from .step_text import table
 
+    peers = peers_named(args)
+    refuse_what_does_not_fit(args)
     on_gpu = args.backend == "cupy"
     default = [128, 512, 2048, 8192, 32768] if on_gpu else [20, 128, 512, 1024, 4096]
-    if args.tf32 and not on_gpu:
-        raise UserError(f"--tf32 belongs to --backend cupy, not {args.backend}: a card's products")
-    if args.bf16 and args.backend != "numba":
-        raise UserError(f"--bf16 belongs to --backend numba, not {args.backend}: AVX512-BF16")
-    peers = None
-    if args.peers is not None:
-        peers = tuple(p for p in args.peers.split(",") if p and p != "none")
-        known = module.known_peers("gpu" if on_gpu else "cpu", bf16=args.bf16)
-        for peer in peers:
-            if peer.partition(":")[0] not in known:
-                raise UserError(f"unknown peer {peer!r}; known: {', '.join(known)}")
-    if args.block_steps is not None and args.block_steps < 1:
-        raise UserError(f"--block-steps is {args.block_steps}; it must be at least 1")
-    if min(args.busy) < 0:
-        raise UserError("--busy counts processes: give numbers from 0 on, as in 0,1,2,4")
     with user_errors(CaseError):
         archs = args.arch or ",".join([*ARCHS, *([WITH_PIXELS] if has_pixels("mnist") else [])])
         cases = [parse_arch(a, b) for a in archs.split(",") for b in args.batch or default]
     if args.phases:
         return phases(args, cases)
-    backend_or_exit(args.backend, tf32=args.tf32, bf16=args.bf16)
+    backend_or_exit(args.backend, args.threads, tf32=args.tf32, bf16=args.bf16)
     alone = (f"minivae-{args.backend}:1",) if args.scaling else ()
     options = module.StepOptions(
         backend=args.backend, peers=peers, threads=args.threads, cold=args.cold,
-        tf32=args.tf32, bf16=args.bf16,
-        rule=StopRule(seconds=args.seconds), extra_contenders=alone, busy=tuple(args.busy),
-        block_steps=args.block_steps,
+        tf32=args.tf32, bf16=args.bf16, rule=StopRule(seconds=args.seconds, fewest=FEWEST),
+        extra_contenders=alone, busy=tuple(args.busy), block_steps=args.block_steps,
     )  # fmt: skip
     rows = module.run(cases, options, store=not args.no_store)
     show(args, table(rows))
@@ -91,13 +86,9 @@ def phases(args: argparse.Namespace, cases: list[StepCase]) -> Rows:
 
 def ops(args: argparse.Namespace) -> Rows:
     """Every kernel, or the named ones."""
-    from minivae.ops.table import FUNCTIONS
-
     from . import ops as module
 
-    for name in args.names:
-        if name not in FUNCTIONS:
-            raise UserError(f"unknown op {name!r}; known: {', '.join(FUNCTIONS)}")
+    known_ops(args.names)
     backend_or_exit(args.backend)
     if args.backend == "cupy":  # these clocks and roofs are a processor's
         raise UserError(
@@ -110,12 +101,22 @@ def ops(args: argparse.Namespace) -> Rows:
     return rows
 
 
+def known_ops(names: list[str]) -> None:
+    """UserError where there is no op of such a name."""
+    from minivae.ops.table import FUNCTIONS
+
+    for name in names:
+        if name not in FUNCTIONS:
+            raise UserError(f"unknown op {name!r}; known: {', '.join(FUNCTIONS)}")
+
+
 def bandwidth(args: argparse.Namespace) -> Rows:
     """A card's kernels against a copy."""
     from minivae_kernels import Unavailable
 
     from . import bandwidth as module
 
+    at_least_one("--rows", [args.rows])
     with user_errors(Unavailable, MemoryError):
         return show_table(args, module, module.run(args.rows))
 
@@ -124,8 +125,8 @@ def selftest(args: argparse.Namespace) -> Rows:
     """The benchmark itself."""
     from . import selftest as module
 
-    if args.races < 1 or not args.seconds > 0:
-        raise UserError("--races and --seconds must be positive")
+    at_least_one("--races", [args.races])
+    positive("--seconds", args.seconds)
     rows = module.run(args.races, args.seconds, store=not args.no_store)
     return show_table(args, module, rows)
 
@@ -134,6 +135,10 @@ def products(args: argparse.Namespace) -> Rows:
     """The products against BLAS."""
     from . import products as module
 
+    with user_errors(CaseError):
+        for batch in args.batch:
+            parse_arch(ARCHS[0], batch)
+    backend_or_exit("numba", args.threads)
     return module.run(args.batch, args.threads, not args.no_store)
 
 
@@ -145,6 +150,10 @@ def ladder(args: argparse.Namespace) -> Rows:
         raise UserError("--rows N, from 1 on, belongs to --backend cupy, and not to --write")
     if args.predict and args.backend != "cupy":
         raise UserError("--predict belongs to --backend cupy: a processor's rungs are timed")
+    if args.predict and (args.rows is not None or args.no_store):
+        raise UserError("--predict counts, and times and stores nothing: no --rows, no --no-store")
+    if args.threads is not None and args.backend == "cupy":
+        raise UserError("--threads belongs to --backend numba: a card's rungs have none")
     with user_errors(ladders.LadderError):
         if args.predict:
             rows = gpu_predictions.run(args.name, args.write)
@@ -165,6 +174,7 @@ def roofline(args: argparse.Namespace) -> Rows:
     """The measured peaks."""
     from . import roofline as module
 
+    writable("--plot", args.plot)
     rows = module.run(args.threads, not args.no_store)
     if args.plot:
         module.plot(rows[-1], Path(args.plot))
@@ -177,7 +187,7 @@ def report(args: argparse.Namespace) -> Rows:
     from . import report as module
     from .results import ResultsError
 
-    with user_errors(module.ReportError, ResultsError):
+    with user_errors(module.ReportError, ResultsError, OSError):
         text = module.write(Path(args.readme))
     show(args, text)
     return [{"report": args.readme}]
@@ -196,11 +206,12 @@ def card(args: argparse.Namespace) -> Rows:
     """Everything that only a card can tell."""
     from . import card as module
 
-    if not args.seconds > 0:
-        raise UserError("--seconds must be positive")
+    positive("--seconds", args.seconds)
     out = Path(args.out)
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out}: is a file, not a folder")
+    with user_errors(OSError):
+        out.mkdir(parents=True, exist_ok=True)
     rows = module.run(args.seconds, out, module.stages(rehearse=args.rehearse))
     show(args, f"{module.page(rows)}\n\nwritten to {out / 'card.json'} and {out / 'card.txt'}")
     return rows
@@ -224,6 +235,8 @@ def history(args: argparse.Namespace) -> Rows:
     from .compare import CompareError
     from .results import ResultsError
 
+    for name in ("csv", "plot", "html"):
+        writable(f"--{name}", getattr(args, name))
     with user_errors(CompareError, ResultsError):
         found = module.run(args.words)
     for name, make in (("csv", module.as_csv), ("plot", module.draw), ("html", module.page)):
@@ -238,7 +251,9 @@ def alarm(args: argparse.Namespace) -> Rows:
     """This tree's kernels against another commit's, in one run."""
     from . import alarm as module
 
-    with user_errors(module.AlarmError, ValueError), unavailable():
+    known_ops(args.ops)
+    positive("--seconds", args.seconds)
+    with user_errors(module.AlarmError), unavailable():
         rule = replace(module.RULE, seconds=args.seconds)
         rows = module.run(args.against, args.threads, tuple(args.ops), rule=rule, say=progress)
     show(args, module.table(rows))
@@ -249,6 +264,8 @@ def mpi(args: argparse.Namespace) -> Rows:
     """One run over several processes."""
     from . import mpi as module
 
+    at_least_one("--batch", args.batch)
+    positive("--seconds", args.seconds)
     with user_errors(module.MpiError):
         return show_table(args, module, module.run(args.batch, args.seconds, not args.no_store))
 
@@ -264,6 +281,10 @@ def checkers(args: argparse.Namespace) -> Rows:
     """Who lets wrong passes through, who alarms on right ones; into a page with --write."""
     from . import checkers as peers
 
+    if args.write:
+        with user_errors(OSError, ValueError):
+            peers.marked(Path(args.write))
+        writable("--write", args.write)
     try:
         rows = peers.compare(lambda text: None if args.json else print(text, flush=True))
     except ModuleNotFoundError as error:

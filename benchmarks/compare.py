@@ -88,8 +88,8 @@ def rows_of(what: str, folder: Path = RESULTS) -> list[Row]:
 
 def newest(rows: list[Row]) -> dict[str, tuple[list[float], float | None]]:
     """The last samples of everything that the rows measured."""
-    return {what: (samples, share) for row in rows if "failed" not in row
-            for what, samples, share in measured(row)}  # fmt: skip
+    timed = (row for row in rows if "failed" not in row and "machine" in row)
+    return {what: (samples, share) for row in timed for what, samples, share in measured(row)}
 
 
 def run(a: str, b: str, folder: Path = RESULTS) -> list[Row]:

@@ -14,8 +14,6 @@ from minivae.racing.statistics import StopRule
 
 #: peer -> the package that it needs
 PEERS = {"jax": "jax", "torch-compile": "torch", "torch-eager": "torch"}
-#: those that have a form in bfloat16: JAX's products on a processor know float32 alone
-BF16_PEERS = {"torch-compile": "torch", "torch-eager": "torch"}
 #: on a card, besides: eight updates unrolled in JAX's loop; PyTorch's update captured by hand
 CARD_PEERS = {"jax-unrolled": "jax", "torch-graph": "torch"}
 
@@ -44,7 +42,7 @@ class StepOptions:
     @property
     def rivals(self) -> tuple[str, ...]:
         """The peers of this run, whether installed or not."""
-        return tuple(known_peers(self.device, bf16=self.bf16)) if self.peers is None else self.peers
+        return tuple(known_peers(self.device)) if self.peers is None else self.peers
 
     @property
     def rounded(self) -> dict[str, bool]:
@@ -52,10 +50,8 @@ class StepOptions:
         return {"tf32": self.tf32, "bf16": self.bf16}
 
 
-def known_peers(device: str, *, bf16: bool = False) -> dict[str, str]:
+def known_peers(device: str) -> dict[str, str]:
     """Every peer that can be asked for on a device."""
-    if bf16:
-        return BF16_PEERS
     return {**PEERS, **CARD_PEERS} if device == "gpu" else PEERS
 
 
@@ -67,7 +63,7 @@ def rounded_word(row: dict[str, Any]) -> str:
 def contenders_of(options: StepOptions) -> list[str]:
     """Ours, the peers that are installed, and the limit; what is missing is said."""
     names = [f"minivae-{options.backend}"]
-    known = known_peers(options.device, bf16=options.bf16)
+    known = known_peers(options.device)
     for peer in options.rivals:
         package = known[peer.partition(":")[0]]  # a peer may carry an option: torch-compile:MODE
         if importlib.util.find_spec(package) is None:

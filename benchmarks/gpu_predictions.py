@@ -227,7 +227,8 @@ def write_readme(rows: Rows, measured: Rows) -> None:
     """Each ladder's table between its own markers."""
     text = ladders.README.read_text(encoding="utf-8")
     for name in dict.fromkeys(row["ladder"] for row in rows):
-        timed = {r["version"]: r for r in measured if r["ladder"] == name and "ns" in r}
+        mine = (r for r in measured if r["ladder"] == name and "failed" not in r)
+        timed = {r["version"]: r for r in mine if "ns" in r}
         body = markdown([row for row in rows if row["ladder"] == name], timed)
         marks = (f"<!-- ladder-gpu:{name}:{end} -->" for end in ("begin", "end"))
         try:

@@ -97,18 +97,23 @@ class Contender(Conversation):
         folder: Path,
         limits: gate.Limits = gate.FLOAT32,
     ) -> dict[str, float]:
-        """Check the contender at fresh inputs against the float64 reference; raises GateError."""
+        """Check the contender at fresh inputs against the float64 reference; raises GateError.
+
+        Everybody's gradient at the same point; besides, where the reference can replay the noise,
+        updates of the very object that is timed.
+        """
         stem = str(folder / f"{self.name.replace(':', '-')}-{number}")
+        given = gate.peer_inputs(case, number)
+        inputs = folder / "inputs.npz"
+        np.savez(inputs, allow_pickle=False, **given)
         try:
+            self.ask("gradient", number=number, inputs=str(inputs), path=f"{stem}.npz")
+            answer = np.load(f"{stem}.npz")
+            found = [gate.check_gradient(case, given, answer["loss"], answer["grad"], limits)]
             if exact:
                 self.ask("updates", number=number, stem=stem)
                 parts = (dict(np.load(f"{stem}-{part}.npz")) for part in (0, 1))
-                found = [gate.check_updates(case, seen, limits) for seen in parts]
-                return {what: max(errors[what] for errors in found) for what in found[0]}
-            given = gate.peer_inputs(case, number)
-            np.savez(folder / "inputs.npz", allow_pickle=False, **given)
-            self.ask("gradient", inputs=str(folder / "inputs.npz"), path=f"{stem}.npz")
-            answer = np.load(f"{stem}.npz")
-            return gate.check_gradient(case, given, answer["loss"], answer["grad"], limits)
+                found += [gate.check_updates(case, seen, limits) for seen in parts]
         except gate.GateError as error:
             raise gate.GateError(f"{self.name}: {error}") from None
+        return {what: max(e.get(what, 0.0) for e in found) for what in {**found[0], **found[-1]}}

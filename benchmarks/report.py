@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from . import RESULTS, results
+from .cases import PIXELS
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 NAMES = {"jax": "JAX", "torch-compile": "torch.compile", "torch-eager": "PyTorch eager"}
@@ -35,11 +37,12 @@ Run = dict[str, dict[str, Any]]  # one race: contender -> its row
 def newest(
     folder: Path, device: str = "cpu", *, tf32: bool = False, bf16: bool = False
 ) -> dict[tuple[str, int], Run]:
-    """Our newest race of every (architecture, batch), on the processor measured last.
+    """Our newest race of every (architecture, batch), in the place measured last.
 
-    A race with peers stands before a later one without, and one on a calm machine before a later
-    one beside other work: rows of different runs are never mixed. One in which ours failed stands
-    until ours passes again, whatever stood before it.
+    That is one processor, with the most threads it was raced with, or one card. A race of more
+    peers stands before a later one of fewer, and one on a calm machine before a later one beside
+    other work: rows of different runs are never mixed. One in which ours failed stands until ours
+    passes again, whatever stood before it.
     """
     races: dict[tuple[str, int, str], Run] = {}
     for row in results.read(folder / "step.jsonl"):
@@ -50,11 +53,14 @@ def newest(
             races.setdefault(key, {})[row["contender"]] = row
     if not races:
         raise ReportError(f"{folder}: no step results for {device}; run python -m benchmarks step")
-    head = _head(races[max(races, key=lambda k: k[2])])
+    place = _place(races[max(races, key=lambda k: k[2])], device)
+    here = [item for item in races.items() if _place(item[1], device) == place]
+    threads = max(_head(race)["threads"] for _, race in here)
     found: dict[tuple[str, int], Run] = {}
     passed: dict[tuple[str, int], Run] = {}
-    for (arch, batch, _), race in sorted(races.items(), key=lambda item: item[0][2]):
-        if _head(race)["processor"] != head["processor"] or OURS[device] not in race:
+    for (arch, batch, _), race in sorted(here, key=lambda item: item[0][2]):
+        fewer = device == "cpu" and _head(race)["threads"] < threads
+        if fewer or OURS[device] not in race:
             continue
         case = (arch, batch)
         if "failed" in race[OURS[device]]:
@@ -66,20 +72,31 @@ def newest(
     return found
 
 
-def _worth(race: Run) -> tuple[bool, bool]:
-    """Whether there were peers, and whether the machine was calm."""
-    calm = not any((row.get("load") or {}).get("busy") for row in race.values())
-    return any("verdict" in row for row in race.values()), calm
+def _place(race: Run, device: str) -> str:
+    """Whose figures they are: a card's name, without its driver, or a processor's."""
+    head = _head(race)
+    return str(head["gpu"]).partition(",")[0] if device == "gpu" else str(head["processor"])
+
+
+def _worth(race: Run) -> tuple[int, bool]:
+    """How many peers were timed, and whether the machine is known to have been calm."""
+    loads = [row.get("load") for row in race.values()]
+    calm = all(load is not None and not load["busy"] for load in loads)
+    peers = NAMES | CARD_NAMES
+    return sum("ms" in r for n, r in race.items() if n.partition(":")[0] in peers), calm
 
 
 def against_peer(mine: dict[str, Any]) -> str:
     """The verdict against the fastest peer, or why there is none."""
     if "verdict" not in mine:
         return "–"
-    twice = (mine.get("a_a") or {}).get("ratio", 1.0)
+    if not mine.get("a_a"):
+        return f"{mine['ratio']:.2f} ×, not judged (no A against A)"
+    twice = mine["a_a"]["ratio"]
     if not abs(twice - 1) <= TWICE:
         return f"not to be believed (A against A {twice:.2f} ×)"
-    return f"{mine['ratio']:.2f} ×, {mine['verdict']}"
+    beside = ", beside other work" if (mine.get("load") or {}).get("busy") else ""
+    return f"{mine['ratio']:.2f} ×, {mine['verdict']}{beside}"
 
 
 def _head(race: Run) -> dict[str, Any]:
@@ -116,11 +133,15 @@ def cold_sentence(folder: Path) -> str:
         rows = [r for r in results.read(folder / "cold.jsonl") if "first_run_s" in r]
     except results.ResultsError:
         return ""
-    newest_of = {r["contender"]: r for r in rows}
+    if not rows:
+        return ""
+    head = max((r["machine"] for r in rows), key=lambda head: str(head["time"]))
+    newest_of = {r["contender"]: r for r in rows if r["machine"]["time"] == head["time"]}
     named = {"minivae-numba": "minivae", **NAMES}
     said = [f"{named[n]} {newest_of[n]['import_s'] + newest_of[n]['first_run_s']:.1f} s"
             for n in named if n in newest_of]  # fmt: skip
-    return "First run with empty caches (import, compile, first block): " + ", ".join(said) + "."
+    first = f"First run with empty caches (import, compile, first block), on {where([head])}: "
+    return first + ", ".join(said) + "."
 
 
 def _ms(row: dict[str, Any]) -> str:
@@ -136,18 +157,20 @@ def products_table(folder: Path) -> str:
     except results.ResultsError:
         return ""
     heads = sorted((row["machine"] for row in rows), key=lambda head: str(head["time"]))
-    commits = ", ".join(dict.fromkeys(head["commit"] for head in heads))
     lines = [
-        f"GFLOP/s of one product called from Python ({days(heads)}, {commits}), with the checks of "
-        "its arguments and the waking of threads. A step crosses from Python once for many "
+        f"GFLOP/s of one product called from Python, on {where(heads)}, with the checks of its "
+        "arguments and the waking of threads. A step crosses from Python once for many "
         "updates: the shares of the peak above are of everything in it together.",
         "",
         "| product | minivae | NumPy as installed | best BLAS setting |",
         "|---|--:|--:|--:|",
     ]
-    for row in (r for r in rows if r["B"] == 128 and "best_blas" in r):
-        rate, best = row["gflops"], row["best_blas"]
+    for row in (r for r in rows if r["B"] == 128 and ("best_blas" in r or "failed" in r)):
         shape = f"{row['form']} {row['B']}×{row['I']}×{row['O']}"
+        if "failed" in row:
+            lines.append(f"| {shape} | failed | – | – |")
+            continue
+        rate, best = row["gflops"], row["best_blas"]
         lines.append(f"| {shape} | {rate['minivae']:.0f} | {rate['numpy as installed']:.0f} | "
                      f"{rate[best]:.0f} ({best.removeprefix('numpy ')}) |")  # fmt: skip
     return "\n".join(lines) if len(lines) > 4 else ""
@@ -165,10 +188,22 @@ def body(folder: Path = RESULTS) -> str:
             continue
         if races:
             heads = sorted(map(_head, races.values()), key=lambda head: head["time"])
-            parts += [caption(heads, device, rounding), step_table(races, OURS[device])]
+            said = caption(heads, device, rounding)
+            if (device, rounding) == ("cpu", "") and any(a.endswith(PIXELS) for a, _ in races):
+                said += ZEROS
+            parts += [said, step_table(races, OURS[device])]
     parts += [products_table(folder), cold_sentence(folder)]
     parts.append("Generated by `python -m benchmarks report` from `benchmarks/results/`.")
-    return "\n\n".join(p for p in parts if p)
+    text = "\n\n".join(p for p in parts if p)
+    return f"{text} {UNCOMMITTED}" if COMMIT_WITH_MORE.search(text) else text
+
+
+UNCOMMITTED = "A commit with a + had changes that were not committed."
+COMMIT_WITH_MORE = re.compile(r"\b[0-9a-f]{7,}\+")
+ZEROS = (
+    " Shares count every multiply-add of the model; on MNIST's pixels ours leaves out those with "
+    "a zero."
+)
 
 
 ROUNDING = {
@@ -179,18 +214,21 @@ ROUNDING = {
 
 def caption(heads: list[dict[str, Any]], device: str, rounding: str = "") -> str:
     """What was measured, where, when and with which versions; `heads` are the races', in order."""
-    head = heads[-1]
-    commits = list(dict.fromkeys(h["commit"] for h in heads))
-    of = f"commit{'s' * (len(commits) > 1)} {', '.join(commits)}"
-    where = head["gpu"] if device == "gpu" else f"{head['processor']}, {head['threads']} threads"
     wanted = (("JAX", "jax"), ("PyTorch", "torch"), ("NumPy", "numpy"), ("Numba", "numba"))
-    found = head["versions"]
+    found = heads[-1]["versions"]
     versions = ", ".join(f"{label} {found[name]}" for label, name in wanted if name in found)
     return (
         "One training step (gather, noise, forward, backward, Adam), median of runs interleaved "
-        f"with the peers', on {where}, {days(heads)}, {of}; {versions}."
-        + ROUNDING.get(rounding, "")
+        f"with the peers', on {where(heads, device)}; {versions}." + ROUNDING.get(rounding, "")
     )
+
+
+def where(heads: list[dict[str, Any]], device: str = "cpu") -> str:
+    """The processor with its threads, or the card; the days and the commits; `heads` in order."""
+    head = heads[-1]
+    place = head["gpu"] if device == "gpu" else f"{head['processor']}, {head['threads']} threads"
+    commits = list(dict.fromkeys(h["commit"] for h in heads))
+    return f"{place}, {days(heads)}, commit{'s' * (len(commits) > 1)} {', '.join(commits)}"
 
 
 def days(heads: list[dict[str, Any]]) -> str:

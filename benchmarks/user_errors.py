@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -28,9 +30,35 @@ def unavailable() -> Iterator[None]:
         yield
 
 
-def backend_or_exit(name: str, *, tf32: bool = False, bf16: bool = False) -> None:
+def backend_or_exit(
+    name: str, threads: int | None = None, *, tf32: bool = False, bf16: bool = False
+) -> None:
     """Before minutes of peers are timed for a race that ours cannot run in."""
     from minivae.backend import load_backend
 
     with unavailable():
-        load_backend(name, tf32=tf32, bf16=bf16)
+        load_backend(name, threads, tf32=tf32, bf16=bf16)
+
+
+def writable(option: str, *files: str) -> None:
+    """UserError where a file cannot be written, before the work that is to fill it; "" is none."""
+    for name in filter(None, files):
+        path = Path(name)
+        if not path.parent.is_dir():
+            raise UserError(f"{option} {name}: there is no folder {path.parent}")
+        if path.is_dir():
+            raise UserError(f"{option} {name}: is a folder, not a file")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise UserError(f"{option} {name}: may not be written")
+
+
+def at_least_one(option: str, numbers: list[int]) -> None:
+    """UserError unless all of them are from 1 on."""
+    if min(numbers) < 1:
+        raise UserError(f"{option} is {min(numbers)}; it must be at least 1")
+
+
+def positive(option: str, seconds: float) -> None:
+    """UserError unless it is above 0; NaN is not."""
+    if not seconds > 0:
+        raise UserError(f"{option} must be positive")

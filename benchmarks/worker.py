@@ -49,8 +49,12 @@ class StepWorker:
             "first_run_s": seconds,
             "loss": loss,
             "form": form,
-            "exact_noise": bool(getattr(self.contender, "exact_noise", False)),
+            "exact_noise": self._exact_noise(),
         }
+
+    def _exact_noise(self) -> bool:
+        """Whether the reference can replay the contender's own noise."""
+        return bool(getattr(self.contender, "exact_noise", False))
 
     def block(self, number: int) -> dict[str, Any]:
         """Time one block of updates: seconds for all of it, and its mean loss."""
@@ -75,10 +79,14 @@ class StepWorker:
         answer: dict[str, Any] = getattr(self.contender, method)(**arguments)
         return answer
 
-    def gradient(self, inputs: str, path: str) -> dict[str, Any]:
-        """Loss and gradient at given parameters, inputs and noise."""
+    def gradient(self, number: int, inputs: str, path: str) -> dict[str, Any]:
+        """Loss and gradient at given parameters: of given inputs and noise, or our own of them."""
         given = np.load(inputs)
-        loss, grad = self.contender.loss_and_grad(given["theta"], given["x"], given["eps"])
+        if self._exact_noise():
+            rows = make_rows(self.case, number, steps=1)
+            loss, grad = self.contender.gradient_of(given["theta"], rows)
+        else:
+            loss, grad = self.contender.loss_and_grad(given["theta"], given["x"], given["eps"])
         np.savez(path, loss=np.array(loss), grad=grad)
         return {}
 

@@ -52,6 +52,12 @@ def require_number(key: str, value: object, least: float, *, open_: bool = False
         raise ConfigError(f"{key} = {shown(value)}: must be a finite number {sign} {least:g}")
 
 
+def require_below(key: str, value: Any, limit: float) -> None:
+    """Raise ConfigError unless the number is below the limit."""
+    if not value < limit:
+        raise ConfigError(f"{key} = {shown(value)}: must be below {limit}")
+
+
 def require_known(values: Mapping[str, Any], config: Any, what: str) -> None:
     """Raise ConfigError on a key that is no field of the configuration, naming the nearest."""
     known = [field.name for field in fields(config)]

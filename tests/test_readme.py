@@ -23,7 +23,7 @@ def test_the_first_block_is_the_two_commands():
 
 def test_links_and_pictures_are_there():
     text = README.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (ROOT / target).exists(), target
 
 

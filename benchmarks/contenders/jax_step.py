@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -36,18 +37,50 @@ def gaussian(out: Any, x: Any) -> Any:
 LIKELIHOODS = {"bernoulli": bernoulli, "gaussian": gaussian}
 
 
-def loss_fn(params: Params, x: Any, eps: Any, case: StepCase, summed: bool = False) -> Any:
+def narrow(a: Any, b: Any, over: tuple[int, int]) -> Any:
+    """The product of two matrices rounded to bfloat16, summed in float32 over these axes."""
+    dims = (((over[0],), (over[1],)), ((), ()))
+    a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
+    return lax.dot_general(a, b, dims, preferred_element_type=jnp.float32)
+
+
+def rounded_product(turned: bool) -> Callable[[Any, Any], Any]:
+    """x W in bfloat16 with its gradients in bfloat16 too; turned: W's as (dyᵀ x)ᵀ, not xᵀ dy."""
+
+    @jax.custom_vjp
+    def product(x: Any, W: Any) -> Any:
+        return narrow(x, W, (1, 0))
+
+    def forward(x: Any, W: Any) -> Any:
+        return narrow(x, W, (1, 0)), (x, W)
+
+    def backward(kept: Any, dy: Any) -> Any:
+        x, W = kept
+        dW = narrow(dy, x, (0, 0)).T if turned else narrow(x, dy, (0, 0))
+        return narrow(dy, W, (1, 1)), dW
+
+    product.defvjp(forward, backward)
+    return product
+
+
+def loss_fn(
+    params: Params, x: Any, eps: Any, case: StepCase, summed: bool = False,
+    product: Callable[[Any, Any], Any] = jnp.matmul,
+) -> Any:  # fmt: skip
     """Negative ELBO in nats per datum, one draw; eps (B, J). summed: one sum over everything."""
     act, nll_of = part(ACTIVATIONS, case.activation), part(LIKELIHOODS, case.likelihood)
+
+    def dense(name: str, h: Any) -> Any:
+        return product(h, params[f"{name}.W"]) + params[f"{name}.b"]
+
     h = x
     for i in range(len(case.hidden)):
-        h = act(h @ params[f"encoder.{i}.W"] + params[f"encoder.{i}.b"])
-    mu = h @ params["encoder.mu.W"] + params["encoder.mu.b"]
-    logvar = h @ params["encoder.logvar.W"] + params["encoder.logvar.b"]
+        h = act(dense(f"encoder.{i}", h))
+    mu, logvar = dense("encoder.mu", h), dense("encoder.logvar", h)
     h = mu + jnp.exp(0.5 * logvar) * eps
     for i in range(len(case.hidden)):
-        h = act(h @ params[f"decoder.{i}.W"] + params[f"decoder.{i}.b"])
-    out = h @ params["decoder.out.W"] + params["decoder.out.b"]
+        h = act(dense(f"decoder.{i}", h))
+    out = dense("decoder.out", h)
     kl = 0.5 * (jnp.exp(logvar) + mu * mu - 1.0 - logvar)
     if summed:
         return (jnp.sum(nll_of(out, x)) + jnp.sum(kl)) / x.shape[0]
@@ -71,36 +104,42 @@ class Form(NamedTuple):
     """One way to write the same program; which is fastest depends on machine, model and batch.
 
     summed: the loss as one sum; ahead: all the noise of a block drawn at once; unroll: updates that
-    the loop's body holds (on a card every turn of the loop costs launches).
+    the loop's body holds (on a card every turn of the loop costs launches); turned: see
+    `rounded_product`.
     """
 
     summed: bool = False
     ahead: bool = False
     unroll: int = 1
+    turned: bool = False
 
     def __str__(self) -> str:
         told = ["loss summed over the batch" if self.summed else "loss by rows"]
         told += ["noise drawn ahead"] if self.ahead else []
         told += [f"{self.unroll} updates a turn"] if self.unroll > 1 else []
+        told += ["weights' gradients turned"] if self.turned else []
         return ", ".join(told)
 
 
 #: tried before the race; the fastest takes part
 FORMS = (Form(), Form(summed=True), Form(summed=True, ahead=True), Form(summed=True, unroll=2))
+BF16_FORMS = (*FORMS, Form(summed=True, turned=True))
 
 
 class JaxStep:
     """Noise by `rbg`, JAX's faster generator; `jax:threefry` asks for its default one."""
 
     def __init__(
-        self, option: str = "rbg", threads: int | None = None, tf32: bool = False, unroll: int = 1
-    ) -> None:
+        self, option: str = "rbg", threads: int | None = None, tf32: bool = False,
+        bf16: bool = False, unroll: int = 1,
+    ) -> None:  # fmt: skip
         if jax.default_backend() != "cpu":  # without this, JAX computes products in TF32
             precision = "tensorfloat32" if tf32 else "highest"
             jax.config.update("jax_default_matmul_precision", precision)
+        self.bf16 = bf16
         self.noise = option  # XLA's CPU client sizes its own thread pool from the cores
         self.form = Form(summed=True, unroll=unroll)
-        self.forms = (self.form,) if unroll > 1 else FORMS
+        self.forms = (self.form,) if unroll > 1 else BF16_FORMS if bf16 else FORMS
 
     def versions(self) -> dict[str, str]:
         device = jax.devices()[0]
@@ -108,7 +147,9 @@ class JaxStep:
             "jax": jax.__version__,
             "device": f"{device} {device.device_kind}",
             "noise": self.noise,
-            "precision": str(jax.config.jax_default_matmul_precision),
+            "precision": "bfloat16, summed in float32"
+            if self.bf16
+            else str(jax.config.jax_default_matmul_precision),
         }
 
     def prepare(self, case: StepCase, data: np.ndarray, theta: np.ndarray) -> None:
@@ -119,7 +160,8 @@ class JaxStep:
 
     def _use(self, form: Form) -> None:
         self.form = form
-        self._loss = partial(loss_fn, case=self.case, summed=form.summed)
+        product = rounded_product(form.turned) if self.bf16 else jnp.matmul
+        self._loss = partial(loss_fn, case=self.case, summed=form.summed, product=product)
         self._block = jax.jit(self._scan, donate_argnums=(0, 1))
         self._grad = jax.jit(jax.value_and_grad(self._loss))
 

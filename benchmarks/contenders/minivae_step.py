@@ -73,6 +73,17 @@ class MinivaeStep:
         sums = self.step.metrics()
         return float(sums["loss"]) / max(int(sums["samples"]), 1)
 
+    def gradient_of(self, theta: np.ndarray, rows: np.ndarray) -> tuple[float, np.ndarray]:
+        """Loss and flat gradient at theta (P,), of update 0 of the rows (1, B).
+
+        By a step of its own: from zero moments the first one becomes 1 - beta1 times the gradient.
+        """
+        zeros = np.zeros((2, theta.size), np.float32)
+        step = make_step(self.K, self.plan, theta.copy(), zeros, self.data)
+        step(rows, 0, np.full(1, LR), np.ones(1))
+        sums, (_, moments) = step.metrics(), step.state()
+        return float(sums["loss"]) / int(sums["samples"]), moments[0] / (1 - BETA1)
+
     def check(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """A few updates, with the state before and after, for the gate to judge."""
         theta, moments = self.step.state()

@@ -169,13 +169,20 @@ class TorchStep:
         return float(total) / len(rows)  # waits for the device
 
     def loss_and_grad(self, theta: np.ndarray, x: np.ndarray, eps: np.ndarray) -> Any:
-        """Loss and flat gradient of the same module the timed update differentiates."""
+        """Loss and flat gradient of the same module the timed update differentiates.
+
+        The parameters that were timed are put back afterwards.
+        """
+        leaves = [self.model.leaf(name) for name, _, _ in self.case.parameters()]
+        timed = [leaf.detach().clone() for leaf in leaves]
         self.set_parameters(theta)
-        names = [name for name, _, _ in self.case.parameters()]
-        leaves = [self.model.leaf(name) for name in names]
         loss = self.model(*(torch.from_numpy(a).to(self.device) for a in (x, eps)))
         grads = torch.autograd.grad(loss, leaves)
-        return float(loss.detach()), np.concatenate([g.T.reshape(-1).cpu().numpy() for g in grads])
+        with torch.no_grad():
+            for leaf, before in zip(leaves, timed, strict=True):
+                leaf.copy_(before)
+        turned = [g.t().reshape(-1).cpu().numpy() for g in grads]  # a vector is as it was
+        return float(loss.detach()), np.concatenate(turned)
 
 
 class TorchCompiled(TorchStep):

@@ -17,19 +17,24 @@ def load(
     """The kernels called "numba" (this processor) or "cupy" (an NVIDIA card), by op name.
 
     threads: how many a CPU kernel may use; None takes one for every core this process may
-    run on. tf32: let a card round the products' inputs to TF32; bf16: round them to bfloat16 on a
+    use. tf32: let a card round the products' inputs to TF32; bf16: round them to bfloat16 on a
     processor with AVX512-BF16. Either is faster, and no longer float32.
-    Raises Unavailable where they cannot run, ValueError for another name.
+    Raises Unavailable where they cannot run, ValueError for another name and for the rounding that
+    the other one has.
     """
+    if name not in NAMES:
+        raise ValueError(f"unknown kernels {name!r}: choose {' or '.join(NAMES)}")
+    if tf32 and name != "cupy":
+        raise ValueError(f"kernels {name!r} have no TF32: leave tf32 out, or choose cupy")
+    if bf16 and name != "numba":
+        raise ValueError(f"kernels {name!r} have no bfloat16: leave bf16 out, or choose numba")
     if name == "numba":
         from minivae_kernels import cpu
 
         return cpu.load(threads, bf16=bf16)
-    if name == "cupy":
-        from minivae_kernels import gpu
+    from minivae_kernels import gpu
 
-        return gpu.load(threads, tf32=tf32)
-    raise ValueError(f"unknown kernels {name!r}: choose {' or '.join(NAMES)}")
+    return gpu.load(threads, tf32=tf32)
 
 
 def expect_training(activation: str, likelihood: str, dtype: str, binarise: str) -> None:

@@ -1,4 +1,4 @@
-"""Neighbouring ops as one: here the plain composition, in a backend a single pass over memory.
+"""Neighbouring ops as one: here the plain composition, in a backend fewer passes over memory.
 
 A fused op is an op like any other. What stands here says what it computes; a kernel of the
 same name must agree with it. The dense ones serve where no backward pass follows
@@ -53,7 +53,7 @@ def dense_tanh_backward(dy: Array, y: Array) -> Array:
 
 
 def latent_forward(mu: Array, logvar: Array, eps: Array) -> tuple[Array, Array]:
-    """The draw z (L, B, J) and its price kl (B, J) in one pass           (E26, E15)"""
+    """The draw z (L, B, J) and its price kl (B, J)                       (E26, E15)"""
     return reparameterise_forward(mu, logvar, eps), kl_forward(mu, logvar)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -19,6 +20,13 @@ EXP, LOG1P, TANH = 16, 22, 14  # tanh: six multiply-adds after the choice of an 
 SIGMOID, SOFTPLUS = EXP + 5, EXP + LOG1P + 3
 PHILOX_WORD = 25  # ten rounds of two wide multiplies and four xors, for four words
 NORMAL = PHILOX_WORD + 30  # half a logarithm, half a square root, a sine or a cosine
+
+
+class Bounds(NamedTuple):
+    """What a setting may be: at least `least`, and below `below`."""
+
+    least: float = 0.0
+    below: float = math.inf
 
 
 class Arg(NamedTuple):
@@ -78,6 +86,7 @@ class Op:
     both: bool = False
     place: str = ""
     settings: Mapping[str, float] = field(default_factory=dict)  # an optimiser's, with defaults
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)  # of those that have narrower ones
 
     @property
     def name(self) -> str:
@@ -132,7 +141,11 @@ def activation_op(
 
 
 def optimiser_op(
-    update: Callable[..., Any], words: str, cost: float, settings: Mapping[str, float]
+    update: Callable[..., Any],
+    words: str,
+    cost: float,
+    settings: Mapping[str, float],
+    bounds: Mapping[str, Bounds],
 ) -> Op:
     """The record of an update of theta in place: (theta, grad, moments …, lr, settings …, t)."""
     names = list(inspect.signature(update).parameters)
@@ -144,7 +157,7 @@ def optimiser_op(
     args |= {"t": Arg("", "number", 7)} if "t" in names else {}
     return Op(
         update, args, {}, REDUCTION, cost=cost, part="optimiser", words=words,
-        in_place=("theta", *moments), settings=dict(settings),
+        in_place=("theta", *moments), settings=dict(settings), bounds=dict(bounds),
         why="changes the parameters in place; held to its formula by its own test",
     )  # fmt: skip
 

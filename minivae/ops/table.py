@@ -27,6 +27,7 @@ from minivae.ops.record import (
     TANH,
     Arg,
     Backward,
+    Bounds,
     Function,
     Op,
     activation_op,
@@ -52,6 +53,10 @@ def _largest_of_kl(mu: Array, logvar: Array) -> Array:
 
 _LATENT = {"mu": Arg("B J"), "logvar": Arg("B J")}
 _DRAWN = {**_LATENT, "eps": Arg("L B J")}
+# What an optimiser keeps of a running mean: all of it would leave it, and 1 - beta ** t, at 0.
+_SHARE = Bounds(below=1)
+# Where all gradients were 0 it divides by eps alone: below 1.18e-38 float32 has few digits or none.
+_DIVISOR = Bounds(least=1.2e-38)
 _LOGITS = {"logits": Arg("L B D", scale=3.0), "x": Arg("B D", "unit")}
 _MEAN = {"mean": Arg("L B D"), "x": Arg("B D"), "logc": Arg("", scale=0.5)}
 _NLL = {"nll": "L B"}
@@ -176,23 +181,26 @@ TABLE: tuple[Op, ...] = (
         (Backward(likelihood.categorical_nll_backward, "logits", REDUCTION, EXP + 6),), EXP + 8,
     ),
     optimiser_op(
-        optimiser.sgd_update, "gradient descent, with momentum", 4, {"momentum": 0.9}
+        optimiser.sgd_update, "gradient descent, with momentum", 4, {"momentum": 0.9},
+        {"momentum": _SHARE},
     ),
     optimiser_op(
         optimiser.adam_update, "a rate for every parameter from two running means", 12,
         {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+        {"beta1": _SHARE, "beta2": _SHARE, "eps": _DIVISOR},
     ),
     optimiser_op(
         optimiser.adagrad_update, "a rate that falls with all squared gradients so far", 8,
-        {"eps": 1e-8},
+        {"eps": 1e-8}, {"eps": _DIVISOR},
     ),
     optimiser_op(
         optimiser.adamw_update, "adam, and the parameters shrink beside it", 13,
         {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01},
+        {"beta1": _SHARE, "beta2": _SHARE, "eps": _DIVISOR},
     ),
     optimiser_op(
         optimiser.rmsprop_update, "a rate for every parameter from the running mean square", 9,
-        {"decay": 0.99, "eps": 1e-8},
+        {"decay": 0.99, "eps": 1e-8}, {"decay": _SHARE, "eps": _DIVISOR},
     ),
     random_op(
         random.philox, {"counter": Arg("B 4", "words"), "key": Arg("2", "words")}, "B 4",

@@ -110,7 +110,22 @@ def _require_optimiser(what: str, part: Optimiser) -> None:
     for name in part.settings:
         if not str(name).isidentifier() or name in ("lr", "t", "theta", "grad"):
             raise PartError(f"{what}: {name!r} is no name for a setting: choose another")
+    _require_bounds(what, part)
     part.settled(part.settings)
+
+
+def _require_bounds(what: str, part: Optimiser) -> None:
+    if not isinstance(part.bounds, Mapping):
+        raise PartError(f"{what}: bounds must be names with two numbers, {{'beta': (0, 1)}}")
+    for name, pair in part.bounds.items():
+        if name not in part.settings:
+            raise PartError(f"{what}: bounds of {name!r}, which is no setting of it")
+        numbers = isinstance(pair, tuple) and all(isinstance(n, int | float) for n in pair)
+        if not (numbers and len(pair) == 2 and pair[0] < pair[1]):
+            raise PartError(
+                f"{what}: the bounds of {name} must be (least, below), two numbers, "
+                f"not {shown(pair)}"
+            )
 
 
 def _require_formula(what: str, formula: Any, *args: Any) -> None:

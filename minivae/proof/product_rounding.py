@@ -1,13 +1,17 @@
-"""What rounding may do to an op that is a product: sums in another order, rounded inputs."""
+"""What rounding may do to an op that is a product: sums in another order, rounded inputs.
+
+`rounding_reference` does it on purpose: what a backend that rounds alike is held against.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from minivae import ops
-from minivae.backend import ROUNDED
+from minivae.backend import ROUNDED, Backend
 from minivae.ops import record
 from minivae.ops.table import FUNCTIONS
 from minivae.proof.tolerances import tol
@@ -73,3 +77,37 @@ def rounding_bound(op: str, args: tuple[Any, ...], place: int, u: float) -> Arra
         return np.zeros(())
     a, b = (np.abs(factor.astype(np.float64)) for factor in factors(op, args))
     return np.asarray((2 * u + u * u) * (a @ b))
+
+
+def rounded(a: Any, bits: int = 7) -> Array:
+    """a in float32 with so many bits of mantissa, to the nearest and ties to even; 7: bfloat16."""
+    drop = 23 - bits
+    words = np.ascontiguousarray(a, np.float32).view(np.uint32).astype(np.uint64)
+    words += (1 << (drop - 1)) - 1 + (words >> drop & 1)
+    return (words >> drop << drop).astype(np.uint32).view(np.float32)
+
+
+def rounding_reference(bits: int = 7) -> Backend:
+    """The reference with its products' inputs rounded; sums in the inputs' own precision."""
+    return Backend("numba", {name: _rounding(name, bits) for name in PRODUCTS}, bf16=True)
+
+
+def _rounding(name: str, bits: int) -> Callable[..., Any]:
+    """A product of the reference whose inputs keep so many bits of mantissa."""
+    reference = getattr(ops, name)
+
+    def kept(a: Array) -> Array:
+        return rounded(a, bits).astype(a.dtype)
+
+    def dense_backward_params(dy: Array, x: Array) -> tuple[Array, Array]:
+        dW, _ = reference(kept(dy), kept(x))
+        return dW, reference(dy, x)[1]  # db is a plain sum
+
+    def dense_backward_input(dy: Array, W: Array) -> Any:
+        return reference(kept(dy), kept(W))
+
+    def forward(x: Array, W: Array, b: Array) -> Any:
+        return reference(kept(x), kept(W), b)
+
+    backward: tuple[Callable[..., Any], ...] = (dense_backward_params, dense_backward_input)
+    return {f.__name__: f for f in backward}.get(name, forward)

@@ -182,10 +182,11 @@ class Apart(Conversation):
 def environment(threads: int, extra: dict[str, str]) -> dict[str, str]:
     """What a worker sees: its thread pools as large as asked for, and this very package.
 
-    MINIVAE_RACING_PATH among `extra` is a place whose modules come first.
+    MINIVAE_RACING_PATH among `extra` is a place whose modules come first. The current folder is
+    none: a queue.py there is not Python's; a raced file's own folder is added with the file.
     """
     places = (extra.get("MINIVAE_RACING_PATH", ""), str(HERE), str(HERE / "kernels"),
               os.environ.get("PYTHONPATH", ""))  # fmt: skip
     path = os.pathsep.join(place for place in places if place)
     counts = {f"{pool}_NUM_THREADS": str(threads) for pool in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
-    return {**os.environ, **counts, "PYTHONPATH": path, **extra}
+    return {**os.environ, **counts, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", **extra}

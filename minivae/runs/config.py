@@ -12,8 +12,10 @@ from minivae.messages import shown
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import INITIALISATIONS
 from minivae.parts import LIKELIHOODS, OPTIMISERS
+from minivae.parts.optimisers import bounds_of, require_bounds
 from minivae.settings import (
     ConfigError,
+    require_below,
     require_choice,
     require_int,
     require_known,
@@ -24,6 +26,9 @@ MOST_OF_A_COUNT = 2**31
 BINARISE = ("none", "dynamic", "fixed")
 OUTPUT_BIASES = ("zero", "mean")
 ORDERS = ("rows", "blocks")
+
+# The settings of optimisers that have a field of their own here, which several of them share.
+FIELD_OF = {"momentum": "momentum", "beta1": "beta1", "beta2": "beta2", "eps": "adam_eps"}
 
 # What may differ when a run is resumed: where its data lie (their sha256 must be the same), where
 # and how long it runs, not what it computes ...
@@ -118,17 +123,18 @@ class TrainConfig:
         for key in ("threads", "patience"):
             if getattr(self, key) is not None:
                 require_int(key, getattr(self, key), 1)
-        for key in ("lr", "adam_eps"):
-            require_number(key, getattr(self, key), 0.0, open_=True)
-        for key in ("momentum", "beta1", "beta2", "warmup", "checkpoint_seconds"):
+        require_number("lr", self.lr, 0.0, open_=True)
+        for key in ("warmup", "checkpoint_seconds"):
             require_number(key, getattr(self, key), 0.0)
+        for setting, key in FIELD_OF.items():
+            require_bounds(key, getattr(self, key), bounds_of(setting))
         if self.validation is not None:
             require_number("validation", self.validation, 0.0, open_=True)
-        for key, limit in (("momentum", 1), ("beta1", 1), ("beta2", 1), ("validation", 1)):
-            self._below(key, limit)
-        self._below("seed", 2**64)
+            require_below("validation", self.validation, 1)
+        require_below("seed", self.seed, 2**64)
         for key in ("epochs", "batch_size", "keep", "checkpoint_every", "threads", "patience"):
-            self._below(key, MOST_OF_A_COUNT)
+            if getattr(self, key) is not None:
+                require_below(key, getattr(self, key), MOST_OF_A_COUNT)
         if self.shards & (self.shards - 1) or self.batch_size % self.shards:
             raise ConfigError(
                 f"shards = {self.shards}: must be a power of two that divides the batch of "
@@ -145,14 +151,8 @@ class TrainConfig:
     def settings(self) -> dict[str, float]:
         """The optimiser's own settings, by the names in its record."""
         known = OPTIMISERS[self.optimiser].settings
-        shared = {"momentum": self.momentum, "beta1": self.beta1, "beta2": self.beta2,
-                  "eps": self.adam_eps}  # fmt: skip
-        return {key: shared[key] for key in known if key in shared} | self.optimiser_settings
-
-    def _below(self, key: str, limit: int) -> None:
-        value = getattr(self, key)
-        if value is not None and not value < limit:
-            raise ConfigError(f"{key} = {shown(value)}: must be below {limit}")
+        shared = {key: getattr(self, FIELD_OF[key]) for key in known if key in FIELD_OF}
+        return shared | self.optimiser_settings
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as JSON values."""

@@ -52,6 +52,13 @@ def test_a_strange_commit_is_one_line(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_fault_of_the_race_is_no_slip_of_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate takes 2 for a tree without a history, and must not for a race that broke."""
+    monkeypatch.setattr(alarm, "run", lambda *given, **how: int("a fault"))
+    with pytest.raises(ValueError, match="a fault"):
+        main(["alarm", "relu_forward"])
+
+
 def test_kernels_from_elsewhere_are_refused(tmp_path: Path) -> None:
     with pytest.raises(alarm.AlarmError, match="not from"):
         alarm.kernel("relu_forward", 1, str(tmp_path))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 from minivae_kernels import gpu
@@ -25,6 +28,25 @@ def test_every_likelihood_is_timed_forward_and_backward() -> None:
     assert found["bernoulli_nll_forward"] == 2 * n + 4 * ROWS
     assert found["gaussian_nll_backward"] == 3 * n + 4 * ROWS + 8  # the scale and its gradient
     assert found["gaussian_diagonal_nll_backward"] == 3 * n + 4 * ROWS + 8 * COLUMNS
+
+
+def test_no_kernel_reads_one_array_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An array that is two arguments would come from the cache the second time."""
+    seen: dict[str, tuple[Any, ...]] = {}
+
+    class Table(dict[str, Any]):
+        def __missing__(self, name: str) -> Any:
+            return lambda *args: seen.setdefault(name, args)
+
+    monkeypatch.setattr(bandwidth.gpu, "table", lambda device: Table())
+    host = SimpleNamespace(to_device=np.asarray)
+    for kernel in bandwidth.kernels(host, 1):  # type: ignore[arg-type]
+        if kernel.name != "gather_binarise":
+            kernel.call()
+    assert "latent_backward" in seen
+    for name, args in seen.items():
+        arrays = [id(a) for a in args if isinstance(a, np.ndarray)]
+        assert len(set(arrays)) == len(arrays), name
 
 
 def test_rows_go_on_from_the_beginning() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -26,14 +27,43 @@ def children() -> set[int]:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 def test_busy_processes_work_and_end() -> None:
     before = children()
-    with busy(2):
+    with busy(2) as named:
         mine = children() - before
-        assert len(mine) == 2
+        assert len(mine) == 2 and set(named) == mine
         end = time.perf_counter() + 20
         while min(map(seconds_of, mine)) == 0 and time.perf_counter() < end:
             time.sleep(0.05)
         assert min(map(seconds_of, mine)) > 0
     assert not mine & children()
+
+
+def test_what_the_busy_processes_used_is_not_laid_to_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """They share the cores with the race: what they really used counts, not the wall's time."""
+    told: list[float] = []
+
+    class Race:
+        used = 4.0
+
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def run(self) -> list[dict[str, object]]:
+            return [{"contender": "minivae-numpy"}]
+
+    class Watch:
+        def report(self, ours: float) -> dict[str, object]:
+            told.append(ours)
+            return {"busy": ""}
+
+    monkeypatch.setattr(step, "StepRace", Race)
+    monkeypatch.setattr(step, "LoadWatch", Watch)
+    monkeypatch.setattr(step, "busy", lambda count: contextlib.nullcontext([11, 12]))
+    monkeypatch.setattr(step, "seconds_of", lambda pid: {11: 1.5, 12: 2.5}[pid])
+    options = step.StepOptions(backend="numpy", busy=(2,), say=lambda text: None)
+    step.run([parse_arch("31-5:tanh", 7)], options, store=False)
+    assert told[0] == pytest.approx(8.0, abs=0.5)
 
 
 @pytest.mark.slow

@@ -37,7 +37,30 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
         (["step", "--peers", "torch-graph", "--no-store"], "unknown peer 'torch-graph'"),
         (["step", "--tf32", "--no-store"], "--tf32 belongs to --backend cupy, not numba"),
         (["step", "--bf16", "--backend", "cupy"], "--bf16 belongs to --backend numba, not cupy"),
-        (["step", "--bf16", "--peers", "jax", "--no-store"], "unknown peer 'jax'"),
+        (["step", "--bf16", "--peers", "jax-unrolled"], "unknown peer 'jax-unrolled'"),
+        (["step", "--scaling", "--backend", "cupy"], "--scaling belongs to --backend numba"),
+        (["step", "--seconds", "0"], "--seconds must be positive"),
+        (["step", "--seconds", "nan"], "--seconds must be positive"),
+        (["step", "--threads", "4096"], "--threads is 4096; this machine has 1 to"),
+        (["step", "--plot", "p.svg"], "--plot belongs to --phases"),
+        (["step", "--phases", "--plot", "no/such/p.svg"], "there is no folder"),
+        (["step", "--phases", "--peers", "none", "--cold"], "--peers, --cold: of a race"),
+        (["step", "--phases", "--seconds", "9"], "--seconds: of a race"),
+        (["products", "--batch", "128,0"], "batch 0"),
+        (["products", "--threads", "4096"], "--threads is 4096"),
+        (["bandwidth", "--rows", "0"], "--rows is 0; it must be at least 1"),
+        (["alarm", "nosuchop"], "unknown op 'nosuchop'"),
+        (["alarm", "--seconds", "0"], "--seconds must be positive"),
+        (["mpi", "--batch", "0"], "--batch is 0"),
+        (["mpi", "--seconds", "-1"], "--seconds must be positive"),
+        (["roofline", "--plot", "no/such/roof.svg"], "there is no folder"),
+        (["history", "--csv", "no/such/file.csv"], "there is no folder"),
+        (["history", "--html", "."], "is a folder, not a file"),
+        (["checkers", "--write", "pyproject.toml"], "has no <!-- checkers -->"),
+        (["checkers", "--write", "no/such/page.md"], "No such file"),
+        (["card", "--out", "README.md/there"], "Not a directory"),
+        (["ladder", "--backend", "cupy", "--threads", "1"], "--threads belongs to --backend numba"),
+        (["ladder", "--backend", "cupy", "--predict", "--rows", "2"], "no --rows"),
         (["ops", "adam"], "unknown op 'adam'"),
         (["ops", "--threads", "-1"], "--threads is -1; it must be at least 1"),
         (["ladder", "exp", "--threads", "0"], "--threads is 0"),
@@ -56,6 +79,17 @@ def test_a_mistake_is_one_line(
     assert err.startswith("error: ") and message in err and "\n" not in err
 
 
+@pytest.mark.parametrize("option", [["--threads", "1"], ["--no-store"]])
+@pytest.mark.parametrize("command", ["bandwidth", "report", "history", "card-facts", "checkers"])
+def test_an_option_that_would_mean_nothing_is_refused(
+    command: str, option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, *option])
+    assert ended.value.code == 2
+    assert f"unrecognized arguments: {option[0]}" in capsys.readouterr().err
+
+
 def test_missing_peers_are_said_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr("benchmarks.entrants.importlib.util.find_spec", lambda name: None)
@@ -64,11 +98,11 @@ def test_missing_peers_are_said_and_left_out(monkeypatch: pytest.MonkeyPatch) ->
     assert len(said) == 3 and all("pip install minivae[bench]" in line for line in said)
 
 
-def test_in_bfloat16_pytorch_races_and_our_own_float32() -> None:
+def test_in_bfloat16_the_peers_race_and_our_own_float32() -> None:
     options = step.StepOptions(bf16=True, say=lambda text: None, again=False)
     names = step.contenders_of(options)
     assert names[0] == "minivae-numba" and names[-1] == "minivae-numba:float32"
-    assert set(options.rivals) == {"torch-compile", "torch-eager"} and "jax" not in names
+    assert set(options.rivals) == {"jax", "torch-compile", "torch-eager"}
 
 
 def test_a_peer_without_the_card_does_not_race_against_one_with_it() -> None:

@@ -213,6 +213,11 @@ def test_the_workers_whole_conversation(
     limits, truth = gate.TF32 if tf32 else gate.FLOAT32, gate.reference_block_loss(CASE, 19)
     gate.check_block(ready["loss"], truth, ready["exact_noise"], limits)
     for number in (71, 72):
+        given = gate.peer_inputs(CASE, number)
+        np.savez(tmp_path / "inputs.npz", allow_pickle=False, **given)
+        ours.gradient(number, str(tmp_path / "inputs.npz"), str(tmp_path / "found.npz"))
+        found = np.load(tmp_path / "found.npz")
+        gate.check_gradient(CASE, given, found["loss"], found["grad"], limits)
         ours.updates(number, str(tmp_path / "seen"))
         for part in (0, 1):
             gate.check_updates(CASE, dict(np.load(tmp_path / f"seen-{part}.npz")), limits)

@@ -1,31 +1,14 @@
-"""Results are appended and read back; the README's table and the comparison come from them."""
+"""Results are appended and read back; the README's tables come from them."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import compare, history, report, results, roofline, step_text
-
-
-def row(
-    contender: str, ms: float, batch: int = 128, commit: str = "aaa", **more: Any
-) -> dict[str, Any]:
-    machine = {"processor": "A processor", "threads": 2, "gpu": None, "commit": commit,
-               "time": "2026-01-02T03:04:05+00:00",
-               "versions": {"numpy": "2.0", "jax": "0.9"}}  # fmt: skip
-    return {"machine": machine, "device": "cpu", "arch": "784-400-20:relu", "batch": batch,
-            "contender": contender, "ms": {"p20": ms, "p50": ms, "p80": ms, "p99": ms},
-            "samples_ms": [ms] * 9, "peak_share": 1.0 / ms, **more}  # fmt: skip
-
-
-def rows(ours: float = 2.0, **more: Any) -> list[dict[str, Any]]:
-    judged = {"verdict": "faster", "ratio": 3 / ours, "fastest_peer": "jax"}
-    return [row("minivae-numba", ours, **judged, **more), row("jax", 3.0, **more),
-            {**row("torch-eager", 9.0, **more), "failed": "GateError: wrong"}]  # fmt: skip
+from benchmarks import ROOT, report, results, step_text
+from tests.benchmarks.result_rows import dated, elsewhere, row, rows
 
 
 def test_results_are_appended_never_rewritten(tmp_path: Path) -> None:
@@ -61,11 +44,6 @@ def test_the_readme_is_rewritten_between_its_markers_only(tmp_path: Path) -> Non
     assert readme.read_text(encoding="utf-8") == once
 
 
-def dated(day: int, made: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    time = f"2026-02-{day:02}T00:00:00+00:00"
-    return [{**r, "machine": {**r["machine"], "time": time}} for r in made]
-
-
 def failing(**more: Any) -> list[dict[str, Any]]:
     ours = row("minivae-numba", 1.0, **more)
     del ours["ms"]
@@ -89,8 +67,76 @@ def test_a_calm_race_stands_before_a_later_busy_one(tmp_path: Path) -> None:
     results.append("step", dated(1, rows(2.0, load={"busy": ""})), tmp_path)
     results.append("step", dated(2, rows(4.0, load={"busy": "others used 0.5 cores"})), tmp_path)
     assert "| 128 | 2 ms | 3 ms |" in report.body(tmp_path)
-    results.append("step", dated(3, rows(1.5)), tmp_path)
+    results.append("step", dated(3, rows(5.0)), tmp_path)  # nobody knows what ran beside it
+    assert "| 128 | 2 ms | 3 ms |" in report.body(tmp_path)
+    results.append("step", dated(4, rows(1.5, load={"busy": ""})), tmp_path)
     assert "| 128 | 1.5 ms | 3 ms |" in report.body(tmp_path)
+
+
+def test_a_busy_race_and_one_without_a_against_a_are_said_to_be_so(tmp_path: Path) -> None:
+    results.append("step", dated(1, rows(2.0, load={"busy": "others used 1 core"})), tmp_path)
+    assert "| 1.50 ×, faster, beside other work |" in report.body(tmp_path)
+    results.append("step", dated(2, rows(1.5, load={"busy": ""}, a_a=None)), tmp_path)
+    assert "| 2.00 ×, not judged (no A against A) |" in report.body(tmp_path)
+
+
+def test_places_threads_and_numbers_of_peers_are_not_mixed(tmp_path: Path) -> None:
+    results.append("step", dated(1, rows(2.0)), tmp_path)
+    results.append("step", elsewhere(dated(2, rows(4.0)), threads=1), tmp_path)
+    assert "| 128 | 2 ms | 3 ms |" in report.body(tmp_path)
+    fewer = [r for r in dated(3, rows(1.0)) if r["contender"] != "jax"]
+    results.append("step", fewer, tmp_path)
+    assert "| 128 | 2 ms | 3 ms |" in report.body(tmp_path)
+    results.append("step", elsewhere(dated(4, rows(8.0, batch=20)), processor="Another"), tmp_path)
+    later = report.body(tmp_path)
+    assert "8 ms" in later and "| 2 ms" not in later and "on Another, 2 threads" in later
+
+
+def test_cards_are_not_mixed_but_their_drivers_are(tmp_path: Path) -> None:
+    results.append("step", rows(2.0), tmp_path)
+
+    def on_card(day: int, ms: float, gpu: str, batch: int) -> None:
+        ours = row("minivae-cupy", ms, batch, device="gpu")
+        results.append("step", elsewhere(dated(day, [ours]), gpu=gpu, threads=day), tmp_path)
+
+    on_card(1, 0.5, "An H100, 580.1", 20)
+    on_card(2, 0.25, "An H200, 580.1", 20)
+    on_card(3, 0.125, "An H200, 590.1", 128)
+    text = report.body(tmp_path)
+    assert "0.25 ms" in text and "0.125 ms" in text and "0.5 ms" not in text
+
+
+def test_what_was_not_committed_and_what_is_left_out_is_said(tmp_path: Path) -> None:
+    results.append("step", rows(2.0, commit="abcdef1"), tmp_path)
+    plain = report.body(tmp_path)
+    assert "not committed" not in plain and "with a zero" not in plain
+    mnist = [r | {"arch": f"{r['arch']}:mnist"} for r in rows(1.0, commit="abcdef2+")]
+    results.append("step", mnist, tmp_path)
+    text = report.body(tmp_path)
+    assert text.endswith("A commit with a + had changes that were not committed.")
+    assert "on MNIST's pixels ours leaves out those with a zero" in text
+
+
+def test_products_and_first_runs_say_where_and_when(tmp_path: Path) -> None:
+    results.append("step", rows(2.0), tmp_path)
+    head = row("jax", 1.0)["machine"]
+    product = {"machine": head, "form": "forward", "B": 128, "I": 784, "O": 400}
+    timed = {"best_blas": "numpy Zen", "gflops": dict.fromkeys(
+        ("minivae", "numpy as installed", "numpy Zen"), 70.0)}  # fmt: skip
+    results.append("products", [{**product, **timed}, {**product, "I": 9, "failed": "x"}], tmp_path)
+    cold = row("jax", 1.0, import_s=1.0, first_run_s=0.5)
+    slower = row("minivae-numba", 1.0, import_s=9.0, first_run_s=9.0)
+    results.append("cold", [slower, *dated(2, [cold])], tmp_path)  # of two runs: the newest
+    text = report.body(tmp_path)
+    assert "Python, on A processor, 2 threads, 2026-01-02, commit aaa, with" in text
+    assert "| forward 128×9×400 | failed | – | – |" in text
+    assert "block), on A processor, 2 threads, 2026-02-02, commit aaa: JAX 1.5 s." in text
+
+
+def test_the_readme_shows_the_kept_results() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition(report.BEGIN)[2].partition(report.END)[0]
+    assert shown.strip() == report.body().strip()
 
 
 def test_a_race_in_which_ours_differs_from_ours_says_so(tmp_path: Path) -> None:
@@ -120,11 +166,12 @@ def test_every_commit_of_a_table_is_named_once_in_order(tmp_path: Path) -> None:
 def test_the_products_say_their_days_and_commits(tmp_path: Path) -> None:
     rates = {"minivae": 70.4, "numpy as installed": 168.2, "numpy Zen": 171.0}
     made = [{"form": form, "B": 128, "I": 784, "O": 400, "best_blas": "numpy Zen", "gflops": rates,
-             "machine": {"commit": commit, "time": f"2026-02-0{day}T00:00:00+00:00"}}
+             "machine": {"commit": commit, "time": f"2026-02-0{day}T00:00:00+00:00",
+                         "processor": "A processor", "threads": 2}}
             for day, form, commit in ((2, "forward", "bbb"), (1, "weights", "aaa"))]  # fmt: skip
     results.append("products", made, tmp_path)
     table = report.products_table(tmp_path)
-    assert "(2026-02-01 to 2026-02-02, aaa, bbb)" in table
+    assert "on A processor, 2 threads, 2026-02-01 to 2026-02-02, commits aaa, bbb, with" in table
     assert "| forward 128×784×400 | 70 | 168 | 171 (Zen) |" in table
 
 
@@ -135,122 +182,6 @@ def test_a_readme_without_markers_or_no_results_is_one_clear_line(tmp_path: Path
         report.write(tmp_path / "README.md", tmp_path)
     with pytest.raises(results.ResultsError, match="no such results file"):
         report.body(tmp_path)
-
-
-WHERE = "; 2 threads, A processor"
-
-
-def test_compare_two_commits_and_two_files(tmp_path: Path) -> None:
-    results.append("step", [*rows(2.0), *rows(1.0, commit="bbb")], tmp_path)
-    what = "step 784-400-20:relu B=128 "
-    found = {r["what"].removeprefix(what).removesuffix(WHERE): r
-             for r in compare.run("aaa", "bbb", tmp_path)}  # fmt: skip
-    assert found["minivae-numba"]["verdict"] == "faster" and found["minivae-numba"]["ratio"] == 2
-    assert found["jax"]["verdict"] == "same"
-    assert found["minivae-numba"]["share_ratio"] == pytest.approx(2)
-    one = tmp_path / "one.jsonl"
-    one.write_text(json.dumps(row("jax", 4.0)) + "\n", encoding="utf-8")
-    (only,) = compare.run(str(one), "bbb", tmp_path)
-    assert only["ratio"] == pytest.approx(4 / 3) and "B is faster" in compare.table([only])
-    with pytest.raises(compare.CompareError, match="measured: aaa, bbb"):
-        compare.run("ccc", "bbb", tmp_path)
-
-
-def test_runs_a_little_apart_are_not_called_faster(tmp_path: Path) -> None:
-    """Two unrelated runs with the same spread: pairing them by index would invent precision."""
-    one = [row("jax", 2.0) | {"samples_ms": [2.0 + 0.1 * (k % 5) for k in range(15)]}]
-    two = [
-        row("jax", 2.0, commit="bbb") | {"samples_ms": [1.98 + 0.1 * (k % 5) for k in range(15)]}
-    ]
-    results.append("step", [*one, *two], tmp_path)
-    (only,) = compare.run("aaa", "bbb", tmp_path)
-    assert only["verdict"] == "ambiguous" and only["interval"][0] < 1 < only["interval"][1]
-    few = [row("jax", 9.0, commit="few") | {"samples_ms": [9.0, 9.0, 9.0]}]
-    results.append("step", few, tmp_path)
-    (only,) = compare.run("few", "bbb", tmp_path)
-    assert only["verdict"] == "ambiguous" and only["interval"] == [None, None]
-    assert "too few rounds" in compare.table([only])
-
-
-@pytest.mark.parametrize("other", [{"threads": 1}, {"processor": "Another"}])
-def test_another_machine_or_number_of_threads_is_another_thing(
-    tmp_path: Path, other: dict[str, Any]
-) -> None:
-    one, two = row("jax", 2.0), row("jax", 3.0, commit="bbb")
-    two["machine"] |= other
-    results.append("step", [one, two], tmp_path)
-    with pytest.raises(compare.CompareError, match="nothing in common"):
-        compare.run("aaa", "bbb", tmp_path)
-
-
-def test_the_median_of_an_even_number_is_between_the_two(tmp_path: Path) -> None:
-    made = [row("jax", 2.5, commit=commit) | {"samples_ms": [1.0, 2.0, 3.0, 9.0]}
-            for commit in ("aaa", "bbb")]  # fmt: skip
-    results.append("step", made, tmp_path)
-    (only,) = compare.run("aaa", "bbb", tmp_path)
-    assert only["a"] == only["b"] == 2.5
-
-
-def test_a_commit_is_exact_or_the_only_one_that_begins_so(tmp_path: Path) -> None:
-    for commit in ("abc1", "abc1+", "abc2", "bcd"):
-        results.append("step", rows(2.0, commit=commit), tmp_path)
-    assert {r["machine"]["commit"] for r in compare.rows_of("abc1", tmp_path)} == {"abc1"}
-    assert {r["machine"]["commit"] for r in compare.rows_of("b", tmp_path)} == {"bcd"}
-    with pytest.raises(compare.CompareError, match=r"'abc' may be abc1 or abc1\+ or abc2"):
-        compare.rows_of("abc", tmp_path)
-
-
-def other_kinds(folder: Path) -> None:
-    head = row("jax", 1.0)["machine"]
-    op = {"machine": head, "op": "relu_forward", "size": "cache", "backend": "numba",
-          "samples_us": {"kernel": [3.0] * 15, "best NumPy": [6.0] * 15}}  # fmt: skip
-    rung = {"machine": head, "ladder": "exp", "version": 2, "samples_ns": [0.5] * 15}
-    results.append("ops", [op, {"machine": head, "op": "x", "failed": "wrong"}], folder)
-    results.append("ladder", [rung], folder)
-    product = {"machine": head, "form": "forward", "B": 128, "I": 784, "O": 400}
-    timed = {"samples_us": {"minivae": [3.0] * 15, "numpy Zen": [4.0] * 15}}
-    old = {**product, "I": 200}  # a row from before its samples were kept
-    results.append("products", [{**product, **timed}, old], folder)
-
-
-def test_ops_ladders_and_products_are_compared_as_well(tmp_path: Path) -> None:
-    results.append("step", rows(2.0), tmp_path)
-    other_kinds(tmp_path)
-    found = {r["what"].removesuffix(WHERE): r["verdict"]
-             for r in compare.run("aaa", "aaa", tmp_path)}  # fmt: skip
-    wanted = {"ladder exp_v2", "op relu_forward cache numba kernel",
-              "op relu_forward cache numba best NumPy", "product forward 128x784x400 minivae",
-              "product forward 128x784x400 numpy Zen"}  # fmt: skip
-    assert wanted < set(found) and set(found.values()) == {"same"}
-
-
-def test_history_as_csv_picture_and_one_page(tmp_path: Path) -> None:
-    results.append("step", [*rows(2.0), *rows(1.0, commit="b&b")], tmp_path)
-    other_kinds(tmp_path)
-    found = history.run("minivae-numba", tmp_path)
-    assert [p["median"] for p in found] == [2.0, 1.0]
-    lines = history.as_csv(found).splitlines()
-    assert len(lines) == 3 and lines[0].startswith("what,commit,time")
-    assert "<svg" in history.draw(found)
-    page = history.page(history.run("", tmp_path))
-    assert "<svg" in page and "b&amp;b" in page and "ladder exp_v2" in page
-    assert not any(word in page for word in ("<script", "<link", "src=", "url(http", "@import"))
-    with pytest.raises(compare.CompareError, match="no results for 'nothing like it'"):
-        history.run("nothing like it", tmp_path)
-
-
-def test_the_roofline_is_drawn(tmp_path: Path) -> None:
-    gbs = {level: {"copy": 100.0, "read": 50.0} for level in ("L1", "L2", "L3", "memory")}
-    head = row("minivae-numba", 1.0)["machine"]
-    roof = {"threads": 2, "gbs": gbs, "fma_gflops": 240.0, "fma_width": 16, "machine": head}
-    op = {"op": "relu_forward", "size": "cache", "gflops": 3.0, "gbs": 20.0, "roof_share": 0.5}
-    old = {**head, "commit": "bbb"}
-    results.append("ops", [{**op, "machine": head}, {**op, "op": "x", "machine": old}], tmp_path)
-    assert [r["op"] for r in roofline.ops_of(head, 2, tmp_path)] == ["relu_forward"]
-    assert roofline.ops_of(head, 1, tmp_path) == []  # dots of two threads under one's roof: no
-    roofline.plot(roof, tmp_path / "roof.svg", tmp_path)
-    assert "<svg" in (tmp_path / "roof.svg").read_text(encoding="utf-8")
-    assert "240 GFLOP/s" in roofline.table([roof])
 
 
 def test_bfloat16_is_never_mixed_with_float32(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import typer
 
+from minivae import __version__
 from minivae.cli.main import build_app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,14 +56,16 @@ def test_help_is_quick_and_loads_nothing_heavy(tmp_path: Path) -> None:
     times = []
     for _ in range(3):
         began = time.perf_counter()
-        minivae("--help", cwd=tmp_path)
+        assert minivae("--help", cwd=tmp_path).returncode == 0
         times.append(time.perf_counter() - began)
     # the target is 0.3 s on a quiet machine; a busy one may take a few times that
     assert min(times) < 1.5
 
 
 def test_version_and_no_command(tmp_path: Path) -> None:
-    assert minivae("--version", cwd=tmp_path).stdout.startswith("minivae ")
+    version = minivae("--version", cwd=tmp_path)
+    assert (version.returncode, version.stderr) == (0, "")
+    assert version.stdout.startswith(f"minivae {__version__}")
     nothing = minivae(cwd=tmp_path)
     assert nothing.returncode == 2 and "Commands:" in nothing.stdout + nothing.stderr
 

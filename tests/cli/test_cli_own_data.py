@@ -141,7 +141,9 @@ def test_other_data_need_not_be_of_the_kind_that_the_options_were_for(command: C
     np.save("rows.npy", rng.uniform(size=(8, 60)))
     told = command("encode", "run", "rows.npy", "--out", "codes.npy")
     assert told.code == 0 and np.load("codes.npy").shape == (8, 2), told.err
-    assert command(*QUICK[:-2], "rows.npy", "--resize", "4x5").code == 2  # of these very data
+    given = command(*QUICK, "rows.npy", "--resize", "4x5", "--out", "rows")  # for these very data
+    assert given.code == 2 and "--resize does not belong to" in given.err
+    assert given.err.count("\n") == 1 and not Path("rows").exists()
     frame = ("--label", "kind", "--likelihood", "gaussian")
     assert command(*QUICK, str(table()), *frame, "--out", "people").code == 0
     np.save("plain.npy", rng.normal(40, 9, size=(8, 2)))
@@ -272,7 +274,8 @@ def test_a_label_in_a_runs_settings_that_other_data_lack_is_named(command: Comma
     assert "(--config run/config.json says how to read them, by label: take out" in done.err
     np.save("rows.npy", rng.integers(0, 9, (40, 7)))
     own = command("train", "rows.npy", "--config", "run/config.json", "--label", "kinds")
-    assert own.code == 2 and "config.json" not in own.err  # it is the user's own word
+    assert own.code == 2 and "kinds" in own.err and own.err.count("\n") == 1
+    assert "config.json" not in own.err  # it is the user's own word
 
 
 def test_a_named_data_set_is_read_as_another_run_read_it_where_it_is_that_runs_own(

@@ -45,9 +45,13 @@ def test_uniforms_are_open_uniform_and_float32():
     assert 20 < chi2 < 120  # 63 degrees of freedom
 
 
-def test_largest_uniform_stays_below_one():
-    top = np.float32(0xFFFFFFFF >> 9) * np.float32(2**-23) + np.float32(2**-24)
-    assert top < np.float32(1)
+@pytest.mark.parametrize(("word", "uniform"), [(0xFFFFFFFF, 1 - 2**-24), (0, 2**-24)])
+def test_largest_and_smallest_uniform_lie_inside(monkeypatch, word, uniform):
+    words = lambda counter, key: np.full(counter.shape, word, np.uint32)  # noqa: E731
+    monkeypatch.setattr(sys.modules["minivae.ops.philox"], "philox", words)
+    drawn = ops.uniforms(7, BINARISE, 3, np.arange(2), 5)
+    assert drawn.dtype == np.float32 and drawn.shape == (2, 5)
+    assert (drawn == uniform).all() and 0 < uniform < 1
 
 
 def test_normals_have_the_moments_of_a_normal():

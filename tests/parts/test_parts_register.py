@@ -7,9 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from minivae import VAE, parts
+from minivae import VAE, ops, parts
 from minivae.models.config import ModelConfig
 from minivae.parts.register import PARTS_FILES, parts_of_no_file, share_parts
+from minivae.runs.config import TrainConfig
 from minivae.settings import ConfigError
 
 ELBO = parts.OBJECTIVES["elbo"]
@@ -145,6 +146,49 @@ def test_an_outside_optimiser_trains(registered):
     registered(parts.Optimiser("lion", lion, 1, {"beta1": 0.9, "beta2": 0.99}))
     model = VAE(optimiser="lion", hidden=(8,), epochs=3, lr=1e-3).fit(X)
     assert model.loss_curve_[-1] < model.loss_curve_[0]
+
+
+def halve(theta, grad, lr, rest):
+    theta -= lr * (1 - rest) * grad
+
+
+def test_an_outside_optimiser_says_what_its_settings_may_be(registered):
+    registered(parts.Optimiser("mine", halve, 0, {"rest": 0.5}, bounds={"rest": (0.25, 1)}))
+    assert TrainConfig(optimiser="mine", optimiser_settings={"rest": 0.25}).settings["rest"] == 0.25
+    for value, says in ((1.0, "must be below 1"), (0.2, "of at least 0.25")):
+        with pytest.raises(ConfigError, match=f"rest = {value}: .*{says}"):
+            TrainConfig(optimiser="mine", optimiser_settings={"rest": value})
+
+
+@pytest.mark.parametrize(
+    ("bounds", "says"),
+    [
+        ({"rest": (0.75, 1)}, "rest = 0.5: must be a finite number of at least 0.75"),
+        ({"rest": (1, 0)}, "the bounds of rest must be"),
+        ({"rest": 1}, "the bounds of rest must be"),
+        ({"rest": (0, "1")}, "the bounds of rest must be"),
+        ({"other": (0, 1)}, "'other', which is no setting"),
+        (["rest"], "bounds must be names"),
+    ],
+)
+def test_wrong_bounds_are_refused_in_one_line(bounds, says):
+    with pytest.raises(parts.PartError) as caught:
+        parts.register(parts.Optimiser("mine", halve, 0, {"rest": 0.5}, bounds=bounds))
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", [0, 1])
+@pytest.mark.parametrize("name", parts.OPTIMISERS)
+def test_within_its_bounds_an_optimiser_makes_no_nan_of_a_gradient_of_0(name, end):
+    part = parts.OPTIMISERS[name]
+    bounds = {key: part.bounds.get(key, (0.0, np.inf)) for key in part.settings}
+    ends = {key: (least, np.nextafter(below, 0))[end] for key, (least, below) in bounds.items()}
+    settings = part.settled({key: v for key, v in ends.items() if v <= 1})
+    theta, grad = np.ones(4, np.float32), np.array([0, 1, -1e-3, 50], np.float32)
+    moments = np.zeros((part.moments, 4), np.float32)
+    for t in (1, 2, 3):
+        part.descend(ops, theta, grad, moments, 1e-3, settings, t)
+    assert np.isfinite(theta).all() and theta[0] > 0.9
 
 
 @pytest.mark.parametrize("moments", [0, 3])

@@ -187,6 +187,19 @@ def test_every_thread_keeps_its_place(raises: str, monkeypatch: pytest.MonkeyPat
         other.join()
 
 
+def test_a_worker_runs_nothing_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("open('mark', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    stand = Apart("apart", cores()[:1], 60.0, tmp_path)
+    try:
+        assert stand.call(Recipe("builtins:dict", {"a": 1})) == {"a": 1}
+    finally:
+        stand.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["json.py"]
+
+
 def test_who_compiles_between_two_races_does_not_work_while_others_are_timed() -> None:
     stand = object.__new__(Apart)
     stand.left, stand.used, stand.entered = 0.0, 5.0, None

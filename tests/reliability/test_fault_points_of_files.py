@@ -161,6 +161,7 @@ def test_every_fault_point_of_a_file(
     with disk.below():
         writer.write(tmp_path / "whole", 2)
     assert writer.read(tmp_path / "whole") == versions[1]
+    assert len(disk.log) > 2  # it was written through the calls that can be made to fail
     wanted = sorted(p.name for p in (tmp_path / "whole").iterdir())
     for number, (at, fault) in enumerate(tried := points(disk.log)):
         folder = first_version(writer, tmp_path / f"{number}")
@@ -189,6 +190,7 @@ def test_a_power_cut_at_every_moment_of_a_file(
         writer.write(tmp_path / "whole", 1)
         done = len(disk.log)
         writer.write(tmp_path / "whole", 2)
+    assert len(disk.log) > done + 2
     ways = ("flushed", "names only", "reordered")
     tried = list(itertools.product(range(done, len(disk.log) + 1), ways))
     for number, (moment, how) in enumerate(tried):
@@ -210,6 +212,7 @@ def test_an_export_is_whole_or_can_be_made_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     with disk.below():
         export(tmp_path / "whole", 1)
+    assert len(disk.log) > 4
     for number, (at, fault) in enumerate(points(disk.log)):
         folder = tmp_path / f"{number}"
         folder.mkdir()

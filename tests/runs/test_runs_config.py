@@ -20,6 +20,9 @@ from minivae.runs.config import PLACE_ONLY, TrainConfig, check_together
         ("lr", float("inf")),
         ("lr", "fast"),
         ("momentum", 1.0),
+        ("beta1", 1.0),
+        ("adam_eps", 0.0),
+        ("adam_eps", 1e-46),
         ("beta2", -0.1),
         ("warmup", -1),
         ("optimiser", "adamm"),
@@ -42,6 +45,28 @@ def test_a_wrong_value_is_named_in_one_line(key, value):
         TrainConfig(**{key: value})
     text = str(caught.value)
     assert key in text and repr(value) in text and "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "setting", "value", "says"),
+    [
+        ("sgd", "momentum", 1.0, "below 1"),
+        ("adam", "beta1", 1.0, "below 1"),
+        ("adamw", "beta2", 1, "below 1"),
+        ("rmsprop", "decay", 1.5, "below 1"),
+        ("adam", "beta2", float("nan"), "finite"),
+        *(
+            (optimiser, "eps", value, "at least 1.2e-38")
+            for optimiser in ("adam", "adamw", "adagrad", "rmsprop")
+            for value in (0, 1e-46)
+        ),
+    ],
+)
+def test_a_setting_of_the_optimiser_is_held_to_its_bounds(optimiser, setting, value, says):
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig(optimiser=optimiser, optimiser_settings={setting: value})
+    text = str(caught.value)
+    assert text.startswith(f"{setting} = ") and says in text and "\n" not in text
 
 
 def test_the_nearest_choice_is_offered():

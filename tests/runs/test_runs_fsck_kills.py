@@ -67,6 +67,7 @@ def test_no_kill_of_a_resume_that_keeps_more_or_fewer_is_damage(tmp_path, before
         shutil.copytree(root / "begun", root / "again")
         with disk.below():
             go_on(root / "again", other)
+        assert len(disk.log) > 4
         for at in range(len(disk.log)):
             run = root / f"{at}"
             shutil.copytree(root / "begun", run)

@@ -84,6 +84,7 @@ def test_no_kill_of_a_sweep_is_damage(tmp_path):
     disk = FaultyDisk(tmp_path / "recorded")
     with disk.below():
         files_of_a_sweep(tmp_path / "recorded")
+    assert len(disk.log) > 4
     for at, fault in itertools.product(range(len(disk.log)), ("dies", "torn")):
         out = tmp_path / f"{at}-{fault}"
         shutil.copytree(whole, out)

@@ -35,22 +35,26 @@ def digest(out: Path) -> str:
 class Job:
     """A training under mpiexec that goes on for ever, once its first checkpoint is there."""
 
-    def __init__(self, processes: int, out: Path, *more: str) -> None:
+    def __init__(
+        self, processes: int, out: Path, *more: str, backend: str = "numpy", epochs: int = 100_000
+    ) -> None:
         self.out, self.words = out, out.with_suffix(".out")
         with self.words.open("w") as stdout, out.with_suffix(".err").open("w") as stderr:
             self.job = subprocess.Popen(
-                command(processes, *fresh(out, "numpy", 100_000), *more),
+                command(processes, *fresh(out, backend, epochs), *more),
                 env=environment(), stdout=stdout, stderr=stderr,
             )  # fmt: skip
         until = time.monotonic() + 60
         while not (out / "checkpoints" / "last.json").exists():
             assert self.job.poll() is None and time.monotonic() < until, self.errors()
-            time.sleep(0.02)
+            time.sleep(0.002)
 
     def process(self, rank: int) -> int:
-        """The process that a rank is, as rank 0 said."""
-        found = re.search(rf"rank {rank} is PID (\d+)", self.words.read_text())
-        assert found
+        """The process that a rank is, as rank 0 says before the first epoch."""
+        until = time.monotonic() + 10
+        while not (found := re.search(rf"rank {rank} is PID (\d+)\W", self.words.read_text())):
+            assert time.monotonic() < until, self.words.read_text()
+            time.sleep(0.002)
         return int(found[1])
 
     def signal(self, rank: int, number: int) -> None:

@@ -54,7 +54,8 @@ def test_killed_three_times_it_ends_in_the_same_files(tmp_path, whole, seed):
         process = start_child(on_numba(HARD, 2), run_dir, pause=0.02, resume=resume)
         assert process.stdout.readline()  # a note, or what is about to be trained
         try:
-            process.communicate(timeout=rng.uniform(0.0, 1.5))
+            _, errors = process.communicate(timeout=rng.uniform(0.0, 1.5))
+            assert process.returncode == 0, errors  # it was done before the kill
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

@@ -19,16 +19,19 @@ def load(threads: int | None = None, *, bf16: bool = False) -> dict[str, Callabl
     """Every op by name, two kinds of step and output_nll.
 
     bf16: the products' inputs are rounded to bfloat16; output_nll, which has no such kernel, is
-    then left out. Raises Unavailable where Numba cannot be used, or has no AVX512-BF16 to use.
+    then left out. Raises Unavailable where Numba cannot be used, or has no AVX512-BF16 to use,
+    and ValueError for a number of threads that cannot be.
     """
     from minivae_kernels.support import Unavailable
 
     try:
-        import numba  # noqa: F401
+        import numba
     except ImportError as reason:
         raise Unavailable(
             f"Numba cannot be imported ({reason}); `pip install numba` mends it"
         ) from reason
+    if numba.config.DISABLE_JIT:
+        raise Unavailable("Numba is told to compile nothing: unset NUMBA_DISABLE_JIT")
     from minivae_kernels.cpu.ops.every_op import every_op
     from minivae_kernels.cpu.ops.output_nll import output_nll
 
@@ -60,8 +63,8 @@ def rounded_kernels() -> dict[str, Callable[..., Any]]:
 
     if not available():
         raise Unavailable(
-            "this processor has no AVX512-BF16 (Zen 4, Cooper Lake and Sapphire Rapids have it): "
-            "leave bf16 out"
+            "this processor has no AVX512-BF16 (Zen 4, Cooper Lake and Sapphire Rapids have it), "
+            "or Numba is told not to use it: leave bf16 out"
         )
     from minivae_kernels.cpu.ops import dense_bfloat16
 

@@ -153,7 +153,7 @@ def _panels_product(x, w, bias, y, rows, inputs, outputs):
 
 @LADDER.version(prepare=_pack, finish=_unpack)
 def product_v5(x, w, bias, y, rows, inputs, outputs):
-    """operands in panels, sums in registers: twelve rows of 32 columns, 24 vectors, all k long"""
+    """operands in panels, sums in registers: twelve rows of 32 columns, 24 vectors, 128 k long"""
     _panels_product(x, w, bias, y, rows, inputs, outputs)
     return y
 

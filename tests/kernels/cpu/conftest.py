@@ -26,12 +26,21 @@ def K() -> Any:
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What kernels are to fill comes full of NaN, or, from NumPy itself, of 3e38 (GNU's malloc)."""
-    from minivae_kernels.cpu.ops import dense, latent, likelihood_kernel, random
+    from minivae_kernels.cpu.ops import (
+        dense,
+        dense_bfloat16,
+        latent,
+        likelihood_kernel,
+        output_nll,
+        random,
+        row_likelihood_kernel,
+    )  # fmt: skip
 
     def full_of_nan(shape: Any) -> np.ndarray:
         return np.full(shape, np.nan, dtype=np.float32)
 
-    for module in (latent, likelihood_kernel, random):
+    filled = dense_bfloat16, latent, likelihood_kernel, output_nll, random, row_likelihood_kernel
+    for module in filled:
         monkeypatch.setattr(module, "fresh", full_of_nan)
     held = getattr(dense.kept, "packed", None)
     if held is not None:

@@ -10,13 +10,16 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import signal
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 # Windows keeps a user's files apart by other means, and has none of these calls.
 OWNED = hasattr(os, "geteuid") and os.open in os.supports_dir_fd
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def require_own(descriptor: int) -> None:
@@ -70,11 +73,28 @@ def read_own(path: Path) -> bytes:
             return stream.read()
 
 
+@contextlib.contextmanager
+def _not_cut_short() -> Iterator[None]:
+    """A signal that would end this process on the spot waits until this is done."""
+    came: list[int] = []
+    here = threading.current_thread() is threading.main_thread()  # no other may handle signals
+    held = [n for n in _ENDINGS if here and signal.getsignal(n) == signal.SIG_DFL]
+    for number in held:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number in held:
+            signal.signal(number, signal.SIG_DFL)
+        for number in came:
+            signal.raise_signal(number)
+
+
 def write_own(path: Path, data: bytes) -> None:
     """Write the file whole or not at all, readable by this user alone. Raises OSError."""
     temporary = f"{path.name}.{secrets.token_hex(8)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    with own_folder(path.parent) as folder:
+    with own_folder(path.parent) as folder, _not_cut_short():
         beside = "" if OWNED else f"{path.parent}{os.sep}"
         at: dict[str, int | None] = {"dir_fd": folder} if OWNED else {}
         both = {"src_dir_fd": folder, "dst_dir_fd": folder} if OWNED else {}

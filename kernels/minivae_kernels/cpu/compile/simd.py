@@ -9,6 +9,7 @@ from typing import Any
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils, config
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
 FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
@@ -21,27 +22,37 @@ _NAMES_8 = ("haswell", "broadwell", "skylake", "znver", "core-avx2", "alderlake"
             "bdver4")  # fmt: skip
 
 
+def features() -> frozenset[str]:
+    """What Numba tells LLVM of the processor's features, as "+avx2" or "-avx512f".
+
+    Empty where it leaves them to the processor's name. NUMBA_CPU_NAME alone does not: then they
+    are those of the processor at hand, less what NUMBA_ENABLE_AVX=0 takes away.
+    """
+    given = config.CPU_FEATURES
+    words = get_host_cpu_features() if given is None else given
+    return frozenset(filter(None, words.split(",")))
+
+
+def cpu_name() -> str:
+    """LLVM's name of the processor that Numba compiles for."""
+    given = config.CPU_NAME
+    name: str = binding.get_host_cpu_name() if given is None else given
+    return name.lower()
+
+
 def vector_width() -> int:
     """Floats in the widest vector of the processor that Numba compiles for: 16, 8 or 4.
 
-    It follows Numba's own settings NUMBA_CPU_NAME and NUMBA_CPU_FEATURES. Only the speed
-    depends on it: every element is added up in the same order at any width.
+    Only the speed depends on it: every element is added up in the same order at any width.
     """
-    if config.CPU_FEATURES:
-        return _width_of(set(config.CPU_FEATURES.split(",")))
-    name = (config.CPU_NAME or "").lower()
-    if not name:
-        have = binding.get_host_cpu_features()
-        return _width_of({"+" + f for f, on in have.items() if on})
+    if have := features():
+        if "+avx512f" in have:
+            return 16
+        return 8 if {"+avx2", "+fma"} <= have else 4
+    name = cpu_name()
     if any(word in name for word in _NAMES_16):
         return 16
     return 8 if any(word in name for word in _NAMES_8) else 4
-
-
-def _width_of(features: set[str]) -> int:
-    if "+avx512f" in features:
-        return 16
-    return 8 if {"+avx2", "+fma"} <= features else 4
 
 
 WIDTH = vector_width()

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
-from numba.core import cgutils, config
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from minivae_kernels.cpu.compile.decorators import inner
@@ -27,6 +27,8 @@ from minivae_kernels.cpu.compile.simd import (
     VECTOR,
     WIDTH,
     const,
+    cpu_name,
+    features,
     load_vector,
     loop,
     store_vector,
@@ -46,11 +48,8 @@ def available() -> bool:
     """Whether the processor that Numba compiles for has AVX512-BF16."""
     if WIDTH != WORDS:
         return False
-    if config.CPU_FEATURES:
-        return "+avx512bf16" in config.CPU_FEATURES.split(",")
-    if config.CPU_NAME and config.CPU_NAME != "host":
-        return config.CPU_NAME.lower() in PROCESSORS
-    return bool(binding.get_host_cpu_features().get("avx512bf16"))
+    have = features()
+    return "+avx512bf16" in have if have else cpu_name() in PROCESSORS
 
 
 def _rounder(builder: Any) -> Any:

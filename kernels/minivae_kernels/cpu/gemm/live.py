@@ -1,10 +1,10 @@
 """Products with data that are mostly zeros: they walk a list of the k at which there is something.
 
-Adding a zero changes no bit of a finite sum, so the results are those of matmul.py. Of MNIST's
-pixels 81 % are zero; of the k that four samples need together 61 % are, of the samples that four
-neighbouring pixels need 72 %. Twelve rows a tile, which suits the dense products, would have 50 %.
-On one Zen 4 core, in GFLOP/s of the dense product: 265 against 115 (y = x W) and 360 against 116
-(dW = xᵀ dy) at 128 x 784 x 384.
+Adding a zero changes no bit of a finite sum, unless that is -0 (or, in bfloat16, below 2⁻¹²⁶): the
+results are those of matmul.py. Of MNIST's pixels 81 % are zero; of the k that four samples need
+together 61 % are, of the samples that four neighbouring pixels need 72 %. Twelve rows a tile, which
+suits the dense products, would have 50 %. On one Zen 4 core, in GFLOP/s of the dense product: 265
+against 115 (y = x W) and 360 against 116 (dW = xᵀ dy) at 128 x 784 x 384.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from minivae_kernels.cpu.ops.dense import PER_UNIT, finish_panel, panel_columns,
 from minivae_kernels.cpu.ops.dense_arguments import forward_ops, input_arguments, params_arguments
 from minivae_kernels.cpu.threads.barrier import atomic_load
 from minivae_kernels.cpu.threads.count import crew_for, team
-from minivae_kernels.cpu.threads.crew import laid_out, share_out
+from minivae_kernels.cpu.threads.crew import at_most, laid_out, share_out
 from minivae_kernels.cpu.threads.waking import TEAM
 
 GROUP = 64  # rows that are rounded together, and of which a piece of the product has whole ones
@@ -79,13 +79,14 @@ def product_piece(k, member, shadow, b, start, c, shape, activation, scratch):
 def product_kernel(crew, a, b, start, c, shape, activation, shadow, scratch):
     """C = act(S + A B), all row-major, shared out; `shadow` has room for A, rounded."""
     rows, inner, columns = shape
-    job = laid_out(round_piece, (a, shape, shadow, scratch))
+    job = at_most(laid_out(round_piece, (a, shape, shadow, scratch)), len(scratch))
     share_out(crew, job, (rows + GROUP - 1) // GROUP, rows * inner)
     across = (columns + PANEL - 1) // PANEL
     block = (rows_of_piece(rows, across, atomic_load(crew, TEAM)) + GROUP - 1) // GROUP * GROUP
     given = (shadow, b, start, c, (rows, inner, columns, block), activation, scratch)
     count = across * ((rows + block - 1) // block)
-    share_out(crew, laid_out(product_piece, given), count, rows * inner * columns // PER_UNIT)
+    job = at_most(laid_out(product_piece, given), len(scratch))
+    share_out(crew, job, count, rows * inner * columns // PER_UNIT)
 
 
 def _product(a: Any, b: Any, start: Any, activation: int = 0) -> np.ndarray:
@@ -95,8 +96,8 @@ def _product(a: Any, b: Any, start: Any, activation: int = 0) -> np.ndarray:
     if c.size:
         crew, across = crew_for(c.size * inner // PER_UNIT), panels(inner)
         shadow = aligned(across * (rows + 1) * PANEL // 2)
-        floats = SPARE + across * BLOCK * 3 // 2 + PANEL
-        scratch = aligned(int(team() * floats)).reshape(team(), int(floats))
+        floats = int(SPARE + across * BLOCK * 3 // 2 + PANEL)
+        scratch = aligned(team() * floats).reshape(-1, floats)
         product_kernel(crew, flat(a), flat(b), flat(start), c.reshape(-1), (rows, inner, columns),
                        activation, shadow, scratch)  # fmt: skip
     return c

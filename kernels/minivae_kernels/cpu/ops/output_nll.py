@@ -24,7 +24,7 @@ from minivae_kernels.cpu.ops.arguments import flat, float32_only, fresh, matrix
 from minivae_kernels.cpu.ops.dense import pack_piece, packed_room
 from minivae_kernels.cpu.ops.likelihoods import LIKELIHOODS
 from minivae_kernels.cpu.threads.count import crew_for, team
-from minivae_kernels.cpu.threads.crew import laid_out, share_out
+from minivae_kernels.cpu.threads.crew import at_most, laid_out, share_out
 from minivae_kernels.support import Unsupported
 
 f32 = np.float32
@@ -107,7 +107,8 @@ def output_nll_kernel(crew, loop, numbers, h, W, b, x, nll, sizes, scratch, tota
     score = OutputWork(loop, numbers, h, packed, b, x, nll, inputs, outputs)
     count = (len(nll) + ROWS - 1) // ROWS
     work = len(nll) * inputs * outputs // 16
-    share_out(crew, laid_out(score_piece, (score, scratch, totals)), count, work)
+    job = at_most(laid_out(score_piece, (score, scratch, totals)), len(scratch))
+    share_out(crew, job, count, work)
 
 
 @inner
@@ -170,7 +171,7 @@ def output_nll(likelihood: str, h: Any, W: Any, b: Any, x: Any, *log_scale: Any)
         crew = crew_for(rows * outputs * inputs // 16)
         floats = 6 * PART + PANEL
         scratch = aligned(team() * floats).reshape(-1, floats)
-        totals = np.empty((team(), 2 * ROWS))
+        totals = np.empty((len(scratch), 2 * ROWS))
         packed = packed_room(inputs, outputs)
         output_nll_kernel(crew, of.loop.address, numbers, flat(h), flat(W), flat(b), flat(x),
                           nll.reshape(-1), (inputs, outputs), scratch, totals, packed)  # fmt: skip

@@ -35,7 +35,7 @@ class Step:
     ) -> None:
         tables.kernels_of(plan)  # first: an optimiser without a kernel may have other moments
         self.layout = tuple(plan.layout)
-        self.threads = checked(int(plan.threads or threads()))
+        self.threads = checked(plan.threads or threads())
         self.max_batch = int(plan.max_batch)
         size = sum(int(np.prod(shape, dtype=np.int64)) for _, _, shape in self.layout)
         theta, moments = np.asarray(theta), np.asarray(moments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from minivae_kernels.cpu.threads import pool
@@ -24,9 +25,13 @@ def set_threads(count: int | None) -> int:
 
 def checked(count: Any) -> int:
     """A number of threads that was asked for; ValueError below 1 or beyond MOST_THREADS."""
-    if not isinstance(count, int) or not 1 <= count <= MOST_THREADS:
+    try:
+        number = 0 if isinstance(count, bool) else operator.index(count)
+    except TypeError:  # neither Python's nor NumPy's whole numbers
+        number = 0
+    if not 1 <= number <= MOST_THREADS:
         raise ValueError(f"threads = {count!r}: must be a whole number from 1 to {MOST_THREADS}")
-    return count
+    return number
 
 
 def threads() -> int:

@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 from minivae_kernels.cpu.compile.compiled_once import compiled_once
 from minivae_kernels.cpu.compile.decorators import entry, inner
-from minivae_kernels.cpu.compile.simd import INT64
+from minivae_kernels.cpu.compile.simd import INT64, const
 from minivae_kernels.cpu.threads.barrier import (
     PATIENCE,
     SPINS,
@@ -40,6 +40,7 @@ from minivae_kernels.cpu.threads.waking import (
     FUNCTION,
     JOB,
     LINGER,
+    MOST,
     NEXT,
     NUMBER,
     OPEN,
@@ -61,12 +62,14 @@ SMALL, LARGE = 1 << 16, 1 << 20
 SHORT = 1 << 18
 JOBS_ALONE = 1000  # jobs below LARGE that are done alone after a member was held up in one
 PIECES = 4  # for each member, of work that can be cut anywhere
+ALL = 1 << 62  # members: the whole team
 I8P = ir.IntType(8).as_pointer()
+JOB_KIND = types.UniTuple(types.int64, 3)
 
 
 @intrinsic
 def laid_out(typingctx: Any, body: Any, arguments: Any) -> Any:
-    """(function, where its arguments lie): body(piece, member, *arguments), for `call_piece`.
+    """(function, where its arguments lie, ALL): body(piece, member, *arguments), a job for all.
 
     The arguments lie in the caller's own frame, which must stay until the job is over.
     """
@@ -80,10 +83,10 @@ def laid_out(typingctx: Any, body: Any, arguments: Any) -> Any:
         callee = context.declare_function(builder.module, described)
         kept = cgutils.alloca_once_value(builder, values[1])
         function = _trampoline(context, builder.module, callee, kinds, kept.type)
-        whole = builder.ptrtoint(function, INT64), builder.ptrtoint(kept, INT64)
+        whole = builder.ptrtoint(function, INT64), builder.ptrtoint(kept, INT64), const(ALL)
         return context.make_tuple(builder, signature.return_type, whole)
 
-    return types.UniTuple(types.int64, 2)(body, arguments), emit
+    return JOB_KIND(body, arguments), emit
 
 
 def _trampoline(context: Any, module: Any, callee: Any, kinds: Any, kept: Any) -> Any:
@@ -113,6 +116,13 @@ def call_piece(typingctx: Any, function: Any, piece: Any, member: Any, arguments
 
 
 @inner
+def at_most(job, members):
+    """The job for so many members: as many as have scratch, whoever changes the team meanwhile."""
+    function, arguments, _ = job
+    return function, arguments, np.int64(members)
+
+
+@inner
 def take_pieces(crew, function, arguments, count, member):
     """Do pieces until all are taken."""
     k = atomic_add(crew, NEXT, 1)
@@ -128,16 +138,16 @@ def alone(function, arguments, count):
         call_piece(function, k, np.int64(0), arguments)
 
 
-@compiled_once(types.int64, types.UniTuple(types.int64, 2), types.int64, types.int64)
+@compiled_once(types.int64, JOB_KIND, types.int64, types.int64)
 def share_out(crew, job, count, work):
     """Do `count` pieces of a job that was laid out, with whoever is about, and return when done.
 
     Where it is short, who sleeps is not woken for it; but for the next, if it comes in a run.
     """
-    function, arguments = job
+    function, arguments, _ = job
     worth = count > 1 and work >= SMALL and atomic_load(crew, TEAM) > 1 and is_free(crew, work)
     if worth and (work >= SHORT or atomic_load(crew, SLEEPERS) == 0):
-        together(crew, function, arguments, count)
+        together(crew, job, count, work)
         if work >= SHORT:
             keep_awake(crew)
         return
@@ -157,29 +167,35 @@ def is_free(crew, work):
 
 
 @inner
-def together(crew, function, arguments, count):
+def together(crew, job, count, work):
     """Do the pieces with the members, and leave the crew to others."""
+    function, arguments, most = job
     for word, value in ((COUNT, count), (FUNCTION, function), (ARGUMENTS, arguments)):
         atomic_store(crew, word, value)
+    atomic_store(crew, MOST, min(most, atomic_load(crew, TEAM)))
     atomic_store(crew, NEXT, 0)
     atomic_add(crew, STATE, JOB + OPEN)
     call_members(crew)
     take_pieces(crew, function, arguments, count, np.int64(0))
     atomic_add(crew, STATE, -OPEN)
-    wait_for_members(crew)
+    wait_for_members(crew, work)
     atomic_store(crew, BUSY, 0)
 
 
 @inner
-def wait_for_members(crew):
-    """Until nobody is at the job any more; a sleep is a sign that somebody was held up."""
+def wait_for_members(crew, work):
+    """Until nobody is at the job any more; after a middling one, a sleep says somebody was held up.
+
+    A large job's last piece may itself take longer than the caller spins.
+    """
     spins = 0
     while atomic_load(crew, STATE) & AT_IT != 0:
         spins += 1
         if spins < SPINS:
             pause()
         else:
-            atomic_store(crew, ALONE_FOR, JOBS_ALONE)
+            if work < LARGE:
+                atomic_store(crew, ALONE_FOR, JOBS_ALONE)
             atomic_add(crew, CALLER_SLEEPS, 1)
             sleep_while(crew, STATE, atomic_load(crew, STATE))
             atomic_add(crew, CALLER_SLEEPS, -1)
@@ -200,7 +216,7 @@ def attend(crew, member, posted, done):
         if atomic_load(posted, 0) > done:
             return
         state = atomic_load(crew, STATE)
-        if state & OPEN != 0 and (state >> NUMBER) != last and member < atomic_load(crew, TEAM):
+        if state & OPEN != 0 and (state >> NUMBER) != last and member < atomic_load(crew, MOST):
             last = state >> NUMBER
             if enter(crew, last):
                 function, arguments = atomic_load(crew, FUNCTION), atomic_load(crew, ARGUMENTS)

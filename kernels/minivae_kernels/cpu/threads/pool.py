@@ -11,6 +11,7 @@ cores, BLAS held to one thread), once for a block of updates.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import queue
 import sys
@@ -20,22 +21,23 @@ from typing import Any
 
 import numpy as np
 
+from minivae_kernels.cores import allowed_cores
 from minivae_kernels.cpu.threads.barrier import ABORT, GENERATION, TAKEN, new_sync
 from minivae_kernels.cpu.threads.crew import attend, new_crew, rouse
-from minivae_kernels.cpu.threads.waking import BUSY, OPEN, STATE, TEAM
+from minivae_kernels.cpu.threads.waking import BUSY, CALLER_SLEEPS, OPEN, SLEEPERS, STATE, TEAM
+from minivae_kernels.support import MOST_THREADS
 
 # What compiled code knows of the team, and where: one for good, since the address is handed out.
 CREW = new_crew()
 CREW_AT = int(CREW.ctypes.data)
+# Members read it until the process is gone, later than Python frees what its modules hold: never.
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(CREW))
 is_up = False  # whether the team has the number of threads that was last asked for
 
 
 def default_threads() -> int:
-    """The cores that this process may run on."""
-    try:
-        return max(1, len(os.sched_getaffinity(0)))
-    except AttributeError:  # not on macOS and Windows
-        return max(1, os.cpu_count() or 1)
+    """As many as there are cores for this process, and no more than may be asked for."""
+    return min(allowed_cores(), MOST_THREADS)
 
 
 class _Slip:
@@ -43,12 +45,17 @@ class _Slip:
 
     An interrupt may end what the caller does between any two steps: each of them can be done again,
     and nothing that one call leaves unread is taken for another's.
+
+    sync: the words on which others meet whoever does it, if there are any.
     """
 
-    __slots__ = ("ended", "error", "is_done", "owner", "work")
+    __slots__ = ("ended", "error", "is_done", "owner", "sync", "work")
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], sync: np.ndarray | None = None
+    ) -> None:
         self.work: tuple[Callable[..., Any], tuple[Any, ...]] | None = (function, args)
+        self.sync = sync
         self.owner: dict[str, str] = {}
         self.error: BaseException | None = None
         self.is_done, self.ended = False, threading.Lock()
@@ -73,6 +80,8 @@ class _Slip:
             function(*args)
         except BaseException as error:
             self.error = error
+            if self.sync is not None:
+                self.sync[ABORT] = 1  # nobody waits at a barrier for who does not come
         self.work = None
         del function, args
         self.is_done = True
@@ -120,7 +129,8 @@ def _after_fork() -> None:
     is_up = False
     _members.clear()
     _lock = threading.Lock()
-    CREW[TEAM], CREW[BUSY], CREW[STATE] = 1, 0, CREW[STATE] // OPEN * OPEN & ~OPEN
+    CREW[TEAM], CREW[STATE] = 1, CREW[STATE] // OPEN * OPEN & ~OPEN
+    CREW[BUSY] = CREW[SLEEPERS] = CREW[CALLER_SLEEPS] = 0
 
 
 if hasattr(os, "register_at_fork"):
@@ -179,7 +189,8 @@ def _sync_for_one() -> np.ndarray:
 
 def _together(function: Callable[..., Any], threads: int, args: tuple[Any, ...]) -> None:
     sync, team = new_sync(threads), _members[: threads - 1]
-    slips = [_Slip(function, (number, threads, sync, *args)) for number in range(1, threads)]
+    given = [(number, threads, sync, *args) for number in range(1, threads)]
+    slips = [_Slip(function, each, sync) for each in given]
     finished = False
     try:
         for member, slip in zip(team, slips, strict=True):

@@ -20,8 +20,9 @@ from minivae_kernels.cpu.threads.barrier import (
 
 # Words of the crew, besides PATIENCE, each on cache lines of its own. Compiled code is given the
 # address of the first.
-(BUSY, STATE, NEXT, COUNT, FUNCTION, ARGUMENTS, CALLS, SLEEPERS, CALLER_SLEEPS, TEAM, ALONE_FOR,
- SHARED_AT, SHORT_AT, CALLED_AT, END) = range(TAKEN, TAKEN + 15 * WORD, WORD)  # fmt: skip
+(BUSY, STATE, NEXT, COUNT, FUNCTION, ARGUMENTS, MOST, CALLS, SLEEPERS, CALLER_SLEEPS, TEAM,
+ ALONE_FOR, SHARED_AT, SHORT_AT, CALLED_AT,
+ END) = range(TAKEN, TAKEN + 16 * WORD, WORD)  # fmt: skip
 # STATE: a job's number, whether it is open to members, and how many are at it.
 NUMBER = 16  # the bit at which its number begins
 JOB, OPEN, AT_IT = 1 << NUMBER, 1 << 15, (1 << 15) - 1

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 from minivae_kernels.cpu.compile import disk_cache, folders, own_files
 
 from tests.kernels.cpu.cached import kept, served
+from tests.kernels.cpu.children import PATHS
 
 pytestmark = pytest.mark.skipif(not own_files.OWNED, reason="no owners and modes here")
 STRANGER = 54321  # a user's number that nobody here has
@@ -136,3 +140,29 @@ def test_a_file_is_never_written_through_a_link(tmp_path: Path) -> None:
     own_files.write_own(folder / "kernel.bin", b"code")
     assert victim.read_bytes() == b"precious"
     assert own_files.read_own(folder / "kernel.bin") == b"code"
+
+
+@pytest.mark.parametrize("ending", ["SIGTERM", "SIGHUP"])
+def test_a_signal_in_the_middle_leaves_no_half_of_a_file(tmp_path: Path, ending: str) -> None:
+    """Its end stays what it was, and comes when the file is whole."""
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from minivae_kernels.cpu.compile import own_files\n"
+        "replace, ending = os.replace, getattr(signal, sys.argv[2])\n"
+        "signal.signal(ending, signal.SIG_DFL)  # nohup has one ignored\n"
+        "def cut_short(*names, **where):\n"
+        "    os.kill(os.getpid(), ending)\n"
+        "    replace(*names, **where)\n"
+        "os.replace = cut_short\n"
+        "own_files.write_own(Path(sys.argv[1]), b'whole')\n"
+        "print('not reached')"
+    )
+    folder = tmp_path / "own"
+    own_files.make_own_folder(folder)
+    command = [sys.executable, "-c", code, str(folder / "file"), ending]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": PATHS}, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (-getattr(signal, ending), b"")
+    assert [(path.name, path.read_bytes()) for path in folder.iterdir()] == [("file", b"whole")]

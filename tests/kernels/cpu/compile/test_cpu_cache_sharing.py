@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import threading
@@ -85,6 +86,33 @@ def test_a_directory_that_may_not_be_written(cache_folder: Path) -> None:
     assert served()
     assert not served(minus, 1)
     cache_folder.chmod(0o700)
+    assert len(kept(cache_folder)) == 1
+
+
+@pytest.mark.parametrize("told", ["when it is asked", "when a file is made there"])
+def test_a_directory_that_forbids_writing(
+    cache_folder: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    """As to everybody but root; some disks over a network say so only when it is tried."""
+    served()
+    access, opened = os.access, os.open
+
+    def asked(path: Any, mode: int, **more: Any) -> bool:
+        return Path(path) != cache_folder and access(path, mode, **more)
+
+    def made(path: Any, flags: int, *rest: Any, **more: Any) -> int:
+        if flags & os.O_CREAT and ".bin." in str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return opened(path, flags, *rest, **more)
+
+    if told == "when it is asked":
+        monkeypatch.setattr(os, "access", asked)
+    else:
+        monkeypatch.setattr(os, "open", made)
+    assert served()
+    assert not served(minus, 1)
+    # who asks keeps it in the next folder; who only tried keeps it nowhere
+    assert served(minus, 1) == (told == "when it is asked")
     assert len(kept(cache_folder)) == 1
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 pytest.importorskip("numba")
 
 import numba
+from minivae_kernels.cpu.compile import simd
 from minivae_kernels.cpu.compile.decorators import OPTIONS
 from minivae_kernels.cpu.gemm import bfloat16
 from minivae_kernels.cpu.gemm.address import address
@@ -17,8 +21,9 @@ from minivae_kernels.cpu.gemm.layout import aligned
 
 from minivae.backend import Backend, BackendUnavailable, load_backend
 from minivae.proof.kernels import check_kernels
-from minivae.proof.product_rounding import PRODUCTS
-from tests.kernels.cpu.rounded import load_bf16, rounded, rounding_reference
+from minivae.proof.product_rounding import PRODUCTS, rounded, rounding_reference
+from tests.kernels.cpu.children import PATHS
+from tests.kernels.cpu.rounded import load_bf16
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +65,7 @@ def test_the_budget_fits_bfloat16_and_no_less(H: Any) -> None:
     assert wrong(Backend("numba", {op: getattr(H, op) for op in PRODUCTS})) == set(PRODUCTS)
 
 
+@pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize(("B", "I", "O"), [(1, 1, 1), (5, 7, 3), (70, 65, 49), (300, 31, 17)])
 def test_the_ops_multiply_rounded_numbers(H: Any, B: int, I: int, O: int) -> None:
     rng = np.random.default_rng(B)
@@ -81,18 +87,31 @@ def test_the_ops_multiply_rounded_numbers(H: Any, B: int, I: int, O: int) -> Non
 @pytest.mark.parametrize(
     ("features", "name", "there"),
     [("+avx512f,+avx512bf16", None, True), ("+avx512f", None, False),
-     ("", "znver4", True), ("", "skylake-avx512", False), ("", "generic", False)],
+     ("-avx512f", "znver4", False),
+     ("", "znver4", True), ("", "skylake-avx512", False), ("", "generic", False),
+     (None, "znver4", False)],
 )  # fmt: skip
 def test_it_follows_the_processor_that_numba_compiles_for(
-    features: str, name: str | None, there: bool, monkeypatch: pytest.MonkeyPatch
+    features: str | None, name: str | None, there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bfloat16.config, "CPU_FEATURES", features)
-    monkeypatch.setattr(bfloat16.config, "CPU_NAME", name)
+    monkeypatch.setattr(simd.config, "CPU_FEATURES", features)
+    monkeypatch.setattr(simd.config, "CPU_NAME", name)
+    monkeypatch.setattr(simd, "get_host_cpu_features", lambda: "+avx512f,-avx512bf16")
     assert bfloat16.available() == (there and bfloat16.WIDTH == bfloat16.WORDS)
     monkeypatch.setattr(bfloat16, "WIDTH", 8)
     assert not bfloat16.available()
     with pytest.raises(BackendUnavailable, match="this processor has no AVX512-BF16"):
         load_backend("numba", bf16=True)
+
+
+def test_where_numba_is_to_leave_such_instructions_out_one_line_says_so() -> None:
+    """To compile them all the same would end the process."""
+    env = {**os.environ, "PYTHONPATH": PATHS, "NUMBA_ENABLE_AVX": "0"}
+    command = [sys.executable, "-m", "minivae", "verify", "--bf16"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "has no AVX512-BF16" in done.stderr and "or Numba is told not to use it" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_no_other_backend_has_it() -> None:

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from minivae_kernels import Unsupported
+from minivae_kernels.cpu.gemm.layout import aligned
+from minivae_kernels.cpu.ops import output_nll as module
 from minivae_kernels.cpu.ops.output_nll import output_nll
 
 
+@pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 @pytest.mark.parametrize(
     ("draws", "batch", "inputs", "outputs"),
@@ -30,6 +33,28 @@ def test_the_same_bits(
         got = output_nll(likelihood, h, W, b, x, *scale)
         assert got.shape == (draws, batch)
         np.testing.assert_array_equal(got, want)
+
+
+def test_a_team_that_grows_after_scratch_was_made_stays_within_it(
+    K: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    h, W, x = (rng.random(shape, dtype=np.float32) for shape in ((2000, 64), (64, 784), (40, 784)))
+    want = output_nll("bernoulli", h, W, W[0], x)
+    beyond: list[np.ndarray] = []
+
+    def with_room_beyond(floats: int) -> np.ndarray:
+        room = aligned(2 * floats)
+        room[floats:] = 7
+        beyond.append(room[floats:])
+        return room[:floats]
+
+    monkeypatch.setattr(module, "aligned", with_room_beyond)
+    monkeypatch.setattr(module, "team", lambda: 1)  # then another thread asked for two
+    for _ in range(20):
+        np.testing.assert_array_equal(output_nll("bernoulli", h, W, W[0], x), want)
+    assert len(beyond) == 20
+    assert all((room == 7).all() for room in beyond)
 
 
 def test_what_has_no_kernel_is_declined() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from minivae_kernels import Unsupported
 from minivae_kernels.cpu.step.gradient import GradientStep
 
-from minivae.backend import Unsupported, load_backend
+from minivae.backend import load_backend
 from minivae.models.config import ModelConfig
 from minivae.models.initialise import initialise
 from minivae.training.gradients import ReferenceGradient, make_gradient_step
@@ -79,11 +80,14 @@ def test_a_loss_that_is_not_finite_is_told_and_forgotten():
     assert step.bad_step == -1
 
 
-def test_a_part_without_a_kernel_is_the_readable_step():
-    given = problem(activation="gelu")
-    K = load_backend("numba", 1)
-    try:
-        K.make_gradient_step(*given)
-    except Unsupported:
-        assert isinstance(make_gradient_step(K, *given), ReferenceGradient)
-    assert isinstance(make_gradient_step(load_backend("numpy"), *given), ReferenceGradient)
+def test_a_part_without_a_kernel_is_the_readable_step(monkeypatch):
+    def declined(plan, *arrays):
+        raise Unsupported(plan, "no kernel for its activation")
+
+    K, given, told = load_backend("numba", 1), problem(), []
+    assert type(make_gradient_step(K, *given, told.append)) is GradientStep and told == []
+    monkeypatch.setattr(K, "fused_gradient", declined)
+    assert type(make_gradient_step(K, *given, told.append)) is ReferenceGradient
+    assert len(told) == 1 and told[0].startswith("numba: no kernel for its activation, so ")
+    without = make_gradient_step(load_backend("numpy"), *given, told.append)
+    assert type(without) is ReferenceGradient and len(told) == 1

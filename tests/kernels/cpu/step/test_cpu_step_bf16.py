@@ -14,8 +14,9 @@ pytest.importorskip("numba")
 from minivae_kernels.cpu.step import fused_step
 
 from minivae.backend import load_backend
+from minivae.proof.product_rounding import rounding_reference
 from minivae.training.step import make_step
-from tests.kernels.cpu.rounded import load_bf16, rounding_reference
+from tests.kernels.cpu.rounded import load_bf16
 from tests.kernels.cpu.step.test_cpu_step import CASES, problem, schedule
 from tests.training.child_run import run_here
 

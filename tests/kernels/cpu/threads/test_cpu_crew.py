@@ -40,6 +40,25 @@ def all_pieces(words, done, who, turns, work):
     crew.share_out(words, crew.laid_out(one_piece, (done, who, turns)), len(done), work)
 
 
+@njit(nogil=True)
+def pieces_for_some(words, members, done, who, turns):
+    job = crew.at_most(crew.laid_out(one_piece, (done, who, turns)), members)
+    crew.share_out(words, job, len(done), LARGE)
+
+
+@njit(nogil=True)
+def slower_for_members(k, member, who):
+    """A piece that keeps a member hundreds of times longer than the caller."""
+    for _ in range(400_000 if member else 2000):
+        crew.pause()
+    who[k] = member
+
+
+@njit(nogil=True)
+def pieces_that_end_late(words, who, work):
+    crew.share_out(words, crew.laid_out(slower_for_members, (who,)), len(who), work)
+
+
 @pytest.fixture(autouse=True)
 def a_team_of_two() -> Any:
     count.set_threads(2)
@@ -125,6 +144,34 @@ def test_a_member_that_was_held_up_is_not_asked_for_a_while() -> None:
     assert pool.CREW[ALONE_FOR] == JOBS_ALONE - 1
 
 
+@pytest.mark.skipif(not SLEEPS, reason="nobody sleeps here")
+@pytest.mark.parametrize("work", [SHORT, LARGE])
+def test_only_a_middling_job_that_ends_late_counts_as_held_up(work: int) -> None:
+    """A large one's last piece may take its time, and says nothing of the next jobs."""
+    helped, begun = 0, time.monotonic()
+    while not pool.CREW[ALONE_FOR] and helped < 5 and time.monotonic() - begun < 60:
+        who = np.zeros(64, np.int64)
+        pieces_that_end_late(count.crew_for(work), who, work)
+        helped += int((who == 1).any())
+    assert helped
+    assert bool(pool.CREW[ALONE_FOR]) == (work < LARGE)
+
+
+@pytest.mark.parametrize("room", [1, 2])
+def test_no_more_members_take_part_than_a_job_has_room_for(room: int) -> None:
+    """Whatever the team is by then: a member beyond has no scratch."""
+    count.set_threads(3)
+    seen: set[int] = set()
+    begun, calls = time.monotonic(), 0
+    while (calls < 20 or len(seen) < room) and time.monotonic() - begun < 60:
+        done, who = np.zeros(64, np.int64), np.full(64, -1, np.int64)
+        pieces_for_some(count.crew_for(LARGE), room, done, who, 20_000)
+        assert (done == 1).all()
+        seen |= set(who.tolist())
+        calls += 1
+    assert seen == set(range(room))
+
+
 def test_two_callers_at_once_are_both_served() -> None:
     """One of them has the crew; the other does its pieces alone, and neither waits for ever."""
     wrong: list[int] = []
@@ -158,15 +205,17 @@ def test_a_forked_child_works_alone_until_it_has_a_team() -> None:
         "import numpy as np\n"
         "from minivae_kernels import load\n"
         "from minivae_kernels.cpu.threads import pool\n"
-        "from minivae_kernels.cpu.threads.waking import TEAM, BUSY\n"
+        "from minivae_kernels.cpu.threads.waking import BUSY, CALLER_SLEEPS, SLEEPERS, TEAM\n"
         "K = load('numba', 2)\n"
         "x = np.ones((2000, 600), np.float32)\n"
         "K['tanh_forward'](x)\n"
         "pool.CREW[BUSY] = 1  # another thread was at it when the process was forked\n"
+        "pool.CREW[SLEEPERS] = pool.CREW[CALLER_SLEEPS] = 3  # and others slept\n"
         "warnings.simplefilter('ignore')\n"
         "child = os.fork()\n"
         "if child == 0:\n"
         "    alone = int(pool.CREW[TEAM])\n"
+        "    if pool.CREW[SLEEPERS] or pool.CREW[CALLER_SLEEPS]: os._exit(99)\n"
         "    K['tanh_forward'](x)\n"
         "    os._exit(10 * alone + int(pool.CREW[TEAM]))\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"

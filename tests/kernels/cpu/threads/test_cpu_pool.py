@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from minivae_kernels import MOST_THREADS
 from minivae_kernels.cpu.threads import pool
 from minivae_kernels.cpu.threads.barrier import SLEEPS, barrier, new_sync, share
+from minivae_kernels.cpu.threads.count import checked
 from numba import njit
 
 from tests.kernels.cpu.children import outcome
@@ -37,6 +39,28 @@ def test_errors_in_a_member_reach_the_caller() -> None:
 
     with pytest.raises(KeyError, match="here"):
         pool.run(fail, 2)
+
+
+def test_who_waits_for_a_member_that_fails_is_let_go(K: Any) -> None:
+    x = np.zeros(8, dtype=np.float32)
+    copy_together(0, 1, new_sync(1), x, x)
+    said: list[str] = []
+
+    def fail(member: int, team: int, sync: Any) -> None:
+        if member == 1:
+            raise KeyError("too early")
+        copy_together(member, team, sync, x, x)
+
+    def call() -> None:
+        try:
+            pool.run(fail, 3)
+        except KeyError as error:
+            said.append(str(error))
+
+    caller = threading.Thread(target=call, daemon=True)
+    caller.start()
+    caller.join(timeout=60)
+    assert said == ["'too early'"]
 
 
 def test_all_members_that_are_waited_for_take_part() -> None:
@@ -143,6 +167,23 @@ def test_a_forked_child_has_its_own_team() -> None:
         "print(os.waitpid(child, 0)[1])"
     )
     assert outcome(code) == ["0"]
+
+
+def test_what_members_read_outlives_python() -> None:
+    code = (
+        "import ctypes, os, weakref\n"
+        "from minivae_kernels.cpu.threads import pool\n"
+        "watch = weakref.ref(pool.CREW, lambda _, say=os.write: say(1, b'freed '))\n"
+        "ctypes.pythonapi.Py_IncRef(ctypes.py_object(watch))\n"
+        "print('ended', flush=True)"
+    )
+    assert outcome(code) == ["ended"]
+
+
+def test_the_default_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, threads in ((3, 3), (4096, MOST_THREADS)):
+        monkeypatch.setattr(pool, "allowed_cores", lambda cores=cores: cores)
+        assert pool.default_threads() == checked(threads) == threads
 
 
 def test_blas_is_held_to_one_thread() -> None:
