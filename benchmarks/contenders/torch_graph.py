@@ -1,6 +1,7 @@
 """The strongest PyTorch on a card: a compiled model, fused Adam, one CUDA graph captured by hand.
 
-Tests run the same update on the processor, without the capture.
+The capture has run on one H200 (benchmarks/results/step.jsonl); tests run the same update on the
+processor, without it.
 """
 
 from __future__ import annotations

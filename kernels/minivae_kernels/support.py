@@ -21,7 +21,7 @@ class Unsupported(RuntimeError):
 
     def __init__(self, asked: Any, reason: str) -> None:
         super().__init__(reason)
-        self.plan = self.asked = asked
+        self.asked = asked
         self.reason = reason
 
 

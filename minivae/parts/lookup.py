@@ -49,6 +49,10 @@ class Table(Mapping[str, P]):
     def __len__(self) -> int:
         return len(self._parts)
 
+    def built_in(self) -> list[P]:
+        """The parts that minivae brings itself."""
+        return [part for name, part in self._parts.items() if name in self._ours]
+
     def registered(self) -> list[P]:
         """The parts that others have registered."""
         return [part for name, part in self._parts.items() if name not in self._ours]

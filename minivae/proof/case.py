@@ -13,7 +13,7 @@ from minivae.types import Array
 from minivae.verify.check import check
 from minivae.verify.report import Report
 
-# No two sizes are equal, and none divides another's role: a mixed-up axis cannot pass.
+# No two sizes are equal and none is 1, so that a mixed-up axis cannot pass.
 DIMS = {"B": 5, "D": 7, "H": 6, "J": 3, "I": 4, "O": 8, "L": 2}
 
 

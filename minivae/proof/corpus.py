@@ -20,7 +20,7 @@ from minivae.proof.cases import find
 from minivae.proof.exact_gradients import ExactGradients
 from minivae.proof.first_wrong_op import WatchedOps, first_wrong
 from minivae.proof.mutate import annotations_flag
-from minivae.proof.mutation_score import planted
+from minivae.proof.mutation_score import WrongAlready, exact_row, planted
 from minivae.types.foreign import quiet
 from minivae.verify.contract import backward_faults
 from minivae.verify.strategies import gradients
@@ -204,13 +204,19 @@ def misbehaves(exact: ExactGradients) -> str:
 
 
 def run_corpus() -> Board:
-    """Plant each bug in turn and ask what is wrong."""
+    """Plant each bug in turn and ask what is wrong.
+
+    Raises WrongAlready where something is before any is planted.
+    """
     start = time.process_time()
     results = []
     with quiet():
         order = {"op": 0, "layer": 1, "model": 2}  # the bugs are ours, and others' parts stay out
         rows = sorted((c for c in find() if c.kind in order), key=lambda c: order[c.kind])
-        exact_rows = [ExactGradients(case) for case in rows]
+        exact_rows = [exact_row(case) for case in rows]
+        named, how = attribute(exact_rows)
+        if named:
+            raise WrongAlready(named, how)
         for item in BUGS:
             with ExitStack() as stack:
                 for edit in item.edits:

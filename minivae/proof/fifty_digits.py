@@ -25,7 +25,7 @@ class Real:
     __slots__ = ("v",)
 
     def __init__(self, value: Any) -> None:
-        self.v: Any = value.v if isinstance(value, Real) else _mp().mpf(value)
+        self.v: Any = value.v if isinstance(value, Real) else arithmetic().mpf(value)
 
     @property
     def real(self) -> Real:
@@ -50,7 +50,7 @@ class Real:
         return f"Real({self.v})"
 
 
-def _mp() -> Any:
+def arithmetic() -> Any:
     """mpmath, with enough digits; ImportError says how to get it."""
     try:
         import mpmath
@@ -66,7 +66,7 @@ def _binary(name: str) -> Callable[[Real, Any], Any]:
     def method(self: Real, other: Any) -> Any:
         if isinstance(other, np.ndarray):
             return NotImplemented
-        value = other.v if isinstance(other, Real) else _mp().mpf(float(other))
+        value = other.v if isinstance(other, Real) else arithmetic().mpf(float(other))
         result = getattr(self.v, name)(value)
         if result is NotImplemented:
             return result
@@ -76,7 +76,7 @@ def _binary(name: str) -> Callable[[Real, Any], Any]:
 
 
 def _unary(name: str) -> Callable[[Real], Real]:
-    return lambda self: Real(getattr(_mp(), name)(self.v))
+    return lambda self: Real(getattr(arithmetic(), name)(self.v))
 
 
 COMPARISONS = ("__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__")
@@ -185,8 +185,8 @@ def _tensor_error(
     budget: tuple[int, int],
 ) -> float:
     hand = np.asarray(hand, dtype=object)
-    biggest = max((abs(float(v)) for v in hand.ravel()), default=0.0)
-    worst = 0.0
+    biggest = float(np.max([abs(float(v)) for v in hand.ravel()], initial=0.0))  # NaN stays
+    gaps = []
     size = hand.size
     chosen = np.arange(size) if size <= budget[0] else rng.choice(size, budget[1], replace=False)
     directions = [np.eye(1, size, int(k)).reshape(hand.shape) for k in chosen]
@@ -198,8 +198,9 @@ def _tensor_error(
         for g, u in zip(hand.ravel(), delta.ravel(), strict=True):
             if u:
                 mine = mine + g * float(u)
-        worst = max(worst, abs(float(mine - true)))
-    return worst / biggest if biggest > 0 else worst
+        gaps.append(abs(float(mine - true)))
+    worst = float(np.max(gaps, initial=0.0))
+    return worst if biggest == 0 else worst / biggest
 
 
 def _derivative(case: Case, K: Any, args: Any, place: int, delta: Array, dy: Any) -> Any:

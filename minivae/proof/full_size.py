@@ -137,14 +137,12 @@ class FullSize:
         self.gradient(K=watched)
         return first_wrong(watched.calls)
 
-
-def latent_dimension(tensor: str, index: tuple[int, ...]) -> int | None:
-    """The latent dimension an entry belongs to, where the tensor has one."""
-    if tensor.startswith(("encoder.mu", "encoder.logvar")):
-        return index[-1]
-    if tensor in ("decoder.0.W", "decoder.out.W") and len(index) == 2:
-        return index[0]
-    return None
+    def latent_dimension(self, tensor: str, index: tuple[int, ...]) -> int | None:
+        """The latent dimension an entry belongs to, where the tensor has one."""
+        if tensor.startswith(("encoder.mu", "encoder.logvar")):
+            return index[-1]
+        first = "decoder.0.W" if self.config.hidden else "decoder.out.W"  # whose rows take z
+        return index[0] if tensor == first else None
 
 
 def score_plants(

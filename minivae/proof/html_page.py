@@ -9,7 +9,8 @@ from html import escape
 
 from minivae.proof.curves import Curves, Points
 from minivae.proof.figures import MeasuredFigure
-from minivae.proof.mutation_score import MutationScore
+from minivae.proof.identity import Meaning
+from minivae.proof.mutation_score import MutantResult, MutationScore
 from minivae.verify.report import HEADER, Report, Row, row_cells
 
 COLOURS = ("#b3541e", "#2f6f9f", "#3d8361", "#7a4fa3")
@@ -30,26 +31,67 @@ def page(
     curves: Curves,
     board: MutationScore | None,
     figures: list[MeasuredFigure] | None = None,
+    identities: list[Meaning] | None = None,
 ) -> str:
-    """The whole page."""
-    good = sum(r.ok for r in reports)
+    """The whole page: green at its head only where everything on it is right."""
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
         "<meta name=viewport content='width=device-width,initial-scale=1'>",
         f"<title>minivae verify</title><style>{STYLE}</style>",
         "<h1>Is the gradient right?</h1>",
-        f"<p class={'ok' if good == len(reports) else 'bad'}>{good} of {len(reports)} passes are right.</p>",
-        "<p>Each hand-written backward pass below was compared with its forward by four votes that "
-        "have nothing in common but the forward itself.</p>",
+        headline(reports, other_failures(board, figures, identities)),
+        "<p>Each hand-written backward pass below was compared with its forward by two votes that "
+        "share nothing but the forward itself, the complex step and differences. Two figures stand "
+        "beside them, the adjoint identity and the Taylor slope.</p>",
         step_section(curves),
         taylor_section(curves),
         table_section(reports),
     ]
+    if identities:
+        parts.append(meaning_section(identities))
     if board is not None:
         parts.append(mutant_section(board))
     if figures:
         parts.append(figure_section(figures))
     return "\n".join(parts) + "\n</html>\n"
+
+
+def headline(reports: list[Report], failures: list[str]) -> str:
+    """How many passes are right, and what else is not."""
+    good = sum(report.ok for report in reports)
+    right = good == len(reports) and not failures
+    text = "".join(f"; {failure}" for failure in failures)
+    return (
+        f"<p class={'ok' if right else 'bad'}>{good} of {len(reports)} passes are right{text}.</p>"
+    )
+
+
+def other_failures(
+    board: MutationScore | None,
+    figures: list[MeasuredFigure] | None,
+    identities: list[Meaning] | None,
+) -> list[str]:
+    """What is wrong beside the passes, in words; empty where nothing is."""
+    counts = {
+        "planted bugs that nobody noticed": len(board.survivors) if board else 0,
+        "figures missed": sum(not figure.ok for figure in figures or []),
+        "identities of meaning that fail": sum(not m.ok for m in identities or []),
+    }
+    missing = ["no bugs were planted, as a pass is wrong already"] if board is None else []
+    return missing + [f"{words}: {count}" for words, count in counts.items() if count]
+
+
+def meaning_section(identities: list[Meaning]) -> str:
+    bad = [m for m in identities if not m.ok]
+    lines = "".join(
+        f"<p class=bad>{escape(m.name)}: {m.error:.3g}, at most {m.limit:.3g} ({escape(m.op)})</p>"
+        for m in bad
+    )
+    return (
+        "<h2>Is it the right loss?</h2><p>A right gradient of the wrong loss passes every vote. "
+        f"{len(identities) - len(bad)} of {len(identities)} identities that the maths asks of the "
+        f"forward hold.</p>{lines}"
+    )
 
 
 def step_section(c: Curves) -> str:
@@ -116,21 +158,26 @@ def mutant_section(board: MutationScore) -> str:
             f"<rect x=180 y={y} width={part:.1f} height=16 fill='#3d8361'/>"
             f"<text x={188 + full:.0f} y={y + 13}>{dead} of {planted}</text>"
         )
-    survivors = "".join(
-        f"<tr><td>{escape(o.mutant.label)}</td><td>{escape(o.reason or 'SURVIVED')}</td></tr>"
-        for o in board.outcomes
-        if not o.killed_by
-    )
     planted_all = len(board.outcomes) - len(board.equivalent)
     return (
         "<h2>Would the checks notice?</h2>"
         f"<p>{len(board.outcomes)} small bugs were planted in the backward passes, one at a time, and the "
         f"checks killed {board.killed} of the {planted_all} that change anything, in "
-        f"{board.seconds:.1f} s. Green: killed.</p>"
+        f"{board.seconds:.1f} s; {board.raised} did not even return. Green: killed.</p>"
         f"<svg viewBox='0 0 {width} {height}' role=img aria-label='planted bugs killed, by kind'>{''.join(bars)}</svg>"
-        "<p>Those left alive compute the same gradient, each for the reason beside it:</p>"
-        f"<div class=wide><table class=wrap>{survivors}</table></div>"
+        + alive("These bugs SURVIVED: nothing that is checked sees them.", board.survivors)
+        + alive("These compute the same gradient, each for its reason:", board.equivalent)
     )
+
+
+def alive(words: str, results: list[MutantResult]) -> str:
+    """A table of mutants that nothing killed; '' where there are none."""
+    rows = "".join(
+        f"<tr class={'right' if r.reason else 'wrong'}><td>{escape(r.mutant.label)}</td>"
+        f"<td>{escape(r.reason or 'SURVIVED')}</td></tr>"
+        for r in results
+    )
+    return f"<p>{words}</p><div class=wide><table class=wrap>{rows}</table></div>" if rows else ""
 
 
 def figure_section(figures: list[MeasuredFigure]) -> str:

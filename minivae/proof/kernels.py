@@ -1,5 +1,4 @@
-"""A backend's kernels against the reference: budgets derived from float32 itself, in units of
-last places."""
+"""A backend's kernels against the reference, op by op and size by size."""
 
 from __future__ import annotations
 
@@ -9,38 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minivae import ops
-from minivae.ops import record
 from minivae.ops.table import FUNCTIONS
-from minivae.proof.cancellation import largest_term, ulps
+from minivae.proof.cancellation import largest_term
 from minivae.proof.kernel_points import SIZES, arguments
+from minivae.proof.kernel_verdict import EXACT, KernelRow, failed, judge
 from minivae.proof.product_rounding import in_sequence_too, input_rounding, rounding_bound
-from minivae.proof.tolerances import tol
-from minivae.types import EPS32, Array
+from minivae.types import Array
+from minivae.types.foreign import one_line
 
-ELEMENTWISE = frozenset(name for name, f in FUNCTIONS.items() if f.kind == record.ELEMENTWISE)
-EXACT = frozenset(name for name, f in FUNCTIONS.items() if f.kind == record.EXACT)
 TINY = float(np.finfo(np.float32).tiny)  # float32's smallest number with all its digits
 IN_PLACE = frozenset(name for name, f in FUNCTIONS.items() if f.in_place)
-
-
-class KernelRow(NamedTuple):
-    """One output of one kernel over all sizes: its error and the reference's, and its ULPs."""
-
-    op: str
-    output: int
-    error: float  # rms of |kernel - float64| over the largest entry, at the worst size
-    allowed: float  # what that error was measured against, at the same size
-    ulp_p99: float
-    ulp_worst: float
-    at: tuple[int, ...]
-    value: float
-    true: float
-    size: tuple[int, ...]
-    problem: str  # '' or what is wrong
-
-    @property
-    def ok(self) -> bool:
-        return not self.problem
 
 
 def widened(args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -55,29 +32,44 @@ def copied(value: Any) -> Any:
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
-def run(function: Callable[..., Any], op: str, args: tuple[Any, ...], K: Any = None) -> list[Array]:
-    """The outputs as host arrays; for an op that works in place, the arguments it changes."""
-    if K is None:
-        result = function(*args)
-        outputs = args[:4] if op in IN_PLACE else result
-    else:
-        args = tuple(K.to_device(a) if isinstance(a, np.ndarray) else a for a in args)
-        result = function(*args)
-        outputs = args[:4] if op in IN_PLACE else result
-    if op in IN_PLACE:
-        outputs = tuple(a for a in outputs if getattr(a, "ndim", 0))
-    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    return [np.asarray(K.to_host(a) if K is not None else a) for a in outputs]
+def outputs_of(op: str, function: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:
+    """What the call returns; for an op that works in place, the arguments it changes."""
+    result = function(*args)
+    changes = FUNCTIONS[op].in_place
+    if changes:
+        result = tuple(a for name, a in zip(FUNCTIONS[op].args, args, strict=True)
+                       if name in changes)  # fmt: skip
+    return list(result) if isinstance(result, tuple) else [result]
 
 
-def poison() -> None:
-    """Leave NaN in freshly freed memory, so that an output nobody wrote shows."""
+def on_host(op: str, args: tuple[Any, ...]) -> list[Array]:
+    """The reference's outputs."""
+    return [np.asarray(a) for a in outputs_of(op, getattr(ops, op), args)]
+
+
+def by_kernel(K: Any, op: str, args: tuple[Any, ...]) -> tuple[list[Array], bool]:
+    """The kernel's outputs on the host, and whether it wrote to what it only had to read."""
+    there = tuple(K.to_device(a) if isinstance(a, np.ndarray) else a for a in args)
+    kept = [copied(a) for a in args]
+    found = [np.asarray(K.to_host(a)) for a in outputs_of(op, getattr(K, op), there)]
+    changed = any(
+        np.asarray(K.to_host(mine)).tobytes() != before.tobytes()
+        for name, mine, before in zip(FUNCTIONS[op].args, there, kept, strict=True)
+        if isinstance(before, np.ndarray) and name not in FUNCTIONS[op].in_place
+    )
+    return found, changed
+
+
+def poison(K: Any, outputs: list[Array]) -> None:
+    """Leave NaN in memory that is freed at once: an output that nobody wrote shows.
+
+    On the host in blocks of several sizes; on a device in blocks as the outputs will need.
+    """
     for size in (64, 1024, 16384, 262144):
         np.full(size, np.nan, dtype=np.float32)
-
-
-def rms(values: Array) -> float:
-    return float(np.sqrt(np.mean(values * values))) if values.size else 0.0
+    for output in outputs:
+        if output.dtype.kind == "f":
+            K.to_device(np.full_like(output, np.nan))
 
 
 class KernelCall(NamedTuple):
@@ -92,16 +84,11 @@ class KernelCall(NamedTuple):
 
 def attempt(op: str, K: Any, args: tuple[Any, ...]) -> KernelCall:
     """The kernel, the float32 reference and float64 on the same arguments."""
-    reference = getattr(ops, op)
     kept = tuple(copied(a) for a in args)
-    exact = run(reference, op, widened(args))
-    rough = run(reference, op, tuple(copied(a) for a in args))
-    poison()
-    mine = run(getattr(K, op), op, args, K)
-    changed = op not in IN_PLACE and any(
-        isinstance(a, np.ndarray) and not np.array_equal(a, b)
-        for a, b in zip(args, kept, strict=True)
-    )
+    exact = on_host(op, widened(args))
+    rough = on_host(op, tuple(copied(a) for a in args))
+    poison(K, rough)
+    mine, changed = by_kernel(K, op, args)
     return KernelCall(kept, exact, rough, mine, changed)
 
 
@@ -118,7 +105,7 @@ def compare(
     wanted = len(trials[0].exact)
     if len(trials[0].kernel) != wanted:
         problem = f"{len(trials[0].kernel)} outputs for {wanted}"
-        yield KernelRow(op, 0, np.inf, 0, 0, 0, (), 0, 0, size, problem)
+        yield failed(op, 0, size, problem)
         return
     if op not in EXACT and min(output.size for output in trials[0].exact) < FEW:
         trials += [attempt(op, K, arguments(op, rng, size)) for _ in range(DRAWS - 1)]
@@ -164,107 +151,59 @@ def judge_trials(
     return judge(op, place, kernel, rivals, true, size, slack_of, term_of)
 
 
-def judge(
-    op: str,
-    place: int,
-    kernel: Array,
-    rivals: list[Array],
-    true: Array,
-    size: tuple[int, ...],
-    slack: Array | float = 0.0,
-    term: Array | float = 0.0,
-) -> KernelRow:
-    """Bits where bits are promised, units in the last place where elementwise, a budget
-    elsewhere: what an entry's error exceeds its slack by is held to float32's budget. A last
-    place is that of the entry or of its largest term."""
-    float32 = rivals[0]
-    if kernel.shape != true.shape or kernel.dtype != float32.dtype:
-        problem = f"{kernel.dtype} {kernel.shape} for {float32.dtype} {true.shape}"
-        return KernelRow(op, place, np.inf, 0, 0, 0, (), 0, 0, size, problem)
-    wide, exact = kernel.astype(np.float64), true.astype(np.float64)
-    gap = np.maximum(np.abs(wide - exact) - slack, 0.0)  # NaN stays
-    at = tuple(
-        int(i)
-        for i in np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape)
-    )
-    biggest = float(np.abs(exact).max(initial=0)) or 1.0
-    owns = [np.abs(rival.astype(np.float64) - exact) for rival in rivals]
-    error, tail = rms(gap) / biggest, float(gap[at]) / biggest
-    # A reference that happens to be exact leaves nothing to double: one rounding is always allowed.
-    allowed = tol("budget_factor") * max(*(rms(own) / biggest for own in owns), EPS32 / 4)
-    tails = (float(own.max(initial=0)) / biggest for own in owns)
-    tail_allowed = tol("budget_tail") * max(*tails, EPS32)
-    p99 = worst = 0.0
-    problem = ""
-    if not np.isfinite(wide).all():
-        problem = "NaN or inf: an output was not written"
-    elif op in EXACT:
-        problem = "" if np.array_equal(kernel, float32) else "not the reference's bits"
-    elif op in ELEMENTWISE:
-        each, base = ulps(kernel, exact, term, slack), ulps(float32, exact, term)
-        worst = float(each.max())
-        # of fewer than a hundred, the 99th percentile is the worst one again
-        p99 = float(np.percentile(each, 99)) if each.size >= 100 else 0.0
-        p99_limit = max(tol("ulp_p99"), tol("budget_factor") * float(np.percentile(base, 99)))
-        limit = max(tol("ulp_worst"), tol("budget_factor") * float(base.max()))
-        if not (p99 <= p99_limit and worst <= limit):
-            problem = f"{p99:.1f} ULP at the 99th percentile, {worst:.1f} at worst"
-    elif not error <= allowed:
-        problem = f"rms error {error:.2g} of the largest entry, allowed {allowed:.2g}"
-    elif not tail <= tail_allowed:
-        problem = f"worst error {tail:.2g} of the largest entry, allowed {tail_allowed:.2g}"
-    return KernelRow(
-        op, place, error, allowed, p99, worst, at, float(wide[at]), float(exact[at]), size, problem
-    )
+def own_kernels(K: Any) -> list[str]:
+    """The ops that backend K does not leave to the reference; all, where it is the reference."""
+    own = [op for op in ops.OPS if getattr(K, op) is not getattr(ops, op)]
+    return own or list(ops.OPS)
+
+
+def meant(name: str, op: str) -> bool:
+    """Is an op meant by a name: its own, or its pair's ("kl" for `kl_backward`)?"""
+    return name in (op, FUNCTIONS[op].op.name)
+
+
+def chosen(K: Any, names: list[str] | None) -> list[str]:
+    """The kernels of backend K that are meant, all where nothing is named.
+
+    Raises KeyError for a name that no op has, or whose ops K leaves to the reference.
+    """
+    own = own_kernels(K)
+    for name in names or []:
+        if not any(meant(name, op) for op in ops.OPS):
+            raise KeyError(f"no op called {name}: see minivae info, or leave it out")
+        if not any(meant(name, op) for op in own):
+            raise KeyError(f"the backend has no kernel of {name}: the reference does it")
+    return [op for op in own if not names or any(meant(name, op) for name in names)]
 
 
 def check_kernels(K: Any, names: list[str] | None = None, seed: int = 1) -> list[KernelRow]:
     """The worst row of every output of every op of backend K, over all sizes.
 
-    What a backend leaves to the reference is no kernel of its own, and is not tried.
+    What a backend leaves to the reference is no kernel of its own, and is not tried. Raises
+    KeyError for a name that means none of its kernels.
     """
     rows: dict[tuple[str, int], KernelRow] = {}
-    own = [op for op in ops.OPS if getattr(K, op) is not getattr(ops, op)]
-    for op in own or ops.OPS:
-        if names and op not in names and op.rsplit("_", 1)[0] not in names:
-            continue
+    for op in chosen(K, names):
         for number, size in enumerate(SIZES):
-            rng = np.random.default_rng([seed, number])
-            try:
-                found = list(compare(op, K, rng, size))
-            except MemoryError:  # says nothing about the kernel
-                raise
-            except Exception as error:
-                text = f"raised {type(error).__name__}: {' '.join(str(error).split())}"
-                found = [KernelRow(op, 0, np.inf, 0, 0, 0, (), 0, 0, size, text)]
-            for row in found:
-                key = (op, row.output)
-                old = rows.get(key)
-                if old is None or rank(row) > rank(old):
-                    rows[key] = row
+            for row in tried(op, K, np.random.default_rng([seed, number]), size):
+                old = rows.get((op, row.output))
+                if old is None or row.rank > old.rank:
+                    rows[op, row.output] = row
     return list(rows.values())
 
 
-def rank(row: KernelRow) -> tuple[bool, float]:
-    return (not row.ok, row.error / row.allowed if row.allowed > 0 else row.error)
+def tried(
+    op: str, K: Any, rng: np.random.Generator, size: tuple[int, int, int, int]
+) -> list[KernelRow]:
+    """The rows of one op at one size; a kernel that raises has one that says so."""
+    try:
+        return list(compare(op, K, rng, size))
+    except MemoryError:  # says nothing about the kernel
+        raise
+    except Exception as error:
+        return [failed(op, 0, size, raised(error))]
 
 
-def threads_agree(make: Callable[[int], Any], counts: tuple[int, ...] = (1, 2)) -> list[str]:
-    """Ops whose results depend on the number of threads; `make` loads the backend with that
-    many."""
-    backends = [make(count) for count in counts]
-    different = []
-    for op in ops.OPS:
-        for size in SIZES[-2:]:
-            results = [
-                run(getattr(K, op), op, arguments(op, np.random.default_rng(9), size), K)
-                for K in backends
-            ]
-            same = all(
-                np.array_equal(a, b)
-                for other in results[1:]
-                for a, b in zip(results[0], other, strict=True)
-            )
-            if not same and op not in different:
-                different.append(op)
-    return different
+def raised(error: Exception) -> str:
+    """What a kernel raised, in one line."""
+    return f"raised {one_line(error)}"

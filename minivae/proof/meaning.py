@@ -5,36 +5,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from minivae import ops
 from minivae.ops.philox import EPS
+from minivae.proof.identity import Meaning, gauss_hermite, largest, linear_decoder
+from minivae.proof.model_meaning import evidence_identity, importance_weighted
 from minivae.proof.tolerances import tol
 from minivae.types import Array
-
-
-class Meaning(NamedTuple):
-    """One identity that must hold: its error, the limit, and the op it would blame."""
-
-    name: str
-    op: str
-    error: float
-    limit: float
-
-    @property
-    def ok(self) -> bool:
-        return self.error <= self.limit
-
-
-def gauss_hermite(points: int, dims: int) -> tuple[Array, Array]:
-    """Nodes (n, dims) and weights (n,) that integrate polynomials against N(0, I) exactly."""
-    node, weight = np.polynomial.hermite_e.hermegauss(points)
-    weight = weight / weight.sum()
-    grid = np.array(list(itertools.product(node, repeat=dims)))
-    weights = np.array([math.prod(w) for w in itertools.product(weight, repeat=dims)])
-    return grid, weights
 
 
 def posterior() -> tuple[Array, Array]:
@@ -42,10 +22,6 @@ def posterior() -> tuple[Array, Array]:
     mu = np.array([[0.7, -1.1], [0.2, 0.4], [-0.9, 1.3]])
     logvar = np.array([[-0.8, 0.5], [0.3, -1.2], [0.9, -0.4]])
     return mu, logvar
-
-
-def largest(gap: Array, of: Array) -> float:
-    return float(np.abs(gap).max() / np.abs(of).max())
 
 
 def draws(K: Any, points: int = 5) -> tuple[Array, Array, Array]:
@@ -119,41 +95,6 @@ def normalisation(K: Any) -> list[Meaning]:
     ]
 
 
-def linear_decoder() -> tuple[Array, Array, Array, Array]:
-    """W (J, D), b (D,), log c and data (B, D) of a model whose posterior is known exactly."""
-    rng = np.random.default_rng(8)
-    return rng.normal(size=(2, 4)), rng.normal(size=4), np.array(-0.3), rng.normal(size=(3, 4))
-
-
-def evidence_identity(K: Any) -> list[Meaning]:
-    """log p(x) = ELBO(q) + KL(q || p(z|x)) for a linear decoder and any q (E18)."""
-    W, b, logc, x = linear_decoder()
-    mu, logvar = posterior()
-    c = math.exp(float(logc))
-    z, w, _ = draws(K)
-    nll = np.asarray(K.gaussian_nll_forward(z @ W + b, x, logc))
-    elbo = -(w @ nll) - np.asarray(K.kl_forward(mu, logvar)).sum(axis=1)
-    cov = np.linalg.inv(np.eye(2) + W @ W.T / c)
-    mean = (x - b) @ W.T @ cov / c
-    gap = [
-        float(K.gaussian_kl_forward(m, np.diag(np.exp(v)), post, cov))
-        for m, v, post in zip(mu, logvar, mean, strict=True)
-    ]
-    marginal = W.T @ W + c * np.eye(4)
-    r = x - b
-    quadratic = (r @ np.linalg.inv(marginal) * r).sum(axis=1)
-    log_p = -0.5 * (4 * math.log(2 * math.pi) + np.linalg.slogdet(marginal)[1] + quadratic)
-    error = largest(elbo + gap - log_p, log_p)
-    return [
-        Meaning(
-            "log p(x) = ELBO + KL for a linear decoder",
-            "elbo_forward",
-            error,
-            tol("meaning_quadrature"),
-        )
-    ]
-
-
 def unbiasedness(K: Any) -> list[Meaning]:
     """Pathwise gradient = score-function gradient in expectation, by quadrature: no Monte
     Carlo (E43)."""
@@ -223,37 +164,6 @@ def kl_by_monte_carlo(K: Any) -> list[Meaning]:
     ]
 
 
-def ordered_bounds(K: Any) -> list[Meaning]:
-    """Importance-weighted bounds: S = 1 <= 5 <= 50 <= log p(x), by quadrature over a 1-D
-    latent (E37)."""
-    rng = np.random.default_rng(4)
-    weight, x = rng.normal(size=(1, 6)) * 2, (rng.random(6) < 0.5) * 1.0
-    mu, logvar = np.array([[0.3]]), np.array([[-0.5]])
-    grid = np.linspace(-9, 9, 3601)
-    nll = np.asarray(
-        K.bernoulli_nll_forward((grid[:, None] @ weight)[None], np.broadcast_to(x, (3601, 6)))
-    )[0]
-    log_p = math.log(
-        float(np.exp(-nll - grid**2 / 2).sum() * (grid[1] - grid[0])) / math.sqrt(2 * math.pi)
-    )
-    S, repeats = 50, 4000
-    eps = rng.normal(size=(S * repeats, 1, 1))
-    z = np.asarray(K.reparameterise_forward(mu, logvar, eps))
-    log_w = -np.asarray(K.bernoulli_nll_forward(z @ weight, x[None]))[:, 0]
-    log_w = log_w - 0.5 * z[:, 0, 0] ** 2 + 0.5 * (eps[:, 0, 0] ** 2 + float(logvar[0, 0]))
-    log_w = log_w.reshape(repeats, S)
-    bounds = [float(log_mean(log_w.reshape(-1, s)).mean()) for s in (1, 5, 50)]
-    spread = float(log_mean(log_w).std() / math.sqrt(repeats))
-    steps = np.diff([*bounds, log_p + 3 * spread])
-    name = "bounds ordered: S = 1, 5, 50, log p(x)"
-    return [Meaning(name, "elbo_forward", float(max(0.0, -steps.min())), 0.0)]
-
-
-def log_mean(log_w: Array) -> Array:
-    top = log_w.max(axis=1, keepdims=True)
-    return np.asarray(top[:, 0] + np.log(np.exp(log_w - top).mean(axis=1)))
-
-
 def checks(K: Any = ops) -> list[Meaning]:
     """Every identity, under a namespace of ops."""
     groups = (
@@ -264,6 +174,6 @@ def checks(K: Any = ops) -> list[Meaning]:
         evidence_identity,
         replayed,
         kl_by_monte_carlo,
-        ordered_bounds,
+        importance_weighted,
     )
     return [result for group in groups for result in group(K)]

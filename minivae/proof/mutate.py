@@ -10,17 +10,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minivae.proof.mutations import expression_changes, statement_changes
+from minivae.proof.mutations import expression_changes, statement_changes, stored
 
 
 class Mutant(NamedTuple):
-    """One planted bug: where, what was changed, and the changed function's source."""
+    """One planted bug: where, what was changed, and the changed function's source.
+
+    within: the expression or statement around what was changed; '' for a whole statement.
+    """
 
     function: str
     line: int
     kind: str
     before: str
     after: str
+    within: str
     source: str
 
     @property
@@ -63,15 +67,42 @@ def slots(tree: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
                 yield from slots(child)
 
 
-def scope(function: ast.FunctionDef) -> list[str]:
-    """The names of arrays in scope: arguments and what they are unpacked into."""
-    names = [a.arg for a in function.args.args]
-    for node in ast.walk(function):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.append(node.id)
-    skip = {"K", "p", "g", "config", "kind", "depth", "name", "L", "B", "J", "i", "unused"}
-    skip |= {"objective", "likelihood", "terms", "d"}  # records, no arrays
-    return list(dict.fromkeys(n for n in names if n not in skip))
+def bound_at(function: ast.FunctionDef) -> dict[int, list[str]]:
+    """By each statement's first line: the names that are bound whenever it is reached.
+
+    A bug that uses another name, or leaves a statement out, still runs: it has to be found by its
+    numbers. What is bound in a branch or a loop counts within it only.
+    """
+    found: dict[int, list[str]] = {}
+
+    def visit(block: list[ast.stmt], known: list[str]) -> None:
+        for statement in block:
+            found[statement.lineno] = known
+            inner = [getattr(statement, field, []) for field in ("body", "orelse")]
+            if any(inner):
+                target = getattr(statement, "target", None)  # a loop's
+                visit(inner[0], [*known, *(stored(target) if target else [])])
+                visit(inner[1], known)
+            else:
+                known = [*known, *stored(statement)]
+
+    visit(function.body, [a.arg for a in function.args.args])
+    return found
+
+
+NO_ARRAYS = {"K", "p", "g", "config", "kind", "depth", "name", "L", "B", "J", "i", "unused"}
+NO_ARRAYS |= {"objective", "likelihood", "terms", "d", "columns"}  # records, and a slice
+
+
+def known_at(bound: dict[int, list[str]], node: ast.AST) -> list[str]:
+    """The names bound before the statement that a node is in."""
+    line = getattr(node, "lineno", 0)
+    return bound[max((first for first in bound if first <= line), default=min(bound))]
+
+
+def arrays(names: list[str]) -> list[str]:
+    """Those of the names that are of arrays, each once."""
+    return list(dict.fromkeys(name for name in names if name not in NO_ARRAYS))
 
 
 def mutants(function: Callable[..., Any]) -> Iterator[Mutant]:
@@ -83,23 +114,28 @@ def mutants(function: Callable[..., Any]) -> Iterator[Mutant]:
         definition.body[0].value, ast.Constant
     ):
         del definition.body[0]  # the docstring
-    names = scope(definition)
+    bound = bound_at(definition)
     upstream = next(a.arg for a in definition.args.args if a.arg.startswith("d"))
     seen = {ast.unparse(tree)}
     for parent, field, place, child in list(slots(definition)):
-        changes = [*expression_changes(child, names, upstream)]
+        known = known_at(bound, child)
+        changes = [*expression_changes(child, arrays(known), upstream)]
         if isinstance(child, ast.stmt):
-            changes += statement_changes(child)
+            changes += statement_changes(child, known)
         if silent(parent, child):
             changes = [c for c in changes if c[0] not in ("constant", "sign")]
         for kind, new in changes:
             text = plant(tree, parent, field, place, new)
             if text not in seen:
                 seen.add(text)
+                before, after, within = ast.unparse(child), ast.unparse(new), around(parent, child)
                 line = getattr(child, "lineno", 0)
-                yield Mutant(
-                    function.__name__, line, kind, ast.unparse(child), ast.unparse(new), text
-                )
+                yield Mutant(function.__name__, line, kind, before, after, within, text)
+
+
+def around(parent: ast.AST, child: ast.AST) -> str:
+    """The source of what a changed expression stands in."""
+    return "" if isinstance(child, ast.stmt) else ast.unparse(parent)
 
 
 def silent(parent: ast.AST, child: ast.AST) -> bool:

@@ -1,7 +1,5 @@
 """The checker's own score: every planted bug in every backward pass has to be killed."""
 
-# ruff: noqa: E501
-
 from __future__ import annotations
 
 import dataclasses
@@ -14,7 +12,10 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from minivae import ops, parts
+from minivae.ops.table import FUNCTIONS
+from minivae.proof.case import Case
 from minivae.proof.cases import find
+from minivae.proof.equivalent_mutants import reason_for
 from minivae.proof.exact_gradients import ExactGradients
 from minivae.proof.mutate import Mutant, build, mutants
 from minivae.proof.op_cases import op_cases
@@ -26,6 +27,9 @@ ROWS = {
     "layers.activate_backward": ["layer mlp relu", "layer mlp tanh"],
     "layers.mlp_backward": ["layer mlp tanh", "vae bounded logvar"],
     "parts.objectives.elbo_objective_backward": ["objective elbo", "vae free bits mixed"],
+    "parts.objectives.iwae_objective_backward": ["objective iwae", "vae weighted iwae"],
+    "parts.objectives.sampled_elbo_objective_backward": ["objective sampled-elbo"],
+    "parts.objectives._log_weights_backward": ["objective iwae", "vae weighted iwae"],
     "models.vae.elbo_backward": ["vae free bits mixed", "vae bounded logvar"],
     "models.vae.nll_backward": ["vae learned c", "vae bernoulli tanh"],
     "models.autoencoder.autoencoder_backward": ["autoencoder tanh", "autoencoder tanh weighted"],
@@ -33,41 +37,15 @@ ROWS = {
     "models.inference.inference_backward": ["inference"],
 }
 
-# Mutants that compute the same gradients: the beginning of their label, and why they do.
-KINK = "differs at the kink itself only, where any value between the two sides is a subgradient"
-PRICE = "the price enters a comparison with the floor and nothing else; no price is that near it"
-SHAPE = "0 * x (or r, or logits) lends its shape and precision, not its values"
-SIZES = "the groups' sizes are whole numbers, which no factor changes"
-EQUIVALENT: dict[str, str] = {
-    "leaky_relu_backward: x.real <= 0 -> x.real < 0": KINK,
-    "elu_backward: x.real <= 0 -> x.real < 0": "both branches are dy at the kink",
-    "elu_backward: np.where(x.real <= 0, dy * np.exp(_below_zero(x)), dy) -> dy * np.exp(_below_zero(x))": "exp(min(x, 0)) is 1 where x > 0",
-    "laplace_nll_backward: r.real > 0 -> r.real >= 0": KINK,
-    "laplace_nll_backward: r.real < 0 -> r.real <= 0": KINK,
-    "laplace_nll_backward: np.where(r.real < 0, -1, 0 * r) -> -1": KINK,
-    "laplace_nll_backward: 0 * r -> ": SHAPE,
-    "laplace_nll_backward: r -> ": SHAPE,
-    "laplace_nll_backward: rate * side -> rate / side": "a sign is its own inverse",
-    "categorical_nll_backward: 0 * logits -> ": SHAPE,
-    "categorical_nll_backward: logits -> ": SHAPE,
-    "categorical_nll_backward: groups -> _scaled": SIZES,
-    "categorical_nll_backward: x[..., columns].sum(axis=-1) -> x[..., columns].sum(axis=1)": "x has two axes, and 1 is the last",
-    "categorical_nll_backward: weights * softmax(logits, groups) -> softmax(logits, groups)": "x adds up to 1 in each group, as a category must",
-    "relu_backward: x.real <= 0 -> x.real < 0": KINK,
-    "bound_logvar_backward: logvar.real > LOGVAR_BOUND -> logvar.real >= LOGVAR_BOUND": KINK,
-    "bound_logvar_backward: logvar.real < -LOGVAR_BOUND -> logvar.real <= -LOGVAR_BOUND": KINK,
-    "free_bits_backward: kl_mean.real < floor -> kl_mean.real <= floor": KINK,
-    "gaussian_kl_backward: dkl -> 0 * dkl + np.mean(dkl)": "the upstream is a scalar, its own mean",
-    "gaussian_kl_backward: (precision1 + precision1.T) @ d -> d @ (precision1 + precision1.T)": "a matrix plus its transpose is symmetric",
-    "mlp_backward: i > 0 -> i >= 0": "works out a gradient of the data that nobody reads",
-    "elbo_objective_backward: terms.weigh(terms.kl.T).T.sum(axis=0) / B -> 1.0": PRICE,
-    "elbo_objective_backward: kl_mean -> _scaled": PRICE,
-    "elbo_objective_backward: free_bits -> _scaled": PRICE,
-    "elbo_backward: raw_logvar -> _scaled": "the bound's backward compares it with 40, nothing else",
-    "nll_backward: dnll -> 0 * dnll + np.mean(dnll)": "inside the loss all of dnll is one number (E28)",
-    "nll_backward: x -> _scaled": "log_c takes x's precision and shape, not its values",
-    "linear_vae_backward: (variance * norms).sum() -> (variance * norms).sum(axis=": "it has one axis",
-}
+
+RAISES = "raises "  # how the verdict on a pass begins that did not return
+
+
+class WrongAlready(ValueError):
+    """A pass is wrong before any bug is planted: it would get full marks for any."""
+
+    def __init__(self, what: str, found: str) -> None:
+        super().__init__(f"{what} is wrong before any bug is planted ({found}): mend that first")
 
 
 class MutantResult(NamedTuple):
@@ -91,6 +69,11 @@ class MutationScore(NamedTuple):
     @property
     def killed(self) -> int:
         return sum(bool(o.killed_by) for o in self.outcomes)
+
+    @property
+    def raised(self) -> int:
+        """How many of the killed did not even return."""
+        return sum(o.killed_by.startswith(RAISES) for o in self.outcomes)
 
     @property
     def equivalent(self) -> list[MutantResult]:
@@ -121,8 +104,27 @@ def derivative_ops() -> list[str]:
     return [op for op in ops.OPS if op in covered and not op.endswith("_forward")]
 
 
-def targets() -> list[tuple[str, Callable[..., Any], list[str]]]:
-    """(place, function, rows) for every backward pass there is."""
+Target = tuple[str, Callable[..., Any], list[str]]
+
+
+def targets(names: list[str] | None = None) -> list[Target]:
+    """(place, function, rows) for every backward pass there is, or for those that are meant.
+
+    Raises KeyError for a name that means none of them.
+    """
+    every = all_targets()
+    meant = []
+    for name in names or []:
+        rows = rows_called(name)
+        found = [target for target in every if asked(name, target, rows)]
+        if not found:
+            raise KeyError(f"no bugs are planted in {name}")
+        meant += found
+    return [target for target in every if target in meant] if names else every
+
+
+def all_targets() -> list[Target]:
+    """Every op's backward functions from the table, then those of ROWS."""
     found = []
     for op in derivative_ops():
         rows = [case.name for case in op_cases() if op in case.covers]
@@ -164,29 +166,48 @@ def records_with(function: Callable[..., Any]) -> Iterator[tuple[Any, str]]:
                     yield part, field.name
 
 
-def reason_for(mutant: Mutant) -> str:
-    """Why a surviving mutant is no bug."""
-    return next((why for change, why in EQUIVALENT.items() if mutant.label.startswith(change)), "")
+def rows_called(name: str) -> set[str]:
+    """The rows of the proof that a name means; none where it means none."""
+    try:
+        return {case.name for case in find([name])}
+    except KeyError:
+        return set()
 
 
-def asked(function: str, names: list[str]) -> bool:
-    """Is a function meant: by its own name, or as the forward or backward of `kl`, say?"""
-    row = function.removesuffix("_forward").removesuffix("_backward")
-    return function in names or row in names
+def asked(name: str, target: Target, rows: set[str]) -> bool:
+    """Is a function meant by a name: its own, its pair's, or that of a row it is tried on?"""
+    function = target[0].rsplit(".", 1)[1]
+    record = FUNCTIONS.get(function)
+    own = {function, function.removesuffix("_backward"), record.op.name if record else function}
+    return name in own or not rows.isdisjoint(target[2])
+
+
+def exact_row(case: Case) -> ExactGradients:
+    """The true gradients of a row, which the pass as it is has to give; WrongAlready if not."""
+    try:
+        exact = ExactGradients(case)
+        found = exact.wrong()
+    except Exception as error:
+        found = f"{RAISES}{type(error).__name__}"
+    if found:
+        raise WrongAlready(case.name, found)
+    return exact
 
 
 def score(names: list[str] | None = None) -> MutationScore:
-    """Plant every mutant of every backward pass (or of the functions named) and try to kill it."""
+    """Plant every mutant of every backward pass (or of those named) and try to kill it.
+
+    Raises KeyError for a name in which nothing is planted, WrongAlready for a pass that is wrong
+    as it is.
+    """
     start = time.process_time()
     exact_rows: dict[str, ExactGradients] = {}
     outcomes = []
     with quiet():
-        for place, function, rows in targets():
-            if names and not asked(function.__name__, names):
-                continue
+        for place, function, rows in targets(names):
             for row in rows:
                 if row not in exact_rows:
-                    exact_rows[row] = ExactGradients(find([row])[0])
+                    exact_rows[row] = exact_row(find([row])[0])
             for mutant in mutants(function):
                 killed = trial(place, function, mutant, [exact_rows[row] for row in rows])
                 outcomes.append(MutantResult(mutant, killed, "" if killed else reason_for(mutant)))

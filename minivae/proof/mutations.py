@@ -123,13 +123,27 @@ def name_changes(node: ast.Name, names: list[str], upstream: str) -> Iterator[Ch
             yield "wrong cache field", ast.Name(other, ast.Load())
 
 
-def statement_changes(node: ast.stmt) -> Iterator[Change]:
-    """A statement that is simply forgotten, or an update that overwrites."""
+def stored(node: ast.AST) -> list[str]:
+    """The names that a statement binds; a comprehension's are its own."""
+    loops = [part.target for part in ast.walk(node) if isinstance(part, ast.comprehension)]
+    inner = {id(name) for target in loops for name in ast.walk(target)}
+    return [
+        part.id
+        for part in ast.walk(node)
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store) and id(part) not in inner
+    ]
+
+
+def statement_changes(node: ast.stmt, known: list[str]) -> Iterator[Change]:
+    """A statement that is simply forgotten, or an update that overwrites.
+
+    known: the names bound before it. What the statement gives its first value cannot be forgotten.
+    """
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         yield "dropped statement", ast.Pass()
     if isinstance(node, ast.Assign) and len(node.targets) == 1:
-        target = ast.unparse(node.targets[0])
-        if target in ast.unparse(node.value):
+        names = stored(node.targets[0])
+        if names and set(names) <= set(known):
             yield "dropped statement", ast.Pass()
     if isinstance(node, ast.AugAssign):
         yield "overwritten", ast.Assign([node.target], node.value)

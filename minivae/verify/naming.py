@@ -1,5 +1,6 @@
-"""What is said of a tensor: its four votes as numbers; and what is wrong, named from the pattern of
-wrong numbers (a flipped sign, a factor, …), in one line with index, sample and both values."""
+"""What is said of a tensor: its votes and figures as numbers; and what is wrong, named from the
+pattern of wrong numbers (a flipped sign, a factor, …), in one line with index, sample and both
+values."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ Candidates = Iterator[tuple[Fault, Array | None]]  # the fault, where the gradie
 
 
 def fill_row(trial: Trial) -> None:
-    """The four votes as numbers."""
+    """The two votes and two figures as numbers."""
     leaf, probe, slope, row = trial.leaf, trial.probe, trial.slope, trial.row
     row.oracle = "differences" if trial.reason else "complex step"
     row.reason, row.checked, row.visible = trial.reason, len(trial.entries), trial.seen

@@ -52,12 +52,6 @@ def test_a_strange_commit_is_one_line(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_an_op_that_is_none_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["alarm", "relu_forwards"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: unknown op 'relu_forwards'; known: ") and said.count("\n") == 1
-
-
 def test_a_fault_of_the_race_is_no_slip_of_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """The gate takes 2 for a tree without a history, and must not for a race that broke."""
     monkeypatch.setattr(alarm, "run", lambda *given, **how: int("a fault"))

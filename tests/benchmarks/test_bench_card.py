@@ -48,6 +48,19 @@ def test_every_stage_is_bounded_logged_and_survives_the_others(tmp_path: Path) -
     assert all(stage.name in page for stage in planned) and "because" in page
 
 
+def test_a_stage_has_variables_of_its_own(tmp_path: Path) -> None:
+    asks = script("asks", "import os; print(os.environ['ASKED'])", environment={"ASKED": "1"})
+    (row,) = card.run(60.0, tmp_path, [asks], say=lambda text: None)
+    assert row["tail"] == ["1"]
+
+
+def test_memcheck_sees_the_arrays_one_by_one_and_the_process_that_works() -> None:
+    memcheck = card.stages()[-1]
+    assert memcheck.environment["MINIVAE_WITHOUT_POOL"] == "1"
+    assert "--target-processes all" in (words := " ".join(memcheck.command))
+    assert "-p no:xdist" in words and " -n " not in words
+
+
 def test_without_time_nothing_is_begun(tmp_path: Path) -> None:
     (row,) = card.run(0.1, tmp_path, [script("never", "print(1)")], say=lambda text: None)
     assert row["skipped"].endswith(" s: less than 5 s is not begun")

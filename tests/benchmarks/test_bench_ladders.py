@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("numba")
 
+from minivae_kernels.cpu.threads import count
 from minivae_kernels.ladder import NAMES, Ladder, load
 from minivae_kernels.ladder.base import chosen
 
@@ -65,7 +66,9 @@ def test_a_race_of_one_ladder_times_every_rung() -> None:
 def test_the_top_rung_times_the_kernel_itself_on_the_threads_asked_for() -> None:
     top = load("adam").versions[-1]
     assert top.bound(1) is chosen("adam_update", 1)
-    assert top.bound(1) is top.bound(1)  # looked up once
+    for threads in (2, 1, 2):  # and no earlier look-up stands in the way
+        top.bound(threads)
+        assert count.threads() == threads
     below = load("adam").versions[-2]
     assert below.bound(1) is below.call
 

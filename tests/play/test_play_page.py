@@ -35,6 +35,14 @@ def test_each_bug_is_seen_by_the_checks_it_names_and_by_no_other(opened):
 
 
 @needs_chromium
+def test_without_the_activation_s_derivative_only_the_output_layer_is_right(opened):
+    """What the page says of that bug, tensor by tensor: the heads' gradients, too, are wrong."""
+    assert wrong_ones(opened, "activation") == ["gradient"]
+    rows = opened.run("checkGradients(app.training).map((r) => [r.name, r.good])")
+    assert {name for name, good in rows if good} == {"decoder.out.W", "decoder.out.b"}
+
+
+@needs_chromium
 @pytest.mark.parametrize("data", ["digits", pytest.param("blobs", marks=pytest.mark.slow)])
 def test_it_trains_at_a_hundred_updates_a_second(opened, data):
     page = opened

@@ -8,7 +8,7 @@ import pytest
 
 from minivae import ops
 from minivae.models.config import ModelConfig
-from minivae.proof.full_size import FullSize, latent_dimension, score_plants
+from minivae.proof.full_size import FullSize, score_plants
 from minivae.proof.tolerances import tol
 
 
@@ -77,7 +77,12 @@ def test_down_to_the_sample_the_latent_dimension_and_the_op():
     bad = [row.tensor for row in small.probe_all() if not row.ok]
     assert "encoder.logvar.W" in bad and "decoder.out.W" not in bad
     found = small.locate("encoder.logvar.W")
-    assert latent_dimension("encoder.logvar.W", found.at) == 4
+    assert small.latent_dimension("encoder.logvar.W", found.at) == 4
+    assert small.latent_dimension("decoder.0.W", (4, 9)) == 4
+    assert small.latent_dimension("decoder.out.W", (4, 9)) is None  # a hidden unit's
+    assert small.latent_dimension("decoder.0.b", (4,)) is None
+    bare = FullSize(config=ModelConfig(5, 3, hidden=()), batch=2)
+    assert bare.latent_dimension("decoder.out.W", (2, 4)) == 2
     verdict = small.first_wrong_op()
     assert verdict.op == "kl_backward" and verdict.argument == 1 and verdict.at == (11, 4)
 

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from minivae import ops
+from minivae.models import vae
+from minivae.parts.objectives import _log_weights
 from minivae.proof import cases, meaning
 from minivae.proof.exact_gradients import ExactGradients
+from minivae.proof.mutation_score import planted
 
 RESULTS = {m.name: m for m in meaning.checks()}
 
@@ -49,6 +52,36 @@ def test_variance_for_standard_deviation_passes_gradient_checks_and_fails_here()
 def test_a_wrong_formula_is_blamed(op, wrong):
     named = {m.op for m in meaning.checks(changed(**{op: wrong})) if not m.ok}
     assert op in named
+
+
+def blamed():
+    return [m.op for m in meaning.checks() if not m.ok]
+
+
+def test_the_model_s_own_loss_is_held_to_the_evidence(monkeypatch):
+    right = vae.elbo_forward
+
+    def no_mean_over_draws(*args):
+        loss, cache = right(*args)
+        return loss + 0.01 * cache.terms.kl.mean(), cache
+
+    monkeypatch.setattr(vae, "elbo_forward", no_mean_over_draws)
+    assert blamed() == ["elbo_forward"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda K, terms, *_: -_log_weights(terms, 1.0).mean(),  # the ELBO of as many draws
+        lambda K, terms, *_: -np.log(np.exp(_log_weights(terms, 1.0)).sum(axis=0)).mean(),
+        lambda K, terms, *_: np.asarray(np.nan),
+    ],
+    ids=["a mean of logarithms", "a sum for a mean", "nan"],
+)
+def test_a_wrong_bound_is_blamed(wrong):
+    with planted("parts.objectives.iwae_objective_forward", wrong):
+        assert set(blamed()) == {"iwae_objective_forward"}
+    assert blamed() == []
 
 
 def test_a_forward_off_by_a_constant_is_noticed_though_its_gradient_is_right():

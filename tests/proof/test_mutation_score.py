@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from minivae import ops
+from minivae.parts import OBJECTIVES, objectives
 from minivae.proof import cases, corpus, exact_gradients, mutate
 from minivae.proof import mutation_score as scoring
+from minivae.proof.equivalent_mutants import EQUIVALENT, reason_for
 from minivae.proof.tolerances import tol
 from minivae.verify import check, contract, oracles, suspects
 from tests.verify.zoo_wrong import CASES as WRONG
@@ -28,6 +30,8 @@ def test_the_mutants_are_planted_quickly(board):
 def test_mutants_reach_every_backward_pass(board):
     planted = {o.mutant.function for o in board.outcomes}
     passes = {n for n in cases.model_passes() if n.endswith("_backward")}
+    passes |= {o.backward.__name__ for o in OBJECTIVES.built_in()}
+    passes |= {n for n in vars(objectives) if n.endswith("_backward")}  # and what these share
     assert planted >= set(scoring.derivative_ops()) | passes
     kinds = {o.mutant.kind for o in board.outcomes}
     wanted = "sign|dropped term|dropped factor|constant|transpose|swapped operands|sum/mean|axis"
@@ -36,9 +40,74 @@ def test_mutants_reach_every_backward_pass(board):
 
 
 def test_every_survivor_has_its_reason_and_no_reason_is_idle(board):
-    labels = [o.mutant.label for o in board.equivalent]
-    for change, why in scoring.EQUIVALENT.items():
-        assert why and any(label.startswith(change) for label in labels), change
+    for known in EQUIVALENT:
+        assert known.why and any(known.fits(o.mutant) for o in board.equivalent), known
+
+
+def test_a_reason_holds_where_it_stands_only():
+    """0 * r lends its shape; r.real, beside it on the line, is what decides the sign."""
+    found = list(mutate.mutants(ops.laplace_nll_backward))
+    assert any(m.before == "r" and m.within == "0 * r" and reason_for(m) for m in found)
+    elsewhere = [m for m in found if m.before == "r" and m.within != "0 * r"]
+    assert elsewhere and [m.label for m in elsewhere if reason_for(m)] == []
+
+
+def test_mutants_run_rather_than_look_for_names(board):
+    """A bug that the interpreter finds says nothing about the checks."""
+    words = ("NameError", "UnboundLocalError")
+    assert [o.mutant.label for o in board.outcomes if o.killed_by.endswith(words)] == []
+    assert 0 < board.raised < board.killed / 4  # shapes that do not fit are found so
+
+
+def late(dy, x):
+    a = dy * x
+    if len(a) > 1:
+        b = a + dy
+        a = a + b
+    c = [d * x for d in a]
+    a = a + c
+    return -a
+
+
+def test_a_planted_name_is_bound_and_a_first_value_is_never_forgotten():
+    found = list(mutate.mutants(late))
+    wrong = {(m.line, m.after) for m in found if m.kind == "wrong cache field"}
+    first = min(m.line for m in found)
+    assert {name for line, name in wrong if line == first} == {"dy", "x"}
+    assert not {name for _, name in wrong} & {"d"}  # the comprehension's own
+    assert "b" not in {name for line, name in wrong if line > first + 3}  # bound in the branch only
+    dropped = [m.before for m in found if m.kind == "dropped statement"]
+    assert dropped == ["a = a + b", "a = a + c"]
+
+
+def test_a_pass_that_is_wrong_already_gets_no_marks():
+    """Every bug in it would count as killed."""
+    bug = next(b for b in corpus.BUGS if b.label == "kl_backward")
+    with scoring.planted(bug.edits[0].place, corpus.edited(bug.edits[0])):
+        with pytest.raises(scoring.WrongAlready, match=r"^kl is wrong before any bug .*mend that"):
+            scoring.score(["kl_backward"])
+        with pytest.raises(scoring.WrongAlready, match=r"^kl is wrong before any bug"):
+            corpus.run_corpus()
+
+
+def test_a_pass_that_raises_is_wrong_already():
+    def broken(*args):
+        raise IndexError("no rows")
+
+    wrong = pytest.raises(scoring.WrongAlready, match=r"relu is wrong .*raises IndexError")
+    with scoring.planted("ops.relu_backward", broken), wrong:
+        scoring.score(["relu_backward"])
+
+
+def test_names_mean_functions_pairs_and_rows_and_each_is_looked_up():
+    places = {place for place, _, _ in scoring.targets(["dense", "nll_backward"])}
+    assert places == {
+        "ops.dense_backward_params", "ops.dense_backward_input", "models.vae.nll_backward",
+    }  # fmt: skip
+    assert [f.__name__ for _, f, _ in scoring.targets(["linear vae"])] == ["linear_vae_backward"]
+    assert "layers.mlp_backward" in {place for place, _, _ in scoring.targets(["layer"])}
+    with pytest.raises(KeyError, match="no bugs are planted in kll"):
+        scoring.targets(["kl", "kll"])
 
 
 def test_the_curated_bugs_are_caught_and_named():

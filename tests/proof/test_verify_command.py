@@ -1,13 +1,17 @@
 """`minivae verify`: exit status, JSON, the page, wrong usage."""
 
 import json
+import math
+import sys
+from types import SimpleNamespace
 
 import pytest
 
 from minivae import ops
 from minivae.cli import proofs
 from minivae.cli.main import run
-from minivae.proof import corpus, mutation_score
+from minivae.proof import cases, corpus, meaning, mutation_score
+from minivae.proof.identity import Meaning
 
 
 @pytest.fixture
@@ -66,6 +70,15 @@ def test_an_op_whose_forward_raises_is_a_wrong_one(verify, monkeypatch):
         (("--tf32", "--figures"), "--tf32 and --figures are proofs"),
         (("kl", "--full-size"), "--full-size takes no names (kl)"),
         (("kl", "--figures"), "--figures takes no names (kl)"),
+        (("--threads", "2"), "--threads belongs to --backend or --tf32 or --bf16"),
+        (("--threads", "2", "--backend", "numpy"), "--threads belongs to --backend"),
+        (("--plants", "3", "--mutants"), "--plants belongs to --full-size or --figures"),
+        (("--plants", "0", "--full-size"), "--plants is 0"),
+        (("--examples", "3", "--full-size"), "--examples belongs to --figures"),
+        (("--full-size", "--html", "p.html"), "leave it out beside --full-size"),
+        (("--backend", "numba", "--html", "p.html"), "leave it out beside --backend"),
+        (("--tf32", "--html", "p.html"), "leave it out beside --tf32"),
+        (("--bf16", "--html", "p.html"), "leave it out beside --bf16"),
     ],
 )
 def test_options_that_do_not_go_together(verify, args, words):
@@ -84,6 +97,63 @@ def test_a_page(verify, tmp_path, board, monkeypatch):
     code, out, _ = verify("dense", "--html", page)
     assert code == 0 and str(page) in out
     assert page.read_text(encoding="utf-8").count("<svg") == 3
+
+
+def test_a_page_of_planted_bugs_shows_every_pass(verify, tmp_path, monkeypatch):
+    """Names are of functions then, and mean no rows."""
+    monkeypatch.setattr(proofs, "run_corpus", lambda: SimpleNamespace(
+        results=[None], caught=1, attributed=1.0))  # fmt: skip
+    monkeypatch.setattr(proofs, "print_corpus", lambda *_: None)
+    monkeypatch.setattr(cases, "find", lambda names: cases.op_cases()[:2])
+    page = tmp_path / "page.html"
+    code, out, err = verify("kl_backward", "--mutants", "--html", page)
+    assert code == 0, out + err
+    text = page.read_text(encoding="utf-8")
+    assert "2 of 2 passes are right." in text and "identities that the maths" in text
+
+
+@pytest.mark.parametrize("what", ["identity", "survivor"])
+def test_a_page_is_green_only_where_all_of_it_is_right(verify, tmp_path, board, monkeypatch, what):
+    """And then the exit status is 1 as well."""
+    page = tmp_path / "page.html"
+    if what == "identity":
+        wrong = [Meaning("KL of <nothing>", "kl_forward", float("nan"), 1.0)]
+        monkeypatch.setattr(meaning, "checks", lambda: wrong)
+        words = ("identities of meaning that fail: 1", "KL of &lt;nothing&gt;")
+    else:
+        alive = board.equivalent[0]._replace(reason="")
+        board = board._replace(outcomes=[alive, *board.outcomes])
+        words = ("planted bugs that nobody noticed: 1", "SURVIVED")
+    monkeypatch.setattr(proofs, "score", lambda: board)
+    monkeypatch.setattr(cases, "find", lambda names: cases.op_cases()[:2])
+    code, out, _ = verify("--html", page)
+    text = page.read_text(encoding="utf-8")
+    assert code == 1 and out.splitlines()[-1].startswith("WRONG")
+    assert "<p class=bad>2 of 2 passes are right; " in text
+    assert all(word in text for word in words)
+
+
+def test_planted_bugs_in_a_pass_that_is_wrong_already(verify, tmp_path, monkeypatch):
+    page = tmp_path / "page.html"
+    monkeypatch.setattr(cases, "find", lambda names: cases.op_cases()[:2])
+    monkeypatch.setattr(meaning, "checks", list)
+    bug = next(b for b in corpus.BUGS if b.name == "sign of the mean's pull")
+    with mutation_score.planted("ops.kl_backward", corpus.edited(bug.edits[0])):
+        code, out, _ = verify("kl", "--mutants", "--html", page)
+    assert "<p class=bad>2 of 2 passes are right; no bugs were planted" in page.read_text("utf-8")
+    assert code == 1 and "kl is wrong before any bug is planted (mu): mend that first" in out
+
+
+def test_figures_say_first_what_they_need(verify, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpmath", None)
+    code, out, err = verify("--figures")
+    assert code == 2 and out == "" and "needs mpmath: pip install" in err
+
+
+def test_what_was_not_measured_is_no_zero():
+    assert proofs.largest([None, None]) is None
+    assert proofs.largest([None, 2e-16]) == 2e-16
+    assert math.isnan(proofs.largest([1.0, math.nan, None, 2.0]))
 
 
 def test_a_page_that_cannot_be_written_is_refused_before_the_work(verify, tmp_path):
@@ -123,8 +193,15 @@ def test_a_backend_chosen_by_auto_is_named_and_a_wrong_name_is_no_wrong_kernel(v
     code, out, err = verify("--backend", "auto", "--json")
     assert code == 0, out + err
     assert '"backend": "numba"' in out
-    code, out, err = verify("reluu", "--backend", "numba")
+    assert json.loads(out)["kernels"]["thread_dependent"] == []
+    code, out, err = verify("relu", "reluu", "--backend", "numba")
     assert code == 2 and "no op called reluu" in err and "WRONG" not in out
+    code, out, err = verify("gaussian_kl_forward", "--backend", "numba")
+    assert code == 2 and "no kernel of gaussian_kl_forward" in err
+    code, out, err = verify("dense", "--backend", "numba", "--json")
+    kernels = json.loads(out)["kernels"]
+    assert {"dense_forward", "dense_backward_params"} <= {row["op"] for row in kernels["rows"]}
+    assert kernels["thread_dependent"] is None
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -117,7 +118,8 @@ def test_an_ascent_that_is_done_is_not_made_again(tmp_path, monkeypatch):
     assert whole["setting"] == TINY.stated
     again = kept(asked._replace(resume=True, minutes=1e-9))  # what is done needs no budget
     assert len(made) == 4 and again["figures"] == whole["figures"]
-    kept(asked._replace(folder=tmp_path / "b", seed=1))
+    shutil.copytree(tmp_path / "a" / "measured", tmp_path / "b" / "measured")
+    kept(asked._replace(folder=tmp_path / "b", seed=1))  # what is kept is of another seed
     assert len(made) == 8
 
 

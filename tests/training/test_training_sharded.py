@@ -27,7 +27,7 @@ from fake_ranks import on_ranks
 
 from tests.training.mpi_jobs import Job, command, digest, environment, fresh
 
-EPOCHS = 12  # so many that a rank is killed before the last of them, on a fast machine too
+EPOCHS = 8  # so many that a rank is killed before the last of them, on a fast machine too
 
 
 def problem(dtype=np.float64):

@@ -62,7 +62,7 @@ def test_worst_of_nothing_is_no_success():
 
 def test_the_ladder_reaches_its_figures():
     figures = ladder([case.run() for case in op_cases()])
-    assert len(figures) == 4 and all(f.ok for f in figures)
+    assert len(figures) == 5 and all(f.ok for f in figures)
 
 
 def test_float32_adjoint():
@@ -99,6 +99,8 @@ def test_the_page_stands_alone_and_shows_all_three_pictures():
     parser.feed(text)
     assert parser.open == [] and parser.outside == [] and "<script" not in text
     assert text.count("<svg") == 3 and "complex step" in text
+    assert "<p class=bad>3 of 4 passes are right" in text and "SURVIVED" not in text
+    assert "did not even return" in text and "compute the same gradient" in text
     assert "class=wrong" in text and "constant factor" in text
 
 

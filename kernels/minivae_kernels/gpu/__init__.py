@@ -45,9 +45,9 @@ def load(threads: int | None = None, *, tf32: bool = False) -> dict[str, Any]:
     Raises minivae_kernels.Unavailable with the reason and the fix where there is no card, or
     where TF32 is asked for and would silently not be used.
     """
-    from minivae_kernels.gpu.cupy_device import CupyDevice
+    from minivae_kernels.gpu.cupy_device import shared_device
 
-    device = CupyDevice(tf32=tf32)
+    device = shared_device(tf32=tf32)
     if tf32:
         _require_tf32(device)
     return table(device)

@@ -78,6 +78,11 @@ def bytes_beside(plan: Any, parameters: int) -> int:
     return 4 * (parameters + MEASURED_ROWS * per_row)
 
 
+def _as_read(device: Device, data: Any) -> bool:
+    """Whether a kernel can read these data by fours: in one piece, from the 16-byte grid on."""
+    return bool(data.flags.c_contiguous) and device.pointer(data) % 16 == 0
+
+
 def scale_tensor(plan: Any) -> str:
     """The name of the likelihood's learned log scale; "" where it has none."""
     others = [name for name, _, _ in plan.layout if not name.endswith((".W", ".b"))]
@@ -87,13 +92,16 @@ def scale_tensor(plan: Any) -> str:
 class Buffers:
     """Every array of a step, allocated once for the largest batch; `matrix` cuts smaller ones.
 
-    theta and moments are copied; data that are on the device already are used as they are.
+    theta and moments are copied; data that are on the device already are used as they are, but for
+    a view with gaps or off the 16-byte grid.
     Raises OutOfDeviceMemory with the batch that would fit: before anything is allocated, or,
     where others took the memory meanwhile, with nothing kept.
     """
 
     def __init__(self, device: Device, plan: Any, theta: Any, moments: Any, data: Any) -> None:
-        there = device.is_array(data) and not isinstance(data, np.ndarray)
+        there = (
+            device.is_array(data) and not isinstance(data, np.ndarray) and _as_read(device, data)
+        )
         fixed = bytes_fixed(plan, theta.size, 0 if there else data.nbytes)
         fixed += bytes_beside(plan, theta.size)
         sizes = fixed, bytes_per_datum(plan), plan.max_batch
@@ -113,6 +121,9 @@ class Buffers:
         second = moments[1].copy() if self.moments > 1 else np.zeros_like(moments[0])
         self.m, self.v = device.to_device(moments[0].copy()), device.to_device(second)
         self.data = device.to_device(data)
+        if not _as_read(device, self.data):  # a view: read by fours it must be a copy
+            self.data = device.xp.ascontiguousarray(self.data)
+            self.data = self.data if _as_read(device, self.data) else self.data.copy()
         self.p, self.g = self._views(self.theta), self._views(self.grad)
         self._activations()
         self._control()

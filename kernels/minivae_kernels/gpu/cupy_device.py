@@ -8,6 +8,7 @@ streams.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,10 +18,35 @@ from minivae_kernels.gpu import cublas, faults, nvrtc, sources
 from minivae_kernels.gpu.cupy_memory import CardMemory
 from minivae_kernels.gpu.launcher import Arguments, Grid
 
+# One for each card, thread and precision: a backend is loaded for every fit of an estimator, and
+# neither cuBLAS's handles nor their workspaces would be given back.
+_DEVICES: dict[tuple[int, int, bool], CupyDevice] = {}
+
+
+def examined() -> Any:
+    """The module cupy, with a card that can be used current. Raises Unavailable."""
+    cupy = faults.import_cupy()
+    try:
+        built_for = int(cupy.cuda.driver.get_build_version())
+    except Exception:
+        built_for = 0  # CuPy cannot say
+    faults.examine(cupy.cuda.runtime, built_for)
+    return cupy
+
+
+def shared_device(*, tf32: bool = False) -> CupyDevice:
+    """This thread's device on the current card, made at the first call. Raises Unavailable."""
+    card = int(examined().cuda.runtime.getDevice())
+    key = card, threading.get_ident(), tf32
+    if key not in _DEVICES:
+        _DEVICES[key] = CupyDevice(tf32=tf32)
+    return _DEVICES[key]
+
 
 class CupyDevice(CardMemory):
     """The seam that the launchers are written against, played by a card.
 
+    It belongs to the card that was current when it was made, and to the thread that made it.
     tf32: let cuBLAS round the products' inputs to 10 bits of mantissa (faster, less exact).
     Raises Unavailable where no card can be used.
     """
@@ -29,8 +55,7 @@ class CupyDevice(CardMemory):
     flushes = True  # CuPy compiles with -ftz=true, and nothing can take that back
 
     def __init__(self, *, tf32: bool = False) -> None:
-        cupy = faults.import_cupy()
-        faults.examine(cupy.cuda.runtime, self._built_for(cupy))
+        cupy = examined()
         super().__init__(cupy)
         self.tf32 = tf32
         self.modules: dict[tuple[str, str], Any] = {}
@@ -45,14 +70,6 @@ class CupyDevice(CardMemory):
         faults.required(
             lambda: self._function("noise", "float"), "compiling the kernels with NVRTC"
         )
-
-    @staticmethod
-    def _built_for(cupy: Any) -> int:
-        """The CUDA version CuPy was built for, as 12090 (0 where CuPy cannot say)."""
-        try:
-            return int(cupy.cuda.driver.get_build_version())
-        except Exception:
-            return 0
 
     def _function(self, kernel: str, real: str) -> Any:
         key = (kernel, real)
@@ -103,10 +120,11 @@ class CupyDevice(CardMemory):
 
     def _new_blas(self) -> cublas.Cublas:
         workspace = self.empty(cublas.WORKSPACE, np.uint8)
-        self.workspaces.append(workspace)
-        return cublas.Cublas(
+        blas = cublas.Cublas(
             self.library, self.pointer(workspace), cublas.WORKSPACE, tf32=self.tf32
         )
+        self.workspaces.append(workspace)  # only now: what has failed to start keeps nothing
+        return blas
 
     def _blas(self) -> cublas.Cublas:
         """cuBLAS on the current stream, its one workspace waited for where that is another one."""
@@ -123,9 +141,10 @@ class CupyDevice(CardMemory):
 
     def _open_side(self) -> None:
         """The second branch's stream and cuBLAS, which multiplies once so that it is all loaded."""
-        side, blas = self.xp.cuda.Stream(non_blocking=True), self._new_blas()
+        side = self.xp.cuda.Stream(non_blocking=True)
         one = self.zeros((32, 32), np.float32)
         out = self.empty(one.shape, one.dtype)
+        blas = self._new_blas()  # last: its workspace stays
         self.synchronise()
         blas.use_stream(side.ptr)
         with side:
@@ -166,7 +185,8 @@ class CupyDevice(CardMemory):
         """
         stream = self.xp.cuda.get_current_stream()
         if self.side is None:
-            self._open_side()
+            with self._said("the second cuBLAS was started"):
+                self._open_side()
         self.kept = kept = list[Any]()
         with self._said("the step was recorded"):
             stream.begin_capture()
@@ -181,6 +201,8 @@ class CupyDevice(CardMemory):
             graph = stream.end_capture()
 
         def replay(held: list[Any] = kept) -> None:
+            if self.blas is not None:
+                self._blas()  # the graph multiplies in its workspace: after whoever used it last
             graph.launch(stream)
 
         return replay

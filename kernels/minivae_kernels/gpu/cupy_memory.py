@@ -19,6 +19,7 @@ class CardMemory:
 
     def __init__(self, cupy: Any) -> None:
         self.xp = cupy
+        self.card = int(cupy.cuda.runtime.getDevice())
         self.stream: Any = None  # the step's own
         self.event: Any = None
         self.kept: list[Any] | None = None  # what is allocated while a graph is recorded
@@ -32,7 +33,17 @@ class CardMemory:
         """An array of zeros on the card. Raises OutOfDeviceMemory."""
         return self._allocate(self.xp.zeros, shape, dtype)
 
+    def _require_own_card(self) -> None:
+        """RuntimeError where another card is current than the one that this was made for."""
+        current = int(self.xp.cuda.runtime.getDevice())
+        if current != self.card:
+            raise RuntimeError(
+                f"this backend was loaded for card {self.card}, and card {current} is current: "
+                f"load it again, or work under cupy.cuda.Device({self.card})"
+            )
+
     def _allocate(self, make: Callable[..., Any], shape: Any, dtype: Any) -> Any:
+        self._require_own_card()
         try:
             array = make(shape, dtype=dtype)
         except self.xp.cuda.memory.OutOfMemoryError as full:
@@ -104,6 +115,7 @@ class CardMemory:
         stopping the host. A blocking stream would be ordered with the legacy default stream by
         itself, but neither with CuPy's per-thread default stream nor with a caller's own.
         """
+        self._require_own_card()
         cuda = self.xp.cuda
         outer = cuda.get_current_stream()
         if self.stream is None:

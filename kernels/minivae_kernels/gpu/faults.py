@@ -16,6 +16,7 @@ from minivae_kernels.support import Unavailable
 
 OLDEST_CUDA = 11020  # the first whose graphs, NVRTC and memory pools are all that is used here
 OLDEST_CARD = 70  # compute capability 7.0 (Volta)
+OLDEST_OF_CUDA_13 = 75  # its NVRTC has left Volta behind
 # Set by MPICH, Open MPI and SLURM: this process's number among those of this machine.
 LOCAL_RANKS = ("MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
 
@@ -32,7 +33,9 @@ def version(number: int) -> str:
 def import_cupy(load: Any = importlib.import_module) -> Any:
     """The module cupy. Raises Unavailable where it is missing or does not load."""
     try:
-        return load("cupy")
+        cupy = load("cupy")
+        cupy.cuda  # noqa: B018  a newer CuPy that is broken says so at its first use
+        return cupy
     except ModuleNotFoundError as missing:
         if missing.name != "cupy":
             raise Unavailable(f"CuPy cannot be imported: {missing}; reinstall it") from missing
@@ -40,12 +43,21 @@ def import_cupy(load: Any = importlib.import_module) -> Any:
             "CuPy is not installed: pip install 'cupy-cuda12x[ctk]' "
             "(cupy-cuda13x[ctk] for a CUDA 13 driver)"
         ) from missing
-    except ImportError as broken:
-        line = (str(broken).strip().splitlines() or ["ImportError"])[0]
+    except (ImportError, RuntimeError) as broken:
         raise Unavailable(
-            f"CuPy is installed but does not load ({line}): uninstall every cupy-* package, then "
-            "install the one for your driver's CUDA (see nvidia-smi): cupy-cuda12x or cupy-cuda13x"
+            f"CuPy is installed but does not load ({_reason(broken)}): uninstall every "
+            "cupy-* package, then install the one for your driver's CUDA (see nvidia-smi): "
+            "cupy-cuda12x or cupy-cuda13x"
         ) from broken
+
+
+def _reason(problem: BaseException) -> str:
+    """The first line that says something, of what CuPy's page of advice stands in for."""
+    for each in (problem.__cause__, problem):
+        for line in str(each or "").splitlines():
+            if any(map(str.isalnum, line)):
+                return line.strip()
+    return type(problem).__name__
 
 
 def examine(runtime: Any, built_for: int) -> None:
@@ -77,11 +89,16 @@ def examine(runtime: Any, built_for: int) -> None:
     take_own_card(runtime, count)
     card = runtime.getDeviceProperties(runtime.getDevice())
     capability = 10 * int(card["major"]) + int(card["minor"])
+    name = card["name"].decode() if isinstance(card["name"], bytes) else str(card["name"])
     if capability < OLDEST_CARD:
-        name = card["name"].decode() if isinstance(card["name"], bytes) else str(card["name"])
         raise Unavailable(
             f"{name} has compute capability {capability / 10}; {OLDEST_CARD / 10} (Volta, 2017) or "
             "later is needed: use another card"
+        )
+    if capability < OLDEST_OF_CUDA_13 and built_for >= 13000:
+        raise Unavailable(
+            f"{name} has compute capability {capability / 10}, which CUDA 13 no longer compiles "
+            "for: pip install 'cupy-cuda12x[ctk]' in place of the CuPy for CUDA 13"
         )
 
 

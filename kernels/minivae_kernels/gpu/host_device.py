@@ -17,8 +17,17 @@ from minivae_kernels.gpu import sources
 from minivae_kernels.gpu.host_build import AS_ON_A_CARD, PLAIN, build
 from minivae_kernels.gpu.launcher import Arguments, Grid
 
-# What stands before and after every buffer; a kernel that writes there is caught.
-GUARD, CANARY = 64, 0xA5
+GUARD = 64  # bytes at least before and after every buffer
+_PATTERN = np.full(256, 0xFFFFA5A5, dtype=np.uint32).view(np.uint8)  # NaN in both precisions
+
+
+def guard(first: int, n: int) -> np.ndarray[Any, Any]:
+    """What stands in n bytes beside a buffer, from byte `first` of the memory that holds both.
+
+    A kernel that writes there is caught; what it reads there is NaN as a float32 or a float64, and
+    a row number below zero, so that it shows in the result.
+    """
+    return _PATTERN[first % 4 :][:n]
 
 
 def refuse_shared(
@@ -78,12 +87,14 @@ class HostDevice:
         """An uninitialised array, filled with 0xff (NaN), between two guards."""
         dtype = np.dtype(dtype)
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        raw = np.full(size + 2 * GUARD + 64, CANARY, dtype=np.uint8)
+        raw = np.empty(size + 2 * GUARD + 64, dtype=np.uint8)
         start = GUARD + (-(raw.ctypes.data + GUARD)) % 64
-        raw[start : start + size] = 0xFF
+        end = start + size
+        raw[:start], raw[end:] = guard(0, start), guard(end, len(raw) - end)
+        raw[start:end] = 0xFF
         if guarded:
             self.buffers.append((raw, size))
-        return raw[start : start + size].view(dtype).reshape(shape)
+        return raw[start:end].view(dtype).reshape(shape)
 
     def zeros(self, shape: Any, dtype: Any) -> np.ndarray[Any, Any]:
         """A new array of zeros between guards, as `empty` makes it."""
@@ -99,7 +110,9 @@ class HostDevice:
         """Raise RuntimeError if any kernel wrote beside a buffer."""
         for raw, size in self.buffers:
             start = GUARD + (-(raw.ctypes.data + GUARD)) % 64
-            if not ((raw[:start] == CANARY).all() and (raw[start + size :] == CANARY).all()):
+            before, after = raw[:start], raw[start + size :]
+            whole = (before == guard(0, start)).all()
+            if not (whole and (after == guard(start + size, len(after))).all()):
                 raise RuntimeError(f"a kernel wrote beside a buffer of {size} bytes")
 
     def to_device(self, array: Any) -> np.ndarray[Any, Any]:

@@ -166,9 +166,12 @@ class LikelihoodOps(Launcher):
         real, (out, x, *upstream) = self._floats(op, **given)
         good = out.ndim == 3 and x.shape == out.shape[1:] and sum(groups) == out.shape[2]
         self._require(good and all(a.shape == out.shape[:2] for a in upstream), op, **given)
+        if any(size < 1 for size in groups):
+            raise ValueError(f"{op}: groups {groups}: each needs a column or more")
         L, B, D = out.shape
         rows, per = L * B, rows_per_block(L * B)
-        made = self.device.empty(out.shape if upstream else (L, B), real)
+        allocate = self.device.empty if D else self.device.zeros  # no columns: a loss of nothing
+        made = allocate(out.shape if upstream else (L, B), real)
         dout, nll = (made, None) if upstream else (None, made)
         args = (
             out,

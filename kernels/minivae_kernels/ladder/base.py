@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,9 +95,11 @@ class Ladder:
         return self
 
 
-@functools.cache
 def chosen(op: str, threads: int | None = None) -> Callable[..., Any]:
-    """The kernel that the product runs for an op: bound here, so that it is never a copy."""
+    """The kernel that the product runs for an op: bound here, so that it is never a copy.
+
+    threads: for all kernels of this process from now on, those bound before among them.
+    """
     import minivae_kernels
 
     kernel: Callable[..., Any] = minivae_kernels.load("numba", threads)[op]

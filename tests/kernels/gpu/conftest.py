@@ -50,6 +50,7 @@ def install(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> FakeCupy:
     module.blas = FakeCublas(module)
     monkeypatch.setattr("minivae_kernels.gpu.faults.import_cupy", lambda: module)
     monkeypatch.setattr("minivae_kernels.gpu.cublas.find", lambda major: module.blas)
+    monkeypatch.setattr("minivae_kernels.gpu.cupy_device._DEVICES", {})
     return module
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from bounds import byte_bounds
 from fake_order import Log, Order, Span
+from minivae_kernels.gpu.host_device import GUARD, guard
 
-GUARD, CANARY, ALIGNMENT = 64, 0xA5, 512  # CuPy's pool hands out multiples of 512 bytes
+ALIGNMENT = 512  # CuPy's pool hands out multiples of 512 bytes
 POISONED = 4 << 20  # larger buffers (cuBLAS's workspace, row numbers) are left as they come: time
 
 
@@ -30,7 +31,9 @@ class Buffer:
         self.log = Log(size, pool.order.now(stream, "what used this memory before"))
         self.raw = np.empty(size + 2 * GUARD + ALIGNMENT, dtype=np.uint8)
         self.start = GUARD + (-(self.raw.ctypes.data + GUARD)) % ALIGNMENT
-        self.raw[: self.start] = self.raw[self.start + size :] = CANARY
+        end = self.start + size
+        self.raw[: self.start] = guard(0, self.start)
+        self.raw[end:] = guard(end, len(self.raw) - end)
         self.bytes = self.raw[self.start : self.start + size]
         self.poison()
         self.address = int(self.raw.ctypes.data + self.start) if size else 0
@@ -47,8 +50,10 @@ class Buffer:
 
     def intact(self) -> bool:
         """Whether nobody wrote beside it."""
-        before, after = self.raw[: self.start], self.raw[self.start + self.size :]
-        return bool((before == CANARY).all() and (after == CANARY).all())
+        end = self.start + self.size
+        before, after = self.raw[: self.start], self.raw[end:]
+        whole = (before == guard(0, self.start)).all()
+        return bool(whole and (after == guard(end, len(after))).all())
 
     def poison(self) -> None:
         """Fill with 0xff: NaN, and -1."""

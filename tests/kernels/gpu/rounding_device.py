@@ -13,7 +13,8 @@ def kept(a: np.ndarray, bits: int, nearest: bool) -> np.ndarray:
     drop = 23 - bits
     words = np.ascontiguousarray(a, dtype=np.float32).view(np.uint32)
     half = np.uint32(1 << (drop - 1)) if nearest else np.uint32(0)
-    return ((words + half) & np.uint32(0xFFFFFFFF << drop & 0xFFFFFFFF)).view(np.float32)
+    short = ((words + half) & np.uint32(0xFFFFFFFF << drop & 0xFFFFFFFF)).view(np.float32)
+    return np.where(np.isnan(a), np.float32(np.nan), short)  # a carry would make it -0
 
 
 class RoundingDevice(HostDevice):

@@ -2,19 +2,22 @@
 
 Shown: its lines run, every argument has the type the kernel declares, products reach cuBLAS with
 the right sizes and transposes, capture meets CUDA's rules as documented. NOT shown: that the real
-CuPy, cuBLAS and driver behave as the stand-in does; nothing here has run on a card.
+CuPy, cuBLAS and driver behave as the stand-in does (test_gpu_on_card.py asks them).
 """
 
 from __future__ import annotations
 
+import gc
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from minivae_kernels import gpu
 from minivae_kernels.gpu import cublas
 from minivae_kernels.gpu.cupy_device import CupyDevice
 
@@ -70,6 +73,40 @@ def test_tf32_only_when_asked_for(cupy: FakeCupy, tf32: bool, mode: int) -> None
     a = device.to_device(np.ones((2, 2), np.float32))
     device.matmul(a, a, device.empty((2, 2), np.float32))
     assert cupy.blas.math == mode
+
+
+def device_of(kernels: dict[str, Any]) -> CupyDevice:
+    return kernels["to_device"].__self__
+
+
+def test_a_backend_loaded_anew_works_on_the_same_device(cupy: FakeCupy) -> None:
+    """However often an estimator is fitted: two handles of cuBLAS, two workspaces."""
+    given, memory = problem(MODELS["linear"]), []
+    for _ in range(3):
+        kernels = gpu.load()
+        run(kernels["make_step"](*given))
+        gc.collect()
+        memory.append(cupy.pool.used)
+    assert memory[1] == memory[0] == memory[2] and len(cupy.blas.streams) == 2
+    assert device_of(gpu.load()) is device_of(gpu.load()) is not device_of(gpu.load(tf32=True))
+    theirs: list[CupyDevice] = []
+    thread = threading.Thread(target=lambda: theirs.append(device_of(gpu.load())))
+    thread.start()
+    thread.join()
+    assert theirs[0] is not device_of(gpu.load())
+
+
+def test_a_device_stays_on_its_card(cupy: FakeCupy) -> None:
+    kernels = gpu.load()
+    a = kernels["to_device"](np.ones((2, 3), np.float32))
+    step = kernels["make_step"](*problem(MODELS["linear"]))
+    cupy.cuda.runtime.getDevice = lambda: 1
+    for work in (lambda: kernels["relu_forward"](a), lambda: step(*schedule(1, 9))):
+        with pytest.raises(RuntimeError, match="loaded for card 0, and card 1 is current: load"):
+            work()
+    other = gpu.load()
+    assert device_of(other).card == 1
+    other["relu_forward"](other["to_device"](np.ones((2, 3), np.float32)))
 
 
 def test_arrays_on_the_wrong_side(C: Backend) -> None:

@@ -37,6 +37,25 @@ def runtime(**answers: Any) -> SimpleNamespace:
 
 
 OLD_CARD = {"name": b"Old Card", "major": 6, "minor": 1}
+VOLTA = {"name": b"V100", "major": 7, "minor": 0}
+TURING = {"name": b"T4", "major": 7, "minor": 5}
+# CuPy's own page round what is wrong, which it gives as the cause.
+PAGE = """
+================================================================
+Failed to import CuPy.
+
+If you installed CuPy via wheels (cupy-cudaXXX), make sure that the package matches.
+
+Original error:
+  ImportError: libcudart.so.12: cannot open shared object file
+================================================================
+"""
+
+
+def page(kind: type[Exception], cause: Exception | None) -> Exception:
+    problem = kind(PAGE)
+    problem.__cause__ = cause
+    return problem
 
 
 @pytest.mark.parametrize(
@@ -49,6 +68,11 @@ OLD_CARD = {"name": b"Old Card", "major": 6, "minor": 1}
         ({"getDeviceCount": 0}, 12040, "no NVIDIA card is visible.*CUDA_VISIBLE_DEVICES"),
         ({"getDeviceCount": RuntimeError("cudaErrorNoDevice")}, 12040, "no NVIDIA card is visible"),
         ({"getDeviceProperties": OLD_CARD}, 12040, "Old Card has compute capability 6.1; 7.0"),
+        (
+            {"driverGetVersion": 13000, "getDeviceProperties": VOLTA},
+            13000,
+            "V100 has compute capability 7.0, which CUDA 13 .*: pip install 'cupy-cuda12x.ctk",
+        ),
     ],
 )
 def test_each_fault_has_its_line(answers: dict[str, Any], built_for: int, words: str) -> None:
@@ -61,6 +85,8 @@ def test_each_fault_has_its_line(answers: dict[str, Any], built_for: int, words:
 def test_what_fits_passes(built_for: int) -> None:
     """CUDA of one major version fits together, and older CuPy fits newer drivers."""
     faults.examine(runtime(), built_for)
+    faults.examine(runtime(getDeviceProperties=VOLTA), built_for)
+    faults.examine(runtime(driverGetVersion=13000, getDeviceProperties=TURING), 13000)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +98,13 @@ def test_what_fits_passes(built_for: int) -> None:
         ),
         (ModuleNotFoundError("No module named 'fastrlock'", name="fastrlock"), "reinstall it"),
         (ImportError("libcudart.so.11: cannot open\nlong story"), "does not load .libcudart.so.11"),
+        (
+            page(ImportError, ImportError("libnvrtc.so.12: gone")),
+            "does not load .libnvrtc.so.12: g",
+        ),
+        (page(ImportError, None), r"does not load \(Failed to import CuPy\.\): uninstall"),
+        (page(ImportError, ImportError()), r"does not load \(Failed to import CuPy\.\): uninstall"),
+        (ImportError("===\n"), "does not load .ImportError.: uninstall"),
     ],
 )
 def test_cupy_missing_or_broken(problem: ImportError, words: str) -> None:
@@ -80,6 +113,17 @@ def test_cupy_missing_or_broken(problem: ImportError, words: str) -> None:
 
     with pytest.raises(Unavailable, match=words) as caught:
         faults.import_cupy(load)
+    assert "\n" not in str(caught.value)
+
+
+def test_cupy_that_breaks_at_its_first_use() -> None:
+    class Late:
+        @property
+        def cuda(self) -> Any:
+            raise page(RuntimeError, ImportError("libcudart.so: gone"))
+
+    with pytest.raises(Unavailable, match=r"not load \(libcudart.so: gone\): un") as caught:
+        faults.import_cupy(lambda name: Late())
     assert "\n" not in str(caught.value)
 
 

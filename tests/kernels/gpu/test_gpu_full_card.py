@@ -6,6 +6,7 @@ driver says that runs out of memory for itself (its texts are taken from CUDA's 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from fake_cupy import FakeCupy
 from fake_memory import OutOfMemoryError, Pool
 from gpu_steps import MODELS, problem, run, schedule
 from minivae_kernels.gpu import faults
-from minivae_kernels.gpu.cublas import CublasError
+from minivae_kernels.gpu.cublas import WORKSPACE, CublasError
 from minivae_kernels.gpu.cupy_device import CupyDevice
 
 from minivae.backend import Backend
@@ -126,6 +127,25 @@ def test_what_the_driver_says(
         for stream in cupy.order.streams:
             stream.recording = None
     assert C.to_host(C.dense_backward_input(a, a)).max() == 5
+
+
+def test_a_cublas_that_does_not_start_keeps_nothing(
+    C: Backend, cupy: FakeCupy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the first one nor, in the first recording, the second: 32 MiB a try otherwise."""
+    a = C.to_device(np.ones((4, 5), np.float32))
+    step = C.make_step(*problem(MODELS["linear"]))
+    for work in (lambda: C.dense_backward_input(a, a), lambda: step(*schedule(1, 9))):
+        used = cupy.pool.used
+        with monkeypatch.context() as patch:
+            patch.setattr(cupy.blas, "cublasCreate_v2", lambda handle: 3)
+            for _ in range(2):
+                with pytest.raises(faults.OutOfDeviceMemory):
+                    work()
+        gc.collect()
+        assert cupy.pool.used - used < WORKSPACE
+        work()
+    assert step.bad_step == -1
 
 
 def test_other_faults_pass_as_they_are(C: Backend, monkeypatch: pytest.MonkeyPatch) -> None:

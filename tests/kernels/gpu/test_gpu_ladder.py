@@ -16,6 +16,7 @@ from minivae import ops
 
 sys.path.insert(0, str(Path(__file__).parent))
 from gpu_steps import MODELS, problem, run
+from rounding_device import kept
 
 
 @pytest.mark.parametrize("rows", [1, 9, 33])
@@ -58,16 +59,28 @@ def test_every_rung_of_the_product(device: HostDevice, shape: tuple[int, ...]) -
     device.check_guards()
 
 
+@pytest.mark.parametrize("bits", [0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001, 0x7FC00000], ids=hex)
+def test_what_is_not_a_number_stays_so_in_tf32(device: HostDevice, bits: int) -> None:
+    x, W, b = product_args(33, 40, 20)
+    x.view(np.uint32)[7, 5] = bits
+    (tf32,) = (v for v in ladders.load("product", device).versions if "TF32" in v.idea)
+    got = tf32(*map(device.to_device, (x, W, b)))
+    assert np.isnan(got[7]).all() and np.isfinite(np.delete(got, 7, axis=0)).all()
+    for nearest in (False, True):
+        short = kept(x, 10, nearest)
+        assert np.isnan(short[7, 5]) and np.isfinite(np.delete(short, 7, axis=0)).all()
+
+
 def test_the_products_rungs_add_in_one_order(device: HostDevice) -> None:
     """Tiles, registers, fours, two slabs: each rung moves numbers otherwise, and adds the same."""
     there = tuple(map(device.to_device, product_args(129, 40, 72)))
-    kept = [v(*there) for v in ladders.load("product", device).versions[:5]]
-    assert len({got.tobytes() for got in kept}) == 1
+    exact = [v(*there) for v in ladders.load("product", device).versions[:5]]
+    assert len({got.tobytes() for got in exact}) == 1
     for order in (1, 77):  # threads of a block the other way round, and shuffled
         device.order = order
         for version in ladders.load("product", device).versions:
             again = version(*there)
-            assert version.number >= 5 or np.array_equal(again, kept[0]), version.idea
+            assert version.number >= 5 or np.array_equal(again, exact[0]), version.idea
 
 
 def test_all_steps_have_the_same_bits(device: HostDevice) -> None:
@@ -129,5 +142,6 @@ def test_the_products_rungs_do_what_they_say() -> None:
     for rung in ("fours", "ahead"):
         assert count(rung, "ld.shared.v4.f32") == 3 and count(rung, "ld.shared.f32") == 0
         assert count(rung, "ld.global.nc.v4.f32") >= 3
+    assert count("tf32", "cvt.rna.tf32.f32") == 32
     assert count("tf32", "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32") == 16
     assert all("mma" not in part for name, part in body.items() if "tf32" not in name)

@@ -8,6 +8,7 @@ ever been done.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import time
 from pathlib import Path
@@ -32,9 +33,12 @@ pytestmark = pytest.mark.gpu
 @pytest.fixture(scope="module")
 def G() -> Backend:
     try:
-        return load_backend("cupy")
+        loaded = load_backend("cupy")
     except BackendUnavailable as reason:
         pytest.skip(str(reason))
+    if os.environ.get("MINIVAE_WITHOUT_POOL"):  # for a sanitiser: see README.md
+        loaded.xp.cuda.set_allocator(None)
+    return loaded
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -128,6 +128,25 @@ def test_rows_of_all_kinds(C: Backend, rows: Any) -> None:
     assert C.to_host(C.normals(3, 2, 1, rows, 5)).tobytes() == noise.tobytes()
 
 
+@pytest.mark.parametrize("groups", [(2, 0, 3), (5, 0), (0, 5), (7, -2)])
+def test_a_group_without_columns_is_refused(C: Backend, groups: tuple[int, ...]) -> None:
+    """As by the reference, which has no largest entry of nothing."""
+    logits, x, dnll = (np.ones(s, np.float32) for s in ((2, 3, 5), (3, 5), (2, 3)))
+    there = C.to_device(logits), C.to_device(x)
+    with pytest.raises(ValueError):
+        ops.categorical_nll_forward(logits, x, groups)
+    with pytest.raises(ValueError, match="each needs a column or more"):
+        C.categorical_nll_forward(*there, groups)
+    with pytest.raises(ValueError, match="each needs a column or more"):
+        C.categorical_nll_backward(C.to_device(dnll), *there, groups)
+
+
+def test_no_columns_are_no_loss(C: Backend) -> None:
+    there = C.to_device(np.ones((2, 3, 0), np.float32)), C.to_device(np.ones((3, 0), np.float32))
+    nll = C.to_host(C.categorical_nll_forward(*there, ()))
+    assert nll.shape == (2, 3) and np.all(nll == 0)
+
+
 def test_host_arrays_are_named_by_every_op(C: Backend) -> None:
     """One clear line with the fix wherever an array is on the host; row numbers alone may be."""
     free = {"philox", "uniforms", "normals", "permutation", "gaussian_kl_forward",

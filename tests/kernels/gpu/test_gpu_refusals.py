@@ -75,6 +75,10 @@ WAYS: dict[str, tuple[Callable[[FakeCupy, pytest.MonkeyPatch], None], str]] = {
         importing(ImportError("libcudart.so.11.0: cannot open\n  more\n  and more")),
         "does not load (libcudart.so.11.0: cannot open): uninstall every cupy-* package",
     ),
+    "broken CuPy's page": (
+        importing(ImportError("=" * 64 + "\nFailed to import CuPy.\n\nmore")),
+        "does not load (Failed to import CuPy.): uninstall every cupy-* package",
+    ),
     "no driver": (answer("driverGetVersion", 0), "no NVIDIA driver: install one"),
     "old driver": (answer("driverGetVersion", 10020), "11.2 is needed: update the NVIDIA driver"),
     "CuPy too new": (built_for(13000), "pip install cupy-cuda12x in place of the other"),

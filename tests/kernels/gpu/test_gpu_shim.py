@@ -36,6 +36,10 @@ extern "C" __global__ void sums(const real* a, real* out) {
 extern "C" __global__ void beside(real* out, int at) {
     if (threadIdx.x == 0) out[at] = 1;
 }
+
+extern "C" __global__ void from_beside(const real* a, real* out, int at) {
+    if (threadIdx.x == 0) out[0] = a[at];
+}
 """
 
 
@@ -93,6 +97,18 @@ def test_a_write_beside_a_buffer_is_caught(trial: HostDevice, at: int) -> None:
     trial.launch("beside", (1, 1), 32, (out, at))
     with pytest.raises(RuntimeError, match="beside a buffer of 20 bytes"):
         trial.check_guards()
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 16])
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+def test_a_number_read_beside_a_buffer_is_not_a_number(
+    trial: HostDevice, size: int, real: type
+) -> None:
+    a, out = trial.zeros(size, real), trial.empty(1, real)
+    for at, wrong in ((0, False), (size - 1, False), (-1, True), (size, True), (size + 3, True)):
+        trial.launch("from_beside", (1, 1), 32, (a, out, at), real)
+        assert np.isnan(out[0]) == wrong
+    trial.check_guards()
 
 
 def test_launches_that_no_card_would_take(trial: HostDevice) -> None:

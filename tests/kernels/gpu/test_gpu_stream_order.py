@@ -105,6 +105,21 @@ def test_ops_beside_a_step_that_is_still_running(C: Backend) -> None:
     assert step.bad_step == -1
 
 
+def test_a_replay_after_a_product_on_another_stream(C: Backend, cupy: FakeCupy) -> None:
+    """The graph has been recorded before, so nothing but its replay can wait for the workspace."""
+    a = C.to_device(np.ones((4, 5), np.float32))
+    step = C.make_step(*problem(MODELS["relu bernoulli"]))
+    step(*schedule(2, 9))
+    cupy.default.synchronize()
+    with stream(cupy) as other:
+        y = C.dense_backward_input(a, a)
+    step(*schedule(2, 9))
+    assert step.bad_step == -1
+    other.synchronize()
+    assert (y.get() == 5).all()
+    del y
+
+
 def test_data_that_are_on_the_card_already(C: Backend) -> None:
     """The step reads the caller's own array, which the default stream has just made."""
     plan, theta, moments, data = problem(MODELS["gaussian, learned c"])
@@ -112,6 +127,21 @@ def test_data_that_are_on_the_card_already(C: Backend) -> None:
     (state, _), host = run(C.make_step(plan, theta, moments, there)), None
     host, _ = run(C.make_step(plan, theta, moments, data))
     assert state[0].tobytes() == host[0].tobytes()
+
+
+@pytest.mark.parametrize("view", ["off the grid", "with gaps"])
+def test_data_that_are_a_view_on_the_card(C: Backend, view: str) -> None:
+    """Read by fours, an address off the 16-byte grid would end the program on a card."""
+    plan, theta, moments, data = problem(MODELS["gaussian, learned c"])
+    if view == "off the grid":
+        there = C.to_device(np.append(data.flat[0], data))[1:].reshape(data.shape)
+        assert there.data.ptr % 16
+    else:
+        there = C.to_device(np.repeat(data, 2, axis=1))[:, ::2]
+    step = C.make_step(plan, theta, moments, there)
+    assert step.buffers.data.data.ptr % 16 == 0 and step.buffers.data.flags.c_contiguous
+    mine, theirs = (run(s)[0][0] for s in (step, C.make_step(plan, theta, moments, data)))
+    assert mine.tobytes() == theirs.tobytes()
 
 
 def test_parameters_that_are_on_the_card_already(C: Backend) -> None:

@@ -1,7 +1,8 @@
 """The activations: each is a scalar function and its gradient, and one row of ACTIVATIONS.
 
 A gradient takes (dy, x) or (dy, y): it is read off the input x where it must be, and off the
-output y where that loses nothing, since the training step then keeps one array a layer, not two.
+output y where that costs only digits of a saturated unit's small gradient, since the training step
+then keeps one array a layer, not two.
 """
 
 from __future__ import annotations

@@ -79,7 +79,8 @@ def readable(a: np.ndarray) -> np.ndarray:
     """The array under the one type that kernels are compiled for.
 
     To Numba a read-only array is another type: every kernel would be compiled a second time, to
-    do the same. Kernels write only to what they return, so here the flag is taken off a view.
+    do the same. Kernels write only to what they return and to what `in_place` has let through, so
+    here the flag is taken off a view.
     """
     return a if a.flags.writeable or not a.size else np.asarray(_Alias(a))
 
@@ -97,9 +98,17 @@ def matrix(op: str, name: str, a: Any, shape: tuple[int | None, ...]) -> np.ndar
     raise ValueError(f"{op}: {name} has shape {a.shape}, but ({wanted}) is needed")
 
 
-def in_place(op: str, **buffers: Any) -> None:
-    """Raise unless all are float32 vectors of one length that can be changed where they are."""
-    sizes = {a.shape for a in buffers.values()}
-    if len(sizes) > 1:
+def in_place(op: str, grad: Any, **changed: Any) -> None:
+    """Raise ValueError unless all have one shape, and what is changed in place can be written to.
+
+    The gradient may be read-only. Precision and layout are not looked at here: what the kernels
+    cannot walk through, the reference changes.
+    """
+    buffers = {**changed, "grad": grad}
+    if len({a.shape for a in buffers.values()}) > 1:
         shown = ", ".join(f"{name} {a.shape}" for name, a in buffers.items())
         raise ValueError(f"{op}: the buffers differ in shape: {shown}")
+    for name, a in changed.items():
+        if isinstance(a, np.ndarray) and not a.flags.writeable:
+            raise ValueError(f"{op}: {name} is changed in place, but is read-only: give an array "
+                             "that can be written to")  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 
 from minivae_kernels.cpu.compile.by_address import ARRAY, call
 from minivae_kernels.cpu.compile.decorators import entry, inner
-from minivae_kernels.cpu.ops.arguments import float32_only, in_place
+from minivae_kernels.cpu.ops.arguments import float32_only, in_place, readable
 from minivae_kernels.cpu.ops.loops import Loop
 from minivae_kernels.cpu.threads.count import crew_for
 from minivae_kernels.cpu.threads.crew import laid_out, pieces_of, share_out
@@ -57,8 +57,8 @@ def _update(op: str, loop: Loop, theta: Any, grad: Any, moments: Any, k: tuple[f
     if not all(_walkable(a) for a in buffers):
         raise Unsupported(op, f"{op}: the buffers are not contiguous vectors of float32")
     constants = np.array(k, dtype=f32)
-    update_kernel(crew_for(theta.size), loop.address, theta, grad, moments[0], moments[-1],
-                  constants)  # fmt: skip
+    update_kernel(crew_for(theta.size), loop.address, theta, readable(grad), moments[0],
+                  moments[-1], constants)  # fmt: skip
 
 
 def _walkable(a: Any) -> bool:
@@ -80,7 +80,7 @@ SGD = OptimiserLoop(_loop("sgd_loop", _sgd), lambda lr, momentum, t: (lr, moment
 
 def sgd_update(theta: Any, grad: Any, velocity: Any, lr: float, momentum: float) -> None:
     """velocity ← momentum · velocity + grad;  θ ← θ - lr · velocity      (E32)"""
-    in_place("sgd_update", theta=theta, grad=grad, velocity=velocity)
+    in_place("sgd_update", grad, theta=theta, velocity=velocity)
     _update("sgd_update", SGD.loop, theta, grad, (velocity,), (lr, momentum))
 
 
@@ -109,7 +109,7 @@ def adam_update(
     theta: Any, grad: Any, m: Any, v: Any, lr: float, beta1: float, beta2: float, eps: float, t: int
 ) -> None:
     """θ ← θ - lr m̂ / (√v̂ + eps)                                         (E33)"""
-    in_place("adam_update", theta=theta, grad=grad, m=m, v=v)
+    in_place("adam_update", grad, theta=theta, m=m, v=v)
     constants = _adam_constants(lr, beta1, beta2, eps, t)
     _update("adam_update", ADAM.loop, theta, grad, (m, v), constants)
 
@@ -127,7 +127,7 @@ ADAGRAD = OptimiserLoop(_loop("adagrad_loop", _adagrad), lambda lr, eps, t: (lr,
 
 def adagrad_update(theta: Any, grad: Any, total: Any, lr: float, eps: float) -> None:
     """total ← total + grad²;  θ ← θ - lr · grad / (√total + eps)         (E58)"""
-    in_place("adagrad_update", theta=theta, grad=grad, total=total)
+    in_place("adagrad_update", grad, theta=theta, total=total)
     _update("adagrad_update", ADAGRAD.loop, theta, grad, (total,), (lr, eps))
 
 
@@ -145,7 +145,7 @@ def adamw_update(
     weight_decay: float, t: int,
 ) -> None:  # fmt: skip
     """θ ← (1 - lr · weight_decay) θ, then Adam's update (E33)           (E59)"""
-    in_place("adamw_update", theta=theta, grad=grad, m=m, v=v)
+    in_place("adamw_update", grad, theta=theta, m=m, v=v)
     constants = _adamw_constants(lr, beta1, beta2, eps, weight_decay, t)
     _update("adamw_update", ADAM.loop, theta, grad, (m, v), constants)
 
@@ -167,7 +167,7 @@ RMSPROP = OptimiserLoop(_loop("rmsprop_loop", _rmsprop), _rmsprop_constants)
 
 def rmsprop_update(theta: Any, grad: Any, v: Any, lr: float, decay: float, eps: float) -> None:
     """v ← decay · v + (1 - decay) grad²;  θ ← θ - lr · grad / (√v + eps)   (E60)"""
-    in_place("rmsprop_update", theta=theta, grad=grad, v=v)
+    in_place("rmsprop_update", grad, theta=theta, v=v)
     constants = _rmsprop_constants(lr, decay, eps)
     _update("rmsprop_update", RMSPROP.loop, theta, grad, (v,), constants)
 

@@ -217,7 +217,7 @@ def _stored(op: str, data: Any) -> np.ndarray:
     if data.dtype == np.uint8:
         return readable(np.ascontiguousarray(data))
     if data.dtype.kind != "f":
-        raise TypeError(f"{op}: data of {data.dtype} have no kernel; uint8 or float is needed")
+        raise TypeError(f"{op}: data is {data.dtype}; uint8 or floats are needed")
     float32_only(op, data)
     return readable(np.require(data, f32, ["C", "A"]))
 

@@ -91,12 +91,12 @@ def scaled(
     """nll (L, B); for upstream dnll (L, B) the gradients in the outputs (L, B, D) and in the
     log-scale of each of them (L B, D), whose sum is the op's. log_scale () or (D,)."""
     float32_only(op, out, x, log_scale, *([] if dnll is None else [dnll]))
-    x = np.asarray(x)
+    x, values_alone = np.asarray(x), dnll is None
     dnll, rows, data, nll, dout = _checked(op, dnll, out, x)
     if np.ndim(log_scale):
         matrix(op, "log scale", log_scale, np.shape(x)[1:])
     scales = np.array(np.broadcast_to(log_scale, np.shape(x)[1:]), dtype=np.float32)
-    slopes = fresh(rows.shape) if dout.size else NO_ROWS
+    slopes = NO_ROWS if values_alone else fresh((nll.size, x.shape[1]))
     if rows.size:
         given = dnll, rows, data, scales, nll.reshape(-1), dout.reshape(-1, x.shape[1]), slopes
         scaled_kernel(crew_for(WORK * rows.size), loop.address, *given)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import inspect
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minivae_kernels.cpu.compile import folders, helper
+from minivae_kernels.support import Unsupported
 
 # The entries of the helper: the second half of an update with the product that both halves share,
 # then most of what measuring after an epoch calls. Nobody else compiles them while it runs. What is
@@ -54,20 +54,23 @@ def _start(*words: str) -> None:
 def compile_meanwhile(likelihood: str) -> None:
     """The rest of what measuring calls, in the run's own process, while the helper is at work."""
     if helper.at_work():
-        with contextlib.suppress(Exception):  # the run itself will say what is amiss
-            scoring(likelihood)
+        scoring(likelihood)
 
 
 def scoring(likelihood: str) -> None:
-    """The call that measuring makes last."""
-    from minivae_kernels.cpu.ops.every_op import every_op
+    """The call that measuring makes last; Unsupported for a likelihood that has no kernel."""
     from minivae_kernels.cpu.ops.output_nll import output_nll
-    from minivae_kernels.cpu.threads.count import threads
+    from minivae_kernels.cpu.ops.row_likelihood_kernel import grouped, scaled
+    from minivae_kernels.cpu.ops.row_likelihoods import ROW_LIKELIHOODS
 
-    K, one, number = every_op(threads()), np.zeros((1, 1), np.float32), np.zeros(1, np.float32)
-    nll = K[f"{likelihood}_nll_forward"]
-    scale = (number[0],) * (len(inspect.signature(nll).parameters) - 2)
-    output_nll(likelihood, one, one, number, one, *scale)
+    one, number = np.zeros((1, 1), np.float32), np.zeros(1, np.float32)
+    by_rows = ROW_LIKELIHOODS.get(likelihood)
+    if by_rows is None:
+        output_nll(likelihood, one, one, number, one)
+    elif by_rows.grouped:
+        grouped("scoring", by_rows.loop, one[None], one, (1,))
+    else:
+        scaled("scoring", by_rows.loop, None, one[None], one, number)
 
 
 def measurement(activation: str, likelihood: str, dtype: str, binarise: str) -> Iterator[Any]:
@@ -82,7 +85,7 @@ def measurement(activation: str, likelihood: str, dtype: str, binarise: str) -> 
     fused = f"dense_{activation}_forward"
     yield lambda: K[fused if fused in K else "dense_forward"](one, one, number)
     yield lambda: K["bound_logvar_forward"](one)
-    if fused not in K:
+    if fused not in K and f"{activation}_forward" in K:
         yield lambda: K[f"{activation}_forward"](one)
     yield lambda: K["normals"](0, 0, 0, [0], 1)
     yield lambda: K["reparameterise_forward"](one, one, one[None])
@@ -91,7 +94,7 @@ def measurement(activation: str, likelihood: str, dtype: str, binarise: str) -> 
 
 
 def main() -> None:
-    """Compile all of it; what cannot be compiled is left to the run."""
+    """Compile all of it; data of a type that has no kernel are for the run to speak of."""
     gc.disable()  # a tenth of the time, and this process is short-lived
     from minivae_kernels.cpu.compile.by_address import address_of
     from minivae_kernels.cpu.step.train import LEARN_KINDS, learn
@@ -99,7 +102,7 @@ def main() -> None:
     address_of(learn, *LEARN_KINDS)
     *calls, _ = measurement(*sys.argv[1:])  # the run itself makes the last one
     for call in calls:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Unsupported, TypeError):
             call()
     gc.freeze()  # nor is any looked for as it ends, when the run needs the core
 

@@ -154,6 +154,7 @@ def z_distance(c):
 
 @inner
 def _sigma_kl(mu, raw, sigma, kl):
+    """σ and the KL, with the digits that `price` of ops/latent.py has    (E15, E25, E26)"""
     for i in range(len(mu)):
         high = LOGVAR_BOUND if raw[i] > LOGVAR_BOUND else raw[i]
         lv = -LOGVAR_BOUND if high < -LOGVAR_BOUND else high

@@ -25,9 +25,10 @@ from minivae_kernels.cpu.threads.team_size import TeamSize
 class Step:
     """Consecutive updates of one model, as the reference step computes them.
 
-    theta (P,), one or two moments (M, P) and data (N, D) uint8 or float32 as in the plan; theta
-    and the moments are copied, the data is not. `bad_step` is the first update whose loss was not
-    finite, or -1; that update and all later ones change nothing. bf16: products in bfloat16.
+    theta (P,), one or two moments (M, P) and data (N, D) uint8, bool or floats as in the plan;
+    theta and the moments are copied; the data is not, where it is contiguous uint8 or float32.
+    `bad_step` is the first update whose loss was not finite, or -1; that update and all later ones
+    change nothing. bf16: products in bfloat16.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Step:
             self.bytes = np.zeros((0, features), dtype=np.uint8)
             self.floats = readable(np.require(data, np.float32, ["C", "A"]))
         else:
-            raise TypeError(f"data is {data.dtype}: the compiled step takes uint8 or float32")
+            raise TypeError(f"data is {data.dtype}: the compiled step takes uint8, bool or floats")
 
     @property
     def bad_step(self) -> int:

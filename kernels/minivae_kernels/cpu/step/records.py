@@ -24,7 +24,7 @@ class Batches(NamedTuple):
 class Shared(NamedTuple):
     """What all members of the team read and write: each writes where no other does."""
 
-    config: Any  # (WORDS,) int64, see tables.py
+    config: Any  # (WORDS + groups,) int64, see tables.py
     numbers: Any  # (NUMBERS,) float64
     layers: Any  # (layers, LAYER_WORDS) int64
     theta: Any  # parameters and their moments, flat, in panels

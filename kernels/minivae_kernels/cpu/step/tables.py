@@ -50,7 +50,7 @@ UPDATES, SAMPLES, NLL, KL, LOSS, KL_J = range(6)
 class Plan(NamedTuple):
     """Everything the compiled step reads, and how large its buffers are."""
 
-    config: np.ndarray  # (WORDS,) int64
+    config: np.ndarray  # (WORDS + groups,) int64
     numbers: np.ndarray  # (NUMBERS,) float64
     layers: np.ndarray  # (encoder hidden, mu, logvar, decoder hidden, out; LAYER_WORDS) int64
     names: tuple[str, ...]  # one a layer
@@ -98,9 +98,8 @@ def build(plan: Any) -> Plan:
         Z_PANEL: many,
         KEY0: plan.seed & 0xFFFFFFFF,
         KEY1: (plan.seed >> 32) & 0xFFFFFFFF,
-        SCRATCH: 17 * PANEL * PANEL
-        + 2 * PANEL * max(panels(plan.data_dim), 8)
-        + PANEL * panels(plan.latent_dim) * 4,
+        # eight blocks of a gradient (update.py); two lines of the data (batch.py, row_scores.py)
+        SCRATCH: 8 * PANEL * PANEL + 2 * PANEL * panels(plan.data_dim),
     }
     config = np.zeros(WORDS + len(plan.groups), dtype=np.int64)
     config[list(values)] = list(values.values())

@@ -71,8 +71,9 @@ narrow_dense(const real* __restrict__ x, const real* __restrict__ W,
 // with the column sums for its bias in part as act_backward leaves them               (E6, E7, E8, E27)
 // dmu, dlogvar (rows, inner), the weights (columns, inner), y and da (rows, columns).
 // A block takes 37.9 KB of shared memory, both heads' weights and the sums: a multiprocessor holds two
-// on Volta, four from Ampere on, a quarter and half of its warps. Of a batch of 128 there are 64 blocks
-// in all, fewer than a card has multiprocessors; large batches would gain by one head at a time.
+// on Volta and four on an A100 or H100, a quarter and half of its warps; one on Turing, two on smaller
+// Ampere and Ada. Of a batch of 128 there are 64 blocks in all, fewer than a large card has
+// multiprocessors; large batches would gain by one head at a time.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_AT_ONCE)
 narrow_backward(const real* __restrict__ dmu, const real* __restrict__ dlogvar,
                 const real* __restrict__ mu_W, const real* __restrict__ logvar_W,

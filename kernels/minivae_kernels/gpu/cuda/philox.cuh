@@ -65,7 +65,7 @@ __device__ inline Pair box_muller(u32 w0, u32 w1) {
     const float u = __fadd_rn(__fmul_rn(__uint2float_rn(w0), 0x1p-32f), 0x1p-33f);
     const float radius = __fsqrt_rn(__fmul_rn(-2.0f, log_of(u)));
     const u32 quadrant = w1 >> 30;
-    const float t = __fmul_rn(__int2float_rn(int(w1 << 2)), 0x1p-32f);  // in [-1/2, 1/2)
+    const float t = __fmul_rn(__int2float_rn(int(w1 << 2)), 0x1p-32f);  // in [-1/2, 1/2]
     const float square = __fmul_rn(t, t);
     float s = -0.0046021631f;
     s = step_of(s, square, 0.07968022f);

@@ -2,7 +2,7 @@
 one pass, the step to a graph.
 
 A ladder is made for a device, so that the same rungs run on a card and, in the tests, on the host
-build. Timing them says something on a card only; none has been timed on one.
+build. Timing them says something on a card only; benchmarks/results/ladder-gpu.jsonl has such rows.
 """
 
 from __future__ import annotations

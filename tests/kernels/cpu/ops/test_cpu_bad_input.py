@@ -7,8 +7,9 @@ from typing import Any
 import minivae_kernels
 import numpy as np
 import pytest
+from minivae_kernels.cpu.ops import optimisers
 
-from minivae import ops
+from minivae import ops, parts
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -149,6 +150,51 @@ def test_shapes_that_do_not_fit(K: Any) -> None:
         K.adam_update(normal(3), normal(4), normal(3), normal(3), 1e-3, 0.9, 0.999, 1e-8, 1)
     with pytest.raises(IndexError):
         K.gather(x, np.array([4]), 1.0)
+
+
+def test_draws_of_different_numbers(K: Any) -> None:
+    mu, dz, eps = normal(4, 5), normal(2, 4, 5), normal(3, 4, 5)
+    says = r"dz \(2, 4, 5\) and eps \(3, 4, 5\) have different numbers of draws"
+    with pytest.raises(ValueError, match=says):
+        K.latent_backward(dz, mu, mu, mu, eps)
+
+
+@pytest.mark.parametrize("name", parts.OPTIMISERS)
+def test_what_an_optimiser_changes_has_to_be_writable_and_its_gradient_not(
+    K: Any, name: str
+) -> None:
+    part = parts.OPTIMISERS[name]
+    update, given = getattr(K, part.update.__name__), [1e-3, *part.settings.values()]
+    given += [1] if part.counts else []
+    start = [np.abs(normal(50)) + 1 for _ in range(2 + part.moments)]
+    grad = start[1]
+    grad.flags.writeable = False
+    mine, theirs = ([a if a is grad else a.copy() for a in start] for _ in range(2))
+    before = len(optimisers.update_kernel.signatures)
+    update(*mine, *given)
+    part.update(*theirs, *given)
+    np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+    assert len(optimisers.update_kernel.signatures) == max(before, 1)  # compiled once
+    for k in (0, *range(2, len(start))):
+        held = [a.copy() for a in start]
+        held[k].flags.writeable = False
+        kept = [a.copy() for a in held]
+        with pytest.raises(ValueError, match=f"{name}_update: .* read-only"):
+            update(*held, *given)
+        np.testing.assert_array_equal(held, kept)
+
+
+@pytest.mark.parametrize("name", parts.LIKELIHOODS)
+def test_gradients_of_no_data_have_the_references_shapes(K: Any, name: str) -> None:
+    part, shape = parts.LIKELIHOODS[name], (2, 0, 5)
+    extra = ((2, 3),) if part.grouped else ()
+    if part.scale is not None:
+        extra = (np.zeros(part.scale.shape(5), np.float32),)
+    out, x, dnll = (np.zeros(s, np.float32) for s in (shape, shape[1:], shape[:2]))
+    got, want = (part.nll_backward(which, dnll, out, x, extra) for which in (K, ops))
+    for g, w in zip(got, want, strict=True):
+        assert np.shape(g) == np.shape(w)
+        assert not np.any(g)
 
 
 def test_empty_arrays(K: Any) -> None:

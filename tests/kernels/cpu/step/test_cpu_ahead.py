@@ -11,9 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from minivae_kernels import Unsupported
 from minivae_kernels.cpu.compile import folders, helper
+from minivae_kernels.cpu.ops import output_nll, row_likelihood_kernel
 from minivae_kernels.cpu.step import ahead
 
+from minivae.metrics.likelihood import reconstruction_nll
+from minivae.models.config import ModelConfig
+from minivae.models.initialise import initialise
+from minivae.models.vae import layout_of
+from minivae.parts import LIKELIHOODS
 from tests.conftest import usable_cores
 from tests.kernels.cpu.step.test_cpu_step import problem, schedule
 
@@ -32,9 +39,32 @@ def test_a_run_compiles_what_the_helper_compiles_and_nothing_else(K: Any) -> Non
 @pytest.mark.parametrize("binarise", ["none", "dynamic"])
 def test_the_helper_calls_what_measuring_calls(K: Any, binarise: str) -> None:
     for activation in ("relu", "softplus"):
-        for likelihood in ("bernoulli", "gaussian"):
+        for likelihood in LIKELIHOODS:
             for call in ahead.measurement(activation, likelihood, "uint8", binarise):
                 call()
+
+
+def test_scoring_is_what_measuring_does_last(K: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For every likelihood: the same kernel, which is there to be compiled, and the same loop."""
+    asked: list[tuple[str, Any]] = []
+    for module, name in (
+        (output_nll, "output_nll_kernel"),
+        (row_likelihood_kernel, "scaled_kernel"),
+        (row_likelihood_kernel, "grouped_kernel"),
+    ):
+        monkeypatch.setattr(
+            module, name, lambda _, loop, *rest, name=name: asked.append((name, loop))
+        )
+    x, z = np.ones((3, 4), np.float32), np.zeros((2, 3, 2), np.float32)
+    for name, part in LIKELIHOODS.items():
+        groups = {"groups": (4,)} if part.grouped else {}
+        model = ModelConfig(data_dim=4, hidden=(3,), latent_dim=2, likelihood=name, **groups)
+        reconstruction_nll(K, layout_of(model).views(initialise(model, 1)), z, x, model)
+        ahead.scoring(name)
+        assert len(asked) == 2 and asked[0] == asked[1], name
+        asked.clear()
+    with pytest.raises(Unsupported, match="cauchy"):
+        ahead.scoring("cauchy")
 
 
 def test_who_comes_early_waits_for_the_file_and_then_gives_up(

@@ -224,7 +224,19 @@ def test_a_part_without_a_kernel_is_declined_by_name(K: Any, part: str) -> None:
     plan = plan._replace(**{part: "brand-new"})
     with pytest.raises(minivae_kernels.Unsupported, match=f"{part} 'brand-new'") as caught:
         minivae_kernels.load("numba", 2)["make_step"](plan, *rest)
-    assert caught.value.plan is plan
+    assert caught.value.asked is plan
+
+
+def test_data_that_are_no_numbers_of_ours_are_refused(K: Any) -> None:
+    plan, theta, moments, data = problem("relu", 13)
+    with pytest.raises(TypeError, match=r"data is int64: .* takes uint8, bool or floats"):
+        K.make_step(plan, theta, moments, data.astype(np.int64))
+    ends = []
+    for kind in (bool, np.float64):
+        step = K.make_step(plan._replace(scale=1.0), theta, moments, (data > 99).astype(kind))
+        step(*schedule(13))
+        ends.append(step.state()[0].tobytes())
+    assert ends[0] == ends[1] != theta.tobytes()
 
 
 def test_rows_of_unequal_weight_are_declined(K: Any) -> None:
