@@ -47,7 +47,8 @@ def _step_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--bf16", action="store_true", help="numba: everyone's products in bfloat16, the peers' too"
     )
-    p.add_argument("--seconds", type=float, default=30.0, help="time limit of one case's rounds")
+    p.add_argument("--seconds", type=float, default=None,
+                   help="time limit of one case's rounds (default 30)")  # fmt: skip
     p.add_argument("--block-steps", type=int, default=None, metavar="N",
                    help="updates in a timed block (default: by the work)")  # fmt: skip
     p.add_argument("--scaling", action="store_true", help="also race ours on one thread")

@@ -10,11 +10,12 @@ from typing import Any
 
 from . import machine
 from .cases import CaseError, StepCase, has_pixels, parse_arch
-from .step_options import FEWEST, peers_named, refuse_what_does_not_fit
+from .step_options import peers_named, refuse_what_does_not_fit, rule_of
 from .user_errors import (
     UserError,
     at_least_one,
     backend_or_exit,
+    drawable,
     positive,
     unavailable,
     user_errors,
@@ -45,8 +46,6 @@ def show_table(args: argparse.Namespace, module: Any, rows: Rows) -> Rows:
 
 def step(args: argparse.Namespace) -> Rows:
     """The whole training step."""
-    from minivae.racing.statistics import StopRule
-
     from . import step as module
     from .step_text import table
 
@@ -63,7 +62,7 @@ def step(args: argparse.Namespace) -> Rows:
     alone = (f"minivae-{args.backend}:1",) if args.scaling else ()
     options = module.StepOptions(
         backend=args.backend, peers=peers, threads=args.threads, cold=args.cold,
-        tf32=args.tf32, bf16=args.bf16, rule=StopRule(seconds=args.seconds, fewest=FEWEST),
+        tf32=args.tf32, bf16=args.bf16, rule=rule_of(args),
         extra_contenders=alone, busy=tuple(args.busy), block_steps=args.block_steps,
     )  # fmt: skip
     rows = module.run(cases, options, store=not args.no_store)
@@ -174,7 +173,7 @@ def roofline(args: argparse.Namespace) -> Rows:
     """The measured peaks."""
     from . import roofline as module
 
-    writable("--plot", args.plot)
+    drawable("--plot", args.plot)
     rows = module.run(args.threads, not args.no_store)
     if args.plot:
         module.plot(rows[-1], Path(args.plot))

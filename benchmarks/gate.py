@@ -43,6 +43,7 @@ class Limits(NamedTuple):
     firm: float  # entries whose sqrt(v) is at least this share of the largest one's ...
     move: float  # ... have moved as the reference's, up to this share of the largest move
     bits: int = 0  # of mantissa that the reference replaying updates keeps of a product's inputs
+    kink: float = KINK  # how near to it the exact reference leaves open who is on which side
 
 
 FLOAT32 = Limits(GRADIENT_TOL, GRADIENT_TOL * 10, LOSS_TOL, BLOCK_TOL, 3e-2, 2e-2)
@@ -54,9 +55,12 @@ TF32 = Limits(20 * _INPUT, 40 * _INPUT, 8 * _INPUT, 8 * _INPUT, 0.3, 20 * _INPUT
 # bfloat16 has 8 bits of significand and is rounded to the nearest: 2^-8 at most. A bound like
 # TF32's would let anything pass; what rounding does to a sum grows as the root of its terms.
 # At a trained point rounding alone moves a gradient by up to 9 % of its largest entry, so our own
-# updates are replayed by a reference that rounds alike: ours is within 0.04 % of it.
+# updates are replayed by a reference that rounds alike: ours is within 0.05 % of it. At a fresh
+# point, where everybody's gradient is held to the exact one, most of what rounding does is to carry
+# units across the kink: 20 % of an entry at batch 20, and 5 % with those so near left open; without
+# the KL's term it is 70 % off, without one row of a weight 30 %.
 _HALF = 2.0**-8
-BF16 = Limits(10 * _HALF, 1e-2, 2 * _HALF, 4 * _HALF, 0.3, 10 * _HALF / 0.3, bits=7)
+BF16 = Limits(20 * _HALF, 1e-2, 2 * _HALF, 4 * _HALF, 0.3, 10 * _HALF / 0.3, bits=7, kink=_HALF / 2)
 
 
 def limits_of(*, tf32: bool = False, bf16: bool = False) -> Limits:
@@ -100,7 +104,7 @@ def reference(bits: int = 0) -> Backend:
     return rounding_reference(bits) if bits else load_backend("numpy")
 
 
-def beside_the_kink(case: StepCase, bits: int = 0) -> list[Backend]:
+def beside_the_kink(case: StepCase, bits: int = 0, kink: float = KINK) -> list[Backend]:
     """The reference, and twice more with the activation's argument a little to either side.
 
     A unit within rounding of relu's kink has a gradient in one precision and none in the other, and
@@ -110,7 +114,7 @@ def beside_the_kink(case: StepCase, bits: int = 0) -> list[Backend]:
     """
     references = [reference(bits)]
     backward = ACTIVATIONS[case.activation].backward
-    for side in (-KINK, KINK):
+    for side in (-kink, kink):
         K = reference(bits)
         setattr(K, backward.__name__, partial(_shifted, backward, side))
         references.append(K)
@@ -221,7 +225,7 @@ def check_gradient(
     p = layout.views(given["theta"].astype(np.float64))
     config, grads = case.model(), []
     x, eps = given["x"].astype(np.float64), given["eps"].astype(np.float64)[None]
-    for K in beside_the_kink(case):
+    for K in beside_the_kink(case, kink=limits.kink):
         want, cache = elbo_forward(K, p, x, eps, 1.0, config)
         grads.append(np.zeros(layout.size))
         layout.flatten(elbo_backward(K, np.ones_like(want), cache, p, config), grads[-1])

@@ -153,7 +153,7 @@ def _ms(row: dict[str, Any]) -> str:
 def products_table(folder: Path) -> str:
     """GFLOP/s of the products at batch 128, or nothing where they were not measured."""
     try:
-        rows = results.latest("products", ("form", "B", "I", "O"), folder)
+        rows = _of_one_place(list(results.read(folder / "products.jsonl")))
     except results.ResultsError:
         return ""
     heads = sorted((row["machine"] for row in rows), key=lambda head: str(head["time"]))
@@ -174,6 +174,13 @@ def products_table(folder: Path) -> str:
         lines.append(f"| {shape} | {rate['minivae']:.0f} | {rate['numpy as installed']:.0f} | "
                      f"{rate[best]:.0f} ({best.removeprefix('numpy ')}) |")  # fmt: skip
     return "\n".join(lines) if len(lines) > 4 else ""
+
+
+def _of_one_place(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The newest row of each product, of those by the processor and the threads measured last."""
+    places = [(row["machine"]["processor"], row["machine"]["threads"]) for row in rows]
+    here = [row for row, place in zip(rows, places, strict=True) if place == places[-1]]
+    return list({tuple(row[key] for key in ("form", "B", "I", "O")): row for row in here}.values())
 
 
 def body(folder: Path = RESULTS) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
+
+from minivae.racing.statistics import StopRule
 
 from .entrants import known_peers
-from .user_errors import UserError, at_least_one, positive, writable
+from .user_errors import UserError, at_least_one, drawable, positive
 
-SECONDS = 30.0  # of the rounds of one case
-FEWEST = 6  # rounds before the time counts: so many have an interval
+#: of a case's rounds: at least six, which have an interval, however long they take
+RULE = StopRule(seconds=30.0, fewest=6)
 
 
 def peers_named(args: argparse.Namespace) -> tuple[str, ...] | None:
@@ -35,13 +38,19 @@ def refuse_what_does_not_fit(args: argparse.Namespace) -> None:
         at_least_one("--block-steps", [args.block_steps])
     if min(args.busy) < 0:
         raise UserError("--busy counts processes: give numbers from 0 on, as in 0,1,2,4")
-    positive("--seconds", args.seconds)
+    if args.seconds is not None:
+        positive("--seconds", args.seconds)
     if args.plot and not args.phases:
         raise UserError("--plot belongs to --phases: it draws the threads' timeline")
-    writable("--plot", args.plot)
+    drawable("--plot", args.plot)
     race = {"--peers": args.peers is not None, "--scaling": args.scaling, "--cold": args.cold,
             "--busy": args.busy != [0], "--block-steps": args.block_steps is not None,
-            "--seconds": args.seconds != SECONDS, "--no-store": args.no_store}  # fmt: skip
+            "--seconds": args.seconds is not None, "--no-store": args.no_store}  # fmt: skip
     told = [option for option, given in race.items() if given]
     if args.phases and told:
         raise UserError(f"{', '.join(told)}: of a race; --phases times our step alone, unstored")
+
+
+def rule_of(args: argparse.Namespace) -> StopRule:
+    """When the rounds of a case end."""
+    return RULE if args.seconds is None else replace(RULE, seconds=args.seconds)

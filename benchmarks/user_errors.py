@@ -52,6 +52,16 @@ def writable(option: str, *files: str) -> None:
             raise UserError(f"{option} {name}: may not be written")
 
 
+PICTURES = (".svg", ".png", ".pdf")
+
+
+def drawable(option: str, name: str) -> None:
+    """UserError where a picture cannot be written to this file; "" is none."""
+    if name and Path(name).suffix not in PICTURES:
+        raise UserError(f"{option} {name}: a picture ends in {', '.join(PICTURES)}")
+    writable(option, name)
+
+
 def at_least_one(option: str, numbers: list[int]) -> None:
     """UserError unless all of them are from 1 on."""
     if min(numbers) < 1:

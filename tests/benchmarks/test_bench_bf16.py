@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import gate, step
 from benchmarks.cases import make_rows, make_theta, parse_arch
+from benchmarks.contenders.minivae_step import MinivaeStep
 from minivae.backend import Backend, BackendUnavailable
 from minivae.proof.product_rounding import rounded, rounding_reference
 
@@ -21,8 +22,6 @@ ARCH = "96-40-8:relu"
 
 def judged(K: object, limits: gate.Limits) -> None:
     """Put a backend's updates through the gate; raises GateError."""
-    from benchmarks.contenders.minivae_step import MinivaeStep
-
     case = parse_arch(ARCH, 64)
     ours = MinivaeStep("numpy")
     ours.K = K
@@ -62,8 +61,29 @@ def with_a_row_left_out(K: Backend) -> None:
 def test_a_wrong_gradient_is_no_rounding(plant: Callable[[Backend], None]) -> None:
     K = rounding_reference()
     plant(K)
-    with pytest.raises(gate.GateError):
+    with pytest.raises(gate.GateError, match="Δm"):
         judged(K, gate.BF16)
+    peer = MinivaeStep("numpy")  # judged by its gradient alone, which may be further off
+    peer.K, case = K, parse_arch(ARCH, 64)
+    peer.prepare(case, gate.shared_data(96), make_theta(case))
+    given = gate.peer_inputs(case, 3)
+    found = peer.gradient_of(given["theta"], make_rows(case, 3, 1))
+    with pytest.raises(gate.GateError, match="gradient of"):
+        gate.check_gradient(case, given, *found, gate.BF16)
+
+
+@pytest.mark.parametrize("seed", [1, 5, 100_001, 100_002])
+def test_units_that_rounding_carries_across_the_kink_are_no_errors(seed: int) -> None:
+    case = parse_arch(ARCH, 64)
+    rounds = MinivaeStep("numpy")
+    rounds.K = rounding_reference()
+    rounds.prepare(case, gate.shared_data(96), make_theta(case))
+    given = gate.peer_inputs(case, seed)
+    found = rounds.gradient_of(given["theta"], make_rows(case, seed, 1))
+    gate.check_gradient(case, given, *found, gate.BF16)
+    narrow = gate.BF16._replace(kink=gate.KINK, gradient=gate.BF16.gradient / 4)
+    with pytest.raises(gate.GateError, match="gradient of"):
+        gate.check_gradient(case, given, *found, narrow)
 
 
 def test_ours_in_float32_is_judged_as_float32(tmp_path: Path) -> None:

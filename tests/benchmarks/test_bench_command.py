@@ -13,9 +13,10 @@ import pytest
 from minivae_kernels import Unavailable
 
 from benchmarks import ROOT, gate, machine, step
-from benchmarks.__main__ import main
+from benchmarks.__main__ import main, parser
 from benchmarks.cases import parse_arch
 from benchmarks.products import shapes_of
+from benchmarks.step_options import rule_of
 
 
 def test_help_is_fast_and_imports_nothing_heavy() -> None:
@@ -54,6 +55,7 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
         (["mpi", "--batch", "0"], "--batch is 0"),
         (["mpi", "--seconds", "-1"], "--seconds must be positive"),
         (["roofline", "--plot", "no/such/roof.svg"], "there is no folder"),
+        (["roofline", "--plot", "roof.txt"], "a picture ends in .svg, .png, .pdf"),
         (["history", "--csv", "no/such/file.csv"], "there is no folder"),
         (["history", "--html", "."], "is a folder, not a file"),
         (["checkers", "--write", "pyproject.toml"], "has no <!-- checkers -->"),
@@ -88,6 +90,13 @@ def test_an_option_that_would_mean_nothing_is_refused(
         main([command, *option])
     assert ended.value.code == 2
     assert f"unrecognized arguments: {option[0]}" in capsys.readouterr().err
+
+
+def test_a_case_has_rounds_enough_for_an_interval() -> None:
+    for given, seconds in (([], 30.0), (["--seconds", "0.25"], 0.25)):
+        rule = rule_of(parser().parse_args(["step", *given]))
+        assert rule.seconds == seconds and rule.reason([[1.0, 2.0] * 2], 99.0) == ""
+        assert rule.reason([[1.0, 2.0] * 3], 99.0).startswith("time limit")
 
 
 def test_missing_peers_are_said_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,13 +123,15 @@ def test_products_and_first_runs_say_where_and_when(tmp_path: Path) -> None:
     product = {"machine": head, "form": "forward", "B": 128, "I": 784, "O": 400}
     timed = {"best_blas": "numpy Zen", "gflops": dict.fromkeys(
         ("minivae", "numpy as installed", "numpy Zen"), 70.0)}  # fmt: skip
-    results.append("products", [{**product, **timed}, {**product, "I": 9, "failed": "x"}], tmp_path)
+    other = {**product, **timed, "I": 8, "machine": {**head, "processor": "Another"}}
+    made = [other, {**product, **timed}, {**product, "I": 9, "failed": "x"}]
+    results.append("products", made, tmp_path)
     cold = row("jax", 1.0, import_s=1.0, first_run_s=0.5)
     slower = row("minivae-numba", 1.0, import_s=9.0, first_run_s=9.0)
     results.append("cold", [slower, *dated(2, [cold])], tmp_path)  # of two runs: the newest
     text = report.body(tmp_path)
     assert "Python, on A processor, 2 threads, 2026-01-02, commit aaa, with" in text
-    assert "| forward 128×9×400 | failed | – | – |" in text
+    assert "| forward 128×9×400 | failed | – | – |" in text and "128×8×400" not in text
     assert "block), on A processor, 2 threads, 2026-02-02, commit aaa: JAX 1.5 s." in text
 
 

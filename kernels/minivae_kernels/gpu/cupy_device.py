@@ -18,9 +18,9 @@ from minivae_kernels.gpu import cublas, faults, nvrtc, sources
 from minivae_kernels.gpu.cupy_memory import CardMemory
 from minivae_kernels.gpu.launcher import Arguments, Grid
 
-# One for each card, thread and precision: a backend is loaded for every fit of an estimator, and
+# One for each (CuPy, card, thread, TF32): a backend is loaded for every fit of an estimator, and
 # neither cuBLAS's handles nor their workspaces would be given back.
-_DEVICES: dict[tuple[int, int, bool], CupyDevice] = {}
+_DEVICES: dict[tuple[Any, int, int, bool], CupyDevice] = {}
 
 
 def examined() -> Any:
@@ -36,8 +36,8 @@ def examined() -> Any:
 
 def shared_device(*, tf32: bool = False) -> CupyDevice:
     """This thread's device on the current card, made at the first call. Raises Unavailable."""
-    card = int(examined().cuda.runtime.getDevice())
-    key = card, threading.get_ident(), tf32
+    cupy = examined()
+    key = cupy, int(cupy.cuda.runtime.getDevice()), threading.get_ident(), tf32
     if key not in _DEVICES:
         _DEVICES[key] = CupyDevice(tf32=tf32)
     return _DEVICES[key]

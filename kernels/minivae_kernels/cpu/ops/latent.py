@@ -41,7 +41,7 @@ def drawn(mu, logvar, eps):
 def price(mu, logvar):
     """(μ² + exp(logvar) - 1 - logvar) / 2, in nats                       (E15)
 
-    By a difference: off by up to about 1e-7 |logvar|, where the reference has a series near 0.
+    By a difference: off by up to about 1e-7 |logvar| near 0, where the reference has a series.
     """
     return f32(0.5) * (mu * mu + (m.expm1(logvar) - logvar))
 
