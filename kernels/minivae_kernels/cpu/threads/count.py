@@ -5,6 +5,8 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
+
 from minivae_kernels.cpu.threads import pool
 from minivae_kernels.cpu.threads.crew import SMALL
 from minivae_kernels.cpu.threads.waking import TEAM
@@ -26,7 +28,7 @@ def set_threads(count: int | None) -> int:
 def checked(count: Any) -> int:
     """A number of threads that was asked for; ValueError below 1 or beyond MOST_THREADS."""
     try:
-        number = 0 if isinstance(count, bool) else operator.index(count)
+        number = 0 if isinstance(count, bool | np.bool_) else operator.index(count)
     except TypeError:  # neither Python's nor NumPy's whole numbers
         number = 0
     if not 1 <= number <= MOST_THREADS:
