@@ -145,7 +145,7 @@ class Step:
         train = self._compiled()
         wall, busy = time.perf_counter(), time.thread_time()
         run(train, team, *args)
-        self.team.report(len(rows), time.perf_counter() - wall, time.thread_time() - busy)
+        self.team.report(rows.size, time.perf_counter() - wall, time.thread_time() - busy)
 
     def _compiled(self) -> Any:
         """`train`, with the address of its second half in the plan."""

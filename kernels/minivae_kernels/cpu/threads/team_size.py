@@ -24,13 +24,16 @@ class TeamSize:
 
     def __init__(self, most: int) -> None:
         self.most = self.now = self.best = most
-        self.seconds = 0.0  # of an update with the best number, in its last block
-        self.fastest = math.inf  # of an update on all threads, ever
+        self.seconds = 0.0  # of a row with the best number, in its last block
+        self.fastest = math.inf  # of a row on all threads, ever
         self.left = 1
 
-    def report(self, updates: int, wall: float, busy: float) -> None:
-        """A block of `updates` took `wall` seconds, `busy` of them on the caller's core."""
-        each = wall / updates
+    def report(self, rows: int, wall: float, busy: float) -> None:
+        """A block of `rows` took `wall` seconds, `busy` of them on the caller's core.
+
+        By rows, not updates: an epoch's short last batch is no faster than the others.
+        """
+        each = wall / rows
         if self.now == self.most:
             self.fastest = min(self.fastest, each)
         if self.now != self.best:  # a trial: it wins, or is not made again for a while

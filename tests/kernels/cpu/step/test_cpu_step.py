@@ -278,3 +278,13 @@ def test_a_number_of_threads_that_is_a_slip_is_refused(K: Any, threads: int) -> 
     plan, theta, moments, data = problem("relu", 5, threads)
     with pytest.raises(ValueError, match=f"threads = {threads}: must be a whole number from 1"):
         K.make_step(plan, theta, moments, data)
+
+
+def test_the_team_is_told_of_rows(K: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of updates: those of a short last batch would look faster than all others."""
+    step = K.make_step(*problem("relu", 13))
+    told: list[int] = []
+    monkeypatch.setattr(step.team, "report", lambda rows, wall, busy: told.append(rows))
+    step(*schedule(13, 4))
+    step(*schedule(5, 1))
+    assert told == [52, 5]

@@ -53,3 +53,13 @@ def test_one_long_block_costs_a_few() -> None:
         after = blocks(size, {2: 1.0, 1: 1.6}, 0.99, 60)
         assert after.count(1) <= SOON + 2
         assert set(after[SOON + 2 :]) == {2}
+
+
+def test_a_short_last_batch_makes_no_trials() -> None:
+    """Nine updates of 100 rows in each epoch, then one of 50, which takes half as long or more."""
+    size, used = TeamSize(2), []
+    for _ in range(50):
+        for rows, seconds in ((900, 9.0), (50, 0.6)):
+            used.append(size.now)
+            size.report(rows, seconds, seconds)
+    assert set(used) == {2}
